@@ -1,0 +1,84 @@
+/**
+ * Brings a database up to date when the server starts: the scripts in prisma/migrations/<provider>, each in one
+ * transaction and under a lock, recorded in `_prisma_migrations` as Prisma's own tools do. It speaks to the drivers
+ * directly, because Prisma's PostgreSQL adapter would split a script on every ";".
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type MigrationSession, openMigrationSession } from './migration-session.js';
+import { parseUrl } from './open.js';
+
+const FOLDER = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
+
+interface Migration {
+  name: string;
+  sql: string;
+  checksum: string;
+}
+
+/** Applies what is missing and returns its names. Throws, with nothing done, when the database is not of our making. */
+export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
+  const migrations = read(url, folder);
+  const session = await openMigrationSession(parseUrl(url));
+  try {
+    if ((await missing(session, migrations)).length === 0) return []; // the usual start: no lock, nothing written
+    const applied: string[] = [];
+    for (const migration of migrations) if (await apply(session, migration, migrations)) applied.push(migration.name);
+    return applied;
+  } finally {
+    await session.close();
+  }
+}
+
+/** The names of the migrations that this database still lacks. Throws as `migrate` does, and changes nothing. */
+export async function pendingMigrations(url: string, folder = FOLDER): Promise<string[]> {
+  const session = await openMigrationSession(parseUrl(url));
+  try {
+    return (await missing(session, read(url, folder))).map(({ name }) => name);
+  } finally {
+    await session.close();
+  }
+}
+
+function read(url: string, folder: string): Migration[] {
+  const ours = join(folder, parseUrl(url).provider);
+  const names = readdirSync(ours, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return names
+    .map(({ name }) => ({ name, sql: readFileSync(join(ours, name, 'migration.sql'), 'utf8') }))
+    .map((file) => ({ ...file, checksum: createHash('sha256').update(file.sql).digest('hex') }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** What is not applied yet. Throws when what is applied is not what this version ships. */
+async function missing(session: MigrationSession, migrations: Migration[]): Promise<Migration[]> {
+  const rows = await session.history();
+  for (const row of rows) {
+    const migration = migrations.find(({ name }) => name === row.name);
+    if (!row.finished) throw new Error(`Migration ${row.name} failed half-way in another tool: repair it by hand.`);
+    if (!migration) throw new Error(`The database is newer than this version: it has migration ${row.name}.`);
+    if (migration.checksum !== row.checksum) throw new Error(`Migration ${row.name} was edited after it was applied.`);
+  }
+  return migrations.filter(({ name }) => !rows.some((row) => row.name === name));
+}
+
+/** False when another process was faster. */
+async function apply(session: MigrationSession, migration: Migration, migrations: Migration[]): Promise<boolean> {
+  const { name, sql, checksum } = migration;
+  try {
+    await session.begin();
+    await session.createHistory();
+    const due = (await missing(session, migrations)).includes(migration); // asked again, now under the lock
+    if (due) {
+      await session.run(sql);
+      await session.verify();
+      await session.record({ id: randomUUID(), name, checksum });
+    }
+    await session.run('COMMIT');
+    return due;
+  } catch (error) {
+    await session.run('ROLLBACK').catch(() => {});
+    throw new Error(`Migration ${name} was not applied: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Copies everything from one database to another, either way round. The target must be empty; it is filled in one
+ * transaction and compared with the source before that commits.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { migrate, pendingMigrations } from './migrate.js';
+import { openDatabase, type Prisma, parseUrl, type Queryable } from './open.js';
+
+/** Every model with its primary key, parents before children. A model that is forgotten here does not compile. */
+const MODELS: Record<Prisma.ModelName, readonly string[]> = {
+  Account: ['id'],
+  Organization: ['id'],
+  Membership: ['accountId', 'organizationId'],
+  Session: ['id'],
+  Client: ['id'],
+  Resource: ['id'],
+  ResourceScope: ['resourceId', 'name'],
+  Consent: ['id'],
+  Grant: ['id'],
+  RefreshToken: ['id'],
+  Artifact: ['kind', 'id'],
+  VerificationToken: ['tokenHash'],
+  SigningKey: ['kid'],
+  AuditEvent: ['id'],
+  Change: ['topic'],
+  RateLimit: ['key'],
+};
+const PAGE_SIZE = 500;
+const PATIENCE = { maxWait: 10_000, timeout: 3_600_000 } as const;
+
+type Row = Record<string, unknown>;
+export type Moved = { model: string; rows: number };
+
+/** Returns how many rows of each model were copied. Throws, with the target left empty, when anything is amiss. */
+export async function move(from: string, to: string): Promise<Moved[]> {
+  await refuseUnlessCurrent(from);
+  await migrate(to);
+  const [source, target] = [await openDatabase(from), await openDatabase(to)];
+  try {
+    // One snapshot of the source on PostgreSQL; on SQLite the transaction keeps every other writer out meanwhile.
+    return await source.$transaction((read) => target.$transaction((write) => copyAll(read, write), PATIENCE), {
+      ...PATIENCE,
+      isolationLevel: 'Serializable',
+    });
+  } finally {
+    await Promise.all([source.$disconnect(), target.$disconnect()]);
+  }
+}
+
+/** Opening a misspelt SQLite file would create it, and moving nothing would then succeed. */
+async function refuseUnlessCurrent(from: string): Promise<void> {
+  const target = parseUrl(from);
+  if (target.provider === 'sqlite' && !existsSync(target.path))
+    throw new Error(`There is no database at ${target.path}.`);
+  const pending = await pendingMigrations(from);
+  if (pending.length > 0) throw new Error('The source is older than this version: start the server on it once.');
+}
+
+async function copyAll(read: Queryable, write: Queryable): Promise<Moved[]> {
+  const models = Object.entries(MODELS);
+  for (const [model] of models) {
+    if ((await table(write, model).count()) > 0) throw new Error(`The target is not empty: it has rows in ${model}.`);
+  }
+  const moved: Moved[] = [];
+  for (const [model, key] of models) moved.push({ model, rows: await copy(read, write, model, key) });
+  return moved;
+}
+
+async function copy(read: Queryable, write: Queryable, model: string, key: readonly string[]): Promise<number> {
+  let copied = 0;
+  for await (const rows of pages(read, model, key)) {
+    copied += (await table(write, model).createMany({ data: rows.map(withoutNulls) })).count;
+  }
+  const [original, copy] = [await fingerprint(read, model, key), await fingerprint(write, model, key)];
+  if (original !== copy) throw new Error(`The copy of ${model} differs from the original.`);
+  return copied;
+}
+
+/** No optional column has a default, and Json columns do not take a plain null. */
+function withoutNulls(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
+}
+
+async function* pages(db: Queryable, model: string, key: readonly string[]): AsyncGenerator<Row[]> {
+  const orderBy = key.map((field) => ({ [field]: 'asc' }));
+  let last: Row | undefined;
+  do {
+    const rows: Row[] = await table(db, model).findMany({ take: PAGE_SIZE, orderBy, ...(last && after(last, key)) });
+    if (rows.length > 0) yield rows;
+    last = rows.length === PAGE_SIZE ? rows.at(-1) : undefined;
+  } while (last);
+}
+
+function after(row: Row, key: readonly string[]) {
+  const values = Object.fromEntries(key.map((field) => [field, row[field]]));
+  return { cursor: key.length === 1 ? values : { [key.join('_')]: values }, skip: 1 };
+}
+
+/** The same for the same rows, whatever order they and the keys of their Json come in. */
+async function fingerprint(db: Queryable, model: string, key: readonly string[]): Promise<string> {
+  const sum = new Uint32Array(8);
+  for await (const rows of pages(db, model, key)) {
+    for (const row of rows) {
+      const digest = createHash('sha256')
+        .update(JSON.stringify(canonical(row)))
+        .digest();
+      for (const i of sum.keys()) sum[i] = sum[i]! + digest.readUInt32LE(4 * i);
+    }
+  }
+  return Buffer.from(sum.buffer).toString('hex');
+}
+
+function canonical(value: unknown): unknown {
+  if (typeof value === 'bigint') return `${value}n`;
+  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
+  if (Array.isArray(value)) return value.map(canonical);
+  if (!value || typeof value !== 'object') return value;
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([name, member]) => [name, canonical(member)]));
+}
+
+/** The operations used here look alike for all models, which TypeScript cannot know. */
+interface Table {
+  count(): Promise<number>;
+  findMany(args: object): Promise<Row[]>;
+  createMany(args: { data: Row[] }): Promise<{ count: number }>;
+}
+
+function table(db: Queryable, model: string): Table {
+  return (db as unknown as Record<string, Table>)[model[0]!.toLowerCase() + model.slice(1)]!;
+}

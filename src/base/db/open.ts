@@ -1,0 +1,56 @@
+/**
+ * The way into the database, SQLite or PostgreSQL by its URL, and the types that all code is written against: those of
+ * the SQLite client, the narrower one, so that the compiler itself holds us to what both databases can do.
+ */
+import type { PrismaClient } from '../../generated/sqlite/client.js';
+
+export * from '../../generated/sqlite/client.js';
+export type Database = PrismaClient;
+
+/** The database or a transaction in it: what a function takes that must work inside both. */
+export type Queryable = Omit<Database, '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'>;
+
+export type SqliteTarget = { provider: 'sqlite'; path: string; synchronous: 'FULL' | 'NORMAL' };
+export type PostgresqlTarget = { provider: 'postgresql'; url: string };
+export type Target = SqliteTarget | PostgresqlTarget;
+
+const POOL_SIZE = 10;
+const CONNECT_WITHIN_MS = 5000;
+
+/** `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws a sentence for anything else. */
+export function parseUrl(url: string): Target {
+  if (/^postgres(ql)?:\/\//.test(url)) return { provider: 'postgresql', url };
+  if (!url.startsWith('file:')) throw new Error('The database URL must start with file: or postgresql://.');
+  const [path = '', query] = url.slice('file:'.length).split('?', 2);
+  const synchronous = new URLSearchParams(query).get('synchronous')?.toUpperCase() ?? 'FULL';
+  if (!path || path === ':memory:') throw new Error('The database URL must name a file: file:./data/signet.db.');
+  if (synchronous !== 'FULL' && synchronous !== 'NORMAL') {
+    throw new Error('The database URL may say ?synchronous=full or ?synchronous=normal, nothing else.');
+  }
+  return { provider: 'sqlite', path: path.replace(/^\/\/(?=\/)/, ''), synchronous };
+}
+
+/** Opens a migrated database. It connects with the first query. `poolSize` counts PostgreSQL connections. */
+export async function openDatabase(url: string, { poolSize = POOL_SIZE } = {}): Promise<Database> {
+  const target = parseUrl(url);
+  return target.provider === 'sqlite' ? openSqlite(target) : openPostgresql(target, poolSize);
+}
+
+// Each loads its own client and driver only: the query compiler of the other provider never takes up memory.
+async function openSqlite(target: SqliteTarget): Promise<Database> {
+  const { PrismaClient } = await import('../../generated/sqlite/client.js');
+  const { PrismaSqlite } = await import('./sqlite-adapter.js');
+  return new PrismaClient({ adapter: new PrismaSqlite(target) });
+}
+
+async function openPostgresql({ url }: PostgresqlTarget, poolSize: number): Promise<Database> {
+  const { PrismaClient } = await import('../../generated/postgresql/client.js');
+  const { PrismaPg } = await import('@prisma/adapter-pg');
+  const adapter = new PrismaPg({
+    connectionString: url,
+    max: poolSize,
+    connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    options: '-c TimeZone=UTC', // the adapter takes the server's local time for UTC
+  });
+  return new PrismaClient({ adapter }) as Database; // the one cast between the two clients
+}

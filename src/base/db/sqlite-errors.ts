@@ -1,0 +1,66 @@
+/** SQLite's errors in Prisma's words, so that P2002, P2003, P1008 and the rest come out as they do on PostgreSQL. */
+import { DriverAdapterError, type MappedError } from '@prisma/driver-adapter-utils';
+
+const BUSY = 5;
+const CONSTRAINT_FOREIGN_KEY = 787;
+const CONSTRAINT_NOT_NULL = 1299;
+const CONSTRAINT_PRIMARY_KEY = 1555;
+const CONSTRAINT_TRIGGER = 1811; // what a deferred foreign key reports
+const CONSTRAINT_UNIQUE = 2067;
+
+/** Runs an action of the driver; what SQLite throws is thrown on in Prisma's words. */
+export function guard<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!isSqliteError(error)) throw error;
+    const code = codeOf(error);
+    const original = { originalCode: String(code), originalMessage: error.message };
+    throw new DriverAdapterError({ ...original, ...translate(code, error.message) });
+  }
+}
+
+/** True when another connection holds the lock and the action may simply be tried again. */
+export function isBusy(error: unknown): boolean {
+  if (error instanceof DriverAdapterError) return error.cause.kind === 'SocketTimeout';
+  return isSqliteError(error) && (codeOf(error) & 0xff) === BUSY;
+}
+
+type SqliteError = Error & { errcode?: number };
+
+function isSqliteError(error: unknown): error is SqliteError {
+  return error instanceof Error && (error as { code?: string }).code === 'ERR_SQLITE_ERROR';
+}
+
+/** @photostructure/sqlite 1.2 leaves the code out of what all() throws, which runs INSERT … RETURNING. */
+function codeOf({ errcode, message }: SqliteError): number {
+  if (errcode !== undefined) return errcode;
+  if (message.startsWith('UNIQUE constraint failed')) return CONSTRAINT_UNIQUE;
+  if (message.startsWith('NOT NULL constraint failed')) return CONSTRAINT_NOT_NULL;
+  if (message.startsWith('FOREIGN KEY constraint failed')) return CONSTRAINT_FOREIGN_KEY;
+  if (/^database( table| schema)? is locked/.test(message)) return BUSY;
+  return 1;
+}
+
+function translate(code: number, message: string): MappedError {
+  const columns = message.split('constraint failed: ')[1]?.split(', ');
+  const constraint = columns && { fields: columns.map((column) => column.split('.').pop() as string) };
+  switch (code) {
+    case CONSTRAINT_UNIQUE:
+    case CONSTRAINT_PRIMARY_KEY: {
+      const table = columns?.[0]?.split('.').slice(0, -1).join('.');
+      return { kind: 'UniqueConstraintViolation', ...(constraint && { constraint }), ...(table && { table }) };
+    }
+    case CONSTRAINT_NOT_NULL:
+      return { kind: 'NullConstraintViolation', ...(constraint && { constraint }) };
+    case CONSTRAINT_FOREIGN_KEY:
+    case CONSTRAINT_TRIGGER:
+      return { kind: 'ForeignKeyConstraintViolation', constraint: { foreignKey: {} } };
+  }
+  if ((code & 0xff) === BUSY) return { kind: 'SocketTimeout' };
+  const table = /^no such table: (.+)/.exec(message)?.[1];
+  if (table) return { kind: 'TableDoesNotExist', table };
+  const column = /^no such column: (.+)|has no column named (.+)/.exec(message);
+  if (column) return { kind: 'ColumnNotFound', column: (column[1] ?? column[2]) as string };
+  return { kind: 'sqlite', extendedCode: code, message };
+}

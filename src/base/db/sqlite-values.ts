@@ -1,0 +1,78 @@
+/** How values travel between Prisma and SQLite: column types, results and parameters. */
+import { type ArgType, type ColumnType, ColumnTypeEnum, DriverAdapterError } from '@prisma/driver-adapter-utils';
+
+type SqliteValue = null | number | bigint | string | Uint8Array;
+
+const DECLARED: Readonly<Record<string, ColumnType>> = {
+  TEXT: ColumnTypeEnum.Text,
+  INTEGER: ColumnTypeEnum.Int32,
+  INT: ColumnTypeEnum.Int32,
+  BIGINT: ColumnTypeEnum.Int64,
+  BOOLEAN: ColumnTypeEnum.Boolean,
+  DATETIME: ColumnTypeEnum.DateTime,
+  JSONB: ColumnTypeEnum.Json,
+  BLOB: ColumnTypeEnum.Bytes,
+  REAL: ColumnTypeEnum.Double,
+};
+
+/** The type of a column as Prisma declares it for SQLite; undefined for expressions and PRAGMAs. */
+export function declaredType(declared: string | null): ColumnType | undefined {
+  return DECLARED[declared?.toUpperCase() ?? ''];
+}
+
+/** The type of an expression, told from its first value that is not null. */
+export function inferredType(rows: unknown[][], column: number): ColumnType {
+  const sample = rows.find((row) => row[column] !== null)?.[column];
+  switch (typeof sample) {
+    case 'string':
+      return ColumnTypeEnum.Text;
+    case 'bigint':
+      return ColumnTypeEnum.Int64;
+    case 'number':
+      return ColumnTypeEnum.UnknownNumber;
+    case 'object':
+      return ColumnTypeEnum.Bytes;
+    default:
+      return ColumnTypeEnum.Int32;
+  }
+}
+
+export function fromSqlite(value: unknown, type: ColumnType): unknown {
+  if (typeof value === 'bigint') return type === ColumnTypeEnum.Int64 ? value.toString() : Number(value);
+  if (type === ColumnTypeEnum.DateTime && typeof value === 'number') return new Date(value).toISOString();
+  return value;
+}
+
+export function toSqlite(value: unknown, type: ArgType | undefined): SqliteValue {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  if (value instanceof Date) return timestamp(value);
+  if (typeof value !== 'string') return value as SqliteValue;
+  refuseNul(value, type);
+  switch (type?.scalarType) {
+    case 'int':
+    case 'bigint':
+      return BigInt(value);
+    case 'float':
+    case 'decimal':
+      return Number(value);
+    case 'datetime':
+      return timestamp(new Date(value));
+    case 'bytes':
+      return Buffer.from(value, 'base64');
+    default:
+      return value;
+  }
+}
+
+/** One format of fixed width, so that comparing and sorting the text is comparing and sorting the time. */
+function timestamp(date: Date): string {
+  return date.toISOString().replace('Z', '+00:00');
+}
+
+/** PostgreSQL refuses it too, in text as in Json; the driver would cut the text off there when reading it back. */
+function refuseNul(value: string, type: ArgType | undefined): void {
+  const escaped = type?.scalarType === 'json' && /(?<!\\)(?:\\\\)*\\u0000/.test(value);
+  if (!escaped && !value.includes('\0')) return;
+  throw new DriverAdapterError({ kind: 'InvalidInputValue', message: 'NUL character in a string' });
+}
