@@ -1,0 +1,281 @@
+// Turns a page's name and its values into HTML. Templates live in views/; a page is added with one template
+// and one line in `Pages`. Every value is escaped by the template; none is trusted to be HTML.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ejs from 'ejs';
+
+const VIEWS = fileURLToPath(new URL('../../views/', import.meta.url));
+
+interface Options {
+  /** The display name, from `BRAND_NAME`; in the header and the title of every page. */
+  brandName: string;
+  /** Where the templates are. Default: `views/` beside the compiled code. */
+  directory?: string;
+  /** False reads the templates from disk for every page, for work on them. Default: true. */
+  cache?: boolean;
+  /** The address of a file of `public/`; `staticFiles().urlOf` adds the version that makes it cacheable for a year. */
+  assetUrl?: (file: string) => string;
+}
+
+export type Views = ReturnType<typeof createViews>;
+
+export function createViews({ brandName, directory = VIEWS, cache = true, assetUrl = plainAssetUrl }: Options) {
+  const templates = new Map<string, ejs.TemplateFunction>();
+  const layout = { brandName, stylesheetHref: assetUrl('signet.css'), iconHref: assetUrl('favicon.svg') };
+  return { render };
+
+  /** The whole page. An unknown name or a broken template throws: that is a bug, not a refusal. */
+  function render<Name extends keyof Pages>(name: Name, locals: Pages[Name]): string {
+    return template(name)({ ...locals, ...layout });
+  }
+
+  function template(name: string): ejs.TemplateFunction {
+    const known = templates.get(name);
+    if (known) return known;
+    const filename = join(directory, `${name}.ejs`);
+    if (!existsSync(filename)) throw new Error(`There is no page named ${name}`);
+    // Strict mode: a template reads `page.x` only, so a value that was left out is empty instead of a ReferenceError.
+    const compiled = ejs.compile(readFileSync(filename, 'utf8'), {
+      filename,
+      root: directory,
+      cache,
+      strict: true,
+      localsName: 'page',
+    });
+    if (cache) templates.set(name, compiled);
+    return compiled;
+  }
+}
+
+function plainAssetUrl(file: string): string {
+  return `/assets/${file}`;
+}
+
+/** Every page and the values that it prints. A door may add its own by declaring them into this interface. */
+export interface Pages {
+  home: HomePage;
+  error: ErrorPage;
+  'sign-in/login': LoginPage;
+  'sign-in/register': RegisterPage;
+  'sign-in/setup': SetupPage;
+  'sign-in/sign-out': SignOutPage;
+  'sign-in/signed-out': SignedOutPage;
+  'oidc/consent': ConsentPage;
+  'oidc/device-input': DeviceInputPage;
+  'oidc/device-confirm': DeviceConfirmPage;
+  'oidc/device-done': DeviceDonePage;
+  'oidc/logout': LogoutPage;
+  'oidc/logged-out': LoggedOutPage;
+  'account/home': AccountPage;
+}
+
+/** Posts `csrf`, `return_to`, `email` and `password` to `/login`. */
+export interface LoginPage {
+  csrfToken: string;
+  /** Where the person goes afterwards; already checked to be a path of our own. */
+  returnTo?: string;
+  /** Kept from the last attempt, or from the app's `login_hint`. */
+  email?: string;
+  /** One sentence. It must read the same for an unknown e-mail and for a wrong password. */
+  error?: string;
+  /** The app that sent the person here: "to continue to Acme". */
+  appName?: string;
+  /** Goes back to the app with a no. */
+  cancelHref?: string;
+  /** Left out where nobody may create an account. */
+  registerHref?: string;
+  forgotHref?: string;
+  providers?: FederatedProvider[];
+}
+
+export interface FederatedProvider {
+  /** "Google", as in "Continue with Google". */
+  name: string;
+  href: string;
+}
+
+/** Posts `csrf`, `return_to`, `name`, `email` and `password` to `/register`. */
+export interface RegisterPage {
+  csrfToken: string;
+  returnTo?: string;
+  name?: string;
+  email?: string;
+  errors: AccountFormErrors;
+  loginHref: string;
+  /** Characters, told beside the field before the first attempt. */
+  passwordMinLength: number;
+  /** The app that sent the person here. */
+  appName?: string;
+  providers?: FederatedProvider[];
+}
+
+/** The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/setup`. */
+export interface SetupPage {
+  csrfToken: string;
+  /** The one-time token of the link that was printed when the server first started. */
+  token: string;
+  name?: string;
+  email?: string;
+  errors: AccountFormErrors;
+  passwordMinLength: number;
+}
+
+/** One sentence beside each field that has to change; `form` is about all of it. */
+export interface AccountFormErrors {
+  name?: string;
+  email?: string;
+  password?: string;
+  form?: string;
+}
+
+/** Posts `csrf` and `return_to` to `/logout`. */
+export interface SignOutPage {
+  csrfToken: string;
+  returnTo?: string;
+  email: string;
+  /** Where "Stay signed in" goes. Default: `/account`. */
+  stayHref?: string;
+}
+
+export interface SignedOutPage {
+  /** Default: `/login`. */
+  loginHref?: string;
+}
+
+/** An OAuth client as a person sees it. */
+export interface ClientCard {
+  name: string;
+  /** The host of its home page or of its redirect URI. */
+  host?: string;
+  /** Its first letter, in place of a logo: logos are never hot-linked. */
+  initial: string;
+  /** Checked to be `https:` by whoever fills this in; so are the next two. */
+  clientUri?: string;
+  policyUri?: string;
+  tosUri?: string;
+}
+
+/** Posts `csrf` and `decision` = `allow` | `deny` to `action`. */
+export interface ConsentPage {
+  action: string;
+  csrfToken: string;
+  client: ClientCard;
+  /** True for a client that registered itself: nobody here has looked at who it is. */
+  unverified: boolean;
+  /** Where the answer is sent: a host, or for an app on this computer what a person calls that. */
+  redirectHost: string;
+  account: { name?: string; email: string };
+  /** Signs in as somebody else and comes back. */
+  switchHref?: string;
+  scopes: ConsentScope[];
+  resources: ConsentResource[];
+  /** True when the client asks for access while the person is away (`offline_access`). */
+  offline: boolean;
+}
+
+export interface ConsentScope {
+  /** "Your e-mail address" */
+  title: string;
+  /** What the app can do with it, in one sentence. */
+  sentence: string;
+  /** `identity`: who the person is. `api`: what the app may do in their name. */
+  kind: 'identity' | 'api';
+}
+
+export interface ConsentResource {
+  name: string;
+  /** The audience URI. */
+  identifier: string;
+  scopes: { sentence: string }[];
+}
+
+/** Posts `xsrf` and `user_code` to `action`. */
+export interface DeviceInputPage {
+  action: string;
+  xsrf: string;
+  userCode?: string;
+  error?: string;
+}
+
+/** Posts `xsrf`, `user_code` and `confirm` = `yes` or `abort` = `yes` to `action`. */
+export interface DeviceConfirmPage {
+  action: string;
+  xsrf: string;
+  /** As the device shows it, with its dashes. */
+  userCode: string;
+  client: ClientCard;
+  /** Where the request came from, so that a stranger's can be told from one's own. */
+  device: { address?: string; userAgent?: string };
+}
+
+export interface DeviceDonePage {
+  client?: { name: string };
+  /** True when the person said no. */
+  denied?: boolean;
+}
+
+/** Posts `xsrf` and, to sign out, `logout` = `yes` to `action`. */
+export interface LogoutPage {
+  action: string;
+  xsrf: string;
+  client?: { name: string };
+}
+
+export interface LoggedOutPage {
+  client?: { name: string };
+  /** Default: `/login`. */
+  loginHref?: string;
+}
+
+/** Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`) and `/logout`. */
+export interface AccountPage {
+  csrfToken: string;
+  account: { name?: string; email: string; emailVerified: boolean; initial: string };
+  isAdmin: boolean;
+  logins: AccountLogin[];
+  apps: AccountApp[];
+  /** One sentence about what was just done: "Signed out of Firefox on Linux." */
+  notice?: string;
+}
+
+/** One place where the person is signed in. Times are ready to print: "2 minutes ago", "3 March 2026". */
+export interface AccountLogin {
+  id: string;
+  /** The login that shows this page. */
+  current: boolean;
+  /** "Firefox on Linux" */
+  device: string;
+  address: string;
+  since: string;
+  lastSeen: string;
+}
+
+export interface AccountApp {
+  clientId: string;
+  name: string;
+  host?: string;
+  /** What it may do, as short phrases. */
+  scopes: string[];
+  since: string;
+}
+
+export interface HomePage {
+  /** Present when somebody is signed in. */
+  account?: { name?: string; email: string };
+  /** Left out where nobody may create an account. */
+  registerHref?: string;
+  /** `<ISSUER>/.well-known/openid-configuration` */
+  discoveryUrl: string;
+}
+
+export interface ErrorPage {
+  /** "This page does not exist" */
+  heading: string;
+  message: string;
+  /** For whoever reports it: `invalid_request`. */
+  code?: string;
+  requestId?: string;
+  backHref?: string;
+}

@@ -1,0 +1,146 @@
+// One realistic set of values for every page: the tests render them, and so does whoever wants to look at the pages.
+
+import type { ClientCard, Pages } from '../../src/web/views.js';
+
+const csrfToken = 'Zk3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFa';
+const returnTo = '/interaction/rH2xVb7QmKp';
+const xsrf = 'd41d8cd98f00b204e9800998ecf8427e00c9';
+
+const acme: ClientCard = {
+  name: 'Acme Analytics',
+  host: 'analytics.acme.example',
+  initial: 'A',
+  clientUri: 'https://analytics.acme.example',
+  policyUri: 'https://analytics.acme.example/privacy',
+  tosUri: 'https://analytics.acme.example/terms',
+};
+
+const errors = {
+  email: 'An account with this e-mail exists. Sign in instead, or use another address.',
+  password: 'This password is on a list of leaked passwords. Choose another one.',
+};
+
+export const examplePages: Pages = {
+  home: {
+    registerHref: '/register',
+    discoveryUrl: 'https://id.example.com/.well-known/openid-configuration',
+  },
+  error: {
+    heading: 'This link does not work any more',
+    message: 'It was used already, or it is older than ten minutes. Go back to the app and start again.',
+    code: 'invalid_request',
+    requestId: '01JX4T9C7M2Q8K5ZB3VN6WHRDE',
+    backHref: '/',
+  },
+  'sign-in/login': {
+    csrfToken,
+    returnTo,
+    email: 'mara.lindqvist@example.com',
+    error: 'E-mail or password is wrong.',
+    appName: 'Acme Analytics',
+    cancelHref: '/interaction/rH2xVb7QmKp/abort',
+    registerHref: '/register?return_to=%2Finteraction%2FrH2xVb7QmKp',
+    forgotHref: '/forgot',
+    providers: [
+      { name: 'Google', href: '/federation/google?return_to=%2Faccount' },
+      { name: 'GitHub', href: '/federation/github?return_to=%2Faccount' },
+    ],
+  },
+  'sign-in/register': {
+    csrfToken,
+    returnTo,
+    name: 'Mara Lindqvist',
+    email: 'mara.lindqvist@example.com',
+    errors,
+    loginHref: '/login',
+    passwordMinLength: 10,
+    appName: 'Acme Analytics',
+  },
+  'sign-in/setup': {
+    csrfToken,
+    token: 'st_7Yq2mX9vKc4LwR8tZb3N',
+    name: 'Mara Lindqvist',
+    email: 'mara.lindqvist@example.com',
+    errors: { form: 'The account could not be created. Try again.' },
+    passwordMinLength: 10,
+  },
+  'sign-in/sign-out': { csrfToken, returnTo: '/', email: 'mara.lindqvist@example.com', stayHref: '/account' },
+  'sign-in/signed-out': { loginHref: '/login' },
+  'oidc/consent': {
+    action: '/interaction/rH2xVb7QmKp/consent',
+    csrfToken,
+    client: acme,
+    unverified: true,
+    redirectHost: 'analytics.acme.example',
+    account: { name: 'Mara Lindqvist', email: 'mara.lindqvist@example.com' },
+    switchHref: '/interaction/rH2xVb7QmKp/switch',
+    scopes: [
+      { title: 'Who you are', sentence: 'Your name, picture and plan.', kind: 'identity' },
+      { title: 'Your e-mail address', sentence: 'The address, and whether it is verified.', kind: 'identity' },
+      { title: 'Read memories', sentence: 'See what your agents have stored.', kind: 'api' },
+    ],
+    resources: [
+      {
+        name: 'Vector store',
+        identifier: 'https://vectors.example.com/api',
+        scopes: [{ sentence: 'Search your vectors.' }, { sentence: 'Add, change and delete vectors.' }],
+      },
+    ],
+    offline: true,
+  },
+  'oidc/device-input': {
+    action: '/device',
+    xsrf,
+    userCode: 'WDJB-MJHX',
+    error: 'This code is not known. Compare it with your device.',
+  },
+  'oidc/device-confirm': {
+    action: '/device',
+    xsrf,
+    userCode: 'WDJB-MJHT',
+    client: { name: 'Acme Television', host: 'tv.acme.example', initial: 'A' },
+    device: { address: '203.0.113.42', userAgent: 'AcmeTV/4.2 (Linux; armv7l)' },
+  },
+  'oidc/device-done': { client: { name: 'Acme Television' } },
+  'oidc/logout': { action: '/oauth/logout/confirm', xsrf, client: { name: 'Acme Analytics' } },
+  'oidc/logged-out': { client: { name: 'Acme Analytics' }, loginHref: '/login' },
+  'account/home': {
+    csrfToken,
+    account: {
+      name: 'Mara Lindqvist',
+      email: 'mara.lindqvist@example.com',
+      emailVerified: true,
+      initial: 'M',
+    },
+    isAdmin: true,
+    notice: 'Signed out of Chrome on Windows.',
+    logins: [
+      {
+        id: 'ses_9f2c',
+        current: true,
+        device: 'Firefox on Linux',
+        address: '198.51.100.23',
+        since: '3 March 2026',
+        lastSeen: 'now',
+      },
+      {
+        id: 'ses_41ab',
+        current: false,
+        device: 'Safari on iPhone',
+        address: '2001:db8:85a3::8a2e:370:7334',
+        since: '18 February 2026',
+        lastSeen: '2 hours ago',
+      },
+    ],
+    apps: [
+      {
+        clientId: 'b1946ac9-2492-4d23-8c1c-0f1b2a3c4d5e',
+        name: 'Acme Analytics',
+        host: 'analytics.acme.example',
+        scopes: ['name and picture', 'e-mail', 'read memories'],
+        since: '3 March 2026',
+      },
+      { clientId: 'cli', name: 'Command line', scopes: ['search vectors'], since: '9 January 2026' },
+    ],
+  },
+};
