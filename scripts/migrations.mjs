@@ -70,7 +70,8 @@ export async function driftOfDatabase(url) {
 }
 
 async function difference(provider, factory) {
-  await (starting ??= startEngine());
+  starting ??= startEngine();
+  await starting;
   const content = schemaFor(provider);
   const files = [{ path: SCHEMA_PATH, content }];
   const session = await engine.SchemaEngine.new(

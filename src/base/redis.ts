@@ -1,0 +1,96 @@
+/** A connection to Redis that fails soon and says why, instead of letting requests hang. */
+import { Redis } from 'ioredis';
+import type { Log } from './log.js';
+
+export type { Redis } from 'ioredis';
+
+export interface RedisOptions {
+  log: Pick<Log, 'info' | 'warn'>;
+  /** Stands in front of every key; not in front of channels. */
+  keyPrefix?: string;
+}
+
+const ANSWER_WITHIN_MS = 2000;
+const SILENT_SOCKET_MS = 5000;
+const RETRY_FIRST_MS = 50;
+const RETRY_LAST_MS = 1000;
+
+/**
+ * Throws a sentence when Redis cannot be reached or may throw away what it stores. Later every command is answered or
+ * fails within 2 s, while it reconnects by itself. Whoever subscribes must do so again on each `ready`.
+ */
+export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptions): Promise<Redis> {
+  const redis = new Redis(url, {
+    keyPrefix,
+    lazyConnect: true,
+    connectTimeout: ANSWER_WITHIN_MS,
+    commandTimeout: ANSWER_WITHIN_MS,
+    socketTimeout: SILENT_SOCKET_MS,
+    maxRetriesPerRequest: null, // the time-out alone decides
+    // A command whose answer was lost may have been carried out: sent twice, a single-use mark would look replayed.
+    autoResendUnfulfilledCommands: false,
+    // ioredis would leave the promise of that command to nobody, and its rejection would end the process.
+    autoResubscribe: false,
+    retryStrategy: (attempt) => Math.min(RETRY_FIRST_MS * 2 ** (attempt - 1), RETRY_LAST_MS) + Math.random() * 50,
+  });
+  try {
+    await connect(redis, url);
+    await refuseEviction(redis, log);
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  tellOutages(redis, log);
+  return redis;
+}
+
+/** Lets the commands that are under way finish, unless the connection is down. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') await redis.quit().catch(() => {});
+  redis.disconnect();
+}
+
+async function connect(redis: Redis, url: string): Promise<void> {
+  let reason: Error | undefined;
+  const remember = (error: Error) => {
+    reason = error;
+  };
+  redis.on('error', remember);
+  try {
+    await redis.connect();
+  } catch (error) {
+    const { message } = reason ?? (error as Error);
+    throw new Error(`Redis at ${new URL(url).host} cannot be reached: ${message}`, { cause: error });
+  } finally {
+    redis.off('error', remember);
+  }
+}
+
+/** Evicting a key would forget a revocation or the mark of a used token. */
+async function refuseEviction(redis: Redis, log: RedisOptions['log']): Promise<void> {
+  const memory = await redis.info('memory').catch(() => '');
+  const limitBytes = Number(/^maxmemory:(\d+)/m.exec(memory)?.[1]);
+  const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
+  if (!policy || Number.isNaN(limitBytes)) {
+    log.warn('Redis does not tell its maxmemory-policy: make sure that it is noeviction.');
+  } else if (policy !== 'noeviction' && limitBytes > 0) {
+    throw new Error(`Redis must not evict keys: set its maxmemory-policy to noeviction (it is ${policy}).`);
+  }
+}
+
+/** One line when the connection is lost and one when it is back, not one for every attempt. */
+function tellOutages(redis: Redis, log: RedisOptions['log']): void {
+  let lost = false;
+  let reason = 'the connection was closed';
+  redis.on('error', (error: Error) => {
+    reason = error.message;
+  });
+  redis.on('reconnecting', () => {
+    if (!lost) log.warn({ reason }, 'Redis is lost; reconnecting');
+    lost = true;
+  });
+  redis.on('ready', () => {
+    if (lost) log.info('Redis is back');
+    lost = false;
+  });
+}
