@@ -13,6 +13,7 @@ const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   Organization: ['id'],
   Membership: ['accountId', 'organizationId'],
   Session: ['id'],
+  SessionClient: ['sessionId', 'clientId'],
   Client: ['id'],
   Resource: ['id'],
   ResourceScope: ['resourceId', 'name'],

@@ -1,0 +1,54 @@
+/** Opens the outside world by the settings, and closes it again in reverse. */
+import { openAnnouncements } from './announcements.js';
+import { type Clock, systemClock } from './clock.js';
+import { type Config, isLoopback } from './config.js';
+import { migrate } from './db/migrate.js';
+import { openDatabase, parseUrl } from './db/open.js';
+import { createGuardedFetch } from './fetch.js';
+import { createLimits, type LimitStore } from './limits.js';
+import type { Log } from './log.js';
+import { closeRedis, openRedis, type Redis } from './redis.js';
+import { loadSecrets } from './secret.js';
+
+export type Base = Awaited<ReturnType<typeof openBase>>;
+
+/** Migrates and opens the database, connects to Redis where there is one. Rejects with a sentence when something is missing. */
+export async function openBase(config: Config, { log, clock = systemClock }: { log: Log; clock?: Clock }) {
+  const closers: (() => Promise<unknown>)[] = [];
+  try {
+    const secrets = loadSecrets(config);
+    const applied = await migrate(config.databaseUrl);
+    if (applied.length > 0) log.info({ applied }, 'migrations applied');
+    const db = await openDatabase(config.databaseUrl, { poolSize: config.databasePool });
+    closers.unshift(() => db.$disconnect());
+    const redis = config.redisUrl ? await openRedis(config.redisUrl, { log }) : undefined;
+    if (redis) closers.unshift(() => closeRedis(redis));
+    const { databaseUrl, redisUrl, redisPrefix } = config;
+    const announcements = await openAnnouncements({ db, databaseUrl, redisUrl, redisPrefix, log });
+    closers.unshift(() => announcements.close());
+    const { store, close: closeLimits } = await openLimitStore(config, redis);
+    if (closeLimits) closers.unshift(closeLimits);
+    const fetch = createGuardedFetch({
+      privateHosts: config.fetchPrivateHosts,
+      allowLoopback: isLoopback(new URL(config.issuer).hostname),
+    });
+    return { config, log, clock, secrets, db, redis, announcements, limits: createLimits(store), fetch, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  async function close(): Promise<void> {
+    for (const closer of closers.splice(0)) await closer();
+  }
+}
+
+/** Counters must be shared wherever there may be a second process. */
+async function openLimitStore(config: Config, redis: Redis | undefined) {
+  if (redis) return { store: { kind: 'redis', redis, prefix: config.redisPrefix } satisfies LimitStore };
+  if (parseUrl(config.databaseUrl).provider === 'sqlite') return { store: { kind: 'memory' } satisfies LimitStore };
+  const { Pool } = (await import('pg')).default;
+  const pool = new Pool({ connectionString: config.databaseUrl, max: 2, connectionTimeoutMillis: 5000 });
+  pool.on('error', () => {}); // an idle connection broke: the next query opens another
+  return { store: { kind: 'postgresql', pool } satisfies LimitStore, close: () => pool.end() };
+}

@@ -1,0 +1,264 @@
+/** The settings: the only place that reads the environment. Every fault is told at once, by the name of its variable. */
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+
+/** One variable: what it is for, what it may hold, what it is when it is not set. */
+interface Setting<T> {
+  about: string;
+  allowed: string;
+  /** Shown in .env.example; the empty string when there is none. */
+  fallback: string;
+  /** Returns the value, or throws what is wrong with it. */
+  parse(text: string): T;
+}
+
+const DURATION = /^(\d{1,9})(s|m|h|d|w)$/;
+const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+const MIN_SECRET_LENGTH = 32;
+
+/** All settings, in the order of .env.example. */
+export const settings = {
+  NODE_ENV: oneOf(['development', 'production', 'test'], 'development', 'production refuses unsafe settings'),
+  PORT: whole(0, 65_535, 3000, 'where it listens; 0 takes any free port'),
+  HOST: text('', 'the address that it listens on; all of them when empty'),
+  ISSUER: text('', 'its public URL, without a path; http://localhost:<PORT> when empty'),
+  BRAND_NAME: text('Signet', 'the name on the pages'),
+  DATA_DIR: text('./data', 'where the embedded database and the master secret live'),
+  DATABASE_URL: text('', 'postgresql://… or file:<path>[?synchronous=normal]; SQLite in DATA_DIR when empty'),
+  DATABASE_POOL: whole(1, 500, 10, 'PostgreSQL connections of one process'),
+  REDIS_URL: text('', 'redis://… or rediss://…; short-lived state then lives there'),
+  REDIS_PREFIX: text('signet:', 'in front of every Redis key'),
+  WEB_CONCURRENCY: whole(1, 64, 1, 'server processes; more than one needs PostgreSQL'),
+  SECRET: text('', 'master secret, at least 32 characters; made in DATA_DIR when empty'),
+  SECRET_PREVIOUS: text('', 'the master secret before the last change'),
+  TRUSTED_PROXIES: list('', 'addresses or networks of reverse proxies whose X-Forwarded-For is believed'),
+  LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'how much is logged'),
+  SIGNUP: oneOf(['open', 'closed'], 'open', 'whether strangers may make an account'),
+  BOOTSTRAP_ADMIN_EMAIL: text('', 'with the next one: makes the first administrator, if there is none'),
+  BOOTSTRAP_ADMIN_PASSWORD: text('', 'see BOOTSTRAP_ADMIN_EMAIL'),
+  REGISTRATION: oneOf(['open', 'token', 'closed'], 'open', 'who may register OAuth clients (RFC 7591)'),
+  REGISTRATION_TOKEN: text('', 'the bearer token for REGISTRATION=token, at least 32 characters'),
+  REDIRECT_HOSTS: list(
+    '',
+    'if set, the only hosts that registered clients may redirect to; *.example.com takes sub-domains',
+  ),
+  FETCH_PRIVATE_HOSTS: list('', 'hosts in private networks that client metadata and logout URLs may point to'),
+  ACCESS_TOKEN_TTL: duration('8h', 'how long an access token lives'),
+  REFRESH_TOKEN_TTL: duration('7d', 'how long a refresh token lives when it is not used'),
+  REFRESH_RETRY_WINDOW: duration('10s', 'how long a lost answer to a refresh may be asked for again; 0s = never'),
+  SESSION_TTL: duration('14d', "how long a browser's sign-in lasts"),
+  SESSION_MAX: duration('30d', 'when a login and its refresh tokens end for good'),
+  KEY_ROTATION: duration('90d', 'how old a signing key may become before a new one takes over'),
+  PASSWORD_HASH_COST: whole(4, 15, 12, 'bcrypt cost; below 10 only in tests'),
+} satisfies Record<string, Setting<unknown>>;
+
+type Values = { [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['parse']> };
+
+export interface Config {
+  production: boolean;
+  port: number;
+  host: string | undefined;
+  issuer: string;
+  brandName: string;
+  dataDir: string;
+  databaseUrl: string;
+  databasePool: number;
+  redisUrl: string | undefined;
+  redisPrefix: string;
+  processes: number;
+  secret: string | undefined;
+  secretPrevious: string | undefined;
+  trustedProxies: string[];
+  logLevel: string;
+  signup: 'open' | 'closed';
+  bootstrapAdmin: { email: string; password: string } | undefined;
+  registration: 'open' | 'token' | 'closed';
+  registrationToken: string | undefined;
+  redirectHosts: string[];
+  fetchPrivateHosts: string[];
+  accessTokenSeconds: number;
+  refreshTokenSeconds: number;
+  refreshRetrySeconds: number;
+  sessionSeconds: number;
+  sessionMaxSeconds: number;
+  keyRotationSeconds: number;
+  passwordHashCost: number;
+}
+
+/** What is wrong with the settings: one sentence each, every one with the name of its variable. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly faults: string[]) {
+    super(`The settings are not usable:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  }
+}
+
+/** Reads the settings. Throws a ConfigError with all faults at once. */
+export function readConfig(environment: Record<string, string | undefined> = process.env): Config {
+  const faults: string[] = [];
+  const values = {} as Record<string, unknown>;
+  for (const [name, setting] of Object.entries(settings)) {
+    const text = environment[name]?.trim() || setting.fallback;
+    try {
+      values[name] = setting.parse(text);
+    } catch (error) {
+      faults.push(`${name} ${(error as Error).message}; allowed: ${setting.allowed}`);
+      values[name] = setting.parse(setting.fallback);
+    }
+  }
+  const config = toConfig(values as Values);
+  faults.push(...contradictions(config, values as Values));
+  if (faults.length > 0) throw new ConfigError(faults);
+  return config;
+}
+
+/** Whether a URL's host is this very machine. */
+export const isLoopback = (hostname: string) =>
+  hostname === 'localhost' || hostname === '[::1]' || hostname === '::1' || /^127(\.\d{1,3}){3}$/.test(hostname);
+
+function toConfig(values: Values): Config {
+  return {
+    production: values.NODE_ENV === 'production',
+    port: values.PORT,
+    host: values.HOST || undefined,
+    issuer: (values.ISSUER || `http://localhost:${values.PORT}`).replace(/\/$/, ''),
+    brandName: values.BRAND_NAME,
+    dataDir: values.DATA_DIR,
+    databaseUrl: values.DATABASE_URL || `file:${join(values.DATA_DIR, 'signet.db')}`,
+    databasePool: values.DATABASE_POOL,
+    redisUrl: values.REDIS_URL || undefined,
+    redisPrefix: values.REDIS_PREFIX,
+    processes: values.WEB_CONCURRENCY,
+    secret: values.SECRET || undefined,
+    secretPrevious: values.SECRET_PREVIOUS || undefined,
+    trustedProxies: values.TRUSTED_PROXIES,
+    logLevel: values.LOG_LEVEL,
+    signup: values.SIGNUP,
+    bootstrapAdmin: values.BOOTSTRAP_ADMIN_EMAIL
+      ? { email: values.BOOTSTRAP_ADMIN_EMAIL, password: values.BOOTSTRAP_ADMIN_PASSWORD }
+      : undefined,
+    registration: values.REGISTRATION,
+    registrationToken: values.REGISTRATION_TOKEN || undefined,
+    redirectHosts: values.REDIRECT_HOSTS,
+    fetchPrivateHosts: values.FETCH_PRIVATE_HOSTS,
+    accessTokenSeconds: values.ACCESS_TOKEN_TTL,
+    refreshTokenSeconds: values.REFRESH_TOKEN_TTL,
+    refreshRetrySeconds: values.REFRESH_RETRY_WINDOW,
+    sessionSeconds: values.SESSION_TTL,
+    sessionMaxSeconds: values.SESSION_MAX,
+    keyRotationSeconds: values.KEY_ROTATION,
+    passwordHashCost: values.PASSWORD_HASH_COST,
+  };
+}
+
+/** What each value alone does not show. */
+function contradictions(config: Config, values: Values): string[] {
+  const faults: string[] = [];
+  const must = (condition: boolean, fault: string) => condition || faults.push(fault);
+  const postgresql = /^postgres(ql)?:\/\//.test(config.databaseUrl);
+
+  const issuer = URL.parse(config.issuer);
+  if (!issuer || !/^https?:$/.test(issuer.protocol) || issuer.origin !== config.issuer) {
+    faults.push(
+      'ISSUER is not an origin; allowed: https://id.example.com, without path, query, port 443 or trailing slash',
+    );
+  } else {
+    must(
+      !config.production || issuer.protocol === 'https:' || isLoopback(issuer.hostname),
+      'ISSUER is http: in production it must be https, or a loopback address behind a tunnel; set ISSUER=https://<your host>',
+    );
+  }
+  must(postgresql || config.databaseUrl.startsWith('file:'), 'DATABASE_URL must start with postgresql:// or file:');
+  must(!config.redisUrl || /^rediss?:\/\//.test(config.redisUrl), 'REDIS_URL must start with redis:// or rediss://');
+  must(
+    postgresql || config.processes === 1,
+    'WEB_CONCURRENCY is more than 1, but SQLite belongs to one server process; set DATABASE_URL=postgresql://…, or leave it at 1',
+  );
+  must(
+    !config.secret || config.secret.length >= MIN_SECRET_LENGTH,
+    `SECRET has fewer than ${MIN_SECRET_LENGTH} characters`,
+  );
+  must(
+    !config.production || !postgresql || Boolean(config.secret),
+    'SECRET is missing: in production on PostgreSQL every process must be given the same one; make one with: openssl rand -base64 32',
+  );
+  must(
+    Boolean(values.BOOTSTRAP_ADMIN_EMAIL) === Boolean(values.BOOTSTRAP_ADMIN_PASSWORD),
+    'BOOTSTRAP_ADMIN_EMAIL and BOOTSTRAP_ADMIN_PASSWORD must be set together, or neither',
+  );
+  must(
+    config.registration !== 'token' || (config.registrationToken?.length ?? 0) >= MIN_SECRET_LENGTH,
+    `REGISTRATION_TOKEN must have at least ${MIN_SECRET_LENGTH} characters when REGISTRATION=token`,
+  );
+  must(
+    values.NODE_ENV === 'test' || config.passwordHashCost >= 10,
+    'PASSWORD_HASH_COST is below 10, which only tests may use',
+  );
+  for (const [name, seconds] of [
+    ['ACCESS_TOKEN_TTL', config.accessTokenSeconds],
+    ['REFRESH_TOKEN_TTL', config.refreshTokenSeconds],
+    ['SESSION_TTL', config.sessionSeconds],
+    ['SESSION_MAX', config.sessionMaxSeconds],
+    ['KEY_ROTATION', config.keyRotationSeconds],
+  ] as const) {
+    must(seconds > 0, `${name} must be longer than 0s`);
+  }
+  for (const proxy of config.trustedProxies) {
+    const [address = '', bits] = proxy.split('/');
+    const width = isIP(address) === 6 ? 128 : 32;
+    must(
+      isIP(address) > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width)),
+      `TRUSTED_PROXIES holds "${proxy}"; allowed: addresses and networks such as 10.0.0.0/8, separated by commas`,
+    );
+  }
+  return faults;
+}
+
+function text(fallback: string, about: string): Setting<string> {
+  return { about, allowed: 'text', fallback, parse: (value) => value };
+}
+
+function list(fallback: string, about: string): Setting<string[]> {
+  const parse = (value: string) => value.split(',').map((item) => item.trim()).filter(Boolean); // biome-ignore format: one chain
+  return { about, allowed: 'a list, separated by commas', fallback, parse };
+}
+
+function whole(min: number, max: number, fallback: number, about: string): Setting<number> {
+  const allowed = `a whole number from ${min} to ${max}`;
+  return {
+    about,
+    allowed,
+    fallback: String(fallback),
+    parse(value) {
+      const number = Number(value);
+      if (!/^\d+$/.test(value) || number < min || number > max) throw new Error(`is "${value}"`);
+      return number;
+    },
+  };
+}
+
+function oneOf<const Value extends string>(values: Value[], fallback: Value, about: string): Setting<Value> {
+  return {
+    about,
+    allowed: values.join(', '),
+    fallback,
+    parse(value) {
+      if (!values.includes(value as Value)) throw new Error(`is "${value}"`);
+      return value as Value;
+    },
+  };
+}
+
+/** Written as 30s, 15m, 8h, 7d or 2w; the value is in seconds. */
+function duration(fallback: string, about: string): Setting<number> {
+  return {
+    about,
+    allowed: 'a duration such as 30s, 15m, 8h, 7d or 2w',
+    fallback,
+    parse(value) {
+      const [, amount, unit] = DURATION.exec(value) ?? [];
+      if (!amount) throw new Error(`is "${value}"`);
+      return Number(amount) * UNIT_SECONDS[unit as keyof typeof UNIT_SECONDS];
+    },
+  };
+}

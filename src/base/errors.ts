@@ -1,0 +1,39 @@
+/** The expected no: a refusal has a name, a status and one sentence for whoever asked. Anything else that is thrown is a bug. */
+
+export interface RefusalOptions {
+  /** What is wrong, by field (400 `invalid_request`). */
+  fields?: Record<string, string>;
+  /** Seconds until asking again makes sense; becomes `Retry-After`. */
+  retryAfterSeconds?: number;
+  cause?: unknown;
+}
+
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly fields: Record<string, string> | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    { fields, retryAfterSeconds, cause }: RefusalOptions = {},
+  ) {
+    super(message, { cause });
+    this.fields = fields;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+export const invalidRequest = (message: string, fields?: Record<string, string>) =>
+  new Refusal(400, 'invalid_request', message, { fields });
+export const unauthenticated = (code: string, message: string) => new Refusal(401, code, message);
+export const forbidden = (code: string, message: string) => new Refusal(403, code, message);
+export const notFound = (message = 'There is nothing here.') => new Refusal(404, 'not_found', message);
+export const conflict = (message: string, fields?: Record<string, string>) =>
+  new Refusal(409, 'conflict', message, { fields });
+export const payloadTooLarge = (message: string) => new Refusal(413, 'payload_too_large', message);
+export const rateLimited = (retryAfterSeconds: number, code = 'rate_limited') =>
+  new Refusal(429, code, 'Too many requests. Please wait and try again.', { retryAfterSeconds });
+export const unavailable = (message: string, cause?: unknown) =>
+  new Refusal(503, 'temporarily_unavailable', message, { retryAfterSeconds: 5, cause });

@@ -1,0 +1,104 @@
+/** Counting events in a window of time: in memory for one process, in Redis or PostgreSQL for several. */
+import type { Redis } from 'ioredis';
+import {
+  type RateLimiterAbstract,
+  RateLimiterMemory,
+  RateLimiterPostgres,
+  RateLimiterRedis,
+  RateLimiterRes,
+} from 'rate-limiter-flexible';
+import { SECOND_MS } from './clock.js';
+import { rateLimited, unavailable } from './errors.js';
+
+/** At most `points` events in `seconds`, then none for `blockSeconds`. */
+export interface Limit {
+  name: string;
+  points: number;
+  seconds: number;
+  /** How long the refusal lasts once the points are spent; the rest of the window when absent. */
+  blockSeconds?: number;
+  /** The error code of the refusal. */
+  code?: string;
+}
+
+export interface Limits {
+  /** Counts one event. Throws a 429 refusal when it is one too many. */
+  spend(limit: Limit, key: string): Promise<void>;
+  /** Takes one event back: it turned out to be harmless. */
+  refund(limit: Limit, key: string): Promise<void>;
+  /** Forgets all events of this key. */
+  reset(limit: Limit, key: string): Promise<void>;
+  /** Whether `spend` would be refused now. */
+  isSpent(limit: Limit, key: string): Promise<boolean>;
+}
+
+export type LimitStore =
+  | { kind: 'memory' }
+  | { kind: 'redis'; redis: Redis; prefix: string }
+  | { kind: 'postgresql'; pool: object };
+
+export function createLimits(store: LimitStore): Limits {
+  const limiters = new Map<string, RateLimiterAbstract>();
+
+  return {
+    async spend(limit, key) {
+      try {
+        await limiter(limit).consume(key);
+      } catch (reason) {
+        if (reason instanceof RateLimiterRes) throw rateLimited(Math.ceil(reason.msBeforeNext / SECOND_MS), limit.code);
+        throw unavailable('The rate limiter cannot be asked.', reason);
+      }
+    },
+    async refund(limit, key) {
+      await ask(() => limiter(limit).reward(key));
+    },
+    async reset(limit, key) {
+      await ask(() => limiter(limit).delete(key));
+    },
+    async isSpent(limit, key) {
+      const state = await ask(() => limiter(limit).get(key));
+      return state !== null && state.consumedPoints >= limit.points;
+    },
+  };
+
+  function limiter(limit: Limit): RateLimiterAbstract {
+    let found = limiters.get(limit.name);
+    if (!found) {
+      found = makeLimiter(limit, store);
+      limiters.set(limit.name, found);
+    }
+    return found;
+  }
+}
+
+async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await question();
+  } catch (cause) {
+    throw unavailable('The rate limiter cannot be asked.', cause);
+  }
+}
+
+function makeLimiter({ name, points, seconds, blockSeconds }: Limit, store: LimitStore): RateLimiterAbstract {
+  const options = { keyPrefix: name, points, duration: seconds, blockDuration: blockSeconds ?? 0 };
+  switch (store.kind) {
+    case 'memory':
+      return new RateLimiterMemory(options);
+    case 'redis':
+      return new RateLimiterRedis({
+        ...options,
+        keyPrefix: `${store.prefix}limit:${name}`,
+        storeClient: store.redis,
+        rejectIfRedisNotReady: true,
+      });
+    case 'postgresql':
+      return new RateLimiterPostgres({
+        ...options,
+        storeClient: store.pool,
+        storeType: 'pool',
+        tableName: 'RateLimit',
+        tableCreated: true, // it is one of our models
+        clearExpiredByTimeout: false, // the housekeeping sweeps it
+      });
+  }
+}

@@ -1,0 +1,30 @@
+/** Where the master secret comes from: the configuration, or a file that is made on first start. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createSecrets, type Secrets } from './crypto.js';
+
+interface Source {
+  secret: string | undefined;
+  secretPrevious: string | undefined;
+  dataDir: string;
+}
+
+/** The secrets of this installation. Without `SECRET`, `DATA_DIR/secret` is read, or made with mode 0600. */
+export function loadSecrets({ secret, secretPrevious, dataDir }: Source): Secrets {
+  return createSecrets(secret ?? secretFromFile(dataDir), secretPrevious);
+}
+
+function secretFromFile(dataDir: string): string {
+  const path = join(dataDir, 'secret');
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  try {
+    // "wx": of two processes that start at once, one writes and both read the same.
+    writeFileSync(path, `${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const secret = readFileSync(path, 'utf8').trim();
+  if (secret.length < 32) throw new Error(`${path} holds fewer than 32 characters: restore it from your backup`);
+  return secret;
+}

@@ -1,0 +1,131 @@
+/** Accounts: the people that sign in. An account's id is its OIDC `sub` and never changes. */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../base/clock.js';
+import type { Account, Database, Queryable } from '../../base/db/open.js';
+import { conflict, invalidRequest } from '../../base/errors.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import type { Organizations } from '../organizations/organizations.js';
+import type { Passwords } from './passwords.js';
+
+export type { Account } from '../../base/db/open.js';
+export type AccountRole = 'admin' | 'viewer';
+
+export interface NewAccount {
+  email: string;
+  name?: string;
+  password: string;
+}
+
+/** For those who set the instance up. */
+export interface AccountOptions {
+  role?: AccountRole;
+  /** The e-mail address needs no proof. */
+  verified?: boolean;
+  /** What must happen together with it, in the same transaction. */
+  also?: (account: Account, tx: Queryable) => Promise<void>;
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+  passwords: Passwords;
+  organizations: Organizations;
+}
+
+const MAX_EMAIL_LENGTH = 254; // RFC 5321
+const MAX_NAME_LENGTH = 200;
+const EMAIL = /^[^\s@<>"(),:;[\]\\]+@[^\s@<>"(),:;[\]\\]+\.[^\s@<>"(),:;[\]\\.]+$/u;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/;
+
+export type Accounts = ReturnType<typeof createAccounts>;
+
+export function createAccounts({ db, clock, audit, passwords, organizations }: Needs) {
+  return { create, find, findByEmail, hasAdmin, list, isActive };
+
+  /**
+   * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or `conflict`.
+   */
+  async function create(
+    input: NewAccount,
+    caller: Caller,
+    { role = 'viewer', verified = false, also }: AccountOptions = {},
+  ): Promise<Account> {
+    const email = normalizeEmail(input.email);
+    const name = input.name?.trim() || undefined;
+    const faults = {
+      ...(!isEmail(email) && { email: 'Enter an e-mail address.' }),
+      ...(name && !isName(name) && { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` }),
+    };
+    const passwordFault = passwords.fault(input.password, email);
+    if (passwordFault) Object.assign(faults, { password: passwordFault });
+    if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
+
+    const passwordHash = await passwords.hash(input.password);
+    const id = randomUUID();
+    const now = clock.now();
+    try {
+      return await db.$transaction(async (tx) => {
+        const account = await tx.account.create({
+          data: {
+            id,
+            email,
+            name,
+            ...splitName(name),
+            role,
+            emailVerified: verified,
+            passwordHash,
+            passwordChangedAt: now,
+          },
+        });
+        await organizations.createOwn(account, tx);
+        await also?.(account, tx);
+        await audit.record(
+          { action: 'account.created', actor: { kind: 'account', id }, accountId: id, caller, detail: { role } },
+          tx,
+        );
+        return account;
+      });
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'P2002') throw error;
+      throw conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
+    }
+  }
+
+  async function find(id: string, tx: Queryable = db): Promise<Account | null> {
+    return tx.account.findUnique({ where: { id } });
+  }
+
+  async function findByEmail(email: string): Promise<Account | null> {
+    return db.account.findUnique({ where: { email: normalizeEmail(email) } });
+  }
+
+  async function hasAdmin(): Promise<boolean> {
+    return (await db.account.findFirst({ where: { role: 'admin', status: 'active' }, select: { id: true } })) !== null;
+  }
+
+  /** The newest first. */
+  async function list(limit = 100): Promise<Account[]> {
+    return db.account.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }], take: limit });
+  }
+
+  function isActive(account: Account | null | undefined): account is Account {
+    return account?.status === 'active';
+  }
+}
+
+/** As it is stored and compared. */
+export const normalizeEmail = (email: string) => email.normalize('NFC').trim().toLowerCase();
+
+export const isEmail = (email: string) => email.length <= MAX_EMAIL_LENGTH && EMAIL.test(email);
+
+const isName = (name: string) => name.length <= MAX_NAME_LENGTH && !CONTROL_CHARACTERS.test(name);
+
+/** Given and family name where only the whole is known: the last word is the family's. */
+function splitName(name: string | undefined): { givenName?: string; familyName?: string } {
+  const words = name?.split(/\s+/) ?? [];
+  if (words.length < 2) return words[0] ? { givenName: words[0] } : {};
+  return { givenName: words.slice(0, -1).join(' '), familyName: words.at(-1) };
+}

@@ -1,0 +1,66 @@
+/**
+ * Grants: one for each authorization, the family of all tokens that came of it. Nothing of a family is valid without its
+ * grant, and every use asks for it; so deleting the grant ends the family at once, wherever its tokens are stored.
+ */
+import type { Clock } from '../../base/clock.js';
+import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Payload } from './store.js';
+
+export interface NewGrant {
+  id: string;
+  accountId: string;
+  clientId: string;
+  /** The login that it came from. */
+  sessionId?: string;
+  /** Whether it survives the end of that login. */
+  offline: boolean;
+  payload: Payload;
+  expiresAt: Date;
+}
+
+export interface StoredGrant extends Omit<NewGrant, 'sessionId'> {
+  sessionId: string | null;
+}
+
+/** Which grants end. */
+export type GrantSelection =
+  | { id: string }
+  | { sessionId: string; offline?: false }
+  | { accountId: string; clientId?: string }
+  | { clientId: string };
+
+export type Grants = ReturnType<typeof createGrants>;
+
+export function createGrants({ db, clock }: { db: Database; clock: Clock }) {
+  return { save, find, end, list };
+
+  async function save({ payload, ...grant }: NewGrant): Promise<void> {
+    const row = { ...grant, payload: payload as Prisma.InputJsonObject };
+    await db.grant.upsert({ where: { id: grant.id }, create: { ...row, createdAt: clock.now() }, update: row });
+  }
+
+  /** The grant, while it lives. */
+  async function find(id: string): Promise<StoredGrant | undefined> {
+    const row = await db.grant.findUnique({ where: { id } });
+    if (!row || row.expiresAt <= clock.now()) return undefined;
+    return { ...row, payload: row.payload as Payload };
+  }
+
+  /** Ends the families; their refresh tokens go with them. Returns how many there were. */
+  async function end(selection: GrantSelection, tx: Queryable = db): Promise<number> {
+    const ids = (await tx.grant.findMany({ where: selection, select: { id: true } })).map((grant) => grant.id);
+    if (ids.length === 0) return 0;
+    await tx.artifact.deleteMany({ where: { grantId: { in: ids } } });
+    const { count } = await tx.grant.deleteMany({ where: { id: { in: ids } } });
+    return count;
+  }
+
+  /** The living grants of an account, the newest first. */
+  async function list(accountId: string): Promise<StoredGrant[]> {
+    const rows = await db.grant.findMany({
+      where: { accountId, expiresAt: { gt: clock.now() } },
+      orderBy: [{ createdAt: 'desc' }, { id: 'asc' }],
+    });
+    return rows.map((row) => ({ ...row, payload: row.payload as Payload }));
+  }
+}

@@ -1,0 +1,75 @@
+/** Short-lived artifacts in Redis: one hash each, with an expiry, and a pointer for each second name. */
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../base/clock.js';
+import type { ArtifactStore, Payload, StoredArtifact } from './store.js';
+
+/** Marks an artifact as consumed if it is there and was not. Check and mark are one step, or two callers would both win. */
+const CONSUME = `
+  if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+  return redis.call('HSETNX', KEYS[1], 'consumedAt', ARGV[1])
+`;
+
+export function createRedisStore({
+  redis,
+  prefix,
+  clock,
+}: {
+  redis: Redis;
+  prefix: string;
+  clock: Clock;
+}): ArtifactStore {
+  return { put, get, getByUid, getByUserCode, consume, markOnce, remove };
+
+  async function put(
+    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<ArtifactStore['put']>
+  ): Promise<void> {
+    const expiry = expiresAt.getTime();
+    const key = keyOf(kind, id);
+    const batch = redis.multi().hset(key, 'payload', JSON.stringify(payload)).pexpireat(key, expiry);
+    if (uid) batch.set(pointer('uid', kind, uid), id, 'PXAT', expiry);
+    if (userCode) batch.set(pointer('user-code', kind, userCode), id, 'PXAT', expiry);
+    const results = await batch.exec();
+    const failure = results?.find(([error]) => error)?.[0];
+    if (!results || failure) throw failure ?? new Error('Redis did not run the transaction');
+  }
+
+  async function get(kind: string, id: string): Promise<StoredArtifact | undefined> {
+    const [payload, consumedAt] = await redis.hmget(keyOf(kind, id), 'payload', 'consumedAt');
+    if (!payload) return undefined;
+    return {
+      id,
+      payload: JSON.parse(payload) as Payload,
+      consumedAt: consumedAt ? new Date(Number(consumedAt)) : undefined,
+    };
+  }
+
+  async function getByUid(kind: string, uid: string): Promise<StoredArtifact | undefined> {
+    const id = await redis.get(pointer('uid', kind, uid));
+    return id ? get(kind, id) : undefined;
+  }
+
+  async function getByUserCode(kind: string, userCode: string): Promise<StoredArtifact | undefined> {
+    const id = await redis.get(pointer('user-code', kind, userCode));
+    return id ? get(kind, id) : undefined;
+  }
+
+  async function consume(kind: string, id: string): Promise<boolean> {
+    return (await redis.eval(CONSUME, 1, keyOf(kind, id), clock.now().getTime())) === 1;
+  }
+
+  async function markOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
+    return (await redis.set(keyOf(kind, id), '', 'PXAT', expiresAt.getTime(), 'NX')) === 'OK';
+  }
+
+  async function remove(kind: string, id: string): Promise<void> {
+    await redis.unlink(keyOf(kind, id));
+  }
+
+  function keyOf(kind: string, id: string): string {
+    return `${prefix}${kind}:${id}`;
+  }
+
+  function pointer(name: string, kind: string, value: string): string {
+    return `${prefix}${kind}:by-${name}:${value}`;
+  }
+}

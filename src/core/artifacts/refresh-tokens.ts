@@ -1,0 +1,124 @@
+/**
+ * Refresh tokens: single use, rotated, reuse ends the family.
+ *
+ * An answer can get lost on its way. A client that then sends the same token again, soon and with the same key, is not a thief:
+ * it gets a new successor in place of the one that nobody has used. What must never be is two living branches: then a stolen
+ * token would live beside the honest one unseen. So the successor is replaced, not added to, in one transaction.
+ */
+import { addSeconds, type Clock } from '../../base/clock.js';
+import type { Database, Prisma, Queryable, RefreshToken } from '../../base/db/open.js';
+import type { ArtifactStore, Payload } from './store.js';
+
+export interface NewRefreshToken {
+  id: string;
+  grantId: string;
+  payload: Payload;
+  expiresAt: Date;
+  /** The stored id of the access token that is given out with it, so that it can die with it. */
+  accessTokenId?: string;
+}
+
+export interface StoredRefreshToken {
+  payload: Payload;
+  /** `retryable`: spent a moment ago and its successor is not used yet. `spent`: whoever brings it is a thief, or was robbed. */
+  state: 'fresh' | 'retryable' | 'spent';
+}
+
+/** `spent`: the token was redeemed for good, this is theft. `gone`: it, or its grant, is no longer there. */
+export type RotationOutcome = 'rotated' | 'spent' | 'gone';
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  store: ArtifactStore;
+  /** For how long a lost answer may be asked for again, in seconds; 0 = never. */
+  retrySeconds: number;
+}
+
+/** The kind of the mark that a JWT access token, which nobody stores, was revoked before its time. */
+export const REVOKED = 'RevokedAccessToken';
+
+export type RefreshTokens = ReturnType<typeof createRefreshTokens>;
+
+export function createRefreshTokens({ db, clock, store, retrySeconds }: Needs) {
+  return { save, find, rotate, remove };
+
+  /** The first of a family. Rejects with P2003 when the grant has ended meanwhile. */
+  async function save({ payload, ...token }: NewRefreshToken, tx: Queryable = db): Promise<void> {
+    await tx.refreshToken.create({
+      data: { ...token, payload: payload as Prisma.InputJsonObject, createdAt: clock.now() },
+    });
+  }
+
+  async function find(id: string): Promise<StoredRefreshToken | undefined> {
+    const row = await db.refreshToken.findUnique({ where: { id } });
+    if (!row || row.expiresAt <= clock.now()) return undefined;
+    return { payload: row.payload as Payload, state: await stateOf(row) };
+  }
+
+  /**
+   * Spends a token and stores its successor, or, when the token was spent within the retry window by the same key, puts the
+   * new successor in the place of the unused one. Whatever number of calls run at once, one successor lives in the end.
+   *
+   * @param key what the redemption was bound to (DPoP or certificate thumbprint), if anything
+   */
+  async function rotate(
+    spentId: string,
+    successor: NewRefreshToken,
+    key: string | undefined,
+  ): Promise<RotationOutcome> {
+    const redeemedWith = key ?? null;
+    return db.$transaction(async (tx) => {
+      // The grant first, here as wherever a family is changed: so no two changes of one family wait for each other in a ring.
+      const family = await tx.grant.updateMany({ where: { id: successor.grantId }, data: { lastUsedAt: clock.now() } });
+      const token = family.count === 1 ? await tx.refreshToken.findUnique({ where: { id: spentId } }) : null;
+      if (!token) return 'gone';
+      if (
+        token.consumedAt &&
+        !(inWindow(token) && token.redeemedWith === redeemedWith && (await withdraw(token, tx)))
+      ) {
+        return 'spent';
+      }
+      const consumedAt = token.consumedAt ?? clock.now();
+      await tx.refreshToken.update({
+        where: { id: spentId },
+        data: { consumedAt, successorId: successor.id, redeemedWith },
+      });
+      await save(successor, tx);
+      return 'rotated';
+    });
+  }
+
+  /** Takes back the answer that was lost: its refresh token, if nobody used it yet, and its access token. */
+  async function withdraw({ successorId }: RefreshToken, tx: Queryable): Promise<boolean> {
+    const lost = successorId ? await tx.refreshToken.findUnique({ where: { id: successorId } }) : null;
+    if (!lost || lost.consumedAt) return false;
+    await tx.refreshToken.delete({ where: { id: lost.id } });
+    if (lost.accessTokenId) {
+      await store.remove('AccessToken', lost.accessTokenId, tx);
+      await tx.artifact.create({
+        data: { kind: REVOKED, id: lost.accessTokenId, payload: {}, createdAt: clock.now(), expiresAt: lost.expiresAt },
+      });
+    }
+    return true;
+  }
+
+  async function remove(id: string): Promise<void> {
+    await db.refreshToken.deleteMany({ where: { id } });
+  }
+
+  async function stateOf(token: RefreshToken): Promise<StoredRefreshToken['state']> {
+    if (!token.consumedAt) return 'fresh';
+    if (!inWindow(token) || !token.successorId) return 'spent';
+    const successor = await db.refreshToken.findUnique({
+      where: { id: token.successorId },
+      select: { consumedAt: true },
+    });
+    // No successor: another retry is replacing it at this moment. `rotate` decides, under the lock.
+    return successor?.consumedAt ? 'spent' : 'retryable';
+  }
+
+  function inWindow({ consumedAt }: RefreshToken): boolean {
+    return retrySeconds > 0 && consumedAt !== null && consumedAt > addSeconds(clock.now(), -retrySeconds);
+  }
+}

@@ -1,0 +1,97 @@
+/** The audit trail: what happened, by whom, from where. Written by the verb itself, so that every door leaves the same trail. */
+
+import type { Clock } from '../../base/clock.js';
+import { uuidv7 } from '../../base/crypto.js';
+import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Log } from '../../base/log.js';
+import type { Caller } from '../caller.js';
+import type { AuditAction } from './events.js';
+
+export interface AuditEntry {
+  action: AuditAction;
+  actor: { kind: 'account' | 'client'; id: string } | { kind: 'system' | 'anonymous' };
+  caller?: Caller;
+  accountId?: string;
+  clientId?: string;
+  sessionId?: string;
+  organizationId?: string;
+  /** Never a secret: not a password, token, code or key. */
+  detail?: Record<string, string | number | boolean | null | string[]>;
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  log: Log;
+}
+
+const FLUSH_AFTER_MS = 1000;
+const MAX_BUFFERED = 10_000;
+
+export type Audit = ReturnType<typeof createAudit>;
+
+export function createAudit({ db, clock, log }: Needs) {
+  let buffer: Prisma.AuditEventCreateManyInput[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let flushing: Promise<void> = Promise.resolve();
+
+  return { record, recordSoon, flush, list };
+
+  /** Writes an entry. Give the verb's transaction, so that the verb and its trail are there together or not at all. */
+  async function record(entry: AuditEntry, tx: Queryable = db): Promise<void> {
+    await tx.auditEvent.create({ data: toRow(entry) });
+  }
+
+  /**
+   * For what a listener hears, where nothing may fail or wait: kept in memory for at most a second, then written together.
+   * A crash can lose that second; what must not be lost is recorded by its verb.
+   */
+  function recordSoon(entry: AuditEntry): void {
+    if (buffer.length >= MAX_BUFFERED) {
+      log.error({ action: entry.action }, 'the audit buffer is full: an entry was dropped');
+      return;
+    }
+    buffer.push(toRow(entry));
+    timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+  }
+
+  /** Writes what is buffered. Never rejects: what cannot be written is tried again with the next flush. */
+  async function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    flushing = flushing.then(write);
+    await flushing;
+  }
+
+  async function write(): Promise<void> {
+    const rows = buffer;
+    if (rows.length === 0) return;
+    buffer = [];
+    try {
+      await db.auditEvent.createMany({ data: rows });
+    } catch (error) {
+      log.error({ error }, 'the audit trail cannot be written');
+      buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED);
+      timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+    }
+  }
+
+  /** The newest entries first, at most `limit`. */
+  async function list(where: Prisma.AuditEventWhereInput = {}, limit = 100) {
+    return db.auditEvent.findMany({ where, orderBy: { id: 'desc' }, take: limit });
+  }
+
+  function toRow({ actor, caller, detail, ...entry }: AuditEntry): Prisma.AuditEventCreateManyInput {
+    return {
+      ...entry,
+      id: uuidv7(clock.now()),
+      at: clock.now(),
+      actorKind: actor.kind,
+      actorId: 'id' in actor ? actor.id : undefined,
+      address: caller?.address || undefined,
+      userAgent: caller?.userAgent || undefined,
+      requestId: caller?.requestId || undefined,
+      ...(detail && { detail }),
+    };
+  }
+}

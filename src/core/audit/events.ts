@@ -1,0 +1,30 @@
+/** The names of all that is written to the audit trail. */
+
+export const AUDIT_ACTIONS = [
+  'account.created',
+  'account.role_changed',
+  'client.created',
+  'client.deleted',
+  'client.registered',
+  'client.updated',
+  'code.replayed',
+  'consent.given',
+  'consent.refused',
+  'consent.withdrawn',
+  'device.approved',
+  'grant.ended',
+  'key.created',
+  'key.retired',
+  'key.rotated',
+  'refresh_token.replayed',
+  'session.ended',
+  'setup.completed',
+  'setup.link_made',
+  'sign_in.failed',
+  'sign_in.succeeded',
+  'token.issued',
+  'token.refused',
+  'token.revoked',
+] as const;
+
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -1,0 +1,11 @@
+/** Where a request came from. Who is behind it is another question, answered by credentials. */
+
+export interface Caller {
+  /** IP address of the nearest hop that is not a trusted proxy. */
+  address: string;
+  userAgent: string;
+  requestId: string;
+}
+
+/** For what the server or its keeper does by itself. */
+export const systemCaller: Caller = { address: '', userAgent: '', requestId: '' };

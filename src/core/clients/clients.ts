@@ -1,0 +1,198 @@
+/** OAuth clients: the applications that ask us who somebody is. Registered by themselves (RFC 7591) or made by an administrator. */
+import { randomUUID } from 'node:crypto';
+import type { Announcements } from '../../base/announcements.js';
+import type { Clock } from '../../base/clock.js';
+import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
+import type { Client, Database, Prisma } from '../../base/db/open.js';
+import { invalidRequest, notFound } from '../../base/errors.js';
+import type { Artifacts } from '../artifacts/artifacts.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import { type ClientMetadata, firstPartyFault, MetadataFault, settleMetadata } from './metadata.js';
+
+export type { Client } from '../../base/db/open.js';
+
+export interface NewClient {
+  metadata: ClientMetadata;
+  firstParty?: boolean;
+  pkceRequired?: boolean;
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+  artifacts: Artifacts;
+  announcements: Announcements;
+  /** All scopes that exist now. */
+  scopes: () => string[];
+  redirectHosts: string[];
+}
+
+/** How old a client may be that is answered from memory. Every process is also told at once when one changes. */
+const CACHE_MS = 1000;
+const MAX_CACHED = 1000;
+/** What is stored begins with this, so that it is never taken for a secret itself. */
+const HASH_PREFIX = 'sha256:';
+
+export type Clients = ReturnType<typeof createClients>;
+
+export function createClients({ db, clock, audit, artifacts, announcements, scopes, redirectHosts }: Needs) {
+  const cache = new Map<string, { client: Client | null; until: number }>();
+  announcements.on('clients', (id) => (id ? cache.delete(id) : cache.clear()));
+
+  return {
+    create, find, list, remove, saveRegistered, settle, rotateSecret,
+    findByRegistrationToken, setRegistrationToken, makeSecret, hashSecret, isSecret,
+  }; // biome-ignore format: a table of contents
+
+  /** Makes a client for an administrator. The secret, if it has one, is returned here and never again. */
+  async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, caller: Caller) {
+    const id = randomUUID();
+    const settled = {
+      token_endpoint_auth_method: 'client_secret_basic',
+      ...metadata,
+      ...refuseFaults(() =>
+        settleMetadata(metadata, { anonymous: false, byAdmin: true, scopes: scopes(), redirectHosts: [] }),
+      ),
+    };
+    const redirectUris = (metadata.redirect_uris ?? []) as string[];
+    const fault = firstParty && firstPartyFault(redirectUris);
+    if (fault) throw invalidRequest(fault, { redirect_uris: fault });
+    const secret = /^client_secret_/.test(String(settled.token_endpoint_auth_method)) ? makeSecret() : undefined;
+    const client = await db.$transaction(async (tx) => {
+      const row = await tx.client.create({
+        data: {
+          id,
+          name: nameOf(settled),
+          metadata: settled as Prisma.InputJsonObject,
+          secretHash: secret && hashSecret(secret),
+          origin: 'admin',
+          firstParty,
+          pkceRequired,
+          createdAt: clock.now(),
+        },
+      });
+      await audit.record(
+        {
+          action: 'client.created',
+          actor: { kind: 'system' },
+          clientId: id,
+          caller,
+          detail: { firstParty, pkceRequired },
+        },
+        tx,
+      );
+      return row;
+    });
+    await announcements.announce('clients', id);
+    return { client, secret };
+  }
+
+  /** The client, at most CACHE_MS old. */
+  async function find(id: string): Promise<Client | null> {
+    const now = clock.now().getTime();
+    const cached = cache.get(id);
+    if (cached && cached.until > now) return cached.client;
+    const client = await db.client.findUnique({ where: { id } });
+    if (cache.size >= MAX_CACHED) cache.clear();
+    if (client) cache.set(id, { client, until: now + CACHE_MS });
+    return client;
+  }
+
+  /** The newest first. */
+  async function list(limit = 100): Promise<Client[]> {
+    return db.client.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }], take: limit });
+  }
+
+  /** Deletes a client with all that was granted to it. Refuses with `not_found`. */
+  async function remove(id: string, caller: Caller): Promise<void> {
+    await db.$transaction(async (tx) => {
+      const { count } = await tx.client.deleteMany({ where: { id } });
+      if (count === 0) throw notFound('There is no such client.');
+      await artifacts.grants.end({ clientId: id }, tx);
+      await tx.consent.deleteMany({ where: { clientId: id } });
+      await audit.record({ action: 'client.deleted', actor: { kind: 'system' }, clientId: id, caller }, tx);
+    });
+    await announcements.announce('clients', id);
+  }
+
+  /** What we make of metadata that a client registers for itself. Throws a MetadataFault. */
+  function settle(metadata: ClientMetadata, { anonymous }: { anonymous: boolean }): ClientMetadata {
+    return settleMetadata(metadata, { anonymous, byAdmin: false, scopes: scopes(), redirectHosts });
+  }
+
+  /** Stores a client that registered or changed itself. `secret` is the plain one, or absent when it stays as it is. */
+  async function saveRegistered(
+    id: string,
+    metadata: ClientMetadata,
+    secret: string | undefined,
+    caller: Caller,
+  ): Promise<void> {
+    const row = {
+      name: nameOf(metadata),
+      metadata: metadata as Prisma.InputJsonObject,
+      ...(secret && { secretHash: hashSecret(secret) }),
+    };
+    await db.$transaction(async (tx) => {
+      const { count } = await tx.client.updateMany({ where: { id }, data: row });
+      if (count === 0) await tx.client.create({ data: { id, ...row, origin: 'registration', createdAt: clock.now() } });
+      const action = count === 0 ? 'client.registered' : 'client.updated';
+      await audit.record({ action, actor: { kind: 'client', id }, clientId: id, caller }, tx);
+    });
+    await announcements.announce('clients', id);
+  }
+
+  /** Gives a client another secret; the old one is refused from then on. Returned here and never again. */
+  async function rotateSecret(id: string, caller: Caller): Promise<string> {
+    const secret = makeSecret();
+    await db.$transaction(async (tx) => {
+      const { count } = await tx.client.updateMany({
+        where: { id, secretHash: { not: null } },
+        data: { secretHash: hashSecret(secret) },
+      });
+      if (count === 0) throw notFound('There is no such client with a secret.');
+      await audit.record(
+        { action: 'client.updated', actor: { kind: 'system' }, clientId: id, caller, detail: { secret: true } },
+        tx,
+      );
+    });
+    await announcements.announce('clients', id);
+    return secret;
+  }
+
+  async function findByRegistrationToken(token: string): Promise<Client | null> {
+    return db.client.findUnique({ where: { registrationTokenHash: sha256(token) } });
+  }
+
+  /** The token with which a client manages itself (RFC 7592); null takes it away. */
+  async function setRegistrationToken(id: string, token: string | null): Promise<void> {
+    await db.client.updateMany({ where: { id }, data: { registrationTokenHash: token && sha256(token) } });
+    await announcements.announce('clients', id);
+  }
+
+  function makeSecret(): string {
+    return randomToken();
+  }
+
+  function hashSecret(secret: string): string {
+    return HASH_PREFIX + sha256(secret);
+  }
+
+  /** Whether it is the secret that was hashed. In constant time. */
+  function isSecret(candidate: string, hash: string | null | undefined): boolean {
+    return Boolean(hash) && constantTimeEqual(hashSecret(candidate), hash!);
+  }
+}
+
+const nameOf = (metadata: ClientMetadata) =>
+  typeof metadata.client_name === 'string' ? metadata.client_name : undefined;
+
+function refuseFaults<Result>(settle: () => Result): Result {
+  try {
+    return settle();
+  } catch (error) {
+    if (error instanceof MetadataFault) throw invalidRequest(error.message);
+    throw error;
+  }
+}

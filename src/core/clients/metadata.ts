@@ -1,0 +1,166 @@
+/** What a client may say of itself (RFC 7591), and what we make of it. Pure: no store, no network. */
+import { isLoopback } from '../../base/config.js';
+
+/** Metadata as it comes over the wire, member names as in RFC 7591. */
+export type ClientMetadata = Record<string, unknown>;
+
+export interface MetadataRules {
+  /** Nobody vouches for this client: it registered itself without a token. */
+  anonymous: boolean;
+  /** Made by an administrator: may have every grant that we know. */
+  byAdmin: boolean;
+  /** Scopes that exist. */
+  scopes: string[];
+  /** If not empty, the only hosts that https redirects may go to. */
+  redirectHosts: string[];
+}
+
+/** Why it cannot be registered, with the error code of RFC 7591, section 3.2.2. */
+export class MetadataFault extends Error {
+  constructor(
+    readonly code: 'invalid_redirect_uri' | 'invalid_client_metadata',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+const SELF_SERVICE_GRANTS = ['authorization_code', 'refresh_token', DEVICE_GRANT];
+const ADMIN_GRANTS = [...SELF_SERVICE_GRANTS, 'client_credentials'];
+
+const MAX_REDIRECT_URIS = 20;
+const MAX_URI_LENGTH = 2048;
+const MAX_NAME_LENGTH = 100;
+const MAX_CONTACTS = 10;
+const URI_MEMBERS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri'];
+/** The server would fetch these by itself: not for somebody whom nobody knows. */
+const VOUCHED_MEMBERS = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
+/** Schemes that do something else than open an app. */
+const FORBIDDEN_SCHEMES = new Set([
+  'about:', 'blob:', 'chrome:', 'data:', 'file:', 'filesystem:', 'ftp:', 'intent:', 'javascript:', 'mailto:', 'tel:', 'urn:',
+  'vbscript:', 'view-source:', 'ws:', 'wss:',
+]); // biome-ignore format: a list
+// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
+const UNPRINTABLE = /[\u0000-\u0020\u007f\u00a0\u2028\u2029\\]/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f\u202a-\u202e\u2066-\u2069]/;
+
+/**
+ * Checks metadata and narrows what is too much: unknown scopes and grants are left out, as RFC 7591 allows. Returns the members
+ * to change; throws a MetadataFault for what cannot be narrowed.
+ */
+export function settleMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
+  const grantTypes = settleGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
+  const redirectUris = settleUris('redirect_uris', metadata.redirect_uris, rules);
+  settleUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
+  checkText(metadata);
+  if (rules.anonymous) {
+    const member = VOUCHED_MEMBERS.find((name) => metadata[name] !== undefined);
+    if (member) throw invalid(`${member} is not accepted from clients that register without a token`);
+  }
+  const needsRedirect = grantTypes.includes('authorization_code');
+  if (needsRedirect && redirectUris.length === 0)
+    throw new MetadataFault('invalid_redirect_uri', 'redirect_uris is missing');
+  return {
+    grant_types: grantTypes,
+    response_types: needsRedirect ? (metadata.response_types ?? ['code']) : [],
+    ...(redirectUris.some(isPrivateUse) && { application_type: 'native' }),
+    ...(typeof metadata.scope === 'string' && { scope: narrowScope(metadata.scope, rules.scopes) }),
+  };
+}
+
+/** Why nothing else than https to a public host will do for a first-party client: there, nobody is asked. */
+export function firstPartyFault(redirectUris: string[]): string | undefined {
+  const unfit = redirectUris.find((uri) => !uri.startsWith('https:') || isLoopback(new URL(uri).hostname));
+  return unfit && `A first-party client may only redirect to https, and not to this machine; ${unfit} is neither`;
+}
+
+/** Whether two redirect URIs are the same but for the port of a loopback address (RFC 8252, section 7.3). */
+export function sameLoopback(requested: string, registered: string): boolean {
+  const [a, b] = [URL.parse(requested), URL.parse(registered)];
+  if (!a || !b || a.protocol !== 'http:' || a.hostname !== b.hostname || !isLoopback(a.hostname)) return false;
+  return withoutPort(requested) === withoutPort(registered);
+}
+
+/** The text without its port: compared as text, so that nothing is normalised away. */
+const withoutPort = (uri: string) => uri.replace(/^(http:\/\/(?:\[[^\]]*\]|[^/:?#@]*))(:\d+)?(?=[/?]|$)/, '$1');
+
+function settleGrants(metadata: ClientMetadata, allowed: string[]): string[] {
+  const wanted = metadata.grant_types ?? ['authorization_code'];
+  if (!Array.isArray(wanted) || wanted.some((grant) => typeof grant !== 'string'))
+    throw invalid('grant_types must be a list');
+  const granted = [...new Set(wanted as string[])].filter((grant) => allowed.includes(grant));
+  if (granted.length === 0 || (granted.length === 1 && granted[0] === 'refresh_token')) {
+    throw invalid(`grant_types has none that this client may have; possible are ${allowed.join(', ')}`);
+  }
+  if (metadata.token_endpoint_auth_method === 'none' && granted.includes('client_credentials')) {
+    throw invalid('client_credentials needs a client that can authenticate itself');
+  }
+  return granted;
+}
+
+function settleUris(member: string, value: unknown, { redirectHosts }: MetadataRules): string[] {
+  if (value === undefined) return [];
+  const fault = (message: string) => new MetadataFault('invalid_redirect_uri', `${member}: ${message}`);
+  if (!Array.isArray(value)) throw fault('must be a list');
+  if (value.length > MAX_REDIRECT_URIS) throw fault(`at most ${MAX_REDIRECT_URIS}`);
+  for (const uri of value as unknown[]) {
+    if (typeof uri !== 'string' || uri.length > MAX_URI_LENGTH)
+      throw fault(`texts of at most ${MAX_URI_LENGTH} characters`);
+    if (UNPRINTABLE.test(uri)) throw fault('no spaces, control characters or backslashes');
+    const url = URL.parse(uri);
+    if (!url) throw fault('must be absolute URLs');
+    if (uri.includes('#')) throw fault('no fragments');
+    if (uri.includes('*')) throw fault('no wildcards');
+    if (url.username || url.password || /^[^/?]*:\/\/[^/?]*@/.test(uri)) throw fault('no user or password in the URL');
+    if (url.protocol === 'https:') {
+      if (!isAllowedHost(url.hostname, redirectHosts))
+        throw fault(`the host ${url.hostname} is not on the list of this server`);
+    } else if (url.protocol === 'http:') {
+      if (!isLoopback(url.hostname)) throw fault('http only to localhost, 127.0.0.1 or [::1]');
+    } else if (FORBIDDEN_SCHEMES.has(url.protocol)) {
+      throw fault(`the scheme ${url.protocol} is not for redirects`);
+    } else if (redirectHosts.length > 0) {
+      throw fault('only https to the hosts on the list of this server');
+    }
+  }
+  return value as string[];
+}
+
+function checkText(metadata: ClientMetadata): void {
+  const { client_name: name, contacts } = metadata;
+  if (
+    name !== undefined &&
+    (typeof name !== 'string' || name.length > MAX_NAME_LENGTH || CONTROL_CHARACTERS.test(name))
+  ) {
+    throw invalid(`client_name must be a text of at most ${MAX_NAME_LENGTH} ordinary characters`);
+  }
+  for (const member of URI_MEMBERS) {
+    const value = metadata[member];
+    if (value === undefined) continue;
+    const url =
+      typeof value === 'string' && value.length <= MAX_URI_LENGTH && !UNPRINTABLE.test(value) ? URL.parse(value) : null;
+    if (url?.protocol !== 'https:' && !(url?.protocol === 'http:' && isLoopback(url.hostname))) {
+      throw invalid(`${member} must be an https URL of at most ${MAX_URI_LENGTH} characters`);
+    }
+  }
+  if (contacts !== undefined && (!Array.isArray(contacts) || contacts.length > MAX_CONTACTS)) {
+    throw invalid(`contacts must be a list of at most ${MAX_CONTACTS}`);
+  }
+}
+
+function narrowScope(scope: string, known: string[]): string {
+  const narrowed = [...new Set(scope.split(' '))].filter((name) => known.includes(name));
+  if (narrowed.length === 0) throw invalid(`scope has none that exists here; there are ${known.join(' ')}`);
+  return narrowed.join(' ');
+}
+
+function isAllowedHost(hostname: string, allowed: string[]): boolean {
+  if (allowed.length === 0 || isLoopback(hostname)) return true;
+  return allowed.some((entry) => (entry.startsWith('*.') ? hostname.endsWith(entry.slice(1)) : hostname === entry));
+}
+
+const isPrivateUse = (uri: string) => !/^https?:/i.test(uri);
+
+const invalid = (message: string) => new MetadataFault('invalid_client_metadata', message);

@@ -1,0 +1,106 @@
+/** Consents: what a person allowed a client, remembered across logins. What a single authorization got of it is its grant. */
+import type { Clock } from '../../base/clock.js';
+import type { Consent, Database, Prisma } from '../../base/db/open.js';
+import type { Artifacts } from '../artifacts/artifacts.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+
+/** What may be passed on, by kind. */
+export interface Allowance {
+  /** OpenID scopes, and API scopes that no resource was named for. */
+  scopes: string[];
+  /** Single claims (OIDC Core 5.5). */
+  claims: string[];
+  /** API scopes by the identifier of their resource. */
+  resources: Record<string, string[]>;
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+  artifacts: Artifacts;
+}
+
+export const NOTHING: Allowance = { scopes: [], claims: [], resources: {} };
+
+export type Consents = ReturnType<typeof createConsents>;
+
+export function createConsents({ db, clock, audit, artifacts }: Needs) {
+  return { find, give, refuse, withdraw, list };
+
+  async function find(accountId: string, clientId: string): Promise<Allowance> {
+    const row = await db.consent.findUnique({ where: { accountId_clientId: { accountId, clientId } } });
+    return row ? toAllowance(row) : NOTHING;
+  }
+
+  /** Adds to what the client may have. */
+  async function give(accountId: string, clientId: string, more: Allowance, caller: Caller): Promise<void> {
+    const before = await find(accountId, clientId);
+    const scopes = merge(before, more) as unknown as Prisma.InputJsonObject;
+    const key = { accountId, clientId };
+    await db.$transaction(async (tx) => {
+      await tx.consent.upsert({
+        where: { accountId_clientId: key },
+        create: { ...key, scopes, createdAt: clock.now() },
+        update: { scopes },
+      });
+      await audit.record(
+        {
+          action: 'consent.given',
+          actor: { kind: 'account', id: accountId },
+          ...key,
+          caller,
+          detail: { scopes: flatten(more) },
+        },
+        tx,
+      );
+    });
+  }
+
+  /** Notes that the person said no. Nothing changes. */
+  async function refuse(accountId: string, clientId: string, caller: Caller): Promise<void> {
+    await audit.record({
+      action: 'consent.refused',
+      actor: { kind: 'account', id: accountId },
+      accountId,
+      clientId,
+      caller,
+    });
+  }
+
+  /** Takes everything back: the consent, and all tokens that the client has for this person. */
+  async function withdraw(accountId: string, clientId: string, caller: Caller): Promise<void> {
+    await db.$transaction(async (tx) => {
+      await tx.consent.deleteMany({ where: { accountId, clientId } });
+      await artifacts.grants.end({ accountId, clientId }, tx);
+      await audit.record(
+        { action: 'consent.withdrawn', actor: { kind: 'account', id: accountId }, accountId, clientId, caller },
+        tx,
+      );
+    });
+  }
+
+  /** All clients that the person allowed something, the newest first. */
+  async function list(accountId: string) {
+    const rows = await db.consent.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
+    return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flatten(toAllowance(row)) }));
+  }
+}
+
+const toAllowance = (row: Consent) => row.scopes as unknown as Allowance;
+
+const union = (a: string[] = [], b: string[] = []) => [...new Set([...a, ...b])];
+
+function merge(a: Allowance, b: Allowance): Allowance {
+  const identifiers = union(Object.keys(a.resources), Object.keys(b.resources));
+  return {
+    scopes: union(a.scopes, b.scopes),
+    claims: union(a.claims, b.claims),
+    resources: Object.fromEntries(identifiers.map((id) => [id, union(a.resources[id], b.resources[id])])),
+  };
+}
+
+const flatten = ({ scopes, claims, resources }: Allowance) => [
+  ...new Set([...scopes, ...claims, ...Object.values(resources).flat()]),
+];

@@ -1,0 +1,58 @@
+/** The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. */
+import type { Base } from '../base/base.js';
+import { createAccounts } from './accounts/accounts.js';
+import { createPasswords } from './accounts/passwords.js';
+import { createArtifacts } from './artifacts/artifacts.js';
+import { createAudit } from './audit/audit.js';
+import { createClients } from './clients/clients.js';
+import { createConsents } from './consents/consents.js';
+import { createHousekeeping } from './housekeeping/housekeeping.js';
+import { createKeys } from './keys/keys.js';
+import { createOrganizations } from './organizations/organizations.js';
+import { createResources } from './resources/resources.js';
+import { createSessions } from './sessions/sessions.js';
+import { createSetup } from './setup/setup.js';
+import { createSignIn } from './sign-in/sign-in.js';
+
+/** OpenID scopes; the scopes of APIs come from the resources. */
+export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 'address'];
+
+export type Core = Awaited<ReturnType<typeof createCore>>;
+
+export async function createCore(base: Base) {
+  const { config, clock, db, redis, announcements, secrets, limits, log } = base;
+  const audit = createAudit({ db, clock, log });
+  const keys = await createKeys({
+    db, secrets, clock, audit, announcements,
+    rotationSeconds: config.keyRotationSeconds,
+    signatureSeconds: config.accessTokenSeconds,
+  }); // biome-ignore format: what it needs, then its numbers
+  const passwords = createPasswords({ cost: config.passwordHashCost });
+  const organizations = createOrganizations();
+  const accounts = createAccounts({ db, clock, audit, passwords, organizations });
+  const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
+  const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
+  const artifacts = createArtifacts({
+    db, clock,
+    redis: redis && { client: redis, prefix: config.redisPrefix },
+    retrySeconds: config.refreshRetrySeconds,
+  }); // biome-ignore format: what it needs, then its numbers
+  const clients = createClients({
+    db, clock, audit, artifacts, announcements, scopes,
+    redirectHosts: config.redirectHosts,
+  }); // biome-ignore format: what it needs, then its numbers
+  const consents = createConsents({ db, clock, audit, artifacts });
+  const sessions = createSessions({
+    db, clock, audit, artifacts, announcements,
+    idleSeconds: config.sessionSeconds,
+    maxSeconds: config.sessionMaxSeconds,
+  }); // biome-ignore format: what it needs, then its numbers
+  const signIn = createSignIn({ db, accounts, passwords, sessions, limits, audit });
+  const setup = createSetup({ db, clock, audit, accounts });
+  const housekeeping = createHousekeeping({ db, clock, log, keys });
+
+  return {
+    audit, keys, passwords, organizations, accounts, resources, scopes, artifacts, clients, consents, sessions, signIn, setup,
+    housekeeping,
+  }; // biome-ignore format: the rooms
+}

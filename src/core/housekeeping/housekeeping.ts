@@ -1,0 +1,70 @@
+/** Housekeeping: sweeps what has expired and replaces signing keys in time. Every process may do it; nothing is done twice. */
+import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+import type { Database } from '../../base/db/open.js';
+import type { Log } from '../../base/log.js';
+import type { Keys } from '../keys/keys.js';
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  log: Log;
+  keys: Keys;
+}
+
+const EVERY_SECONDS = 5 * MINUTE_SECONDS;
+/** Ended logins stay for the person to see, and so that signing in from a known address is recognised. */
+const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
+
+export type Housekeeping = ReturnType<typeof createHousekeeping>;
+
+export function createHousekeeping({ db, clock, log, keys }: Needs) {
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<unknown> = Promise.resolve();
+
+  return { start, stop, sweep };
+
+  function start(): void {
+    // Spread a little, so that processes that started together do not sweep together.
+    const pause = EVERY_SECONDS * SECOND_MS * (0.9 + Math.random() / 5);
+    timer = setTimeout(() => {
+      running = run().finally(start);
+    }, pause).unref();
+  }
+
+  async function stop(): Promise<void> {
+    clearTimeout(timer);
+    await running;
+    clearTimeout(timer);
+  }
+
+  async function run(): Promise<void> {
+    try {
+      const swept = await sweep();
+      log.debug({ swept }, 'swept');
+      if (await keys.rotateIfDue()) log.info('signing keys are being rotated');
+      await keys.sweep();
+    } catch (error) {
+      log.error({ error }, 'housekeeping failed; it is tried again');
+    }
+  }
+
+  /** Deletes what has expired. Returns how many rows of each kind. */
+  async function sweep(): Promise<Record<string, number>> {
+    const expired = { where: { expiresAt: { lte: clock.now() } } };
+    const artifacts = await db.artifact.deleteMany(expired);
+    const refreshTokens = await db.refreshToken.deleteMany(expired);
+    const grants = await db.grant.deleteMany(expired);
+    const verificationTokens = await db.verificationToken.deleteMany(expired);
+    const forgotten = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);
+    const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: forgotten } } });
+    const rateLimits = await db.rateLimit.deleteMany({ where: { expire: { lte: BigInt(clock.now().getTime()) } } });
+    return {
+      artifacts: artifacts.count,
+      refreshTokens: refreshTokens.count,
+      grants: grants.count,
+      verificationTokens: verificationTokens.count,
+      sessions: sessions.count,
+      rateLimits: rateLimits.count,
+    };
+  }
+}

@@ -1,0 +1,86 @@
+/** API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes and what they mean. */
+import type { Announcements } from '../../base/announcements.js';
+import type { Database } from '../../base/db/open.js';
+
+export interface Scope {
+  name: string;
+  /** One sentence for the person who is asked. */
+  description: string;
+}
+
+export interface Resource {
+  /** The absolute URI that goes into `aud`. */
+  identifier: string;
+  name: string;
+  scopes: Scope[];
+  accessTokenFormat: 'jwt' | 'opaque';
+  /** In seconds; the general setting when undefined. */
+  accessTokenTtlSeconds: number | undefined;
+}
+
+interface Needs {
+  db: Database;
+  announcements: Announcements;
+  issuer: string;
+  brandName: string;
+}
+
+/** The scopes of Signet's own API. */
+const OWN_SCOPES: Scope[] = [
+  { name: 'memory:read', description: 'Read what your assistant remembers.' },
+  { name: 'memory:write', description: 'Change what your assistant remembers.' },
+  { name: 'vector:search', description: 'Search your documents.' },
+  { name: 'vector:write', description: 'Add documents to your search.' },
+  { name: 'agent:read', description: 'See your agents.' },
+  { name: 'agent:write', description: 'Create and run agents for you.' },
+];
+
+export type Resources = Awaited<ReturnType<typeof createResources>>;
+
+export async function createResources({ db, announcements, issuer, brandName }: Needs) {
+  const own: Resource = {
+    identifier: `${issuer}/api/v1`,
+    name: `${brandName} API`,
+    scopes: OWN_SCOPES,
+    accessTokenFormat: 'jwt',
+    accessTokenTtlSeconds: undefined,
+  };
+  let all: Resource[] = [own];
+  let version = 0;
+
+  announcements.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
+  await reload();
+  return { own, find, list, scopes, describe, version: () => version, reload };
+
+  function find(identifier: string): Resource | undefined {
+    return all.find((resource) => resource.identifier === identifier);
+  }
+
+  function list(): readonly Resource[] {
+    return all;
+  }
+
+  /** The names of all API scopes, each once. */
+  function scopes(): string[] {
+    return [...new Set(all.flatMap((resource) => resource.scopes.map((scope) => scope.name)))];
+  }
+
+  /** The sentence for a scope, of the given resource if it has it. */
+  function describe(scope: string, identifier?: string): string | undefined {
+    const candidates = identifier ? [find(identifier), ...all] : all;
+    return candidates.flatMap((resource) => resource?.scopes ?? []).find(({ name }) => name === scope)?.description;
+  }
+
+  async function reload(): Promise<void> {
+    const rows = await db.resource.findMany({ include: { scopes: true }, orderBy: { id: 'asc' } });
+    const registered = rows.map((row) => ({
+      identifier: row.identifier,
+      name: row.name,
+      scopes: row.scopes.map(({ name, description }) => ({ name, description })),
+      accessTokenFormat: row.accessTokenFormat === 'opaque' ? ('opaque' as const) : ('jwt' as const),
+      accessTokenTtlSeconds: row.accessTokenTtlSeconds ?? undefined,
+    }));
+    all = [own, ...registered];
+    version += 1;
+  }
+}

@@ -1,0 +1,188 @@
+/** Sessions: one row for each login, through whatever door it came. `end` and `endAll` are the only ways to end one. */
+import type { Announcements } from '../../base/announcements.js';
+import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
+import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
+import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
+import type { Artifacts } from '../artifacts/artifacts.js';
+import type { GrantSelection } from '../artifacts/grants.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+
+export type { Session } from '../../base/db/open.js';
+
+/** A living login and whose it is. */
+export interface Login {
+  session: Session;
+  account: Account;
+  /** How the person proved who they are (RFC 8176). */
+  amr: string[];
+}
+
+/** Signing out keeps what was granted for offline use; every other reason ends all that came of the login. */
+export type EndReason = 'signed_out' | 'revoked' | 'password_changed' | 'suspended' | 'theft';
+
+/** What others are told when a login has ended. */
+export interface EndedLogin {
+  sessionId: string;
+  accountId: string;
+  /** The clients that asked to hear of it. */
+  clientIds: string[];
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+  artifacts: Artifacts;
+  announcements: Announcements;
+  /** How long a browser's sign-in lasts without use, and when it ends for good; in seconds. */
+  idleSeconds: number;
+  maxSeconds: number;
+}
+
+/** A login's use is noted at most this often. */
+const NOTE_USE_AFTER_SECONDS = HOUR_SECONDS;
+
+export type Sessions = ReturnType<typeof createSessions>;
+
+export function createSessions({ db, clock, audit, artifacts, announcements, idleSeconds, maxSeconds }: Needs) {
+  const listeners: ((ended: EndedLogin[]) => void)[] = [];
+
+  return { open, renew, findByToken, find, list, rememberClient, end, endAll, onEnded };
+
+  /** Opens a login in a browser. The token goes into its cookie, and nowhere else. */
+  async function open(account: Account, amr: string[], caller: Caller, tx: Queryable = db) {
+    const now = clock.now();
+    const token = randomToken();
+    const session = await tx.session.create({
+      data: {
+        id: uuidv7(now),
+        accountId: account.id,
+        channel: 'browser',
+        tokenHash: sha256(token),
+        authTime: now,
+        amr,
+        address: caller.address,
+        userAgent: caller.userAgent.slice(0, 400),
+        createdAt: now,
+        lastSeenAt: now,
+        expiresAt: addSeconds(now, Math.min(idleSeconds, maxSeconds)),
+      },
+    });
+    return { session, token };
+  }
+
+  /** The same person proved again who they are: the login goes on under a new token. */
+  async function renew({ session }: Login, amr: string[], tx: Queryable = db) {
+    const now = clock.now();
+    const token = randomToken();
+    const renewed = await tx.session.update({
+      where: { id: session.id },
+      data: {
+        tokenHash: sha256(token),
+        authTime: now,
+        amr,
+        lastSeenAt: now,
+        expiresAt: addSeconds(now, Math.min(idleSeconds, maxSeconds)),
+      },
+    });
+    return { session: renewed, token };
+  }
+
+  /** The living login that a browser's cookie stands for. */
+  async function findByToken(token: string): Promise<Login | undefined> {
+    return living(await db.session.findUnique({ where: { tokenHash: sha256(token) }, include: { account: true } }));
+  }
+
+  async function find(id: string): Promise<Login | undefined> {
+    return living(await db.session.findUnique({ where: { id }, include: { account: true } }));
+  }
+
+  /** The living logins of an account, the one that was used last first. */
+  async function list(accountId: string): Promise<Session[]> {
+    return db.session.findMany({
+      where: { accountId, endedAt: null, expiresAt: { gt: clock.now() } },
+      orderBy: [{ lastSeenAt: 'desc' }, { id: 'desc' }],
+    });
+  }
+
+  /** Notes a client that is to be told when this login ends. */
+  async function rememberClient(sessionId: string, clientId: string): Promise<void> {
+    const key = { sessionId, clientId };
+    await db.sessionClient.upsert({ where: { sessionId_clientId: key }, create: key, update: { clientId } });
+  }
+
+  /** Ends a login. Its access and refresh tokens are refused from then on. */
+  async function end(id: string, reason: EndReason, caller: Caller): Promise<void> {
+    await endWhere({ id }, reason, caller);
+  }
+
+  /** Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients. */
+  async function endAll(accountId: string, reason: EndReason, caller: Caller, except?: string): Promise<void> {
+    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller);
+    if (reason !== 'signed_out' && !except) await artifacts.grants.end({ accountId });
+  }
+
+  /** Calls the listener with what has ended, after it is written. */
+  function onEnded(listener: (ended: EndedLogin[]) => void): void {
+    listeners.push(listener);
+  }
+
+  async function endWhere(
+    where: { id: string } | { accountId: string; id?: { not: string } },
+    reason: EndReason,
+    caller: Caller,
+  ) {
+    const ended = await db.$transaction(async (tx) => {
+      const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
+      for (const session of sessions) {
+        await tx.session.update({
+          where: { id: session.id },
+          data: { endedAt: clock.now(), endReason: reason, tokenHash: null },
+        });
+        const grants: GrantSelection = {
+          sessionId: session.id,
+          ...(reason === 'signed_out' && { offline: false as const }),
+        };
+        await artifacts.grants.end(grants, tx);
+        await audit.record(
+          {
+            action: 'session.ended',
+            actor: { kind: 'account', id: session.accountId },
+            accountId: session.accountId,
+            sessionId: session.id,
+            caller,
+            detail: { reason },
+          },
+          tx,
+        );
+      }
+      return sessions.map(({ id, accountId, clients }) => ({
+        sessionId: id,
+        accountId,
+        clientIds: clients.map((client) => client.clientId),
+      }));
+    });
+    if (ended.length === 0) return;
+    for (const { sessionId } of ended) await announcements.announce('sessions', sessionId);
+    for (const listener of listeners) listener(ended);
+  }
+
+  async function living(row: (Session & { account: Account }) | null): Promise<Login | undefined> {
+    const now = clock.now();
+    if (!row || row.endedAt || row.expiresAt <= now || row.account.status !== 'active') return undefined;
+    if (row.account.notBefore && row.createdAt < row.account.notBefore) return undefined;
+    const { account, ...session } = row;
+    if (session.lastSeenAt <= addSeconds(now, -NOTE_USE_AFTER_SECONDS)) await noteUse(session, now);
+    return { session, account, amr: session.amr as string[] };
+  }
+
+  async function noteUse(session: Session, now: Date): Promise<void> {
+    const latest = addSeconds(session.authTime, maxSeconds);
+    const idle = addSeconds(now, idleSeconds);
+    await db.session.updateMany({
+      where: { id: session.id, endedAt: null },
+      data: { lastSeenAt: now, expiresAt: idle < latest ? idle : latest },
+    });
+  }
+}

@@ -1,0 +1,74 @@
+/** First run: how the first administrator comes to be, by a one-time link or by the settings. */
+import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
+import { randomToken, sha256 } from '../../base/crypto.js';
+import type { Database } from '../../base/db/open.js';
+import { unauthenticated } from '../../base/errors.js';
+import type { Account, Accounts, NewAccount } from '../accounts/accounts.js';
+import type { Audit } from '../audit/audit.js';
+import { type Caller, systemCaller } from '../caller.js';
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+  accounts: Accounts;
+}
+
+const PURPOSE = 'setup';
+
+export type Setup = ReturnType<typeof createSetup>;
+
+export function createSetup({ db, clock, audit, accounts }: Needs) {
+  return { bootstrap, makeToken, isValid, complete };
+
+  /** Makes the administrator that the settings name, unless there is one. Refuses as `accounts.create` does. */
+  async function bootstrap(admin: { email: string; password: string }): Promise<Account | undefined> {
+    if (await accounts.hasAdmin()) return undefined;
+    return accounts.create(admin, systemCaller, { role: 'admin', verified: true });
+  }
+
+  /** A token for the set-up page, valid for a day, if there is no administrator yet. Earlier ones are void. */
+  async function makeToken(): Promise<string | undefined> {
+    if (await accounts.hasAdmin()) return undefined;
+    const token = randomToken();
+    await db.$transaction(async (tx) => {
+      await tx.verificationToken.deleteMany({ where: { purpose: PURPOSE } });
+      await tx.verificationToken.create({
+        data: {
+          tokenHash: sha256(token),
+          purpose: PURPOSE,
+          createdAt: clock.now(),
+          expiresAt: addSeconds(clock.now(), DAY_SECONDS),
+        },
+      });
+      await audit.record({ action: 'setup.link_made', actor: { kind: 'system' } }, tx);
+    });
+    return token;
+  }
+
+  async function isValid(token: string): Promise<boolean> {
+    const where = { tokenHash: sha256(token), purpose: PURPOSE, consumedAt: null, expiresAt: { gt: clock.now() } };
+    return (await db.verificationToken.findFirst({ where })) !== null;
+  }
+
+  /** Makes the first administrator. The token is spent in the same transaction. Refuses with `invalid_token`. */
+  async function complete(token: string, input: NewAccount, caller: Caller): Promise<Account> {
+    if (!(await isValid(token))) throw used();
+    return accounts.create(input, caller, {
+      role: 'admin',
+      verified: true,
+      async also(account, tx) {
+        const { count } = await tx.verificationToken.updateMany({
+          where: { tokenHash: sha256(token), purpose: PURPOSE, consumedAt: null },
+          data: { consumedAt: clock.now() },
+        });
+        if (count !== 1) throw used();
+        const actor = { kind: 'account' as const, id: account.id };
+        await audit.record({ action: 'setup.completed', actor, accountId: account.id, caller }, tx);
+      },
+    });
+  }
+}
+
+const used = () =>
+  unauthenticated('invalid_token', 'This link was used or has expired. Restart the server for a new one.');
