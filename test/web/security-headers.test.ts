@@ -112,7 +112,7 @@ describe('a step of signing in within a popup', () => {
 
 describe("the provider's own page that posts itself", () => {
   it('runs exactly its own script', async () => {
-    const provider = new Provider('http://localhost:3000', { jwks: undefined });
+    const provider = new Provider('http://localhost:3000');
     const app = new Koa().use(securityHeaders({ issuer: 'http://localhost:3000' })).use(function mounted(ctx) {
       ctx.respond = false;
       return provider.callback()(ctx.req, ctx.res);

@@ -51,7 +51,6 @@ const FEATURES = [
   'serial',
   'sync-xhr',
   'usb',
-  'web-share',
   'xr-spatial-tracking',
 ];
 
