@@ -27,7 +27,7 @@ export function openMigrationSession(target: Target): Promise<MigrationSession> 
 }
 
 async function sqlite(target: SqliteTarget): Promise<MigrationSession> {
-  const { openConnection } = await import('./sqlite-driver.js');
+  const { checkpoint, openConnection } = await import('./sqlite-driver.js');
   const db = openConnection(target);
   // Prisma rebuilds a table by copying and dropping it. With foreign keys on, the DROP would delete the children, and
   // inside a transaction the script's own PRAGMA is ignored: so they are off here, and checked before COMMIT instead.
@@ -60,7 +60,10 @@ async function sqlite(target: SqliteTarget): Promise<MigrationSession> {
       const now = new Date().toISOString();
       db.prepare(recordInto('?, ?, ?, ?, ?')).run(id, checksum, name, now, now);
     },
-    close: async () => db.close(),
+    async close() {
+      checkpoint(db);
+      db.close();
+    },
   };
 }
 

@@ -14,7 +14,7 @@ import {
   type Transaction,
 } from '@prisma/driver-adapter-utils';
 import { Connection } from './sqlite-connection.js';
-import { openConnection, type SqliteOptions } from './sqlite-driver.js';
+import { checkpoint, openConnection, type SqliteOptions } from './sqlite-driver.js';
 import { isBusy } from './sqlite-errors.js';
 
 const INFO = { provider: 'sqlite', adapterName: 'signet-sqlite' } as const;
@@ -89,8 +89,7 @@ class SqliteAdapter implements SqlDriverAdapter {
     const release = await this.#lock.acquire();
     try {
       this.#reader?.close();
-      // close() alone would leave the -wal file: statements not yet collected keep the connection half open.
-      this.#writer.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      checkpoint(this.#writer.db);
       this.#writer.close();
     } finally {
       release();

@@ -36,6 +36,11 @@ export function openConnection({ path, synchronous = 'FULL' }: SqliteOptions, re
   return db;
 }
 
+/** Before close(), so that all is in the one file: statements not yet collected would keep the -wal file in use. */
+export function checkpoint(db: Sqlite): void {
+  db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+}
+
 /** Readable by its owner only; SQLite gives -wal and -shm the same mode. */
 function createFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

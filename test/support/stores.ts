@@ -1,0 +1,123 @@
+// The stores that the contract suites run over: `describe.each(stores)('… on $name', …)`. Only SQLite, unless
+// `npm run test:all` asks for all of them.
+import { randomUUID } from 'node:crypto';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { migrate } from '../../src/base/db/migrate.js';
+
+export interface OpenStore {
+  databaseUrl: string;
+  redisUrl?: string;
+  redisPrefix?: string;
+  close(): Promise<void>;
+}
+
+export interface Store {
+  name: 'SQLite' | 'PostgreSQL' | 'PostgreSQL and Redis';
+  /** A migrated, empty database of its own. */
+  open(): Promise<OpenStore>;
+  /** The same, not even migrated. */
+  openBlank(): Promise<OpenStore>;
+}
+
+const sqlite: Store = {
+  name: 'SQLite',
+  open: async () => sqliteFile(await sqliteTemplate()),
+  openBlank: async () => sqliteFile(),
+};
+const postgresql: Store = {
+  name: 'PostgreSQL',
+  open: () => postgresqlDatabase(inject('postgresqlTemplate')),
+  openBlank: () => postgresqlDatabase('template0'),
+};
+const postgresqlAndRedis: Store = {
+  name: 'PostgreSQL and Redis',
+  open: async () => withRedis(await postgresql.open()),
+  openBlank: async () => withRedis(await postgresql.openBlank()),
+};
+
+export const stores: Store[] =
+  process.env.SIGNET_TEST_STORES === 'all' ? [sqlite, postgresql, postgresqlAndRedis] : [sqlite];
+
+/** For what concerns databases only. */
+export const databases = stores.filter((store) => store !== postgresqlAndRedis);
+
+let migratedFile: Promise<string> | undefined;
+
+/** Migrated once in each worker: copying the file is several times faster. */
+function sqliteTemplate(): Promise<string> {
+  migratedFile ??= makeSqliteTemplate();
+  return migratedFile;
+}
+
+async function makeSqliteTemplate(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'signet-template-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'signet.db');
+  await migrate(`file:${path}`);
+  return path;
+}
+
+function sqliteFile(template?: string): OpenStore {
+  const folder = mkdtempSync(join(tmpdir(), 'signet-test-'));
+  const path = join(folder, 'signet.db');
+  if (template) copyFileSync(template, path);
+  return {
+    databaseUrl: `file:${path}`,
+    close: async () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+async function postgresqlDatabase(template: string): Promise<OpenStore> {
+  const server = inject('postgresqlUrl');
+  const name = `signet_test_${randomUUID().replaceAll('-', '')}`;
+  await onServer(server, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return {
+    databaseUrl: url.href,
+    close: () => onServer(server, `DROP DATABASE ${name} WITH (FORCE)`),
+  };
+}
+
+async function onServer(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+async function withRedis(store: OpenStore): Promise<OpenStore> {
+  const redisUrl = inject('redisUrl');
+  const redisPrefix = `signet-test-${randomUUID()}:`;
+  return {
+    ...store,
+    redisUrl,
+    redisPrefix,
+    async close() {
+      await deleteKeys(redisUrl, redisPrefix);
+      await store.close();
+    },
+  };
+}
+
+async function deleteKeys(url: string, prefix: string): Promise<void> {
+  const redis = new Redis(url);
+  try {
+    let cursor = '0';
+    do {
+      const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', 1000);
+      if (keys.length > 0) await redis.unlink(...keys);
+      cursor = next;
+    } while (cursor !== '0');
+  } finally {
+    redis.disconnect();
+  }
+}
