@@ -130,12 +130,12 @@ async function onServer(url: string, statement: string): Promise<void> {
 }
 
 async function findRedis(): Promise<string> {
+  const program = onPath('redis-server'); // some tests start and stop one of their own
+  if (!program) throw new Error(`Redis is missing. ${INSTALL}`);
   const given = process.env.TEST_REDIS_URL;
   const running = given ?? 'redis://127.0.0.1:6379';
   if (await answersRedis(running)) return running;
   if (given) throw new Error('The Redis at TEST_REDIS_URL does not answer.');
-  const program = onPath('redis-server');
-  if (!program) throw new Error(`Redis is missing. ${INSTALL}`);
   const port = await freePort();
   const flags = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
   const server = spawn(program, flags, { cwd: tmpdir(), stdio: 'ignore' });

@@ -1,7 +1,7 @@
 // The stores that the contract suites run over: `describe.each(stores)('… on $name', …)`. Only SQLite, unless
 // `npm run test:all` asks for all of them.
 import { randomUUID } from 'node:crypto';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -66,6 +66,7 @@ function sqliteFile(template?: string): OpenStore {
   const folder = mkdtempSync(join(tmpdir(), 'signet-test-'));
   const path = join(folder, 'signet.db');
   if (template) copyFileSync(template, path);
+  else writeFileSync(path, '');
   return {
     databaseUrl: `file:${path}`,
     close: async () => rmSync(folder, { recursive: true, force: true }),
