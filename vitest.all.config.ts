@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/requirements.ts'],
+    globalSetup: ['test/support/sqlite-template.ts', 'test/support/requirements.ts'],
     env: { SIGNET_TEST_STORES: 'all' },
     pool: 'forks',
     testTimeout: 30_000,

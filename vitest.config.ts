@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/**/*.all.test.ts'],
+    globalSetup: ['test/support/sqlite-template.ts'],
     pool: 'forks',
     testTimeout: 15_000,
     hookTimeout: 30_000,

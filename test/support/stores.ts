@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { migrate } from '../../src/base/db/migrate.js';
 
 export interface OpenStore {
   databaseUrl: string;
@@ -26,7 +25,7 @@ export interface Store {
 
 const sqlite: Store = {
   name: 'SQLite',
-  open: async () => sqliteFile(await sqliteTemplate()),
+  open: async () => sqliteFile(inject('sqliteTemplate')),
   openBlank: async () => sqliteFile(),
 };
 const postgresql: Store = {
@@ -46,22 +45,6 @@ export const stores: Store[] =
 /** For what concerns databases only. */
 export const databases = stores.filter((store) => store !== postgresqlAndRedis);
 
-let migratedFile: Promise<string> | undefined;
-
-/** Migrated once in each worker: copying the file is several times faster. */
-function sqliteTemplate(): Promise<string> {
-  migratedFile ??= makeSqliteTemplate();
-  return migratedFile;
-}
-
-async function makeSqliteTemplate(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'signet-template-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const path = join(folder, 'signet.db');
-  await migrate(`file:${path}`);
-  return path;
-}
-
 function sqliteFile(template?: string): OpenStore {
   const folder = mkdtempSync(join(tmpdir(), 'signet-test-'));
   const path = join(folder, 'signet.db');
@@ -77,6 +60,7 @@ async function postgresqlDatabase(template: string): Promise<OpenStore> {
   const server = inject('postgresqlUrl');
   const name = `signet_test_${randomUUID().replaceAll('-', '')}`;
   await onServer(server, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+  await onServer(server, `ALTER DATABASE ${name} SET timezone TO 'Asia/Kolkata'`); // not that of our clock
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {
