@@ -1,17 +1,24 @@
 // `npm run build`: the Prisma clients if they are missing or old, then the compiler. Says nothing when all is well.
 // Where only the production packages are installed there is nothing to build with: what was built before is used.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
-const TOOLS = ['node_modules/typescript/bin/tsc', 'node_modules/prisma/package.json'];
+const COMPILER = 'node_modules/typescript/bin/tsc';
 
-if (TOOLS.every((tool) => existsSync(tool))) build();
+if (canBuild()) build();
 else if (!existsSync('dist/main.js'))
   stop('Nothing is built yet, and the build tools are not installed: run `npm ci`.');
 
+/** Prisma and the compiler come along even with --omit=dev, as peers; the types of our packages do not. */
+function canBuild() {
+  const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+  const tools = Object.keys(devDependencies).filter((name) => /^(prisma|typescript|@types\/.+)$/.test(name));
+  return tools.every((name) => existsSync(`node_modules/${name}/package.json`));
+}
+
 function build() {
   run('scripts/generate.mjs');
-  run(TOOLS[0], '-p', '.');
+  run(COMPILER, '-p', '.');
 }
 
 function run(...command) {
