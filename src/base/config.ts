@@ -219,7 +219,11 @@ function text(fallback: string, about: string): Setting<string> {
 }
 
 function list(fallback: string, about: string): Setting<string[]> {
-  const parse = (value: string) => value.split(',').map((item) => item.trim()).filter(Boolean); // biome-ignore format: one chain
+  const parse = (value: string) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean);
   return { about, allowed: 'a list, separated by commas', fallback, parse };
 }
 

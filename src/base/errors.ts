@@ -37,3 +37,12 @@ export const rateLimited = (retryAfterSeconds: number, code = 'rate_limited') =>
   new Refusal(429, code, 'Too many requests. Please wait and try again.', { retryAfterSeconds });
 export const unavailable = (message: string, cause?: unknown) =>
   new Refusal(503, 'temporarily_unavailable', message, { retryAfterSeconds: 5, cause });
+
+/** Whether it says that a store does not answer, by the codes of Prisma and of the drivers: then asking later may help. */
+export function isOutage(error: unknown): boolean {
+  const { code, message, name } = error as { code?: unknown; message?: string; name?: string };
+  if (typeof code === 'string' && OUTAGE_CODES.test(code)) return true;
+  return name === 'MaxRetriesPerRequestError' || /^(Command timed out|Connection is closed)/.test(message ?? '');
+}
+
+const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND)$/;

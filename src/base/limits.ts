@@ -28,6 +28,8 @@ export interface Limits {
   refund(limit: Limit, key: string): Promise<void>;
   /** Forgets all events of this key. */
   reset(limit: Limit, key: string): Promise<void>;
+  /** Throws the refusal of `spend` without counting anything. */
+  refuseIfSpent(limit: Limit, key: string): Promise<void>;
   /** Whether `spend` would be refused now. */
   isSpent(limit: Limit, key: string): Promise<boolean>;
 }
@@ -45,7 +47,7 @@ export function createLimits(store: LimitStore): Limits {
       try {
         await limiter(limit).consume(key);
       } catch (reason) {
-        if (reason instanceof RateLimiterRes) throw rateLimited(Math.ceil(reason.msBeforeNext / SECOND_MS), limit.code);
+        if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
         throw unavailable('The rate limiter cannot be asked.', reason);
       }
     },
@@ -54,6 +56,10 @@ export function createLimits(store: LimitStore): Limits {
     },
     async reset(limit, key) {
       await ask(() => limiter(limit).delete(key));
+    },
+    async refuseIfSpent(limit, key) {
+      const state = await ask(() => limiter(limit).get(key));
+      if (state && state.consumedPoints >= limit.points) throw refusal(limit, state);
     },
     async isSpent(limit, key) {
       const state = await ask(() => limiter(limit).get(key));
@@ -70,6 +76,9 @@ export function createLimits(store: LimitStore): Limits {
     return found;
   }
 }
+
+const refusal = (limit: Limit, { msBeforeNext }: RateLimiterRes) =>
+  rateLimited(Math.ceil(msBeforeNext / SECOND_MS), limit.code);
 
 async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
   try {

@@ -4,9 +4,20 @@ import { type Logger, pino } from 'pino';
 export type Log = Logger;
 
 const SECRET_MEMBERS = [
-  'password', 'secret', 'client_secret', 'token', 'access_token', 'refresh_token', 'id_token', 'code', 'code_verifier',
-  'authorization', 'cookie', 'csrf', 'otp',
-]; // biome-ignore format: a list
+  'password',
+  'secret',
+  'client_secret',
+  'token',
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'code',
+  'code_verifier',
+  'authorization',
+  'cookie',
+  'csrf',
+  'otp',
+];
 
 /** `destination` is for tests: anything with `write`. */
 export function createLog(level: string, destination?: { write(line: string): void }): Log {

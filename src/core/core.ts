@@ -23,36 +23,63 @@ export async function createCore(base: Base) {
   const { config, clock, db, redis, announcements, secrets, limits, log } = base;
   const audit = createAudit({ db, clock, log });
   const keys = await createKeys({
-    db, secrets, clock, audit, announcements,
+    db,
+    secrets,
+    clock,
+    audit,
+    announcements,
     rotationSeconds: config.keyRotationSeconds,
     signatureSeconds: config.accessTokenSeconds,
-  }); // biome-ignore format: what it needs, then its numbers
+  });
   const passwords = createPasswords({ cost: config.passwordHashCost });
   const organizations = createOrganizations();
   const accounts = createAccounts({ db, clock, audit, passwords, organizations });
   const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const artifacts = createArtifacts({
-    db, clock,
+    db,
+    clock,
+    audit,
     redis: redis && { client: redis, prefix: config.redisPrefix },
     retrySeconds: config.refreshRetrySeconds,
-  }); // biome-ignore format: what it needs, then its numbers
+  });
   const clients = createClients({
-    db, clock, audit, artifacts, announcements, scopes,
+    db,
+    clock,
+    audit,
+    artifacts,
+    announcements,
+    scopes,
     redirectHosts: config.redirectHosts,
-  }); // biome-ignore format: what it needs, then its numbers
+  });
   const consents = createConsents({ db, clock, audit, artifacts });
   const sessions = createSessions({
-    db, clock, audit, artifacts, announcements,
+    db,
+    clock,
+    audit,
+    artifacts,
+    announcements,
     idleSeconds: config.sessionSeconds,
     maxSeconds: config.sessionMaxSeconds,
-  }); // biome-ignore format: what it needs, then its numbers
+  });
   const signIn = createSignIn({ db, accounts, passwords, sessions, limits, audit });
   const setup = createSetup({ db, clock, audit, accounts });
   const housekeeping = createHousekeeping({ db, clock, log, keys });
 
   return {
-    audit, keys, passwords, organizations, accounts, resources, scopes, artifacts, clients, consents, sessions, signIn, setup,
+    audit,
+    keys,
+    passwords,
+    organizations,
+    accounts,
+    resources,
+    scopes,
+    artifacts,
+    clients,
+    consents,
+    sessions,
+    signIn,
+    setup,
     housekeeping,
-  }; // biome-ignore format: the rooms
+  };
 }

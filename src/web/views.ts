@@ -71,11 +71,11 @@ export interface Pages {
   'account/home': AccountPage;
 }
 
-/** Posts `csrf`, `return_to`, `email` and `password` to `/login`. */
+/** Posts `csrf`, `email` and `password` to `action`. */
 export interface LoginPage {
   csrfToken: string;
-  /** Where the person goes afterwards; already checked to be a path of our own. */
-  returnTo?: string;
+  /** `/login`, with where the person goes afterwards in its query. */
+  action: string;
   /** Kept from the last attempt, or from the app's `login_hint`. */
   email?: string;
   /** One sentence. It must read the same for an unknown e-mail and for a wrong password. */
@@ -96,10 +96,11 @@ export interface FederatedProvider {
   href: string;
 }
 
-/** Posts `csrf`, `return_to`, `name`, `email` and `password` to `/register`. */
+/** Posts `csrf`, `name`, `email` and `password` to `action`. */
 export interface RegisterPage {
   csrfToken: string;
-  returnTo?: string;
+  /** `/register`, with where the person goes afterwards in its query. */
+  action: string;
   name?: string;
   email?: string;
   errors: AccountFormErrors;
@@ -130,10 +131,9 @@ export interface AccountFormErrors {
   form?: string;
 }
 
-/** Posts `csrf` and `return_to` to `/logout`. */
+/** Posts `csrf` to `/logout`. */
 export interface SignOutPage {
   csrfToken: string;
-  returnTo?: string;
   email: string;
   /** Where "Stay signed in" goes. Default: `/account`. */
   stayHref?: string;

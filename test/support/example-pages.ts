@@ -3,7 +3,7 @@
 import type { ClientCard, Pages } from '../../src/web/views.js';
 
 const csrfToken = 'Zk3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFa';
-const returnTo = '/interaction/rH2xVb7QmKp';
+const errand = '?return_to=%2Finteraction%2FrH2xVb7QmKp';
 const xsrf = 'd41d8cd98f00b204e9800998ecf8427e00c9';
 
 const acme: ClientCard = {
@@ -34,7 +34,7 @@ export const examplePages: Pages = {
   },
   'sign-in/login': {
     csrfToken,
-    returnTo,
+    action: `/login${errand}`,
     email: 'mara.lindqvist@example.com',
     error: 'E-mail or password is wrong.',
     appName: 'Acme Analytics',
@@ -48,7 +48,7 @@ export const examplePages: Pages = {
   },
   'sign-in/register': {
     csrfToken,
-    returnTo,
+    action: `/register${errand}`,
     name: 'Mara Lindqvist',
     email: 'mara.lindqvist@example.com',
     errors,
@@ -64,7 +64,7 @@ export const examplePages: Pages = {
     errors: { form: 'The account could not be created. Try again.' },
     passwordMinLength: 10,
   },
-  'sign-in/sign-out': { csrfToken, returnTo: '/', email: 'mara.lindqvist@example.com', stayHref: '/account' },
+  'sign-in/sign-out': { csrfToken, email: 'mara.lindqvist@example.com', stayHref: '/account' },
   'sign-in/signed-out': { loginHref: '/login' },
   'oidc/consent': {
     action: '/interaction/rH2xVb7QmKp/consent',

@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
+import type { Audit } from '../audit/audit.js';
 import { createGrants } from './grants.js';
 import { createRedisStore } from './redis-store.js';
 import { createRefreshTokens, REVOKED } from './refresh-tokens.js';
@@ -14,6 +15,7 @@ import { createSqlStore } from './sql-store.js';
 interface Needs {
   db: Database;
   clock: Clock;
+  audit: Audit;
   redis?: { client: Redis; prefix: string };
   /** REFRESH_RETRY_WINDOW, in seconds. */
   retrySeconds: number;
@@ -21,10 +23,10 @@ interface Needs {
 
 export type Artifacts = ReturnType<typeof createArtifacts>;
 
-export function createArtifacts({ db, clock, redis, retrySeconds }: Needs) {
+export function createArtifacts({ db, clock, audit, redis, retrySeconds }: Needs) {
   const sql = createSqlStore({ db, clock });
   const store = redis ? createRedisStore({ redis: redis.client, prefix: redis.prefix, clock }) : sql;
-  const grants = createGrants({ db, clock });
+  const grants = createGrants({ db, clock, audit });
   const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds });
 
   return { store, grants, refreshTokens, idOf, revokeJwt, isJwtRevoked };

@@ -4,6 +4,9 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Audit } from '../audit/audit.js';
+import type { AuditAction } from '../audit/events.js';
+import type { Caller } from '../caller.js';
 import type { Payload } from './store.js';
 
 export interface NewGrant {
@@ -29,10 +32,19 @@ export type GrantSelection =
   | { accountId: string; clientId?: string }
   | { clientId: string };
 
+/** Why a single family ends, as the audit trail calls it. */
+export type RevocationCause = Extract<AuditAction, 'code.replayed' | 'refresh_token.replayed' | 'token.revoked'>;
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+}
+
 export type Grants = ReturnType<typeof createGrants>;
 
-export function createGrants({ db, clock }: { db: Database; clock: Clock }) {
-  return { save, find, end, list };
+export function createGrants({ db, clock, audit }: Needs) {
+  return { save, find, end, revoke, list };
 
   async function save({ payload, ...grant }: NewGrant): Promise<void> {
     const row = { ...grant, payload: payload as Prisma.InputJsonObject };
@@ -53,6 +65,17 @@ export function createGrants({ db, clock }: { db: Database; clock: Clock }) {
     await tx.artifact.deleteMany({ where: { grantId: { in: ids } } });
     const { count } = await tx.grant.deleteMany({ where: { id: { in: ids } } });
     return count;
+  }
+
+  /** Ends one family, and writes down why. A family that has ended already stays unmentioned. */
+  async function revoke(id: string, cause: RevocationCause, caller: Caller): Promise<void> {
+    await db.$transaction(async (tx) => {
+      const grant = await tx.grant.findUnique({ where: { id } });
+      if (!grant || (await end({ id }, tx)) === 0) return;
+      const { accountId, clientId, sessionId } = grant;
+      const actor = { kind: 'client' as const, id: clientId };
+      await audit.record({ action: cause, actor, accountId, clientId, sessionId: sessionId ?? undefined, caller }, tx);
+    });
   }
 
   /** The living grants of an account, the newest first. */

@@ -42,9 +42,19 @@ export function createClients({ db, clock, audit, artifacts, announcements, scop
   announcements.on('clients', (id) => (id ? cache.delete(id) : cache.clear()));
 
   return {
-    create, find, list, remove, saveRegistered, settle, rotateSecret,
-    findByRegistrationToken, setRegistrationToken, makeSecret, hashSecret, isSecret,
-  }; // biome-ignore format: a table of contents
+    create,
+    find,
+    list,
+    remove,
+    saveRegistered,
+    settle,
+    rotateSecret,
+    findByRegistrationToken,
+    setRegistrationToken,
+    makeSecret,
+    hashSecret,
+    isSecret,
+  };
 
   /** Makes a client for an administrator. The secret, if it has one, is returned here and never again. */
   async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, caller: Caller) {

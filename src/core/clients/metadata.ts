@@ -38,9 +38,23 @@ const URI_MEMBERS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri'];
 const VOUCHED_MEMBERS = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
 /** Schemes that do something else than open an app. */
 const FORBIDDEN_SCHEMES = new Set([
-  'about:', 'blob:', 'chrome:', 'data:', 'file:', 'filesystem:', 'ftp:', 'intent:', 'javascript:', 'mailto:', 'tel:', 'urn:',
-  'vbscript:', 'view-source:', 'ws:', 'wss:',
-]); // biome-ignore format: a list
+  'about:',
+  'blob:',
+  'chrome:',
+  'data:',
+  'file:',
+  'filesystem:',
+  'ftp:',
+  'intent:',
+  'javascript:',
+  'mailto:',
+  'tel:',
+  'urn:',
+  'vbscript:',
+  'view-source:',
+  'ws:',
+  'wss:',
+]);
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
 const UNPRINTABLE = /[\u0000-\u0020\u007f\u00a0\u2028\u2029\\]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused

@@ -137,8 +137,14 @@ export async function createKeys({
     const rows = await db.signingKey.findMany({ orderBy: [{ signsFrom: 'desc' }, { kid: 'asc' }] });
     const signing = new Set(SIGNING_ALGORITHMS.map((algorithm) => signer(algorithm).kid));
     return rows.map(({ kid, algorithm, createdAt, signsFrom, retiredAt, expiresAt }) => ({
-      kid, algorithm, createdAt, signsFrom, retiredAt, expiresAt, signs: signing.has(kid),
-    })); // biome-ignore format: one row
+      kid,
+      algorithm,
+      createdAt,
+      signsFrom,
+      retiredAt,
+      expiresAt,
+      signs: signing.has(kid),
+    }));
   }
 
   async function reload(): Promise<void> {

@@ -1,0 +1,83 @@
+/** The roof: what every request passes, then the doors, in order. */
+import Router from '@koa/router';
+import Koa from 'koa';
+import type { Base } from './base/base.js';
+import { unavailable } from './base/errors.js';
+import type { Core } from './core/core.js';
+import { createAccountDoor } from './web/account/account.js';
+import { createCsrf } from './web/csrf.js';
+import { createHome } from './web/home.js';
+import { createLoginCookie } from './web/login-cookie.js';
+import { answerFailures } from './web/middleware/answer-failures.js';
+import { logRequests } from './web/middleware/log-requests.js';
+import { pinIssuer } from './web/middleware/pin-issuer.js';
+import { securityHeaders } from './web/middleware/security-headers.js';
+import { createAdapters } from './web/oidc/adapter.js';
+import { createBackchannelLogout } from './web/oidc/backchannel-logout.js';
+import { createInteractions } from './web/oidc/interactions.js';
+import { createOidcDoor } from './web/oidc/oidc.js';
+import { createProviderPages } from './web/oidc/pages.js';
+import { createProviders } from './web/oidc/provider.js';
+import { createErrands } from './web/return-to.js';
+import { createSignInDoor } from './web/sign-in/sign-in.js';
+import type { State } from './web/state.js';
+import { createStaticFiles } from './web/static-files.js';
+import { createViews } from './web/views.js';
+
+export type App = Awaited<ReturnType<typeof createApp>>;
+
+/** The whole of HTTP. `settle` waits for what goes on after the answers. */
+export async function createApp(base: Base, core: Core) {
+  const { config, log, clock, secrets, db, redis, limits, fetch } = base;
+  const { issuer, signup, trustedProxies, brandName } = config;
+  const { sessions } = core;
+
+  const files = createStaticFiles();
+  const views = createViews({ brandName, assetUrl: files.urlOf });
+  const loginCookie = createLoginCookie({ issuer, sessions });
+  const csrf = createCsrf({ issuer, secrets });
+  const errands = createErrands({ secrets });
+
+  const adapters = createAdapters({ ...core, secrets, clock });
+  const pages = createProviderPages({ views });
+  const providers = createProviders({ config, core, secrets, fetch, adapters, pages, loginCookie, log });
+  await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
+  const interactions = createInteractions({ ...core, providers, loginCookie, csrf, errands, views });
+  const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
+  sessions.onEnded(backchannelLogout.tell);
+
+  const doors = [
+    createHome({ issuer, signup, loginCookie, views, isReady }),
+    createOidcDoor({ providers, interactions, limits }),
+    createSignInDoor({ ...core, signup, loginCookie, csrf, errands, views }),
+    createAccountDoor({ ...core, loginCookie, csrf, errands, views }),
+  ];
+  const roof = new Router<State>();
+  for (const door of doors) roof.use(door.routes());
+
+  const koa = new Koa<State>();
+  koa.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
+  koa.use(pinIssuer({ issuer, trustedProxies }));
+  koa.use(logRequests(log));
+  koa.use(securityHeaders({ issuer }));
+  koa.use(answerFailures({ log, views }));
+  koa.use(files.serve);
+  koa.use(roof.routes());
+  koa.use(roof.allowedMethods({ throw: true }));
+  koa.on('error', (error) => log.error({ error }, 'the answer could not be sent'));
+
+  return { handle: koa.callback(), routes: roof.stack, settle: backchannelLogout.settle };
+
+  async function isReady(): Promise<void> {
+    await answers('database', () => db.$queryRaw`SELECT 1`);
+    if (redis) await answers('Redis', () => redis.ping());
+  }
+}
+
+async function answers(name: string, question: () => Promise<unknown>): Promise<void> {
+  try {
+    await question();
+  } catch (cause) {
+    throw unavailable(`The ${name} does not answer.`, cause);
+  }
+}

@@ -1,0 +1,117 @@
+/** The door of a person at home: where am I signed in, which apps did I let in. */
+import Router from '@koa/router';
+import type { Next } from 'koa';
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import type { Login, Session } from '../../core/sessions/sessions.js';
+import type { Csrf } from '../csrf.js';
+import { formBody, readForm } from '../input.js';
+import type { LoginCookie } from '../login-cookie.js';
+import type { Errands } from '../return-to.js';
+import type { Context, State } from '../state.js';
+import type { Views } from '../views.js';
+import { describeDevice, describeMoment } from './words.js';
+
+interface Needs extends Pick<Core, 'sessions' | 'consents' | 'clients' | 'resources'> {
+  loginCookie: LoginCookie;
+  csrf: Csrf;
+  errands: Errands;
+  views: Views;
+}
+
+const EndForm = z.object({ csrf: z.string() });
+const RemoveForm = EndForm.extend({ client_id: z.string().min(1).max(2048) });
+
+const IDENTITY: Record<string, string> = {
+  openid: 'Who you are',
+  profile: 'Profile',
+  email: 'E-mail address',
+  phone: 'Phone number',
+  address: 'Postal address',
+  offline_access: 'Access while you are away',
+};
+
+export function createAccountDoor(needs: Needs): Router<State> {
+  const { sessions, consents, clients, resources, loginCookie, csrf, errands, views } = needs;
+  const router = new Router<State>();
+  router.get('/account', requireLogin, home);
+  router.post('/account/logins/:id/end', requireLogin, formBody, endLogin);
+  router.post('/account/apps/remove', requireLogin, formBody, removeApp);
+  return router;
+
+  async function home(ctx: Context): Promise<void> {
+    const { account, session } = loginOf(ctx);
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = views.render('account/home', {
+      csrfToken: csrf.tokenFor(ctx),
+      account: {
+        name: account.name ?? undefined,
+        email: account.email,
+        emailVerified: account.emailVerified,
+        initial: [...(account.name ?? account.email)][0]!.toUpperCase(),
+      },
+      isAdmin: account.role === 'admin',
+      logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id)),
+      apps: await Promise.all((await consents.list(account.id)).map(toApp)),
+    });
+  }
+
+  async function endLogin(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, EndForm).csrf);
+    const { account, session } = loginOf(ctx);
+    const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
+    if (own) await sessions.end(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.caller);
+    redirect(ctx, '/account');
+  }
+
+  async function removeApp(ctx: Context): Promise<void> {
+    const { csrf: token, client_id: clientId } = readForm(ctx, RemoveForm);
+    csrf.check(ctx, token);
+    await consents.withdraw(loginOf(ctx).account.id, clientId, ctx.state.caller);
+    redirect(ctx, '/account');
+  }
+
+  async function toApp({ clientId, since, scopes }: { clientId: string; since: Date; scopes: string[] }) {
+    const client = await clients.find(clientId);
+    const { client_uri: home } = (client?.metadata ?? {}) as { client_uri?: string };
+    return {
+      clientId,
+      name: client?.name ?? clientId,
+      host: home ? URL.parse(home)?.host : undefined,
+      scopes: scopes.map((scope) => IDENTITY[scope] ?? resources.describe(scope) ?? scope),
+      since: describeMoment(since),
+    };
+  }
+
+  /** Sends to the sign-in page and back whoever is not signed in. */
+  async function requireLogin(ctx: Context, next: Next): Promise<void> {
+    const login = await loginCookie.read(ctx);
+    if (!login) return redirect(ctx, errands.href('/login', { returnTo: '/account' }));
+    logins.set(ctx.req, login);
+    await next();
+  }
+}
+
+const logins = new WeakMap<object, Login>();
+
+function loginOf(ctx: Context): Login {
+  const login = logins.get(ctx.req);
+  if (!login) throw new Error('requireLogin is missing in the route line');
+  return login;
+}
+
+function toRow(session: Session, currentId: string) {
+  return {
+    id: session.id,
+    current: session.id === currentId,
+    device: describeDevice(session.userAgent),
+    address: session.address ?? '',
+    since: describeMoment(session.createdAt),
+    lastSeen: describeMoment(session.lastSeenAt),
+  };
+}
+
+function redirect(ctx: Context, to: string): void {
+  ctx.redirect(to);
+  ctx.status = 303;
+}

@@ -1,0 +1,47 @@
+/** Against forms that another site submits: a token in the form that only this browser's own cookie can answer for. */
+import type { Secrets } from '../base/crypto.js';
+import { constantTimeEqual, hmacSha256, randomToken } from '../base/crypto.js';
+import { forbidden } from '../base/errors.js';
+import { cookieName } from './login-cookie.js';
+import type { Context } from './state.js';
+
+export type Csrf = ReturnType<typeof createCsrf>;
+
+export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secrets }) {
+  const name = cookieName(issuer, 'signet_csrf');
+  const options = {
+    httpOnly: true,
+    sameSite: 'lax',
+    path: '/',
+    secure: issuer.startsWith('https:'),
+    signed: false,
+  } as const;
+
+  return { tokenFor, check };
+
+  /** The token for this browser's forms. Makes the cookie that goes with it when there is none. */
+  function tokenFor(ctx: Context): string {
+    let seed = ctx.cookies.get(name, { signed: false });
+    if (!seed || !/^[\w-]{43}$/.test(seed)) {
+      seed = randomToken();
+      ctx.cookies.set(name, seed, options);
+    }
+    return hmacSha256(secrets.key('csrf'), seed);
+  }
+
+  /** Refuses with `csrf_validation_failed` unless the form came from a page that we gave to this browser. */
+  function check(ctx: Context, token: unknown): void {
+    const site = ctx.get('Sec-Fetch-Site');
+    const origin = ctx.get('Origin');
+    const foreign =
+      (site && site !== 'same-origin' && site !== 'none') || (origin && origin !== 'null' && origin !== issuer);
+    const seed = ctx.cookies.get(name, { signed: false });
+    const genuine =
+      typeof token === 'string' &&
+      seed !== undefined &&
+      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed), token));
+    if (foreign || !genuine) {
+      throw forbidden('csrf_validation_failed', 'This form has expired. Go back, reload the page and try again.');
+    }
+  }
+}

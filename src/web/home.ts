@@ -1,0 +1,40 @@
+/** The front page, and how the server feels: `/`, `/healthz`, `/readyz`. */
+import Router from '@koa/router';
+import type { LoginCookie } from './login-cookie.js';
+import { DISCOVERY } from './oidc/routes.js';
+import type { Context, State } from './state.js';
+import type { Views } from './views.js';
+
+interface Needs {
+  issuer: string;
+  signup: 'open' | 'closed';
+  loginCookie: LoginCookie;
+  views: Views;
+  /** Rejects with the name of what is missing. */
+  isReady: () => Promise<void>;
+}
+
+export function createHome({ issuer, signup, loginCookie, views, isReady }: Needs): Router<State> {
+  return new Router<State>().get('/', home).get('/healthz', health).get('/readyz', readiness);
+
+  async function home(ctx: Context): Promise<void> {
+    const login = await loginCookie.read(ctx);
+    ctx.body = views.render('home', {
+      account: login && { name: login.account.name ?? undefined, email: login.account.email },
+      registerHref: signup === 'open' ? '/register' : undefined,
+      discoveryUrl: `${issuer}${DISCOVERY[0]}`,
+    });
+  }
+
+  /** The process answers. */
+  function health(ctx: Context): void {
+    ctx.body = { status: 'ok' };
+  }
+
+  /** Its stores answer too. */
+  async function readiness(ctx: Context): Promise<void> {
+    ctx.set('Cache-Control', 'no-store');
+    await isReady();
+    ctx.body = { status: 'ready' };
+  }
+}

@@ -1,0 +1,85 @@
+/** The one place where a no, or a bug, becomes an answer: JSON for programs, a page for people. */
+import type { Next } from 'koa';
+import { isOutage, Refusal, unavailable } from '../../base/errors.js';
+import type { Log } from '../../base/log.js';
+import type { Context } from '../state.js';
+import type { Views } from '../views.js';
+
+const HEADINGS: Record<number, string> = {
+  400: 'That did not work',
+  401: 'Please sign in',
+  403: 'Not allowed',
+  404: 'Page not found',
+  405: 'That did not work',
+  409: 'That did not work',
+  413: 'Too much at once',
+  429: 'Too many attempts',
+  503: 'Back in a moment',
+};
+const BUG = new Refusal(500, 'server_error', 'Something went wrong on our side.');
+
+export function answerFailures({ log, views }: { log: Log; views: Views }) {
+  return async function answerFailure(ctx: Context, next: Next): Promise<void> {
+    try {
+      await next();
+      if (ctx.respond === false || ctx.headerSent || ctx.body !== undefined || ctx.status !== 404) return;
+      answer(ctx, new Refusal(404, 'not_found', 'There is nothing here.'));
+    } catch (error) {
+      if (ctx.headerSent) throw error;
+      answer(ctx, toRefusal(error, ctx));
+    }
+  };
+
+  function answer(ctx: Context, refusal: Refusal): void {
+    const { requestId } = ctx.state.caller;
+    ctx.status = refusal.status;
+    ctx.set('Cache-Control', 'no-store');
+    if (refusal.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(refusal.retryAfterSeconds));
+    if (wantsPage(ctx)) {
+      ctx.type = 'html';
+      ctx.body = views.render('error', {
+        heading: HEADINGS[refusal.status] ?? 'Something went wrong',
+        message: refusal.message,
+        code: refusal.code,
+        requestId,
+      });
+      return;
+    }
+    ctx.body = {
+      error: refusal.code,
+      error_description: refusal.message,
+      ...(refusal.fields && { fields: refusal.fields }),
+      request_id: requestId,
+    };
+  }
+
+  function toRefusal(error: unknown, ctx: Context): Refusal {
+    if (error instanceof Refusal) {
+      if (error.status >= 500) log.error({ error, requestId: ctx.state.caller.requestId }, 'unavailable');
+      return error;
+    }
+    const { status, expose } = error as { status?: number; expose?: boolean };
+    if (status && expose && status < 500) return fromHttpError(status);
+    log.error({ error, requestId: ctx.state.caller.requestId }, 'failed');
+    return isOutage(error) ? unavailable('Please try again in a moment.') : BUG;
+  }
+}
+
+/** People get pages, except where only programs come. */
+export function wantsPage(ctx: Context): boolean {
+  return (
+    !ctx.path.startsWith('/api/') && !ctx.path.startsWith('/.well-known/') && ctx.accepts('json', 'html') === 'html'
+  );
+}
+
+/** What libraries throw for a request that is wrong by itself. */
+function fromHttpError(status: number): Refusal {
+  const codes: Record<number, [string, string]> = {
+    404: ['not_found', 'There is nothing here.'],
+    405: ['method_not_allowed', 'This address does not know that method.'],
+    413: ['payload_too_large', 'The body is too large.'],
+    415: ['unsupported_media_type', 'The body has a type that is not accepted here.'],
+  };
+  const [code, message] = codes[status] ?? ['invalid_request', 'The request is malformed.'];
+  return new Refusal(status, code, message);
+}

@@ -1,0 +1,64 @@
+/** Tells clients that a login has ended (OIDC Back-Channel Logout), whoever ended it and wherever. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Secrets } from '../../base/crypto.js';
+import type { Log } from '../../base/log.js';
+import type { EndedLogin } from '../../core/sessions/sessions.js';
+import { sidOf } from './browser-session.js';
+import type { Providers } from './provider.js';
+
+interface Needs {
+  providers: Providers;
+  secrets: Secrets;
+  log: Log;
+}
+
+/** Milliseconds before the second and the third try. */
+const TRY_AGAIN_AFTER_MS = [500, 3000];
+
+export type BackchannelLogout = ReturnType<typeof createBackchannelLogout>;
+
+export function createBackchannelLogout({ providers, secrets, log }: Needs) {
+  const underWay = new Set<Promise<void>>();
+
+  return { tell, settle };
+
+  /** Begins to tell them, and returns at once: nobody who signs out waits for other servers. */
+  function tell(ended: EndedLogin[]): void {
+    for (const { sessionId, accountId, clientIds } of ended) {
+      for (const clientId of clientIds) {
+        const call = tellOne(clientId, accountId, sidOf(secrets, sessionId, clientId)).finally(() =>
+          underWay.delete(call),
+        );
+        underWay.add(call);
+      }
+    }
+  }
+
+  /** Waits for the calls that are under way. */
+  async function settle(): Promise<void> {
+    await Promise.all(underWay);
+  }
+
+  async function tellOne(clientId: string, accountId: string, sid: string): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const { main } = await providers.current();
+        const client = (await main.Client.find(clientId)) as LogoutClient | undefined;
+        if (client?.backchannelLogoutUri) await client.backchannelLogout(accountId, sid);
+        return;
+      } catch (error) {
+        const pause = TRY_AGAIN_AFTER_MS[attempt];
+        if (pause === undefined) {
+          log.warn({ error, clientId }, 'the client could not be told that a login has ended');
+          return;
+        }
+        await sleep(pause);
+      }
+    }
+  }
+}
+
+interface LogoutClient {
+  backchannelLogoutUri?: string;
+  backchannelLogout(accountId: string, sid: string): Promise<void>;
+}

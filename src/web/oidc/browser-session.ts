@@ -1,0 +1,57 @@
+/**
+ * The provider's browser session is a shadow of our login: it says who is signed in only as far as the login cookie does. Signing
+ * out, being suspended or signing in as somebody else anywhere in the house therefore takes effect here with the next request.
+ */
+import type { KoaContextWithOIDC, Session } from 'oidc-provider';
+import { epochSeconds } from '../../base/clock.js';
+import { hmacSha256, type Secrets } from '../../base/crypto.js';
+import type { Login } from '../../core/sessions/sessions.js';
+import type { LoginCookie } from '../login-cookie.js';
+
+type LiveSession = Session & { touched?: boolean };
+
+/** The parts of the provider's class that are replaced. */
+interface SessionClass {
+  IN_PAYLOAD: string[];
+  get(ctx: KoaContextWithOIDC): Promise<LiveSession>;
+  instantiate(payload?: object): LiveSession;
+  prototype: { sidFor(this: LiveSession, clientId: string): string };
+}
+
+export function followLogin(provider: { Session: unknown }, loginCookie: LoginCookie, secrets: Secrets): void {
+  const Session = provider.Session as SessionClass;
+  const members = Session.IN_PAYLOAD.filter((member) => member !== 'authorizations');
+  const getStored = Session.get.bind(Session);
+
+  // Which clients a login was used for is known from its grants. Kept here as well, parallel requests would overwrite each other.
+  Object.defineProperty(Session, 'IN_PAYLOAD', { get: () => members });
+
+  Session.get = async function getSession(ctx) {
+    const stored = await getStored(ctx);
+    const login = await loginCookie.read(ctx);
+    const session = adopt(stored, login);
+    ctx.oidc?.entity('Session', session);
+    return session;
+  };
+
+  /** The session's id for one client, in ID and logout tokens. Always the same, so that any process can compute it. */
+  Session.prototype.sidFor = function sidFor(clientId) {
+    return sidOf(secrets, this.uid, clientId);
+  };
+
+  function adopt(stored: LiveSession, login: Login | undefined): LiveSession {
+    if (!login) return stored.accountId ? Session.instantiate() : stored;
+    const { session, account, amr } = login;
+    const loginTs = epochSeconds(session.authTime);
+    if (stored.uid === session.id && stored.accountId === account.id && stored.loginTs === loginTs) return stored;
+    const adopted = stored.accountId && stored.uid !== session.id ? Session.instantiate() : stored;
+    adopted.uid = session.id;
+    adopted.loginAccount({ accountId: account.id, loginTs, amr });
+    if (adopted === stored) adopted.resetIdentifier(); // no id that was known before signing in is one afterwards
+    adopted.touched = true;
+    return adopted;
+  }
+}
+
+export const sidOf = (secrets: Secrets, sessionId: string, clientId: string) =>
+  hmacSha256(secrets.key('sid'), `${sessionId} ${clientId}`);

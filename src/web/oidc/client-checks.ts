@@ -1,0 +1,32 @@
+/** What we ask of a client differently from oidc-provider: its secret by hash, and loopback redirects whatever their port. */
+import type { Client } from 'oidc-provider';
+import type { Clients } from '../../core/clients/clients.js';
+import { sameLoopback } from '../../core/clients/metadata.js';
+
+interface ClientClass {
+  prototype: {
+    compareClientSecret(this: Client, actual: string): boolean;
+    redirectUriAllowed(this: Client, value: string): boolean;
+    postLogoutRedirectUriAllowed(this: Client, value: string): boolean;
+  };
+}
+
+export function checkClientsOurWay(provider: { Client: unknown }, clients: Clients): void {
+  const { prototype } = provider.Client as ClientClass;
+
+  prototype.compareClientSecret = function compareClientSecret(actual) {
+    return clients.isSecret(actual, this.clientSecret);
+  };
+  prototype.redirectUriAllowed = function redirectUriAllowed(value) {
+    return isAllowed(value, this.redirectUris);
+  };
+  prototype.postLogoutRedirectUriAllowed = function postLogoutRedirectUriAllowed(value) {
+    return isAllowed(value, this.postLogoutRedirectUris);
+  };
+}
+
+/** Exactly one of them; of a loopback one the port may differ (RFC 8252, 7.3), for MCP and CLI clients take a free one each time. */
+function isAllowed(value: string, registered: readonly string[] | undefined): boolean {
+  if (!registered) return false;
+  return registered.includes(value) || registered.some((uri) => sameLoopback(value, uri));
+}

@@ -1,0 +1,90 @@
+/** What oidc-provider tells by its events: for the log and the audit trail. A listener here never throws and never waits. */
+import type Provider from 'oidc-provider';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { isOutage } from '../../base/errors.js';
+import type { Log } from '../../base/log.js';
+import type { Audit } from '../../core/audit/audit.js';
+import { callerOf } from './caller.js';
+
+type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
+type ProviderError = Error & { error?: string; error_detail?: string; cause?: unknown };
+
+const FAILURES = [
+  'authorization.error',
+  'device_authorization.error',
+  'grant.error',
+  'introspection.error',
+  'pushed_authorization_request.error',
+  'registration_create.error',
+  'registration_read.error',
+  'registration_update.error',
+  'registration_delete.error',
+  'revocation.error',
+  'userinfo.error',
+  'end_session.error',
+  'end_session_confirm.error',
+  'code_verification.error',
+  'device_resume.error',
+];
+
+export function listen(provider: Provider, { audit, log }: { audit: Audit; log: Log }): void {
+  const on = provider.on.bind(provider) as (event: string, listener: (...args: never[]) => void) => unknown;
+
+  on('grant.success', (ctx: KoaContextWithOIDC) => {
+    const { client, entities, params } = ctx.oidc;
+    if (!client) return;
+    audit.recordSoon({
+      action: 'token.issued',
+      actor: { kind: 'client', id: client.clientId },
+      clientId: client.clientId,
+      accountId: entities.Account?.accountId,
+      caller: callerOf(ctx),
+      detail: { grant_type: String(params?.grant_type) },
+    });
+  });
+
+  on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
+    const { client, params } = ctx.oidc;
+    audit.recordSoon({
+      action: 'token.refused',
+      actor: client ? { kind: 'client', id: client.clientId } : { kind: 'anonymous' },
+      clientId: client?.clientId,
+      caller: callerOf(ctx),
+      detail: {
+        grant_type: String(params?.grant_type ?? ''),
+        error: error.error ?? error.message,
+        reason: error.error_detail ?? '',
+      },
+    });
+  });
+
+  const tellFailure: FailureEvent = (ctx, error) => {
+    log.info(
+      { error: error.message, detail: error.error_detail, path: ctx.path, requestId: callerOf(ctx).requestId },
+      'the protocol request was refused',
+    );
+    refuseLongBody(ctx, error);
+  };
+  for (const event of FAILURES) on(event, tellFailure as never);
+
+  on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
+    log.error({ error, path: ctx.path, requestId: callerOf(ctx).requestId }, 'the protocol engine failed');
+    if (isOutage(error)) askToComeBack(ctx);
+  });
+}
+
+/** A store does not answer: that is no bug, and later it may work (RFC 6749, 4.1.2.1 names the error). */
+function askToComeBack(ctx: KoaContextWithOIDC): void {
+  ctx.status = 503;
+  ctx.set('Retry-After', '5');
+  if (ctx.type === 'text/html') return;
+  ctx.body = { error: 'temporarily_unavailable', error_description: 'Please try again in a moment.' };
+}
+
+/** The provider answers 400 to a body that is too long; the right word is 413. */
+function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
+  if ((cause as Error | undefined)?.message !== 'request entity too large') return;
+  ctx.status = 413;
+  ctx.set('Connection', 'close');
+  ctx.body = { error: 'payload_too_large', error_description: 'The body is too large.' };
+}

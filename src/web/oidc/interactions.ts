@@ -1,0 +1,211 @@
+/**
+ * `/interaction/:uid`: the only place that decides what an authorization needs next, a sign-in or a consent. Whatever it sends
+ * somebody to comes back here; no step knows another.
+ */
+import { errors } from 'oidc-provider';
+import { z } from 'zod';
+import { epochSeconds } from '../../base/clock.js';
+import { isLoopback } from '../../base/config.js';
+import { Refusal } from '../../base/errors.js';
+import type { Allowance, Consents } from '../../core/consents/consents.js';
+import type { Resources } from '../../core/resources/resources.js';
+import type { Login } from '../../core/sessions/sessions.js';
+import type { Csrf } from '../csrf.js';
+import { readForm } from '../input.js';
+import type { LoginCookie } from '../login-cookie.js';
+import { allowFormRedirect, keepOpener } from '../middleware/security-headers.js';
+import type { Errands } from '../return-to.js';
+import type { Context } from '../state.js';
+import type { ConsentScope, Views } from '../views.js';
+import { clientCard, hostOf } from './client-card.js';
+import type { Providers } from './provider.js';
+
+interface Needs {
+  consents: Consents;
+  resources: Resources;
+  scopes: () => string[];
+  providers: Providers;
+  loginCookie: LoginCookie;
+  csrf: Csrf;
+  errands: Errands;
+  views: Views;
+}
+
+type Provider = Awaited<ReturnType<Providers['current']>>['main'];
+type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
+type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
+
+const Decision = z.object({ csrf: z.string(), decision: z.enum(['allow', 'deny']) });
+
+/** For these reasons any living login will do; every other one asks for a fresh proof of the person. */
+const CONTENT_WITH_LOGIN = new Set(['no_session']);
+
+const IDENTITY_SCOPES: Record<string, [title: string, sentence: string]> = {
+  openid: ['Who you are', 'A number that stands for your account, the same each time.'],
+  profile: ['Your profile', 'Your name, picture, language and plan.'],
+  email: ['Your e-mail address', 'The address, and whether it is confirmed.'],
+  phone: ['Your phone number', 'The number, and whether it is confirmed.'],
+  address: ['Your address', 'The postal address in your profile.'],
+};
+
+export function createInteractions({
+  consents,
+  resources,
+  scopes,
+  providers,
+  loginCookie,
+  csrf,
+  errands,
+  views,
+}: Needs) {
+  return { decide, answer };
+
+  /** GET: goes on where it can, shows the consent page or sends to the sign-in page where it cannot. */
+  async function decide(ctx: Context): Promise<void> {
+    keepOpener(ctx);
+    const { provider, interaction, client } = await load(ctx);
+    const login = await loginCookie.read(ctx);
+    if (!login) return sendToSignIn(ctx, interaction, client);
+    if (interaction.prompt.name === 'login') {
+      if (!(await isEnough(login, interaction))) return sendToSignIn(ctx, interaction, client);
+      return goOn(ctx, provider, interaction, login);
+    }
+    // Somebody else has signed in meanwhile: what was found missing for the one before says nothing now.
+    if (interaction.session?.accountId !== login.account.id) return goOn(ctx, provider, interaction, login);
+    showConsent(ctx, interaction, client, login);
+  }
+
+  /** POST: the person's yes or no. */
+  async function answer(ctx: Context): Promise<void> {
+    keepOpener(ctx);
+    const { csrf: token, decision } = readForm(ctx, Decision);
+    csrf.check(ctx, token);
+    const { provider, interaction, client } = await load(ctx);
+    const login = await loginCookie.read(ctx);
+    if (interaction.prompt.name !== 'consent' || interaction.session?.accountId !== login?.account.id || !login) {
+      return redirect(ctx, `/interaction/${interaction.uid}`);
+    }
+    if (decision === 'deny') {
+      await consents.refuse(login.account.id, client.clientId, ctx.state.caller);
+      const no = { error: 'access_denied', error_description: 'the person said no' };
+      return redirect(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
+    }
+    await consents.give(login.account.id, client.clientId, requested(interaction, client), ctx.state.caller);
+    redirect(
+      ctx,
+      await provider.interactionResult(ctx.req, ctx.res, { consent: {} }, { mergeWithLastSubmission: true }),
+    );
+  }
+
+  async function load(ctx: Context) {
+    const { main: provider } = await providers.current();
+    try {
+      const interaction = await provider.interactionDetails(ctx.req, ctx.res);
+      const client = await provider.Client.find(String(interaction.params.client_id));
+      if (!client || interaction.uid !== ctx.params.uid) throw new errors.SessionNotFound('no such interaction');
+      return { provider, interaction, client };
+    } catch (error) {
+      if (!(error instanceof errors.SessionNotFound)) throw error;
+      throw new Refusal(400, 'invalid_request', 'This sign-in has expired. Go back to the app and start again.');
+    }
+  }
+
+  function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
+    const email =
+      typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
+    redirect(ctx, errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName, email }));
+  }
+
+  /** Whether the login satisfies what was asked. The first visit of one that needs a fresh proof notes the time to beat. */
+  async function isEnough(login: Login, interaction: Interaction): Promise<boolean> {
+    if (interaction.prompt.reasons.every((reason) => CONTENT_WITH_LOGIN.has(reason))) return true;
+    const asked = interaction.result?.asked as { at: number } | undefined;
+    if (asked) return login.session.authTime.getTime() > asked.at;
+    interaction.result = { asked: { at: Date.now() } };
+    await interaction.persist();
+    return false;
+  }
+
+  async function goOn(
+    ctx: Context,
+    provider: Provider,
+    interaction: Interaction,
+    { account, session, amr }: Login,
+  ): Promise<void> {
+    if (interaction.session && interaction.session.uid !== session.id) {
+      interaction.session = undefined; // it began under another login, which is over
+      await interaction.persist();
+    }
+    const login = { accountId: account.id, ts: epochSeconds(session.authTime), amr };
+    redirect(ctx, await provider.interactionResult(ctx.req, ctx.res, { login }, { mergeWithLastSubmission: false }));
+  }
+
+  function showConsent(ctx: Context, interaction: Interaction, client: Client, { account }: Login): void {
+    const { uid, params } = interaction;
+    const redirectUri = typeof params.redirect_uri === 'string' ? params.redirect_uri : undefined;
+    const wanted = requested(interaction, client);
+    if (redirectUri) allowFormRedirect(ctx, redirectUri);
+    ctx.body = views.render('oidc/consent', {
+      action: `/interaction/${uid}`,
+      csrfToken: csrf.tokenFor(ctx),
+      client: { ...clientCard(client), host: hostOf(client.clientUri) ?? placeOf(redirectUri) },
+      unverified: client.origin === 'registration',
+      redirectHost: placeOf(redirectUri),
+      account: { name: account.name ?? undefined, email: account.email },
+      switchHref: errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName }),
+      scopes: [...wanted.scopes.flatMap(describeScope), ...wanted.claims.map(describeClaim)],
+      resources: Object.entries(wanted.resources).flatMap(([identifier, names]) => describeResource(identifier, names)),
+      offline: wanted.scopes.includes('offline_access'),
+    });
+  }
+
+  /** What the request asks for and this client may have. */
+  function requested({ params, prompt }: Interaction, client: Client): Allowance {
+    const asked = String(params.scope ?? '')
+      .split(' ')
+      .filter(Boolean);
+    const identifiers = [params.resource ?? []].flat().map(String);
+    const allowed = client.scope?.split(' ');
+    return {
+      scopes: asked.filter((scope) => scopes().includes(scope)),
+      claims: (prompt.details.missingOIDCClaims as string[] | undefined) ?? [],
+      resources: Object.fromEntries(
+        identifiers.map((identifier) => {
+          const names = resources.find(identifier)?.scopes.map((scope) => scope.name) ?? [];
+          return [identifier, names.filter((name) => asked.includes(name) && (!allowed || allowed.includes(name)))];
+        }),
+      ),
+    };
+  }
+
+  function describeScope(scope: string): ConsentScope[] {
+    if (scope === 'offline_access') return [];
+    const identity = IDENTITY_SCOPES[scope];
+    if (identity) return [{ title: identity[0], sentence: identity[1], kind: 'identity' }];
+    return [{ title: scope, sentence: resources.describe(scope) ?? scope, kind: 'api' }];
+  }
+
+  function describeClaim(claim: string): ConsentScope {
+    return { title: claim.replaceAll('_', ' '), sentence: 'Asked for by itself.', kind: 'identity' };
+  }
+
+  function describeResource(identifier: string, names: string[]) {
+    const resource = resources.find(identifier);
+    if (!resource || names.length === 0) return [];
+    const sentences = names.map((name) => ({ sentence: resources.describe(name, identifier) ?? name }));
+    return [{ name: resource.name, identifier, scopes: sentences }];
+  }
+}
+
+/** Where an answer goes, in words that a person can check. */
+function placeOf(redirectUri: string | undefined): string {
+  const url = redirectUri ? URL.parse(redirectUri) : null;
+  if (!url) return 'the device that shows the code';
+  if (url.protocol === 'https:') return url.host;
+  return isLoopback(url.hostname) ? `an app on this computer (${url.host})` : `an app on this device (${url.protocol})`;
+}
+
+function redirect(ctx: Context, to: string): void {
+  ctx.redirect(to);
+  ctx.status = 303;
+}

@@ -1,0 +1,153 @@
+/** The door of relying parties: every address of OAuth and OpenID Connect, handed to the protocol engine or answered from memory. */
+import Router from '@koa/router';
+import type { Next } from 'koa';
+import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import { payloadTooLarge, Refusal, unavailable } from '../../base/errors.js';
+import type { Limit, Limits } from '../../base/limits.js';
+import { formBody } from '../input.js';
+import type { Context, State } from '../state.js';
+import type { createInteractions } from './interactions.js';
+import type { Providers } from './provider.js';
+import { DISCOVERY, JWKS_ALIAS, ROUTES, TOKEN_ALIAS } from './routes.js';
+
+interface Needs {
+  providers: Providers;
+  interactions: ReturnType<typeof createInteractions>;
+  limits: Limits;
+}
+
+const REGISTRATIONS: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
+const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
+const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
+const MAX_BODY_BYTES = 56 * 1024;
+/** How long a verifier may keep the key set: less than the time that a key is published before it signs. */
+const DOCUMENT_SECONDS = 5 * MINUTE_SECONDS;
+
+export function createOidcDoor({ providers, interactions, limits }: Needs): Router<State> {
+  const router = new Router<State>();
+  const { registration } = ROUTES;
+
+  for (const path of DISCOVERY) router.get(path, openToAll, discovery).options(path, openToAll, preflight);
+  for (const path of [ROUTES.jwks, JWKS_ALIAS]) router.get(path, openToAll, jwks).options(path, openToAll, preflight);
+
+  router.get(ROUTES.authorization, toProvider);
+  router.post(ROUTES.authorization, limitBody, asQuery);
+  router.get(`${ROUTES.authorization}/:uid`, toProvider);
+  router.get('/interaction/:uid', interactions.decide);
+  router.post('/interaction/:uid', formBody, interactions.answer);
+
+  for (const path of [
+    ROUTES.token,
+    TOKEN_ALIAS,
+    ROUTES.introspection,
+    ROUTES.revocation,
+    ROUTES.pushed_authorization_request,
+    ROUTES.device_authorization,
+  ]) {
+    router.post(path, limitBody, limitGuessing(WRONG_SECRETS, 401), toProvider).options(path, toProvider);
+  }
+  router
+    .get(ROUTES.userinfo, toProvider)
+    .post(ROUTES.userinfo, limitBody, toProvider)
+    .options(ROUTES.userinfo, toProvider);
+
+  router
+    .post(registration, openToAll, limitBody, limitRegistrations, toProvider)
+    .options(registration, openToAll, preflight);
+  const one = `${registration}/:clientId`;
+  router.get(one, toProvider).put(one, limitBody, toProvider).delete(one, toProvider);
+
+  router.get(ROUTES.code_verification, toProvider);
+  router.post(ROUTES.code_verification, limitBody, limitUserCodes, toProvider);
+  router.get(`${ROUTES.code_verification}/:uid`, toProvider);
+
+  router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, limitBody, asQuery);
+  router.post(`${ROUTES.end_session}/confirm`, limitBody, toProvider);
+  router.get(`${ROUTES.end_session}/success`, toProvider);
+  return router;
+
+  async function discovery(ctx: Context): Promise<void> {
+    answerDocument(ctx, (await providers.current()).discovery);
+  }
+
+  async function jwks(ctx: Context): Promise<void> {
+    answerDocument(ctx, (await providers.current()).jwks);
+    ctx.type = 'application/jwk-set+json; charset=utf-8';
+  }
+
+  /** From here on the provider answers by itself, on the raw request, with no body parsed. */
+  async function toProvider(ctx: Context): Promise<void> {
+    const { handleMain, handleAlias } = await providers.current();
+    ctx.respond = false;
+    ctx.status = 404; // Koa's own default, which the provider's context starts from
+    await (ctx.path === TOKEN_ALIAS ? handleAlias : handleMain)(ctx.req, ctx.res);
+  }
+
+  async function limitRegistrations(ctx: Context, next: Next): Promise<void> {
+    await limits.spend(REGISTRATIONS, ctx.state.caller.address);
+    await next();
+  }
+
+  /** A code that is typed in has few bits: whoever tries many is slowed down (RFC 8628, 5.1). */
+  async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
+    await limits.spend(WRONG_USER_CODES, ctx.state.caller.address);
+    await next();
+  }
+
+  /** Counts answers of one status for an address, and refuses further requests once there were too many. */
+  function limitGuessing(limit: Limit, status: number) {
+    return async function limitGuesses(ctx: Context, next: Next): Promise<void> {
+      const { address } = ctx.state.caller;
+      await limits.refuseIfSpent(limit, address);
+      await next();
+      if (ctx.res.statusCode === status) await limits.spend(limit, address).catch(() => {}); // answered already
+    };
+  }
+}
+
+/** Documents that anybody may read from anywhere. */
+async function openToAll(ctx: Context, next: Next): Promise<void> {
+  ctx.set('Access-Control-Allow-Origin', '*');
+  await next();
+}
+
+function preflight(ctx: Context): void {
+  ctx.set('Access-Control-Allow-Methods', 'GET, POST');
+  ctx.set('Access-Control-Allow-Headers', 'Authorization, Content-Type, MCP-Protocol-Version');
+  ctx.set('Access-Control-Max-Age', '3600');
+  ctx.status = 204;
+}
+
+function answerDocument(ctx: Context, document: string): void {
+  if (!document.startsWith('{')) throw unavailable('The document is not ready.');
+  ctx.set('Cache-Control', `public, max-age=${DOCUMENT_SECONDS}`);
+  ctx.type = 'json';
+  ctx.body = document;
+}
+
+async function limitBody(ctx: Context, next: Next): Promise<void> {
+  if ((ctx.request.length ?? 0) > MAX_BODY_BYTES) {
+    ctx.set('Connection', 'close');
+    throw payloadTooLarge('The body is too large.');
+  }
+  await next();
+}
+
+/**
+ * OIDC Core 3.1.2.1 wants POST here too. A form from another site comes without our SameSite=Lax cookies; turned into a GET it
+ * is an ordinary request, cookies included.
+ */
+async function asQuery(ctx: Context): Promise<void> {
+  if (!ctx.is('urlencoded'))
+    throw new Refusal(415, 'unsupported_media_type', 'Send a form (application/x-www-form-urlencoded).');
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw payloadTooLarge('The body is too large.');
+    chunks.push(chunk);
+  }
+  const form = Buffer.concat(chunks).toString();
+  ctx.redirect(`${ctx.path}?${new URLSearchParams(form)}`);
+  ctx.status = 303;
+}

@@ -1,0 +1,38 @@
+/**
+ * RFC 7592 lets a client send its secret along when it updates itself. The provider compares it with what is stored, which is a
+ * hash here, and would answer with that hash: so the right secret is replaced on the way in, and none goes out but a new one.
+ */
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { Clients } from '../../core/clients/clients.js';
+
+interface PatchedProvider {
+  OIDCContext: new (ctx: KoaContextWithOIDC) => { route: string; client?: { clientSecret?: string } };
+  use(middleware: (ctx: KoaContextWithOIDC, next: () => Promise<void>) => Promise<void>): unknown;
+}
+
+export function acceptOwnSecret(provider: unknown, clients: Clients): void {
+  const patched = provider as PatchedProvider;
+  const { OIDCContext } = patched;
+
+  class ForgivingContext extends OIDCContext {
+    #body: Record<string, unknown> | undefined;
+
+    /** The provider assigns it, once, when the body is parsed. */
+    get body() {
+      return this.#body;
+    }
+
+    set body(body: Record<string, unknown> | undefined) {
+      const stored = this.route === 'client_update' ? this.client?.clientSecret : undefined;
+      const own = stored && typeof body?.client_secret === 'string' && clients.isSecret(body.client_secret, stored);
+      this.#body = own ? { ...body, client_secret: stored } : body;
+    }
+  }
+  Object.defineProperty(patched, 'OIDCContext', { value: ForgivingContext, configurable: true });
+
+  patched.use(async function withoutHash(ctx, next) {
+    await next();
+    const body = ctx.body as { client_secret?: string } | undefined;
+    if (body && typeof body === 'object' && body.client_secret?.startsWith('sha256:')) delete body.client_secret;
+  });
+}

@@ -1,0 +1,91 @@
+/** The pages that oidc-provider shows by itself: errors, device codes, signing out. */
+import type { errors, KoaContextWithOIDC } from 'oidc-provider';
+import { keepOpener } from '../middleware/security-headers.js';
+import type { Views } from '../views.js';
+import { clientCard } from './client-card.js';
+import { ROUTES } from './routes.js';
+
+export type ProviderPages = ReturnType<typeof createProviderPages>;
+
+export function createProviderPages({ views }: { views: Views }) {
+  return { error, deviceInput, deviceConfirm, deviceDone, logout, loggedOut };
+
+  /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
+  async function error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string }): Promise<void> {
+    keepOpener(ctx as never);
+    ctx.type = 'html';
+    ctx.body = views.render('error', {
+      heading: 'This sign-in cannot go on',
+      message: sentence(out.error_description) ?? 'The app sent a request that we cannot follow.',
+      code: out.error,
+      requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
+    });
+  }
+
+  async function deviceInput(
+    ctx: KoaContextWithOIDC,
+    _form: string,
+    out?: { error: string } | undefined,
+    problem?: Error | errors.OIDCProviderError,
+  ): Promise<void> {
+    const userCode = (problem as { userCode?: string } | undefined)?.userCode;
+    const name = problem?.name;
+    if (name === 'AbortedError') {
+      ctx.body = views.render('oidc/device-done', { denied: true });
+      return;
+    }
+    const failed =
+      userCode !== undefined || name === 'NoCodeError'
+        ? 'That code is not right, or has expired. Check it and try again.'
+        : undefined;
+    ctx.body = views.render('oidc/device-input', {
+      action: ROUTES.code_verification,
+      xsrf: xsrf(ctx),
+      userCode,
+      error: failed ?? (out ? 'Something went wrong. Enter the code again.' : undefined),
+    });
+  }
+
+  async function deviceConfirm(
+    ctx: KoaContextWithOIDC,
+    _form: string,
+    client: Parameters<typeof clientCard>[0],
+    deviceInfo: { ip?: unknown; ua?: unknown },
+    userCode: string,
+  ): Promise<void> {
+    ctx.body = views.render('oidc/device-confirm', {
+      action: ROUTES.code_verification,
+      xsrf: xsrf(ctx),
+      userCode,
+      client: clientCard(client),
+      device: { address: text(deviceInfo.ip), userAgent: text(deviceInfo.ua) },
+    });
+  }
+
+  async function deviceDone(ctx: KoaContextWithOIDC): Promise<void> {
+    ctx.body = views.render('oidc/device-done', { client: ctx.oidc.client && clientCard(ctx.oidc.client) });
+  }
+
+  async function logout(ctx: KoaContextWithOIDC): Promise<void> {
+    ctx.body = views.render('oidc/logout', {
+      action: `${ROUTES.end_session}/confirm`,
+      xsrf: xsrf(ctx),
+      client: ctx.oidc.client && clientCard(ctx.oidc.client),
+    });
+  }
+
+  async function loggedOut(ctx: KoaContextWithOIDC): Promise<void> {
+    ctx.body = views.render('oidc/logged-out', {
+      client: ctx.oidc.client && clientCard(ctx.oidc.client),
+      loginHref: '/login',
+    });
+  }
+}
+
+const xsrf = (ctx: KoaContextWithOIDC) => String(ctx.oidc.session?.state?.secret ?? '');
+
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+
+/** The provider's descriptions begin small and have no full stop. */
+const sentence = (description: string | undefined) =>
+  description && `${description[0]!.toUpperCase()}${description.slice(1)}${/[.?!]$/.test(description) ? '' : '.'}`;

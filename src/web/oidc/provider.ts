@@ -1,0 +1,100 @@
+/**
+ * Builds oidc-provider and keeps it up to date: when another key signs, or a scope is added, a new one is built and takes over
+ * between two requests. There are two, alike but for the address of their token endpoint.
+ */
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import Provider from 'oidc-provider';
+import type { Log } from '../../base/log.js';
+import type { Core } from '../../core/core.js';
+import type { LoginCookie } from '../login-cookie.js';
+import { followLogin } from './browser-session.js';
+import { checkClientsOurWay } from './client-checks.js';
+import { listen } from './events.js';
+import { acceptOwnSecret } from './own-secret.js';
+import { patchReplayDetection } from './replay-detection.js';
+import { DISCOVERY, ROUTES, TOKEN_ALIAS } from './routes.js';
+import { providerSettings, type SettingsNeeds } from './settings.js';
+import { finishSignOut } from './sign-out.js';
+import { resolveStructuredTokens } from './structured-tokens.js';
+
+export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
+  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'sessions'>;
+  loginCookie: LoginCookie;
+  log: Log;
+}
+
+/** Two providers and the two documents that do not change while they live. */
+interface Generation {
+  main: Provider;
+  handleMain: Handle;
+  handleAlias: Handle;
+  discovery: string;
+  jwks: string;
+}
+
+type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void> | void;
+
+export type Providers = ReturnType<typeof createProviders>;
+
+export function createProviders(needs: ProviderNeeds) {
+  const { config, core, loginCookie, log, secrets } = needs;
+  let version = '';
+  let generation: Promise<Generation> | undefined;
+
+  return { current };
+
+  /** The providers for this moment. */
+  function current(): Promise<Generation> {
+    const wanted = `${core.keys.set().version} ${core.resources.version()}`;
+    if (wanted !== version || !generation) {
+      version = wanted;
+      generation = build();
+      generation.catch(() => {
+        version = ''; // tried again with the next request
+      });
+    }
+    return generation;
+  }
+
+  async function build(): Promise<Generation> {
+    const [main, alias] = [buildOne(ROUTES.token), buildOne(TOKEN_ALIAS)];
+    const handleMain = main.callback();
+    return {
+      main,
+      handleMain,
+      handleAlias: alias.callback(),
+      discovery: await ask(handleMain, DISCOVERY[0], config.issuer),
+      jwks: await ask(handleMain, ROUTES.jwks, config.issuer),
+    };
+  }
+
+  function buildOne(tokenPath: string): Provider {
+    const provider = new Provider(config.issuer, providerSettings({ ...needs, tokenPath }));
+    provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
+    followLogin(provider, loginCookie, secrets);
+    checkClientsOurWay(provider, core.clients);
+    patchReplayDetection(provider, core.artifacts);
+    resolveStructuredTokens(provider, { issuer: config.issuer, keys: core.keys, artifacts: core.artifacts });
+    acceptOwnSecret(provider, core.clients);
+    finishSignOut(provider, { sessions: core.sessions, loginCookie });
+    listen(provider, { audit: core.audit, log });
+    return provider;
+  }
+}
+
+/** What a handler answers to a GET, asked without a network. */
+async function ask(handle: Handle, path: string, issuer: string): Promise<string> {
+  const req = new IncomingMessage(new Socket());
+  const { host, protocol } = new URL(issuer);
+  Object.assign(req, { method: 'GET', url: path, headers: { host, 'x-forwarded-proto': protocol.slice(0, -1) } });
+  const res = new ServerResponse(req);
+  const body = new Promise<string>((resolve) => {
+    res.end = ((chunk: unknown) => {
+      resolve(String(chunk));
+      return res;
+    }) as typeof res.end;
+  });
+  await handle(req, res);
+  return body;
+}

@@ -1,0 +1,20 @@
+/** The addresses of the protocol. */
+
+export const ROUTES = {
+  authorization: '/oauth/authorize',
+  token: '/api/v1/oauth/token',
+  userinfo: '/oauth/userinfo',
+  jwks: '/oauth/jwks',
+  registration: '/oauth/clients/register',
+  introspection: '/oauth/introspect',
+  revocation: '/oauth/revoke',
+  pushed_authorization_request: '/oauth/par',
+  device_authorization: '/oauth/device',
+  code_verification: '/device',
+  end_session: '/oauth/logout',
+} as const;
+
+/** The same endpoint under the name that many clients expect. */
+export const TOKEN_ALIAS = '/oauth/token';
+export const JWKS_ALIAS = '/.well-known/jwks.json';
+export const DISCOVERY = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'] as const;

@@ -1,0 +1,190 @@
+/** The protocol engine's settings: what the contract promises, as oidc-provider wants it said. */
+import { randomUUID } from 'node:crypto';
+import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Config } from '../../base/config.js';
+import type { Secrets } from '../../base/crypto.js';
+import type { GuardedFetch } from '../../base/fetch.js';
+import { SCOPE_CLAIMS } from '../../core/accounts/claims.js';
+import { MetadataFault } from '../../core/clients/metadata.js';
+import type { Core } from '../../core/core.js';
+import { cookieName } from '../login-cookie.js';
+import type { Adapters } from './adapter.js';
+import { OWN_MEMBERS } from './client-adapter.js';
+import { createFindAccount } from './find-account.js';
+import { createGrantLoader } from './grant-loader.js';
+import type { ProviderPages } from './pages.js';
+import { ROUTES } from './routes.js';
+
+export interface SettingsNeeds {
+  config: Config;
+  core: Pick<Core, 'accounts' | 'artifacts' | 'clients' | 'consents' | 'keys' | 'resources' | 'scopes'>;
+  secrets: Secrets;
+  fetch: GuardedFetch;
+  adapters: Adapters;
+  pages: ProviderPages;
+  /** `/oauth/token` is served by a second provider, so that DPoP and assertions are checked against the address that was asked. */
+  tokenPath: string;
+}
+
+const CODE_SECONDS = MINUTE_SECONDS;
+const DEVICE_CODE_SECONDS = 10 * MINUTE_SECONDS;
+const INTERACTION_SECONDS = HOUR_SECONDS;
+const ID_TOKEN_SECONDS = HOUR_SECONDS;
+const DPOP_NONCE_BYTES = 32;
+
+export function providerSettings(needs: SettingsNeeds): Configuration {
+  const { config, core, secrets, fetch, adapters, pages, tokenPath } = needs;
+  const { clients, resources } = core;
+  const accessTokenSeconds = config.accessTokenSeconds;
+
+  return {
+    adapter: adapters.adapterFor,
+    jwks: { keys: core.keys.set().keys.map((key) => key.jwk) },
+    routes: { ...ROUTES, token: tokenPath },
+    scopes: core.scopes(),
+    claims: { ...SCOPE_CLAIMS, acr: null, amr: null, auth_time: null, iss: null, sid: null },
+    // Most libraries look for name and e-mail in the ID token; the letter of OIDC Core 5.4 would hide them at userinfo.
+    conformIdTokenClaims: false,
+    responseTypes: ['code'],
+    subjectTypes: ['public'],
+    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    clientDefaults: {
+      grant_types: ['authorization_code'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'client_secret_basic',
+      id_token_signed_response_alg: 'RS256',
+    },
+    enabledJWA: {
+      idTokenSigningAlgValues: ['RS256', 'ES256'],
+      clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+      dPoPSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+    },
+    pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
+    rotateRefreshToken: true,
+    // A client that registered for refresh tokens gets them: with offline_access they outlive the login, without it they end with it.
+    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    // Tokens end with their grant, which ends with its login: no need to look the browser's session up each time.
+    expiresWithSession: async () => false,
+    findAccount: createFindAccount(core),
+    loadExistingGrant: createGrantLoader(core),
+    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    renderError: pages.error,
+    fetch: (url, options) => fetch(url as string, options as never) as never,
+    cookies: {
+      names: {
+        session: cookieName(config.issuer, 'signet_op'),
+        interaction: 'signet_interaction',
+        resume: 'signet_resume',
+      },
+      keys: secrets.keys('cookies').map((key) => key.toString('base64url')),
+      long: { httpOnly: true, sameSite: 'lax', path: '/', overwrite: true },
+      short: { httpOnly: true, sameSite: 'lax', overwrite: true },
+    },
+    ttl: {
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? accessTokenSeconds,
+      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? accessTokenSeconds,
+      AuthorizationCode: CODE_SECONDS,
+      DeviceCode: DEVICE_CODE_SECONDS,
+      Grant: (ctx) => grantSeconds(ctx),
+      IdToken: ID_TOKEN_SECONDS,
+      Interaction: INTERACTION_SECONDS,
+      // Never past the end of the whole family.
+      RefreshToken: (ctx) => Math.min(config.refreshTokenSeconds, ctx?.oidc.entities.Grant?.remainingTTL ?? Infinity),
+      Session: config.sessionSeconds,
+    },
+    extraTokenClaims: async () => undefined,
+    formats: {
+      customizers: {
+        /** RFC 9068 tokens are not stored: `gid` and `sid` lead to what can be revoked. */
+        async jwt(ctx, token, parts) {
+          if (token.kind !== 'AccessToken') return;
+          await adapters.completeRotation(ctx, token as never);
+          Object.assign(parts.payload, { gid: token.grantId, sid: token.sessionUid });
+        },
+      },
+    },
+    extraClientMetadata: { properties: [...OWN_MEMBERS], validator: settleRegistration },
+    features: {
+      devInteractions: { enabled: false },
+      backchannelLogout: { enabled: true },
+      claimsParameter: { enabled: true },
+      clientCredentials: { enabled: true },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource: pages.deviceInput,
+        userCodeConfirmSource: pages.deviceConfirm,
+        successSource: pages.deviceDone,
+      },
+      dPoP: {
+        enabled: true,
+        nonceSecret: secrets.key('dpop-nonce').subarray(0, DPOP_NONCE_BYTES),
+        requireNonce: () => true,
+      },
+      introspection: {
+        enabled: true,
+        // Whoever is not trusted by an administrator may ask about its own tokens only.
+        allowedPolicy: async (_ctx, client, token) => client.origin === 'admin' || token.clientId === client.clientId,
+      },
+      pushedAuthorizationRequests: { enabled: true },
+      registration: {
+        enabled: config.registration !== 'closed',
+        initialAccessToken: config.registration === 'token' ? config.registrationToken : false,
+        idFactory: () => randomUUID(),
+        secretFactory: async () => clients.makeSecret(),
+      },
+      registrationManagement: { enabled: config.registration !== 'closed', rotateRegistrationAccessToken: false },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: async (_ctx, _client, oneOf) => (Array.isArray(oneOf) ? oneOf[0] : oneOf) as string,
+        useGrantedResource: async () => false,
+        async getResourceServerInfo(_ctx, identifier, client) {
+          const resource = resources.find(identifier);
+          if (!resource) throw new errors.InvalidTarget();
+          const allowed = client.scope?.split(' ');
+          const names = resource.scopes.map((scope) => scope.name).filter((name) => !allowed || allowed.includes(name));
+          return {
+            scope: names.join(' '),
+            audience: resource.identifier,
+            accessTokenFormat: resource.accessTokenFormat,
+            accessTokenTTL: resource.accessTokenTtlSeconds ?? accessTokenSeconds,
+            jwt: { sign: { alg: 'ES256' } },
+          };
+        },
+      },
+      revocation: { enabled: true },
+      rpInitiatedLogout: { enabled: true, logoutSource: pages.logout, postLogoutSuccessSource: pages.loggedOut },
+      userinfo: { enabled: true },
+    },
+  };
+
+  /** A family with refresh tokens lasts as long as a login can; one without needs to outlive its access token only. */
+  function grantSeconds(ctx: KoaContextWithOIDC): number {
+    const refreshes = ctx.oidc.client?.grantTypeAllowed('refresh_token');
+    return refreshes ? config.sessionMaxSeconds : accessTokenSeconds + DEVICE_CODE_SECONDS;
+  }
+
+  /**
+   * The provider calls this for each member of ours, first of all its checks. A registration (it has a context) is settled by our
+   * rules, and cannot name these members; a client from the store (it has none) keeps them.
+   */
+  function settleRegistration(
+    ctx: KoaContextWithOIDC | undefined,
+    member: string,
+    _value: unknown,
+    metadata: object,
+  ): void {
+    if (!ctx) return;
+    const given = metadata as Record<string, unknown>;
+    delete given[member];
+    if (member !== OWN_MEMBERS[0]) return;
+    try {
+      Object.assign(given, clients.settle(given, { anonymous: config.registration === 'open' }));
+    } catch (error) {
+      if (!(error instanceof MetadataFault)) throw error;
+      throw error.code === 'invalid_redirect_uri'
+        ? Object.assign(new errors.InvalidRedirectUri(), { error_description: error.message })
+        : new errors.InvalidClientMetadata(error.message);
+    }
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Introspection and revocation of JWT access tokens (RFC 9068), which oidc-provider refuses. Such a token is not stored; it is
+ * verified, and its grant and the marks of revoked tokens tell whether it is alive. Whatever is no token is simply not active.
+ */
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import type { AccessToken, KoaContextWithOIDC } from 'oidc-provider';
+import type { Artifacts } from '../../core/artifacts/artifacts.js';
+import type { Keys } from '../../core/keys/keys.js';
+
+interface Needs {
+  issuer: string;
+  keys: Keys;
+  artifacts: Artifacts;
+}
+
+interface PatchedProvider {
+  AccessToken: {
+    new (payload: object): AccessToken & { destroy(): Promise<void> };
+    find(value: string, options?: object): Promise<AccessToken | undefined>;
+  };
+  OIDCContext: new (ctx: KoaContextWithOIDC) => KoaContextWithOIDC['oidc'];
+}
+
+/** In front of a token that has the form of a JWT, so that the provider takes it for an opaque one and looks it up. */
+const MARK = 'jwt~';
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+const ROUTES = new Set(['introspection', 'revocation']);
+
+export function resolveStructuredTokens(provider: unknown, { issuer, keys, artifacts }: Needs): void {
+  const patched = provider as PatchedProvider;
+  const { AccessToken, OIDCContext } = patched;
+  const findStored = AccessToken.find.bind(AccessToken);
+
+  AccessToken.find = async function find(value, options) {
+    return typeof value === 'string' && value.startsWith(MARK)
+      ? resolve(value.slice(MARK.length))
+      : findStored(value, options);
+  };
+
+  class MarkingContext extends OIDCContext {
+    override entity(name: string, value: unknown): void {
+      super.entity(name, value);
+      // The client is known before the token's form is looked at.
+      const token = this.params?.token;
+      if (name !== 'Client' || !ROUTES.has(this.route) || typeof token !== 'string' || !JWT.test(token)) return;
+      (this.params as Record<string, unknown>).token = MARK + token;
+    }
+  }
+  Object.defineProperty(patched, 'OIDCContext', { value: MarkingContext, configurable: true });
+
+  async function resolve(token: string): Promise<AccessToken | undefined> {
+    const payload = await verify(token);
+    if (!payload || (await artifacts.isJwtRevoked(payload.jti))) return undefined;
+    const found = new AccessToken({
+      jti: payload.jti,
+      kind: 'AccessToken',
+      accountId: payload.sub === payload.client_id ? undefined : payload.sub,
+      clientId: payload.client_id,
+      grantId: payload.gid,
+      aud: payload.aud,
+      scope: payload.scope,
+      sid: payload.sid,
+      iat: payload.iat,
+      exp: payload.exp,
+      jkt: payload.cnf?.jkt,
+      'x5t#S256': payload.cnf?.['x5t#S256'],
+    });
+    found.destroy = () => artifacts.revokeJwt(payload.jti, new Date(payload.exp * 1000));
+    return found;
+  }
+
+  async function verify(token: string): Promise<AccessTokenPayload | undefined> {
+    try {
+      const { payload } = await jwtVerify(
+        token,
+        createLocalJWKSet({ keys: keys.set().keys.map(({ jwk }) => publicPart(jwk)) }),
+        {
+          issuer,
+          typ: 'at+jwt',
+          algorithms: ['ES256'],
+          requiredClaims: ['jti', 'client_id', 'aud', 'exp', 'iat'],
+        },
+      );
+      return payload as unknown as AccessTokenPayload;
+    } catch {
+      return undefined; // not one of ours, or no longer
+    }
+  }
+}
+
+interface AccessTokenPayload {
+  jti: string;
+  sub: string;
+  client_id: string;
+  aud: string;
+  iat: number;
+  exp: number;
+  scope?: string;
+  gid?: string;
+  sid?: string;
+  cnf?: { jkt?: string; 'x5t#S256'?: string };
+}
+
+const publicPart = ({ kty, crv, x, y, n, e, kid, alg, use }: Record<string, unknown>) =>
+  ({ kty, crv, x, y, n, e, kid, alg, use }) as never;

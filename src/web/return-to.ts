@@ -1,0 +1,54 @@
+/** Where a person goes after signing in: a path of ours, or nowhere. And for which app, if we said so ourselves. */
+import { constantTimeEqual, hmacSha256, type Secrets } from '../base/crypto.js';
+import { queryText } from './input.js';
+import type { Context } from './state.js';
+
+const HOME = '/account';
+const MAX_LENGTH = 2000;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
+const UNFIT = /[\u0000-\u0020\u007f\\]/;
+
+/** Why somebody is sent to sign in. */
+export interface Errand {
+  returnTo: string;
+  /** The app that waits for it. */
+  appName?: string;
+  /** What the app thinks the person's address is. */
+  email?: string;
+}
+
+export type Errands = ReturnType<typeof createErrands>;
+
+/** The path if it is one of ours, else the account's home: never an address somebody else chose (RFC 9700, 4.11). */
+export function safeReturnTo(value: unknown): string {
+  if (typeof value !== 'string' || value.length > MAX_LENGTH || UNFIT.test(value)) return HOME;
+  if (!value.startsWith('/') || value.startsWith('//')) return HOME;
+  const base = 'https://own.invalid';
+  const url = URL.parse(value, base);
+  return url?.origin === base ? `${url.pathname}${url.search}`.replace(/^\/{2,}/, '/') : HOME;
+}
+
+/** Links to the sign-in page and back. The app's name is signed: nobody can make our page speak for an app of his choice. */
+export function createErrands({ secrets }: { secrets: Secrets }) {
+  return { href, read };
+
+  function href(path: '/login' | '/register', { returnTo, appName, email }: Errand): string {
+    const query = new URLSearchParams({
+      ...(returnTo !== HOME && { return_to: returnTo }),
+      ...(appName && { app: appName, proof: sign(secrets.key('errands'), returnTo, appName) }),
+      ...(email && { login_hint: email }),
+    });
+    return query.size > 0 ? `${path}?${query}` : path;
+  }
+
+  function read(ctx: Context): Errand {
+    const returnTo = safeReturnTo(queryText(ctx, 'return_to'));
+    const appName = queryText(ctx, 'app');
+    const proof = queryText(ctx, 'proof') ?? '';
+    const genuine =
+      appName && secrets.keys('errands').some((key) => constantTimeEqual(sign(key, returnTo, appName), proof));
+    return { returnTo, appName: genuine ? appName : undefined, email: queryText(ctx, 'login_hint')?.slice(0, 254) };
+  }
+}
+
+const sign = (key: Buffer, returnTo: string, appName: string) => hmacSha256(key, `${returnTo}\n${appName}`);

@@ -1,0 +1,195 @@
+/** The door of a person arriving: sign in, make an account, set the server up, sign out. It knows nothing of OAuth. */
+import Router from '@koa/router';
+import { z } from 'zod';
+import { Refusal } from '../../base/errors.js';
+import { MIN_PASSWORD_LENGTH } from '../../core/accounts/passwords.js';
+import type { Core } from '../../core/core.js';
+import type { FreshLogin } from '../../core/sign-in/sign-in.js';
+import type { Csrf } from '../csrf.js';
+import { formBody, queryText, readForm } from '../input.js';
+import type { LoginCookie } from '../login-cookie.js';
+import { keepOpener } from '../middleware/security-headers.js';
+import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
+import type { Context, Handler, State } from '../state.js';
+import type { AccountFormErrors, Views } from '../views.js';
+
+interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions'> {
+  signup: 'open' | 'closed';
+  loginCookie: LoginCookie;
+  csrf: Csrf;
+  errands: Errands;
+  views: Views;
+}
+
+const text = z.string().max(4096).default('');
+const SignInForm = z.object({ csrf: text, email: text, password: text });
+const RegisterForm = SignInForm.extend({ name: text });
+const SetupForm = RegisterForm.extend({ token: text });
+const SignOutForm = z.object({ csrf: text });
+
+export function createSignInDoor({
+  signIn,
+  setup,
+  sessions,
+  signup,
+  loginCookie,
+  csrf,
+  errands,
+  views,
+}: Needs): Router<State> {
+  const router = new Router<State>();
+  router.get('/login', partOfSignIn, showLogin).post('/login', partOfSignIn, formBody, login);
+  if (signup === 'open')
+    router.get('/register', partOfSignIn, showRegister).post('/register', partOfSignIn, formBody, register);
+  router.get('/setup', showSetup).post('/setup', formBody, completeSetup);
+  router.get('/logout', showSignOut).post('/logout', formBody, signOut);
+  return router;
+
+  function showLogin(ctx: Context): void {
+    const errand = errands.read(ctx);
+    renderLogin(ctx, errand, { email: errand.email });
+  }
+
+  async function login(ctx: Context): Promise<void> {
+    const errand = errands.read(ctx);
+    const { csrf: token, email, password } = readForm(ctx, SignInForm);
+    csrf.check(ctx, token);
+    try {
+      arrive(
+        ctx,
+        await signIn.withPassword({ email, password }, await loginCookie.read(ctx), ctx.state.caller),
+        errand.returnTo,
+      );
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answerFault(ctx, error);
+      renderLogin(ctx, errand, { email, error: error.message });
+    }
+  }
+
+  function renderLogin(ctx: Context, errand: Errand, { email, error }: { email?: string; error?: string }): void {
+    ctx.body = views.render('sign-in/login', {
+      csrfToken: csrf.tokenFor(ctx),
+      action: errands.href('/login', errand),
+      email,
+      error,
+      appName: errand.appName,
+      registerHref: signup === 'open' ? errands.href('/register', errand) : undefined,
+    });
+  }
+
+  function showRegister(ctx: Context): void {
+    renderRegister(ctx, errands.read(ctx), { email: queryText(ctx, 'login_hint') }, {});
+  }
+
+  async function register(ctx: Context): Promise<void> {
+    const errand = errands.read(ctx);
+    const { csrf: token, ...input } = readForm(ctx, RegisterForm);
+    csrf.check(ctx, token);
+    try {
+      arrive(ctx, await signIn.register(input, await loginCookie.read(ctx), ctx.state.caller), errand.returnTo);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answerFault(ctx, error);
+      renderRegister(ctx, errand, input, error.fields ?? { form: error.message });
+    }
+  }
+
+  function renderRegister(
+    ctx: Context,
+    errand: Errand,
+    input: { name?: string; email?: string },
+    errors: AccountFormErrors,
+  ): void {
+    ctx.body = views.render('sign-in/register', {
+      csrfToken: csrf.tokenFor(ctx),
+      action: errands.href('/register', errand),
+      name: input.name,
+      email: input.email,
+      errors,
+      loginHref: errands.href('/login', errand),
+      passwordMinLength: MIN_PASSWORD_LENGTH,
+      appName: errand.appName,
+    });
+  }
+
+  async function showSetup(ctx: Context): Promise<void> {
+    const token = queryText(ctx, 'token') ?? '';
+    if (!(await setup.isValid(token))) {
+      throw new Refusal(401, 'invalid_token', 'This link was used or has expired. Restart the server for a new one.');
+    }
+    renderSetup(ctx, token, {}, {});
+  }
+
+  async function completeSetup(ctx: Context): Promise<void> {
+    const { csrf: csrfToken, token, ...input } = readForm(ctx, SetupForm);
+    csrf.check(ctx, csrfToken);
+    try {
+      await setup.complete(token, input, ctx.state.caller);
+      arrive(
+        ctx,
+        await signIn.withPassword(input, await loginCookie.read(ctx), ctx.state.caller),
+        safeReturnTo(undefined),
+      );
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status === 401) throw error;
+      answerFault(ctx, error);
+      renderSetup(ctx, token, input, error.fields ?? { form: error.message });
+    }
+  }
+
+  function renderSetup(
+    ctx: Context,
+    token: string,
+    input: { name?: string; email?: string },
+    errors: AccountFormErrors,
+  ): void {
+    ctx.body = views.render('sign-in/setup', {
+      csrfToken: csrf.tokenFor(ctx),
+      token,
+      name: input.name,
+      email: input.email,
+      errors,
+      passwordMinLength: MIN_PASSWORD_LENGTH,
+    });
+  }
+
+  async function showSignOut(ctx: Context): Promise<void> {
+    const login = await loginCookie.read(ctx);
+    if (!login) {
+      ctx.body = views.render('sign-in/signed-out', {});
+      return;
+    }
+    ctx.body = views.render('sign-in/sign-out', { csrfToken: csrf.tokenFor(ctx), email: login.account.email });
+  }
+
+  async function signOut(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, SignOutForm).csrf);
+    const login = await loginCookie.read(ctx);
+    if (login) await sessions.end(login.session.id, 'signed_out', ctx.state.caller);
+    loginCookie.clear(ctx);
+    redirect(ctx, '/logout');
+  }
+
+  function arrive(ctx: Context, fresh: FreshLogin, returnTo: string): void {
+    loginCookie.set(ctx, fresh);
+    redirect(ctx, returnTo);
+  }
+}
+
+/** These pages are steps of an app's sign-in, which may run in a popup, and always tell of one person. */
+const partOfSignIn: Handler = async (ctx, next) => {
+  keepOpener(ctx);
+  ctx.set('Cache-Control', 'no-store');
+  await next();
+};
+
+function answerFault(ctx: Context, { status, retryAfterSeconds }: Refusal): void {
+  ctx.status = status;
+  if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
+}
+
+function redirect(ctx: Context, to: string): void {
+  ctx.redirect(to);
+  ctx.status = 303;
+}
