@@ -1,0 +1,110 @@
+// A browser without a screen: keeps cookies, follows redirects as long as they stay with us, fills in forms.
+
+export interface Page {
+  url: URL;
+  status: number;
+  headers: Headers;
+  html: string;
+}
+
+export interface Form {
+  action: string;
+  fields: Record<string, string>;
+}
+
+const MAX_REDIRECTS = 20;
+
+export class Browser {
+  /** name → value and path, for one origin. */
+  readonly cookies = new Map<string, { value: string; path: string }>();
+  headers: Record<string, string> = {
+    accept: 'text/html',
+    'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0',
+  };
+
+  constructor(readonly origin: string) {}
+
+  /** Opens an address; ends at a page of ours, or at the first redirect that leaves us. */
+  async open(
+    target: string | URL,
+    init: { method?: string; body?: URLSearchParams; headers?: Record<string, string> } = {},
+  ): Promise<Page> {
+    let url = new URL(target, this.origin);
+    let { method = 'GET', body } = init;
+    for (let i = 0; i < MAX_REDIRECTS; i += 1) {
+      const response = await fetch(url, {
+        method,
+        body,
+        redirect: 'manual',
+        headers: { ...this.headers, ...init.headers, cookie: this.#cookieHeader(url.pathname) },
+      });
+      this.#keep(response.headers.getSetCookie());
+      const location = response.headers.get('location');
+      const html = await response.text();
+      if (response.status < 300 || response.status > 399 || !location)
+        return { url, status: response.status, headers: response.headers, html };
+      const next = new URL(location, url);
+      if (next.origin !== this.origin) return { url: next, status: response.status, headers: response.headers, html };
+      url = next;
+      method = 'GET';
+      body = undefined;
+    }
+    throw new Error(`more than ${MAX_REDIRECTS} redirects, the last to ${url}`);
+  }
+
+  /** Sends the page's form (the n-th) with these fields changed or added. */
+  async submit(page: Page, fields: Record<string, string> = {}, n = 0): Promise<Page> {
+    const form = formsOf(page.html)[n];
+    if (!form) throw new Error(`there is no form ${n} on ${page.url}: ${page.html.slice(0, 2000)}`);
+    return this.open(new URL(form.action, page.url), {
+      method: 'POST',
+      body: new URLSearchParams({ ...form.fields, ...fields }),
+    });
+  }
+
+  async signIn(email: string, password: string, at: string | Page = '/login'): Promise<Page> {
+    const page = typeof at === 'string' ? await this.open(at) : at;
+    return this.submit(page, { email, password });
+  }
+
+  #cookieHeader(path: string): string {
+    return [...this.cookies]
+      .filter(([, cookie]) => path === cookie.path || path.startsWith(cookie.path.replace(/\/?$/, '/')))
+      .map(([name, { value }]) => `${name}=${value}`)
+      .join('; ');
+  }
+
+  #keep(setCookies: string[]): void {
+    for (const line of setCookies) {
+      const [pair = '', ...attributes] = line.split(';').map((part) => part.trim());
+      const name = pair.slice(0, pair.indexOf('='));
+      const value = pair.slice(pair.indexOf('=') + 1);
+      const attribute = (wanted: string) =>
+        attributes.find((text) => text.toLowerCase().startsWith(`${wanted}=`))?.split('=')[1];
+      const expired = attribute('max-age') === '0' || new Date(attribute('expires') ?? '9999-01-01') <= new Date();
+      if (expired || value === '') this.cookies.delete(name);
+      else this.cookies.set(name, { value, path: attribute('path') ?? '/' });
+    }
+  }
+}
+
+/** The forms of a page with what they would send. */
+export function formsOf(html: string): Form[] {
+  return [...html.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)].map(([, attributes = '', inner = '']) => ({
+    action: unescapeHtml(/action="([^"]*)"/.exec(attributes)?.[1] ?? ''),
+    fields: Object.fromEntries(
+      [...inner.matchAll(/<input\b([^>]*)>/g)].flatMap(([, input = '']) => {
+        const name = /name="([^"]*)"/.exec(input)?.[1];
+        return name ? [[name, unescapeHtml(/value="([^"]*)"/.exec(input)?.[1] ?? '')]] : [];
+      }),
+    ),
+  }));
+}
+
+const unescapeHtml = (text: string) =>
+  text
+    .replace(/&#(\d+);/g, (_, code) => String.fromCodePoint(Number(code)))
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&amp;', '&');

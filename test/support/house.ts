@@ -1,0 +1,113 @@
+// A real house on a real store: the same lines as main.ts, on a free port, with its log kept for the test.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createApp } from '../../src/app.js';
+import { openBase } from '../../src/base/base.js';
+import type { Clock } from '../../src/base/clock.js';
+import { readConfig } from '../../src/base/config.js';
+import { createLog } from '../../src/base/log.js';
+import { systemCaller } from '../../src/core/caller.js';
+import { createCore } from '../../src/core/core.js';
+import { type Store, stores } from './stores.js';
+
+export type House = Awaited<ReturnType<typeof openHouse>>;
+
+export interface HouseOptions {
+  store?: Store;
+  /** A house beside another one on the same store: the other's. */
+  beside?: House;
+  settings?: Record<string, string>;
+  clock?: Clock;
+}
+
+export const PASSWORD = 'correct horse battery';
+
+/** Opens a house. `settings` are environment variables. Close it at the end. */
+export async function openHouse({ store = stores[0]!, beside, settings = {}, clock }: HouseOptions = {}) {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const data = beside?.data ?? (await store.open());
+  const dataDir = beside?.dataDir ?? mkdtempSync(join(tmpdir(), 'signet-house-'));
+  const lines: string[] = [];
+  const config = readConfig({
+    NODE_ENV: 'test',
+    PORT: String(port),
+    ISSUER: beside?.issuer ?? `http://localhost:${port}`,
+    DATA_DIR: dataDir,
+    DATABASE_URL: data.databaseUrl,
+    REDIS_URL: data.redisUrl,
+    REDIS_PREFIX: data.redisPrefix,
+    PASSWORD_HASH_COST: '4',
+    ...settings,
+  });
+  const log = createLog(config.logLevel, { write: (line) => lines.push(line) });
+  const base = await openBase(config, { log, clock });
+  const core = await createCore(base);
+  const app = await createApp(base, core);
+  server.on('request', app.handle);
+  let accounts = 0;
+
+  return {
+    config,
+    base,
+    core,
+    app,
+    lines,
+    data,
+    dataDir,
+    port,
+    issuer: config.issuer,
+    /** Where this very process listens; the issuer, unless it stands beside another house. */
+    origin: `http://localhost:${port}`,
+    account,
+    client,
+    close,
+  };
+
+  /** An account with PASSWORD. */
+  async function account(email = `person${(accounts += 1)}@example.com`, name = 'Jane Developer') {
+    return core.accounts.create({ email, name, password: PASSWORD }, systemCaller);
+  }
+
+  /** A client that an administrator made; with a secret unless it says `none`. */
+  async function client(
+    metadata: Record<string, unknown> = {},
+    options: { firstParty?: boolean; pkceRequired?: boolean } = {},
+  ) {
+    const made = await core.clients.create(
+      {
+        metadata: {
+          client_name: 'Acme',
+          redirect_uris: ['https://acme.example/cb'],
+          grant_types: ['authorization_code', 'refresh_token'],
+          ...metadata,
+        },
+        ...options,
+      },
+      systemCaller,
+    );
+    return { id: made.client.id, secret: made.secret ?? '' };
+  }
+
+  async function close(): Promise<void> {
+    await closeServer(server);
+    await core.housekeeping.stop();
+    await app.settle();
+    await core.audit.flush();
+    await base.close();
+    if (beside) return;
+    await data.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await closed;
+}
