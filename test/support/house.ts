@@ -70,8 +70,13 @@ export async function openHouse({ store = stores[0]!, beside, settings = {}, clo
   };
 
   /** An account with PASSWORD. */
-  async function account(email = `person${(accounts += 1)}@example.com`, name = 'Jane Developer') {
+  async function account(email = nextEmail(), name = 'Jane Developer') {
     return core.accounts.create({ email, name, password: PASSWORD }, systemCaller);
+  }
+
+  function nextEmail(): string {
+    accounts += 1;
+    return `person${accounts}@example.com`;
   }
 
   /** A client that an administrator made; with a secret unless it says `none`. */

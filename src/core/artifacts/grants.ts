@@ -60,10 +60,7 @@ export function createGrants({ db, clock, audit }: Needs) {
 
   /** Ends the families; their refresh tokens go with them. Returns how many there were. */
   async function end(selection: GrantSelection, tx: Queryable = db): Promise<number> {
-    const ids = (await tx.grant.findMany({ where: selection, select: { id: true } })).map((grant) => grant.id);
-    if (ids.length === 0) return 0;
-    await tx.artifact.deleteMany({ where: { grantId: { in: ids } } });
-    const { count } = await tx.grant.deleteMany({ where: { id: { in: ids } } });
+    const { count } = await tx.grant.deleteMany({ where: selection });
     return count;
   }
 

@@ -6,7 +6,6 @@ export type Payload = Record<string, unknown>;
 
 export interface ArtifactTraits {
   expiresAt: Date;
-  grantId?: string;
   /** A second name that is no secret, by which it can be found. */
   uid?: string;
   userCode?: string;

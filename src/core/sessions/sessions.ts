@@ -178,11 +178,11 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   }
 
   async function noteUse(session: Session, now: Date): Promise<void> {
-    const latest = addSeconds(session.authTime, maxSeconds);
-    const idle = addSeconds(now, idleSeconds);
+    const latest = addSeconds(session.authTime, maxSeconds).getTime();
+    const idle = addSeconds(now, idleSeconds).getTime();
     await db.session.updateMany({
       where: { id: session.id, endedAt: null },
-      data: { lastSeenAt: now, expiresAt: idle < latest ? idle : latest },
+      data: { lastSeenAt: now, expiresAt: new Date(Math.min(idle, latest)) },
     });
   }
 }

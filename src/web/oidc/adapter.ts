@@ -61,8 +61,8 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
       async upsert(id, payload, expiresIn) {
         const { jti: _secret, ...rest } = payload;
         const expiresAt = expiryOf(kind, expiresIn);
-        const { grantId, uid, userCode } = payload;
-        await store.put(kind, storedId(id), rest, { expiresAt, grantId, uid, userCode });
+        const { uid, userCode } = payload;
+        await store.put(kind, storedId(id), rest, { expiresAt, uid, userCode });
       },
       async find(id) {
         return toPayload(await store.get(kind, storedId(id)), id);
