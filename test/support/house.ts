@@ -12,14 +12,14 @@ import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
 import { systemCaller } from '../../src/core/caller.js';
 import { createCore } from '../../src/core/core.js';
-import { type Store, stores } from './stores.js';
+import { type OpenStore, type Store, stores } from './stores.js';
 
 export type House = Awaited<ReturnType<typeof openHouse>>;
 
 export interface HouseOptions {
   store?: Store;
   /** A house beside another one on the same store: the other's. */
-  beside?: House;
+  beside?: { data: OpenStore; dataDir: string; issuer: string };
   settings?: Record<string, string>;
   clock?: Clock;
 }
