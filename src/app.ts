@@ -48,7 +48,7 @@ export async function createApp(base: Base, core: Core) {
 
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
-    createOidcDoor({ providers, interactions, limits }),
+    createOidcDoor({ ...core, issuer, providers, interactions, limits }),
     createSignInDoor({ ...core, signup, loginCookie, csrf, errands, views }),
     createAccountDoor({ ...core, loginCookie, csrf, errands, views }),
   ];
@@ -63,7 +63,7 @@ export async function createApp(base: Base, core: Core) {
   koa.use(answerFailures({ log, views }));
   koa.use(files.serve);
   koa.use(roof.routes());
-  koa.use(roof.allowedMethods({ throw: true }));
+  koa.use(roof.allowedMethods());
   koa.on('error', (error) => log.error({ error }, 'the answer could not be sent'));
 
   return { handle: koa.callback(), routes: roof.stack, settle: backchannelLogout.settle };

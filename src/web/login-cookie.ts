@@ -16,6 +16,10 @@ export type LoginCookie = ReturnType<typeof createLoginCookie>;
 /** On https the name has the `__Host-` prefix: no other host, and no page without TLS, can set it. */
 export const cookieName = (issuer: string, name: string) => (issuer.startsWith('https:') ? `__Host-${name}` : name);
 
+/** For a cookie that is confined to a path, which `__Host-` does not allow. */
+export const pathCookieName = (issuer: string, name: string) =>
+  issuer.startsWith('https:') ? `__Secure-${name}` : name;
+
 export function createLoginCookie({ issuer, sessions }: { issuer: string; sessions: Sessions }) {
   const name = cookieName(issuer, 'signet_login');
   const options = {

@@ -72,7 +72,10 @@ describe.each(names)('%s', (name) => {
 describe('what was left out', () => {
   it.each<{ [Name in PageName]: [Name, Pages[Name]] }[PageName]>([
     ['sign-in/login', { csrfToken: 'c', action: '/login' }],
-    ['sign-in/register', { csrfToken: 'c', action: '/register', errors: {}, loginHref: '/login', passwordMinLength: 8 }],
+    [
+      'sign-in/register',
+      { csrfToken: 'c', action: '/register', errors: {}, loginHref: '/login', passwordMinLength: 8 },
+    ],
     ['sign-in/setup', { csrfToken: 'c', token: 't', errors: {}, passwordMinLength: 8 }],
     ['sign-in/signed-out', {}],
     ['oidc/device-input', { action: '/device', xsrf: 'x' }],

@@ -22,8 +22,8 @@ export function answerFailures({ log, views }: { log: Log; views: Views }) {
   return async function answerFailure(ctx: Context, next: Next): Promise<void> {
     try {
       await next();
-      if (ctx.respond === false || ctx.headerSent || ctx.body !== undefined || ctx.status !== 404) return;
-      answer(ctx, new Refusal(404, 'not_found', 'There is nothing here.'));
+      const unanswered = ctx.respond !== false && !ctx.headerSent && !ctx.body;
+      if (unanswered && ctx.status >= 400) answer(ctx, fromHttpError(ctx.status)); // the router's 404, 405 and 501
     } catch (error) {
       if (ctx.headerSent) throw error;
       answer(ctx, toRefusal(error, ctx));
@@ -77,6 +77,7 @@ function fromHttpError(status: number): Refusal {
   const codes: Record<number, [string, string]> = {
     404: ['not_found', 'There is nothing here.'],
     405: ['method_not_allowed', 'This address does not know that method.'],
+    501: ['method_not_allowed', 'This server does not know that method.'],
     413: ['payload_too_large', 'The body is too large.'],
     415: ['unsupported_media_type', 'The body has a type that is not accepted here.'],
   };

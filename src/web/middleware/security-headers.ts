@@ -119,6 +119,8 @@ function headersFor(issuer: string): Record<string, string> {
     [CORP]: 'same-origin',
     'Permissions-Policy': FEATURES.map((feature) => `${feature}=()`).join(', '),
     'X-Robots-Tag': 'noindex',
+    // Most answers tell of one person; the few that may be kept say so themselves.
+    'Cache-Control': 'no-store',
   };
   if (issuer.startsWith('https:')) headers['Strict-Transport-Security'] = `max-age=${HSTS_SECONDS}; includeSubDomains`;
   return headers;

@@ -8,7 +8,7 @@ import { hmacSha256, type Secrets } from '../../base/crypto.js';
 import type { Login } from '../../core/sessions/sessions.js';
 import type { LoginCookie } from '../login-cookie.js';
 
-type LiveSession = Session & { touched?: boolean };
+type LiveSession = Session & { touched?: boolean; new?: boolean };
 
 /** The parts of the provider's class that are replaced. */
 interface SessionClass {
@@ -47,7 +47,7 @@ export function followLogin(provider: { Session: unknown }, loginCookie: LoginCo
     const adopted = stored.accountId && stored.uid !== session.id ? Session.instantiate() : stored;
     adopted.uid = session.id;
     adopted.loginAccount({ accountId: account.id, loginTs, amr });
-    if (adopted === stored) adopted.resetIdentifier(); // no id that was known before signing in is one afterwards
+    if (adopted === stored && !stored.new) adopted.resetIdentifier(); // no id that was known before signing in is one afterwards
     adopted.touched = true;
     return adopted;
   }

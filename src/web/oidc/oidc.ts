@@ -4,13 +4,17 @@ import type { Next } from 'koa';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { payloadTooLarge, Refusal, unavailable } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
+import type { Resources } from '../../core/resources/resources.js';
 import { formBody } from '../input.js';
 import type { Context, State } from '../state.js';
 import type { createInteractions } from './interactions.js';
+import { protectedResourceMetadata } from './protected-resource.js';
 import type { Providers } from './provider.js';
-import { DISCOVERY, JWKS_ALIAS, ROUTES, TOKEN_ALIAS } from './routes.js';
+import { DISCOVERY, JWKS_ALIAS, PROTECTED_RESOURCE, ROUTES, TOKEN_ALIAS } from './routes.js';
 
 interface Needs {
+  issuer: string;
+  resources: Pick<Resources, 'own'>;
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
   limits: Limits;
@@ -23,12 +27,14 @@ const MAX_BODY_BYTES = 56 * 1024;
 /** How long a verifier may keep the key set: less than the time that a key is published before it signs. */
 const DOCUMENT_SECONDS = 5 * MINUTE_SECONDS;
 
-export function createOidcDoor({ providers, interactions, limits }: Needs): Router<State> {
+export function createOidcDoor({ issuer, resources, providers, interactions, limits }: Needs): Router<State> {
   const router = new Router<State>();
   const { registration } = ROUTES;
 
   for (const path of DISCOVERY) router.get(path, openToAll, discovery).options(path, openToAll, preflight);
   for (const path of [ROUTES.jwks, JWKS_ALIAS]) router.get(path, openToAll, jwks).options(path, openToAll, preflight);
+  for (const path of PROTECTED_RESOURCE)
+    router.get(path, openToAll, protectedResource).options(path, openToAll, preflight);
 
   router.get(ROUTES.authorization, toProvider);
   router.post(ROUTES.authorization, limitBody, asQuery);
@@ -73,6 +79,10 @@ export function createOidcDoor({ providers, interactions, limits }: Needs): Rout
   async function jwks(ctx: Context): Promise<void> {
     answerDocument(ctx, (await providers.current()).jwks);
     ctx.type = 'application/jwk-set+json; charset=utf-8';
+  }
+
+  function protectedResource(ctx: Context): void {
+    answerDocument(ctx, protectedResourceMetadata(issuer, resources.own));
   }
 
   /** From here on the provider answers by itself, on the raw request, with no body parsed. */

@@ -18,3 +18,8 @@ export const ROUTES = {
 export const TOKEN_ALIAS = '/oauth/token';
 export const JWKS_ALIAS = '/.well-known/jwks.json';
 export const DISCOVERY = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'] as const;
+/** RFC 9728, section 3.1: with and without the path of the resource. */
+export const PROTECTED_RESOURCE = [
+  '/.well-known/oauth-protected-resource',
+  '/.well-known/oauth-protected-resource/api/v1',
+] as const;

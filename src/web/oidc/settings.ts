@@ -1,6 +1,6 @@
 /** The protocol engine's settings: what the contract promises, as oidc-provider wants it said. */
 import { randomUUID } from 'node:crypto';
-import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
@@ -8,7 +8,7 @@ import type { GuardedFetch } from '../../base/fetch.js';
 import { SCOPE_CLAIMS } from '../../core/accounts/claims.js';
 import { MetadataFault } from '../../core/clients/metadata.js';
 import type { Core } from '../../core/core.js';
-import { cookieName } from '../login-cookie.js';
+import { cookieName, pathCookieName } from '../login-cookie.js';
 import type { Adapters } from './adapter.js';
 import { OWN_MEMBERS } from './client-adapter.js';
 import { createFindAccount } from './find-account.js';
@@ -37,6 +37,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
   const { config, core, secrets, fetch, adapters, pages, tokenPath } = needs;
   const { clients, resources } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
+  const findAccount = createFindAccount(core);
 
   return {
     adapter: adapters.adapterFor,
@@ -66,7 +67,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     // Tokens end with their grant, which ends with its login: no need to look the browser's session up each time.
     expiresWithSession: async () => false,
-    findAccount: createFindAccount(core),
+    findAccount,
     loadExistingGrant: createGrantLoader(core),
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     renderError: pages.error,
@@ -74,8 +75,8 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     cookies: {
       names: {
         session: cookieName(config.issuer, 'signet_op'),
-        interaction: 'signet_interaction',
-        resume: 'signet_resume',
+        interaction: pathCookieName(config.issuer, 'signet_interaction'),
+        resume: pathCookieName(config.issuer, 'signet_resume'),
       },
       keys: secrets.keys('cookies').map((key) => key.toString('base64url')),
       long: { httpOnly: true, sameSite: 'lax', path: '/', overwrite: true },
@@ -123,8 +124,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       },
       introspection: {
         enabled: true,
-        // Whoever is not trusted by an administrator may ask about its own tokens only.
-        allowedPolicy: async (_ctx, client, token) => client.origin === 'admin' || token.clientId === client.clientId,
+        allowedPolicy: async (_ctx, client, token) => mayAsk(client, token) && (await isBehindAlive(token)),
       },
       pushedAuthorizationRequests: { enabled: true },
       registration: {
@@ -157,6 +157,17 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       userinfo: { enabled: true },
     },
   };
+
+  /** Whoever is not trusted by an administrator may ask about its own tokens only. */
+  function mayAsk(client: ProviderClient, token: { clientId?: string }): boolean {
+    return token.clientId === client.clientId || (client.origin === 'admin' && client.clientAuthMethod !== 'none');
+  }
+
+  /** Whether the client and the person that the token stands for are still there; the provider has asked for the grant. */
+  async function isBehindAlive(token: { clientId?: string; accountId?: string; iat?: number }): Promise<boolean> {
+    if (!(await clients.find(String(token.clientId)))) return false;
+    return !token.accountId || (await findAccount(undefined, token.accountId, token)) !== undefined;
+  }
 
   /** A family with refresh tokens lasts as long as a login can; one without needs to outlive its access token only. */
   function grantSeconds(ctx: KoaContextWithOIDC): number {

@@ -1,0 +1,13 @@
+/** What Signet's own API says of itself (RFC 9728), so that a client which only knows the API finds its authorization server. */
+import type { Resource } from '../../core/resources/resources.js';
+
+export function protectedResourceMetadata(issuer: string, own: Resource): string {
+  return JSON.stringify({
+    resource: own.identifier,
+    resource_name: own.name,
+    authorization_servers: [issuer],
+    scopes_supported: own.scopes.map((scope) => scope.name),
+    bearer_methods_supported: ['header'],
+    dpop_signing_alg_values_supported: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+  });
+}
