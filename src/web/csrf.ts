@@ -2,20 +2,13 @@
 import type { Secrets } from '../base/crypto.js';
 import { constantTimeEqual, hmacSha256, randomToken } from '../base/crypto.js';
 import { forbidden } from '../base/errors.js';
-import { cookieName } from './login-cookie.js';
+import { hostCookie } from './cookies.js';
 import type { Context } from './state.js';
 
 export type Csrf = ReturnType<typeof createCsrf>;
 
 export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secrets }) {
-  const name = cookieName(issuer, 'signet_csrf');
-  const options = {
-    httpOnly: true,
-    sameSite: 'lax',
-    path: '/',
-    secure: issuer.startsWith('https:'),
-    signed: false,
-  } as const;
+  const { name, options } = hostCookie(issuer, 'signet_csrf');
 
   return { tokenFor, check };
 

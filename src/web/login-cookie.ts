@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Login, Sessions } from '../core/sessions/sessions.js';
 import type { FreshLogin } from '../core/sign-in/sign-in.js';
+import { hostCookie } from './cookies.js';
 
 interface CookieContext {
   req: IncomingMessage;
@@ -13,23 +14,8 @@ interface CookieContext {
 
 export type LoginCookie = ReturnType<typeof createLoginCookie>;
 
-/** On https the name has the `__Host-` prefix: no other host, and no page without TLS, can set it. */
-export const cookieName = (issuer: string, name: string) => (issuer.startsWith('https:') ? `__Host-${name}` : name);
-
-/** For a cookie that is confined to a path, which `__Host-` does not allow. */
-export const pathCookieName = (issuer: string, name: string) =>
-  issuer.startsWith('https:') ? `__Secure-${name}` : name;
-
 export function createLoginCookie({ issuer, sessions }: { issuer: string; sessions: Sessions }) {
-  const name = cookieName(issuer, 'signet_login');
-  const options = {
-    httpOnly: true,
-    sameSite: 'lax',
-    path: '/',
-    secure: issuer.startsWith('https:'),
-    signed: false,
-    overwrite: true,
-  } as const;
+  const { name, options } = hostCookie(issuer, 'signet_login');
   // The provider has a context of its own for the same request: what was looked up once is known to both.
   const known = new WeakMap<IncomingMessage, Promise<Login | undefined>>();
 

@@ -8,6 +8,7 @@ import type { Csrf } from '../csrf.js';
 import { formBody, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import type { Errands } from '../return-to.js';
+import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeDevice, describeMoment } from './words.js';
@@ -61,14 +62,14 @@ export function createAccountDoor(needs: Needs): Router<State> {
     const { account, session } = loginOf(ctx);
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
     if (own) await sessions.end(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.caller);
-    redirect(ctx, '/account');
+    seeOther(ctx, '/account');
   }
 
   async function removeApp(ctx: Context): Promise<void> {
     const { csrf: token, client_id: clientId } = readForm(ctx, RemoveForm);
     csrf.check(ctx, token);
     await consents.withdraw(loginOf(ctx).account.id, clientId, ctx.state.caller);
-    redirect(ctx, '/account');
+    seeOther(ctx, '/account');
   }
 
   async function toApp({ clientId, since, scopes }: { clientId: string; since: Date; scopes: string[] }) {
@@ -86,7 +87,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
   /** Sends to the sign-in page and back whoever is not signed in. */
   async function requireLogin(ctx: Context, next: Next): Promise<void> {
     const login = await loginCookie.read(ctx);
-    if (!login) return redirect(ctx, errands.href('/login', { returnTo: '/account' }));
+    if (!login) return seeOther(ctx, errands.href('/login', { returnTo: '/account' }));
     logins.set(ctx.req, login);
     await next();
   }
@@ -109,9 +110,4 @@ function toRow(session: Session, currentId: string) {
     since: describeMoment(session.createdAt),
     lastSeen: describeMoment(session.lastSeenAt),
   };
-}
-
-function redirect(ctx: Context, to: string): void {
-  ctx.redirect(to);
-  ctx.status = 303;
 }

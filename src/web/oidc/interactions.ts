@@ -15,6 +15,7 @@ import { readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { allowFormRedirect, keepOpener } from '../middleware/security-headers.js';
 import type { Errands } from '../return-to.js';
+import { seeOther } from '../see-other.js';
 import type { Context } from '../state.js';
 import type { ConsentScope, Views } from '../views.js';
 import { clientCard, hostOf } from './client-card.js';
@@ -83,12 +84,12 @@ export function createInteractions({
     const { provider, interaction, client } = await load(ctx);
     const login = await loginCookie.read(ctx);
     if (interaction.prompt.name !== 'consent' || interaction.session?.accountId !== login?.account.id || !login) {
-      return redirect(ctx, `/interaction/${interaction.uid}`);
+      return seeOther(ctx, `/interaction/${interaction.uid}`);
     }
     if (decision === 'deny') {
       await consents.refuse(login.account.id, client.clientId, ctx.state.caller);
       const no = { error: 'access_denied', error_description: 'the person said no' };
-      return redirect(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
+      return seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
     }
     await consents.give(login.account.id, client.clientId, requested(interaction, client), ctx.state.caller);
     redirect(
@@ -113,7 +114,7 @@ export function createInteractions({
   function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
     const email =
       typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
-    redirect(ctx, errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName, email }));
+    seeOther(ctx, errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName, email }));
   }
 
   /** Whether the login satisfies what was asked. The first visit of one that needs a fresh proof notes the time to beat. */
@@ -137,7 +138,7 @@ export function createInteractions({
       await interaction.persist();
     }
     const login = { accountId: account.id, ts: epochSeconds(session.authTime), amr };
-    redirect(ctx, await provider.interactionResult(ctx.req, ctx.res, { login }, { mergeWithLastSubmission: false }));
+    seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, { login }, { mergeWithLastSubmission: false }));
   }
 
   function showConsent(ctx: Context, interaction: Interaction, client: Client, { account }: Login): void {
@@ -182,7 +183,7 @@ export function createInteractions({
     if (scope === 'offline_access') return [];
     const identity = IDENTITY_SCOPES[scope];
     if (identity) return [{ title: identity[0], sentence: identity[1], kind: 'identity' }];
-    return [{ title: scope, sentence: resources.describe(scope) ?? scope, kind: 'api' }];
+    return [{ title: resources.describe(scope)?.replace(/\.$/, '') ?? scope, sentence: scope, kind: 'api' }];
   }
 
   function describeClaim(claim: string): ConsentScope {
@@ -203,9 +204,4 @@ function placeOf(redirectUri: string | undefined): string {
   if (!url) return 'the device that shows the code';
   if (url.protocol === 'https:') return url.host;
   return isLoopback(url.hostname) ? `an app on this computer (${url.host})` : `an app on this device (${url.protocol})`;
-}
-
-function redirect(ctx: Context, to: string): void {
-  ctx.redirect(to);
-  ctx.status = 303;
 }

@@ -6,6 +6,7 @@ import { payloadTooLarge, Refusal, unavailable } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Resources } from '../../core/resources/resources.js';
 import { formBody } from '../input.js';
+import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { createInteractions } from './interactions.js';
 import { protectedResourceMetadata } from './protected-resource.js';
@@ -158,6 +159,5 @@ async function asQuery(ctx: Context): Promise<void> {
     chunks.push(chunk);
   }
   const form = Buffer.concat(chunks).toString();
-  ctx.redirect(`${ctx.path}?${new URLSearchParams(form)}`);
-  ctx.status = 303;
+  seeOther(ctx, `${ctx.path}?${new URLSearchParams(form)}`);
 }

@@ -8,7 +8,7 @@ import type { GuardedFetch } from '../../base/fetch.js';
 import { SCOPE_CLAIMS } from '../../core/accounts/claims.js';
 import { MetadataFault } from '../../core/clients/metadata.js';
 import type { Core } from '../../core/core.js';
-import { cookieName, pathCookieName } from '../login-cookie.js';
+import { hostCookie, pathCookieName } from '../cookies.js';
 import type { Adapters } from './adapter.js';
 import { OWN_MEMBERS } from './client-adapter.js';
 import { createFindAccount } from './find-account.js';
@@ -74,7 +74,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     fetch: (url, options) => fetch(url as string, options as never) as never,
     cookies: {
       names: {
-        session: cookieName(config.issuer, 'signet_op'),
+        session: hostCookie(config.issuer, 'signet_op').name,
         interaction: pathCookieName(config.issuer, 'signet_interaction'),
         resume: pathCookieName(config.issuer, 'signet_resume'),
       },

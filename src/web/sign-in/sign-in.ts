@@ -10,6 +10,7 @@ import { formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { keepOpener } from '../middleware/security-headers.js';
 import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
+import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
 import type { AccountFormErrors, Views } from '../views.js';
 
@@ -168,12 +169,12 @@ export function createSignInDoor({
     const login = await loginCookie.read(ctx);
     if (login) await sessions.end(login.session.id, 'signed_out', ctx.state.caller);
     loginCookie.clear(ctx);
-    redirect(ctx, '/logout');
+    seeOther(ctx, '/logout');
   }
 
   function arrive(ctx: Context, fresh: FreshLogin, returnTo: string): void {
     loginCookie.set(ctx, fresh);
-    redirect(ctx, returnTo);
+    seeOther(ctx, returnTo);
   }
 }
 
@@ -187,9 +188,4 @@ const partOfSignIn: Handler = async (ctx, next) => {
 function answerFault(ctx: Context, { status, retryAfterSeconds }: Refusal): void {
   ctx.status = status;
   if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
-}
-
-function redirect(ctx: Context, to: string): void {
-  ctx.redirect(to);
-  ctx.status = 303;
 }
