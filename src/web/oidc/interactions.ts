@@ -92,7 +92,7 @@ export function createInteractions({
       return seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
     }
     await consents.give(login.account.id, client.clientId, requested(interaction, client), ctx.state.caller);
-    redirect(
+    seeOther(
       ctx,
       await provider.interactionResult(ctx.req, ctx.res, { consent: {} }, { mergeWithLastSubmission: true }),
     );
