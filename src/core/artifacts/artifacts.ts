@@ -7,6 +7,7 @@ import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
 import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
 import { createGrants } from './grants.js';
 import { createRedisStore } from './redis-store.js';
 import { createRefreshTokens, REVOKED } from './refresh-tokens.js';
@@ -21,6 +22,15 @@ interface Needs {
   retrySeconds: number;
 }
 
+export interface RevokedToken {
+  kind: 'AccessToken' | 'ClientCredentials';
+  jti: string;
+  clientId: string;
+  accountId?: string;
+  /** When it expires, if it is a JWT. */
+  jwtUntil?: Date;
+}
+
 export type Artifacts = ReturnType<typeof createArtifacts>;
 
 export function createArtifacts({ db, clock, audit, redis, retrySeconds }: Needs) {
@@ -29,16 +39,20 @@ export function createArtifacts({ db, clock, audit, redis, retrySeconds }: Needs
   const grants = createGrants({ db, clock, audit });
   const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds });
 
-  return { store, grants, refreshTokens, idOf, revokeJwt, isJwtRevoked };
+  return { store, grants, refreshTokens, idOf, revokeAccessToken, isJwtRevoked };
 
   /** The id under which a secret value is stored. */
   function idOf(value: string): string {
     return sha256(value);
   }
 
-  /** Remembers that a JWT access token was revoked, for as long as somebody could show it. In the database: it must last. */
-  async function revokeJwt(jti: string, until: Date): Promise<void> {
-    await sql.markOnce(REVOKED, idOf(jti), until);
+  /** Ends one access token before its time. A JWT is not stored: a mark is kept for as long as somebody could show it. */
+  async function revokeAccessToken(token: RevokedToken, caller: Caller): Promise<void> {
+    const { kind, jti, clientId, accountId, jwtUntil } = token;
+    if (jwtUntil) await sql.markOnce(REVOKED, idOf(jti), jwtUntil);
+    else await store.remove(kind, idOf(jti));
+    const actor = { kind: 'client' as const, id: clientId };
+    await audit.record({ action: 'token.revoked', actor, clientId, accountId, caller });
   }
 
   async function isJwtRevoked(jti: string): Promise<boolean> {

@@ -2,7 +2,6 @@
 
 export const AUDIT_ACTIONS = [
   'account.created',
-  'account.role_changed',
   'client.created',
   'client.deleted',
   'client.registered',
@@ -11,8 +10,6 @@ export const AUDIT_ACTIONS = [
   'consent.given',
   'consent.refused',
   'consent.withdrawn',
-  'device.approved',
-  'grant.ended',
   'key.created',
   'key.retired',
   'key.rotated',

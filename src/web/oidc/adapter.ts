@@ -51,6 +51,8 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
         return { ...artifactAdapter(kind), upsert: withItsGrant(artifactAdapter(kind)), consume: redeemOnce(kind) };
       case 'AccessToken':
         return accessTokenAdapter();
+      case 'ClientCredentials':
+        return { ...artifactAdapter(kind), destroy: revoke(kind) };
       default:
         return artifactAdapter(kind);
     }
@@ -115,6 +117,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
     const adapter = artifactAdapter('AccessToken');
     return {
       ...adapter,
+      destroy: revoke('AccessToken'),
       async upsert(id, payload, expiresIn) {
         // Stored before the refresh token of the same answer is: whatever replaces that answer finds this token to remove.
         await adapter.upsert(id, payload, expiresIn);
@@ -125,6 +128,17 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
           throw error;
         }
       },
+    };
+  }
+
+  /** The provider destroys an access token when its client revokes it (RFC 7009). */
+  function revoke(kind: 'AccessToken' | 'ClientCredentials'): Adapter['destroy'] {
+    return async function revokeToken(id) {
+      const ctx = currentContext();
+      const token = ctx?.oidc.entities[kind];
+      if (!ctx || ctx.oidc.route !== 'revocation' || !token?.clientId) return store.remove(kind, storedId(id));
+      const accountId = 'accountId' in token ? token.accountId : undefined;
+      await artifacts.revokeAccessToken({ kind, jti: id, clientId: token.clientId, accountId }, callerOf(ctx));
     };
   }
 

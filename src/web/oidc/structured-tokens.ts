@@ -3,9 +3,10 @@
  * verified, and its grant and the marks of revoked tokens tell whether it is alive. Whatever is no token is simply not active.
  */
 import { createLocalJWKSet, jwtVerify } from 'jose';
-import type { AccessToken, KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { type AccessToken, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
 import type { Keys } from '../../core/keys/keys.js';
+import { callerOf } from './caller.js';
 
 interface Needs {
   issuer: string;
@@ -65,7 +66,17 @@ export function resolveStructuredTokens(provider: unknown, { issuer, keys, artif
       jkt: payload.cnf?.jkt,
       'x5t#S256': payload.cnf?.['x5t#S256'],
     });
-    found.destroy = () => artifacts.revokeJwt(payload.jti, new Date(payload.exp * 1000));
+    found.destroy = () =>
+      artifacts.revokeAccessToken(
+        {
+          kind: 'AccessToken',
+          jti: payload.jti,
+          clientId: payload.client_id,
+          accountId: found.accountId,
+          jwtUntil: new Date(payload.exp * 1000),
+        },
+        callerOf(Provider.ctx),
+      );
     return found;
   }
 
