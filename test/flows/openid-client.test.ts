@@ -1,0 +1,378 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as oidc from 'openid-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import {
+  beginSignIn,
+  browserFor,
+  discover,
+  exchange,
+  formPostRequest,
+  isConsent,
+  isLogin,
+  signIn,
+  walk,
+} from '../support/openid-client.js';
+import { REDIRECT_URI } from '../support/relying-party.js';
+import { stores } from '../support/stores.js';
+
+/** An app that wants to know when the person proved who they are, and in which session. */
+const CLAIMS = JSON.stringify({ id_token: { auth_time: { essential: true }, sid: null } });
+/** auth_time counts whole seconds: after this pause, the next one is another. */
+const NEXT_SECOND_MS = 1100;
+
+describe.each(stores)('an app on openid-client, with the house on $name', (store) => {
+  let house: House;
+  beforeAll(async () => {
+    house = await openHouse({ store });
+  });
+  afterAll(() => house.close());
+
+  /** An app that knows its credentials, a person, and a browser in which nobody is signed in. */
+  async function newcomers(
+    metadata: Record<string, unknown> = {},
+    options: { firstParty?: boolean; pkceRequired?: boolean } = {},
+  ) {
+    const [account, client] = [await house.account(), await house.client(metadata, options)];
+    return { account, client, email: account.email, config: await discover(house, client), browser: browserFor(house) };
+  }
+
+  describe('finding out about the house', () => {
+    it('needs nothing but its address', async () => {
+      const { config } = await newcomers();
+      const metadata = config.serverMetadata();
+      expect(metadata).toMatchObject({
+        issuer: house.issuer,
+        authorization_endpoint: `${house.issuer}/oauth/authorize`,
+        token_endpoint: `${house.issuer}/api/v1/oauth/token`,
+        userinfo_endpoint: `${house.issuer}/oauth/userinfo`,
+        jwks_uri: `${house.issuer}/oauth/jwks`,
+        registration_endpoint: `${house.issuer}/oauth/clients/register`,
+        introspection_endpoint: `${house.issuer}/oauth/introspect`,
+        revocation_endpoint: `${house.issuer}/oauth/revoke`,
+        pushed_authorization_request_endpoint: `${house.issuer}/oauth/par`,
+        device_authorization_endpoint: `${house.issuer}/oauth/device`,
+        end_session_endpoint: `${house.issuer}/oauth/logout`,
+        response_types_supported: ['code'],
+        code_challenge_methods_supported: ['S256'],
+        authorization_response_iss_parameter_supported: true,
+      });
+      expect(metadata.token_endpoint_auth_methods_supported).toEqual(
+        expect.arrayContaining(['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt']),
+      );
+    });
+
+    it('gets the same answer from the address that OAuth names, open to pages of every origin', async () => {
+      const [openid, oauth] = await Promise.all(
+        ['openid-configuration', 'oauth-authorization-server'].map((name) =>
+          fetch(`${house.issuer}/.well-known/${name}`, { headers: { origin: 'https://spa.example' } }),
+        ),
+      );
+      expect(oauth!.headers.get('access-control-allow-origin')).toBe('*');
+      expect(await oauth!.json()).toEqual(await openid!.json());
+    });
+  });
+
+  describe('signing a person in', () => {
+    it('gets a code for PKCE, state and nonce, and an ID token of this house', async () => {
+      const { account, client, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config);
+      const { url } = await walk(browser, attempt.url, account.email);
+      expect(url.origin + url.pathname).toBe(REDIRECT_URI);
+      expect(url.searchParams.get('iss')).toBe(house.issuer);
+
+      const tokens = await exchange(config, url, attempt);
+      expect(tokens.token_type).toBe('bearer');
+      expect(tokens.expires_in).toBe(28_800);
+      expect(tokens.claims()).toMatchObject({
+        iss: house.issuer,
+        aud: client.id,
+        sub: account.id,
+        nonce: attempt.checks.expectedNonce,
+        email: account.email,
+        name: 'Jane Developer',
+      });
+    });
+
+    it('refuses an answer that claims to come from another issuer', async () => {
+      const { email, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config);
+      const { url } = await walk(browser, attempt.url, email);
+      url.searchParams.set('iss', 'https://evil.example');
+      await expect(exchange(config, url, attempt)).rejects.toMatchObject({
+        cause: { message: 'unexpected "iss" (issuer) response parameter value' },
+      });
+    });
+
+    it('gets no tokens for a code without the verifier that belongs to it', async () => {
+      const { email, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config);
+      const { url } = await walk(browser, attempt.url, email);
+      const checks = { ...attempt.checks, pkceCodeVerifier: oidc.randomPKCECodeVerifier() };
+      await expect(exchange(config, url, { checks })).rejects.toMatchObject({ error: 'invalid_grant' });
+    });
+
+    it('is not let in without PKCE', async () => {
+      const { email, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
+      const { url } = await walk(browser, attempt.url, email);
+      await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_request' });
+    });
+
+    it('does without PKCE where an administrator switched it off', async () => {
+      const { account, config, browser } = await newcomers({}, { pkceRequired: false });
+      const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
+      const { url } = await walk(browser, attempt.url, account.email);
+      const { pkceCodeVerifier: _, ...checks } = attempt.checks;
+      const tokens = await oidc.authorizationCodeGrant(config, url, checks);
+      expect(tokens.claims()?.sub).toBe(account.id);
+    });
+
+    it('reads the person at userinfo, by GET and by POST', async () => {
+      const { account, config, browser } = await newcomers();
+      const tokens = await signIn(config, browser, account.email);
+      const byGet = await oidc.fetchUserInfo(config, tokens.access_token, account.id);
+      expect(byGet).toMatchObject({
+        sub: account.id,
+        email: account.email,
+        email_verified: false,
+        name: 'Jane Developer',
+        given_name: 'Jane',
+        family_name: 'Developer',
+        plan: 'free',
+      });
+      const byPost = await fetch(config.serverMetadata().userinfo_endpoint!, {
+        method: 'POST',
+        body: new URLSearchParams({ access_token: tokens.access_token }),
+      });
+      expect(await byPost.json()).toEqual(byGet);
+    });
+
+    it('may not bring the token in the query', async () => {
+      const { email, config, browser } = await newcomers();
+      const tokens = await signIn(config, browser, email);
+      const endpoint = config.serverMetadata().userinfo_endpoint!;
+      const answer = await fetch(`${endpoint}?access_token=${tokens.access_token}`);
+      expect(answer.status).toBe(400);
+      expect(await answer.json()).not.toHaveProperty('sub');
+    });
+
+    it('learns only what its scopes are for', async () => {
+      const { account, config, browser } = await newcomers();
+      const tokens = await signIn(config, browser, account.email, { scope: 'openid' });
+      expect(await oidc.fetchUserInfo(config, tokens.access_token, account.id)).toEqual({ sub: account.id });
+      expect(tokens.claims()).not.toHaveProperty('email');
+    });
+
+    it.each(['RS256', 'ES256'])('gets its ID tokens signed with %s when it asked for that', async (alg) => {
+      const { email, config, browser } = await newcomers({ id_token_signed_response_alg: alg });
+      config.clientMetadata().id_token_signed_response_alg = alg;
+      oidc.enableNonRepudiationChecks(config); // verifies the signature with the published keys, too
+      const tokens = await signIn(config, browser, email);
+      expect(headerOf(tokens.id_token!)).toMatchObject({ alg });
+    });
+
+    it('gets its ID tokens signed with RS256 when it said nothing', async () => {
+      const { email, config, browser } = await newcomers();
+      oidc.enableNonRepudiationChecks(config);
+      expect(headerOf((await signIn(config, browser, email)).id_token!)).toMatchObject({ alg: 'RS256' });
+    });
+  });
+
+  describe('the authorization request', () => {
+    it('may be posted by a form of the app', async () => {
+      const { account, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config);
+      const body = new URLSearchParams(attempt.url.searchParams);
+      const first = await browser.open(attempt.url.pathname, { method: 'POST', body });
+      const { url } = await walk(browser, first, account.email);
+      expect((await exchange(config, url, attempt)).claims()?.sub).toBe(account.id);
+    });
+
+    it('may be pushed ahead (PAR), and then carries nothing but a reference', async () => {
+      const { account, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config);
+      const pushed = await oidc.buildAuthorizationUrlWithPAR(config, attempt.parameters);
+      expect([...pushed.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
+      const { url } = await walk(browser, pushed, account.email);
+      expect((await exchange(config, url, attempt)).claims()?.sub).toBe(account.id);
+      // The reference is good for one authorization.
+      const again = await browser.open(pushed);
+      expect(again.url.searchParams.get('code')).toBeNull();
+    });
+
+    it('may only be pushed by a client that proves who it is', async () => {
+      const { client } = await newcomers();
+      const config = await discover(house, { ...client, secret: 'wrong' });
+      const attempt = await beginSignIn(config);
+      await expect(oidc.buildAuthorizationUrlWithPAR(config, attempt.parameters)).rejects.toMatchObject({
+        status: 401,
+        cause: [{ scheme: 'basic', parameters: { error: 'invalid_client' } }],
+      });
+    });
+
+    it('may have its answer posted to the app (form_post)', async () => {
+      const { account, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config, { response_mode: 'form_post' });
+      const page = await walk(browser, attempt.url, account.email);
+      expect(page.status).toBe(200);
+      const request = formPostRequest(page);
+      expect(request.url).toBe(REDIRECT_URI);
+      expect((await exchange(config, request, attempt)).claims()?.sub).toBe(account.id);
+    });
+
+    it('may ask for single claims', async () => {
+      const { account, config, browser } = await newcomers();
+      const claims = { id_token: { email: { essential: true } }, userinfo: { given_name: null } };
+      const attempt = await beginSignIn(config, { scope: 'openid', claims: JSON.stringify(claims) });
+      const consent = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
+      expect(consent.html).toContain('email');
+      expect(consent.html).toContain('given name');
+      const { url } = await walk(browser, consent, account.email);
+      const tokens = await exchange(config, url, attempt);
+      expect(tokens.claims()).toMatchObject({ email: account.email });
+      expect(tokens.claims()).not.toHaveProperty('family_name');
+      const userinfo = await oidc.fetchUserInfo(config, tokens.access_token, account.id);
+      expect(userinfo).toMatchObject({ given_name: 'Jane' });
+      expect(userinfo).not.toHaveProperty('family_name');
+    });
+
+    it('fills the form with the address it hints at', async () => {
+      const { config, browser } = await newcomers();
+      const attempt = await beginSignIn(config, { login_hint: 'jane+work@example.com' });
+      const page = await browser.open(attempt.url);
+      expect(isLogin(page)).toBe(true);
+      expect(page.html).toMatch(/name="email"[^>]*value="jane\+work@example\.com"/);
+    });
+
+    it('is told when it names an API that nobody knows', async () => {
+      const { email, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config, { resource: 'https://nowhere.example/api' });
+      const { url } = await walk(browser, attempt.url, email);
+      await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_target' });
+    });
+
+    it('goes nowhere when its redirect is not registered', async () => {
+      const { config, browser } = await newcomers();
+      const attempt = await beginSignIn(config, { redirect_uri: `${REDIRECT_URI}/elsewhere` });
+      const page = await browser.open(attempt.url);
+      expect(page.status).toBe(400);
+      expect(page.url.origin).toBe(house.origin);
+      expect(page.html).toContain('This sign-in cannot go on');
+    });
+  });
+
+  describe('how fresh the login is', () => {
+    it('asks nobody anything with prompt=none, and is told when nobody is signed in', async () => {
+      const { email, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config, { prompt: 'none' });
+      const { url } = await browser.open(attempt.url);
+      await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'login_required' });
+
+      await browser.signIn(email, PASSWORD);
+      const second = await beginSignIn(config, { prompt: 'none' });
+      const withoutConsent = await browser.open(second.url);
+      await expect(exchange(config, withoutConsent.url, second)).rejects.toMatchObject({ error: 'consent_required' });
+    });
+
+    it('signs in silently with prompt=none when the person is signed in and has consented', async () => {
+      const { account, config, browser } = await newcomers();
+      const first = await signIn(config, browser, account.email, { claims: CLAIMS });
+      const attempt = await beginSignIn(config, { prompt: 'none', id_token_hint: first.id_token!, claims: CLAIMS });
+      const { url } = await browser.open(attempt.url);
+      const claims = (await exchange(config, url, attempt)).claims();
+      expect(first.claims()).toMatchObject({ sid: expect.any(String), auth_time: expect.any(Number) });
+      expect(claims).toMatchObject({ sub: account.id, sid: first.claims()!.sid, auth_time: first.claims()!.auth_time });
+    });
+
+    it('shows the sign-in page again with prompt=login, and auth_time moves', async () => {
+      const { account, config, browser } = await newcomers();
+      const first = (await signIn(config, browser, account.email, { claims: CLAIMS })).claims()!;
+      await sleep(NEXT_SECOND_MS);
+      const attempt = await beginSignIn(config, { prompt: 'login', claims: CLAIMS });
+      const page = await browser.open(attempt.url);
+      expect(isLogin(page)).toBe(true);
+      // Going on without a password leads nowhere.
+      const uid = new URL(page.url.searchParams.get('return_to')!, house.origin);
+      expect(isLogin(await browser.open(uid))).toBe(true);
+
+      const { url } = await walk(browser, page, account.email);
+      const second = (await exchange(config, url, attempt)).claims()!;
+      expect(second.auth_time).toBeGreaterThan(first.auth_time!);
+      expect(second.sid).toBe(first.sid);
+    });
+
+    it('shows the sign-in page only when the login is older than max_age', async () => {
+      const { account, config, browser } = await newcomers();
+      const first = (await signIn(config, browser, account.email, { claims: CLAIMS })).claims()!;
+      const young = await beginSignIn(config, { max_age: '3600' });
+      const answer = await browser.open(young.url);
+      young.checks.maxAge = 3600;
+      expect((await exchange(config, answer.url, young)).claims()!.auth_time).toBe(first.auth_time);
+
+      await sleep(2 * NEXT_SECOND_MS);
+      const old = await beginSignIn(config, { max_age: '1' });
+      const page = await browser.open(old.url);
+      expect(isLogin(page)).toBe(true);
+      const { url } = await walk(browser, page, account.email);
+      old.checks.maxAge = 1;
+      expect((await exchange(config, url, old)).claims()!.auth_time).toBeGreaterThan(first.auth_time!);
+    });
+  });
+
+  describe('the consent', () => {
+    it('is not asked for when the app is first-party', async () => {
+      const { account, config, browser } = await newcomers({}, { firstParty: true });
+      const attempt = await beginSignIn(config);
+      const page = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
+      expect((await exchange(config, page.url, attempt)).claims()?.sub).toBe(account.id);
+    });
+
+    it('may be refused, and the app is told so', async () => {
+      const { email, config, browser } = await newcomers();
+      const attempt = await beginSignIn(config);
+      const consent = await browser.signIn(email, PASSWORD, await browser.open(attempt.url));
+      expect(isConsent(consent)).toBe(true);
+      const { url } = await browser.submit(consent, { decision: 'deny' });
+      await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'access_denied' });
+      expect(url.searchParams.get('iss')).toBe(house.issuer);
+    });
+
+    it('is remembered for the next login, on any browser, until it is withdrawn on the account page', async () => {
+      const { account, client, config, browser } = await newcomers();
+      const tokens = await signIn(config, browser, account.email);
+
+      const elsewhere = browserFor(house);
+      const attempt = await beginSignIn(config);
+      const answer = await elsewhere.signIn(account.email, PASSWORD, await elsewhere.open(attempt.url));
+      expect((await exchange(config, answer.url, attempt)).claims()?.sub).toBe(account.id);
+
+      const home = await elsewhere.open('/account');
+      const removal = home.html.split('<form').findIndex((part) => part.includes(client.id)) - 1;
+      expect((await elsewhere.submit(home, {}, removal)).html).toContain('No app has access to your account.');
+      await expect(oidc.fetchUserInfo(config, tokens.access_token, account.id)).rejects.toMatchObject({ status: 401 });
+      await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject({
+        error: 'invalid_grant',
+      });
+      expect(isConsent(await elsewhere.open((await beginSignIn(config)).url))).toBe(true);
+    });
+
+    it('is asked for again when the app wants more than was allowed', async () => {
+      const { account, config, browser } = await newcomers();
+      await signIn(config, browser, account.email, { scope: 'openid' });
+      const page = await browser.open((await beginSignIn(config, { scope: 'openid email' })).url);
+      expect(isConsent(page)).toBe(true);
+      expect(page.html).toContain('Your e-mail address');
+    });
+
+    it('is asked for again with prompt=consent', async () => {
+      const { account, config, browser } = await newcomers();
+      await signIn(config, browser, account.email);
+      expect(isConsent(await browser.open((await beginSignIn(config, { prompt: 'consent' })).url))).toBe(true);
+    });
+  });
+});
+
+function headerOf(jwt: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(jwt.split('.')[0]!, 'base64url').toString());
+}
