@@ -7,7 +7,7 @@ import type { Audit } from '../../core/audit/audit.js';
 import { callerOf } from './caller.js';
 
 type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
-type ProviderError = Error & { error?: string; error_detail?: string; cause?: unknown };
+type ProviderError = Error & { error?: string; error_description?: string; error_detail?: string; cause?: unknown };
 
 const FAILURES = [
   'authorization.error',
@@ -64,6 +64,7 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
       'the protocol request was refused',
     );
     refuseLongBody(ctx, error);
+    nameRefusedGrant(ctx, error);
   };
   for (const event of FAILURES) on(event, tellFailure as never);
 
@@ -87,4 +88,10 @@ function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void
   ctx.status = 413;
   ctx.set('Connection', 'close');
   ctx.body = { error: 'payload_too_large', error_description: 'The body is too large.' };
+}
+
+/** A grant type that exists but is not this client's: the provider calls the request invalid; RFC 6749, 5.2 has a word of its own. */
+function nameRefusedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
+  if (message !== 'invalid_request' || why !== 'requested grant type is not allowed for this client') return;
+  ctx.body = { error: 'unauthorized_client', error_description: why };
 }

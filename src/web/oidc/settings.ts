@@ -152,7 +152,13 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
           };
         },
       },
-      revocation: { enabled: true },
+      revocation: {
+        enabled: true,
+        async allowedPolicy(_ctx, client, token) {
+          if (token.clientId === client.clientId) return true;
+          throw new errors.InvalidRequest('the token was given to another client'); // RFC 7009, 2.1: it is to be told
+        },
+      },
       rpInitiatedLogout: { enabled: true, logoutSource: pages.logout, postLogoutSuccessSource: pages.loggedOut },
       userinfo: { enabled: true },
     },
