@@ -46,9 +46,23 @@ export type Grants = ReturnType<typeof createGrants>;
 export function createGrants({ db, clock, audit }: Needs) {
   return { save, find, end, revoke, list };
 
-  async function save({ payload, ...grant }: NewGrant): Promise<void> {
+  /** False when the login that it comes from has ended meanwhile: then nothing may come of it any more. */
+  async function save({ payload, ...grant }: NewGrant): Promise<boolean> {
     const row = { ...grant, payload: payload as Prisma.InputJsonObject };
-    await db.grant.upsert({ where: { id: grant.id }, create: { ...row, createdAt: clock.now() }, update: row });
+    return db.$transaction(async (tx) => {
+      if (grant.sessionId && !(await holdOpen(grant.sessionId, tx))) return false;
+      await tx.grant.upsert({ where: { id: grant.id }, create: { ...row, createdAt: clock.now() }, update: row });
+      return true;
+    });
+  }
+
+  /** Whether the login has not ended. Locks its row, so that it ends before this transaction or finds what came of it. */
+  async function holdOpen(sessionId: string, tx: Queryable): Promise<boolean> {
+    const { count } = await tx.session.updateMany({
+      where: { id: sessionId, endedAt: null },
+      data: { endedAt: null },
+    });
+    return count === 1;
   }
 
   /** The grant, while it lives. */

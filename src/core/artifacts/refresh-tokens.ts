@@ -96,8 +96,13 @@ export function createRefreshTokens({ db, clock, store, retrySeconds }: Needs) {
     await tx.refreshToken.delete({ where: { id: lost.id } });
     if (lost.accessTokenId) {
       await store.remove('AccessToken', lost.accessTokenId, tx);
-      await tx.artifact.create({
-        data: { kind: REVOKED, id: lost.accessTokenId, payload: {}, createdAt: clock.now(), expiresAt: lost.expiresAt },
+      // If it was a JWT. Kept as long as its grant, without which it is nothing; the client may have revoked it already.
+      const mark = { kind: REVOKED, id: lost.accessTokenId };
+      const { expiresAt } = await tx.grant.findUniqueOrThrow({ where: { id: lost.grantId } });
+      await tx.artifact.upsert({
+        where: { kind_id: mark },
+        create: { ...mark, payload: {}, createdAt: clock.now(), expiresAt },
+        update: { expiresAt },
       });
     }
     return true;

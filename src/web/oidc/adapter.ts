@@ -13,6 +13,7 @@ import type { Clients } from '../../core/clients/clients.js';
 import type { Sessions } from '../../core/sessions/sessions.js';
 import { callerOf } from './caller.js';
 import { createClientAdapter, createRegistrationTokenAdapter } from './client-adapter.js';
+import { canBe } from './token-length.js';
 
 export interface AdapterNeeds {
   artifacts: Artifacts;
@@ -67,7 +68,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
         await store.put(kind, storedId(id), rest, { expiresAt, uid, userCode });
       },
       async find(id) {
-        return toPayload(await store.get(kind, storedId(id)), id);
+        return canBe(kind, id) ? toPayload(await store.get(kind, storedId(id)), id) : undefined;
       },
       async findByUid(uid) {
         const found = await store.getByUid(kind, uid);
@@ -167,7 +168,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
         }
       },
       async find(id) {
-        const found = await refreshTokens.find(storedId(id));
+        const found = canBe('RefreshToken', id) ? await refreshTokens.find(storedId(id)) : undefined;
         if (!found) return undefined;
         // Only who redeems it may learn that it can be retried; for everybody else a spent token is spent.
         const redeemable =
@@ -211,7 +212,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
       ...artifactAdapter('Grant'),
       async upsert(id, payload, expiresIn) {
         const ctx = currentContext();
-        await grants.save({
+        const saved = await grants.save({
           id,
           accountId: String(payload.accountId),
           clientId: String(payload.clientId),
@@ -220,6 +221,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
           payload,
           expiresAt: expiryOf('Grant', expiresIn),
         });
+        if (!saved) throw new errors.AccessDenied('the login has ended');
       },
       async find(id) {
         return (await grants.find(id))?.payload as AdapterPayload | undefined;
