@@ -33,13 +33,14 @@ export async function createCore(base: Base) {
   });
   const passwords = createPasswords({ cost: config.passwordHashCost });
   const organizations = createOrganizations();
-  const accounts = createAccounts({ db, clock, audit, passwords, organizations });
+  const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
   const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const artifacts = createArtifacts({
     db,
     clock,
     audit,
+    announcements,
     redis: redis && { client: redis, prefix: config.redisPrefix },
     retrySeconds: config.refreshRetrySeconds,
   });
@@ -52,7 +53,7 @@ export async function createCore(base: Base) {
     scopes,
     redirectHosts: config.redirectHosts,
   });
-  const consents = createConsents({ db, clock, audit, artifacts });
+  const consents = createConsents({ db, clock, audit, artifacts, announcements });
   const sessions = createSessions({
     db,
     clock,

@@ -1,8 +1,10 @@
 /** Accounts: the people that sign in. An account's id is its OIDC `sub` and never changes. */
 import { randomUUID } from 'node:crypto';
+import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { conflict, invalidRequest } from '../../base/errors.js';
+import { createRecent } from '../../base/recent.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import type { Organizations } from '../organizations/organizations.js';
@@ -30,6 +32,7 @@ interface Needs {
   db: Database;
   clock: Clock;
   audit: Audit;
+  announcements: Announcements;
   passwords: Passwords;
   organizations: Organizations;
 }
@@ -42,7 +45,10 @@ const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/;
 
 export type Accounts = ReturnType<typeof createAccounts>;
 
-export function createAccounts({ db, clock, audit, passwords, organizations }: Needs) {
+export function createAccounts({ db, clock, audit, announcements, passwords, organizations }: Needs) {
+  const recent = createRecent<Account>({ clock });
+  announcements.on('accounts', recent.forget);
+
   return { create, find, findByEmail, hasAdmin, list, isActive };
 
   /**
@@ -94,8 +100,9 @@ export function createAccounts({ db, clock, audit, passwords, organizations }: N
     }
   }
 
-  async function find(id: string, tx: Queryable = db): Promise<Account | null> {
-    return tx.account.findUnique({ where: { id } });
+  /** The account, as it was at most a second ago; every process is also told at once when one changes. */
+  async function find(id: string): Promise<Account | undefined> {
+    return recent.get(id, async () => (await db.account.findUnique({ where: { id } })) ?? undefined);
   }
 
   async function findByEmail(email: string): Promise<Account | null> {

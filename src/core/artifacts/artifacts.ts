@@ -3,6 +3,7 @@
  * refresh tokens) always in the database. Values that are secrets are stored by their hash.
  */
 import type { Redis } from 'ioredis';
+import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
@@ -17,6 +18,7 @@ interface Needs {
   db: Database;
   clock: Clock;
   audit: Audit;
+  announcements: Announcements;
   redis?: { client: Redis; prefix: string };
   /** REFRESH_RETRY_WINDOW, in seconds. */
   retrySeconds: number;
@@ -33,10 +35,10 @@ export interface RevokedToken {
 
 export type Artifacts = ReturnType<typeof createArtifacts>;
 
-export function createArtifacts({ db, clock, audit, redis, retrySeconds }: Needs) {
+export function createArtifacts({ db, clock, audit, announcements, redis, retrySeconds }: Needs) {
   const sql = createSqlStore({ db, clock });
   const store = redis ? createRedisStore({ redis: redis.client, prefix: redis.prefix, clock }) : sql;
-  const grants = createGrants({ db, clock, audit });
+  const grants = createGrants({ db, clock, audit, announcements });
   const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds });
 
   return { store, grants, refreshTokens, idOf, revokeAccessToken, isJwtRevoked };

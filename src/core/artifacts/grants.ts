@@ -2,8 +2,10 @@
  * Grants: one for each authorization, the family of all tokens that came of it. Nothing of a family is valid without its
  * grant, and every use asks for it; so deleting the grant ends the family at once, wherever its tokens are stored.
  */
+import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import { createRecent } from '../../base/recent.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
 import type { Caller } from '../caller.js';
@@ -39,11 +41,18 @@ interface Needs {
   db: Database;
   clock: Clock;
   audit: Audit;
+  announcements: Announcements;
 }
 
 export type Grants = ReturnType<typeof createGrants>;
 
-export function createGrants({ db, clock, audit }: Needs) {
+/** Whatever of these changes, grants may have ended with it. Each is announced after its commit. */
+const ENDING_TOPICS = ['accounts', 'clients', 'consents', 'grants', 'sessions'];
+
+export function createGrants({ db, clock, audit, announcements }: Needs) {
+  const recent = createRecent<StoredGrant>({ clock });
+  for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
+
   return { save, find, end, revoke, list };
 
   /** False when the login that it comes from has ended meanwhile: then nothing may come of it any more. */
@@ -65,15 +74,20 @@ export function createGrants({ db, clock, audit }: Needs) {
     return count === 1;
   }
 
-  /** The grant, while it lives. */
+  /** The grant, if it lives, or lived a second ago; every process is also told at once when one has ended. */
   async function find(id: string): Promise<StoredGrant | undefined> {
-    const row = await db.grant.findUnique({ where: { id } });
-    if (!row || row.expiresAt <= clock.now()) return undefined;
-    return { ...row, payload: row.payload as Payload };
+    const grant = await recent.get(id, async () => {
+      const row = await db.grant.findUnique({ where: { id } });
+      return row ? { ...row, payload: row.payload as Payload } : undefined;
+    });
+    return grant && grant.expiresAt > clock.now() ? grant : undefined;
   }
 
-  /** Ends the families; their refresh tokens go with them. Returns how many there were. */
-  async function end(selection: GrantSelection, tx: Queryable = db): Promise<number> {
+  /**
+   * Ends the families; their refresh tokens go with them. Returns how many there were. Part of a verb that announces its own
+   * topic when it has committed.
+   */
+  async function end(selection: GrantSelection, tx: Queryable): Promise<number> {
     const { count } = await tx.grant.deleteMany({ where: selection });
     return count;
   }
@@ -87,6 +101,7 @@ export function createGrants({ db, clock, audit }: Needs) {
       const actor = { kind: 'client' as const, id: clientId };
       await audit.record({ action: cause, actor, accountId, clientId, sessionId: sessionId ?? undefined, caller }, tx);
     });
+    await announcements.announce('grants', id);
   }
 
   /** The living grants of an account, the newest first. */

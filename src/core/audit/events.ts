@@ -19,7 +19,6 @@ export const AUDIT_ACTIONS = [
   'setup.link_made',
   'sign_in.failed',
   'sign_in.succeeded',
-  'token.issued',
   'token.refused',
   'token.revoked',
 ] as const;

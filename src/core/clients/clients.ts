@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.js';
 import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
 import { invalidRequest, notFound } from '../../base/errors.js';
+import { createRecent } from '../../base/recent.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
@@ -29,17 +30,14 @@ interface Needs {
   redirectHosts: string[];
 }
 
-/** How old a client may be that is answered from memory. Every process is also told at once when one changes. */
-const CACHE_MS = 1000;
-const MAX_CACHED = 1000;
 /** What is stored begins with this, so that it is never taken for a secret itself. */
 const HASH_PREFIX = 'sha256:';
 
 export type Clients = ReturnType<typeof createClients>;
 
 export function createClients({ db, clock, audit, artifacts, announcements, scopes, redirectHosts }: Needs) {
-  const cache = new Map<string, { client: Client | null; until: number }>();
-  announcements.on('clients', (id) => (id ? cache.delete(id) : cache.clear()));
+  const recent = createRecent<Client>({ clock });
+  announcements.on('clients', recent.forget);
 
   return {
     create,
@@ -99,15 +97,9 @@ export function createClients({ db, clock, audit, artifacts, announcements, scop
     return { client, secret };
   }
 
-  /** The client, at most CACHE_MS old. */
-  async function find(id: string): Promise<Client | null> {
-    const now = clock.now().getTime();
-    const cached = cache.get(id);
-    if (cached && cached.until > now) return cached.client;
-    const client = await db.client.findUnique({ where: { id } });
-    if (cache.size >= MAX_CACHED) cache.clear();
-    if (client) cache.set(id, { client, until: now + CACHE_MS });
-    return client;
+  /** The client, as it was at most a second ago; every process is also told at once when one changes. */
+  async function find(id: string): Promise<Client | undefined> {
+    return recent.get(id, async () => (await db.client.findUnique({ where: { id } })) ?? undefined);
   }
 
   /** The newest first. */

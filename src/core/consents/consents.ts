@@ -1,4 +1,5 @@
 /** Consents: what a person allowed a client, remembered across logins. What a single authorization got of it is its grant. */
+import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import type { Consent, Database, Prisma } from '../../base/db/open.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
@@ -20,13 +21,14 @@ interface Needs {
   clock: Clock;
   audit: Audit;
   artifacts: Artifacts;
+  announcements: Announcements;
 }
 
 export const NOTHING: Allowance = { scopes: [], claims: [], resources: {} };
 
 export type Consents = ReturnType<typeof createConsents>;
 
-export function createConsents({ db, clock, audit, artifacts }: Needs) {
+export function createConsents({ db, clock, audit, artifacts, announcements }: Needs) {
   return { find, give, refuse, withdraw, list };
 
   async function find(accountId: string, clientId: string): Promise<Allowance> {
@@ -79,6 +81,7 @@ export function createConsents({ db, clock, audit, artifacts }: Needs) {
         tx,
       );
     });
+    await announcements.announce('consents');
   }
 
   /** All clients that the person allowed something, the newest first. */

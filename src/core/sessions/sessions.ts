@@ -120,7 +120,9 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   /** Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients. */
   async function endAll(accountId: string, reason: EndReason, caller: Caller, except?: string): Promise<void> {
     await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller);
-    if (reason !== 'signed_out' && !except) await artifacts.grants.end({ accountId });
+    if (reason === 'signed_out' || except) return;
+    await db.$transaction((tx) => artifacts.grants.end({ accountId }, tx));
+    await announcements.announce('grants');
   }
 
   /** Calls the listener with what has ended, after it is written. */

@@ -30,19 +30,6 @@ const FAILURES = [
 export function listen(provider: Provider, { audit, log }: { audit: Audit; log: Log }): void {
   const on = provider.on.bind(provider) as (event: string, listener: (...args: never[]) => void) => unknown;
 
-  on('grant.success', (ctx: KoaContextWithOIDC) => {
-    const { client, entities, params } = ctx.oidc;
-    if (!client) return;
-    audit.recordSoon({
-      action: 'token.issued',
-      actor: { kind: 'client', id: client.clientId },
-      clientId: client.clientId,
-      accountId: entities.Account?.accountId,
-      caller: callerOf(ctx),
-      detail: { grant_type: String(params?.grant_type) },
-    });
-  });
-
   on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
     const { client, params } = ctx.oidc;
     audit.recordSoon({

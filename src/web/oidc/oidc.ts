@@ -24,6 +24,7 @@ interface Needs {
 const REGISTRATIONS: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
 const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
 const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
+const MAX_REMEMBERED = 10_000;
 const MAX_BODY_BYTES = 56 * 1024;
 /** How long a verifier may keep the key set: less than the time that a key is published before it signs. */
 const DOCUMENT_SECONDS = 5 * MINUTE_SECONDS;
@@ -105,13 +106,21 @@ export function createOidcDoor({ issuer, resources, providers, interactions, lim
     await next();
   }
 
-  /** Counts answers of one status for an address, and refuses further requests once there were too many. */
+  /**
+   * Counts answers of one status for an address, and refuses further requests once there were too many. The shared counter is asked
+   * only about addresses that failed in this very process a moment ago: the honest ones cost nothing.
+   */
   function limitGuessing(limit: Limit, status: number) {
+    const failedAt = new Map<string, number>();
+
     return async function limitGuesses(ctx: Context, next: Next): Promise<void> {
       const { address } = ctx.state.caller;
-      await limits.refuseIfSpent(limit, address);
+      if (Date.now() - (failedAt.get(address) ?? 0) < limit.seconds * 1000) await limits.refuseIfSpent(limit, address);
       await next();
-      if (ctx.res.statusCode === status) await limits.spend(limit, address).catch(() => {}); // answered already
+      if (ctx.res.statusCode !== status) return;
+      if (failedAt.size >= MAX_REMEMBERED) failedAt.clear();
+      failedAt.set(address, Date.now());
+      await limits.spend(limit, address).catch(() => {}); // answered already
     };
   }
 }

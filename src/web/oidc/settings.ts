@@ -15,6 +15,7 @@ import { createFindAccount } from './find-account.js';
 import { createGrantLoader } from './grant-loader.js';
 import type { ProviderPages } from './pages.js';
 import { ROUTES } from './routes.js';
+import { tokenBits } from './token-length.js';
 
 export interface SettingsNeeds {
   config: Config;
@@ -58,8 +59,8 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     },
     enabledJWA: {
       idTokenSigningAlgValues: ['RS256', 'ES256'],
-      clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'],
-      dPoPSigningAlgValues: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+      clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'],
+      dPoPSigningAlgValues: ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'],
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
     rotateRefreshToken: true,
@@ -96,6 +97,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     },
     extraTokenClaims: async () => undefined,
     formats: {
+      bitsOfOpaqueRandomness: (_ctx, model) => tokenBits(model.kind),
       customizers: {
         /** RFC 9068 tokens are not stored: `gid` and `sid` lead to what can be revoked. */
         async jwt(ctx, token, parts) {

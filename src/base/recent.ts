@@ -1,0 +1,43 @@
+/** A small memory of what was read a moment ago, for what is asked often and must be true again within a second. */
+import type { Clock } from './clock.js';
+
+interface Options {
+  clock: Clock;
+  /** How old an answer may be. */
+  maxAgeMs?: number;
+  maxEntries?: number;
+}
+
+const MAX_AGE_MS = 1000;
+const MAX_ENTRIES = 10_000;
+
+export type Recent<Value> = ReturnType<typeof createRecent<Value>>;
+
+export function createRecent<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries = MAX_ENTRIES }: Options) {
+  const entries = new Map<string, { value: Value; until: number }>();
+  let generation = 0;
+
+  return { get, forget };
+
+  /** The value, from memory or from `load`. What is not there is asked for each time. */
+  async function get(key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> {
+    const known = entries.get(key);
+    if (known && known.until > clock.now().getTime()) return known.value;
+    const begun = generation;
+    const value = await load();
+    entries.delete(key);
+    // What was read before something was forgotten may be what had to be forgotten.
+    if (value === undefined || begun !== generation) return value;
+    const oldest = entries.size >= maxEntries ? entries.keys().next().value : undefined;
+    if (oldest !== undefined) entries.delete(oldest);
+    entries.set(key, { value, until: clock.now().getTime() + maxAgeMs });
+    return value;
+  }
+
+  /** One entry, or all of them when it is not known which. */
+  function forget(key?: string): void {
+    generation += 1;
+    if (key === undefined) entries.clear();
+    else entries.delete(key);
+  }
+}
