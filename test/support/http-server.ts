@@ -1,0 +1,27 @@
+// A server of somebody else on this machine: an app's keys, its logout address, its pages.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type TestServer = Awaited<ReturnType<typeof openServer>>;
+
+export async function openServer(answer: (req: IncomingMessage, res: ServerResponse) => unknown) {
+  const server = createServer(async (req, res) => {
+    await answer(req, res);
+    if (!res.writableEnded) res.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    origin: `http://localhost:${(server.address() as AddressInfo).port}`,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+export async function bodyOf(req: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of req) text += chunk;
+  return text;
+}
