@@ -2,10 +2,7 @@
  * How one process tells the others that something changed, so that what they keep in memory is read anew: through
  * Redis, PostgreSQL or a polled table of SQLite. An announcement is a hint, never the news itself.
  */
-import { postgresqlRelay } from './announcements/postgresql.js';
-import { redisRelay } from './announcements/redis.js';
 import type { Ears, Relay } from './announcements/relay.js';
-import { sqliteRelay } from './announcements/sqlite.js';
 import { type Database, parseUrl } from './db/open.js';
 import type { Log } from './log.js';
 
@@ -89,8 +86,16 @@ export async function openAnnouncements(needs: Needs): Promise<Announcements> {
   }
 }
 
-function openRelay({ db, databaseUrl, redisUrl, redisPrefix = '', log }: Needs, ears: Ears): Promise<Relay> {
-  if (redisUrl) return redisRelay({ redisUrl, redisPrefix, ears, log });
-  if (parseUrl(databaseUrl).provider === 'postgresql') return postgresqlRelay({ databaseUrl, ears, log });
+/** Each way loads its own driver only: what is not used takes up no memory. */
+async function openRelay({ db, databaseUrl, redisUrl, redisPrefix = '', log }: Needs, ears: Ears): Promise<Relay> {
+  if (redisUrl) {
+    const { redisRelay } = await import('./announcements/redis.js');
+    return redisRelay({ redisUrl, redisPrefix, ears, log });
+  }
+  if (parseUrl(databaseUrl).provider === 'postgresql') {
+    const { postgresqlRelay } = await import('./announcements/postgresql.js');
+    return postgresqlRelay({ databaseUrl, ears, log });
+  }
+  const { sqliteRelay } = await import('./announcements/sqlite.js');
   return sqliteRelay({ db, ears, log });
 }

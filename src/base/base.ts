@@ -7,7 +7,7 @@ import { openDatabase, parseUrl } from './db/open.js';
 import { createGuardedFetch } from './fetch.js';
 import { createLimits, type LimitStore } from './limits.js';
 import type { Log } from './log.js';
-import { closeRedis, openRedis, type Redis } from './redis.js';
+import type { Redis } from './redis.js';
 import { loadSecrets } from './secret.js';
 
 export type Base = Awaited<ReturnType<typeof openBase>>;
@@ -21,8 +21,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     if (applied.length > 0) log.info({ applied }, 'migrations applied');
     const db = await openDatabase(config.databaseUrl, { poolSize: config.databasePool });
     closers.unshift(() => db.$disconnect());
-    const redis = config.redisUrl ? await openRedis(config.redisUrl, { log }) : undefined;
-    if (redis) closers.unshift(() => closeRedis(redis));
+    const redis = config.redisUrl ? await connectRedis(config.redisUrl) : undefined;
     const { databaseUrl, redisUrl, redisPrefix } = config;
     const announcements = await openAnnouncements({ db, databaseUrl, redisUrl, redisPrefix, log });
     closers.unshift(() => announcements.close());
@@ -36,6 +35,14 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   } catch (error) {
     await close();
     throw error;
+  }
+
+  /** Its driver is loaded only where there is a Redis. */
+  async function connectRedis(url: string): Promise<Redis> {
+    const { closeRedis, openRedis } = await import('./redis.js');
+    const redis = await openRedis(url, { log });
+    closers.unshift(() => closeRedis(redis));
+    return redis;
   }
 
   async function close(): Promise<void> {
