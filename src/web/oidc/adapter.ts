@@ -3,7 +3,7 @@
  * request that is being answered: which tokens belong to one answer, and whether a replay is a retry or a theft.
  */
 import Provider, { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { addSeconds, type Clock, epochSeconds } from '../../base/clock.js';
+import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
 import type { RevocationCause } from '../../core/artifacts/grants.js';
@@ -22,6 +22,9 @@ export interface AdapterNeeds {
   secrets: Secrets;
   clock: Clock;
 }
+
+/** How long an expired device code is kept, so that the device is told that it expired and not that there was none (RFC 8628, 3.5). */
+const TELL_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
 
 export type Adapters = ReturnType<typeof createAdapters>;
 
@@ -235,7 +238,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
 
   function expiryOf(kind: string, expiresIn: number | undefined): Date {
     if (!expiresIn) throw new Error(`${kind} would be stored for ever`);
-    return addSeconds(clock.now(), expiresIn);
+    return addSeconds(clock.now(), kind === 'DeviceCode' ? expiresIn + TELL_EXPIRED_SECONDS : expiresIn);
   }
 
   /** Under which id a value is stored: its hash, or the hash that a handle of ours stands for. */
