@@ -1,0 +1,111 @@
+import * as oidc from 'openid-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type House, openHouse } from '../support/house.js';
+import { browserFor, discover, isLogin, signIn } from '../support/openid-client.js';
+import { stores } from '../support/stores.js';
+
+const GOODBYE = 'https://acme.example/goodbye';
+
+describe.each(stores)('signing out from an app, with the house on $name', (store) => {
+  let house: House;
+  beforeAll(async () => {
+    house = await openHouse({ store });
+  });
+  afterAll(() => house.close());
+
+  async function newcomers() {
+    const account = await house.account();
+    const client = await house.client({ post_logout_redirect_uris: [GOODBYE] });
+    const config = await discover(house, client);
+    const browser = browserFor(house);
+    return { account, client, config, browser, tokens: await signIn(config, browser, account.email) };
+  }
+
+  const isAlive = (config: oidc.Configuration, accessToken: string) =>
+    oidc.fetchUserInfo(config, accessToken, oidc.skipSubjectCheck).then(
+      () => true,
+      () => false,
+    );
+
+  const logoutUrl = (config: oidc.Configuration, idToken: string, more: Record<string, string> = {}) =>
+    oidc.buildEndSessionUrl(config, {
+      id_token_hint: idToken,
+      post_logout_redirect_uri: GOODBYE,
+      state: 'bye',
+      ...more,
+    });
+
+  it('asks the person, ends the login and goes back to the app', async () => {
+    const { config, browser, tokens } = await newcomers();
+    const page = await browser.open(logoutUrl(config, tokens.id_token!));
+    expect(page.html).toContain('Do you want to sign out');
+    expect(page.html).toContain('Acme');
+    expect(await isAlive(config, tokens.access_token)).toBe(true); // nobody said yes so far
+
+    const { url } = await browser.submit(page, { logout: 'yes' });
+    expect(url.href).toBe(`${GOODBYE}?state=bye`);
+    expect(isLogin(await browser.open('/account'))).toBe(true);
+    expect(await isAlive(config, tokens.access_token)).toBe(false);
+    await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    });
+  });
+
+  it('keeps what the person allowed for offline use', async () => {
+    const { account, config, browser, tokens } = await newcomers();
+    const offline = await signIn(config, browser, account.email, { scope: 'openid offline_access', prompt: 'consent' });
+    await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)), { logout: 'yes' });
+    expect(await isAlive(config, tokens.access_token)).toBe(false);
+    expect(await isAlive(config, offline.access_token)).toBe(true);
+    const renewed = await oidc.refreshTokenGrant(config, offline.refresh_token!);
+    expect(await isAlive(config, renewed.access_token)).toBe(true);
+  });
+
+  it('leaves the person signed in in other browsers', async () => {
+    const { account, config, browser, tokens } = await newcomers();
+    const elsewhere = browserFor(house);
+    const other = await signIn(config, elsewhere, account.email);
+    await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)), { logout: 'yes' });
+    expect(await isAlive(config, other.access_token)).toBe(true);
+    expect((await elsewhere.open('/account')).url.pathname).toBe('/account');
+  });
+
+  it('changes nothing when the person stays', async () => {
+    const { config, browser, tokens } = await newcomers();
+    await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)));
+    expect(await isAlive(config, tokens.access_token)).toBe(true);
+    expect((await browser.open('/account')).url.pathname).toBe('/account');
+  });
+
+  it('may be posted by a form of the app', async () => {
+    const { config, browser, tokens } = await newcomers();
+    const { pathname, searchParams } = logoutUrl(config, tokens.id_token!);
+    const page = await browser.open(pathname, { method: 'POST', body: searchParams });
+    const { url } = await browser.submit(page, { logout: 'yes' });
+    expect(url.href).toBe(`${GOODBYE}?state=bye`);
+  });
+
+  it('ends on our own page when the app names no address', async () => {
+    const { config, browser, tokens } = await newcomers();
+    const url = oidc.buildEndSessionUrl(config, { id_token_hint: tokens.id_token! });
+    const page = await browser.submit(await browser.open(url), { logout: 'yes' });
+    expect(page.url.origin).toBe(house.origin);
+    expect(page.html).toContain('You are signed out');
+  });
+
+  it('does not go to an address that the app did not register', async () => {
+    const { config, browser, tokens } = await newcomers();
+    const url = logoutUrl(config, tokens.id_token!, { post_logout_redirect_uri: 'https://evil.example/' });
+    const page = await browser.open(url);
+    expect(page.status).toBe(400);
+    expect(page.url.origin).toBe(house.origin);
+    expect(await isAlive(config, tokens.access_token)).toBe(true);
+  });
+
+  it('is not done by a form from another page', async () => {
+    const { config, browser, tokens } = await newcomers();
+    const page = await browser.open(logoutUrl(config, tokens.id_token!));
+    expect((await browser.submit(page, { logout: 'yes', xsrf: 'guessed' })).status).toBe(400);
+    expect(await isAlive(config, tokens.access_token)).toBe(true);
+  });
+});
