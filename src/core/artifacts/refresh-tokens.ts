@@ -80,10 +80,11 @@ export function createRefreshTokens({ db, clock, store, retrySeconds }: Needs) {
         return 'spent';
       }
       const consumedAt = token.consumedAt ?? clock.now();
-      await tx.refreshToken.update({
+      const { count } = await tx.refreshToken.updateMany({
         where: { id: spentId },
         data: { consumedAt, successorId: successor.id, redeemedWith },
       });
+      if (count === 0) return 'gone'; // revoked at this moment: its family ends next
       await save(successor, tx);
       return 'rotated';
     });
@@ -93,7 +94,7 @@ export function createRefreshTokens({ db, clock, store, retrySeconds }: Needs) {
   async function withdraw({ successorId }: RefreshToken, tx: Queryable): Promise<boolean> {
     const lost = successorId ? await tx.refreshToken.findUnique({ where: { id: successorId } }) : null;
     if (!lost || lost.consumedAt) return false;
-    await tx.refreshToken.delete({ where: { id: lost.id } });
+    if ((await tx.refreshToken.deleteMany({ where: { id: lost.id } })).count === 0) return false;
     if (lost.accessTokenId) {
       await store.remove('AccessToken', lost.accessTokenId, tx);
       // If it was a JWT. Kept as long as its grant, without which it is nothing; the client may have revoked it already.

@@ -26,7 +26,7 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): A
 
   async function consume(kind: string, id: string): Promise<boolean> {
     const { count } = await db.artifact.updateMany({
-      where: { kind, id, consumedAt: null },
+      where: { kind, id, consumedAt: null, expiresAt: { gt: clock.now() } },
       data: { consumedAt: clock.now() },
     });
     return count === 1;
