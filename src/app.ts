@@ -1,4 +1,5 @@
 /** The roof: what every request passes, then the doors, in order. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
 import type { Base } from './base/base.js';
@@ -14,6 +15,7 @@ import { pinIssuer } from './web/middleware/pin-issuer.js';
 import { securityHeaders } from './web/middleware/security-headers.js';
 import { createAdapters } from './web/oidc/adapter.js';
 import { createBackchannelLogout } from './web/oidc/backchannel-logout.js';
+import { createDocuments } from './web/oidc/documents.js';
 import { createInteractions } from './web/oidc/interactions.js';
 import { createOidcDoor } from './web/oidc/oidc.js';
 import { createProviderPages } from './web/oidc/pages.js';
@@ -42,13 +44,14 @@ export async function createApp(base: Base, core: Core) {
   const pages = createProviderPages({ views });
   const providers = createProviders({ config, core, secrets, fetch, adapters, pages, loginCookie, log });
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
+  const documents = createDocuments({ ...core, issuer, providers });
   const interactions = createInteractions({ ...core, providers, loginCookie, csrf, errands, views });
   const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
   sessions.onEnded(backchannelLogout.tell);
 
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
-    createOidcDoor({ ...core, issuer, providers, interactions, limits }),
+    createOidcDoor({ documents, providers, interactions, limits }),
     createSignInDoor({ ...core, signup, loginCookie, csrf, errands, views }),
     createAccountDoor({ ...core, loginCookie, csrf, errands, views }),
   ];
@@ -66,7 +69,12 @@ export async function createApp(base: Base, core: Core) {
   koa.use(roof.allowedMethods());
   koa.on('error', (error) => log.error({ error }, 'the answer could not be sent'));
 
-  return { handle: koa.callback(), routes: roof.stack, settle: backchannelLogout.settle };
+  const handleByKoa = koa.callback();
+  return { handle, routes: roof.stack, settle: backchannelLogout.settle };
+
+  function handle(req: IncomingMessage, res: ServerResponse): void {
+    if (!documents.answerAtOnce(req, res)) void handleByKoa(req, res);
+  }
 
   async function isReady(): Promise<void> {
     await answers('database', () => db.$queryRaw`SELECT 1`);

@@ -1,32 +1,51 @@
 /** Starts the server: config → base → core → app → listen. On SIGTERM it closes in reverse. */
 import cluster from 'node:cluster';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
 import { openBase } from './base/base.js';
-import { type Config, ConfigError, readConfig } from './base/config.js';
-import { createLog } from './base/log.js';
+import { type Config, ConfigError, loadEnvFile, readConfig } from './base/config.js';
+import { createLog, type Log } from './base/log.js';
+import { isFirstProcess, superviseProcesses } from './base/processes.js';
 import { createCore } from './core/core.js';
 
+/** Answers that are under way get this long; the stores then a little more. */
 const DRAIN_MS = 10_000;
+const STOP_WITHIN_MS = DRAIN_MS + 5000;
+const MAX_HEADER_BYTES = 32 * 1024;
+const REQUEST_WITHIN_MS = 30_000;
 
-async function serve(config: Config): Promise<void> {
+async function main(): Promise<void> {
+  loadEnvFile();
+  const config = await withFreePort(readConfig());
   const log = createLog(config.logLevel);
+  if (config.processes === 1 || cluster.isWorker) return serve(config, log);
+  const environment = { PORT: String(config.port), ISSUER: config.issuer };
+  const started = await superviseProcesses({ count: config.processes, environment, stopWithinMs: STOP_WITHIN_MS, log });
+  if (!started) process.exitCode = 1;
+}
+
+async function serve(config: Config, log: Log): Promise<void> {
+  process.on('uncaughtException', (error) => {
+    log.fatal({ error }, 'a bug ended the process');
+    process.exit(1);
+  });
   const base = await openBase(config, { log });
   const core = await createCore(base);
-  if (config.bootstrapAdmin && (await core.setup.bootstrap(config.bootstrapAdmin)))
+  if (isFirstProcess() && config.bootstrapAdmin && (await core.setup.bootstrap(config.bootstrapAdmin)))
     log.info('the first administrator was made');
   const app = await createApp(base, core);
-  const server = createServer({ maxHeaderSize: 32 * 1024, requestTimeout: 30_000 }, app.handle);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(config.port, config.host, resolve);
-  });
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_WITHIN_MS }, app.handle);
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+  await listen(server, config);
   core.housekeeping.start();
+  if (!isFirstProcess()) return;
 
-  const address = server.address() as { port: number };
   log.info(
     {
       issuer: config.issuer,
-      port: address.port,
+      port: config.port,
       database: /^file:/.test(config.databaseUrl) ? 'SQLite' : 'PostgreSQL',
       redis: Boolean(config.redisUrl),
       discovery: `${config.issuer}/.well-known/openid-configuration`,
@@ -35,9 +54,7 @@ async function serve(config: Config): Promise<void> {
     },
     'listening',
   );
-  if (isFirst()) await offerSetup();
-
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(signal));
+  await offerSetup();
 
   /** A link for whoever can read this terminal, and nobody else: so it goes around the log. */
   async function offerSetup(): Promise<void> {
@@ -50,12 +67,14 @@ async function serve(config: Config): Promise<void> {
 
   /** Finishes what was begun: no new connections, the answers under way, then the stores. */
   async function stop(signal: string): Promise<void> {
+    if (stopping) return; // a terminal and npm may both send it
+    stopping = true;
     log.info({ signal }, 'stopping');
-    const patience = setTimeout(() => server.closeAllConnections(), DRAIN_MS).unref();
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeIdleConnections();
-    await closed;
-    clearTimeout(patience);
+    setTimeout(() => {
+      log.error('a store does not let go: stopped without it');
+      process.exit(1);
+    }, STOP_WITHIN_MS).unref();
+    await drain(server);
     await core.housekeeping.stop();
     await app.settle();
     await core.audit.flush();
@@ -65,27 +84,39 @@ async function serve(config: Config): Promise<void> {
   }
 }
 
-/** Several processes share one port; the first of them does what only one should. */
-function isFirst(): boolean {
-  return cluster.isPrimary || cluster.worker?.id === 1;
+function listen(server: Server, { port, host }: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('listening', resolve);
+    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(sentence(error), { cause: error })));
+    server.listen(port, host);
+  });
+
+  function sentence({ code, message }: NodeJS.ErrnoException): string {
+    if (code === 'EADDRINUSE') return `port ${port} is taken; set PORT to a free one, or stop what listens there`;
+    if (code === 'EACCES') return `port ${port} may not be opened by this user; set PORT to one above 1023`;
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `HOST ${host} is not an address of this machine`;
+    return message;
+  }
 }
 
-async function main(): Promise<void> {
-  const config = readConfig();
-  if (config.processes === 1 || cluster.isWorker) return serve(config);
-  for (let i = 0; i < config.processes; i += 1) cluster.fork();
-  let stopping = false;
-  cluster.on('exit', (worker, code) => {
-    // One that never got to listen would only fail again.
-    if (!stopping && code !== 0 && worker.isConnected() === false && worker.exitedAfterDisconnect === false)
-      cluster.fork();
-  });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      stopping = true;
-      for (const worker of Object.values(cluster.workers ?? {})) worker?.kill(signal);
-    });
-  }
+/** Takes no new connections and waits for the answers under way, but not for ever. */
+async function drain(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  const sweeping = setInterval(() => server.closeIdleConnections(), 50); // also those that an answer just left idle
+  const patience = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  await closed;
+  clearInterval(sweeping);
+  clearTimeout(patience);
+}
+
+/** The issuer must be known before anything is built, so with PORT=0 the port is found first. */
+async function withFreePort(config: Config): Promise<Config> {
+  if (config.port !== 0) return config;
+  const probe = createServer();
+  await listen(probe, config);
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return { ...config, port, issuer: config.issuer.replace(/:0$/, `:${port}`) };
 }
 
 main().catch((error: unknown) => {

@@ -17,7 +17,9 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   const closers: (() => Promise<unknown>)[] = [];
   try {
     const secrets = loadSecrets(config);
-    const applied = await migrate(config.databaseUrl);
+    const applied = await migrate(config.databaseUrl).catch((error) => {
+      throw new Error(whyUnreachable(config.databaseUrl, error), { cause: error });
+    });
     if (applied.length > 0) log.info({ applied }, 'migrations applied');
     const db = await openDatabase(config.databaseUrl, { poolSize: config.databasePool });
     closers.unshift(() => db.$disconnect());
@@ -48,6 +50,15 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   async function close(): Promise<void> {
     for (const closer of closers.splice(0)) await closer();
   }
+}
+
+/** One sentence that names the place, never the password in its URL. What is a sentence already stays. */
+function whyUnreachable(databaseUrl: string, error: Error): string {
+  const { code } = error as { code?: string };
+  if (!code) return error.message;
+  const target = parseUrl(databaseUrl);
+  const place = target.provider === 'sqlite' ? target.path : new URL(target.url).host;
+  return `the database at ${place} cannot be used: ${error.message || code}; check DATABASE_URL`;
 }
 
 /** Counters must be shared wherever there may be a second process. */

@@ -1,4 +1,5 @@
 /** The settings: the only place that reads the environment. Every fault is told at once, by the name of its variable. */
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 
@@ -91,6 +92,11 @@ export class ConfigError extends Error {
   constructor(readonly faults: string[]) {
     super(`The settings are not usable:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
   }
+}
+
+/** Adds what the file `.env` in the working directory says, where there is one. What is set already stands. */
+export function loadEnvFile(): void {
+  if (existsSync('.env')) process.loadEnvFile('.env');
 }
 
 /** Reads the settings. Throws a ConfigError with all faults at once. */

@@ -1,6 +1,6 @@
 /** Where the master secret comes from: the configuration, or a file that is made on first start. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecrets, type Secrets } from './crypto.js';
 
@@ -17,12 +17,20 @@ export function loadSecrets({ secret, secretPrevious, dataDir }: Source): Secret
 
 function secretFromFile(dataDir: string): string {
   const path = join(dataDir, 'secret');
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     // "wx": of two processes that start at once, one writes and both read the same.
     writeFileSync(path, `${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST' || !existsSync(path)) {
+      throw new Error(
+        `DATA_DIR ${dataDir} cannot be written (${code}): make it a folder of this user, or set another`,
+        {
+          cause: error,
+        },
+      );
+    }
   }
   const secret = readFileSync(path, 'utf8').trim();
   if (secret.length < 32) throw new Error(`${path} holds fewer than 32 characters: restore it from your backup`);

@@ -4,6 +4,7 @@ import { isOutage, Refusal, unavailable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
+import { isForPrograms } from './security-headers.js';
 
 const HEADINGS: Record<number, string> = {
   400: 'That did not work',
@@ -67,9 +68,7 @@ export function answerFailures({ log, views }: { log: Log; views: Views }) {
 
 /** People get pages, except where only programs come. */
 export function wantsPage(ctx: Context): boolean {
-  return (
-    !ctx.path.startsWith('/api/') && !ctx.path.startsWith('/.well-known/') && ctx.accepts('json', 'html') === 'html'
-  );
+  return !isForPrograms(ctx.path) && ctx.accepts('json', 'html') === 'html';
 }
 
 /** What libraries throw for a request that is wrong by itself. */

@@ -54,15 +54,18 @@ const FEATURES = [
   'xr-spatial-tracking',
 ];
 
-/** What programs in other origins read: discovery, keys, tokens and the API. Pages and files are for our own origin. */
-const FOR_OTHER_ORIGINS = /^\/(?:\.well-known|oauth|api)\//;
+/** What programs read, from other origins too: discovery, keys, tokens and the API. Never a page. */
+const FOR_PROGRAMS =
+  /^\/(?:\.well-known\/|api\/|oauth\/(?:token|introspect|revoke|userinfo|par|device|jwks|clients)(?:\/|$))/;
+
+export const isForPrograms = (path: string) => FOR_PROGRAMS.test(path);
 
 export function securityHeaders({ issuer }: { issuer: string }) {
-  const headers = headersFor(issuer);
+  const [forPages, forPrograms] = [pageHeaders(issuer), programHeaders(issuer)];
 
   return async function setSecurityHeaders(ctx: Context, next: Next): Promise<void> {
-    ctx.set(headers);
-    if (FOR_OTHER_ORIGINS.test(ctx.path)) ctx.remove(CORP);
+    const headers = isForPrograms(ctx.path) ? forPrograms : forPages;
+    for (const name in headers) ctx.res.setHeader(name, headers[name]!); // ctx.set would look at each value first
     try {
       await next();
     } catch (error) {
@@ -109,19 +112,27 @@ function formTarget(redirectUri: string): string | undefined {
   return hostname === '[::1]' ? 'http:' : undefined;
 }
 
-function headersFor(issuer: string): Record<string, string> {
+/** What every answer has. These go with each of them, many times a second: nothing here that only a page needs. */
+function programHeaders(issuer: string): Record<string, string> {
   const headers: Record<string, string> = {
-    [CSP]: POLICY,
+    [CSP]: "default-src 'none'; frame-ancestors 'none'",
     'X-Frame-Options': 'DENY',
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
-    [COOP]: 'same-origin',
-    [CORP]: 'same-origin',
-    'Permissions-Policy': FEATURES.map((feature) => `${feature}=()`).join(', '),
-    'X-Robots-Tag': 'noindex',
     // Most answers tell of one person; the few that may be kept say so themselves.
     'Cache-Control': 'no-store',
   };
   if (issuer.startsWith('https:')) headers['Strict-Transport-Security'] = `max-age=${HSTS_SECONDS}; includeSubDomains`;
   return headers;
+}
+
+function pageHeaders(issuer: string): Record<string, string> {
+  return {
+    ...programHeaders(issuer),
+    [CSP]: POLICY,
+    [COOP]: 'same-origin',
+    [CORP]: 'same-origin',
+    'Permissions-Policy': FEATURES.map((feature) => `${feature}=()`).join(', '),
+    'X-Robots-Tag': 'noindex',
+  };
 }

@@ -2,20 +2,18 @@
 import Router from '@koa/router';
 import type { Next } from 'koa';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
-import { payloadTooLarge, Refusal, unavailable } from '../../base/errors.js';
+import { payloadTooLarge, Refusal } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
-import type { Resources } from '../../core/resources/resources.js';
 import { formBody } from '../input.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
+import { DOCUMENTS, type Documents } from './documents.js';
 import type { createInteractions } from './interactions.js';
-import { protectedResourceMetadata } from './protected-resource.js';
 import type { Providers } from './provider.js';
-import { DISCOVERY, JWKS_ALIAS, PROTECTED_RESOURCE, ROUTES, TOKEN_ALIAS } from './routes.js';
+import { ROUTES, TOKEN_ALIAS } from './routes.js';
 
 interface Needs {
-  issuer: string;
-  resources: Pick<Resources, 'own'>;
+  documents: Documents;
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
   limits: Limits;
@@ -26,17 +24,12 @@ const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, second
 const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
 const MAX_REMEMBERED = 10_000;
 const MAX_BODY_BYTES = 56 * 1024;
-/** How long a verifier may keep the key set: less than the time that a key is published before it signs. */
-const DOCUMENT_SECONDS = 5 * MINUTE_SECONDS;
 
-export function createOidcDoor({ issuer, resources, providers, interactions, limits }: Needs): Router<State> {
+export function createOidcDoor({ documents, providers, interactions, limits }: Needs): Router<State> {
   const router = new Router<State>();
   const { registration } = ROUTES;
 
-  for (const path of DISCOVERY) router.get(path, openToAll, discovery).options(path, openToAll, preflight);
-  for (const path of [ROUTES.jwks, JWKS_ALIAS]) router.get(path, openToAll, jwks).options(path, openToAll, preflight);
-  for (const path of PROTECTED_RESOURCE)
-    router.get(path, openToAll, protectedResource).options(path, openToAll, preflight);
+  for (const path of Object.keys(DOCUMENTS)) router.get(path, documents.answer).options(path, openToAll, preflight);
 
   router.get(ROUTES.authorization, toProvider);
   router.post(ROUTES.authorization, limitBody, asQuery);
@@ -73,19 +66,6 @@ export function createOidcDoor({ issuer, resources, providers, interactions, lim
   router.post(`${ROUTES.end_session}/confirm`, limitBody, toProvider);
   router.get(`${ROUTES.end_session}/success`, toProvider);
   return router;
-
-  async function discovery(ctx: Context): Promise<void> {
-    answerDocument(ctx, (await providers.current()).discovery);
-  }
-
-  async function jwks(ctx: Context): Promise<void> {
-    answerDocument(ctx, (await providers.current()).jwks);
-    ctx.type = 'application/jwk-set+json; charset=utf-8';
-  }
-
-  function protectedResource(ctx: Context): void {
-    answerDocument(ctx, protectedResourceMetadata(issuer, resources.own));
-  }
 
   /** From here on the provider answers by itself, on the raw request, with no body parsed. */
   async function toProvider(ctx: Context): Promise<void> {
@@ -136,13 +116,6 @@ function preflight(ctx: Context): void {
   ctx.set('Access-Control-Allow-Headers', 'Authorization, Content-Type, MCP-Protocol-Version');
   ctx.set('Access-Control-Max-Age', '3600');
   ctx.status = 204;
-}
-
-function answerDocument(ctx: Context, document: string): void {
-  if (!document.startsWith('{')) throw unavailable('The document is not ready.');
-  ctx.set('Cache-Control', `public, max-age=${DOCUMENT_SECONDS}`);
-  ctx.type = 'json';
-  ctx.body = document;
 }
 
 async function limitBody(ctx: Context, next: Next): Promise<void> {

@@ -24,8 +24,10 @@ export function acceptOwnSecret(provider: unknown, clients: Clients): void {
 
     set body(body: Record<string, unknown> | undefined) {
       const stored = this.route === 'client_update' ? this.client?.clientSecret : undefined;
-      const own = stored && typeof body?.client_secret === 'string' && clients.isSecret(body.client_secret, stored);
-      this.#body = own ? { ...body, client_secret: stored } : body;
+      const given = body?.client_secret;
+      if (!stored || typeof given !== 'string') this.#body = body;
+      else if (clients.isSecret(given, stored)) this.#body = { ...body, client_secret: stored };
+      else this.#body = { ...body, client_secret: given === stored ? '' : given }; // a hash that leaked is no secret
     }
   }
   Object.defineProperty(patched, 'OIDCContext', { value: ForgivingContext, configurable: true });

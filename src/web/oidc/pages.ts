@@ -1,6 +1,6 @@
 /** The pages that oidc-provider shows by itself: errors, device codes, signing out. */
 import type { errors, KoaContextWithOIDC } from 'oidc-provider';
-import { keepOpener } from '../middleware/security-headers.js';
+import { isForPrograms, keepOpener } from '../middleware/security-headers.js';
 import type { Views } from '../views.js';
 import { clientCard } from './client-card.js';
 import { ROUTES } from './routes.js';
@@ -12,6 +12,10 @@ export function createProviderPages({ views }: { views: Views }) {
 
   /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
   async function error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string }): Promise<void> {
+    if (isForPrograms(ctx.path)) {
+      ctx.body = out; // whatever it says that it accepts
+      return;
+    }
     keepOpener(ctx as never);
     ctx.type = 'html';
     ctx.body = views.render('error', {

@@ -41,20 +41,35 @@ export function createProviders(needs: ProviderNeeds) {
   const { config, core, loginCookie, log, secrets } = needs;
   let version = '';
   let generation: Promise<Generation> | undefined;
+  let built: { version: string; generation: Generation } | undefined;
 
-  return { current };
+  return { current, ready };
 
   /** The providers for this moment. */
   function current(): Promise<Generation> {
-    const wanted = `${core.keys.set().version} ${core.resources.version()}`;
+    const wanted = wantedVersion();
     if (wanted !== version || !generation) {
       version = wanted;
       generation = build();
-      generation.catch(() => {
-        version = ''; // tried again with the next request
-      });
+      generation.then(
+        (done) => {
+          built = { version: wanted, generation: done };
+        },
+        () => {
+          version = ''; // tried again with the next request
+        },
+      );
     }
     return generation;
+  }
+
+  /** The same without waiting; undefined while they are being built. */
+  function ready(): Generation | undefined {
+    return built?.version === wantedVersion() ? built.generation : undefined;
+  }
+
+  function wantedVersion(): string {
+    return `${core.keys.set().version} ${core.resources.version()}`;
   }
 
   async function build(): Promise<Generation> {
