@@ -145,6 +145,7 @@ export function createInteractions({
     const { uid, params } = interaction;
     const redirectUri = typeof params.redirect_uri === 'string' ? params.redirect_uri : undefined;
     const wanted = requested(interaction, client);
+    const namedByResource = new Set(Object.values(wanted.resources).flat());
     if (redirectUri) allowFormRedirect(ctx, redirectUri);
     ctx.body = views.render('oidc/consent', {
       action: `/interaction/${uid}`,
@@ -154,7 +155,10 @@ export function createInteractions({
       redirectHost: placeOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
       switchHref: errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName }),
-      scopes: [...wanted.scopes.flatMap(describeScope), ...wanted.claims.map(describeClaim)],
+      scopes: [
+        ...wanted.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
+        ...wanted.claims.map(describeClaim),
+      ],
       resources: Object.entries(wanted.resources).flatMap(([identifier, names]) => describeResource(identifier, names)),
       offline: wanted.scopes.includes('offline_access'),
     });
