@@ -5,6 +5,7 @@ import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { payloadTooLarge, Refusal } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import { formBody } from '../input.js';
+import { keepOpener } from '../middleware/security-headers.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import { DOCUMENTS, type Documents } from './documents.js';
@@ -31,9 +32,9 @@ export function createOidcDoor({ documents, providers, interactions, limits }: N
 
   for (const path of Object.keys(DOCUMENTS)) router.get(path, documents.answer).options(path, openToAll, preflight);
 
-  router.get(ROUTES.authorization, toProvider);
-  router.post(ROUTES.authorization, limitBody, asQuery);
-  router.get(`${ROUTES.authorization}/:uid`, toProvider);
+  router.get(ROUTES.authorization, perhapsInPopup, toProvider);
+  router.post(ROUTES.authorization, perhapsInPopup, limitBody, asQuery);
+  router.get(`${ROUTES.authorization}/:uid`, perhapsInPopup, toProvider);
   router.get('/interaction/:uid', interactions.decide);
   router.post('/interaction/:uid', formBody, interactions.answer);
 
@@ -103,6 +104,12 @@ export function createOidcDoor({ documents, providers, interactions, limits }: N
       await limits.spend(limit, address).catch(() => {}); // answered already
     };
   }
+}
+
+/** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
+async function perhapsInPopup(ctx: Context, next: Next): Promise<void> {
+  keepOpener(ctx);
+  await next();
 }
 
 /** Documents that anybody may read from anywhere. */
