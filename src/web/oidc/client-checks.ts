@@ -25,6 +25,15 @@ export function checkClientsOurWay(provider: { Client: unknown }, clients: Clien
   };
 }
 
+/** Whether a page of this origin may be this client: it has a redirect there. */
+export function livesAt(client: Pick<Client, 'redirectUris'>, origin: string): boolean {
+  if (!URL.canParse(origin)) return false; // 'null', of a sandbox or a file
+  return isAllowed(
+    `${origin}/`,
+    (client.redirectUris ?? []).map((uri) => `${new URL(uri).origin}/`),
+  );
+}
+
 /** Exactly one of them; of a loopback one the port may differ (RFC 8252, 7.3), for MCP and CLI clients take a free one each time. */
 function isAllowed(value: string, registered: readonly string[] | undefined): boolean {
   if (!registered) return false;

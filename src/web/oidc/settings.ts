@@ -11,6 +11,7 @@ import type { Core } from '../../core/core.js';
 import { hostCookie, pathCookieName } from '../cookies.js';
 import type { Adapters } from './adapter.js';
 import { OWN_MEMBERS } from './client-adapter.js';
+import { livesAt } from './client-checks.js';
 import { createFindAccount } from './find-account.js';
 import { createGrantLoader } from './grant-loader.js';
 import type { ProviderPages } from './pages.js';
@@ -63,6 +64,9 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       dPoPSigningAlgValues: ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'],
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
+    // The token endpoint is read by pages of public clients only, and by those only in their own origin.
+    clientBasedCORS: (ctx, origin, client) =>
+      (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') && livesAt(client, origin),
     rotateRefreshToken: true,
     // A client that registered for refresh tokens gets them: with offline_access they outlive the login, without it they end with it.
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
