@@ -46,3 +46,8 @@ export function isOutage(error: unknown): boolean {
 }
 
 const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND)$/;
+
+/** Whether it says that a text cannot be stored for its NUL characters, as both databases put it. */
+export function isUnstorable(error: unknown): boolean {
+  return /NUL character|Code: `(22021|22P05)`/.test((error as Error | undefined)?.message ?? '');
+}

@@ -1,6 +1,6 @@
 /** The one place where a no, or a bug, becomes an answer: JSON for programs, a page for people. */
 import type { Next } from 'koa';
-import { isOutage, Refusal, unavailable } from '../../base/errors.js';
+import { isOutage, isUnstorable, Refusal, unavailable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
@@ -61,6 +61,7 @@ export function answerFailures({ log, views }: { log: Log; views: Views }) {
     }
     const { status, expose } = error as { status?: number; expose?: boolean };
     if (status && expose && status < 500) return fromHttpError(status);
+    if (isUnstorable(error)) return fromHttpError(400);
     log.error({ error, requestId: ctx.state.caller.requestId }, 'failed');
     return isOutage(error) ? unavailable('Please try again in a moment.') : BUG;
   }

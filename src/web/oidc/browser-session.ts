@@ -15,7 +15,7 @@ interface SessionClass {
   IN_PAYLOAD: string[];
   get(ctx: KoaContextWithOIDC): Promise<LiveSession>;
   instantiate(payload?: object): LiveSession;
-  prototype: { sidFor(this: LiveSession, clientId: string): string };
+  prototype: { sidFor(this: LiveSession, clientId: string): string; persist(this: LiveSession): Promise<unknown> };
 }
 
 export function followLogin(provider: { Session: unknown }, loginCookie: LoginCookie, secrets: Secrets): void {
@@ -37,6 +37,12 @@ export function followLogin(provider: { Session: unknown }, loginCookie: LoginCo
   /** The session's id for one client, in ID and logout tokens. Always the same, so that any process can compute it. */
   Session.prototype.sidFor = function sidFor(clientId) {
     return sidOf(secrets, this.uid, clientId);
+  };
+
+  const { persist } = Session.prototype;
+  /** One that was never stored has no cookie to come back by: an error page touched it, where the provider stumbles. */
+  Session.prototype.persist = async function persistStored() {
+    return this.exp === undefined ? undefined : persist.call(this);
   };
 
   function adopt(stored: LiveSession, login: Login | undefined): LiveSession {

@@ -1,7 +1,7 @@
 /** What oidc-provider tells by its events: for the log and the audit trail. A listener here never throws and never waits. */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { isOutage } from '../../base/errors.js';
+import { isOutage, isUnstorable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
 import type { Audit } from '../../core/audit/audit.js';
 import { callerOf } from './caller.js';
@@ -28,7 +28,16 @@ const FAILURES = [
 ];
 
 export function listen(provider: Provider, { audit, log }: { audit: Audit; log: Log }): void {
-  const on = provider.on.bind(provider) as (event: string, listener: (...args: never[]) => void) => unknown;
+  /** Whatever a listener throws would become the answer: it is logged instead. */
+  function on<Args extends unknown[]>(event: string, listener: (...args: Args) => void): void {
+    provider.on(event as never, (...args: unknown[]) => {
+      try {
+        listener(...(args as Args));
+      } catch (error) {
+        log.error({ error, event }, 'a listener failed');
+      }
+    });
+  }
 
   on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
     const { client, params } = ctx.oidc;
@@ -53,12 +62,20 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
     refuseLongBody(ctx, error);
     nameRefusedGrant(ctx, error);
   };
-  for (const event of FAILURES) on(event, tellFailure as never);
+  for (const event of FAILURES) on(event, tellFailure);
 
   on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
     log.error({ error, path: ctx.path, requestId: callerOf(ctx).requestId }, 'the protocol engine failed');
     if (isOutage(error)) askToComeBack(ctx);
+    else if (isUnstorable(error)) refuseUnstorable(ctx);
   });
+}
+
+/** Somebody sent a NUL character: that is no bug of ours. */
+function refuseUnstorable(ctx: KoaContextWithOIDC): void {
+  ctx.status = 400;
+  if (ctx.type === 'text/html') return;
+  ctx.body = { error: 'invalid_request', error_description: 'The request holds a character that is not allowed.' };
 }
 
 /** A store does not answer: that is no bug, and later it may work (RFC 6749, 4.1.2.1 names the error). */

@@ -10,6 +10,7 @@ import type { Core } from '../../core/core.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { followLogin } from './browser-session.js';
 import { checkClientsOurWay } from './client-checks.js';
+import { leaveEmptyAnswersUntyped } from './empty-answers.js';
 import { listen } from './events.js';
 import { acceptOwnSecret } from './own-secret.js';
 import { patchReplayDetection } from './replay-detection.js';
@@ -92,6 +93,7 @@ export function createProviders(needs: ProviderNeeds) {
     patchReplayDetection(provider, core.artifacts);
     resolveStructuredTokens(provider, { issuer: config.issuer, keys: core.keys, artifacts: core.artifacts });
     acceptOwnSecret(provider, core.clients);
+    leaveEmptyAnswersUntyped(provider);
     finishSignOut(provider, { sessions: core.sessions, loginCookie });
     listen(provider, { audit: core.audit, log });
     return provider;

@@ -1,4 +1,5 @@
 // Registration that is open to strangers, tried by a stranger who means harm (RFC 7591, RFC 7592).
+import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openFamily } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
@@ -15,7 +16,7 @@ const parse = (text: string) => (text.startsWith('{') ? JSON.parse(text) : {}) a
 
 /** Registrations are counted by address: each comes from another one. */
 const PROXY = { TRUSTED_PROXIES: '127.0.0.1' };
-let callers = 0;
+const someAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
 
 const GOOD = { client_name: 'App', redirect_uris: ['https://app.example/cb'] };
 
@@ -33,7 +34,7 @@ describe.each(stores)('registration on $name', (store) => {
   async function register(metadata: object | string, at = house, headers: Record<string, string> = {}) {
     const response = await fetch(`${at.origin}/oauth/clients/register`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-forwarded-for': `10.1.1.${(callers += 1) % 250}`, ...headers },
+      headers: { 'content-type': 'application/json', 'x-forwarded-for': someAddress(), ...headers },
       body: typeof metadata === 'string' ? metadata : JSON.stringify(metadata),
     });
     return { status: response.status, body: parse(await response.text()) };
