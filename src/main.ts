@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
 import { openBase } from './base/base.js';
 import { type Config, ConfigError, loadEnvFile, readConfig } from './base/config.js';
+import { Refusal } from './base/errors.js';
 import { createLog, type Log } from './base/log.js';
 import { isFirstProcess, superviseProcesses } from './base/processes.js';
 import { createCore } from './core/core.js';
@@ -32,8 +33,7 @@ async function serve(config: Config, log: Log): Promise<void> {
   });
   const base = await openBase(config, { log });
   const core = await createCore(base);
-  if (isFirstProcess() && config.bootstrapAdmin && (await core.setup.bootstrap(config.bootstrapAdmin)))
-    log.info('the first administrator was made');
+  if (isFirstProcess() && config.bootstrapAdmin) await makeAdmin(config.bootstrapAdmin);
   const app = await createApp(base, core);
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_WITHIN_MS }, app.handle);
   let stopping = false;
@@ -55,6 +55,18 @@ async function serve(config: Config, log: Log): Promise<void> {
     'listening',
   );
   await offerSetup();
+
+  async function makeAdmin(admin: { email: string; password: string }): Promise<void> {
+    try {
+      if (await core.setup.bootstrap(admin)) log.info('the first administrator was made');
+    } catch (error) {
+      if (!(error instanceof Refusal) || !error.fields) throw error;
+      const faults = Object.entries(error.fields).map(
+        ([field, fault]) => `BOOTSTRAP_ADMIN_${field.toUpperCase()}: ${fault}`,
+      );
+      throw new Error(faults.join(' '), { cause: error });
+    }
+  }
 
   /** A link for whoever can read this terminal, and nobody else: so it goes around the log. */
   async function offerSetup(): Promise<void> {

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from './clock.js';
 import { type Config, isLoopback } from './config.js';
 import { migrate } from './db/migrate.js';
 import { openDatabase, parseUrl } from './db/open.js';
+import type { Prepared } from './db/prepared.js';
 import { createGuardedFetch } from './fetch.js';
 import { createLimits, type LimitStore } from './limits.js';
 import type { Log } from './log.js';
@@ -21,22 +22,39 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
       throw new Error(whyUnreachable(config.databaseUrl, error), { cause: error });
     });
     if (applied.length > 0) log.info({ applied }, 'migrations applied');
-    const db = await openDatabase(config.databaseUrl, { poolSize: config.databasePool });
+    // The connections of the setting are shared between the engine and the prepared statements.
+    const poolSize = Math.ceil(config.databasePool / 2);
+    const db = await openDatabase(config.databaseUrl, { poolSize });
     closers.unshift(() => db.$disconnect());
+    const prepared = await connectPrepared(poolSize);
     const redis = config.redisUrl ? await connectRedis(config.redisUrl) : undefined;
     const { databaseUrl, redisUrl, redisPrefix } = config;
     const announcements = await openAnnouncements({ db, databaseUrl, redisUrl, redisPrefix, log });
     closers.unshift(() => announcements.close());
-    const { store, close: closeLimits } = await openLimitStore(config, redis);
-    if (closeLimits) closers.unshift(closeLimits);
+    const limits = createLimits(limitStore(redis, prepared));
     const fetch = createGuardedFetch({
       privateHosts: config.fetchPrivateHosts,
       allowLoopback: isLoopback(new URL(config.issuer).hostname),
     });
-    return { config, log, clock, secrets, db, redis, announcements, limits: createLimits(store), fetch, close };
+    return { config, log, clock, secrets, db, prepared, redis, announcements, limits, fetch, close };
   } catch (error) {
     await close();
     throw error;
+  }
+
+  /** On PostgreSQL only; elsewhere its driver is not even loaded. */
+  async function connectPrepared(poolSize: number): Promise<Prepared | undefined> {
+    if (parseUrl(config.databaseUrl).provider === 'sqlite') return undefined;
+    const { openPrepared } = await import('./db/prepared.js');
+    const prepared = openPrepared(config.databaseUrl, { poolSize });
+    closers.unshift(() => prepared.close());
+    return prepared;
+  }
+
+  /** Counters must be shared wherever there may be a second process. */
+  function limitStore(redis: Redis | undefined, prepared: Prepared | undefined): LimitStore {
+    if (redis) return { kind: 'redis', redis, prefix: config.redisPrefix };
+    return prepared ? { kind: 'postgresql', pool: prepared.pool } : { kind: 'memory' };
   }
 
   /** Its driver is loaded only where there is a Redis. */
@@ -59,14 +77,4 @@ function whyUnreachable(databaseUrl: string, error: Error): string {
   const target = parseUrl(databaseUrl);
   const place = target.provider === 'sqlite' ? target.path : new URL(target.url).host;
   return `the database at ${place} cannot be used: ${error.message || code}; check DATABASE_URL`;
-}
-
-/** Counters must be shared wherever there may be a second process. */
-async function openLimitStore(config: Config, redis: Redis | undefined) {
-  if (redis) return { store: { kind: 'redis', redis, prefix: config.redisPrefix } satisfies LimitStore };
-  if (parseUrl(config.databaseUrl).provider === 'sqlite') return { store: { kind: 'memory' } satisfies LimitStore };
-  const { Pool } = (await import('pg')).default;
-  const pool = new Pool({ connectionString: config.databaseUrl, max: 2, connectionTimeoutMillis: 5000 });
-  pool.on('error', () => {}); // an idle connection broke: the next query opens another
-  return { store: { kind: 'postgresql', pool } satisfies LimitStore, close: () => pool.end() };
 }

@@ -1,0 +1,102 @@
+/** The same core from a terminal, on the same settings, beside a running server: `npm run cli -- <command>`. */
+import { openBase } from './base/base.js';
+import { ConfigError, loadEnvFile, readConfig } from './base/config.js';
+import { Refusal } from './base/errors.js';
+import { createLog } from './base/log.js';
+import { accountCommands } from './cli/accounts.js';
+import { clientCommands } from './cli/clients.js';
+import { type Command, helpFor, readArguments, type Surroundings, table, UsageError } from './cli/command.js';
+import { doctor } from './cli/doctor.js';
+import { operationCommands } from './cli/operations.js';
+import { createCore } from './core/core.js';
+
+const COMMANDS: Command[] = [...accountCommands, ...clientCommands, ...operationCommands, doctor];
+const [DONE, FAILED, MISUSED] = [0, 1, 64];
+
+loadEnvFile();
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(words: string[]): Promise<number> {
+  const command = COMMANDS.find(({ name }) => words.slice(0, name.split(' ').length).join(' ') === name);
+  if (!command) return answerUnknown(words);
+  const house = lazyHouse();
+  try {
+    const args = readArguments(command, words.slice(command.name.split(' ').length));
+    if (args.has('help')) return say(helpFor(command));
+    const { json, text, bad } = await command.run(args, house);
+    say(args.has('json') ? JSON.stringify(json, null, 2) : text);
+    return bad ? FAILED : DONE;
+  } catch (error) {
+    process.stderr.write(`${wording(error)}\n`);
+    return error instanceof UsageError ? MISUSED : FAILED;
+  } finally {
+    await house.close();
+  }
+}
+
+/** Opened by the first who asks, so that `--help` and wrong arguments touch nothing. */
+function lazyHouse(): Surroundings & { close(): Promise<void> } {
+  let opened: ReturnType<Surroundings['open']> | undefined;
+  let known: ReturnType<typeof readConfig> | undefined;
+
+  return { config, open, input, close };
+
+  function config() {
+    known ??= readConfig();
+    return known;
+  }
+
+  function open() {
+    opened ??= build();
+    return opened;
+  }
+
+  async function build() {
+    const base = await openBase(config(), { log: createLog('error', process.stderr) });
+    try {
+      return { base, core: await createCore(base) };
+    } catch (error) {
+      await base.close();
+      throw error;
+    }
+  }
+
+  async function input(): Promise<string> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks).toString();
+  }
+
+  async function close(): Promise<void> {
+    const house = await opened?.catch(() => undefined);
+    await house?.core.audit.flush();
+    await house?.base.close();
+  }
+}
+
+function answerUnknown(words: string[]): number {
+  const overview = `npm run cli -- <command> [--json] [--help]\n\n${table(
+    COMMANDS.map(({ name, takes = [], about }) => [
+      `  ${[name, ...takes.map((word) => `<${word}>`)].join(' ')}`,
+      about.split(/(?<=\.) /)[0]!,
+    ]),
+  )}`;
+  if (words[0] === '--help' || words[0] === 'help') return say(overview);
+  process.stderr.write(
+    `${words.length > 0 ? `There is no command "${words.join(' ')}".` : 'Name a command.'}\n\n${overview}\n`,
+  );
+  return MISUSED;
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return DONE;
+}
+
+/** A sentence for whoever sits there; what was thrown unexpectedly says what it says, without its stack. */
+function wording(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof UsageError) return error.message;
+  const { message } = error as Error;
+  const fields = error instanceof Refusal ? Object.entries(error.fields ?? {}) : [];
+  return [message, ...fields.map(([field, fault]) => `${field}: ${fault}`)].join(' ');
+}

@@ -1,0 +1,90 @@
+/** account create, account list, setup link. */
+import { randomToken } from '../base/crypto.js';
+import { systemCaller } from '../core/caller.js';
+import { type Command, table } from './command.js';
+
+const GENERATED_PASSWORD_BYTES = 15;
+
+export const accountCommands: Command[] = [
+  {
+    name: 'account create',
+    about: 'Makes an account. Its password is read from standard input, or made up and printed once.',
+    options: {
+      email: { type: 'string', about: 'its e-mail address', required: true },
+      name: { type: 'string', about: "the person's name" },
+      admin: { type: 'boolean', about: 'an administrator of this instance' },
+      verified: { type: 'boolean', about: 'the e-mail address needs no proof' },
+      'password-stdin': { type: 'boolean', about: 'read the password from standard input' },
+    },
+    async run(args, { open, input }) {
+      const given = args.has('password-stdin') ? (await input()).replace(/\r?\n$/, '') : undefined;
+      const password = given ?? randomToken(GENERATED_PASSWORD_BYTES);
+      const { core } = await open();
+      const account = await core.accounts.create(
+        { email: args.text('email')!, name: args.text('name'), password },
+        systemCaller,
+        { role: args.has('admin') ? 'admin' : 'viewer', verified: args.has('verified') },
+      );
+      return {
+        json: { ...toWire(account), ...(given === undefined && { password }) },
+        text: table([
+          ['id', account.id],
+          ['email', account.email],
+          ['role', account.role],
+          ...(given === undefined ? [['password', `${password}  (shown this once)`]] : []),
+        ]),
+      };
+    },
+  },
+  {
+    name: 'account list',
+    about: 'The newest accounts first.',
+    options: { limit: { type: 'string', about: 'how many at most; 100 when not given' } },
+    faults: (args) => limitFaults(args.text('limit')),
+    async run(args, { open }) {
+      const { core } = await open();
+      const accounts = await core.accounts.list(Number(args.text('limit') ?? 100));
+      return {
+        json: accounts.map(toWire),
+        text: table([
+          ['ID', 'E-MAIL', 'NAME', 'ROLE', 'STATUS', 'MADE'],
+          ...accounts.map(({ id, email, name, role, status, createdAt }) => [
+            id,
+            email,
+            name ?? '',
+            role,
+            status,
+            createdAt.toISOString(),
+          ]),
+        ]),
+      };
+    },
+  },
+  {
+    name: 'setup link',
+    about: 'A new link to make the first administrator with; earlier ones are void.',
+    async run(_args, { open, config }) {
+      const { core } = await open();
+      const token = await core.setup.makeToken();
+      if (!token) throw new Error('There is an administrator already: no link is needed.');
+      const link = `${config().issuer}/setup?token=${token}`;
+      return { json: { link }, text: link };
+    },
+  },
+];
+
+export const limitFaults = (limit: string | undefined) =>
+  limit === undefined || /^[1-9]\d{0,4}$/.test(limit) ? [] : ['--limit must be a whole number from 1 to 99999.'];
+
+function toWire(account: {
+  id: string;
+  email: string;
+  name: string | null;
+  role: string;
+  status: string;
+  emailVerified: boolean;
+  createdAt: Date;
+}) {
+  const { id, email, name, role, status, emailVerified, createdAt } = account;
+  return { id, email, name, role, status, email_verified: emailVerified, created_at: createdAt };
+}

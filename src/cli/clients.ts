@@ -1,0 +1,163 @@
+/** client create, client list, client delete, client secret. */
+import { readFileSync } from 'node:fs';
+import { systemCaller } from '../core/caller.js';
+import type { Client } from '../core/clients/clients.js';
+import type { ClientMetadata } from '../core/clients/metadata.js';
+import { limitFaults } from './accounts.js';
+import { type Arguments, type Command, table } from './command.js';
+
+const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'];
+const PRIVATE_JWK_MEMBERS = ['d', 'p', 'q', 'k'];
+
+export const clientCommands: Command[] = [
+  {
+    name: 'client create',
+    about: 'Makes an OAuth client. Its secret is printed once.',
+    options: {
+      name: { type: 'string', about: 'what people read on the consent page', required: true },
+      'redirect-uri': { type: 'string', about: 'where codes may be sent', multiple: true },
+      public: { type: 'boolean', about: 'cannot keep a secret: a browser, phone or desktop app' },
+      'first-party': { type: 'boolean', about: 'nobody is asked for consent' },
+      'no-pkce': { type: 'boolean', about: 'for a confidential client that cannot do PKCE' },
+      'grant-types': { type: 'string', about: 'separated by commas; authorization_code,refresh_token when not given' },
+      'auth-method': { type: 'string', about: `one of ${AUTH_METHODS.join(', ')}` },
+      scope: { type: 'string', about: 'the scopes that it may ask for, separated by spaces' },
+      'post-logout-redirect-uri': { type: 'string', about: 'where to after signing out', multiple: true },
+      'backchannel-logout-uri': { type: 'string', about: 'told when a login ends' },
+      'jwks-file': { type: 'string', about: 'a file with its public keys (a JWK set)' },
+      'jwks-uri': { type: 'string', about: 'where it publishes its public keys' },
+    },
+    faults: createFaults,
+    async run(args, { open }) {
+      const metadata = toMetadata(args);
+      const { core } = await open();
+      const { client, secret } = await core.clients.create(
+        { metadata, firstParty: args.has('first-party'), pkceRequired: !args.has('no-pkce') },
+        systemCaller,
+      );
+      return {
+        json: { ...toWire(client), ...(secret && { client_secret: secret }) },
+        text: table([['client_id', client.id], ...(secret ? [['client_secret', `${secret}  (shown this once)`]] : [])]),
+      };
+    },
+  },
+  {
+    name: 'client list',
+    about: 'The newest clients first.',
+    options: { limit: { type: 'string', about: 'how many at most; 100 when not given' } },
+    faults: (args) => limitFaults(args.text('limit')),
+    async run(args, { open }) {
+      const { core } = await open();
+      const clients = await core.clients.list(Number(args.text('limit') ?? 100));
+      return {
+        json: clients.map(toWire),
+        text: table([
+          ['CLIENT ID', 'NAME', 'FROM', 'KIND', 'MADE'],
+          ...clients.map((client) => [
+            client.id,
+            client.name ?? '',
+            client.origin,
+            [client.secretHash ? 'confidential' : 'no secret', client.firstParty && 'first-party']
+              .filter(Boolean)
+              .join(', '),
+            client.createdAt.toISOString(),
+          ]),
+        ]),
+      };
+    },
+  },
+  {
+    name: 'client delete',
+    about: 'Deletes a client with all that was granted to it. A running server refuses it within a second.',
+    takes: ['client_id'],
+    async run(args, { open }) {
+      const { core } = await open();
+      await core.clients.remove(args.at(0), systemCaller);
+      return { json: { client_id: args.at(0), deleted: true }, text: `${args.at(0)} is deleted.` };
+    },
+  },
+  {
+    name: 'client secret',
+    about: 'Gives a client another secret, printed once. The old one is refused from then on.',
+    takes: ['client_id'],
+    async run(args, { open }) {
+      const { core } = await open();
+      const secret = await core.clients.rotateSecret(args.at(0), systemCaller);
+      return {
+        json: { client_id: args.at(0), client_secret: secret },
+        text: table([['client_secret', `${secret}  (shown this once)`]]),
+      };
+    },
+  },
+];
+
+function createFaults(args: Arguments): string[] {
+  const method = args.text('auth-method');
+  const hasKeys = args.has('jwks-file') || args.has('jwks-uri');
+  const grants = grantTypesOf(args);
+  const backchannel = args.text('backchannel-logout-uri');
+  const faults: [boolean, string][] = [
+    [
+      method !== undefined && !AUTH_METHODS.includes(method),
+      `--auth-method must be one of ${AUTH_METHODS.join(', ')}.`,
+    ],
+    [args.has('public') && method !== undefined && method !== 'none', '--public means --auth-method none.'],
+    [isPublic(args) && args.has('no-pkce'), 'A public client cannot do without PKCE: leave out --no-pkce.'],
+    [args.has('jwks-file') && args.has('jwks-uri'), 'Give --jwks-file or --jwks-uri, not both.'],
+    [method === 'private_key_jwt' && !hasKeys, '--auth-method private_key_jwt needs --jwks-file or --jwks-uri.'],
+    [
+      grants.includes('authorization_code') && !args.has('redirect-uri'),
+      '--redirect-uri is missing: the grant authorization_code needs one.',
+    ],
+    [backchannel !== undefined && !URL.canParse(backchannel), '--backchannel-logout-uri must be an absolute URL.'],
+  ];
+  const jwksFault = args.has('jwks-file') && faultOfJwks(args.text('jwks-file')!);
+  return [...faults.filter(([wrong]) => wrong).map(([, fault]) => fault), ...(jwksFault ? [jwksFault] : [])];
+}
+
+const isPublic = (args: Arguments) => args.has('public') || args.text('auth-method') === 'none';
+
+const grantTypesOf = (args: Arguments) =>
+  (args.text('grant-types') ?? 'authorization_code,refresh_token').split(',').map((grant) => grant.trim());
+
+function faultOfJwks(path: string): string | undefined {
+  try {
+    const { keys } = readJwks(path);
+    if (!Array.isArray(keys) || keys.length === 0) return `${path} holds no JWK set: {"keys":[…]}.`;
+    const isPrivate = keys.some((key) => PRIVATE_JWK_MEMBERS.some((member) => key?.[member] !== undefined));
+    return isPrivate ? `${path} holds private keys: give the public ones only.` : undefined;
+  } catch (error) {
+    return `--jwks-file cannot be read: ${(error as Error).message}.`;
+  }
+}
+
+function readJwks(path: string): { keys?: Record<string, unknown>[] } {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+function toMetadata(args: Arguments): ClientMetadata {
+  const postLogout = args.list('post-logout-redirect-uri');
+  return {
+    client_name: args.text('name'),
+    ...(args.has('redirect-uri') && { redirect_uris: args.list('redirect-uri') }),
+    grant_types: grantTypesOf(args),
+    token_endpoint_auth_method: isPublic(args) ? 'none' : (args.text('auth-method') ?? 'client_secret_basic'),
+    ...(args.has('scope') && { scope: args.text('scope') }),
+    ...(postLogout.length > 0 && { post_logout_redirect_uris: postLogout }),
+    ...(args.has('backchannel-logout-uri') && { backchannel_logout_uri: args.text('backchannel-logout-uri') }),
+    ...(args.has('jwks-file') && { jwks: readJwks(args.text('jwks-file')!) }),
+    ...(args.has('jwks-uri') && { jwks_uri: args.text('jwks-uri') }),
+  };
+}
+
+function toWire({ id, name, origin, firstParty, pkceRequired, metadata, createdAt }: Client) {
+  return {
+    client_id: id,
+    client_name: name,
+    origin,
+    first_party: firstParty,
+    pkce_required: pkceRequired,
+    created_at: createdAt,
+    metadata,
+  };
+}

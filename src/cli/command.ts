@@ -1,0 +1,121 @@
+/** What a command of the terminal is, and how its arguments are read: all that is wrong with them is told at once. */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { Base } from '../base/base.js';
+import type { Config } from '../base/config.js';
+import type { Core } from '../core/core.js';
+
+export type Option = {
+  type: 'string' | 'boolean';
+  about: string;
+  multiple?: boolean;
+  required?: boolean;
+};
+
+/** Text options by name, repeated ones as a list, switches as true. */
+export interface Arguments {
+  text(name: string): string | undefined;
+  list(name: string): string[];
+  has(name: string): boolean;
+  /** The nth argument without a name. */
+  at(index: number): string;
+}
+
+export interface Answer {
+  /** For machines: what --json prints. */
+  json: unknown;
+  /** For people. */
+  text: string;
+  /** The command ran, and what it found is bad: ends with 1. */
+  bad?: boolean;
+}
+
+/** What a command may use. The house is opened only by those that ask for it. */
+export interface Surroundings {
+  config(): Config;
+  open(): Promise<{ base: Base; core: Core }>;
+  /** Everything on standard input. */
+  input(): Promise<string>;
+}
+
+export interface Command {
+  name: string;
+  about: string;
+  /** Names of the arguments without a name, all of them needed. */
+  takes?: string[];
+  options?: Record<string, Option>;
+  /** What the options together do not allow: one sentence each. */
+  faults?(args: Arguments): string[];
+  run(args: Arguments, surroundings: Surroundings): Promise<Answer>;
+}
+
+/** The command line itself is wrong: ends with 64, as sysexits.h has it. */
+export class UsageError extends Error {
+  constructor(readonly faults: string[]) {
+    super(faults.join('\n'));
+  }
+}
+
+/** For every command. */
+export const COMMON_OPTIONS: Record<string, Option> = {
+  json: { type: 'boolean', about: 'print JSON' },
+  help: { type: 'boolean', about: 'say what the command does' },
+};
+
+/** Reads the words after the command's name. Throws a UsageError with all faults. */
+export function readArguments(command: Command, words: string[]): Arguments {
+  const options = { ...command.options, ...COMMON_OPTIONS };
+  const known = Object.fromEntries(Object.entries(options).map(([name, { type }]) => [name, { type, multiple: true }]));
+  const { tokens, positionals } = parseArgs({
+    args: words,
+    options: known as ParseArgsConfig['options'],
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+  });
+  const values = new Map<string, string[]>();
+  const faults: string[] = [];
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const { name, rawName, value, inlineValue } = token;
+    const option = options[name];
+    const given = values.get(name) ?? [];
+    if (!option) faults.push(`There is no option ${rawName}.`);
+    else if (option.type === 'boolean' && value !== undefined) faults.push(`${rawName} takes no value.`);
+    else if (option.type === 'string' && (!value || (!inlineValue && value.startsWith('-'))))
+      faults.push(`${rawName} needs a value.`);
+    else if (given.length > 0 && !option.multiple) faults.push(`${rawName} is given twice.`);
+    values.set(name, [...given, value ?? '']);
+  }
+  const args: Arguments = {
+    text: (name) => values.get(name)?.[0],
+    list: (name) => values.get(name) ?? [],
+    has: (name) => values.has(name),
+    at: (index) => positionals[index] ?? '',
+  };
+  if (args.has('help')) return args;
+  for (const [name, { required }] of Object.entries(options))
+    if (required && !values.has(name)) faults.push(`--${name} is missing.`);
+  const takes = command.takes ?? [];
+  for (const missing of takes.slice(positionals.length)) faults.push(`<${missing}> is missing.`);
+  for (const extra of positionals.slice(takes.length)) faults.push(`"${extra}" is one argument too many.`);
+  faults.push(...(command.faults?.(args) ?? []));
+  if (faults.length > 0) throw new UsageError(faults);
+  return args;
+}
+
+export function helpFor({ name, about, takes = [], options = {} }: Command): string {
+  const all = Object.entries({ ...options, ...COMMON_OPTIONS });
+  const rows = all.map(([option, { type, about, multiple, required }]) => [
+    `  --${option}${type === 'string' ? ' <text>' : ''}`,
+    [about, multiple && 'repeatable', required && 'needed'].filter(Boolean).join('; '),
+  ]);
+  return `${[name, ...takes.map((word) => `<${word}>`)].join(' ')}\n  ${about}\n\n${table(rows)}`;
+}
+
+/** Rows in columns. */
+export function table(rows: string[][]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  '))
+    .join('\n');
+}

@@ -1,0 +1,196 @@
+// The command line, compiled, on an SQLite database: alone, and beside a running server that must notice what it does.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Browser } from './support/browser.js';
+import { killServers, run, startServer, temporaryFolder, until } from './support/server.js';
+
+const PASSWORD = 'correct horse battery';
+const REDIRECT = 'https://acme.example/cb';
+let folder: ReturnType<typeof temporaryFolder>;
+let settings: Record<string, string>;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+  settings = { DATA_DIR: folder.path, PORT: '0', NODE_ENV: 'test', PASSWORD_HASH_COST: '4' };
+});
+
+afterEach(() => {
+  killServers();
+  folder.remove();
+});
+
+const cli = (...words: string[]) => run('cli.js', words, settings);
+
+async function json(...words: string[]) {
+  const { code, stdout, stderr } = await cli(...words, '--json');
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+describe('arguments', () => {
+  test('are told all that is wrong with them at once, and end with 64', async () => {
+    const { code, stderr, stdout } = await cli('client', 'create', '--nmae', 'x', '--public', '--no-pkce', 'more');
+    expect(code).toBe(64);
+    expect(stdout).toBe('');
+    for (const fault of [
+      'There is no option --nmae.',
+      '--name is missing.',
+      '--redirect-uri is missing',
+      'leave out --no-pkce',
+      '"more" is one argument too many.',
+    ])
+      expect(stderr).toContain(fault);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  test('that name no command end with 64 and an overview', async () => {
+    const { code, stderr } = await cli('acount', 'list');
+    expect(code).toBe(64);
+    expect(stderr).toContain('There is no command "acount list".');
+    expect(stderr).toContain('client create');
+  });
+
+  test('ask for help without touching anything', async () => {
+    settings.DATA_DIR = '/dev/null/nowhere';
+    for (const words of [['--help'], ['keys', 'rotate', '--help'], ['client', 'create', '--help']]) {
+      const { code, stdout } = await cli(...words);
+      expect(code).toBe(0);
+      expect(stdout).toContain('--json');
+    }
+  });
+
+  test('never hold a password', async () => {
+    const { code, stderr } = await cli('move', 'file:./a.db', 'postgresql://me:hunter22@localhost/x');
+    expect(code).toBe(64);
+    expect(stderr).toContain('PGPASSWORD');
+    expect(stderr).not.toContain('hunter22');
+  });
+});
+
+describe('what it makes', () => {
+  test('an account with a password that is shown once, or read from standard input', async () => {
+    const made = await json('account', 'create', '--email', 'Ann@Example.com', '--name', 'Ann Other', '--admin');
+    expect(made).toMatchObject({ email: 'ann@example.com', role: 'admin', email_verified: false });
+    expect(made.password).toMatch(/^[\w-]{20}$/);
+
+    const words = ['account', 'create', '--email', 'bob@example.com', '--verified', '--password-stdin'];
+    const read = await run('cli.js', words, settings, `${PASSWORD}\n`);
+    expect(read.code).toBe(0);
+    expect(read.stdout).not.toContain(PASSWORD);
+    expect((await json('account', 'list')).map((account: { email: string }) => account.email)).toEqual([
+      'bob@example.com',
+      'ann@example.com',
+    ]);
+
+    const again = await run('cli.js', words, settings, `${PASSWORD}\n`);
+    expect(again.code).toBe(1);
+    expect(again.stderr).toBe('There is already an account with this e-mail address. email: This address is taken.\n');
+    const weak = await run('cli.js', [...words.slice(0, 3), 'c@example.com', '--password-stdin'], settings, 'password');
+    expect(weak).toMatchObject({ code: 1, stderr: expect.stringContaining('most common') });
+  }, 30_000);
+
+  test('a client with a secret that is shown once', async () => {
+    const made = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT, '--first-party');
+    expect(made).toMatchObject({ client_name: 'Acme', first_party: true, pkce_required: true });
+    const list = await cli('client', 'list', '--json');
+    expect(list.stdout).toContain(made.client_id);
+    expect(list.stdout).not.toContain(made.client_secret);
+    const native = await json('client', 'create', '--name', 'App', '--public', '--redirect-uri', 'com.acme:/cb');
+    expect(native.client_secret).toBeUndefined();
+    expect((await cli('client', 'secret', native.client_id)).code).toBe(1);
+  }, 30_000);
+
+  test('no client from keys that are private', async () => {
+    const file = join(folder.path, 'keys.json');
+    writeFileSync(file, JSON.stringify({ keys: [{ kty: 'EC', crv: 'P-256', x: 'x', y: 'y', d: 'd' }] }));
+    const words = ['client', 'create', '--name', 'A', '--redirect-uri', REDIRECT, '--auth-method', 'private_key_jwt'];
+    const { code, stderr } = await cli(...words, '--jwks-file', file);
+    expect(code).toBe(64);
+    expect(stderr).toContain('holds private keys');
+  });
+
+  test('a copy of the database', async () => {
+    await json('account', 'create', '--email', 'ann@example.com');
+    const copy = `file:${join(folder.path, 'copy.db')}`;
+    const moved = await json('move', 'DATABASE_URL', copy);
+    expect(moved).toContainEqual({ model: 'Account', rows: 1 });
+    settings.DATABASE_URL = copy;
+    expect(await json('account', 'list')).toMatchObject([{ email: 'ann@example.com' }]);
+  }, 30_000);
+});
+
+describe('beside a running server', () => {
+  test('clients and keys are noticed without a restart', async () => {
+    const server = await startServer(settings);
+    settings.ISSUER = server.origin;
+    const client = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT);
+    const introspect = (secret: string) =>
+      fetch(`${server.origin}/oauth/introspect`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${Buffer.from(`${client.client_id}:${secret}`).toString('base64')}` },
+        body: new URLSearchParams({ token: 'nothing' }),
+      }).then(({ status }) => status);
+    expect(await introspect(client.client_secret)).toBe(200);
+
+    const { client_secret: renewed } = await json('client', 'secret', client.client_id);
+    await until('the old secret is refused', async () => (await introspect(client.client_secret)) === 401, 3000);
+    expect(await introspect(renewed)).toBe(200);
+    await json('client', 'delete', client.client_id);
+    await until('the client is refused', async () => (await introspect(renewed)) === 401, 3000);
+
+    const kids = async () => {
+      const { keys } = (await (await fetch(`${server.origin}/oauth/jwks`)).json()) as { keys: { kid: string }[] };
+      return keys.map(({ kid }) => kid);
+    };
+    const before = await kids();
+    const { kids: added } = await json('keys', 'rotate');
+    await until('the new keys are published', async () => (await kids()).length === before.length + added.length, 3000);
+    await json('keys', 'rotate', '--now');
+    await until('the old keys are withdrawn', async () => !(await kids()).some((kid) => before.includes(kid)), 3000);
+    const stages = (await json('keys', 'list')).filter((key: { signs: boolean }) => key.signs);
+    expect(stages.map((key: { kid: string }) => key.kid).sort()).toEqual((await kids()).sort());
+  }, 45_000);
+
+  test('a new set-up link replaces the one of the start', async () => {
+    const server = await startServer(settings);
+    settings.ISSUER = server.origin;
+    await until('the link is shown', () => server.stderr().includes('/setup?token='));
+    const first = /http\S+token=\S+/.exec(server.stderr())![0];
+    const { link } = await json('setup', 'link');
+    expect((await new Browser(server.origin).open(first)).status).toBe(401);
+    expect((await new Browser(server.origin).open(link)).status).toBe(200);
+  });
+
+  test('the trail tells what was done', async () => {
+    await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT);
+    const events = await json('audit', 'list', '--action', 'client.created');
+    expect(events).toMatchObject([{ action: 'client.created', actorKind: 'system' }]);
+  });
+});
+
+describe('doctor', () => {
+  test('finds a running server well', async () => {
+    const server = await startServer(settings);
+    settings.ISSUER = server.origin;
+    const findings = await json('doctor', '--skip-start');
+    const status = Object.fromEntries(
+      findings.map(({ about, status }: { about: string; status: string }) => [about, status]),
+    );
+    expect(status).toMatchObject({ settings: 'ok', secret: 'ok', database: 'ok', keys: 'ok', server: 'ok' });
+  });
+
+  test('says what to do about what is wrong, and ends with 1', async () => {
+    settings.DATABASE_URL = 'postgresql://127.0.0.1:1/signet';
+    settings.REDIS_URL = 'redis://127.0.0.1:1';
+    const { code, stdout } = await cli('doctor', '--skip-start');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^fail +database .*ECONNREFUSED.*check DATABASE_URL/m);
+    expect(stdout).toMatch(/^fail +redis .*check REDIS_URL/m);
+    settings.PORT = 'x';
+    expect(await cli('doctor', '--skip-start')).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^fail +settings +PORT/m),
+    });
+  });
+});

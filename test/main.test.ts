@@ -1,0 +1,190 @@
+// The compiled server as an operator meets it: first start, second start, stopping, and what is said when it cannot start.
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Browser } from './support/browser.js';
+import { killServers, run, startServer, temporaryFolder, until } from './support/server.js';
+
+const PASSWORD = 'correct horse battery';
+let folder: ReturnType<typeof temporaryFolder>;
+/** A port that the system gives, and a cheap password hash. */
+let settings: Record<string, string>;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+  settings = { DATA_DIR: folder.path, PORT: '0', NODE_ENV: 'test', PASSWORD_HASH_COST: '4' };
+});
+
+afterEach(() => {
+  killServers();
+  folder.remove();
+});
+
+describe('the first start', () => {
+  test('needs nothing but a folder and a port, and answers discovery', async () => {
+    const server = await startServer({ DATA_DIR: folder.path, PORT: '0' });
+    const listening = server.lines().filter((line) => line.msg === 'listening');
+    expect(listening).toHaveLength(1);
+    expect(listening[0]).toMatchObject({ issuer: server.origin, database: 'SQLite', redis: false });
+    const discovery = await fetch(String(listening[0]!.discovery));
+    expect(discovery.status).toBe(200);
+    expect(await discovery.json()).toMatchObject({ issuer: server.origin });
+    expect((await fetch(`${server.origin}/healthz`)).status).toBe(200);
+    expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
+  });
+
+  test('offers a set-up link outside the log, which makes the administrator once', async () => {
+    const server = await startServer(settings);
+    await until('the link is shown', () => setupLink(server.stderr()) !== undefined);
+    const link = setupLink(server.stderr())!;
+    expect(server.stdout()).not.toContain(new URL(link).searchParams.get('token'));
+
+    const browser = new Browser(server.origin);
+    const form = await browser.open(link);
+    expect(form.status).toBe(200);
+    const made = await browser.submit(form, { email: 'root@example.com', name: 'Rita Root', password: PASSWORD });
+    expect(made.html).toContain('Rita Root');
+    const accounts = JSON.parse((await run('cli.js', ['account', 'list', '--json'], settings)).stdout);
+    expect(accounts).toMatchObject([{ email: 'root@example.com', role: 'admin', email_verified: true }]);
+
+    expect((await new Browser(server.origin).open(link)).status).toBe(401);
+    expect((await new Browser(server.origin).submit(form, { email: 'b@example.com', password: PASSWORD })).status).toBe(
+      403,
+    );
+    expect(server.stdout()).not.toContain(new URL(link).searchParams.get('token'));
+
+    server.kill('SIGTERM');
+    await server.ended;
+    const second = await startServer(settings);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(setupLink(second.stderr())).toBeUndefined();
+  });
+
+  test('makes the administrator that the settings name, once', async () => {
+    const withAdmin = {
+      ...settings,
+      BOOTSTRAP_ADMIN_EMAIL: 'boot@example.com',
+      BOOTSTRAP_ADMIN_PASSWORD: PASSWORD,
+    };
+    for (const expected of [1, 0]) {
+      const server = await startServer(withAdmin);
+      expect(server.lines().filter((line) => /administrator was made/.test(line.msg))).toHaveLength(expected);
+      expect(setupLink(server.stderr())).toBeUndefined();
+      expect(server.stdout()).not.toContain(PASSWORD);
+      const page = await new Browser(server.origin).signIn('boot@example.com', PASSWORD);
+      expect(page.url.pathname).not.toBe('/login');
+      server.kill('SIGTERM');
+      await server.ended;
+    }
+    const accounts = JSON.parse((await run('cli.js', ['account', 'list', '--json'], settings)).stdout);
+    expect(accounts).toMatchObject([{ email: 'boot@example.com', role: 'admin', email_verified: true }]);
+  });
+});
+
+describe('stopping', () => {
+  test('finishes the request under way, takes no other, and ends with 0', async () => {
+    const server = await startServer(settings);
+    const browser = new Browser(server.origin);
+    const login = await browser.open('/login');
+    const { hostname, port } = new URL(server.origin);
+    const body = new URLSearchParams({ csrf: 'x', email: 'a@example.com', password: 'y' }).toString();
+    const socket = connect(Number(port), hostname);
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk;
+    });
+    socket.write(
+      'POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n' +
+        `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200)); // it is in, and waits for the rest of its body
+    const began = Date.now();
+    server.kill('SIGTERM');
+    server.kill('SIGINT'); // npm and the terminal may both send one
+    await until('the port is closed', () =>
+      fetch(server.origin).then(
+        () => false,
+        () => true,
+      ),
+    );
+    socket.write(body.slice(5));
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    expect(Date.now() - began).toBeLessThan(5000);
+    expect(answer).toMatch(/^HTTP\/1\.1 403 /); // a real answer: the form's token was wrong
+    expect(login.status).toBe(200);
+    expect(server.lines().at(-1)?.msg).toBe('stopped');
+  });
+
+  test('does not wait for connections that are only kept open', async () => {
+    const server = await startServer(settings);
+    await fetch(`${server.origin}/healthz`); // undici keeps the connection
+    const began = Date.now();
+    server.kill('SIGINT');
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    expect(Date.now() - began).toBeLessThan(2000);
+  });
+});
+
+describe('when it cannot start, it says why in a sentence and ends with 1', () => {
+  test('a port that is taken', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, resolve));
+    const { port } = other.address() as { port: number };
+    await refused({ PORT: String(port) }, new RegExp(`port ${port} is taken; set PORT`));
+    other.close();
+  });
+
+  test('a DATA_DIR that cannot be written', async () => {
+    await refused({ DATA_DIR: '/dev/null/signet' }, /DATA_DIR \/dev\/null\/signet cannot be written/);
+  });
+
+  test('an SQLite file in a place that cannot be written', async () => {
+    await refused(
+      { DATABASE_URL: 'file:/dev/null/signet.db' },
+      /the database at \/dev\/null\/signet.db cannot be used/,
+    );
+  });
+
+  test('a PostgreSQL that does not answer, without its password', async () => {
+    const { stderr } = await refused(
+      { DATABASE_URL: 'postgresql://signet:hunter22@127.0.0.1:1/signet' },
+      /the database at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*; check DATABASE_URL/,
+    );
+    expect(stderr).not.toContain('hunter22');
+  });
+
+  test('a Redis that does not answer', async () => {
+    await refused({ REDIS_URL: 'redis://127.0.0.1:1' }, /Redis at 127\.0\.0\.1:1 cannot be reached/);
+  });
+
+  test('settings that are wrong, all of them at once', async () => {
+    const { stderr } = await refused(
+      { PORT: 'many', DATABASE_URL: 'mysql://x', ACCESS_TOKEN_TTL: '8 hours' },
+      /^The settings are not usable:/,
+    );
+    for (const name of ['PORT', 'DATABASE_URL', 'ACCESS_TOKEN_TTL']) expect(stderr).toContain(`- ${name} `);
+  });
+
+  test('an http issuer in production', async () => {
+    await refused({ NODE_ENV: 'production', ISSUER: 'http://id.example.com' }, /ISSUER is http: in production/);
+  });
+
+  test('an administrator whose password is too common', async () => {
+    await refused(
+      { BOOTSTRAP_ADMIN_EMAIL: 'boot@example.com', BOOTSTRAP_ADMIN_PASSWORD: 'password' },
+      /BOOTSTRAP_ADMIN_PASSWORD.*most common/,
+    );
+  });
+
+  async function refused(wrong: Record<string, string>, sentence: RegExp) {
+    const ended = await run('main.js', [], { ...settings, PASSWORD_HASH_COST: '4', ...wrong });
+    expect(ended.stderr.replace(/^oidc-provider .*\n/gm, '')).toMatch(sentence);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr + ended.stdout).not.toMatch(/^\s+at .*[:(]\d+/m); // no stack trace
+    return ended;
+  }
+});
+
+function setupLink(text: string): string | undefined {
+  return /http:\/\/\S+\/setup\?token=\S+/.exec(text)?.[0];
+}
