@@ -20,7 +20,7 @@ export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'p
 export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
-  const { config, clock, db, redis, announcements, secrets, limits, log } = base;
+  const { config, clock, db, prepared, redis, announcements, secrets, limits, log } = base;
   const audit = createAudit({ db, clock, log });
   const keys = await createKeys({
     db,
@@ -42,6 +42,7 @@ export async function createCore(base: Base) {
     audit,
     announcements,
     redis: redis && { client: redis, prefix: config.redisPrefix },
+    prepared,
     retrySeconds: config.refreshRetrySeconds,
   });
   const clients = createClients({

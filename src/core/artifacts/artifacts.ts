@@ -7,9 +7,11 @@ import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
+import type { Prepared } from '../../base/db/prepared.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { createGrants } from './grants.js';
+import { createFastPaths } from './postgresql.js';
 import { createRedisStore } from './redis-store.js';
 import { createRefreshTokens, REVOKED } from './refresh-tokens.js';
 import { createSqlStore } from './sql-store.js';
@@ -20,6 +22,7 @@ interface Needs {
   audit: Audit;
   announcements: Announcements;
   redis?: { client: Redis; prefix: string };
+  prepared?: Prepared;
   /** REFRESH_RETRY_WINDOW, in seconds. */
   retrySeconds: number;
 }
@@ -35,11 +38,12 @@ export interface RevokedToken {
 
 export type Artifacts = ReturnType<typeof createArtifacts>;
 
-export function createArtifacts({ db, clock, audit, announcements, redis, retrySeconds }: Needs) {
+export function createArtifacts({ db, clock, audit, announcements, redis, prepared, retrySeconds }: Needs) {
+  const fast = prepared && createFastPaths(prepared);
   const sql = createSqlStore({ db, clock });
   const store = redis ? createRedisStore({ redis: redis.client, prefix: redis.prefix, clock }) : sql;
-  const grants = createGrants({ db, clock, audit, announcements });
-  const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds });
+  const grants = createGrants({ db, clock, audit, announcements, fast });
+  const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds, fast });
 
   return { store, grants, refreshTokens, idOf, revokeAccessToken, isJwtRevoked };
 

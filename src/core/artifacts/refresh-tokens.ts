@@ -7,6 +7,7 @@
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable, RefreshToken } from '../../base/db/open.js';
+import type { FastPaths } from './postgresql.js';
 import type { ArtifactStore, Payload } from './store.js';
 
 export interface NewRefreshToken {
@@ -33,6 +34,7 @@ interface Needs {
   store: ArtifactStore;
   /** For how long a lost answer may be asked for again, in seconds; 0 = never. */
   retrySeconds: number;
+  fast: FastPaths | undefined;
 }
 
 /** The kind of the mark that a JWT access token, which nobody stores, was revoked before its time. */
@@ -40,18 +42,29 @@ export const REVOKED = 'RevokedAccessToken';
 
 export type RefreshTokens = ReturnType<typeof createRefreshTokens>;
 
-export function createRefreshTokens({ db, clock, store, retrySeconds }: Needs) {
+export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Needs) {
   return { save, find, rotate, remove };
 
-  /** The first of a family. Rejects with P2003 when the grant has ended meanwhile. */
-  async function save({ payload, ...token }: NewRefreshToken, tx: Queryable = db): Promise<void> {
+  /** The first of a family. False when the grant has ended meanwhile. */
+  async function save(token: NewRefreshToken): Promise<boolean> {
+    if (fast) return fast.saveRefreshToken(token, clock.now());
+    try {
+      await insert(token, db);
+      return true;
+    } catch (error) {
+      if ((error as { code?: string }).code === 'P2003') return false;
+      throw error;
+    }
+  }
+
+  async function insert({ payload, ...token }: NewRefreshToken, tx: Queryable): Promise<void> {
     await tx.refreshToken.create({
       data: { ...token, payload: payload as Prisma.InputJsonObject, createdAt: clock.now() },
     });
   }
 
   async function find(id: string): Promise<StoredRefreshToken | undefined> {
-    const row = await db.refreshToken.findUnique({ where: { id } });
+    const row = fast ? await fast.findRefreshToken(id) : await db.refreshToken.findUnique({ where: { id } });
     if (!row || row.expiresAt <= clock.now()) return undefined;
     return { payload: row.payload as Payload, state: await stateOf(row) };
   }
@@ -68,6 +81,7 @@ export function createRefreshTokens({ db, clock, store, retrySeconds }: Needs) {
     key: string | undefined,
   ): Promise<RotationOutcome> {
     const redeemedWith = key ?? null;
+    if (await fast?.rotateFresh(spentId, successor, redeemedWith, clock.now())) return 'rotated';
     return db.$transaction(async (tx) => {
       // The grant first, here as wherever a family is changed: so no two changes of one family wait for each other in a ring.
       const family = await tx.grant.updateMany({ where: { id: successor.grantId }, data: { lastUsedAt: clock.now() } });
@@ -85,7 +99,7 @@ export function createRefreshTokens({ db, clock, store, retrySeconds }: Needs) {
         data: { consumedAt, successorId: successor.id, redeemedWith },
       });
       if (count === 0) return 'gone'; // revoked at this moment: its family ends next
-      await save(successor, tx);
+      await insert(successor, tx);
       return 'rotated';
     });
   }

@@ -163,12 +163,8 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
           rotations.set(ctx, { spentId: storedId(rotated.jti), successor: token });
           return;
         }
-        try {
-          await refreshTokens.save({ ...token, accessTokenId: accessToken && idOf(accessToken.jti) });
-        } catch (error) {
-          if ((error as { code?: string }).code === 'P2003') throw new errors.InvalidGrant('the grant has ended');
-          throw error;
-        }
+        const saved = await refreshTokens.save({ ...token, accessTokenId: accessToken && idOf(accessToken.jti) });
+        if (!saved) throw new errors.InvalidGrant('the grant has ended');
       },
       async find(id) {
         const found = canBe('RefreshToken', id) ? await refreshTokens.find(storedId(id)) : undefined;
