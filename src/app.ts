@@ -53,7 +53,7 @@ export async function createApp(base: Base, core: Core) {
     createHome({ issuer, signup, loginCookie, views, isReady }),
     createOidcDoor({ documents, providers, interactions, limits }),
     createSignInDoor({ ...core, signup, loginCookie, csrf, errands, views }),
-    createAccountDoor({ ...core, loginCookie, csrf, errands, views }),
+    createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
   ];
   const roof = new Router<State>();
   for (const door of doors) roof.use(door.routes());

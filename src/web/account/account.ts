@@ -2,6 +2,7 @@
 import Router from '@koa/router';
 import type { Next } from 'koa';
 import { z } from 'zod';
+import type { Clock } from '../../base/clock.js';
 import type { Core } from '../../core/core.js';
 import type { Login, Session } from '../../core/sessions/sessions.js';
 import type { Csrf } from '../csrf.js';
@@ -11,9 +12,10 @@ import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
-import { describeDevice, describeMoment } from './words.js';
+import { describeAge, describeDay, describeDevice, describeLastUse } from './words.js';
 
 interface Needs extends Pick<Core, 'sessions' | 'consents' | 'clients' | 'resources'> {
+  clock: Clock;
   loginCookie: LoginCookie;
   csrf: Csrf;
   errands: Errands;
@@ -33,7 +35,7 @@ const IDENTITY: Record<string, string> = {
 };
 
 export function createAccountDoor(needs: Needs): Router<State> {
-  const { sessions, consents, clients, resources, loginCookie, csrf, errands, views } = needs;
+  const { sessions, consents, clients, resources, clock, loginCookie, csrf, errands, views } = needs;
   const router = new Router<State>();
   router.get('/account', requireLogin, home);
   router.post('/account/logins/:id/end', requireLogin, formBody, endLogin);
@@ -52,7 +54,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
         initial: [...(account.name ?? account.email)][0]!.toUpperCase(),
       },
       isAdmin: account.role === 'admin',
-      logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id)),
+      logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
       apps: await Promise.all((await consents.list(account.id)).map(toApp)),
     });
   }
@@ -79,8 +81,8 @@ export function createAccountDoor(needs: Needs): Router<State> {
       clientId,
       name: client?.name ?? clientId,
       host: home ? URL.parse(home)?.host : undefined,
-      scopes: scopes.map((scope) => IDENTITY[scope] ?? resources.describe(scope) ?? scope),
-      since: describeMoment(since),
+      scopes: scopes.map((scope) => IDENTITY[scope] ?? resources.describe(scope)?.replace(/\.$/, '') ?? scope),
+      since: describeDay(since),
     };
   }
 
@@ -101,13 +103,14 @@ function loginOf(ctx: Context): Login {
   return login;
 }
 
-function toRow(session: Session, currentId: string) {
+function toRow(session: Session, currentId: string, now: Date) {
+  const current = session.id === currentId;
   return {
     id: session.id,
-    current: session.id === currentId,
+    current,
     device: describeDevice(session.userAgent),
     address: session.address ?? '',
-    since: describeMoment(session.createdAt),
-    lastSeen: describeMoment(session.lastSeenAt),
+    since: describeAge(session.createdAt, now),
+    lastSeen: current ? 'now' : describeLastUse(session.lastSeenAt, now),
   };
 }

@@ -1,4 +1,5 @@
 /** Devices and moments, in words for the account's page. */
+import { HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 
 const BROWSERS: [RegExp, string][] = [
   [/Edg\//, 'Edge'],
@@ -25,7 +26,23 @@ export function describeDevice(userAgent: string | null): string {
   return browser ?? system ?? 'Unknown device';
 }
 
-const MOMENT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
+const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
 
-/** "22 November 2026 at 10:15 UTC": nobody here knows the reader's time zone. */
-export const describeMoment = (date: Date) => `${MOMENT.format(date)} UTC`;
+/** "22 November 2026" */
+export const describeDay = (date: Date) => DAY.format(date);
+
+/** "5 minutes ago", "3 hours ago", then the day: nobody here knows the reader's time zone. */
+export function describeAge(date: Date, now: Date): string {
+  const minutes = Math.floor((now.getTime() - date.getTime()) / (MINUTE_SECONDS * SECOND_MS));
+  if (minutes < 1) return 'just now';
+  if (minutes < 60) return `${count(minutes, 'minute')} ago`;
+  if (minutes < 24 * 60) return `${count(Math.floor(minutes / 60), 'hour')} ago`;
+  return describeDay(date);
+}
+
+/** The same for the last use of a login, which is noted once an hour. */
+export function describeLastUse(date: Date, now: Date): string {
+  return now.getTime() - date.getTime() < HOUR_SECONDS * SECOND_MS ? 'within the last hour' : describeAge(date, now);
+}
+
+const count = (n: number, unit: string) => `${n} ${unit}${n === 1 ? '' : 's'}`;

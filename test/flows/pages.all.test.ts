@@ -1,0 +1,217 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { authorizeUrl, pkce } from '../support/relying-party.js';
+
+const LAUNCH_ARGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const SIZES = [
+  { width: 320, height: 640 },
+  { width: 390, height: 844 },
+  { width: 1280, height: 800 },
+];
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+/** Where to keep a picture of every page, for whoever wants to look at them. */
+const PICTURES = process.env.SIGNET_TEST_PICTURES;
+
+describe('the real pages, in Chromium', () => {
+  let house: House;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let complaints: string[];
+
+  beforeAll(async () => {
+    house = await openHouse();
+    browser = await chromium.launch({ executablePath: inject('chromium'), args: LAUNCH_ARGS });
+    if (PICTURES) mkdirSync(PICTURES, { recursive: true });
+  });
+  beforeEach(async () => {
+    context = await browser.newContext({ javaScriptEnabled: false }); // all of this works without
+    complaints = [];
+    context.on('console', (message) => {
+      const failed = message.text().startsWith('Failed to load resource'); // the page itself, answered 4xx
+      if (['error', 'warning'].includes(message.type()) && !failed) complaints.push(message.text());
+    });
+    page = await context.newPage();
+  });
+  afterEach(() => context.close());
+  afterAll(async () => {
+    await browser?.close();
+    await house.close();
+  });
+
+  /** Looks at the page that is open: it fits on small and large screens, has one heading and no complaint. */
+  async function look(name: string, heading: string) {
+    expect(await page.locator('h1').allInnerTexts(), name).toEqual([heading]);
+    for (const size of SIZES) {
+      await page.setViewportSize(size);
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        const file = `${name}-${size.width}-${colorScheme}.png`;
+        if (PICTURES) await page.screenshot({ path: join(PICTURES, file), fullPage: true, animations: 'disabled' });
+      }
+      expect(await tooWide(), `${name} at ${size.width}`).toEqual([]);
+    }
+    expect(complaints, name).toEqual([]);
+  }
+
+  /** What sticks out of the window to the right. */
+  async function tooWide() {
+    const { width } = page.viewportSize()!;
+    const boxes = await page.locator('body *').evaluateAll((elements) =>
+      elements.map((element) => ({
+        tag: element.outerHTML.slice(0, 80),
+        right: element.getBoundingClientRect().right,
+      })),
+    );
+    return boxes.filter(({ right }) => right > width + 0.5);
+  }
+
+  async function signIn(email: string) {
+    await page.fill('[name=email]', email);
+    await page.fill('[name=password]', PASSWORD);
+    await page.click('main button[type=submit]');
+  }
+
+  /** An app that registered itself, as anybody can. */
+  async function stranger() {
+    const answer = await fetch(`${house.origin}/oauth/clients/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        client_name: 'Quarterly Numbers & Reporting for Northwind',
+        client_uri: 'https://reports.northwind-traders.example',
+        policy_uri: 'https://reports.northwind-traders.example/privacy',
+        tos_uri: 'https://reports.northwind-traders.example/terms',
+        redirect_uris: ['https://reports.northwind-traders.example/auth/callback/signet'],
+        grant_types: ['authorization_code', 'refresh_token'],
+      }),
+    });
+    const { client_id: id } = (await answer.json()) as { client_id: string };
+    const redirect_uri = 'https://reports.northwind-traders.example/auth/callback/signet';
+    return { id, redirect_uri };
+  }
+
+  it('greet, sign in and register', async () => {
+    await page.goto(house.origin);
+    await look('home', 'Signet');
+    await page.goto(`${house.origin}/register`);
+    await page.fill('[name=name]', 'Mara Lindqvist');
+    await page.fill('[name=email]', (await house.account()).email);
+    await page.fill('[name=password]', 'password1234');
+    await page.locator('main form').evaluate((form) => form.setAttribute('novalidate', ''));
+    await page.click('main button[type=submit]');
+    await look('register-errors', 'Create an account');
+    await page.goto(`${house.origin}/login`);
+    await look('login', 'Sign in');
+    await signIn('nobody@example.com');
+    await look('login-wrong', 'Sign in');
+  });
+
+  it('set the server up', async () => {
+    const token = await house.core.setup.makeToken();
+    await page.goto(`${house.origin}/setup?token=${token}`);
+    await look('setup', 'Set up Signet');
+  });
+
+  it('ask for consent', async () => {
+    const { email } = await house.account();
+    const { id, redirect_uri } = await stranger();
+    const scope = 'openid profile email offline_access memory:read memory:write agent:write';
+    const more = { redirect_uri, scope, prompt: 'consent', resource: `${house.issuer}/api/v1` };
+    await page.goto(authorizeUrl(house, { id }, pkce().challenge, more));
+    await look('login-for-app', 'Sign in');
+    await signIn(email);
+    await look('consent', 'Allow this app to use your Signet account?');
+    const { resource: _, ...withoutResource } = more;
+    await page.goto(authorizeUrl(house, { id }, pkce().challenge, withoutResource));
+    await look('consent-scopes', 'Allow this app to use your Signet account?');
+  });
+
+  it('connect a device', async () => {
+    const { email } = await house.account();
+    const { id } = await house.client({
+      client_name: 'Living room',
+      token_endpoint_auth_method: 'none',
+      grant_types: [DEVICE_GRANT],
+      redirect_uris: [],
+    });
+    const start = async () => {
+      const body = new URLSearchParams({ client_id: id, scope: 'openid email' });
+      const headers = {
+        'user-agent': 'Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/538.1 Version/6.0 TV Safari',
+      };
+      const answer = await fetch(`${house.origin}/oauth/device`, { method: 'POST', body, headers });
+      return (await answer.json()) as { user_code: string };
+    };
+    const enter = async (code: string) => {
+      await page.goto(`${house.origin}/device`);
+      await page.fill('[name=user_code]', code);
+      await page.click('main button[type=submit]');
+    };
+    await page.goto(`${house.origin}/device`);
+    await look('device-input', 'Connect a device');
+    await enter('WXYZ-WXYZ');
+    await look('device-input-wrong', 'Connect a device');
+    await enter((await start()).user_code);
+    await look('device-confirm', 'Does your device show this code?');
+    await page.click('button[name=confirm]');
+    await signIn(email);
+    await page.click('button[value=allow]');
+    await look('device-done', 'Your device is connected');
+    await enter((await start()).user_code);
+    await page.click('button[name=abort]');
+    await look('device-denied', 'The device was not connected');
+  });
+
+  it('show a person their account, and sign them out', async () => {
+    const { email, id: accountId } = await house.account('mara.lindqvist@example.com', 'Mara Lindqvist');
+    const caller = { address: '2001:db8:85a3::8a2e:370:7334', userAgent: IPHONE, requestId: '' };
+    await house.core.signIn.withPassword({ email, password: PASSWORD }, undefined, caller);
+    const known = await house.client({ client_name: 'Acme', client_uri: 'https://acme.example' });
+    const unknown = await stranger();
+    const api = { scopes: ['openid', 'email', 'offline_access'], claims: [], resources: {} };
+    await house.core.consents.give(accountId, known.id, { ...api, scopes: ['openid', 'profile', 'email'] }, caller);
+    const resources = { [`${house.issuer}/api/v1`]: ['memory:read', 'agent:write'] };
+    await house.core.consents.give(accountId, unknown.id, { ...api, resources }, caller);
+
+    await page.goto(`${house.origin}/account`);
+    await signIn(email);
+    await look('account', 'Mara Lindqvist');
+    await page.goto(house.origin);
+    await look('home-signed-in', 'Signet');
+    await page.goto(`${house.origin}/logout`);
+    await look('sign-out', 'Sign out of Signet?');
+    await page.goto(`${house.origin}/oauth/logout?client_id=${known.id}`);
+    await look('logout-from-app', 'Do you want to sign out of Signet?');
+    await page.click('button[name=logout]');
+    await look('logged-out', 'You are signed out');
+    await page.goto(`${house.origin}/logout`);
+    await look('signed-out', 'You are signed out');
+  });
+
+  it('tell what is wrong', async () => {
+    await page.goto(`${house.origin}/nowhere`);
+    await look('not-found', 'Page not found');
+    await page.goto(`${house.origin}/oauth/authorize?client_id=nobody&response_type=code`);
+    await look('sign-in-failed', 'This sign-in cannot go on');
+    await page.goto(`${house.origin}/setup?token=used`);
+    await look('setup-used', 'Please sign in');
+    await page.goto(`${house.origin}/interaction/old`);
+    await look('interaction-expired', 'That did not work');
+  });
+});
+
+const IPHONE =
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1';
