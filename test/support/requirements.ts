@@ -1,8 +1,9 @@
-// What `npm run test:all` needs around it: a PostgreSQL, a Redis and a Chromium. Takes the servers that run already, or
-// starts some of its own and stops them at the end. Fails when one is not installed: nothing is left out in silence.
+// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium and the libraries of test/clients. Takes the
+// servers that run already, or starts some of its own and stops them at the end. Fails when one is not installed: nothing
+// is left out in silence.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -28,6 +29,7 @@ const stops: (() => Promise<void>)[] = [];
 
 export default async function setup(project: TestProject) {
   try {
+    checkClients();
     project.provide('chromium', findChromium());
     project.provide('redisUrl', await findRedis());
     const postgresqlUrl = await findPostgresql();
@@ -42,6 +44,17 @@ export default async function setup(project: TestProject) {
 
 async function stopAll(): Promise<void> {
   for (const stop of stops.splice(0).reverse()) await stop();
+}
+
+/** The libraries that test/flows/clients sign people in with, in the versions that are written down. */
+function checkClients(): void {
+  const folder = new URL('../clients/', import.meta.url);
+  const manifest = (path: string) => JSON.parse(readFileSync(new URL(path, folder), 'utf8'));
+  for (const [name, version] of Object.entries(manifest('package.json').dependencies)) {
+    const path = `node_modules/${name}/package.json`;
+    if (existsSync(new URL(path, folder)) && manifest(path).version === version) continue;
+    throw new Error(`The client library ${name} ${version} is missing. Install it: npm ci --prefix test/clients`);
+  }
 }
 
 function findChromium(): string {

@@ -1,0 +1,95 @@
+// Client libraries of other people, from their own package (test/clients), and the small Express app that most of them live in.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { Browser, type Page } from './browser.js';
+import type { House } from './house.js';
+import { openServer } from './http-server.js';
+import { browserFor, walk } from './openid-client.js';
+
+const fromClients = createRequire(new URL('../clients/package.json', import.meta.url));
+
+/** What Express adds to a request and an answer, as far as the apps here use it. */
+export interface Asked extends IncomingMessage {
+  path: string;
+  query: Record<string, string>;
+  /** What Passport puts there. */
+  user?: unknown;
+  logout(done: (error?: unknown) => void): void;
+  session: { messages?: string[] };
+  /** What express-openid-connect puts there. */
+  oidc: {
+    user?: { sub: string; email: string };
+    isAuthenticated(): boolean;
+    refreshToken?: string;
+    accessToken?: { access_token: string; refresh(): Promise<{ access_token: string }> };
+    fetchUserInfo(): Promise<{ sub: string }>;
+  };
+}
+
+export interface Answer extends ServerResponse {
+  status(code: number): Answer;
+  json(body: unknown): void;
+  send(body: string): void;
+  redirect(url: string): void;
+}
+
+export type Handler = (req: Asked, res: Answer, next: (error?: unknown) => void) => unknown;
+export type FaultHandler = (error: Error, req: Asked, res: Answer, next: (error?: unknown) => void) => unknown;
+
+export interface Express {
+  (req: IncomingMessage, res: ServerResponse): void;
+  use(path: string, handler: Handler): void;
+  use(handler: Handler): void;
+  use(handler: FaultHandler): void;
+  get(path: string, ...handlers: Handler[]): void;
+  post(path: string, ...handlers: Handler[]): void;
+}
+
+interface ExpressModule {
+  (): Express;
+  urlencoded(options: { extended: boolean }): Handler;
+}
+
+/** A CommonJS library of test/clients. */
+export const requireClient = <T>(name: string): T => fromClients(name) as T;
+
+/** A library of test/clients that is a module. */
+export const importClient = async <T>(name: string): Promise<T> =>
+  import(pathToFileURL(fromClients.resolve(name)).href);
+
+export const express = requireClient<ExpressModule>('express');
+
+/** An Express app on a port of its own, known before the app is set up. Close it at the end. */
+export async function openExpress() {
+  const app = express();
+  const server = await openServer(
+    (req, res) =>
+      new Promise<void>((resolve) => {
+        res.once('close', resolve);
+        app(req, res);
+      }),
+  );
+  return { app, ...server };
+}
+
+/** Express sessions, kept in memory. */
+export function sessions(): Handler {
+  const session = requireClient<(options: Record<string, unknown>) => Handler>('express-session');
+  return session({ secret: 'the app has a secret of its own', resave: false, saveUninitialized: false });
+}
+
+/** From the app's sign-in button through our pages and back; ends where the app then leads. */
+export async function signInAt(
+  visitor: Browser,
+  button: Page | string,
+  house: House,
+  email: string,
+  browser = browserFor(house),
+): Promise<Page> {
+  const away = typeof button === 'string' ? await visitor.open(button) : button;
+  const back = await walk(browser, away.url, email);
+  return visitor.open(back.url);
+}
+
+export const visitorOf = (app: { origin: string }) => new Browser(app.origin);
