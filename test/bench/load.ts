@@ -1,0 +1,77 @@
+// A server of its own and a client that asks it over and over; both share the machine, so figures compare, but do not add up.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent, get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startFlags } from '../../dist/cli/measure-start.js';
+import { median } from './start.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+export interface Load {
+  perSecond: number;
+  medianMs: number;
+  p99Ms: number;
+}
+
+/** Runs `use` against a fresh server on SQLite. */
+export async function withServer<Result>(use: (origin: string) => Promise<Result>): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'));
+  const server = spawn(process.execPath, [...startFlags(), MAIN], {
+    cwd: folder,
+    env: { DATA_DIR: folder, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  try {
+    const port = await new Promise<number>((resolve, reject) => {
+      let output = '';
+      server.stdout.on('data', (chunk) => {
+        output = `${output}${chunk}`.slice(-10_000);
+        const found = /"port":(\d+).*"msg":"listening"/.exec(output)?.[1];
+        if (found) resolve(Number(found));
+      });
+      server.once('exit', () => reject(new Error('the server did not start')));
+    });
+    return await use(`http://localhost:${port}`);
+  } finally {
+    server.kill('SIGTERM');
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Asks for one page with so many requests in flight. Throws when an answer is not 200. */
+export async function ask(url: string, { inFlight = 16, seconds = 4 } = {}): Promise<Load> {
+  const agent = new Agent({ keepAlive: true, maxSockets: inFlight });
+  const began = performance.now();
+  const until = began + seconds * 1000;
+  const times: number[] = [];
+  await Promise.all(
+    Array.from({ length: inFlight }, async () => {
+      while (performance.now() < until) times.push(await once(url, agent));
+    }),
+  );
+  agent.destroy();
+  const sorted = times.sort((a, b) => a - b);
+  const took = (performance.now() - began) / 1000;
+  return {
+    perSecond: Math.round(sorted.length / took),
+    medianMs: median(sorted),
+    p99Ms: sorted[Math.floor(sorted.length * 0.99)]!,
+  };
+}
+
+function once(url: string, agent: Agent): Promise<number> {
+  const began = performance.now();
+  return new Promise((resolve, reject) => {
+    get(url, { agent, headers: { accept: 'text/html' } }, (answer) => {
+      answer.resume().once('end', () => {
+        if (answer.statusCode === 200) resolve(performance.now() - began);
+        else reject(new Error(`${url} answers ${answer.statusCode}`));
+      });
+    }).once('error', reject);
+  });
+}

@@ -1,0 +1,26 @@
+// `npm run bench [-- <name>…]`: runs the benches and prints medians. A new bench is a file beside this one and a line below.
+import { cpus } from 'node:os';
+import { signInPages } from './sign-in-pages.js';
+import { start } from './start.js';
+
+/** Returns its figures by name, ready to print. */
+export type Bench = () => Promise<Record<string, string>>;
+
+const BENCHES: Record<string, Bench> = {
+  start,
+  'sign-in-pages': signInPages,
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !BENCHES[name]);
+if (unknown.length > 0) {
+  process.stderr.write(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}.\n`);
+  process.exit(64);
+}
+process.stdout.write(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}\n`);
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  process.stdout.write(`\n${name}\n`);
+  for (const [figure, value] of Object.entries(await bench()))
+    process.stdout.write(`  ${figure.padEnd(44)} ${value}\n`);
+}
