@@ -3,6 +3,7 @@ import type { Announcements } from '../../base/announcements.js';
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
+import { createRecent } from '../../base/recent.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { GrantSelection } from '../artifacts/grants.js';
 import type { Audit } from '../audit/audit.js';
@@ -47,8 +48,10 @@ export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions({ db, clock, audit, artifacts, announcements, idleSeconds, maxSeconds }: Needs) {
   const listeners: ((ended: EndedLogin[]) => void)[] = [];
+  const recent = createRecent<Session & { account: Account }>({ clock });
+  for (const topic of ['accounts', 'sessions']) announcements.on(topic, () => recent.forget());
 
-  return { open, renew, findByToken, find, list, rememberClient, end, endAll, onEnded };
+  return { open, renew, changed, findByToken, find, list, rememberClient, end, endAll, onEnded };
 
   /** Opens a login in a browser. The token goes into its cookie, and nowhere else. */
   async function open(account: Account, amr: string[], caller: Caller, tx: Queryable = db) {
@@ -72,7 +75,7 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     return { session, token };
   }
 
-  /** The same person proved again who they are: the login goes on under a new token. */
+  /** The same person proved again who they are: the login goes on under a new token. Tell with `changed` after the commit. */
   async function renew({ session }: Login, amr: string[], tx: Queryable = db) {
     const now = clock.now();
     const token = randomToken();
@@ -89,9 +92,19 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     return { session: renewed, token };
   }
 
-  /** The living login that a browser's cookie stands for. */
+  /** Tells every process that a login is not what it was: its old token is refused from then on. */
+  async function changed(id: string): Promise<void> {
+    await announcements.announce('sessions', id);
+  }
+
+  /** The login that a browser's cookie stands for, if it lives, or lived a second ago; each process is told when it ends. */
   async function findByToken(token: string): Promise<Login | undefined> {
-    return living(await db.session.findUnique({ where: { tokenHash: sha256(token) }, include: { account: true } }));
+    const tokenHash = sha256(token);
+    return living(
+      await recent.get(tokenHash, async () => {
+        return (await db.session.findUnique({ where: { tokenHash }, include: { account: true } })) ?? undefined;
+      }),
+    );
   }
 
   async function find(id: string): Promise<Login | undefined> {
@@ -166,11 +179,11 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
       }));
     });
     if (ended.length === 0) return;
-    for (const { sessionId } of ended) await announcements.announce('sessions', sessionId);
+    for (const { sessionId } of ended) await changed(sessionId);
     for (const listener of listeners) listener(ended);
   }
 
-  async function living(row: (Session & { account: Account }) | null): Promise<Login | undefined> {
+  async function living(row: (Session & { account: Account }) | null | undefined): Promise<Login | undefined> {
     const now = clock.now();
     if (!row || row.endedAt || row.expiresAt <= now || row.account.status !== 'active') return undefined;
     if (row.account.notBefore && row.createdAt < row.account.notBefore) return undefined;

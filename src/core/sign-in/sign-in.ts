@@ -1,6 +1,6 @@
 /** Signing in: where accounts, passwords, limits and sessions meet. Whatever the door, the rules are these. */
 import ipaddr from 'ipaddr.js';
-import { DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import { forbidden, Refusal, unauthenticated } from '../../base/errors.js';
@@ -13,6 +13,7 @@ import type { Login, Session, Sessions } from '../sessions/sessions.js';
 
 interface Needs {
   db: Database;
+  clock: Clock;
   accounts: Accounts;
   passwords: Passwords;
   sessions: Sessions;
@@ -44,7 +45,7 @@ const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
 
 export type SignIn = ReturnType<typeof createSignIn>;
 
-export function createSignIn({ db, accounts, passwords, sessions, limits, audit }: Needs) {
+export function createSignIn({ db, clock, accounts, passwords, sessions, limits, audit }: Needs) {
   return { withPassword, register };
 
   /**
@@ -106,6 +107,7 @@ export function createSignIn({ db, accounts, passwords, sessions, limits, audit 
       );
       return fresh;
     });
+    if (same) await sessions.changed(session.id);
     return { account, session, token };
   }
 
@@ -128,12 +130,13 @@ export function createSignIn({ db, accounts, passwords, sessions, limits, audit 
     await limits.refund(BY_ACCOUNT, keys.account);
   }
 
-  /** Whether this account was signed in to from this address before. */
+  /** Whether this account was signed in to from this address, or its IPv6 network, before. */
   async function isFamiliar(account: Account | null, { address }: Caller): Promise<boolean> {
     if (!account) return false;
-    const since = new Date(Date.now() - FAMILIAR_SECONDS * 1000);
-    const where = { accountId: account.id, address, createdAt: { gt: since } };
-    return (await db.session.findFirst({ where, select: { id: true } })) !== null;
+    const since = addSeconds(clock.now(), -FAMILIAR_SECONDS);
+    const where = { accountId: account.id, createdAt: { gt: since } };
+    const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
+    return known.some((session) => addressKey(session.address ?? '') === addressKey(address));
   }
 
   async function noteFailure(account: Account | null, reason: string, caller: Caller): Promise<void> {
