@@ -127,7 +127,7 @@ function toConfig(values: Values): Config {
     production: values.NODE_ENV === 'production',
     port: values.PORT,
     host: values.HOST || undefined,
-    issuer: (values.ISSUER || `http://localhost:${values.PORT}`).replace(/\/$/, ''),
+    issuer: (values.ISSUER || new URL(`http://localhost:${values.PORT}`).origin).replace(/\/$/, ''),
     brandName: values.BRAND_NAME,
     dataDir: values.DATA_DIR,
     databaseUrl: values.DATABASE_URL || `file:${join(values.DATA_DIR, 'signet.db')}`,

@@ -20,6 +20,8 @@ type Lookup = typeof resolve;
 
 const TIMEOUT_MS = 5000;
 const MAX_BYTES = 64 * 1024;
+/** All that is given out of IPv6; beyond it lie ::127.0.0.1 and other relics. */
+const GLOBAL_IPV6 = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 
 /**
  * A fetch that is safe to call with a stranger's URL. The address is checked when the socket connects, not before, so that a
@@ -31,7 +33,7 @@ export function createGuardedFetch({
   timeoutMs = TIMEOUT_MS,
   maxBytes = MAX_BYTES,
 }: GuardedFetchOptions = {}): GuardedFetch {
-  let client: Promise<{ fetch: typeof import('undici').fetch; open: object; guarded: object }> | undefined;
+  let client: ReturnType<typeof load> | undefined;
 
   return async function guardedFetch(input, init = {}) {
     const url = new URL(input);
@@ -42,23 +44,33 @@ export function createGuardedFetch({
     const literal = url.hostname.replace(/^\[|\]$/g, '');
     if (!exempt && isIP(literal)) assertPublic(literal);
     client ??= load();
-    const { fetch, open, guarded } = await client;
+    const { fetch, Headers, open, guarded } = await client;
     const signals = [AbortSignal.timeout(timeoutMs), ...(init.signal ? [init.signal] : [])];
-    return fetch(url, {
+    const headers = new Headers(init.headers);
+    headers.set('accept-encoding', 'identity');
+    const response = await fetch(url, {
       ...init,
+      headers,
       redirect: 'error',
       credentials: 'omit',
       signal: AbortSignal.any(signals as AbortSignal[]),
       dispatcher: (exempt ? open : guarded) as never,
     });
+    // The limit counts what comes over the wire: a packed body could grow a thousand times behind it.
+    if (/^(?!identity$)./i.test(response.headers.get('content-encoding') ?? '')) {
+      await response.body?.cancel();
+      throw new TypeError(`${url.origin} answered with a packed body`);
+    }
+    return response;
   };
 
   /** Loaded when it is first needed: most installations never fetch anything. */
   async function load() {
-    const { Agent, fetch } = await import('undici');
+    const { Agent, fetch, Headers } = await import('undici');
     const limits = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
     return {
       fetch,
+      Headers,
       open: new Agent(limits),
       guarded: new Agent({ ...limits, connect: { lookup: publicLookup as Lookup } }),
     };
@@ -78,8 +90,10 @@ export function createGuardedFetch({
   }
 
   function assertPublic(address: string): void {
-    const range = ipaddr.process(address).range(); // also unwraps ::ffff:10.0.0.1
-    if (range === 'unicast' || (allowLoopback && range === 'loopback')) return;
+    const parsed = ipaddr.process(address); // also unwraps ::ffff:10.0.0.1
+    const range = parsed.range();
+    if (range === 'unicast' && (parsed.kind() === 'ipv4' || parsed.match(GLOBAL_IPV6))) return;
+    if (allowLoopback && range === 'loopback') return;
     throw new TypeError('the host has an address that is not public');
   }
 }

@@ -41,7 +41,7 @@ function describeError(error: unknown): unknown {
   return {
     name,
     message,
-    ...(code !== undefined && { code }),
+    ...(code !== undefined && { errorCode: code }), // `code` alone is cut out
     stack,
     ...(cause !== undefined && { cause: describeError(cause) }),
   };

@@ -156,7 +156,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
 
   it('does not spend a token on a request that is refused for its scope or its resource', async () => {
     const family = await openFamily(house, client, email, { scope: 'openid memory:read', resource });
-    const wrong = [
+    const wrong: Record<string, string>[] = [
       { scope: 'openid agent:write' },
       { resource: 'https://unknown.example/api' },
       { resource: 'not a uri' },

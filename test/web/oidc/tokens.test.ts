@@ -111,7 +111,7 @@ describe.each(stores)('tokens on $name', (store) => {
     await revoke(house, client, family.accessToken);
     expect(await isAlive(house, family.accessToken)).toBe(false);
     expect((await refresh(house, client, family.refreshToken)).status).toBe(200);
-    for (const more of [{}, { resource, scope: 'memory:read' }]) {
+    for (const more of [{}, { resource, scope: 'memory:read' }] as Record<string, string>[]) {
       const { body } = await token(house, machine, { grant_type: 'client_credentials', ...more });
       expect((await introspect(house, machine, body.access_token!)).body).toMatchObject({
         active: true,

@@ -1,0 +1,147 @@
+// The settings: every fault is told at once, and production starts with nothing unsafe.
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, isLoopback, readConfig, settings } from '../../src/base/config.js';
+
+function faultsOf(environment: Record<string, string>): string[] {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).faults;
+  }
+  return [];
+}
+
+/** Production on PostgreSQL, as it should be. */
+const SAFE = {
+  NODE_ENV: 'production',
+  ISSUER: 'https://id.example.com',
+  DATABASE_URL: 'postgresql://db/signet',
+  SECRET: 'a secret of at least 32 characters',
+};
+
+describe('the settings', () => {
+  it('need none at all', () => {
+    expect(readConfig({})).toMatchObject({
+      production: false,
+      issuer: 'http://localhost:3000',
+      databaseUrl: 'file:data/signet.db',
+      processes: 1,
+      accessTokenSeconds: 28_800,
+      refreshTokenSeconds: 604_800,
+      refreshRetrySeconds: 10,
+      sessionMaxSeconds: 2_592_000,
+      trustedProxies: [],
+    });
+  });
+
+  it('count an empty variable as not set, and trim what is set', () => {
+    expect(readConfig({ PORT: '', BRAND_NAME: '  ' })).toMatchObject({ port: 3000, brandName: 'Signet' });
+    expect(readConfig({ PORT: ' 80 ', REDIRECT_HOSTS: ' a.example , ,b.example ' })).toMatchObject({
+      port: 80,
+      redirectHosts: ['a.example', 'b.example'],
+    });
+  });
+
+  it('tell all faults at once, by name and with what is allowed', () => {
+    const faults = faultsOf({
+      NODE_ENV: 'prod',
+      PORT: '70000',
+      ACCESS_TOKEN_TTL: '8 hours',
+      REGISTRATION: 'yes',
+      WEB_CONCURRENCY: '2.5',
+      ISSUER: 'https://id.example.com/path',
+      TRUSTED_PROXIES: 'nginx',
+    });
+    expect(faults).toHaveLength(7);
+    const text = new ConfigError(faults).message;
+    for (const sentence of [
+      'NODE_ENV is "prod"; allowed: development, production, test',
+      'PORT is "70000"; allowed: a whole number from 0 to 65535',
+      'ACCESS_TOKEN_TTL is "8 hours"; allowed: a duration such as 30s',
+      'REGISTRATION is "yes"; allowed: open, token, closed',
+      'WEB_CONCURRENCY is "2.5"',
+      'ISSUER is not an origin',
+      'TRUSTED_PROXIES holds "nginx"',
+    ]) {
+      expect(text).toContain(sentence);
+    }
+  });
+
+  it.each<[string, Record<string, string>, string]>([
+    ['an issuer over http', { ISSUER: 'http://id.example.com' }, 'ISSUER'],
+    ['no secret on PostgreSQL', { SECRET: '' }, 'SECRET is missing'],
+    ['a short secret', { SECRET: 'short' }, 'SECRET has fewer than 32'],
+    ['a low hash cost', { PASSWORD_HASH_COST: '9' }, 'PASSWORD_HASH_COST'],
+    ['several processes on SQLite', { DATABASE_URL: 'file:./x.db', WEB_CONCURRENCY: '2' }, 'WEB_CONCURRENCY'],
+    ['open registration by a short token', { REGISTRATION: 'token', REGISTRATION_TOKEN: 'x' }, 'REGISTRATION_TOKEN'],
+    ['half an administrator', { BOOTSTRAP_ADMIN_EMAIL: 'a@example.com' }, 'BOOTSTRAP_ADMIN_PASSWORD'],
+    ['tokens that are over at once', { ACCESS_TOKEN_TTL: '0s' }, 'ACCESS_TOKEN_TTL'],
+    ['another kind of database', { DATABASE_URL: 'mysql://db' }, 'DATABASE_URL'],
+    ['another kind of Redis', { REDIS_URL: 'http://redis' }, 'REDIS_URL'],
+  ])('refuse %s in production', (_name, environment, word) => {
+    expect(faultsOf(SAFE)).toEqual([]);
+    const faults = faultsOf({ ...SAFE, ...environment });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(word);
+  });
+
+  it.each([
+    'id.example.com',
+    'https://id.example.com/path',
+    'https://id.example.com?x',
+    'https://id.example.com#x',
+    'https://user@id.example.com',
+    'https://ID.example.com',
+    'https://id.example.com:443',
+    'ftp://id.example.com',
+    'javascript:alert(1)',
+  ])('refuse the issuer %s', (ISSUER) => {
+    expect(faultsOf({ ISSUER })).toHaveLength(1);
+  });
+
+  it.each(['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/x', '::1/129', 'fe80::/-1', '10.0.0', '10.0.0.1:80'])(
+    'refuse the proxy %s',
+    (TRUSTED_PROXIES) => {
+      expect(faultsOf({ TRUSTED_PROXIES })).toHaveLength(1);
+    },
+  );
+
+  it.each([
+    ['30s', 30],
+    ['15m', 900],
+    ['8h', 28_800],
+    ['7d', 604_800],
+    ['2w', 1_209_600],
+  ])('read %s as %i seconds', (text, seconds) => {
+    expect(readConfig({ SESSION_TTL: text }).sessionSeconds).toBe(seconds);
+  });
+
+  it.each(['8', 'h', '-8h', '1.5h', '8H', '8h8m', '1e3s', '9999999999s'])('refuse the duration %s', (text) => {
+    expect(faultsOf({ SESSION_TTL: text })).toHaveLength(1);
+  });
+
+  it('are those of .env.example: the same names, order, words and defaults', () => {
+    const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
+    const listed = [...text.matchAll(/^# (.*)\n# allowed: (.*)\n(\w+)=(.*)$/gm)].map(
+      ([, about, allowed, name, fallback]) => ({ name, about, allowed, fallback }),
+    );
+    expect(listed).toEqual(
+      Object.entries(settings).map(([name, { about, allowed, fallback }]) => ({ name, about, allowed, fallback })),
+    );
+    expect([...text.matchAll(/^\w+=/gm)]).toHaveLength(listed.length);
+  });
+});
+
+describe('this machine', () => {
+  it.each(['localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]'])('is %s', (host) => {
+    expect(isLoopback(host)).toBe(true);
+  });
+  it.each(['localhost.example', '127.0.0.1.example', '128.0.0.1', '0.0.0.0', '10.0.0.1', 'xlocalhost', ''])(
+    'is not %j',
+    (host) => {
+      expect(isLoopback(host)).toBe(false);
+    },
+  );
+});

@@ -1,0 +1,89 @@
+// Random values, derived keys and what is sealed with them.
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { constantTimeEqual, createSecrets, hmacSha256, randomToken, sha256, uuidv7 } from '../../src/base/crypto.js';
+import { loadSecrets } from '../../src/base/secret.js';
+
+const [ONE, TWO] = ['one master secret of 32 characters', 'two master secrets of 32 characters'];
+
+describe('secrets', () => {
+  it('gives each purpose a key of its own, always the same', () => {
+    const secrets = createSecrets(ONE);
+    expect(secrets.key('a')).toHaveLength(32);
+    expect(secrets.key('a').equals(createSecrets(ONE).key('a'))).toBe(true);
+    expect(secrets.key('a').equals(secrets.key('b'))).toBe(false);
+    expect(secrets.key('a').equals(createSecrets(TWO).key('a'))).toBe(false);
+  });
+
+  it('opens what it sealed, and nothing else', async () => {
+    const secrets = createSecrets(ONE);
+    const sealed = await secrets.seal('a', 'text ü');
+    expect(await secrets.open('a', sealed)).toBe('text ü');
+    expect(await secrets.seal('a', 'text ü')).not.toBe(sealed);
+    expect(Buffer.from(sealed, 'base64url').toString()).not.toContain('text');
+    await expect(secrets.open('b', sealed)).rejects.toThrow(/SECRET is not the one/);
+    await expect(createSecrets(TWO).open('a', sealed)).rejects.toThrow(/SECRET is not the one/);
+    for (const part of [1, 2, 3, 4]) {
+      const parts = sealed.split('.');
+      parts[part] = `${parts[part]!.startsWith('A') ? 'B' : 'A'}${parts[part]!.slice(1)}`;
+      await expect(secrets.open('a', parts.join('.')), `part ${part}`).rejects.toThrow();
+    }
+  });
+
+  it('opens with the secret of before, and seals with the one of now', async () => {
+    const old = await createSecrets(ONE).seal('a', 'text');
+    const rotated = createSecrets(TWO, ONE);
+    expect(await rotated.open('a', old)).toBe('text');
+    expect(await createSecrets(TWO).open('a', await rotated.seal('a', 'text'))).toBe('text');
+    expect(rotated.keys('a').map((key) => key.toString('hex'))).toEqual([
+      createSecrets(TWO).key('a').toString('hex'),
+      createSecrets(ONE).key('a').toString('hex'),
+    ]);
+  });
+
+  it('are made once, in a file for its owner only', () => {
+    const dataDir = join(mkdtempSync(join(tmpdir(), 'signet-secret-')), 'data');
+    const source = { secret: undefined, secretPrevious: undefined, dataDir } as Parameters<typeof loadSecrets>[0];
+    const first = loadSecrets(source);
+    expect(statSync(join(dataDir, 'secret')).mode & 0o777).toBe(0o600);
+    expect(loadSecrets(source).key('a').equals(first.key('a'))).toBe(true);
+    expect(readFileSync(join(dataDir, 'secret'), 'utf8').trim()).toHaveLength(43);
+    writeFileSync(join(dataDir, 'secret'), 'short');
+    expect(() => loadSecrets(source)).toThrow(/fewer than 32/);
+  });
+});
+
+describe('values', () => {
+  it('are random, url-safe and of the length that was asked for', () => {
+    const tokens = Array.from({ length: 1000 }, () => randomToken());
+    expect(new Set(tokens).size).toBe(1000);
+    for (const token of tokens) expect(token).toMatch(/^[\w-]{43}$/);
+    expect(Buffer.from(randomToken(16), 'base64url')).toHaveLength(16);
+  });
+
+  it('are hashed as everybody does', () => {
+    expect(sha256('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0');
+    expect(hmacSha256(Buffer.from('key'), 'The quick brown fox jumps over the lazy dog')).toBe(
+      Buffer.from('f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8', 'hex').toString('base64url'),
+    );
+  });
+
+  it.each([
+    ['a', 'a', true],
+    ['a', 'b', false],
+    ['', '', true],
+    ['a', 'aa', false],
+    ['ü', 'u', false],
+  ])('compare %j with %j: %s', (a, b, same) => {
+    expect(constantTimeEqual(a, b)).toBe(same);
+  });
+
+  it('are ordered by time where they are UUIDs of version 7', () => {
+    const now = Date.UTC(2030, 0, 1);
+    const ids = [0, 1, 1000, 1e9].map((ms) => uuidv7(new Date(now + ms)));
+    expect([...ids].sort()).toEqual(ids);
+    for (const id of ids) expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+  });
+});

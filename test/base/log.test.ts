@@ -1,0 +1,63 @@
+// The log: one JSON object a line, and nothing in it that opens a door.
+import { describe, expect, it } from 'vitest';
+import { createLog } from '../../src/base/log.js';
+
+function logged(run: (log: ReturnType<typeof createLog>) => void, level = 'info'): string[] {
+  const lines: string[] = [];
+  run(createLog(level, { write: (line) => lines.push(line) }));
+  return lines;
+}
+
+describe('the log', () => {
+  it('writes one object a line, with its level by name and its time', () => {
+    const [line = ''] = logged((log) => log.info({ n: 1 }, 'done\nand more'));
+    expect(line.trimEnd()).not.toContain('\n');
+    const { time, ...rest } = JSON.parse(line);
+    expect(rest).toEqual({ level: 'info', n: 1, msg: 'done\nand more' });
+    expect(Date.parse(time)).toBeGreaterThan(Date.now() - 10_000);
+  });
+
+  it('says no more than it was asked to', () => {
+    const lines = logged((log) => {
+      log.debug('no');
+      log.info('no');
+      log.warn('yes');
+    }, 'warn');
+    expect(lines).toHaveLength(1);
+    expect(logged((log) => log.fatal('no'), 'silent')).toEqual([]);
+  });
+
+  it.each([
+    'password',
+    'client_secret',
+    'token',
+    'access_token',
+    'refresh_token',
+    'id_token',
+    'code',
+    'code_verifier',
+    'authorization',
+    'cookie',
+    'csrf',
+    'otp',
+    'secret',
+  ])('cuts out %s', (member) => {
+    const [line = ''] = logged((log) => log.info({ [member]: 'hush', body: { [member]: 'hush' } }, 'x'));
+    expect(line).not.toContain('hush');
+    expect(line).toContain('[secret]');
+  });
+
+  it('tells of an error what helps, and none of what a library hung on it', () => {
+    const error = Object.assign(new Error('broken', { cause: new Error('deeper') }), {
+      code: 'P2002',
+      request: { headers: { authorization: 'hush' } },
+      meta: { parameters: ['hush'] },
+    });
+    const [line = ''] = logged((log) => log.error({ error }, 'x'));
+    expect(line).not.toContain('hush');
+    const { name, message, errorCode, stack, cause } = JSON.parse(line).error;
+    expect([name, message, errorCode, cause.message]).toEqual(['Error', 'broken', 'P2002', 'deeper']);
+    expect(stack).toContain('log.test');
+    expect(JSON.parse(logged((log) => log.error({ error: 'a text' }, 'x'))[0]!).error).toBe('a text');
+  });
+});
