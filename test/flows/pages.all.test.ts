@@ -207,7 +207,7 @@ describe('the real pages, in Chromium', () => {
     await page.goto(`${house.origin}/oauth/authorize?client_id=nobody&response_type=code`);
     await look('sign-in-failed', 'This sign-in cannot go on');
     await page.goto(`${house.origin}/setup?token=used`);
-    await look('setup-used', 'Please sign in');
+    await look('setup-used', 'That did not work');
     await page.goto(`${house.origin}/interaction/old`);
     await look('interaction-expired', 'That did not work');
   });

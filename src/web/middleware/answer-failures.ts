@@ -8,7 +8,7 @@ import { isForPrograms } from './security-headers.js';
 
 const HEADINGS: Record<number, string> = {
   400: 'That did not work',
-  401: 'Please sign in',
+  401: 'That did not work',
   403: 'Not allowed',
   404: 'Page not found',
   405: 'That did not work',
