@@ -38,6 +38,8 @@ declare global {
 describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => {
   let house: House;
   let app: TestServer;
+  /** Where the app is: on another port, which is another origin of the same site. */
+  let origin: string;
   let browser: Browser;
   let context: BrowserContext;
   let page: Page;
@@ -63,6 +65,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   beforeEach(async () => {
     context = await browser.newContext();
     complaints = [];
+    origin = app.origin;
     context.on('console', (message) => {
       if (['error', 'warning'].includes(message.type()))
         complaints.push(`${message.text()} at ${message.location().url}`);
@@ -82,8 +85,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     const client = await house.client({
       client_name: 'Browser app',
       token_endpoint_auth_method: 'none',
-      redirect_uris: ['/callback', '/silent', '/popup', '/form-post'].map((path) => app.origin + path),
-      post_logout_redirect_uris: [`${app.origin}/goodbye`],
+      redirect_uris: ['/callback', '/silent', '/popup', '/form-post'].map((path) => origin + path),
+      post_logout_redirect_uris: [`${origin}/goodbye`],
       ...metadata,
     });
     return { client, account: await house.account() };
@@ -91,7 +94,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
 
   /** Opens a page of the app and sets its library up, as the app would on every page. */
   async function openApp(client: { id: string }, path = '/') {
-    await page.goto(app.origin + path);
+    await page.goto(origin + path);
     await setUp(client);
   }
 
@@ -99,10 +102,10 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     const settings = {
       authority: house.issuer,
       client_id: client.id,
-      redirect_uri: `${app.origin}/callback`,
-      silent_redirect_uri: `${app.origin}/silent`,
-      popup_redirect_uri: `${app.origin}/popup`,
-      post_logout_redirect_uri: `${app.origin}/goodbye`,
+      redirect_uri: `${origin}/callback`,
+      silent_redirect_uri: `${origin}/silent`,
+      popup_redirect_uri: `${origin}/popup`,
+      post_logout_redirect_uri: `${origin}/goodbye`,
       scope: 'openid profile email',
       loadUserInfo: true,
       automaticSilentRenew: false,
@@ -134,7 +137,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     await page.evaluate(() => void window.manager.signinRedirect());
     await signIn(page, email);
     await allow(page);
-    await page.waitForURL(`${app.origin}/callback*`);
+    await page.waitForURL(`${origin}/callback*`);
     await setUp(client);
     return page.evaluate(() => window.manager.signinRedirectCallback());
   }
@@ -183,6 +186,19 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     expect(complaints).toEqual([]);
   });
 
+  it('cannot renew in a frame on another site, where browsers keep our cookie back; a refresh token does it there', async () => {
+    origin = app.origin.replace('localhost', '127.0.0.1');
+    const { client, account } = await newcomers();
+    const before = await signInByRedirect(client, account.email);
+    await page.evaluate(() => window.manager.signinSilent());
+    expect((await userNow())!.access_token).not.toBe(before.access_token);
+
+    await page.evaluate(() => window.manager.removeUser());
+    const error = await page.evaluate(() => window.manager.signinSilent().catch((reason) => reason.error));
+    expect(error).toBe('login_required');
+    expect(complaints).toEqual([]);
+  });
+
   it('cannot show our pages in a frame', async () => {
     await openApp({ id: 'any' });
     await page.evaluate((url) => {
@@ -214,8 +230,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
 
   it('is still known to the window that opened it, after all steps of the sign-in', async () => {
     const { client, account } = await newcomers();
-    await page.goto(app.origin);
-    const redirect_uri = `${app.origin}/callback`;
+    await page.goto(origin);
+    const redirect_uri = `${origin}/callback`;
     const [popup] = await Promise.all([
       context.waitForEvent('page'),
       page.evaluate((url) => void window.open(url), authorizeUrl(house, client, pkce().challenge, { redirect_uri })),
@@ -232,7 +248,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     await page.evaluate(() => void window.manager.signoutRedirect({ state: 'bye' }));
     await page.waitForURL(`${house.issuer}/oauth/logout*`);
     await page.click('button[value=yes]');
-    await page.waitForURL(`${app.origin}/goodbye*`);
+    await page.waitForURL(`${origin}/goodbye*`);
     await setUp(client);
     expect(await page.evaluate(() => window.manager.signoutRedirectCallback())).toMatchObject({ userState: 'bye' });
     const userinfo = await fetch(`${house.issuer}/oauth/userinfo`, {
@@ -244,7 +260,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
 
   it('gets its answer by a posted form (form_post)', async () => {
     const { client, account } = await newcomers();
-    const redirect_uri = `${app.origin}/form-post`;
+    const redirect_uri = `${origin}/form-post`;
     await page.goto(authorizeUrl(house, client, pkce().challenge, { redirect_uri, response_mode: 'form_post' }));
     await signIn(page, account.email);
     await allow(page);
@@ -261,7 +277,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     await signIn(page, account.email);
     await page.waitForURL(`${house.issuer}/interaction/*`);
     await page.click('button[value=deny]');
-    await page.waitForURL(`${app.origin}/callback*`);
+    await page.waitForURL(`${origin}/callback*`);
     expect(new URL(page.url()).searchParams.get('error')).toBe('access_denied');
     expect(complaints).toEqual([]);
   });
