@@ -42,7 +42,7 @@ export const unavailable = (message: string, cause?: unknown) =>
 export function isOutage(error: unknown): boolean {
   const { code, message, name } = error as { code?: unknown; message?: string; name?: string };
   if (typeof code === 'string' && OUTAGE_CODES.test(code)) return true;
-  return name === 'MaxRetriesPerRequestError' || /^(Command timed out|Connection is closed)/.test(message ?? '');
+  return name === 'MaxRetriesPerRequestError' || OUTAGE_MESSAGES.test(message ?? '');
 }
 
 const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND)$/;
@@ -51,3 +51,6 @@ const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMED
 export function isUnstorable(error: unknown): boolean {
   return /NUL character|Code: `(22021|22P05)`/.test((error as Error | undefined)?.message ?? '');
 }
+/** What ioredis and pg say without a code. */
+const OUTAGE_MESSAGES =
+  /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect)/;

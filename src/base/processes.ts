@@ -28,8 +28,9 @@ export async function superviseProcesses({ count, environment, stopWithinMs, log
   for (const signal of SIGNALS) process.on(signal, () => stopAll(signal));
 
   const started = (await start()) && (await Promise.all(Array.from({ length: count - 1 }, start))).every(Boolean);
-  if (!started && !stopping) stopAll('a process could not start');
-  return started || stopping;
+  if (started || stopping) return true;
+  stopAll('a process could not start');
+  return false;
 
   /** Resolves when it listens, or to false when it ends before that. */
   function start(): Promise<boolean> {

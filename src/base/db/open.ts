@@ -16,6 +16,7 @@ export type Target = SqliteTarget | PostgresqlTarget;
 
 const POOL_SIZE = 10;
 const CONNECT_WITHIN_MS = 5000;
+const ANSWER_WITHIN_MS = 10_000;
 
 /** `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws a sentence for anything else. */
 export function parseUrl(url: string): Target {
@@ -50,6 +51,8 @@ async function openPostgresql({ url }: PostgresqlTarget, poolSize: number): Prom
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    query_timeout: ANSWER_WITHIN_MS, // a machine that fell silent must not keep requests waiting; the connection is given up
+    keepAlive: true,
     options: '-c TimeZone=UTC', // the adapter takes the server's local time for UTC
   });
   return new PrismaClient({ adapter }) as Database; // the one cast between the two clients

@@ -1,0 +1,241 @@
+// The compiled server on PostgreSQL and Redis, as one process and as several; and what it does while a store is down.
+import { execFileSync } from 'node:child_process';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Browser } from './support/browser.js';
+import { killServers, run, type Server, startServer, temporaryFolder, until } from './support/server.js';
+import { type OpenStore, stores } from './support/stores.js';
+import { openWire, type Wire } from './support/wire.js';
+
+const PASSWORD = 'correct horse battery';
+const [, postgresql, postgresqlAndRedis] = stores;
+let folder: ReturnType<typeof temporaryFolder>;
+let data: OpenStore;
+let wires: Wire[] = [];
+
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+afterEach(async () => {
+  killServers();
+  for (const wire of wires.splice(0)) wire.close();
+  await data?.close();
+  folder.remove();
+});
+
+function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): Record<string, string> {
+  return {
+    DATA_DIR: folder.path,
+    PORT: '0',
+    NODE_ENV: 'test',
+    PASSWORD_HASH_COST: '4',
+    SECRET: 'a secret of the tests that is long enough',
+    DATABASE_URL: databaseUrl,
+    ...(redisUrl && { REDIS_URL: redisUrl, REDIS_PREFIX: redisPrefix! }),
+    BOOTSTRAP_ADMIN_EMAIL: 'root@example.com',
+    BOOTSTRAP_ADMIN_PASSWORD: PASSWORD,
+  };
+}
+
+describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
+  test('starts on a blank database, signs somebody in, ends with 0 and starts again', async () => {
+    data = await store.openBlank();
+    for (const made of [1, 0]) {
+      const server = await startServer(settingsFor(data));
+      expect(server.lines().find((line) => line.msg === 'listening')).toMatchObject({
+        database: 'PostgreSQL',
+        redis: Boolean(data.redisUrl),
+      });
+      expect(server.lines().filter((line) => /administrator was made/.test(line.msg))).toHaveLength(made);
+      expect((await fetch(`${server.origin}/.well-known/openid-configuration`)).status).toBe(200);
+      expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
+      const page = await new Browser(server.origin).signIn('root@example.com', PASSWORD);
+      expect(page.status).toBe(200);
+      expect(page.url.pathname).not.toBe('/login');
+      server.kill('SIGTERM');
+      expect(await server.ended).toEqual({ code: 0, signal: null });
+    }
+  });
+
+  test('the doctor finds all well', async () => {
+    data = await store.open();
+    const server = await startServer(settingsFor(data));
+    const settings = { ...settingsFor(data), PORT: new URL(server.origin).port };
+    const { code, stdout } = await run('cli.js', ['doctor'], settings);
+    expect(stdout).not.toMatch(/^fail/m);
+    expect(stdout).toMatch(/^ok +clock/m);
+    expect(stdout).toMatch(/^\w+ +idle memory +\d+ MB/m);
+    expect(code).toBe(0);
+  }, 60_000);
+});
+
+describe('two processes', () => {
+  let server: Server;
+
+  beforeEach(async () => {
+    data = await postgresql!.openBlank();
+    server = await startServer({ ...settingsFor(data), WEB_CONCURRENCY: '2' });
+    await until('both run', () => workersOf(server).length === 2);
+  });
+
+  test('serve both, one takes the place of one that was killed, and all stop together', async () => {
+    expect(server.lines().filter((line) => line.msg === 'listening')).toHaveLength(1);
+    expect(server.lines().filter((line) => /administrator was made/.test(line.msg))).toHaveLength(1);
+    const [first, second] = workersOf(server);
+    await until('all answer', async () => (await fetch(`${server.origin}/readyz`)).status === 200);
+
+    process.kill(first!, 'SIGKILL');
+    await until('another took its place', () => {
+      const now = workersOf(server);
+      return now.length === 2 && !now.includes(first!) && now.includes(second!);
+    });
+    await until('it answers', () => manyAnswer(server, 20));
+    const replacement = workersOf(server).find((pid) => pid !== second)!;
+    process.kill(second!, 'SIGKILL'); // so that only the new one is left to answer
+    await until('it alone answers', () => manyAnswer(server, 5));
+    expect(workersOf(server)).toContain(replacement);
+
+    await until('two again', () => workersOf(server).length === 2 && !workersOf(server).includes(second!));
+    const workers = workersOf(server);
+    server.kill('SIGTERM');
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    for (const pid of workers) expect(isRunning(pid)).toBe(false);
+  });
+
+  test('know of each other’s clients and sign-ins', async () => {
+    const browser = new Browser(server.origin);
+    await browser.signIn('root@example.com', PASSWORD);
+    for (let i = 0; i < 10; i += 1) {
+      const page = await browser.open('/account');
+      expect(page.url.pathname).toBe('/account');
+    }
+  });
+});
+
+test('several processes that cannot start say why once, and end with 1', async () => {
+  data = await postgresql!.openBlank();
+  const { code, stdout, stderr } = await run('main.js', [], {
+    ...settingsFor(data),
+    DATABASE_URL: 'postgresql://127.0.0.1:1/signet',
+    WEB_CONCURRENCY: '3',
+  });
+  expect(code).toBe(1);
+  expect(stderr.match(/Signet cannot start/g)).toHaveLength(1);
+  expect(stdout + stderr).not.toMatch(/^\s+at /m);
+});
+
+describe('while a store is down', () => {
+  test.each(['PostgreSQL', 'Redis'])(
+    '%s: answers 503 in time, and recovers',
+    async (name) => {
+      data = await postgresqlAndRedis!.open();
+      const postgresqlWire = await openWire(data.databaseUrl);
+      const redisWire = await openWire(data.redisUrl!);
+      wires = [postgresqlWire, redisWire];
+      const wire = name === 'Redis' ? redisWire : postgresqlWire;
+      const settings = settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url });
+      const server = await startServer(settings);
+      const browser = new Browser(server.origin);
+      await browser.signIn('root@example.com', PASSWORD);
+      const form = await new Browser(server.origin).open('/login');
+      expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
+
+      for (const breakIt of [down, silent]) {
+        breakIt(wire);
+        const outages = ['/readyz', ...(name === 'PostgreSQL' ? ['/account'] : [])];
+        for (const path of outages) {
+          const { status, headers, ms } = await timed(() => browser.open(path));
+          const failures = server
+            .lines()
+            .filter(({ level }) => level === 'error')
+            .slice(-2);
+          expect({ path, status, failures }).toMatchObject({ path, status: 503 });
+          expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+          expect(ms).toBeLessThan(15_000);
+        }
+        const login = await timed(() =>
+          browser.submit(form, { email: 'root@example.com', password: PASSWORD }).catch(() => form),
+        );
+        expect(login.ms).toBeLessThan(15_000);
+        expect((await fetch(`${server.origin}/healthz`)).status).toBe(200);
+
+        wire.accept(true);
+        wire.cut();
+        await until('it is ready again', async () => (await fetch(`${server.origin}/readyz`)).status === 200, 20_000);
+        const again = await new Browser(server.origin).signIn('root@example.com', PASSWORD);
+        expect(again.url.pathname).not.toBe('/login');
+      }
+      server.kill('SIGTERM');
+      expect(await server.ended).toEqual({ code: 0, signal: null });
+    },
+    120_000,
+  );
+
+  test('it still stops in time', async () => {
+    data = await postgresqlAndRedis!.open();
+    const postgresqlWire = await openWire(data.databaseUrl);
+    const redisWire = await openWire(data.redisUrl!);
+    wires = [postgresqlWire, redisWire];
+    const server = await startServer(
+      settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url }),
+    );
+    for (const wire of wires) silent(wire);
+    const began = Date.now();
+    server.kill('SIGTERM');
+    await server.ended;
+    expect(Date.now() - began).toBeLessThan(20_000);
+  }, 60_000);
+
+  /** Connections break, and no new one is taken: the server was stopped. */
+  function down(wire: Wire): void {
+    wire.accept(false);
+    wire.cut();
+  }
+
+  /** Connections stay, and nothing comes back: the machine or the network is gone. */
+  function silent(wire: Wire): void {
+    wire.mute();
+  }
+});
+
+async function timed<Result>(ask: () => Promise<Result>): Promise<Result & { ms: number }> {
+  const began = Date.now();
+  const result = await ask();
+  return { ...result, ms: Date.now() - began };
+}
+
+async function manyAnswer({ origin }: Server, times: number): Promise<boolean> {
+  const asked = Array.from({ length: times }, () =>
+    fetch(`${origin}/healthz`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(2000) }).then(
+      ({ status }) => status === 200,
+      () => false,
+    ),
+  );
+  return (await Promise.all(asked)).every(Boolean);
+}
+
+function workersOf({ pid }: Server): number[] {
+  try {
+    const found = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
+    return found.split('\n').filter(Boolean).map(Number).filter(isNode);
+  } catch {
+    return [];
+  }
+}
+
+function isNode(pid: number): boolean {
+  try {
+    return /node/.test(execFileSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }));
+  } catch {
+    return false;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
