@@ -41,6 +41,7 @@ export function createHousekeeping({ db, clock, log, keys }: Needs) {
     try {
       const swept = await sweep();
       log.debug({ swept }, 'swept');
+      await keys.reload(); // should an announcement have been missed: more often than a new key waits before it signs
       if (await keys.rotateIfDue()) log.info('signing keys are being rotated');
       await keys.sweep();
     } catch (error) {

@@ -24,7 +24,12 @@ export function createSetup({ db, clock, audit, accounts }: Needs) {
   /** Makes the administrator that the settings name, unless there is one. Refuses as `accounts.create` does. */
   async function bootstrap(admin: { email: string; password: string }): Promise<Account | undefined> {
     if (await accounts.hasAdmin()) return undefined;
-    return accounts.create(admin, systemCaller, { role: 'admin', verified: true });
+    try {
+      return await accounts.create(admin, systemCaller, { role: 'admin', verified: true });
+    } catch (error) {
+      if (await accounts.hasAdmin()) return undefined; // another process that started with us was faster
+      throw error;
+    }
   }
 
   /** A token for the set-up page, valid for a day, if there is no administrator yet. Earlier ones are void. */
@@ -46,7 +51,9 @@ export function createSetup({ db, clock, audit, accounts }: Needs) {
     return token;
   }
 
+  /** Whether it still makes an administrator. A link that nobody used is void once there is one. */
   async function isValid(token: string): Promise<boolean> {
+    if (await accounts.hasAdmin()) return false;
     const where = { tokenHash: sha256(token), purpose: PURPOSE, consumedAt: null, expiresAt: { gt: clock.now() } };
     return (await db.verificationToken.findFirst({ where })) !== null;
   }
