@@ -45,7 +45,7 @@ export async function createApp(base: Base, core: Core) {
   const providers = createProviders({ config, core, secrets, fetch, adapters, pages, loginCookie, log });
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
   const documents = createDocuments({ ...core, issuer, providers });
-  const interactions = createInteractions({ ...core, providers, loginCookie, csrf, errands, views });
+  const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, errands, views });
   const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
   sessions.onEnded(backchannelLogout.tell);
 

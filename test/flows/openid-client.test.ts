@@ -305,6 +305,16 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect(second.sid).toBe(first.sid);
     });
 
+    it.each<Record<string, string>>([{ prompt: 'login' }, { max_age: '60' }])(
+      'asks for the password only once with %o',
+      async (asked) => {
+        const { account, config, browser } = await newcomers();
+        const attempt = await beginSignIn(config, asked);
+        const page = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
+        expect(isConsent(page)).toBe(true);
+      },
+    );
+
     it('shows the sign-in page only when the login is older than max_age', async () => {
       const { account, config, browser } = await newcomers();
       const first = (await signIn(config, browser, account.email, { claims: CLAIMS })).claims()!;

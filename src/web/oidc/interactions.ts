@@ -4,7 +4,7 @@
  */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
-import { epochSeconds } from '../../base/clock.js';
+import { type Clock, epochSeconds } from '../../base/clock.js';
 import { isLoopback } from '../../base/config.js';
 import { Refusal } from '../../base/errors.js';
 import type { Allowance, Consents } from '../../core/consents/consents.js';
@@ -22,6 +22,7 @@ import { clientCard, hostOf } from './client-card.js';
 import type { Providers } from './provider.js';
 
 interface Needs {
+  clock: Clock;
   consents: Consents;
   resources: Resources;
   scopes: () => string[];
@@ -50,6 +51,7 @@ const IDENTITY_SCOPES: Record<string, [title: string, sentence: string]> = {
 };
 
 export function createInteractions({
+  clock,
   consents,
   resources,
   scopes,
@@ -66,11 +68,12 @@ export function createInteractions({
     keepOpener(ctx);
     const { provider, interaction, client } = await load(ctx);
     const login = await loginCookie.read(ctx);
-    if (!login) return sendToSignIn(ctx, interaction, client);
     if (interaction.prompt.name === 'login') {
-      if (!(await isEnough(login, interaction))) return sendToSignIn(ctx, interaction, client);
+      const notBefore = await timeToBeat(interaction); // noted with the first visit, also if nobody is signed in then
+      if (!login || login.session.authTime.getTime() <= notBefore) return sendToSignIn(ctx, interaction, client);
       return goOn(ctx, provider, interaction, login);
     }
+    if (!login) return sendToSignIn(ctx, interaction, client);
     // Somebody else has signed in meanwhile: what was found missing for the one before says nothing now.
     if (interaction.session?.accountId !== login.account.id) return goOn(ctx, provider, interaction, login);
     showConsent(ctx, interaction, client, login);
@@ -117,14 +120,15 @@ export function createInteractions({
     seeOther(ctx, errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName, email }));
   }
 
-  /** Whether the login satisfies what was asked. The first visit of one that needs a fresh proof notes the time to beat. */
-  async function isEnough(login: Login, interaction: Interaction): Promise<boolean> {
-    if (interaction.prompt.reasons.every((reason) => CONTENT_WITH_LOGIN.has(reason))) return true;
+  /** The proof of the person has to be younger than this, in ms since 1970: than the first visit, unless any living login will do. */
+  async function timeToBeat(interaction: Interaction): Promise<number> {
+    if (interaction.prompt.reasons.every((reason) => CONTENT_WITH_LOGIN.has(reason))) return 0;
     const asked = interaction.result?.asked as { at: number } | undefined;
-    if (asked) return login.session.authTime.getTime() > asked.at;
-    interaction.result = { asked: { at: Date.now() } };
+    if (asked) return asked.at;
+    const at = clock.now().getTime();
+    interaction.result = { asked: { at } };
     await interaction.persist();
-    return false;
+    return at;
   }
 
   async function goOn(
