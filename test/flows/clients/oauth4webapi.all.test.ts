@@ -1,0 +1,291 @@
+// An app on oauth4webapi, which takes each answer apart and refuses whatever the specifications do not allow.
+// The types are those of the copy that openid-client brings along; the library under test is the one of test/clients.
+import type * as OAuth from 'oauth4webapi';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { importClient } from '../../support/clients.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { browserFor, walk } from '../../support/openid-client.js';
+import { REDIRECT_URI } from '../../support/relying-party.js';
+
+const oauth = await importClient<typeof OAuth>('oauth4webapi');
+
+const HTTP = { [oauth.allowInsecureRequests]: true };
+const MAX_AGE_SECONDS = 300;
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
+describe('an app on oauth4webapi', () => {
+  let house: House;
+  let as: OAuth.AuthorizationServer;
+  beforeAll(async () => {
+    house = await openHouse();
+    as = await discover();
+  });
+  afterAll(() => house.close());
+
+  async function discover(algorithm: 'oidc' | 'oauth2' = 'oidc') {
+    const issuer = new URL(house.issuer);
+    return oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm, ...HTTP }));
+  }
+
+  /** An app as it knows itself, and how it proves who it is. */
+  async function makeClient(metadata: Record<string, unknown> = {}) {
+    const { id, secret } = await house.client(metadata);
+    return { client: { client_id: id } as OAuth.Client, auth: secret ? oauth.ClientSecretBasic(secret) : oauth.None() };
+  }
+
+  type App = Awaited<ReturnType<typeof makeClient>>;
+
+  /** What the app keeps while the person is away. */
+  async function beginSignIn({ client }: App, more: Record<string, string> = {}) {
+    const verifier = oauth.generateRandomCodeVerifier();
+    const [state, nonce] = [oauth.generateRandomState(), oauth.generateRandomNonce()];
+    const parameters = new URLSearchParams({
+      client_id: client.client_id,
+      response_type: 'code',
+      redirect_uri: REDIRECT_URI,
+      scope: 'openid profile email offline_access',
+      prompt: 'consent',
+      max_age: String(MAX_AGE_SECONDS),
+      code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+      state,
+      nonce,
+      ...more,
+    });
+    return { verifier, state, nonce, parameters, url: new URL(`${as.authorization_endpoint}?${parameters}`) };
+  }
+
+  type Attempt = Awaited<ReturnType<typeof beginSignIn>>;
+
+  /** Demands an ID token with this nonce and a recent sign-in, and checks its signature. */
+  async function exchange({ client, auth }: App, attempt: Attempt, back: URL, options: OAuth.DPoPRequestOptions = {}) {
+    const answer = oauth.validateAuthResponse(as, client, back, attempt.state);
+    const { verifier, nonce } = attempt;
+    const ask = () =>
+      oauth.authorizationCodeGrantRequest(as, client, auth, answer, REDIRECT_URI, verifier, { ...options, ...HTTP });
+    return withNonce(async () => {
+      const response = await ask();
+      const expected = { expectedNonce: nonce, maxAge: MAX_AGE_SECONDS, requireIdToken: true };
+      const tokens = await oauth.processAuthorizationCodeResponse(as, client, response, expected);
+      await oauth.validateApplicationLevelSignature(as, response, HTTP);
+      return tokens;
+    });
+  }
+
+  /** A server may demand that a DPoP proof holds a nonce of its own: then the first try only fetches it. */
+  async function withNonce<T>(ask: () => Promise<T>): Promise<T> {
+    return ask().catch((error) => {
+      if (oauth.isDPoPNonceError(error)) return ask();
+      throw error;
+    });
+  }
+
+  async function signIn(app: App, email: string, options: OAuth.DPoPRequestOptions = {}) {
+    const attempt = await beginSignIn(app);
+    const back = await walk(browserFor(house), attempt.url, email);
+    return exchange(app, attempt, back.url, options);
+  }
+
+  const userinfo = ({ client }: App, token: string, sub: string, options: OAuth.DPoPRequestOptions = {}) =>
+    withNonce(async () => {
+      const response = await oauth.userInfoRequest(as, client, token, { ...options, ...HTTP });
+      return oauth.processUserInfoResponse(as, client, sub, response);
+    });
+
+  const refresh = ({ client, auth }: App, token: string, options: OAuth.DPoPRequestOptions = {}) =>
+    withNonce(async () => {
+      const response = await oauth.refreshTokenGrantRequest(as, client, auth, token, { ...options, ...HTTP });
+      return oauth.processRefreshTokenResponse(as, client, response);
+    });
+
+  const introspect = async ({ client, auth }: App, token: string) =>
+    oauth.processIntrospectionResponse(
+      as,
+      client,
+      await oauth.introspectionRequest(as, client, auth, token, { ...HTTP }),
+    );
+
+  it.each(['oidc', 'oauth2'] as const)('finds the house by its issuer alone (%s)', async (algorithm) => {
+    expect(await discover(algorithm)).toMatchObject({
+      issuer: house.issuer,
+      code_challenge_methods_supported: ['S256'],
+      authorization_response_iss_parameter_supported: true,
+    });
+  });
+
+  it('registers itself, and signs a person in with what it was given', async () => {
+    const account = await house.account();
+    const metadata = { client_name: 'Strict', redirect_uris: [REDIRECT_URI], grant_types: ['authorization_code'] };
+    const response = await oauth.dynamicClientRegistrationRequest(as, metadata, HTTP);
+    const registered = await oauth.processDynamicClientRegistrationResponse(response);
+    const app = {
+      client: registered as OAuth.Client,
+      auth: oauth.ClientSecretBasic(registered.client_secret as string),
+    };
+    const tokens = await signIn(app, account.email);
+    expect(oauth.getValidatedIdTokenClaims(tokens)).toMatchObject({ sub: account.id, email: account.email });
+  });
+
+  it('signs a person in with tokens bound to its key (DPoP), reads who it is and refreshes', async () => {
+    const account = await house.account();
+    const app = await makeClient({ dpop_bound_access_tokens: true });
+    const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
+    const tokens = await signIn(app, account.email, { DPoP });
+    expect(tokens).toMatchObject({ token_type: 'dpop', expires_in: 28_800 });
+    expect(oauth.getValidatedIdTokenClaims(tokens)).toMatchObject({ sub: account.id, email: account.email });
+    expect(await userinfo(app, tokens.access_token, account.id, { DPoP })).toMatchObject({ email: account.email });
+
+    const renewed = await refresh(app, tokens.refresh_token!, { DPoP });
+    expect(renewed.token_type).toBe('dpop');
+    expect(renewed.refresh_token).not.toBe(tokens.refresh_token);
+    expect(await userinfo(app, renewed.access_token, account.id, { DPoP })).toMatchObject({ sub: account.id });
+    const thief = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
+    await expect(userinfo(app, renewed.access_token, account.id, { DPoP: thief })).rejects.toMatchObject({
+      code: oauth.WWW_AUTHENTICATE_CHALLENGE,
+      status: 401,
+    });
+    await expect(userinfo(app, renewed.access_token, account.id)).rejects.toMatchObject({ status: 401 });
+  });
+
+  it('may be a public one, with other keys and algorithms for its proofs', async () => {
+    const account = await house.account();
+    const app = await makeClient({ token_endpoint_auth_method: 'none' });
+    for (const alg of ['RS256', 'PS256', 'Ed25519']) {
+      const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair(alg));
+      const tokens = await signIn(app, account.email, { DPoP });
+      expect((await refresh(app, tokens.refresh_token!, { DPoP })).token_type, alg).toBe('dpop');
+    }
+  });
+
+  it('is told by each answer which house gave it (RFC 9207), and takes none without', async () => {
+    const account = await house.account();
+    const app = await makeClient();
+    const attempt = await beginSignIn(app);
+    const { url } = await walk(browserFor(house), attempt.url, account.email);
+    expect(url.searchParams.get('iss')).toBe(house.issuer);
+    const silent = new URL(url);
+    silent.searchParams.delete('iss');
+    await expect(exchange(app, attempt, silent)).rejects.toMatchObject({ code: oauth.INVALID_RESPONSE });
+    await expect(exchange(app, attempt, url)).resolves.toMatchObject({ token_type: 'bearer' });
+  });
+
+  it('is told so by a refusal too', async () => {
+    const account = await house.account();
+    const app = await makeClient();
+    const attempt = await beginSignIn(app);
+    const browser = browserFor(house);
+    const consent = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
+    const { url } = await browser.submit(consent, { decision: 'deny' });
+    await expect(exchange(app, attempt, url)).rejects.toMatchObject({
+      code: oauth.AUTHORIZATION_RESPONSE_ERROR,
+      error: 'access_denied',
+    });
+  });
+
+  it('hands its request over beforehand (PAR), bound to its key', async () => {
+    const account = await house.account();
+    const app = await makeClient();
+    const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
+    const attempt = await beginSignIn(app);
+    const pushed = await withNonce(async () => {
+      const { parameters } = attempt;
+      const options = { DPoP, ...HTTP };
+      const response = await oauth.pushedAuthorizationRequest(as, app.client, app.auth, parameters, options);
+      return oauth.processPushedAuthorizationResponse(as, app.client, response);
+    });
+    const query = new URLSearchParams({ client_id: app.client.client_id, request_uri: pushed.request_uri });
+    const { url } = await walk(browserFor(house), `${as.authorization_endpoint}?${query}`, account.email);
+
+    const thief = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
+    await expect(exchange(app, attempt, url, { DPoP: thief })).rejects.toMatchObject({ error: 'invalid_grant' });
+    const tokens = await signIn(app, account.email, { DPoP });
+    expect(tokens.token_type).toBe('dpop');
+  });
+
+  it('gives a token back (RFC 7009): the answer is empty, and nothing is left of the token', async () => {
+    const account = await house.account();
+    const app = await makeClient();
+    const tokens = await signIn(app, account.email);
+    for (const token of [tokens.access_token, tokens.refresh_token!, 'nonsense']) {
+      const response = await oauth.revocationRequest(as, app.client, app.auth, token, HTTP);
+      expect(response.headers.get('content-type')).toBeNull();
+      expect(await response.clone().text()).toBe('');
+      expect(await oauth.processRevocationResponse(response)).toBeUndefined();
+    }
+    await expect(userinfo(app, tokens.access_token, account.id)).rejects.toMatchObject({ status: 401 });
+    await expect(refresh(app, tokens.refresh_token!)).rejects.toMatchObject({ error: 'invalid_grant' });
+  });
+
+  it('asks what a token is good for (RFC 7662)', async () => {
+    const account = await house.account();
+    const app = await makeClient();
+    const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
+    const tokens = await signIn(app, account.email, { DPoP });
+    expect(await introspect(app, tokens.access_token)).toMatchObject({
+      active: true,
+      sub: account.id,
+      client_id: app.client.client_id,
+      token_type: 'DPoP',
+      cnf: { jkt: await DPoP.calculateThumbprint() },
+    });
+    expect(await introspect(app, tokens.refresh_token!)).toMatchObject({ active: true, sub: account.id });
+    expect(await introspect(app, 'nonsense')).toEqual({ active: false });
+  });
+
+  it('may be on a device without a keyboard', async () => {
+    const account = await house.account();
+    const app = await makeClient({
+      token_endpoint_auth_method: 'none',
+      grant_types: [DEVICE_GRANT],
+      redirect_uris: [],
+    });
+    const { client, auth } = app;
+    const shown = await oauth.processDeviceAuthorizationResponse(
+      as,
+      client,
+      await oauth.deviceAuthorizationRequest(as, client, auth, { scope: 'openid email' }, HTTP),
+    );
+    const poll = async () => {
+      const response = await oauth.deviceCodeGrantRequest(as, client, auth, shown.device_code, HTTP);
+      return oauth.processDeviceCodeResponse(as, client, response);
+    };
+    await expect(poll()).rejects.toMatchObject({ error: 'authorization_pending', status: 400 });
+    const browser = browserFor(house);
+    const input = await browser.open(shown.verification_uri);
+    const confirmation = await browser.submit(input, { user_code: shown.user_code });
+    await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
+    expect(oauth.getValidatedIdTokenClaims(await poll())).toMatchObject({ sub: account.id, email: account.email });
+  });
+
+  it('gets by itself a token for an API (RFC 9068), which the API checks with the published keys', async () => {
+    const { client, auth } = await makeClient({ grant_types: ['client_credentials'], redirect_uris: [] });
+    const resource = `${house.issuer}/api/v1`;
+    const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'));
+    const tokens = await withNonce(async () => {
+      const asked = { resource, scope: 'memory:read' };
+      const options = { DPoP, ...HTTP };
+      const response = await oauth.clientCredentialsGrantRequest(as, client, auth, asked, options);
+      return oauth.processClientCredentialsResponse(as, client, response);
+    });
+    const requests: Request[] = [];
+    await oauth.protectedResourceRequest(tokens.access_token, 'GET', new URL('http://api.example/'), undefined, null, {
+      DPoP,
+      ...HTTP,
+      [oauth.customFetch]: async (url, options) => {
+        requests.push(new Request(url, options as RequestInit));
+        return new Response();
+      },
+    });
+    const claims = await oauth.validateJwtAccessToken(as, requests[0]!, resource, { requireDPoP: true, ...HTTP });
+    expect(claims).toMatchObject({ sub: client.client_id, client_id: client.client_id, scope: 'memory:read' });
+    const other = oauth.validateJwtAccessToken(as, requests[0]!, 'https://other.example/api', HTTP);
+    await expect(other).rejects.toMatchObject({ code: oauth.JWT_CLAIM_COMPARISON });
+  });
+
+  it('finds out which house guards our own API (RFC 9728)', async () => {
+    const resource = new URL(`${house.issuer}/api/v1`);
+    const response = await oauth.resourceDiscoveryRequest(resource, HTTP);
+    const found = await oauth.processResourceDiscoveryResponse(resource, response);
+    expect(found.authorization_servers).toEqual([house.issuer]);
+  });
+});
