@@ -64,7 +64,7 @@ export async function createCore(base: Base) {
     idleSeconds: config.sessionSeconds,
     maxSeconds: config.sessionMaxSeconds,
   });
-  const signIn = createSignIn({ db, accounts, passwords, sessions, limits, audit });
+  const signIn = createSignIn({ db, clock, accounts, passwords, sessions, limits, audit });
   const setup = createSetup({ db, clock, audit, accounts });
   const housekeeping = createHousekeeping({ db, clock, log, keys });
 

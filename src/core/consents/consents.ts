@@ -38,15 +38,16 @@ export function createConsents({ db, clock, audit, artifacts, announcements }: N
 
   /** Adds to what the client may have. */
   async function give(accountId: string, clientId: string, more: Allowance, caller: Caller): Promise<void> {
-    const before = await find(accountId, clientId);
-    const scopes = merge(before, more) as unknown as Prisma.InputJsonObject;
     const key = { accountId, clientId };
     await db.$transaction(async (tx) => {
-      await tx.consent.upsert({
+      // Written first, so that the row is ours: what is given or withdrawn at the same moment is not overwritten.
+      const row = await tx.consent.upsert({
         where: { accountId_clientId: key },
-        create: { ...key, scopes, createdAt: clock.now() },
-        update: { scopes },
+        create: { ...key, scopes: toJson(NOTHING), createdAt: clock.now() },
+        update: { clientId },
       });
+      const scopes = toJson(merge(toAllowance(row), more));
+      await tx.consent.update({ where: { accountId_clientId: key }, data: { scopes } });
       await audit.record(
         {
           action: 'consent.given',
@@ -90,6 +91,8 @@ export function createConsents({ db, clock, audit, artifacts, announcements }: N
     return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flatten(toAllowance(row)) }));
   }
 }
+
+const toJson = (allowance: Allowance) => allowance as unknown as Prisma.InputJsonObject;
 
 const toAllowance = (row: Consent) => row.scopes as unknown as Allowance;
 

@@ -1,0 +1,87 @@
+// The audit trail: written with its verb or not at all, and never in the way of an answer.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/base/clock.js';
+import { createLog } from '../../../src/base/log.js';
+import { createAudit } from '../../../src/core/audit/audit.js';
+import { AUDIT_ACTIONS } from '../../../src/core/audit/events.js';
+import { systemCaller } from '../../../src/core/caller.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { stores } from '../../support/stores.js';
+
+const ENTRY = { action: 'token.refused', actor: { kind: 'anonymous' } } as const;
+
+describe.each(stores)('the audit trail on $name', (store) => {
+  let house: House;
+  beforeAll(async () => {
+    house = await openHouse({ store });
+  });
+  afterAll(() => house.close());
+
+  const count = (where: object = {}) => house.base.db.auditEvent.count({ where });
+
+  it('is there with its verb, or not at all', async () => {
+    const { db } = house.base;
+    const failing = db.$transaction(async (tx) => {
+      await house.core.audit.record({ ...ENTRY, clientId: 'undone' }, tx);
+      throw new Error('the verb failed');
+    });
+    await expect(failing).rejects.toThrow('the verb failed');
+    expect(await count({ clientId: 'undone' })).toBe(0);
+    const input = { email: 'twice@example.com', password: PASSWORD };
+    const { id } = await house.core.accounts.create(input, systemCaller);
+    await expect(house.core.accounts.create(input, systemCaller)).rejects.toMatchObject({ status: 409 });
+    expect(await count({ action: 'account.created', accountId: id })).toBe(1);
+  });
+
+  it('tells who, whom, from where and when', async () => {
+    const caller = { address: '192.0.2.1', userAgent: 'Browser', requestId: 'r-1' };
+    const actor = { kind: 'client', id: 'c-1' } as const;
+    await house.core.audit.record({ action: 'token.revoked', actor, caller, accountId: 'a-1', detail: { n: 1 } });
+    const [entry] = await house.core.audit.list({ accountId: 'a-1' });
+    expect(entry).toMatchObject({
+      action: 'token.revoked',
+      actorKind: 'client',
+      actorId: 'c-1',
+      address: '192.0.2.1',
+      userAgent: 'Browser',
+      requestId: 'r-1',
+      detail: { n: 1 },
+    });
+    expect(Math.abs(entry!.at.getTime() - Date.now())).toBeLessThan(10_000);
+  });
+
+  it('writes within a second what a listener heard', async () => {
+    for (let n = 0; n < 50; n += 1) house.core.audit.recordSoon({ ...ENTRY, clientId: 'soon' });
+    expect(await count({ clientId: 'soon' })).toBe(0);
+    await expect.poll(() => count({ clientId: 'soon' }), { timeout: 5000 }).toBe(50);
+    house.core.audit.recordSoon({ ...ENTRY, clientId: 'flushed' });
+    await house.core.audit.flush();
+    expect(await count({ clientId: 'flushed' })).toBe(1);
+  });
+
+  it('never throws while the database is away, and writes later', async () => {
+    const { db } = house.base;
+    let away = true;
+    const lines: string[] = [];
+    const flaky = {
+      auditEvent: {
+        createMany: (input: never) => (away ? Promise.reject(new Error('away')) : db.auditEvent.createMany(input)),
+      },
+    } as never;
+    const log = createLog('info', { write: (line) => lines.push(line) });
+    const audit = createAudit({ db: flaky, clock: systemClock, log });
+    for (let n = 0; n < 10_050; n += 1) audit.recordSoon({ ...ENTRY, clientId: 'later' });
+    await expect(audit.flush()).resolves.toBeUndefined();
+    expect(lines.some((line) => line.includes('the audit buffer is full'))).toBe(true);
+    expect(lines.some((line) => line.includes('cannot be written'))).toBe(true);
+    away = false;
+    await audit.flush();
+    expect(await count({ clientId: 'later' })).toBe(10_000);
+  });
+
+  it('knows no action that nobody named', async () => {
+    const rows = await house.base.db.auditEvent.findMany({ distinct: ['action'], select: { action: true } });
+    for (const { action } of rows) expect(AUDIT_ACTIONS).toContain(action);
+    expect([...AUDIT_ACTIONS].sort()).toEqual([...AUDIT_ACTIONS]);
+  });
+});

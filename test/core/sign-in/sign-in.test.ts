@@ -1,0 +1,287 @@
+// Signing in, tried by somebody who guesses, by somebody who hammers, and by the owner meanwhile.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { Browser } from '../../support/browser.js';
+import { openFamily } from '../../support/families.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { refresh } from '../../support/relying-party.js';
+import { stores } from '../../support/stores.js';
+
+describe.each(stores)('signing in on $name', (store) => {
+  let house: House;
+  let addresses = 0;
+  beforeAll(async () => {
+    house = await openHouse({ store, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+  });
+  afterAll(() => house.close());
+
+  function elsewhere(): string {
+    addresses += 1;
+    return `10.${addresses >> 8}.${addresses & 255}.1`;
+  }
+
+  /** A browser somewhere else in the world. */
+  function browserAt(address = elsewhere()): Browser {
+    const browser = new Browser(house.origin);
+    browser.headers = { ...browser.headers, 'x-forwarded-for': address };
+    return browser;
+  }
+
+  const wordsOf = (html: string) => /role="alert">([^<]*)/.exec(html)?.[1];
+  const isIn = (page: { url: URL }) => page.url.pathname === '/account';
+
+  async function guess(
+    email: string,
+    times: number,
+    address?: string,
+    password = 'a wrong password',
+  ): Promise<number[]> {
+    const browser = browserAt(address);
+    const start = await browser.open('/login');
+    const pages = await Promise.all(Array.from({ length: times }, () => browser.submit(start, { email, password })));
+    return pages.map(({ status }) => status);
+  }
+
+  it('says the same to an unknown address and to a wrong password', async () => {
+    const { email } = await house.account();
+    const wrong = await browserAt().signIn(email, 'a wrong password');
+    const unknown = await browserAt().signIn('nobody@example.com', 'a wrong password');
+    expect([wrong.status, unknown.status]).toEqual([401, 401]);
+    expect(wordsOf(wrong.html)).toBeTruthy();
+    expect(wordsOf(unknown.html)).toBe(wordsOf(wrong.html));
+    const names = (page: typeof wrong) => [...page.headers.keys()].filter((name) => name !== 'set-cookie').sort();
+    expect(names(unknown)).toEqual(names(wrong));
+  });
+
+  it('takes the address however it is written', async () => {
+    const { email } = await house.account();
+    expect(isIn(await browserAt().signIn(` ${email.toUpperCase()} `, PASSWORD))).toBe(true);
+  });
+
+  it('counts guesses at one account from one address, also those that come at once', async () => {
+    const { email } = await house.account();
+    const statuses = await guess(email, 20, '10.200.0.1');
+    expect(statuses.filter((status) => status === 401)).toHaveLength(10);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(10);
+    const right = await browserAt('10.200.0.1').signIn(email, PASSWORD);
+    expect(right.status).toBe(429); // or the guesses would tell the password
+    expect(Number(right.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(isIn(await browserAt().signIn(email, PASSWORD))).toBe(true);
+  });
+
+  it('counts one network of IPv6 as one address', async () => {
+    const { email } = await house.account();
+    for (let n = 1; n <= 10; n += 1) await guess(email, 1, `2001:db8:1:1::${n}`);
+    expect(await guess(email, 1, '2001:db8:1:1::ffff')).toEqual([429]);
+    expect(await guess(email, 1, '2001:db8:1:2::1')).toEqual([401]);
+  });
+
+  it('forgives the guesses of who then signs in', async () => {
+    const { email } = await house.account();
+    for (let round = 0; round < 3; round += 1) {
+      await guess(email, 9, '10.200.0.2');
+      expect(isIn(await browserAt('10.200.0.2').signIn(email, PASSWORD))).toBe(true);
+    }
+  });
+
+  it('counts guesses from one address at many accounts', async () => {
+    const statuses: number[] = [];
+    for (let n = 0; n < 11; n += 1) statuses.push(...(await guess(`target${n}@example.com`, 10, '10.200.0.3')));
+    expect(statuses.filter((status) => status === 401)).toHaveLength(100);
+    expect(statuses.slice(-5)).toEqual([429, 429, 429, 429, 429]);
+  });
+
+  it('does not let a stranger who hammers from everywhere lock the owner out of a familiar address', async () => {
+    const { email } = await house.account();
+    expect(isIn(await browserAt('10.200.1.1').signIn(email, PASSWORD))).toBe(true);
+    expect(isIn(await browserAt('2001:db8:2:2::1').signIn(email, PASSWORD))).toBe(true);
+    const statuses: number[] = [];
+    for (let n = 0; n < 13; n += 1) statuses.push(...(await guess(email, 9)));
+    expect(statuses.at(-1)).toBe(429);
+    expect((await browserAt().signIn(email, PASSWORD)).status).toBe(429); // from where nobody ever was
+    expect(isIn(await browserAt('10.200.1.1').signIn(email, PASSWORD))).toBe(true);
+    expect(isIn(await browserAt('2001:db8:2:2:aaaa::9').signIn(email, PASSWORD))).toBe(true); // its IPv6 network
+    expect((await guess(email, 1))[0]).toBe(429);
+  });
+
+  it('tells a suspended person only after the right password', async () => {
+    const { email, id } = await house.account();
+    await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+    expect((await browserAt().signIn(email, 'a wrong password')).status).toBe(401);
+    const page = await browserAt().signIn(email, PASSWORD);
+    expect(page.status).toBe(403);
+    expect(await house.core.sessions.list(id)).toEqual([]);
+  });
+
+  it('gives another cookie at each sign-in, and the one before is worth nothing', async () => {
+    const { email } = await house.account();
+    const browser = browserAt();
+    browser.cookies.set('signet_login', { value: 'chosen-by-somebody', path: '/' });
+    await browser.signIn(email, PASSWORD);
+    const first = browser.cookies.get('signet_login')!;
+    expect(first.value).not.toBe('chosen-by-somebody');
+    await browser.signIn(email, PASSWORD);
+    const second = browser.cookies.get('signet_login')!;
+    expect(second.value).not.toBe(first.value);
+    const thief = browserAt();
+    thief.cookies.set('signet_login', first);
+    expect((await thief.open('/account')).url.pathname).toBe('/login');
+    expect((await browser.open('/account')).url.pathname).toBe('/account');
+  });
+
+  it('ends the login of the one before when somebody else signs in', async () => {
+    const [one, other] = [await house.account(), await house.account()];
+    const client = await house.client();
+    const browser = browserAt();
+    const family = await openFamily(house, client, one.email, {}, browser);
+    const before = browser.cookies.get('signet_login')!;
+    const page = await browser.signIn(other.email, PASSWORD);
+    expect(page.html).toContain(other.email);
+    expect(await house.core.sessions.list(one.id)).toEqual([]);
+    const thief = browserAt();
+    thief.cookies.set('signet_login', before);
+    expect((await thief.open('/account')).url.pathname).toBe('/login');
+    expect((await refresh(house, client, family.refreshToken)).body.error).toBe('invalid_grant');
+  });
+
+  it('signs nobody in by a form of another site', async () => {
+    const { email } = await house.account();
+    const browser = browserAt();
+    const page = await browser.open('/login');
+    const fields = { email, password: PASSWORD };
+    expect((await browser.submit(page, { ...fields, csrf: 'x' })).status).toBe(403);
+    const other = await browserAt().open('/login');
+    expect((await browser.submit({ ...page, html: other.html }, fields)).status).toBe(403);
+    browser.headers = { ...browser.headers, origin: 'https://evil.example' };
+    expect((await browser.submit(page, fields)).status).toBe(403);
+    expect(browser.cookies.has('signet_login')).toBe(false);
+  });
+
+  it('registers one account though 8 forms come at once, and limits how many', async () => {
+    const browser = browserAt();
+    const page = await browser.open('/register');
+    const fields = { email: 'many@example.com', name: 'Many', password: PASSWORD };
+    const pages = await Promise.all(Array.from({ length: 8 }, () => browser.submit(page, fields)));
+    expect(pages.filter(isIn)).toHaveLength(1);
+    expect(pages.filter(({ status }) => status === 409)).toHaveLength(7);
+    const address = '10.200.2.1';
+    const statuses: number[] = [];
+    const register = browserAt(address);
+    const form = await register.open('/register');
+    for (let n = 0; n < 32; n += 1) statuses.push((await register.submit(form, { ...fields, email: 'bad' })).status);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(2);
+  });
+
+  it('leaves a trail of each way it went, and no password in it', async () => {
+    const { email, id } = await house.account();
+    await browserAt('10.200.3.1').signIn(email, 'a wrong password');
+    await browserAt('10.200.3.1').signIn(email, PASSWORD);
+    await house.core.audit.flush();
+    const trail = await house.core.audit.list({ accountId: id });
+    const failed = trail.find(({ action }) => action === 'sign_in.failed');
+    expect(failed).toMatchObject({ address: '10.200.3.1', detail: { reason: 'wrong_password' } });
+    expect(trail.find(({ action }) => action === 'sign_in.succeeded')).toMatchObject({
+      actorId: id,
+      address: '10.200.3.1',
+    });
+    expect(JSON.stringify(trail)).not.toMatch(/a wrong password|correct horse/);
+  });
+});
+
+describe.each(stores)('logins on $name', (store) => {
+  let house: House;
+  let aheadMs = 0;
+  beforeAll(async () => {
+    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+  });
+  afterAll(() => house.close());
+
+  async function open() {
+    const account = await house.account();
+    const { session, token } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    return { account, session, token };
+  }
+  const isOpen = async (token: string) => (await house.core.sessions.findByToken(token)) !== undefined;
+  const DAY_MS = 86_400_000;
+
+  it('end when they are not used, go on when they are, and end for good in the end', async () => {
+    const [idle, used] = [await open(), await open()];
+    try {
+      for (let day = 7; day <= 28; day += 7) {
+        aheadMs = day * DAY_MS;
+        expect(await isOpen(used.token), `day ${day}`).toBe(true);
+      }
+      expect(await isOpen(idle.token)).toBe(false);
+      aheadMs = 30 * DAY_MS + 1000;
+      expect(await isOpen(used.token)).toBe(false);
+    } finally {
+      aheadMs = 0;
+    }
+  });
+
+  it('end at once, alone or together', async () => {
+    const { account, session, token } = await open();
+    const other = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    await house.core.sessions.end(session.id, 'signed_out', systemCaller);
+    expect([await isOpen(token), await isOpen(other.token)]).toEqual([false, true]);
+    const third = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    await house.core.sessions.endAll(account.id, 'password_changed', systemCaller, third.session.id);
+    expect([await isOpen(other.token), await isOpen(third.token)]).toEqual([false, true]);
+    await house.core.sessions.endAll(account.id, 'revoked', systemCaller);
+    expect(await isOpen(third.token)).toBe(false);
+    const reasons = (await house.core.audit.list({ action: 'session.ended', accountId: account.id })).map(
+      ({ detail }) => (detail as { reason: string }).reason,
+    );
+    expect(reasons.sort()).toEqual(['password_changed', 'revoked', 'signed_out']);
+  });
+
+  it('end with their grants, but for those that were given for offline use when somebody signs out', async () => {
+    const { grants } = house.core.artifacts;
+    const give = async (id: string, sessionId: string, accountId: string, offline: boolean) =>
+      grants.save({
+        id,
+        accountId,
+        clientId: 'c',
+        sessionId,
+        offline,
+        payload: {},
+        expiresAt: new Date(Date.now() + 1e9),
+      });
+    const one = await open();
+    await give('on', one.session.id, one.account.id, false);
+    await give('off', one.session.id, one.account.id, true);
+    await house.core.sessions.end(one.session.id, 'signed_out', systemCaller);
+    expect((await grants.list(one.account.id)).map(({ id }) => id)).toEqual(['off']);
+    const two = await open();
+    await give('off2', two.session.id, two.account.id, true);
+    await house.core.sessions.end(two.session.id, 'theft', systemCaller);
+    expect(await grants.list(two.account.id)).toEqual([]);
+    expect(await give('late', two.session.id, two.account.id, true)).toBe(false);
+    await house.core.sessions.endAll(one.account.id, 'suspended', systemCaller);
+    expect(await grants.list(one.account.id)).toEqual([]);
+  });
+
+  it('tell once which clients want to hear of their end', async () => {
+    const { account, session } = await open();
+    for (const clientId of ['a', 'b', 'a']) await house.core.sessions.rememberClient(session.id, clientId);
+    const heard: unknown[] = [];
+    house.core.sessions.onEnded((ended) => heard.push(...ended));
+    await house.core.sessions.end(session.id, 'signed_out', systemCaller);
+    await house.core.sessions.end(session.id, 'signed_out', systemCaller);
+    expect(heard).toEqual([{ sessionId: session.id, accountId: account.id, clientIds: ['a', 'b'] }]);
+  });
+
+  it('do not live for who is suspended, or was told to start anew', async () => {
+    const { account, token } = await open();
+    await house.base.db.account.update({ where: { id: account.id }, data: { status: 'suspended' } });
+    house.base.announcements.announce('accounts', account.id);
+    expect(await isOpen(token)).toBe(false);
+    const other = await open();
+    await house.base.db.account.update({
+      where: { id: other.account.id },
+      data: { notBefore: new Date(Date.now() + 1000) },
+    });
+    house.base.announcements.announce('accounts', other.account.id);
+    expect(await isOpen(other.token)).toBe(false);
+  });
+});
