@@ -1,0 +1,220 @@
+// What a client may say of itself, over tables of what is said.
+import { describe, expect, it } from 'vitest';
+import {
+  firstPartyFault,
+  MetadataFault,
+  type MetadataRules,
+  sameLoopback,
+  settleMetadata,
+} from '../../../src/core/clients/metadata.js';
+
+const SCOPES = ['openid', 'email', 'memory:read'];
+const ANONYMOUS: MetadataRules = { anonymous: true, byAdmin: false, scopes: SCOPES, redirectHosts: [] };
+const VOUCHED: MetadataRules = { ...ANONYMOUS, anonymous: false };
+const ADMIN: MetadataRules = { ...VOUCHED, byAdmin: true };
+const GOOD = { redirect_uris: ['https://app.example/cb'] };
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
+
+function faultOf(metadata: object, rules = ANONYMOUS): string | undefined {
+  try {
+    settleMetadata({ ...GOOD, ...metadata }, rules);
+  } catch (error) {
+    expect(error).toBeInstanceOf(MetadataFault);
+    return (error as MetadataFault).code;
+  }
+  return undefined;
+}
+
+/** Random texts of awkward characters, the same in each run. */
+function* awkwardTexts(count: number): Generator<string> {
+  const pieces = [
+    'https:',
+    'http:',
+    '//',
+    '/',
+    '\\',
+    '@',
+    ':',
+    '#',
+    '?',
+    '*',
+    '%',
+    ' ',
+    '\t',
+    '\n',
+    '\u0000',
+    '\u202e',
+    '\u00a0',
+    'localhost',
+    '127.0.0.1',
+    '[::1]',
+    'evil.example',
+    'app.example',
+    'cb',
+    '..',
+    'javascript:',
+    'data:',
+    '443',
+    'ü',
+    '0x7f.1',
+    '.',
+    '-',
+  ];
+  let seed = 42;
+  const next = (below: number) => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((seed / 2_147_483_648) * below);
+  };
+  for (let n = 0; n < count; n += 1) {
+    yield ['https://', 'http://', ''][next(3)]! +
+      Array.from({ length: 1 + next(6) }, () => pieces[next(pieces.length)]).join('');
+  }
+}
+
+describe('redirect URIs', () => {
+  it('are refused by name or safe, whatever is made of them', () => {
+    let taken = 0;
+    for (const uri of awkwardTexts(20_000)) {
+      const fault = faultOf({ redirect_uris: [uri] });
+      if (fault) {
+        expect(fault).toBe('invalid_redirect_uri');
+        continue;
+      }
+      taken += 1;
+      const url = new URL(uri);
+      expect(uri, uri).not.toMatch(/[\s#*\\\p{Cc}]/u);
+      expect(['javascript:', 'data:', 'file:', 'blob:', 'vbscript:'], uri).not.toContain(url.protocol);
+      if (/^https?:$/.test(url.protocol)) expect(`${url.username}${url.password}`, uri).toBe('');
+      if (url.protocol === 'http:') expect(url.hostname, uri).toMatch(/^(localhost|\[::1\]|127(\.\d+){3})$/);
+    }
+    expect(taken).toBeGreaterThan(100);
+  });
+
+  it('of 20 are taken, of 21 not', () => {
+    const many = (count: number) => ({
+      redirect_uris: Array.from({ length: count }, (_, n) => `https://app.example/${n}`),
+    });
+    expect([faultOf(many(20)), faultOf(many(21))]).toEqual([undefined, 'invalid_redirect_uri']);
+  });
+
+  it('with a scheme of their own make a native app', () => {
+    expect(settleMetadata({ redirect_uris: ['com.example:/cb'] }, ANONYMOUS).application_type).toBe('native');
+    expect(settleMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('application_type');
+  });
+
+  it('keep to the list of hosts, sub-domains only where it says so', () => {
+    const rules = { ...ANONYMOUS, redirectHosts: ['a.example', '*.b.example'] };
+    const at = (uri: string) => faultOf({ redirect_uris: [uri] }, rules);
+    for (const uri of ['https://a.example/', 'https://x.b.example/', 'https://x.y.b.example/', 'http://localhost/'])
+      expect(at(uri), uri).toBeUndefined();
+    for (const uri of [
+      'https://x.a.example/',
+      'https://b.example/',
+      'https://xb.example/',
+      'https://a.example.evil.example/',
+      'com.example:/',
+    ])
+      expect(at(uri), uri).toBe('invalid_redirect_uri');
+  });
+});
+
+describe('loopback', () => {
+  it.each([
+    ['http://localhost:1/cb', 'http://localhost/cb', true],
+    ['http://localhost/cb', 'http://localhost:1/cb', true],
+    ['http://127.0.0.1:1/cb?a=b', 'http://127.0.0.1:2/cb?a=b', true],
+    ['http://[::1]:1/cb', 'http://[::1]/cb', true],
+    ['http://localhost:1', 'http://localhost:2', true],
+    ['http://localhost:1/cb', 'http://localhost:1/CB', false],
+    ['http://localhost:1/cb', 'http://localhost:1/cb/', false],
+    ['http://localhost:1/cb?a', 'http://localhost:1/cb?b', false],
+    ['http://localhost:1/cb#a', 'http://localhost:1/cb', false],
+    ['https://localhost:1/cb', 'https://localhost:2/cb', false],
+    ['http://app.example:1/cb', 'http://app.example:2/cb', false],
+    ['http://localhost:1@evil.example/cb', 'http://localhost:2@evil.example/cb', false],
+    ['http://user@localhost:1/cb', 'http://localhost/cb', false],
+    ['http://LOCALHOST:1/cb', 'http://localhost/cb', false],
+    ['http://127.1:1/cb', 'http://127.0.0.1/cb', false],
+    ['http://localhost:1/a/../cb', 'http://localhost:1/cb', false],
+    ['http://localhost:/cb', 'http://localhost/cb', false],
+    ['http://localhost:1\\@evil.example/cb', 'http://localhost/cb', false],
+    ['garbage', 'http://localhost/cb', false],
+  ])('%s and %s: %s', (requested, registered, same) => {
+    expect(sameLoopback(requested, registered)).toBe(same);
+  });
+});
+
+describe('grants', () => {
+  it.each<[string, object, MetadataRules, string[]]>([
+    ['nothing said', {}, ANONYMOUS, ['authorization_code']],
+    [
+      'all that is free',
+      { grant_types: ['authorization_code', 'refresh_token', DEVICE] },
+      ANONYMOUS,
+      ['authorization_code', 'refresh_token', DEVICE],
+    ],
+    [
+      'too much',
+      { grant_types: ['authorization_code', 'client_credentials', 'password', 'implicit'] },
+      ANONYMOUS,
+      ['authorization_code'],
+    ],
+    [
+      'too much, with a token',
+      { grant_types: ['authorization_code', 'client_credentials'] },
+      VOUCHED,
+      ['authorization_code'],
+    ],
+    [
+      'a machine of an administrator',
+      { grant_types: ['client_credentials'], redirect_uris: [] },
+      ADMIN,
+      ['client_credentials'],
+    ],
+    [
+      'the same twice',
+      { grant_types: ['authorization_code', 'authorization_code'] },
+      ANONYMOUS,
+      ['authorization_code'],
+    ],
+  ])('%s', (_name, metadata, rules, granted) => {
+    expect(settleMetadata({ ...GOOD, ...metadata }, rules).grant_types).toEqual(granted);
+  });
+
+  it('without a redirect ask for no response type', () => {
+    expect(settleMetadata({ grant_types: [DEVICE] }, ANONYMOUS).response_types).toEqual([]);
+    expect(settleMetadata(GOOD, ANONYMOUS).response_types).toEqual(['code']);
+  });
+
+  it('of a machine need a secret or a key', () => {
+    const machine = { grant_types: ['client_credentials'], redirect_uris: [] };
+    expect(faultOf({ ...machine, token_endpoint_auth_method: 'none' }, ADMIN)).toBe('invalid_client_metadata');
+    expect(faultOf({ ...machine, token_endpoint_auth_method: 'private_key_jwt' }, ADMIN)).toBeUndefined();
+  });
+});
+
+describe('the rest', () => {
+  it('narrows the scope to what exists', () => {
+    expect(settleMetadata({ ...GOOD, scope: 'openid root openid memory:read' }, ANONYMOUS).scope).toBe(
+      'openid memory:read',
+    );
+    expect(faultOf({ scope: 'root' })).toBe('invalid_client_metadata');
+    expect(settleMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('scope');
+  });
+
+  it.each(['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'])(
+    'takes %s only where somebody vouches',
+    (member) => {
+      const metadata = { [member]: 'https://app.example/x' };
+      expect(faultOf(metadata, ANONYMOUS)).toBe('invalid_client_metadata');
+      expect(faultOf(metadata, VOUCHED)).toBeUndefined();
+    },
+  );
+
+  it('lets a first-party client go to https only, and not to this machine', () => {
+    expect(firstPartyFault(['https://app.example/cb'])).toBeUndefined();
+    for (const uri of ['http://localhost/cb', 'https://localhost/cb', 'https://127.0.0.1/cb', 'com.example:/cb']) {
+      expect(firstPartyFault(['https://app.example/cb', uri]), uri).toContain(uri);
+    }
+  });
+});
