@@ -1,0 +1,237 @@
+// An Express app that leaves all of it to the middleware of express-openid-connect.
+import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Browser, formsOf } from '../../support/browser.js';
+import {
+  type FaultHandler,
+  type Handler,
+  openExpress,
+  requireClient,
+  signInAt,
+  visitorOf,
+} from '../../support/clients.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { browserFor, isConsent, isLogin, walk } from '../../support/openid-client.js';
+
+interface Middleware {
+  auth(options: Record<string, unknown>): Handler;
+  requiresAuth(): Handler;
+}
+
+const { auth, requiresAuth } = requireClient<Middleware>('express-openid-connect');
+
+/** As its documentation configures a confidential client: without a response type it would ask for an ID token alone. */
+const CODE = { response_type: 'code', scope: 'openid profile email' };
+
+describe('an app on express-openid-connect', () => {
+  let house: House;
+  const closers: (() => Promise<void>)[] = [];
+  beforeAll(async () => {
+    house = await openHouse();
+  });
+  afterEach(async () => {
+    for (const close of closers.splice(0)) await close();
+    vi.restoreAllMocks();
+  });
+  afterAll(() => house.close());
+
+  interface AppOptions {
+    /** Of the middleware; none is needed. */
+    options?: Record<string, unknown>;
+    /** Of the client at the house, of an app at this address. */
+    metadata?: (origin: string) => Record<string, unknown>;
+  }
+
+  /** The app: one middleware, and a page for those who are signed in. */
+  async function openApp({ options = {}, metadata = () => ({}) }: AppOptions = {}) {
+    const { app, origin, close } = await openExpress();
+    closers.push(close);
+    const client = await house.client({
+      redirect_uris: [`${origin}/callback`],
+      post_logout_redirect_uris: [origin],
+      ...metadata(origin),
+    });
+    const faults: Error[] = [];
+    const noteFault: FaultHandler = (error, _req, res, _next) => {
+      faults.push(error);
+      res.status(500).send('fault');
+    };
+    app.use(
+      auth({
+        issuerBaseURL: house.issuer,
+        baseURL: origin,
+        clientID: client.id,
+        ...(client.secret && { clientSecret: client.secret }),
+        secret: 'the app has a secret of its own',
+        authRequired: false,
+        idpLogout: true,
+        authorizationParams: CODE,
+        ...options,
+      }),
+    );
+    app.get('/', (req, res) => res.json(req.oidc.user ?? null));
+    app.get('/private', requiresAuth(), (req, res) => res.json({ private: req.oidc.user?.email }));
+    app.get('/userinfo', async (req, res) => res.json(await req.oidc.fetchUserInfo()));
+    app.get('/refresh', async (req, res) => {
+      const before = req.oidc.accessToken!.access_token;
+      const after = await req.oidc.accessToken!.refresh();
+      res.json({ isNew: after.access_token !== before, userinfo: await req.oidc.fetchUserInfo() });
+    });
+    app.use(noteFault);
+    return { origin, client, faults, visitor: visitorOf({ origin }) };
+  }
+
+  const read = async (visitor: Browser, path = '/') => JSON.parse((await visitor.open(path)).html);
+
+  it('signs a person in, with PKCE, state and nonce', async () => {
+    const account = await house.account();
+    const { visitor, faults } = await openApp();
+    expect(await read(visitor)).toBeNull();
+    const away = await visitor.open('/login');
+    for (const check of ['code_challenge', 'state', 'nonce']) expect(away.url.searchParams.get(check)).toBeTruthy();
+    await signInAt(visitor, away, house, account.email);
+    expect(faults).toEqual([]);
+    expect(await read(visitor)).toMatchObject({ sub: account.id, email: account.email, name: 'Jane Developer' });
+    expect(await read(visitor, '/userinfo')).toMatchObject({ sub: account.id, email: account.email });
+  });
+
+  it('brings a person who opened a private page to that page', async () => {
+    const { email } = await house.account();
+    const { visitor } = await openApp();
+    const home = await signInAt(visitor, '/private', house, email);
+    expect(home.url.pathname).toBe('/private');
+    expect(JSON.parse(home.html)).toEqual({ private: email });
+  });
+
+  it('refreshes its tokens', async () => {
+    const account = await house.account();
+    const authorizationParams = { ...CODE, scope: 'openid email offline_access', prompt: 'consent' };
+    const { visitor } = await openApp({ options: { authorizationParams } });
+    await signInAt(visitor, '/login', house, account.email);
+    const refreshed = { isNew: true, userinfo: expect.objectContaining({ sub: account.id }) };
+    expect(await read(visitor, '/refresh')).toEqual(refreshed);
+    expect(await read(visitor, '/refresh')).toEqual(refreshed);
+  });
+
+  it('gets its answer by a posted form (form_post)', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue(); // it would rather have https for this
+    const { email } = await house.account();
+    const authorizationParams = { ...CODE, response_mode: 'form_post' };
+    const { visitor, faults } = await openApp({ options: { authorizationParams } });
+    const page = await walk(browserFor(house), (await visitor.open('/login')).url, email);
+    const [form] = formsOf(page.html);
+    await visitor.open(form!.action, { method: 'POST', body: new URLSearchParams(form!.fields) });
+    expect(faults).toEqual([]);
+    expect(await read(visitor)).toMatchObject({ email });
+  });
+
+  it('hands its request over beforehand (PAR)', async () => {
+    const { email } = await house.account();
+    const metadata = () => ({ require_pushed_authorization_requests: true });
+    const { visitor } = await openApp({ options: { pushedAuthorizationRequests: true }, metadata });
+    const away = await visitor.open('/login');
+    expect([...away.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
+    await signInAt(visitor, away, house, email);
+    expect(await read(visitor)).toMatchObject({ email });
+  });
+
+  it('proves who it is by a key of its own (private_key_jwt)', async () => {
+    const { email } = await house.account();
+    const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+    const jwks = { keys: [await exportJWK(publicKey)] };
+    const metadata = () => ({ token_endpoint_auth_method: 'private_key_jwt', jwks });
+    const options = {
+      clientAssertionSigningKey: await exportPKCS8(privateKey),
+      clientAssertionSigningAlg: 'ES256',
+    };
+    const { visitor, faults } = await openApp({ options, metadata });
+    await signInAt(visitor, '/login', house, email);
+    expect(faults).toEqual([]);
+    expect(await read(visitor)).toMatchObject({ email });
+  });
+
+  it('signs a person in unseen, when they are signed in at the house and know the app', async () => {
+    const { email } = await house.account();
+    const { visitor } = await openApp({ options: { attemptSilentLogin: true } });
+    const browser = browserFor(house);
+    const refused = await browser.open((await visitor.open('/')).url);
+    expect(refused.url.searchParams.get('error')).toBe('login_required');
+    await visitor.open(refused.url);
+    expect(await read(visitor)).toBeNull();
+    await signInAt(visitor, '/login', house, email, browser);
+
+    const newcomer = visitorOf({ origin: visitor.origin });
+    const { url } = await browser.open((await newcomer.open('/')).url);
+    expect((await newcomer.open(url)).url.pathname).toBe('/');
+    expect(await read(newcomer)).toMatchObject({ email });
+  });
+
+  it('signs the person out of the house as well, and gets them back', async () => {
+    const { email } = await house.account();
+    const { visitor, origin } = await openApp();
+    const browser = browserFor(house);
+    await signInAt(visitor, '/login', house, email, browser);
+    const question = await browser.open((await visitor.open('/logout')).url);
+    const { url } = await browser.submit(question, { logout: 'yes' });
+    expect(url.href).toBe(`${origin}/`);
+    expect(await read(visitor)).toBeNull();
+    expect(isLogin(await browser.open('/account'))).toBe(true);
+  });
+
+  it('hears that the person signed out elsewhere, and believes it (back-channel logout)', async () => {
+    const { email } = await house.account();
+    const { visitor } = await openApp({
+      options: { backchannelLogout: { store: memoryStore() } },
+      metadata: (origin) => ({ backchannel_logout_uri: `${origin}/backchannel-logout` }),
+    });
+    const browser = browserFor(house);
+    await signInAt(visitor, '/login', house, email, browser);
+    expect(await read(visitor)).toMatchObject({ email });
+    await browser.submit(await browser.open('/logout'));
+    await house.app.settle();
+    expect(await read(visitor)).toBeNull();
+    await signInAt(visitor, '/login', house, email, browser);
+    expect(await read(visitor)).toMatchObject({ email });
+  });
+
+  it('is refused as long as it asks for an ID token alone, which it does unless told', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue();
+    const { visitor, origin } = await openApp({ options: { authorizationParams: undefined } });
+    const away = await visitor.open('/login');
+    expect(away.url.searchParams.get('response_type')).toBe('id_token');
+    const page = await browserFor(house).open(away.url);
+    const [form] = formsOf(page.html);
+    expect(form!.action).toBe(`${origin}/callback`);
+    expect(form!.fields).toMatchObject({ error: 'unsupported_response_type', state: expect.any(String) });
+    expect(form!.fields).not.toHaveProperty('id_token');
+  });
+
+  it('learns that the person said no', async () => {
+    const { email } = await house.account();
+    const { visitor, faults } = await openApp();
+    const browser = browserFor(house);
+    const consent = await browser.signIn(email, PASSWORD, await browser.open((await visitor.open('/login')).url));
+    expect(isConsent(consent)).toBe(true);
+    const { url } = await browser.submit(consent, { decision: 'deny' });
+    await visitor.open(url);
+    expect(faults).toMatchObject([{ error: 'access_denied' }]);
+    expect(await read(visitor)).toBeNull();
+  });
+});
+
+/** Where the app keeps whom it was told to forget: the part of express-session's stores that the middleware uses. */
+function memoryStore() {
+  type Done = (error: null, value?: unknown) => void;
+  const kept = new Map<string, unknown>();
+  return {
+    get: (id: string, done: Done) => done(null, kept.get(id)),
+    set(id: string, value: unknown, done: Done) {
+      kept.set(id, value);
+      done(null);
+    },
+    destroy(id: string, done: Done) {
+      kept.delete(id);
+      done(null);
+    },
+  };
+}
