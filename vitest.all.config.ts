@@ -1,4 +1,5 @@
-// `npm run test:all`: every test on every store. Needs PostgreSQL, Redis and Chromium, and says so when one is missing.
+// `npm run test:all`: every test on every store. Needs PostgreSQL, Redis, Chromium, Python and the libraries of test/clients,
+// and says so when one is missing.
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({

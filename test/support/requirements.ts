@@ -1,6 +1,6 @@
-// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium and the libraries of test/clients. Takes the
-// servers that run already, or starts some of its own and stops them at the end. Fails when one is not installed: nothing
-// is left out in silence.
+// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the libraries of test/clients.
+// Takes the servers that run already, or starts some of its own and stops them at the end. Fails when one is not installed:
+// nothing is left out in silence.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -23,13 +23,14 @@ declare module 'vitest' {
   }
 }
 
-const INSTALL = 'Install it: apt-get install -y postgresql redis-server chromium';
+const INSTALL = 'Install it: apt-get install -y postgresql redis-server chromium python3';
 const START_WITHIN_MS = 20_000;
 const stops: (() => Promise<void>)[] = [];
 
 export default async function setup(project: TestProject) {
   try {
     checkClients();
+    if (!onPath('python3')) throw new Error(`Python is missing. ${INSTALL}`);
     project.provide('chromium', findChromium());
     project.provide('redisUrl', await findRedis());
     const postgresqlUrl = await findPostgresql();
