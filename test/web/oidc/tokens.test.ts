@@ -241,6 +241,12 @@ describe.each(stores)('tokens on $name', (store) => {
       ['POST', '/oauth/userinfo', 'access_token=x'],
       ['POST', '/api/v1/oauth/token', ''],
       ['POST', '/api/v1/oauth/token', 'grant_type=__proto__'],
+      ['POST', '/api/v1/oauth/token', 'client_id=%00&grant_type=authorization_code'],
+      ['POST', '/device', 'user_code=%00&xsrf=x'],
+      [
+        'GET',
+        new URL(authorizeUrl(house, client, pkce().challenge, { state: 'a\u0000b' })).href.slice(house.origin.length),
+      ],
       ['POST', '/api/v1/oauth/token', 'grant_type=authorization_code&grant_type=authorization_code'],
       ['POST', '/oauth/token', 'grant_type=password&username=a&password=b'],
       ['POST', '/oauth/introspect', 'token=x'],
