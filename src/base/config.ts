@@ -16,6 +16,8 @@ interface Setting<T> {
 const DURATION = /^(\d{1,9})(s|m|h|d|w)$/;
 const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const MIN_SECRET_LENGTH = 32;
+/** What fits into an Authorization header (RFC 6750, 2.1). */
+const BEARER_TOKEN = /^[\w.~+/-]{32,}=*$/;
 
 /** All settings, in the order of .env.example. */
 export const settings = {
@@ -193,8 +195,8 @@ function contradictions(config: Config, values: Values): string[] {
     'BOOTSTRAP_ADMIN_EMAIL and BOOTSTRAP_ADMIN_PASSWORD must be set together, or neither',
   );
   must(
-    config.registration !== 'token' || (config.registrationToken?.length ?? 0) >= MIN_SECRET_LENGTH,
-    `REGISTRATION_TOKEN must have at least ${MIN_SECRET_LENGTH} characters when REGISTRATION=token`,
+    config.registration !== 'token' || BEARER_TOKEN.test(config.registrationToken ?? ''),
+    `REGISTRATION_TOKEN must have at least ${MIN_SECRET_LENGTH} characters when REGISTRATION=token: letters, digits and -._~+/=`,
   );
   must(
     values.NODE_ENV === 'test' || config.passwordHashCost >= 10,
