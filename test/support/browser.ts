@@ -22,6 +22,9 @@ export class Browser {
     'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0',
   };
 
+  /** Is told of every single answer, redirects included. */
+  heard: (method: string, url: URL, status: number) => void = () => {};
+
   constructor(readonly origin: string) {}
 
   /** Opens an address; ends at a page of ours, or at the first redirect that leaves us. */
@@ -38,6 +41,7 @@ export class Browser {
         redirect: 'manual',
         headers: { ...this.headers, ...init.headers, cookie: this.#cookieHeader(url.pathname) },
       });
+      this.heard(method, url, response.status);
       this.#keep(response.headers.getSetCookie());
       const location = response.headers.get('location');
       const html = await response.text();

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApp } from '../../src/app.js';
-import { openBase } from '../../src/base/base.js';
+import { type Base, openBase } from '../../src/base/base.js';
 import type { Clock } from '../../src/base/clock.js';
 import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
@@ -22,12 +22,20 @@ export interface HouseOptions {
   beside?: { data: OpenStore; dataDir: string; issuer: string };
   settings?: Record<string, string>;
   clock?: Clock;
+  /** Puts something between the house and its stores: see outage.ts. */
+  around?: (base: Base) => Base;
 }
 
 export const PASSWORD = 'correct horse battery';
 
 /** Opens a house. `settings` are environment variables. Close it at the end. */
-export async function openHouse({ store = stores[0]!, beside, settings = {}, clock }: HouseOptions = {}) {
+export async function openHouse({
+  store = stores[0]!,
+  beside,
+  settings = {},
+  clock,
+  around = (base) => base,
+}: HouseOptions = {}) {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -46,7 +54,7 @@ export async function openHouse({ store = stores[0]!, beside, settings = {}, clo
     ...settings,
   });
   const log = createLog(config.logLevel, { write: (line) => lines.push(line) });
-  const base = await openBase(config, { log, clock });
+  const base = around(await openBase(config, { log, clock }));
   const core = await createCore(base);
   const app = await createApp(base, core);
   server.on('request', app.handle);

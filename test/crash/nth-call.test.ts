@@ -1,0 +1,121 @@
+// A store that fails at the first call of a request, at the second, the third, … until none is left to fail: whatever was
+// done by then, no client is left with half an answer, and no family with two branches.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addSeconds } from '../../src/base/clock.js';
+import { Browser } from '../support/browser.js';
+import { openFamily } from '../support/families.js';
+import { type House, openHouse } from '../support/house.js';
+import { createOutage, FAILURES } from '../support/outage.js';
+import { isAlive, obtainCode, redeem, refresh, type TestClient, type TokenAnswer } from '../support/relying-party.js';
+import { stores } from '../support/stores.js';
+
+const FORGET_SECONDS = 2; // nothing is kept in memory for so long: every request asks the stores for all it needs
+const NO_HANG_MS = 5000;
+const MOST_CALLS = 60;
+
+describe.each(stores)('on $name', (store) => {
+  const outage = createOutage();
+  let aheadSeconds = 0;
+  let house: House;
+  let browser: Browser;
+  let email: string;
+
+  beforeAll(async () => {
+    const clock = { now: () => addSeconds(new Date(), aheadSeconds) };
+    house = await openHouse({ store, clock, around: outage.around, settings: { REFRESH_RETRY_WINDOW: '5m' } });
+    ({ email } = await house.account());
+    browser = new Browser(house.origin);
+  });
+  afterAll(() => house.close());
+
+  describe.each(FAILURES)('a store that %s', (failure) => {
+    it('leaves a code redeemed whole, or not at all', async () => {
+      const failures = await atEveryCall(async (call) => {
+        const client = await house.client();
+        const obtained = await obtainCode(house, client, email, {}, browser);
+        const { result: answer, failed, ms } = await outageAt(call, () => redeem(house, client, obtained));
+        expect(ms).toBeLessThan(NO_HANG_MS);
+        if (failed) {
+          expectOutage(answer);
+          expect((await livingTokens(client)).length).toBeLessThanOrEqual(1);
+        } else {
+          await expectWhole(client, answer);
+        }
+
+        const again = await redeem(house, client, obtained);
+        if (failed && again.status === 200) {
+          await expectWhole(client, again);
+        } else {
+          expect([again.status, again.body.error]).toEqual([400, 'invalid_grant']);
+          expect(await house.base.db.grant.count({ where: { clientId: client.id } })).toBe(0);
+        }
+        return failed;
+      });
+      expect(failures).toBeGreaterThanOrEqual(4); // the client, the code, its mark, the tokens: they are all stored
+    });
+
+    it.each([
+      ['opaque', false],
+      ['JWT', true],
+    ])('leaves a refresh token (%s access tokens) to be sent again, and one living branch', async (_, asJwt) => {
+      const failures = await atEveryCall(async (call) => {
+        const client = await house.client();
+        const resource = asJwt ? { resource: `${house.issuer}/api/v1`, scope: 'openid memory:read' } : {};
+        const { refreshToken } = await openFamily(house, client, email, resource, browser);
+        const {
+          result: answer,
+          failed,
+          ms,
+        } = await outageAt(call, () => refresh(house, client, refreshToken, resource));
+        expect(ms).toBeLessThan(NO_HANG_MS);
+        if (failed) expectOutage(answer);
+        expect(await livingTokens(client)).toHaveLength(1);
+
+        const retry = failed ? await refresh(house, client, refreshToken, resource) : answer;
+        expect([retry.status, retry.body.error]).toEqual([200, undefined]);
+        expect(retry.body.access_token?.split('.')).toHaveLength(asJwt ? 3 : 1);
+        expect(await livingTokens(client)).toEqual([house.core.artifacts.idOf(retry.body.refresh_token!)]);
+
+        const next = await refresh(house, client, retry.body.refresh_token!);
+        await expectWhole(client, next);
+        expect((await refresh(house, client, refreshToken)).status).toBe(400); // still known as spent
+        expect(await house.base.db.grant.count({ where: { clientId: client.id } })).toBe(0);
+        return failed;
+      });
+      expect(failures).toBeGreaterThanOrEqual(4);
+    });
+
+    /** Tries with a failure at each call in turn, until one goes through without. Returns how many did not. */
+    async function atEveryCall(attempt: (call: number) => Promise<boolean>): Promise<number> {
+      for (let call = 1; call <= MOST_CALLS; call += 1) {
+        if (!(await attempt(call))) return call - 1;
+      }
+      throw new Error(`it takes more than ${MOST_CALLS} calls`);
+    }
+
+    async function outageAt(call: number, request: () => Promise<TokenAnswer>) {
+      await house.core.audit.flush(); // the trail of the attempt before would be written meanwhile
+      aheadSeconds += FORGET_SECONDS;
+      return outage.during(call, failure, request);
+    }
+  });
+
+  function expectOutage({ status, headers, body }: TokenAnswer): void {
+    expect([status, body.error]).toEqual([503, 'temporarily_unavailable']);
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(Object.keys(body).filter((name) => /token$/.test(name))).toEqual([]);
+  }
+
+  /** All that a token answer holds, and its grant is stored: or the access token would be refused. */
+  async function expectWhole(client: TestClient, { status, body }: TokenAnswer): Promise<void> {
+    expect([status, body.error]).toEqual([200, undefined]);
+    expect(body).toMatchObject({ id_token: expect.any(String), refresh_token: expect.any(String) });
+    expect(await isAlive(house, body.access_token!)).toBe(true);
+    expect(await livingTokens(client)).toEqual([house.core.artifacts.idOf(body.refresh_token!)]);
+  }
+
+  async function livingTokens({ id }: TestClient): Promise<string[]> {
+    const where = { grant: { clientId: id }, consumedAt: null };
+    return (await house.base.db.refreshToken.findMany({ where })).map((token) => token.id);
+  }
+});
