@@ -1,5 +1,6 @@
 /** The roof: what every request passes, then the doors, in order. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Router from '@koa/router';
 import Koa from 'koa';
 import type { Base } from './base/base.js';
@@ -8,6 +9,7 @@ import type { Core } from './core/core.js';
 import { createAccountDoor } from './web/account/account.js';
 import { createCsrf } from './web/csrf.js';
 import { createHome } from './web/home.js';
+import { refuseUnstorableAddress } from './web/input.js';
 import { createLoginCookie } from './web/login-cookie.js';
 import { answerFailures } from './web/middleware/answer-failures.js';
 import { logRequests } from './web/middleware/log-requests.js';
@@ -25,6 +27,9 @@ import { createSignInDoor } from './web/sign-in/sign-in.js';
 import type { State } from './web/state.js';
 import { createStaticFiles } from './web/static-files.js';
 import { createViews } from './web/views.js';
+
+/** A balancer that asks whether we are ready wants to know soon. */
+const ANSWER_WITHIN_MS = 2000;
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 
@@ -51,11 +56,11 @@ export async function createApp(base: Base, core: Core) {
 
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
-    createOidcDoor({ documents, providers, interactions, limits }),
+    createOidcDoor({ config, documents, providers, interactions, limits }),
     createSignInDoor({ ...core, signup, loginCookie, csrf, errands, views }),
     createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
   ];
-  const roof = new Router<State>();
+  const roof = new Router<State>({ sensitive: true });
   for (const door of doors) roof.use(door.routes());
 
   const koa = new Koa<State>();
@@ -64,6 +69,7 @@ export async function createApp(base: Base, core: Core) {
   koa.use(logRequests(log));
   koa.use(securityHeaders({ issuer }));
   koa.use(answerFailures({ log, views }));
+  koa.use(refuseUnstorableAddress);
   koa.use(files.serve);
   koa.use(roof.routes());
   koa.use(roof.allowedMethods());
@@ -84,7 +90,10 @@ export async function createApp(base: Base, core: Core) {
 
 async function answers(name: string, question: () => Promise<unknown>): Promise<void> {
   try {
-    await question();
+    await Promise.race([
+      question(),
+      sleep(ANSWER_WITHIN_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('too late'))),
+    ]);
   } catch (cause) {
     throw unavailable(`The ${name} does not answer.`, cause);
   }

@@ -10,7 +10,7 @@ export type Csrf = ReturnType<typeof createCsrf>;
 export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secrets }) {
   const { name, options } = hostCookie(issuer, 'signet_csrf');
 
-  return { tokenFor, check };
+  return { tokenFor, check, renew };
 
   /** The token for this browser's forms. Makes the cookie that goes with it when there is none. */
   function tokenFor(ctx: Context): string {
@@ -20,6 +20,11 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
       ctx.cookies.set(name, seed, options);
     }
     return hmacSha256(secrets.key('csrf'), seed);
+  }
+
+  /** Somebody signed in: what was known to this browser before is worth nothing afterwards. */
+  function renew(ctx: Context): void {
+    ctx.cookies.set(name, randomToken(), options);
   }
 
   /** Refuses with `csrf_validation_failed` unless the form came from a page that we gave to this browser. */

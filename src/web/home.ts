@@ -15,7 +15,7 @@ interface Needs {
 }
 
 export function createHome({ issuer, signup, loginCookie, views, isReady }: Needs): Router<State> {
-  return new Router<State>().get('/', home).get('/healthz', health).get('/readyz', readiness);
+  return new Router<State>({ sensitive: true }).get('/', home).get('/healthz', health).get('/readyz', readiness);
 
   async function home(ctx: Context): Promise<void> {
     const login = await loginCookie.read(ctx);

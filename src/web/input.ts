@@ -1,6 +1,7 @@
 /** Reads what a form or a query says. A parser for each route, so that the provider gets its requests untouched. */
 import type { z } from 'zod';
-import { invalidRequest, payloadTooLarge } from '../base/errors.js';
+import { invalidRequest, payloadTooLarge, Refusal } from '../base/errors.js';
+import { isStorable } from '../base/text.js';
 import type { Context, Handler } from './state.js';
 
 const MAX_FORM_BYTES = 64 * 1024;
@@ -9,6 +10,7 @@ const MAX_FORM_BYTES = 64 * 1024;
 export const formBody: Handler = async function formBody(ctx, next) {
   if (ctx.is('urlencoded')) {
     const fields = new URLSearchParams(await readText(ctx, MAX_FORM_BYTES));
+    for (const [name, value] of fields) if (!isStorable(name + value)) throw unstorable();
     (ctx.request as { body?: unknown }).body = Object.fromEntries(fields);
   }
   await next();
@@ -16,6 +18,8 @@ export const formBody: Handler = async function formBody(ctx, next) {
 
 /** The body as text. Refuses with `payload_too_large` as soon as it is longer than that. */
 export async function readText(ctx: Context, maxBytes: number): Promise<string> {
+  const encoding = ctx.get('Content-Encoding');
+  if (encoding && encoding !== 'identity') throw new Refusal(415, 'unsupported_media_type', 'Send the body as it is.');
   if ((ctx.request.length ?? 0) > maxBytes) throw tooLarge(ctx);
   const chunks: Buffer[] = [];
   let size = 0;
@@ -27,6 +31,14 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
   }
   return Buffer.concat(chunks).toString();
 }
+
+/** Refuses addresses with a NUL character before anything else looks at them: no store and no header takes it. */
+export const refuseUnstorableAddress: Handler = async function refuseUnstorableAddress(ctx, next) {
+  if (/%00|\0/i.test(ctx.url)) throw unstorable();
+  await next();
+};
+
+const unstorable = () => invalidRequest('The request holds a character that is not allowed.');
 
 /** The rest of it is not waited for. */
 function tooLarge(ctx: Context): Error {

@@ -206,6 +206,8 @@ export interface DeviceConfirmPage {
   /** As the device shows it, with its dashes. */
   userCode: string;
   client: ClientCard;
+  /** True for a client that registered itself. */
+  unverified: boolean;
   /** Where the request came from, so that a stranger's can be told from one's own. */
   device: { address?: string; userAgent?: string };
 }

@@ -99,6 +99,7 @@ export const examplePages: Pages = {
     xsrf,
     userCode: 'WDJB-MJHT',
     client: { name: 'Acme Television', host: 'tv.acme.example', initial: 'A' },
+    unverified: true,
     device: { address: '203.0.113.42', userAgent: 'AcmeTV/4.2 (Linux; armv7l)' },
   },
   'oidc/device-done': { client: { name: 'Acme Television' } },

@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { conflict, invalidRequest } from '../../base/errors.js';
 import { createRecent } from '../../base/recent.js';
+import { INVISIBLE, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import type { Organizations } from '../organizations/organizations.js';
@@ -41,7 +42,7 @@ const MAX_EMAIL_LENGTH = 254; // RFC 5321
 const MAX_NAME_LENGTH = 200;
 const EMAIL = /^[^\s@<>"(),:;[\]\\]+@[^\s@<>"(),:;[\]\\]+\.[^\s@<>"(),:;[\]\\.]+$/u;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/;
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f\u202a-\u202e\u2066-\u2069]/;
 
 export type Accounts = ReturnType<typeof createAccounts>;
 
@@ -126,9 +127,10 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
 /** As it is stored and compared. */
 export const normalizeEmail = (email: string) => email.normalize('NFC').trim().toLowerCase();
 
-export const isEmail = (email: string) => email.length <= MAX_EMAIL_LENGTH && EMAIL.test(email);
+export const isEmail = (email: string) =>
+  email.length <= MAX_EMAIL_LENGTH && EMAIL.test(email) && !INVISIBLE.test(email) && isStorable(email);
 
-const isName = (name: string) => name.length <= MAX_NAME_LENGTH && !CONTROL_CHARACTERS.test(name);
+const isName = (name: string) => name.length <= MAX_NAME_LENGTH && !CONTROL_CHARACTERS.test(name) && isStorable(name);
 
 /** Given and family name where only the whole is known: the last word is the family's. */
 function splitName(name: string | undefined): { givenName?: string; familyName?: string } {

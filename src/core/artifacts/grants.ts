@@ -20,11 +20,13 @@ export interface NewGrant {
   sessionId?: string;
   /** Whether it survives the end of that login. */
   offline: boolean;
+  /** Whether it rests on a consent of the person, and not on an administrator's word. */
+  consented: boolean;
   payload: Payload;
   expiresAt: Date;
 }
 
-export interface StoredGrant extends Omit<NewGrant, 'sessionId'> {
+export interface StoredGrant extends Omit<NewGrant, 'sessionId' | 'consented'> {
   sessionId: string | null;
 }
 
@@ -57,13 +59,14 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
 
   return { save, find, end, revoke, list };
 
-  /** False when the login that it comes from has ended meanwhile: then nothing may come of it any more. */
+  /** False when the login that it comes from has ended meanwhile, or the consent: then nothing may come of it any more. */
   async function save(newGrant: NewGrant): Promise<boolean> {
     if (fast) return fast.saveGrant(newGrant, clock.now());
-    const { payload, ...grant } = newGrant;
+    const { payload, consented, ...grant } = newGrant;
     const row = { ...grant, payload: payload as Prisma.InputJsonObject };
     return db.$transaction(async (tx) => {
       if (grant.sessionId && !(await holdOpen(grant.sessionId, tx))) return false;
+      if (consented && !(await holdConsent(grant, tx))) return false;
       await tx.grant.upsert({ where: { id: grant.id }, create: { ...row, createdAt: clock.now() }, update: row });
       return true;
     });
@@ -75,6 +78,15 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
       where: { id: sessionId, endedAt: null },
       data: { endedAt: null },
     });
+    return count === 1;
+  }
+
+  /** The same for the consent that it rests on. */
+  async function holdConsent(
+    { accountId, clientId }: Pick<NewGrant, 'accountId' | 'clientId'>,
+    tx: Queryable,
+  ): Promise<boolean> {
+    const { count } = await tx.consent.updateMany({ where: { accountId, clientId }, data: { clientId } });
     return count === 1;
   }
 

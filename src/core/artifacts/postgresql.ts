@@ -13,10 +13,11 @@ export type FastPaths = ReturnType<typeof createFastPaths>;
 export function createFastPaths(prepared: Prepared) {
   return { saveGrant, findGrant, findRefreshToken, saveRefreshToken, rotateFresh };
 
-  /** False when the login has ended. The share lock keeps it from ending until this is written. */
+  /** False when the login or the consent has ended. The share locks keep them from ending until this is written. */
   async function saveGrant(grant: NewGrant, now: Date): Promise<boolean> {
-    const { id, accountId, clientId, sessionId, offline, payload, expiresAt } = grant;
-    const values = [id, accountId, clientId, sessionId ?? null, offline, JSON.stringify(payload), now, expiresAt];
+    const { id, accountId, clientId, sessionId, offline, consented, payload, expiresAt } = grant;
+    const text = JSON.stringify(payload);
+    const values = [id, accountId, clientId, sessionId ?? null, offline, text, now, expiresAt, consented];
     return (await prepared.run(SAVE_GRANT, values)).count === 1;
   }
 
@@ -51,9 +52,11 @@ export function createFastPaths(prepared: Prepared) {
 const SAVE_GRANT: Statement = {
   name: 'save-grant',
   text: `
-    WITH login AS (SELECT 1 FROM "Session" WHERE "id" = $4 AND "endedAt" IS NULL FOR SHARE)
+    WITH login AS (SELECT 1 FROM "Session" WHERE "id" = $4 AND "endedAt" IS NULL FOR SHARE),
+    consent AS (SELECT 1 FROM "Consent" WHERE "accountId" = $2 AND "clientId" = $3 FOR SHARE)
     INSERT INTO "Grant" ("id", "accountId", "clientId", "sessionId", "offline", "payload", "createdAt", "expiresAt")
-    SELECT $1, $2, $3, $4, $5, $6::jsonb, $7, $8 WHERE $4::text IS NULL OR EXISTS (SELECT 1 FROM login)
+    SELECT $1, $2, $3, $4, $5, $6::jsonb, $7, $8
+    WHERE ($4::text IS NULL OR EXISTS (SELECT 1 FROM login)) AND (NOT $9 OR EXISTS (SELECT 1 FROM consent))
     ON CONFLICT ("id") DO UPDATE SET "payload" = EXCLUDED."payload", "expiresAt" = EXCLUDED."expiresAt"`,
 };
 

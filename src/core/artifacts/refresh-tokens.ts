@@ -65,7 +65,7 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Ne
 
   async function find(id: string): Promise<StoredRefreshToken | undefined> {
     const row = fast ? await fast.findRefreshToken(id) : await db.refreshToken.findUnique({ where: { id } });
-    if (!row || row.expiresAt <= clock.now()) return undefined;
+    if (!row || row.expiresAt <= clock.now() || isJustWithdrawn(row)) return undefined;
     return { payload: row.payload as Payload, state: await stateOf(row) };
   }
 
@@ -86,7 +86,7 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Ne
       // The grant first, here as wherever a family is changed: so no two changes of one family wait for each other in a ring.
       const family = await tx.grant.updateMany({ where: { id: successor.grantId }, data: { lastUsedAt: clock.now() } });
       const token = family.count === 1 ? await tx.refreshToken.findUnique({ where: { id: spentId } }) : null;
-      if (!token) return 'gone';
+      if (!token || isJustWithdrawn(token)) return 'gone';
       if (
         token.consumedAt &&
         !(inWindow(token) && token.redeemedWith === redeemedWith && (await withdraw(token, tx)))
@@ -104,11 +104,15 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Ne
     });
   }
 
-  /** Takes back the answer that was lost: its refresh token, if nobody used it yet, and its access token. */
+  /**
+   * Takes back the answer that was lost: its refresh token, if nobody used it yet, and its access token. The token stays as a
+   * spent one without a successor: if the answer was not lost but stolen, whoever comes with it later gives the theft away.
+   */
   async function withdraw({ successorId }: RefreshToken, tx: Queryable): Promise<boolean> {
     const lost = successorId ? await tx.refreshToken.findUnique({ where: { id: successorId } }) : null;
     if (!lost || lost.consumedAt) return false;
-    if ((await tx.refreshToken.deleteMany({ where: { id: lost.id } })).count === 0) return false;
+    const withdrawn = { consumedAt: clock.now(), successorId: null };
+    if ((await tx.refreshToken.updateMany({ where: { id: lost.id }, data: withdrawn })).count === 0) return false;
     if (lost.accessTokenId) {
       await store.remove('AccessToken', lost.accessTokenId, tx);
       // If it was a JWT. Kept as long as its grant, without which it is nothing; the client may have revoked it already.
@@ -132,10 +136,15 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Ne
     if (!inWindow(token) || !token.successorId) return 'spent';
     const successor = await db.refreshToken.findUnique({
       where: { id: token.successorId },
-      select: { consumedAt: true },
+      select: { consumedAt: true, successorId: true },
     });
-    // No successor: another retry is replacing it at this moment. `rotate` decides, under the lock.
-    return successor?.consumedAt ? 'spent' : 'retryable';
+    // Withdrawn: another retry is replacing it at this moment. `rotate` decides, under the lock.
+    return successor?.consumedAt && successor.successorId ? 'spent' : 'retryable';
+  }
+
+  /** Of two answers that both arrived one is worth nothing: whoever tries it at once gets a plain no, and the family lives. */
+  function isJustWithdrawn(token: RefreshToken): boolean {
+    return token.consumedAt !== null && token.successorId === null && inWindow(token);
   }
 
   function inWindow({ consumedAt }: RefreshToken): boolean {

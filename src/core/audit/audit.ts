@@ -3,7 +3,9 @@
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import { isOutage } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
+import { clip } from '../../base/text.js';
 import type { Caller } from '../caller.js';
 import type { AuditAction } from './events.js';
 
@@ -27,6 +29,7 @@ interface Needs {
 
 const FLUSH_AFTER_MS = 1000;
 const MAX_BUFFERED = 10_000;
+const MAX_TEXT = 300;
 
 export type Audit = ReturnType<typeof createAudit>;
 
@@ -71,8 +74,18 @@ export function createAudit({ db, clock, log }: Needs) {
       await db.auditEvent.createMany({ data: rows });
     } catch (error) {
       log.error({ error }, 'the audit trail cannot be written');
+      if (!isOutage(error)) return writeOneByOne(rows);
       buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED);
       timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+    }
+  }
+
+  /** One row that cannot be stored does not take the others with it. */
+  async function writeOneByOne(rows: Prisma.AuditEventCreateManyInput[]): Promise<void> {
+    for (const data of rows) {
+      await db.auditEvent.create({ data }).catch((error) => {
+        log.error({ error, action: data.action }, 'an entry of the audit trail was lost');
+      });
     }
   }
 
@@ -89,9 +102,19 @@ export function createAudit({ db, clock, log }: Needs) {
       actorKind: actor.kind,
       actorId: 'id' in actor ? actor.id : undefined,
       address: caller?.address || undefined,
-      userAgent: caller?.userAgent || undefined,
+      userAgent: clip(caller?.userAgent ?? '', MAX_TEXT) || undefined,
       requestId: caller?.requestId || undefined,
-      ...(detail && { detail }),
+      ...(detail && { detail: storable(detail) }),
     };
   }
+}
+
+/** Some of it comes from requests: whatever they hold, it is short and can be stored. */
+function storable(detail: NonNullable<AuditEntry['detail']>): NonNullable<AuditEntry['detail']> {
+  const clean = (value: unknown) => (typeof value === 'string' ? clip(value, MAX_TEXT) : value);
+  const members = Object.entries(detail).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.map(clean) : clean(value),
+  ]);
+  return Object.fromEntries(members);
 }

@@ -1,5 +1,6 @@
 /** What a client may say of itself (RFC 7591), and what we make of it. Pure: no store, no network. */
 import { isLoopback } from '../../base/config.js';
+import { isReadable, isStorable } from '../../base/text.js';
 
 /** Metadata as it comes over the wire, member names as in RFC 7591. */
 export type ClientMetadata = Record<string, unknown>;
@@ -55,16 +56,20 @@ const FORBIDDEN_SCHEMES = new Set([
   'ws:',
   'wss:',
 ]);
+/** Those with which operating systems and browsers start programs of their own. */
+const SYSTEM_SCHEME =
+  /^(ms-|search|shell:|jar:|res:|mhtml:|mk:|vnd\.|moz-|chrome-|edge:|opera:|x-|help:|hcp:|ldap|sftp:|ssh:|telnet:|smb:|nfs:|git|svn|steam:|sms|callto:|irc|ircs:)/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
 const UNPRINTABLE = /[\u0000-\u0020\u007f\u00a0\u2028\u2029\\]/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f\u202a-\u202e\u2066-\u2069]/;
+/** The scheme and the host as they stand, without user, port or path. */
+const WEB_ORIGIN = /^(https?:)\/\/(\[[^\]]*\]|[^/:?#@[\]]+)(?=[:/?]|$)/i;
 
 /**
  * Checks metadata and narrows what is too much: unknown scopes and grants are left out, as RFC 7591 allows. Returns the members
  * to change; throws a MetadataFault for what cannot be narrowed.
  */
 export function settleMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
+  if (!isStorableThroughout(metadata)) throw invalid('a text holds characters that cannot be stored');
   const grantTypes = settleGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
   const redirectUris = settleUris('redirect_uris', metadata.redirect_uris, rules);
   settleUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
@@ -128,12 +133,15 @@ function settleUris(member: string, value: unknown, { redirectHosts }: MetadataR
     if (uri.includes('#')) throw fault('no fragments');
     if (uri.includes('*')) throw fault('no wildcards');
     if (url.username || url.password || /^[^/?]*:\/\/[^/?]*@/.test(uri)) throw fault('no user or password in the URL');
+    if (isWeb(url) && WEB_ORIGIN.exec(uri)?.[2]?.toLowerCase() !== url.hostname) {
+      throw fault('the host must stand after //, in the form that browsers show'); // `https:a/b`, `http://127.1`
+    }
     if (url.protocol === 'https:') {
       if (!isAllowedHost(url.hostname, redirectHosts))
         throw fault(`the host ${url.hostname} is not on the list of this server`);
     } else if (url.protocol === 'http:') {
       if (!isLoopback(url.hostname)) throw fault('http only to localhost, 127.0.0.1 or [::1]');
-    } else if (FORBIDDEN_SCHEMES.has(url.protocol)) {
+    } else if (FORBIDDEN_SCHEMES.has(url.protocol) || SYSTEM_SCHEME.test(url.protocol)) {
       throw fault(`the scheme ${url.protocol} is not for redirects`);
     } else if (redirectHosts.length > 0) {
       throw fault('only https to the hosts on the list of this server');
@@ -144,10 +152,7 @@ function settleUris(member: string, value: unknown, { redirectHosts }: MetadataR
 
 function checkText(metadata: ClientMetadata): void {
   const { client_name: name, contacts } = metadata;
-  if (
-    name !== undefined &&
-    (typeof name !== 'string' || name.length > MAX_NAME_LENGTH || CONTROL_CHARACTERS.test(name))
-  ) {
+  if (name !== undefined && (typeof name !== 'string' || name.length > MAX_NAME_LENGTH || !isReadable(name))) {
     throw invalid(`client_name must be a text of at most ${MAX_NAME_LENGTH} ordinary characters`);
   }
   for (const member of URI_MEMBERS) {
@@ -164,6 +169,12 @@ function checkText(metadata: ClientMetadata): void {
   }
 }
 
+function isStorableThroughout(value: unknown): boolean {
+  if (typeof value === 'string') return isStorable(value);
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([name, member]) => isStorable(name) && isStorableThroughout(member));
+}
+
 function narrowScope(scope: string, known: string[]): string {
   const narrowed = [...new Set(scope.split(' '))].filter((name) => known.includes(name));
   if (narrowed.length === 0) throw invalid(`scope has none that exists here; there are ${known.join(' ')}`);
@@ -174,6 +185,8 @@ function isAllowedHost(hostname: string, allowed: string[]): boolean {
   if (allowed.length === 0 || isLoopback(hostname)) return true;
   return allowed.some((entry) => (entry.startsWith('*.') ? hostname.endsWith(entry.slice(1)) : hostname === entry));
 }
+
+const isWeb = ({ protocol }: URL) => protocol === 'https:' || protocol === 'http:';
 
 const isPrivateUse = (uri: string) => !/^https?:/i.test(uri);
 

@@ -1,11 +1,11 @@
 /** Signing in: where accounts, passwords, limits and sessions meet. Whatever the door, the rules are these. */
-import ipaddr from 'ipaddr.js';
-import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import { addressKey } from '../../base/address.js';
+import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import { forbidden, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
-import { type Account, type Accounts, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
+import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
@@ -40,12 +40,18 @@ const BY_PAIR: Limit = { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_
 const BY_ADDRESS: Limit = { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 /** Guesses at one account from all addresses from which nobody ever signed in to it. Its owner comes from another one. */
 const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
+/** Once an account is under attack, somebody who was never here may still try, a little: it may be its owner elsewhere. */
+const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
 const REGISTER_BY_ADDRESS: Limit = { name: 'register-address', points: 30, seconds: HOUR_SECONDS, code: CODE };
 const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
+const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
+const MAX_NOTED = 10_000;
 
 export type SignIn = ReturnType<typeof createSignIn>;
 
 export function createSignIn({ db, clock, accounts, passwords, sessions, limits, audit }: Needs) {
+  const noted = new Map<string, number>();
+
   return { withPassword, register };
 
   /**
@@ -61,17 +67,18 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
   ): Promise<FreshLogin> {
     const login = normalizeEmail(email);
     const keys = keysFor(login, caller);
-    const account = await accounts.findByEmail(login);
-    await spend(keys, account, caller);
+    // What cannot be an address is nobody's; it takes as long all the same.
+    const account = isEmail(login) ? await accounts.findByEmail(login) : null;
+    const forgive = await spend(keys, account, caller);
 
     const right = await passwords.verify(password, account?.passwordHash);
     if (!account || !right) {
-      await noteFailure(account, right ? 'unknown' : 'wrong_password', caller);
+      noteFailure(account, account ? 'wrong_password' : 'unknown_account', caller);
       throw unauthenticated('invalid_credentials', 'The e-mail address or the password is not right.');
     }
-    await forgive(keys);
+    await forgive();
     if (!accounts.isActive(account)) {
-      await noteFailure(account, 'suspended', caller);
+      noteFailure(account, 'suspended', caller);
       throw forbidden('account_suspended', 'This account is suspended.');
     }
     return openLogin(account, ['pwd'], current, caller);
@@ -111,23 +118,34 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
     return { account, session, token };
   }
 
-  /** Counted before the password is looked at, so that many guesses at once are counted too. */
-  async function spend(keys: Keys, account: Account | null, caller: Caller): Promise<void> {
+  /**
+   * Counted before the password is looked at, so that many guesses at once are counted too. Returns how to take it back when the
+   * password was right.
+   */
+  async function spend(keys: Keys, account: Account | null, caller: Caller): Promise<() => Promise<void>> {
     try {
+      await limits.spend(BY_ADDRESS, keys.address); // first: whoever invents addresses of others makes no counters for them
       await limits.spend(BY_PAIR, keys.pair);
-      await limits.spend(BY_ADDRESS, keys.address);
       if (!(await limits.isSpent(BY_ACCOUNT, keys.account))) await limits.spend(BY_ACCOUNT, keys.account);
-      else if (!(await isFamiliar(account, caller))) await limits.spend(BY_ACCOUNT, keys.account);
+      else if (!(await isFamiliar(account, caller))) await limits.spend(UNDER_ATTACK, keys.pair);
     } catch (error) {
-      if (error instanceof Refusal && error.status === 429) await noteFailure(account, 'rate_limited', caller);
+      if (error instanceof Refusal && error.status === 429) noteRefusal(keys, account, caller);
       throw error;
     }
+    return async function forgive() {
+      await limits.refund(BY_ADDRESS, keys.address);
+      await limits.reset(BY_PAIR, keys.pair);
+      await limits.reset(UNDER_ATTACK, keys.pair);
+    };
   }
 
-  async function forgive(keys: Keys): Promise<void> {
-    await limits.reset(BY_PAIR, keys.pair);
-    await limits.refund(BY_ADDRESS, keys.address);
-    await limits.refund(BY_ACCOUNT, keys.account);
+  /** Once a minute for each source: somebody who is refused a thousand times a second does not fill the trail. */
+  function noteRefusal(keys: Keys, account: Account | null, caller: Caller): void {
+    const now = clock.now().getTime();
+    if ((noted.get(keys.address) ?? 0) > now - NOTE_AGAIN_AFTER_MS) return;
+    if (noted.size >= MAX_NOTED) noted.clear();
+    noted.set(keys.address, now);
+    noteFailure(account, 'rate_limited', caller);
   }
 
   /** Whether this account was signed in to from this address, or its IPv6 network, before. */
@@ -139,7 +157,7 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
     return known.some((session) => addressKey(session.address ?? '') === addressKey(address));
   }
 
-  async function noteFailure(account: Account | null, reason: string, caller: Caller): Promise<void> {
+  function noteFailure(account: Account | null, reason: string, caller: Caller): void {
     audit.recordSoon({
       action: 'sign_in.failed',
       actor: { kind: 'anonymous' },
@@ -156,15 +174,4 @@ function keysFor(login: string, { address }: Caller) {
   const account = sha256(login);
   const from = addressKey(address);
   return { pair: `${account}:${from}`, address: from, account };
-}
-
-/** One customer of an IPv6 provider has a whole /64: it counts as one address. */
-function addressKey(address: string): string {
-  if (!ipaddr.isValid(address)) return address;
-  const parsed = ipaddr.process(address);
-  if (parsed.kind() === 'ipv4') return parsed.toString();
-  return (parsed as ipaddr.IPv6).parts
-    .slice(0, 4)
-    .map((part) => part.toString(16))
-    .join(':');
 }

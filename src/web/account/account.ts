@@ -36,7 +36,7 @@ const IDENTITY: Record<string, string> = {
 
 export function createAccountDoor(needs: Needs): Router<State> {
   const { sessions, consents, clients, resources, clock, loginCookie, csrf, errands, views } = needs;
-  const router = new Router<State>();
+  const router = new Router<State>({ sensitive: true });
   router.get('/account', requireLogin, home);
   router.post('/account/logins/:id/end', requireLogin, formBody, endLogin);
   router.post('/account/apps/remove', requireLogin, formBody, removeApp);

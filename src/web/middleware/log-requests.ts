@@ -28,5 +28,5 @@ export function logRequests(log: Log) {
 }
 
 /** An interaction's id is known to its browser only; as long as it lives, whoever knows it is half way in. */
-const withoutSecrets = (path: string) =>
+export const withoutSecrets = (path: string) =>
   path.replace(/^\/(interaction|oauth\/authorize|device)\/[\w-]{20,}/, '/$1/:uid');

@@ -2,6 +2,7 @@
  * What oidc-provider stores, translated for core/artifacts and core/clients. The only decisions made here are those that need the
  * request that is being answered: which tokens belong to one answer, and whether a replay is a retry or a theft.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
@@ -25,6 +26,9 @@ export interface AdapterNeeds {
 
 /** How long an expired device code is kept, so that the device is told that it expired and not that there was none (RFC 8628, 3.5). */
 const TELL_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
+
+/** Of two redemptions at once one succeeds: the other waits so long with ending what the first is about to get. */
+const FIRST_ANSWER_MS = 500;
 
 export type Adapters = ReturnType<typeof createAdapters>;
 
@@ -106,12 +110,13 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
     };
   }
 
-  /** A code has no retry window (contract of RFC 6749, 4.1.2): whoever comes second ends the family. */
+  /** A code has no retry window (RFC 6749, 4.1.2): whoever comes second ends the family, once the first has its answer. */
   function redeemOnce(kind: string): Adapter['consume'] {
     return async function redeem(id) {
       if (await store.consume(kind, storedId(id))) return;
       const stored = await store.get(kind, storedId(id));
       const grantId = stored?.payload.grantId;
+      await sleep(FIRST_ANSWER_MS);
       if (typeof grantId === 'string') await grants.revoke(grantId, 'code.replayed', callerOf(currentContext()));
       throw new errors.InvalidGrant('it was redeemed already');
     };
@@ -140,7 +145,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
     return async function revokeToken(id) {
       const ctx = currentContext();
       const token = ctx?.oidc.entities[kind];
-      if (!ctx || ctx.oidc.route !== 'revocation' || !token?.clientId) return store.remove(kind, storedId(id));
+      if (ctx?.oidc.route !== 'revocation' || !token?.clientId) return store.remove(kind, storedId(id));
       const accountId = 'accountId' in token ? token.accountId : undefined;
       await artifacts.revokeAccessToken({ kind, jti: id, clientId: token.clientId, accountId }, callerOf(ctx));
     };
@@ -216,18 +221,21 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
           accountId: String(payload.accountId),
           clientId: String(payload.clientId),
           sessionId: ctx?.oidc.session?.uid,
+          consented: !ctx?.oidc.client?.first_party,
           offline: ctx?.oidc.requestParamScopes.has('offline_access') ?? false,
           payload,
           expiresAt: expiryOf('Grant', expiresIn),
         });
-        if (!saved) throw new errors.AccessDenied('the login has ended');
+        if (!saved) throw new errors.AccessDenied('the login or the consent has ended');
       },
       async find(id) {
         return (await grants.find(id))?.payload as AdapterPayload | undefined;
       },
       async destroy(id) {
         const ctx = currentContext();
-        await grants.revoke(id, causeOf(ctx), callerOf(ctx));
+        const cause = causeOf(ctx);
+        if (cause === 'code.replayed') await sleep(FIRST_ANSWER_MS);
+        await grants.revoke(id, cause, callerOf(ctx));
       },
     };
   }

@@ -1,5 +1,6 @@
 /** Clients and their registration tokens, translated between oidc-provider and core/clients. */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
+import { Refusal } from '../../base/errors.js';
 import type { Client, Clients } from '../../core/clients/clients.js';
 import type { ClientMetadata } from '../../core/clients/metadata.js';
 import { callerOf } from './caller.js';
@@ -22,7 +23,9 @@ export function createClientAdapter({ clients }: { clients: Clients }): Adapter 
       return client ? toPayload(client) : undefined;
     },
     async destroy(id) {
-      await clients.remove(id, callerOf(Provider.ctx));
+      await clients.remove(id, callerOf(Provider.ctx)).catch((error) => {
+        if (!(error instanceof Refusal)) throw error; // somebody else was faster: it is gone all the same
+      });
     },
     ...notForClients,
   };

@@ -4,10 +4,14 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isOutage, isUnstorable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
 import type { Audit } from '../../core/audit/audit.js';
+import { DEVICE_GRANT } from '../../core/clients/metadata.js';
+import { withoutSecrets } from '../middleware/log-requests.js';
 import { callerOf } from './caller.js';
 
 type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
 type ProviderError = Error & { error?: string; error_description?: string; error_detail?: string; cause?: unknown };
+
+const KNOWN_GRANTS = new Set(['authorization_code', 'refresh_token', 'client_credentials', DEVICE_GRANT]);
 
 const FAILURES = [
   'authorization.error',
@@ -47,7 +51,7 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
       clientId: client?.clientId,
       caller: callerOf(ctx),
       detail: {
-        grant_type: String(params?.grant_type ?? ''),
+        grant_type: KNOWN_GRANTS.has(String(params?.grant_type)) ? String(params?.grant_type) : 'other',
         error: error.error ?? error.message,
         reason: error.error_detail ?? '',
       },
@@ -56,7 +60,12 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
 
   const tellFailure: FailureEvent = (ctx, error) => {
     log.info(
-      { error: error.message, detail: error.error_detail, path: ctx.path, requestId: callerOf(ctx).requestId },
+      {
+        error: error.message,
+        detail: detailOf(error),
+        path: withoutSecrets(ctx.path),
+        requestId: callerOf(ctx).requestId,
+      },
       'the protocol request was refused',
     );
     refuseLongBody(ctx, error);
@@ -64,11 +73,29 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
   };
   for (const event of FAILURES) on(event, tellFailure);
 
+  on('authorization.error', holdBack);
+
   on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
-    log.error({ error, path: ctx.path, requestId: callerOf(ctx).requestId }, 'the protocol engine failed');
+    log.error(
+      { error, path: withoutSecrets(ctx.path), requestId: callerOf(ctx).requestId },
+      'the protocol engine failed',
+    );
     if (isOutage(error)) askToComeBack(ctx);
     else if (isUnstorable(error)) refuseUnstorable(ctx);
   });
+}
+
+/** What the parser of JSON says quotes what it could not parse: a secret, for one. */
+const detailOf = ({ error_detail: detail }: ProviderError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
+
+/**
+ * An app that registered itself is a stranger's: its errors lead nowhere until a person is there (RFC 9700, 4.11.2). Otherwise a link
+ * to us would be a link to wherever the stranger likes. The page that is shown instead has the way on.
+ */
+function holdBack(ctx: KoaContextWithOIDC, error: ProviderError & { allow_redirect?: boolean }): void {
+  const { client, route, params, session } = ctx.oidc;
+  if (client?.origin !== 'registration' || route !== 'authorization' || session?.accountId) return;
+  if ((params?.prompt ?? ctx.query.prompt) !== 'none') error.allow_redirect = false;
 }
 
 /** Somebody sent a NUL character: that is no bug of ours. */

@@ -18,7 +18,7 @@ import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context } from '../state.js';
 import type { ConsentScope, Views } from '../views.js';
-import { clientCard, hostOf } from './client-card.js';
+import { clientCard, isUnverified } from './client-card.js';
 import type { Providers } from './provider.js';
 
 interface Needs {
@@ -149,13 +149,14 @@ export function createInteractions({
     const { uid, params } = interaction;
     const redirectUri = typeof params.redirect_uri === 'string' ? params.redirect_uri : undefined;
     const wanted = requested(interaction, client);
+    const card = clientCard(client);
     const namedByResource = new Set(Object.values(wanted.resources).flat());
     if (redirectUri) allowFormRedirect(ctx, redirectUri);
     ctx.body = views.render('oidc/consent', {
       action: `/interaction/${uid}`,
       csrfToken: csrf.tokenFor(ctx),
-      client: { ...clientCard(client), host: hostOf(client.clientUri) ?? placeOf(redirectUri) },
-      unverified: client.origin === 'registration',
+      client: { ...card, host: card.host ?? placeOf(redirectUri) },
+      unverified: isUnverified(client),
       redirectHost: placeOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
       switchHref: errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName }),

@@ -1,10 +1,12 @@
 /** The door of relying parties: every address of OAuth and OpenID Connect, handed to the protocol engine or answered from memory. */
 import Router from '@koa/router';
 import type { Next } from 'koa';
+import { addressKey } from '../../base/address.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Config } from '../../base/config.js';
 import { payloadTooLarge, Refusal } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
-import { formBody } from '../input.js';
+import { createLimits, type Limit, type Limits } from '../../base/limits.js';
+import { formBody, readText } from '../input.js';
 import { keepOpener } from '../middleware/security-headers.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
@@ -14,6 +16,7 @@ import type { Providers } from './provider.js';
 import { ROUTES, TOKEN_ALIAS } from './routes.js';
 
 interface Needs {
+  config: Pick<Config, 'registration'>;
   documents: Documents;
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
@@ -23,53 +26,57 @@ interface Needs {
 const REGISTRATIONS: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
 const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
 const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
-const MAX_REMEMBERED = 10_000;
+/** Authorizations, pushed ones and device codes that are begun: each is stored for a while. */
+const STARTS: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
 const MAX_BODY_BYTES = 56 * 1024;
 
-export function createOidcDoor({ documents, providers, interactions, limits }: Needs): Router<State> {
-  const router = new Router<State>();
+export function createOidcDoor({ config, documents, providers, interactions, limits }: Needs): Router<State> {
+  const router = new Router<State>({ sensitive: true });
   const { registration } = ROUTES;
+  // In this process only: a shared counter would cost more than the request that it counts.
+  const floods = createLimits({ kind: 'memory' });
 
   for (const path of Object.keys(DOCUMENTS)) router.get(path, documents.answer).options(path, openToAll, preflight);
 
-  router.get(ROUTES.authorization, perhapsInPopup, toProvider);
-  router.post(ROUTES.authorization, perhapsInPopup, limitBody, asQuery);
+  router.get(ROUTES.authorization, perhapsInPopup, limitFloods, toProvider);
+  router.post(ROUTES.authorization, perhapsInPopup, asQuery);
   router.get(`${ROUTES.authorization}/:uid`, perhapsInPopup, toProvider);
   router.get('/interaction/:uid', interactions.decide);
   router.post('/interaction/:uid', formBody, interactions.answer);
 
-  for (const path of [
-    ROUTES.token,
-    TOKEN_ALIAS,
-    ROUTES.introspection,
-    ROUTES.revocation,
-    ROUTES.pushed_authorization_request,
-    ROUTES.device_authorization,
-  ]) {
-    router.post(path, limitBody, limitGuessing(WRONG_SECRETS, 401), toProvider).options(path, toProvider);
+  for (const path of [ROUTES.token, TOKEN_ALIAS, ROUTES.introspection, ROUTES.revocation]) {
+    router.post(path, limitBody, limitGuesses, toProvider).options(path, toProvider);
+  }
+  for (const path of [ROUTES.pushed_authorization_request, ROUTES.device_authorization]) {
+    router.post(path, limitBody, limitGuesses, limitFloods, toProvider).options(path, toProvider);
   }
   router
     .get(ROUTES.userinfo, toProvider)
     .post(ROUTES.userinfo, limitBody, toProvider)
     .options(ROUTES.userinfo, toProvider);
 
-  router
-    .post(registration, openToAll, limitBody, limitRegistrations, toProvider)
-    .options(registration, openToAll, preflight);
-  const one = `${registration}/:clientId`;
-  router.get(one, toProvider).put(one, limitBody, toProvider).delete(one, toProvider);
+  if (config.registration !== 'closed') addRegistration(); // elsewhere the provider has no such routes
 
   router.get(ROUTES.code_verification, toProvider);
   router.post(ROUTES.code_verification, limitBody, limitUserCodes, toProvider);
   router.get(`${ROUTES.code_verification}/:uid`, toProvider);
 
-  router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, limitBody, asQuery);
+  router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, asQuery);
   router.post(`${ROUTES.end_session}/confirm`, limitBody, toProvider);
   router.get(`${ROUTES.end_session}/success`, toProvider);
   return router;
 
+  function addRegistration(): void {
+    router
+      .post(registration, openToAll, limitBody, limitRegistrations, toProvider)
+      .options(registration, openToAll, preflight);
+    const one = `${registration}/:clientId`;
+    router.get(one, toProvider).put(one, limitBody, toProvider).delete(one, toProvider);
+  }
+
   /** From here on the provider answers by itself, on the raw request, with no body parsed. */
   async function toProvider(ctx: Context): Promise<void> {
+    if (ctx.method === 'HEAD') throw new Refusal(405, 'method_not_allowed', 'This address does not know that method.');
     const { handleMain, handleAlias } = await providers.current();
     ctx.respond = false;
     ctx.status = 404; // Koa's own default, which the provider's context starts from
@@ -77,33 +84,40 @@ export function createOidcDoor({ documents, providers, interactions, limits }: N
   }
 
   async function limitRegistrations(ctx: Context, next: Next): Promise<void> {
-    await limits.spend(REGISTRATIONS, ctx.state.caller.address);
+    await limits.spend(REGISTRATIONS, networkOf(ctx));
     await next();
   }
 
   /** A code that is typed in has few bits: whoever tries many is slowed down (RFC 8628, 5.1). */
   async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
-    await limits.spend(WRONG_USER_CODES, ctx.state.caller.address);
+    await limits.spend(WRONG_USER_CODES, networkOf(ctx));
     await next();
   }
 
   /**
-   * Counts answers of one status for an address, and refuses further requests once there were too many. The shared counter is asked
-   * only about addresses that failed in this very process a moment ago: the honest ones cost nothing.
+   * Against guessing of client secrets. Another client behind the same address is counted apart, where its name stands in the header.
+   * Failures are counted, not attempts: a secret has 256 bits, and an honest gateway asks hundreds of things at once.
    */
-  function limitGuessing(limit: Limit, status: number) {
-    const failedAt = new Map<string, number>();
-
-    return async function limitGuesses(ctx: Context, next: Next): Promise<void> {
-      const { address } = ctx.state.caller;
-      if (Date.now() - (failedAt.get(address) ?? 0) < limit.seconds * 1000) await limits.refuseIfSpent(limit, address);
-      await next();
-      if (ctx.res.statusCode !== status) return;
-      if (failedAt.size >= MAX_REMEMBERED) failedAt.clear();
-      failedAt.set(address, Date.now());
-      await limits.spend(limit, address).catch(() => {}); // answered already
-    };
+  async function limitGuesses(ctx: Context, next: Next): Promise<void> {
+    const key = `${networkOf(ctx)} ${basicUser(ctx)}`;
+    await floods.refuseIfSpent(WRONG_SECRETS, key);
+    await next();
+    if (ctx.res.statusCode === 401) await floods.spend(WRONG_SECRETS, key).catch(() => {}); // answered already
   }
+
+  /** For what anybody may ask, and what is stored for each who asks. */
+  async function limitFloods(ctx: Context, next: Next): Promise<void> {
+    await floods.spend(STARTS, networkOf(ctx));
+    await next();
+  }
+}
+
+const networkOf = (ctx: Context) => addressKey(ctx.state.caller.address);
+
+/** The client that a Basic header names, shortened. */
+function basicUser(ctx: Context): string {
+  const [, encoded] = /^basic ([\w+/=]{1,400})$/i.exec(ctx.get('Authorization')) ?? [];
+  return encoded ? (Buffer.from(encoded, 'base64').toString().split(':')[0] ?? '').slice(0, 100) : '';
 }
 
 /** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
@@ -138,15 +152,9 @@ async function limitBody(ctx: Context, next: Next): Promise<void> {
  * is an ordinary request, cookies included.
  */
 async function asQuery(ctx: Context): Promise<void> {
-  if (!ctx.is('urlencoded'))
+  if (!ctx.is('urlencoded')) {
     throw new Refusal(415, 'unsupported_media_type', 'Send a form (application/x-www-form-urlencoded).');
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw payloadTooLarge('The body is too large.');
-    chunks.push(chunk);
   }
-  const form = Buffer.concat(chunks).toString();
-  seeOther(ctx, `${ctx.path}?${new URLSearchParams(form)}`);
+  const form = new URLSearchParams(await readText(ctx, MAX_BODY_BYTES));
+  seeOther(ctx, `${ctx.path}?${form}`);
 }

@@ -4,12 +4,14 @@
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Clients } from '../../core/clients/clients.js';
+import { OWN_MEMBERS } from './client-adapter.js';
 
 interface PatchedProvider {
   OIDCContext: new (ctx: KoaContextWithOIDC) => { route: string; client?: { clientSecret?: string } };
   use(middleware: (ctx: KoaContextWithOIDC, next: () => Promise<void>) => Promise<void>): unknown;
 }
 
+/** What a client is told of itself holds neither. */
 export function acceptOwnSecret(provider: unknown, clients: Clients): void {
   const patched = provider as PatchedProvider;
   const { OIDCContext } = patched;
@@ -34,7 +36,9 @@ export function acceptOwnSecret(provider: unknown, clients: Clients): void {
 
   patched.use(async function withoutHash(ctx, next) {
     await next();
-    const body = ctx.body as { client_secret?: string } | undefined;
-    if (body && typeof body === 'object' && body.client_secret?.startsWith('sha256:')) delete body.client_secret;
+    const body = ctx.body as Record<string, unknown> | undefined;
+    if (!body || typeof body !== 'object' || typeof body.registration_client_uri !== 'string') return;
+    if (String(body.client_secret).startsWith('sha256:')) delete body.client_secret;
+    for (const member of OWN_MEMBERS) delete body[member];
   });
 }

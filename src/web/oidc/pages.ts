@@ -2,8 +2,13 @@
 import type { errors, KoaContextWithOIDC } from 'oidc-provider';
 import { isForPrograms, keepOpener } from '../middleware/security-headers.js';
 import type { Views } from '../views.js';
-import { clientCard } from './client-card.js';
+import { clientCard, isUnverified } from './client-card.js';
 import { ROUTES } from './routes.js';
+
+interface ErrorAnswer {
+  error: string;
+  error_description?: string;
+}
 
 export type ProviderPages = ReturnType<typeof createProviderPages>;
 
@@ -11,7 +16,7 @@ export function createProviderPages({ views }: { views: Views }) {
   return { error, deviceInput, deviceConfirm, deviceDone, logout, loggedOut };
 
   /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
-  async function error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string }): Promise<void> {
+  async function error(ctx: KoaContextWithOIDC, out: ErrorAnswer, cause?: Error): Promise<void> {
     if (isForPrograms(ctx.path)) {
       ctx.body = out; // whatever it says that it accepts
       return;
@@ -23,7 +28,18 @@ export function createProviderPages({ views }: { views: Views }) {
       message: sentence(out.error_description) ?? 'The app sent a request that we cannot follow.',
       code: out.error,
       requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
+      backHref: (cause as { allow_redirect?: boolean })?.allow_redirect === false ? wayBack(ctx, out) : undefined,
     });
+  }
+
+  /** Where the error would have been sent, had the person not to decide (see events). The provider has checked the address. */
+  function wayBack(ctx: KoaContextWithOIDC, out: ErrorAnswer): string | undefined {
+    const redirectUri = ctx.oidc.params?.redirect_uri ?? ctx.query.redirect_uri ?? ctx.oidc.client?.redirectUris?.[0];
+    const { client } = ctx.oidc;
+    if (typeof redirectUri !== 'string' || !client?.redirectUriAllowed(redirectUri)) return undefined;
+    const back = new URL(redirectUri);
+    for (const [name, value] of Object.entries(out)) if (typeof value === 'string') back.searchParams.set(name, value);
+    return back.href;
   }
 
   async function deviceInput(
@@ -62,6 +78,7 @@ export function createProviderPages({ views }: { views: Views }) {
       xsrf: xsrf(ctx),
       userCode,
       client: clientCard(client),
+      unverified: isUnverified(client),
       device: { address: text(deviceInfo.ip), userAgent: text(deviceInfo.ua) },
     });
   }

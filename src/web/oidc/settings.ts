@@ -14,6 +14,7 @@ import { OWN_MEMBERS } from './client-adapter.js';
 import { livesAt } from './client-checks.js';
 import { createFindAccount } from './find-account.js';
 import { createGrantLoader } from './grant-loader.js';
+import { createInteractionPolicy } from './interaction-policy.js';
 import type { ProviderPages } from './pages.js';
 import { ROUTES } from './routes.js';
 import { tokenBits } from './token-length.js';
@@ -34,6 +35,7 @@ const DEVICE_CODE_SECONDS = 10 * MINUTE_SECONDS;
 const INTERACTION_SECONDS = HOUR_SECONDS;
 const ID_TOKEN_SECONDS = HOUR_SECONDS;
 const DPOP_NONCE_BYTES = 32;
+const ASSERTION_SECONDS = HOUR_SECONDS;
 
 export function providerSettings(needs: SettingsNeeds): Configuration {
   const { config, core, secrets, fetch, adapters, pages, tokenPath } = needs;
@@ -74,7 +76,8 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     expiresWithSession: async () => false,
     findAccount,
     loadExistingGrant: createGrantLoader(core),
-    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}`, policy: createInteractionPolicy() },
+    assertJwtClientAuthClaimsAndHeader: refuseBroadAssertion,
     renderError: pages.error,
     fetch: (url, options) => fetch(url as string, options as never) as never,
     cookies: {
@@ -169,6 +172,16 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       userinfo: { enabled: true },
     },
   };
+
+  /** An assertion for us and others could be shown to us by those others; one that lives for years is a password. */
+  async function refuseBroadAssertion(_ctx: unknown, claims: { aud?: unknown; exp?: unknown }): Promise<void> {
+    if (Array.isArray(claims.aud) && claims.aud.length !== 1) {
+      throw new errors.InvalidClientAuth('the assertion is meant for others too');
+    }
+    if (Number(claims.exp) > Date.now() / 1000 + ASSERTION_SECONDS) {
+      throw new errors.InvalidClientAuth('the assertion lives too long');
+    }
+  }
 
   /** Whoever is not trusted by an administrator may ask about its own tokens only. */
   function mayAsk(client: ProviderClient, token: { clientId?: string }): boolean {

@@ -33,9 +33,8 @@ export function resolveStructuredTokens(provider: unknown, { issuer, keys, artif
   const findStored = AccessToken.find.bind(AccessToken);
 
   AccessToken.find = async function find(value, options) {
-    return typeof value === 'string' && value.startsWith(MARK)
-      ? resolve(value.slice(MARK.length))
-      : findStored(value, options);
+    const marked = typeof value === 'string' && value.startsWith(MARK) && ROUTES.has(Provider.ctx?.oidc.route ?? '');
+    return marked ? resolve(value.slice(MARK.length)) : findStored(value, options);
   };
 
   class MarkingContext extends OIDCContext {

@@ -38,7 +38,7 @@ export function createSignInDoor({
   errands,
   views,
 }: Needs): Router<State> {
-  const router = new Router<State>();
+  const router = new Router<State>({ sensitive: true });
   router.get('/login', partOfSignIn, showLogin).post('/login', partOfSignIn, formBody, login);
   if (signup === 'open')
     router.get('/register', partOfSignIn, showRegister).post('/register', partOfSignIn, formBody, register);
@@ -174,6 +174,7 @@ export function createSignInDoor({
 
   function arrive(ctx: Context, fresh: FreshLogin, returnTo: string): void {
     loginCookie.set(ctx, fresh);
+    csrf.renew(ctx);
     seeOther(ctx, returnTo);
   }
 }
