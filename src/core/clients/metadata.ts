@@ -69,10 +69,10 @@ const WEB_ORIGIN = /^(https?:)\/\/(\[[^\]]*\]|[^/:?#@[\]]+)(?=[:/?]|$)/i;
  * to change; throws a MetadataFault for what cannot be narrowed.
  */
 export function settleMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
-  if (!isStorableThroughout(metadata)) throw invalid('a text holds characters that cannot be stored');
   const grantTypes = settleGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
   const redirectUris = settleUris('redirect_uris', metadata.redirect_uris, rules);
   settleUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
+  if (!isStorableThroughout(metadata)) throw invalid('a text holds characters that cannot be stored');
   checkText(metadata);
   if (rules.anonymous) {
     const member = VOUCHED_MEMBERS.find((name) => metadata[name] !== undefined);

@@ -65,7 +65,8 @@ describe.each(stores)('the audit trail on $name', (store) => {
     const lines: string[] = [];
     const flaky = {
       auditEvent: {
-        createMany: (input: never) => (away ? Promise.reject(new Error('away')) : db.auditEvent.createMany(input)),
+        createMany: (input: never) =>
+          away ? Promise.reject(Object.assign(new Error('away'), { code: 'P1001' })) : db.auditEvent.createMany(input),
       },
     } as never;
     const log = createLog('info', { write: (line) => lines.push(line) });
@@ -77,6 +78,34 @@ describe.each(stores)('the audit trail on $name', (store) => {
     away = false;
     await audit.flush();
     expect(await count({ clientId: 'later' })).toBe(10_000);
+  });
+
+  it('loses the one entry that cannot be stored, and no other', async () => {
+    const { db } = house.base;
+    const lines: string[] = [];
+    const picky = {
+      auditEvent: {
+        createMany: () => Promise.reject(Object.assign(new Error('unstorable'), { code: 'P2039' })),
+        create: (input: { data: { clientId: string } }) =>
+          input.data.clientId === 'bad'
+            ? Promise.reject(new Error('unstorable'))
+            : db.auditEvent.create(input as never),
+      },
+    } as never;
+    const log = createLog('info', { write: (line) => lines.push(line) });
+    const audit = createAudit({ db: picky, clock: systemClock, log });
+    for (const clientId of ['good', 'bad', 'good']) audit.recordSoon({ ...ENTRY, clientId });
+    await audit.flush();
+    expect(await count({ clientId: 'good' })).toBe(2);
+    expect(lines.some((line) => line.includes('was lost'))).toBe(true);
+  });
+
+  it('takes whatever a request holds, shortened and without NUL', async () => {
+    const reason = `\0\ud800${'x'.repeat(50_000)}`;
+    house.core.audit.recordSoon({ ...ENTRY, clientId: 'odd', detail: { reason } });
+    await house.core.audit.flush();
+    const [entry] = await house.core.audit.list({ clientId: 'odd' });
+    expect((entry?.detail as { reason: string }).reason).toMatch(/^\ufffd\ufffdx{298}$/);
   });
 
   it('knows no action that nobody named', async () => {

@@ -98,10 +98,10 @@ describe.each(stores)('signing in on $name', (store) => {
     const statuses: number[] = [];
     for (let n = 0; n < 13; n += 1) statuses.push(...(await guess(email, 9)));
     expect(statuses.at(-1)).toBe(429);
-    expect((await browserAt().signIn(email, PASSWORD)).status).toBe(429); // from where nobody ever was
+    expect(isIn(await browserAt().signIn(email, PASSWORD))).toBe(true); // from where nobody ever was, in a few tries
     expect(isIn(await browserAt('10.200.1.1').signIn(email, PASSWORD))).toBe(true);
     expect(isIn(await browserAt('2001:db8:2:2:aaaa::9').signIn(email, PASSWORD))).toBe(true); // its IPv6 network
-    expect((await guess(email, 1))[0]).toBe(429);
+    expect((await guess(email, 4)).map(String)).toEqual(['401', '401', '401', '429']);
   });
 
   it('tells a suspended person only after the right password', async () => {
@@ -244,6 +244,7 @@ describe.each(stores)('logins on $name', (store) => {
         clientId: 'c',
         sessionId,
         offline,
+        consented: false,
         payload: {},
         expiresAt: new Date(Date.now() + 1e9),
       });
