@@ -18,12 +18,15 @@ export interface Prepared {
 }
 
 const CONNECT_WITHIN_MS = 5000;
+const ANSWER_WITHIN_MS = 10_000;
 
 export function openPrepared(connectionString: string, { poolSize }: { poolSize: number }): Prepared {
   const pool = new pg.Pool({
     connectionString,
     max: poolSize,
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    query_timeout: ANSWER_WITHIN_MS, // as for the engine: the connection is given up, the request answered
+    keepAlive: true,
     options: '-c TimeZone=UTC',
   });
   pool.on('error', () => {}); // an idle connection broke: the next statement opens another
