@@ -1,14 +1,30 @@
 // `npm run test:all`: every test on every store. Needs PostgreSQL, Redis, Chromium, Python and the libraries of test/clients,
 // and says so when one is missing.
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+const shared = {
+  globalSetup: ['test/support/sqlite-template.ts', 'test/support/requirements.ts'],
+  env: { SIGNET_TEST_STORES: 'all' },
+  pool: 'forks' as const,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+/** Tests that replace a module for everybody else, or load whole worlds of their own. */
+const ALONE = ['test/base/fetch.test.ts', 'test/flows/clients/**'];
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/sqlite-template.ts', 'test/support/requirements.ts'],
-    env: { SIGNET_TEST_STORES: 'all' },
-    pool: 'forks',
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'house',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, 'test/clients/**', ...ALONE],
+          isolate: false,
+        },
+      },
+      { test: { ...shared, name: 'alone', include: ALONE, exclude: [...configDefaults.exclude, 'test/clients/**'] } },
+    ],
   },
 });

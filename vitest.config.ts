@@ -1,13 +1,28 @@
 // `npm test`: everything that needs nothing but this package, on the embedded database.
 import { configDefaults, defineConfig } from 'vitest/config';
 
+const shared = {
+  globalSetup: ['test/support/sqlite-template.ts'],
+  pool: 'forks' as const,
+  testTimeout: 15_000,
+  hookTimeout: 30_000,
+};
+/** Tests that replace a module for everybody else. */
+const ALONE = ['test/base/fetch.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/**/*.all.test.ts'],
-    globalSetup: ['test/support/sqlite-template.ts'],
-    pool: 'forks',
-    testTimeout: 15_000,
-    hookTimeout: 30_000,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'house',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, 'test/**/*.all.test.ts', 'test/clients/**', ...ALONE],
+          isolate: false, // what was loaded once serves all files of a worker: half of the time went there
+        },
+      },
+      { test: { ...shared, name: 'alone', include: ALONE } },
+    ],
   },
 });

@@ -18,8 +18,7 @@ export const formBody: Handler = async function formBody(ctx, next) {
 
 /** The body as text. Refuses with `payload_too_large` as soon as it is longer than that. */
 export async function readText(ctx: Context, maxBytes: number): Promise<string> {
-  const encoding = ctx.get('Content-Encoding');
-  if (encoding && encoding !== 'identity') throw new Refusal(415, 'unsupported_media_type', 'Send the body as it is.');
+  refusePacked(ctx);
   if ((ctx.request.length ?? 0) > maxBytes) throw tooLarge(ctx);
   const chunks: Buffer[] = [];
   let size = 0;
@@ -30,6 +29,12 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
+}
+
+/** A packed body may be a thousand times as long when it is unpacked, and nobody needs it here. */
+export function refusePacked(ctx: Context): void {
+  const encoding = ctx.get('Content-Encoding');
+  if (encoding && encoding !== 'identity') throw new Refusal(415, 'unsupported_media_type', 'Send the body as it is.');
 }
 
 /** Refuses addresses with a NUL character before anything else looks at them: no store and no header takes it. */

@@ -6,7 +6,7 @@ import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { payloadTooLarge, Refusal } from '../../base/errors.js';
 import { createLimits, type Limit, type Limits } from '../../base/limits.js';
-import { formBody, readText } from '../input.js';
+import { formBody, readText, refusePacked } from '../input.js';
 import { keepOpener } from '../middleware/security-headers.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
@@ -140,6 +140,7 @@ function preflight(ctx: Context): void {
 }
 
 async function limitBody(ctx: Context, next: Next): Promise<void> {
+  refusePacked(ctx);
   if ((ctx.request.length ?? 0) > MAX_BODY_BYTES) {
     ctx.set('Connection', 'close');
     throw payloadTooLarge('The body is too large.');

@@ -72,11 +72,11 @@ describe.each(stores)('signing keys on $name', (store) => {
     expect(actions).toEqual(expect.arrayContaining(['key.created', 'key.rotated', 'key.retired']));
   });
 
-  it('are heard of by the server beside within 1.5 s, without a restart', async () => {
+  it('are heard of by the server beside within seconds, without a restart', async () => {
     aheadMs = LEAD_MS;
     const before = await issue(beside);
     const fresh = await house.core.keys.rotate({ atOnce: true });
-    const deadline = Date.now() + 1500;
+    const deadline = Date.now() + 4000;
     while (Date.now() < deadline && (await issue(beside)).kid === before.kid) await sleep(50);
     expect(fresh).toContain((await issue(beside)).kid);
     expect(await published(beside)).toEqual([...fresh].sort());
