@@ -1,0 +1,417 @@
+// Every route of the route table, tried with every kind of credential there is, of the own and of a foreign account. A new route
+// joins by itself, and fails until a line of the table below says who may come in by it.
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ask, basic, FORM, postForm, type RawAnswer, registerStranger } from '../support/attacker.js';
+import { Browser, formsOf } from '../support/browser.js';
+import { openFamily, revoke } from '../support/families.js';
+import { openHouse, PASSWORD } from '../support/house.js';
+import { isConsent } from '../support/openid-client.js';
+import { makeKey, tokenWithProof } from '../support/proofs.js';
+import {
+  authorizeUrl,
+  obtainCode,
+  pkce,
+  REDIRECT_URI,
+  redeem,
+  type TestClient,
+  token,
+} from '../support/relying-party.js';
+
+/**
+ * Who may come in: `public`, anybody, and a credential changes nothing; `login`, the cookie of a person; `client`, a client that
+ * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592.
+ */
+type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration';
+
+const TABLE: [Rule, RegExp][] = [
+  ['public', /^\/(healthz|readyz)?$/],
+  ['public', /^\/\.well-known\/[\w./-]+$/],
+  ['public', /^\/oauth\/jwks$/],
+  ['public', /^\/(login|register|setup|logout)$/],
+  // The steps of an authorization belong to a browser, known by cookies of their own: see 'another browser' below.
+  ['public', /^\/oauth\/authorize(\/:uid)?$/],
+  ['public', /^\/interaction\/:uid$/],
+  ['public', /^\/device(\/:uid)?$/],
+  ['public', /^\/oauth\/logout(\/\w+)?$/],
+  ['public', /^\/oauth\/clients\/register$/],
+  ['login', /^\/account(\/|$)/],
+  ['client', /^\/(api\/v1\/)?oauth\/token$/],
+  ['client', /^\/oauth\/(introspect|revoke|par|device)$/],
+  ['openid', /^\/oauth\/userinfo$/],
+  ['registration', /^\/oauth\/clients\/register\/:clientId$/],
+];
+
+const OTHER_API = 'https://api.example/v1';
+const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const LOGIN_COOKIE = 'signet_login';
+
+const house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+afterAll(() => house.close());
+
+const routes = house.app.routes.flatMap(({ methods, path }) =>
+  methods.map((method) => ({ method, path: String(path), rule: ruleOf(method, String(path)) })),
+);
+
+/** OPTIONS tells what could be asked, and nothing else: wherever it is known it is for anybody. */
+function ruleOf(method: string, path: string): Rule | undefined {
+  const rule = TABLE.find(([, pattern]) => pattern.test(path))?.[0];
+  return rule && method === 'OPTIONS' ? 'public' : rule;
+}
+
+const routesFor = (wanted: Rule) =>
+  routes.filter(({ rule }) => rule === wanted).map(({ method, path }) => [method, path] as const);
+
+type Credential = Record<string, string>;
+
+/** What it proves, where it proves anything: of whom. */
+interface Kind {
+  headers: Credential;
+  login?: 'own' | 'foreign';
+  openid?: 'own' | 'foreign';
+  client?: true;
+  registration?: 'own' | 'foreign';
+}
+
+const kinds: Record<string, Kind> = {};
+const ids = { own: '', foreign: '' };
+let registered: TestClient & { managementToken: string };
+
+const bearer = (text: string): Kind => ({ headers: { authorization: `Bearer ${text}` } });
+const cookie = (text: string): Kind => ({ headers: { cookie: `${LOGIN_COOKIE}=${text}` } });
+
+beforeAll(async () => {
+  await house.base.db.resource.create({
+    data: {
+      identifier: OTHER_API,
+      name: 'Other API',
+      scopes: { create: [{ name: 'things:read', description: 'Read your things.' }] },
+    },
+  });
+  await house.core.resources.reload();
+  const client = await house.client();
+  const app = await house.client({ token_endpoint_auth_method: 'none' });
+  const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+  const ownApi = `${house.issuer}/api/v1`;
+  const tokens: Record<string, string> = {};
+
+  for (const side of ['own', 'foreign'] as const) {
+    const account = await house.account();
+    ids[side] = account.id;
+    const browser = new Browser(house.origin);
+    await browser.signIn(account.email, PASSWORD);
+    const login = browser.cookies.get(LOGIN_COOKIE)!.value;
+    const open = (more: Record<string, string>) => openFamily(house, client, account.email, more, browser);
+    const plain = await open({});
+    const jwt = await open({ scope: 'openid memory:read', resource: ownApi });
+    const elsewhere = await open({ scope: 'openid things:read', resource: OTHER_API });
+    kinds[`the login cookie, ${side}`] = { ...cookie(login), login: side };
+    kinds[`an opaque access token, ${side}`] = { ...bearer(plain.accessToken), openid: side };
+    tokens[`the login cookie's value, ${side}`] = login;
+    tokens[`a JWT for our API, ${side}`] = jwt.accessToken;
+    tokens[`a JWT for another API, ${side}`] = elsewhere.accessToken;
+    tokens[`a refresh token, ${side}`] = plain.refreshToken;
+
+    const { code } = await obtainCode(house, client, account.email, {}, browser);
+    tokens[`a code, ${side}`] = code;
+    const { body } = await redeem(house, client, await obtainCode(house, client, account.email, {}, browser));
+    tokens[`an ID token, ${side}`] = body.id_token!;
+
+    const expired = await open({});
+    tokens[`an expired access token, ${side}`] = await expire(expired.accessToken);
+    const revoked = await open({});
+    await revoke(house, client, revoked.accessToken);
+    tokens[`a revoked access token, ${side}`] = revoked.accessToken;
+    const revokedJwt = await open({ scope: 'openid memory:read', resource: ownApi });
+    await revoke(house, client, revokedJwt.accessToken);
+    tokens[`a revoked JWT, ${side}`] = revokedJwt.accessToken;
+  }
+  const own = await house.core.accounts.findByEmail('person1@example.com');
+  const narrow = await openFamily(house, client, own!.email, { scope: 'profile', nonce: '' });
+  tokens['an opaque access token without openid'] = narrow.accessToken;
+  const bound = await obtainCode(house, app, own!.email);
+  const boundTo = { grant_type: 'authorization_code', code: bound.code, code_verifier: bound.verifier };
+  const dpop = await tokenWithProof(house, app, await makeKey(), { ...boundTo, redirect_uri: REDIRECT_URI });
+  tokens['a token that is bound to a key'] = dpop.body.access_token!;
+  const credentials = { grant_type: 'client_credentials' };
+  tokens['the token of a client'] = (await token(house, machine, credentials)).body.access_token!;
+  const forApi = { ...credentials, resource: ownApi, scope: 'memory:read' };
+  tokens['the JWT of a client'] = (await token(house, machine, forApi)).body.access_token!;
+  const ended = new Browser(house.origin);
+  await ended.signIn(own!.email, PASSWORD);
+  tokens['the login cookie of a login that ended'] = ended.cookies.get(LOGIN_COOKIE)!.value;
+  await ended.submit(await ended.open('/logout'));
+  tokens['a client secret'] = client.secret;
+  tokens['a hash that the store holds'] = (await house.base.db.client.findUniqueOrThrow({ where: { id: client.id } }))
+    .secretHash!;
+  tokens['an account id'] = ids.own;
+  tokens.garbage = 'garbage';
+  tokens['garbage in the form of a JWT'] = 'a.b.c';
+  for (const [name, text] of Object.entries(tokens)) {
+    kinds[name] ??= bearer(text);
+    kinds[`${name}, as the login cookie`] = cookie(text);
+  }
+  for (const name of ["the login cookie's value, own", "the login cookie's value, foreign"])
+    delete kinds[`${name}, as the login cookie`];
+  for (const side of ['own', 'foreign']) {
+    const { headers } = kinds[`an opaque access token, ${side}`]!;
+    kinds[`an opaque access token, ${side}, as the login cookie`] = cookie(headers.authorization!.slice(7));
+    kinds[`an opaque access token, ${side}, as an API key`] = {
+      headers: { 'x-api-key': headers.authorization!.slice(7) },
+    };
+  }
+  kinds['the name and secret of a client'] = { headers: { authorization: basic(client) }, client: true };
+  kinds['a client with a wrong secret'] = { headers: { authorization: basic({ ...client, secret: 'wrong' }) } };
+  kinds['a person with a password'] = { headers: { authorization: basic({ id: own!.email, secret: PASSWORD }) } };
+  registered = await registerStranger(house);
+  const neighbour = await registerStranger(house);
+  kinds["a client's token for its registration, own"] = { ...bearer(registered.managementToken), registration: 'own' };
+  kinds["a client's token for its registration, foreign"] = {
+    ...bearer(neighbour.managementToken),
+    registration: 'foreign',
+  };
+});
+
+/** The same token, past its end. */
+async function expire(accessToken: string): Promise<string> {
+  const { sha256 } = await import('../../src/base/crypto.js');
+  const past = new Date(Date.now() - 1000);
+  const { count } = await house.base.db.artifact.updateMany({
+    where: { kind: 'AccessToken', id: sha256(accessToken) },
+    data: { expiresAt: past },
+  });
+  if (count !== 1) throw new Error('the access token is not where it was');
+  return accessToken;
+}
+
+let addresses = 0;
+/** One request, each from an address of its own, so that no limit stands in front of what is to be tried. */
+function send(
+  method: string,
+  path: string,
+  headers: Credential,
+  more: Record<string, string> = {},
+  form?: string,
+): Promise<RawAnswer> {
+  addresses += 1;
+  const isJson = path.startsWith('/oauth/clients/register');
+  const body = ['POST', 'PUT', 'PATCH'].includes(method)
+    ? (form ?? (isJson ? '{}' : 'grant_type=client_credentials&token=x'))
+    : undefined;
+  return ask(
+    house,
+    method,
+    path,
+    {
+      accept: 'text/html, application/json',
+      'x-forwarded-for': `10.${(addresses >> 16) & 255}.${(addresses >> 8) & 255}.${addresses & 255}`,
+      ...(body !== undefined && { 'content-type': isJson ? 'application/json' : FORM }),
+      ...headers,
+      ...more,
+    },
+    body,
+  );
+}
+
+const fill = (path: string, values: Record<string, string> = {}) =>
+  path.replace(/:(\w+)/g, (_, name: string) => values[name] ?? 'unknown');
+
+describe('every route, with every kind of credential', () => {
+  it('knows of each route who may come in by it', () => {
+    const unknown = routes.filter(({ rule }) => !rule).map(({ method, path }) => `${method} ${path}`);
+    const sentence = `Nobody says who may come in by ${unknown.join(', ')}: add a line to TABLE in test/security/matrix.test.ts.`;
+    expect(unknown, sentence).toEqual([]);
+    expect(routes.length).toBeGreaterThan(50);
+  });
+
+  it('has no line for a route that is gone', () => {
+    const idle = TABLE.filter(([, pattern]) => !routes.some(({ path }) => pattern.test(path)));
+    expect(idle.map(String)).toEqual([]);
+  });
+
+  it('tries as many kinds as there are', () => {
+    expect(Object.keys(kinds).length).toBeGreaterThan(50);
+    expect(new Set(Object.values(kinds).map(({ headers }) => JSON.stringify(headers))).size).toBe(
+      Object.keys(kinds).length,
+    );
+  });
+
+  it.each(routesFor('public'))('%s %s is for anybody', async (method, path) => {
+    const none = await send(method, fill(path), {});
+    expect(none.status).toBeLessThan(500);
+    for (const [name, { headers }] of Object.entries(kinds)) {
+      const answer = await send(method, fill(path), headers);
+      expect(answer.status, name).toBe(none.status);
+    }
+  });
+
+  it.each(routesFor('login'))('%s %s is for a person who is signed in', async (method, path) => {
+    for (const [name, { headers, login }] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      const answer = await send(method, fill(path), headers);
+      if (login) {
+        expect(answer.status, name).toBeLessThan(500);
+        expect(answer.headers.location ?? '', name).not.toMatch(/\/login/);
+        const other = await house.base.db.account.findUniqueOrThrow({
+          where: { id: ids[login === 'own' ? 'foreign' : 'own'] },
+        });
+        expect(answer.text, name).not.toContain(other.email);
+        if (method === 'POST') expect([400, 403], `${name}, without the token of a form`).toContain(answer.status);
+      } else {
+        expect([answer.status, answer.headers.location], name).toEqual([303, '/login']);
+      }
+    }
+  });
+
+  it.each(routesFor('client'))('%s %s is for a client that proves who it is', async (method, path) => {
+    for (const [name, { headers, client }] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      const answer = await send(method, fill(path), headers);
+      if (client) {
+        expect(answer.status, name).toBeLessThan(500);
+        expect(answer.json.error, name).not.toBe('invalid_client');
+      } else {
+        expect([400, 401], `${name}: ${answer.text}`).toContain(answer.status);
+        expect(['invalid_client', 'invalid_request'], name).toContain(answer.json.error);
+      }
+    }
+  });
+
+  it.each(routesFor('openid'))('%s %s is for an access token with openid', async (method, path) => {
+    for (const [name, { headers, openid }] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      const answers = [await send(method, fill(path), headers)];
+      const text = /^Bearer (.*)/.exec(headers.authorization ?? '')?.[1];
+      if (method === 'POST' && text)
+        answers.push(await send(method, fill(path), {}, {}, String(new URLSearchParams({ access_token: text }))));
+      for (const answer of answers) {
+        if (openid) {
+          const expected = method === 'HEAD' ? [405, undefined] : [200, ids[openid]];
+          expect([answer.status, answer.json.sub], name).toEqual(expected);
+        } else {
+          expect(method === 'HEAD' ? [405] : [400, 401, 403], `${name}: ${answer.text}`).toContain(answer.status);
+          expect(answer.text, name).not.toMatch(/"sub"/);
+        }
+      }
+    }
+  });
+
+  it.each(routesFor('registration'))('%s %s is for the client itself', async (method, path) => {
+    const before = await house.base.db.client.findUniqueOrThrow({ where: { id: registered.id } });
+    for (const [name, { headers, registration }] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      if (registration === 'own') continue;
+      const answer = await send(method, fill(path, { clientId: registered.id }), headers);
+      expect(method === 'HEAD' ? [405] : [400, 401], `${name}: ${answer.text}`).toContain(answer.status);
+      expect(answer.text, name).not.toContain(registered.secret);
+    }
+    expect(await house.base.db.client.findUnique({ where: { id: registered.id } })).toEqual(before);
+    if (method === 'GET') {
+      const own = kinds["a client's token for its registration, own"]!;
+      const answer = await send(method, fill(path, { clientId: registered.id }), own.headers);
+      expect([answer.status, answer.json.client_id]).toEqual([200, registered.id]);
+    }
+  });
+
+  it('knows no method beside those of the table', async () => {
+    for (const path of new Set(routes.map((route) => route.path))) {
+      const known = new Set(
+        house.app.routes.filter((layer) => String(layer.path) === path).flatMap(({ methods }) => methods),
+      );
+      for (const method of ALL_METHODS.filter((name) => !known.has(name) && name !== 'OPTIONS' && name !== 'HEAD')) {
+        const answer = await send(method, fill(path), kinds['the login cookie, own']!.headers);
+        expect(answer.status, `${method} ${path}`).toBe(405);
+      }
+    }
+  });
+});
+
+describe('a foreign account', () => {
+  /** Signed in, with an app and a second login. */
+  async function inhabitant() {
+    const account = await house.account();
+    const app = await house.client();
+    const [browser, second] = [new Browser(house.origin), new Browser(house.origin)];
+    await browser.signIn(account.email, PASSWORD);
+    await second.signIn(account.email, PASSWORD);
+    const family = await openFamily(house, app, account.email, {}, browser);
+    return { account, app, browser, second, family };
+  }
+
+  const everythingOf = async (accountId: string) => ({
+    sessions: await house.base.db.session.findMany({
+      where: { accountId },
+      select: { id: true, endedAt: true, tokenHash: true },
+      orderBy: { id: 'asc' },
+    }),
+    consents: await house.base.db.consent.findMany({ where: { accountId } }),
+    grants: await house.base.db.grant.findMany({ where: { accountId }, select: { id: true } }),
+    account: await house.base.db.account.findUnique({ where: { id: accountId } }),
+  });
+
+  it('is not changed by its ids in the forms of the account page', async () => {
+    const [victim, attacker] = [await inhabitant(), await inhabitant()];
+    const before = await everythingOf(victim.account.id);
+    expect(before.sessions.length).toBeGreaterThanOrEqual(2);
+    expect(before.consents).toHaveLength(1);
+    const page = await attacker.browser.open('/account');
+    const { csrf = '' } = formsOf(page.html)[0]!.fields;
+    const post = (path: string, fields: Record<string, string>) =>
+      attacker.browser.open(path, { method: 'POST', body: new URLSearchParams({ csrf, ...fields }) });
+    for (const { id } of before.sessions) {
+      expect((await post(`/account/logins/${id}/end`, {})).url.pathname).toBe('/account');
+      await post(`/account/logins/${encodeURIComponent(`../logins/${id}`)}/end`, { id, account_id: victim.account.id });
+    }
+    for (const { id } of before.grants) await post('/account/apps/remove', { client_id: id });
+    const named = {
+      client_id: victim.app.id,
+      account_id: victim.account.id,
+      accountId: victim.account.id,
+      sub: victim.account.id,
+    };
+    expect((await post('/account/apps/remove', named)).url.pathname).toBe('/account');
+    expect(await everythingOf(victim.account.id)).toEqual(before);
+    // The same forms do work on what is one's own.
+    expect((await post('/account/apps/remove', { client_id: attacker.app.id })).html).not.toContain(attacker.app.id);
+    expect((await everythingOf(attacker.account.id)).consents).toEqual([]);
+  });
+
+  it('is not shown on the page of another', async () => {
+    const [victim, attacker] = [await inhabitant(), await inhabitant()];
+    const { html } = await attacker.browser.open(
+      `/account?account_id=${victim.account.id}&email=${victim.account.email}`,
+    );
+    expect(html).toContain(attacker.account.email);
+    for (const text of [victim.account.email, victim.account.id, victim.app.id]) expect(html).not.toContain(text);
+    for (const { id } of (await everythingOf(victim.account.id)).sessions) expect(html).not.toContain(id);
+  });
+
+  it('cannot be spoken for in a step that began in another browser', async () => {
+    const [victim, attacker] = [await inhabitant(), await inhabitant()];
+    const app = await house.client();
+    const page = await victim.browser.open(authorizeUrl(house, app, pkce().challenge));
+    expect(isConsent(page)).toBe(true);
+    const { pathname } = page.url;
+    expect((await attacker.browser.open(pathname)).status).toBe(400);
+    const csrf = formsOf((await attacker.browser.open('/account')).html)[0]!.fields.csrf!;
+    const body = new URLSearchParams({ csrf, decision: 'allow' });
+    expect((await attacker.browser.open(pathname, { method: 'POST', body })).status).toBe(400);
+    expect((await attacker.browser.open(pathname.replace('/interaction', '/oauth/authorize'))).status).toBe(400);
+    for (const { account } of [victim, attacker]) {
+      expect((await everythingOf(account.id)).consents.map(({ clientId }) => clientId)).not.toContain(app.id);
+    }
+  });
+
+  it('is not found by its id as a token, nor ended by a client that is not its own', async () => {
+    const victim = await inhabitant();
+    const before = await everythingOf(victim.account.id);
+    const stranger = await house.client();
+    const handles = [victim.account.id, ...before.sessions.map(({ id }) => id), ...before.grants.map(({ id }) => id)];
+    handles.push(...before.sessions.flatMap(({ tokenHash }) => (tokenHash ? [tokenHash] : [])), randomUUID());
+    for (const text of [...handles, victim.family.accessToken, victim.family.refreshToken]) {
+      await postForm(house, '/oauth/revoke', { token: text }, { client: stranger });
+      const asCookie = await send('GET', '/account', { cookie: `${LOGIN_COOKIE}=${text}` });
+      expect(asCookie.status).toBe(303);
+    }
+    for (const text of handles) {
+      expect((await send('GET', '/oauth/userinfo', { authorization: `Bearer ${text}` })).status).toBe(401);
+    }
+    expect(await everythingOf(victim.account.id)).toEqual(before);
+  });
+});
