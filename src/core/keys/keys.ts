@@ -59,6 +59,7 @@ export async function createKeys({
   let stored: SigningKey[] = [];
   let current: KeySet = { version: '', keys: [] };
   let recomputeAt = 0;
+  let reading: Promise<void> = Promise.resolve();
 
   announcements.on('keys', () => void reload().catch(() => {})); // the next rotation or announcement asks again
   await ensure();
@@ -147,7 +148,13 @@ export async function createKeys({
     }));
   }
 
-  async function reload(): Promise<void> {
+  /** One after the other: a slow reading must not come after a newer one and undo it. */
+  function reload(): Promise<void> {
+    reading = reading.catch(() => {}).then(read);
+    return reading;
+  }
+
+  async function read(): Promise<void> {
     const rows = await db.signingKey.findMany({ orderBy: [{ signsFrom: 'desc' }, { kid: 'asc' }] });
     stored = await Promise.all(
       rows.map(async (row) => ({

@@ -47,6 +47,7 @@ export async function createResources({ db, announcements, issuer, brandName }: 
   };
   let all: Resource[] = [own];
   let version = 0;
+  let reading: Promise<void> = Promise.resolve();
 
   announcements.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
   await reload();
@@ -71,7 +72,13 @@ export async function createResources({ db, announcements, issuer, brandName }: 
     return candidates.flatMap((resource) => resource?.scopes ?? []).find(({ name }) => name === scope)?.description;
   }
 
-  async function reload(): Promise<void> {
+  /** One after the other: a slow reading must not come after a newer one and undo it. */
+  function reload(): Promise<void> {
+    reading = reading.catch(() => {}).then(read);
+    return reading;
+  }
+
+  async function read(): Promise<void> {
     const rows = await db.resource.findMany({ include: { scopes: true }, orderBy: { id: 'asc' } });
     const registered = rows.map((row) => ({
       identifier: row.identifier,
