@@ -22,6 +22,7 @@ export type Core = Awaited<ReturnType<typeof createCore>>;
 export async function createCore(base: Base) {
   const { config, clock, db, prepared, redis, announcements, secrets, limits, log } = base;
   const audit = createAudit({ db, clock, log });
+  const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
   const keys = await createKeys({
     db,
     secrets,
@@ -29,12 +30,11 @@ export async function createCore(base: Base) {
     audit,
     announcements,
     rotationSeconds: config.keyRotationSeconds,
-    signatureSeconds: config.accessTokenSeconds,
+    signatureSeconds: () => Math.max(config.accessTokenSeconds, resources.longestTokenSeconds()),
   });
   const passwords = createPasswords({ cost: config.passwordHashCost });
   const organizations = createOrganizations();
   const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
-  const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const artifacts = createArtifacts({
     db,

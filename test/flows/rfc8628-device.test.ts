@@ -152,4 +152,13 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
       vi.useRealTimers();
     }
   });
+
+  it('shows the form again to a browser that no longer knows the page it came from', async () => {
+    const response = await fetch(`${house.origin}/device`, {
+      method: 'POST',
+      redirect: 'manual',
+      body: new URLSearchParams({ user_code: 'WDJB-MJHT', xsrf: 'from-yesterday' }),
+    });
+    expect([response.status, response.headers.get('location')]).toEqual([303, '/device']);
+  });
 });

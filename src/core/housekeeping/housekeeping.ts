@@ -15,6 +15,12 @@ const EVERY_SECONDS = 5 * MINUTE_SECONDS;
 /** Ended logins stay for the person to see, and so that signing in from a known address is recognised. */
 const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
 
+/**
+ * A spent refresh token is kept to recognise its replay. Not until it would have expired: a client that refreshes all day would pile
+ * up its family. Older ones are refused all the same, as unknown.
+ */
+const KEEP_SPENT_SECONDS = DAY_SECONDS;
+
 export type Housekeeping = ReturnType<typeof createHousekeeping>;
 
 export function createHousekeeping({ db, clock, log, keys }: Needs) {
@@ -53,7 +59,8 @@ export function createHousekeeping({ db, clock, log, keys }: Needs) {
   async function sweep(): Promise<Record<string, number>> {
     const expired = { where: { expiresAt: { lte: clock.now() } } };
     const artifacts = await db.artifact.deleteMany(expired);
-    const refreshTokens = await db.refreshToken.deleteMany(expired);
+    const longSpent = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_SPENT_SECONDS) } };
+    const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, longSpent] } });
     const grants = await db.grant.deleteMany(expired);
     const verificationTokens = await db.verificationToken.deleteMany(expired);
     const forgotten = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);

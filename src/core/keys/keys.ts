@@ -36,7 +36,7 @@ interface Needs {
   /** After how many seconds a key is replaced. */
   rotationSeconds: number;
   /** How long what it signed can still be presented, in seconds. */
-  signatureSeconds: number;
+  signatureSeconds: () => number;
 }
 
 /** A key is published this long before it signs, so that every verifier's copy of the set has it by then. */
@@ -55,7 +55,6 @@ export async function createKeys({
   rotationSeconds,
   signatureSeconds,
 }: Needs) {
-  const retainSeconds = signatureSeconds + DAY_SECONDS;
   let stored: SigningKey[] = [];
   let current: KeySet = { version: '', keys: [] };
   let recomputeAt = 0;
@@ -189,7 +188,7 @@ export async function createKeys({
   async function replace(tx: Queryable, fresh: Awaited<ReturnType<typeof makeKey>>[], atOnce: boolean, caller: Caller) {
     const now = clock.now();
     const signsFrom = atOnce ? now : addSeconds(now, PUBLISH_LEAD_SECONDS);
-    const expiresAt = atOnce ? now : addSeconds(signsFrom, retainSeconds);
+    const expiresAt = atOnce ? now : addSeconds(signsFrom, signatureSeconds() + DAY_SECONDS);
     // A key that had not begun to sign yet never will.
     await tx.signingKey.updateMany({ where: { retiredAt: null }, data: { retiredAt: signsFrom, expiresAt } });
     if (atOnce)

@@ -51,7 +51,7 @@ export async function createResources({ db, announcements, issuer, brandName }: 
 
   announcements.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
   await reload();
-  return { own, find, list, scopes, describe, version: () => version, reload };
+  return { own, find, list, longestTokenSeconds, scopes, describe, version: () => version, reload };
 
   function find(identifier: string): Resource | undefined {
     return all.find((resource) => resource.identifier === identifier);
@@ -59,6 +59,11 @@ export async function createResources({ db, announcements, issuer, brandName }: 
 
   function list(): readonly Resource[] {
     return all;
+  }
+
+  /** The longest life that any API gives its tokens, in seconds; 0 when none says so. */
+  function longestTokenSeconds(): number {
+    return Math.max(0, ...all.map((resource) => resource.accessTokenTtlSeconds ?? 0));
   }
 
   /** The names of all API scopes, each once. */

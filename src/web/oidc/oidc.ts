@@ -4,8 +4,9 @@ import type { Next } from 'koa';
 import { addressKey } from '../../base/address.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import { payloadTooLarge, Refusal } from '../../base/errors.js';
+import { invalidRequest, payloadTooLarge, Refusal } from '../../base/errors.js';
 import { createLimits, type Limit, type Limits } from '../../base/limits.js';
+import { hostCookie } from '../cookies.js';
 import { formBody, readText, refusePacked } from '../input.js';
 import { keepOpener } from '../middleware/security-headers.js';
 import { seeOther } from '../see-other.js';
@@ -16,7 +17,7 @@ import type { Providers } from './provider.js';
 import { ROUTES, TOKEN_ALIAS } from './routes.js';
 
 interface Needs {
-  config: Pick<Config, 'registration'>;
+  config: Pick<Config, 'issuer' | 'registration'>;
   documents: Documents;
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
@@ -29,10 +30,12 @@ const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds:
 /** Authorizations, pushed ones and device codes that are begun: each is stored for a while. */
 const STARTS: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
 const MAX_BODY_BYTES = 56 * 1024;
+const MAX_URL_LENGTH = 8 * 1024;
 
 export function createOidcDoor({ config, documents, providers, interactions, limits }: Needs): Router<State> {
   const router = new Router<State>({ sensitive: true });
   const { registration } = ROUTES;
+  const sessionCookie = hostCookie(config.issuer, 'signet_op').name;
   // In this process only: a shared counter would cost more than the request that it counts.
   const floods = createLimits({ kind: 'memory' });
 
@@ -58,7 +61,7 @@ export function createOidcDoor({ config, documents, providers, interactions, lim
   if (config.registration !== 'closed') addRegistration(); // elsewhere the provider has no such routes
 
   router.get(ROUTES.code_verification, toProvider);
-  router.post(ROUTES.code_verification, limitBody, limitUserCodes, toProvider);
+  router.post(ROUTES.code_verification, startAfresh, limitBody, limitUserCodes, toProvider);
   router.get(`${ROUTES.code_verification}/:uid`, toProvider);
 
   router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, asQuery);
@@ -105,8 +108,17 @@ export function createOidcDoor({ config, documents, providers, interactions, lim
     if (ctx.res.statusCode === 401) await floods.spend(WRONG_SECRETS, key).catch(() => {}); // answered already
   }
 
+  /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
+  async function startAfresh(ctx: Context, next: Next): Promise<void> {
+    if (!ctx.cookies.get(sessionCookie, { signed: false })) return seeOther(ctx, ROUTES.code_verification);
+    await next();
+  }
+
   /** For what anybody may ask, and what is stored for each who asks. */
   async function limitFloods(ctx: Context, next: Next): Promise<void> {
+    if (ctx.url.length > MAX_URL_LENGTH) {
+      throw invalidRequest('The request is too long for an address; push it first (RFC 9126).');
+    }
     await floods.spend(STARTS, networkOf(ctx));
     await next();
   }

@@ -40,6 +40,22 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await refresh(house, client, again.body.refresh_token!)).status).toBe(200);
   });
 
+  it('takes a replaced successor for stolen goods once the window has passed', async () => {
+    const family = await openFamily(house, client, email);
+    const honest = await refresh(house, client, family.refreshToken);
+    const thief = await refresh(house, client, family.refreshToken); // within the window: it looks like a retry
+    expect((await refresh(house, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
+    expect(await isAlive(house, thief.body.access_token!)).toBe(true); // a parallel tab would be ended for nothing
+    aheadMs = 11_000;
+    try {
+      expect((await refresh(house, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
+      expect((await refresh(house, client, thief.body.refresh_token!)).body.error).toBe('invalid_grant');
+      expect(await isAlive(house, thief.body.access_token!)).toBe(false);
+    } finally {
+      aheadMs = 0;
+    }
+  });
+
   it('keeps the access token of before alive through a refresh', async () => {
     const family = await openFamily(house, client, email);
     expect((await refresh(house, client, family.refreshToken)).status).toBe(200);

@@ -174,4 +174,24 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
     expect(await db.session.count({ where: { accountId } })).toBe(1);
     expect(await house.core.accounts.find(accountId)).not.toBeNull();
   });
+
+  it('does not let a family grow with each refresh of the day: long spent tokens go, the living one stays', async () => {
+    const client = await house.client();
+    const { email } = await house.account();
+    let { refreshToken } = await openFamily(house, client, email);
+    const id = house.core.artifacts.idOf(refreshToken);
+    const { grantId } = await house.base.db.refreshToken.findUniqueOrThrow({ where: { id } });
+    for (let n = 0; n < 5; n += 1)
+      refreshToken = String((await refresh(house, client, refreshToken)).body.refresh_token);
+    const { refreshToken: tokens } = house.base.db;
+    expect(await tokens.count({ where: { grantId } })).toBe(6);
+    aheadMs = 25 * 3600_000;
+    try {
+      await house.core.housekeeping.sweep();
+    } finally {
+      aheadMs = 0;
+    }
+    expect(await tokens.count({ where: { grantId } })).toBe(1);
+    expect((await refresh(house, client, refreshToken)).status).toBe(200);
+  });
 });
