@@ -2,7 +2,7 @@
 // that this server has itself so far is userinfo: other APIs are spoken for by introspection, which tells `aud` and `scope`.
 import { createHash, randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ask, basic, postForm, type RawAnswer, registerStranger, tryToRegister } from '../support/attacker.js';
 import { Browser } from '../support/browser.js';
 import { introspect, openFamily } from '../support/families.js';
@@ -23,6 +23,7 @@ const OTHER_API = 'https://api.example/v1';
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
 const PUBLIC = { token_endpoint_auth_method: 'none' };
 const PAST_RETRIES_MS = 11_000;
+const STALE_MS = 15 * 60_000;
 
 describe('tokens', () => {
   let house: House;
@@ -110,12 +111,22 @@ describe('tokens', () => {
       expectRefused(await present(claims()));
     });
 
-    it('26. is refused with a stale proof, whatever time it says it was made at', async () => {
-      // A nonce of ours is the measure of freshness; a proof without one never counts.
+    // How old a proof is, the nonce tells and not its own `iat` (RFC 9449, 4.3): an app may have a wrong clock.
+    it('26. is refused with a stale proof: an old nonce, or none and an old time', async () => {
       for (const offset of [-3600, 3600]) {
         expectRefused(await present({ iat: Math.floor(Date.now() / 1000) + offset, nonce: undefined }));
       }
       expectRefused(await present({ iat: undefined }));
+      expect((await present({})).status).toBe(200);
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + STALE_MS });
+      try {
+        const stale = await present({});
+        expectRefused(stale);
+        expect(stale.json.error).toBe('use_dpop_nonce');
+        expect((await present({ nonce: stale.headers['dpop-nonce'] })).status).toBe(200);
+      } finally {
+        vi.useRealTimers();
+      }
     });
 
     it('26. is refused with a proof that was seen before', async () => {
