@@ -103,6 +103,50 @@ describe('the surface', () => {
     }
   });
 
+  it('38. what strangers write is text on every page, never markup', async () => {
+    const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`;
+    const app = await registerStranger(house, {
+      client_name: evil,
+      grant_types: ['authorization_code', DEVICE_GRANT],
+      client_uri: 'https://acme.example/"onclick=alert(1)',
+    });
+    const { json } = await postForm(house, '/oauth/device', {}, { client: app, headers: { 'user-agent': evil } });
+    const named = new Browser(house.origin);
+    named.headers = { ...named.headers, 'user-agent': evil };
+    const arrived = await named.submit(await named.open('/register'), {
+      name: evil,
+      email: 'markup@example.com',
+      password: PASSWORD,
+    });
+    expect(arrived.url.pathname).toBe('/account');
+    const more = { state: evil, nonce: evil, login_hint: evil };
+    const pages = [
+      arrived,
+      await new Browser(house.origin).open(authorizeUrl(house, app, pkce().challenge, more)),
+      await named.open(authorizeUrl(house, app, pkce().challenge, more)),
+      await named.open(
+        authorizeUrl(house, client, pkce().challenge, { ...more, response_mode: 'form_post', prompt: 'none' }),
+      ),
+      await named.open(authorizeUrl(house, { id: evil }, pkce().challenge, more)),
+      await named.open(authorizeUrl(house, app, pkce().challenge, { ...more, redirect_uri: evil })),
+      await named.submit(await named.open('/device'), { user_code: evil }),
+      await named.submit(await named.open('/device'), { user_code: String(json.user_code) }),
+      await named.open(
+        `/login?${new URLSearchParams({ login_hint: evil, app: evil, proof: evil, return_to: `/${evil}` })}`,
+      ),
+      await named.open(`/oauth/logout?${new URLSearchParams({ state: evil, client_id: evil, id_token_hint: evil })}`),
+      await named.open(`/oauth/logout/success?${new URLSearchParams({ client_id: app.id })}`),
+      await named.open(`/setup?${new URLSearchParams({ token: evil })}`),
+      await named.open(`/${encodeURIComponent(evil)}`),
+      await named.signIn(`${evil}@example.com`, 'a wrong password'),
+    ];
+    for (const { html, url } of pages) {
+      expect(html, url.pathname).toContain('</html>');
+      expect(html, url.pathname).not.toMatch(/<script>alert|<img src=x|"onclick=/);
+    }
+    expect(pages.filter(({ html }) => html.includes('&lt;script&gt;alert(1)')).length).toBeGreaterThan(4);
+  });
+
   describe('39. what a stranger says of itself in headers is not believed', () => {
     it('not in metadata, links, cookies or redirects', async () => {
       for (const path of [
