@@ -61,7 +61,7 @@ export function createOidcDoor({ config, documents, providers, interactions, lim
   if (config.registration !== 'closed') addRegistration(); // elsewhere the provider has no such routes
 
   router.get(ROUTES.code_verification, toProvider);
-  router.post(ROUTES.code_verification, startAfresh, limitBody, limitUserCodes, toProvider);
+  router.post(ROUTES.code_verification, limitBody, startAfresh, limitUserCodes, toProvider);
   router.get(`${ROUTES.code_verification}/:uid`, toProvider);
 
   router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, asQuery);
@@ -110,7 +110,8 @@ export function createOidcDoor({ config, documents, providers, interactions, lim
 
   /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
   async function startAfresh(ctx: Context, next: Next): Promise<void> {
-    if (!ctx.cookies.get(sessionCookie, { signed: false })) return seeOther(ctx, ROUTES.code_verification);
+    const isForm = ctx.request.length !== undefined; // no browser sends one without saying how long it is
+    if (isForm && !ctx.cookies.get(sessionCookie, { signed: false })) return seeOther(ctx, ROUTES.code_verification);
     await next();
   }
 
