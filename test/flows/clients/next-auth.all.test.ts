@@ -151,7 +151,11 @@ describe('an app on NextAuth 4', () => {
     const { faults, visitor } = openApp(await register(), {});
     const away = await press(visitor);
     expect(away.url.searchParams.has('code_challenge')).toBe(false);
-    const back = await browserFor(house).open(away.url);
+    const person = browserFor(house);
+    expect((await person.open(away.url)).status).toBe(400); // an app that registered itself: no error leads there by itself
+    const { email } = await house.account();
+    await person.signIn(email, PASSWORD);
+    const back = await person.open(away.url);
     expect(back.url.searchParams.get('error')).toBe('invalid_request');
     expect(back.url.searchParams.get('error_description')).toContain('PKCE');
     const page = await visitor.open(back.url);
