@@ -73,7 +73,7 @@ export async function createApp(base: Base, core: Core) {
   koa.use(files.serve);
   koa.use(roof.routes());
   koa.use(roof.allowedMethods());
-  koa.on('error', (error) => log.error({ error }, 'the answer could not be sent'));
+  koa.on('error', (error) => log[isHangUp(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent'));
 
   const handleByKoa = koa.callback();
   return { handle, routes: roof.stack, settle: backchannelLogout.settle };
@@ -87,6 +87,9 @@ export async function createApp(base: Base, core: Core) {
     if (redis) await answers('Redis', () => redis.ping());
   }
 }
+
+/** The other side closed the connection, or sent what is no HTTP: nothing is wrong here. */
+const isHangUp = ({ code }: { code?: string }) => /^(HPE_|ECONNRESET|EPIPE|ERR_STREAM)/.test(code ?? '');
 
 async function answers(name: string, question: () => Promise<unknown>): Promise<void> {
   try {

@@ -73,11 +73,11 @@ export function wantsPage(ctx: Context): boolean {
 }
 
 /** What libraries throw for a request that is wrong by itself. */
-function fromHttpError(status: number): Refusal {
+function fromHttpError(given: number): Refusal {
+  const status = given === 501 ? 405 : given; // a method that nobody knows is one that this address does not know
   const codes: Record<number, [string, string]> = {
     404: ['not_found', 'There is nothing here.'],
     405: ['method_not_allowed', 'This address does not know that method.'],
-    501: ['method_not_allowed', 'This server does not know that method.'],
     413: ['payload_too_large', 'The body is too large.'],
     415: ['unsupported_media_type', 'The body has a type that is not accepted here.'],
   };
