@@ -1,5 +1,6 @@
 // `npm run bench [-- <name>…]`: runs the benches and prints medians. A new bench is a file beside this one and a line below.
 import { cpus } from 'node:os';
+import { oidc } from './oidc.js';
 import { signInPages } from './sign-in-pages.js';
 import { start } from './start.js';
 
@@ -9,6 +10,7 @@ export type Bench = () => Promise<Record<string, string>>;
 const BENCHES: Record<string, Bench> = {
   start,
   'sign-in-pages': signInPages,
+  oidc,
 };
 
 const wanted = process.argv.slice(2);

@@ -60,7 +60,9 @@ describe.each(stores)('on $name', (store) => {
     ])('leaves a refresh token (%s access tokens) to be sent again, and one living branch', async (_, asJwt) => {
       const failures = await atEveryCall(async (call) => {
         const client = await house.client();
-        const resource = asJwt ? { resource: `${house.issuer}/api/v1`, scope: 'openid memory:read' } : {};
+        const resource: Record<string, string> = asJwt
+          ? { resource: `${house.issuer}/api/v1`, scope: 'openid memory:read' }
+          : {};
         const { refreshToken } = await openFamily(house, client, email, resource, browser);
         const {
           result: answer,

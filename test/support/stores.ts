@@ -4,9 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
-import pg from 'pg';
 import { inject } from 'vitest';
+import { deleteKeys, onServer } from './store-servers.js';
 
 export interface OpenStore {
   databaseUrl: string;
@@ -69,16 +68,6 @@ async function postgresqlDatabase(template: string): Promise<OpenStore> {
   };
 }
 
-async function onServer(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
-
 async function withRedis(store: OpenStore): Promise<OpenStore> {
   const redisUrl = inject('redisUrl');
   const redisPrefix = `signet-test-${randomUUID()}:`;
@@ -91,18 +80,4 @@ async function withRedis(store: OpenStore): Promise<OpenStore> {
       await store.close();
     },
   };
-}
-
-async function deleteKeys(url: string, prefix: string): Promise<void> {
-  const redis = new Redis(url);
-  try {
-    let cursor = '0';
-    do {
-      const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', 1000);
-      if (keys.length > 0) await redis.unlink(...keys);
-      cursor = next;
-    } while (cursor !== '0');
-  } finally {
-    redis.disconnect();
-  }
 }
