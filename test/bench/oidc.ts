@@ -1,7 +1,7 @@
 // What this server spends on each request of OAuth and OpenID Connect beside bare oidc-provider, which does nothing but the
 // protocol: CPU time of the server's process, in turns (A B A B), the median of all rounds.
 import { writeFileSync } from 'node:fs';
-import { cpus, platform } from 'node:os';
+import { cpus, loadavg, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CASES, type Case } from './oidc/cases.js';
 import { type Measured, measure } from './oidc/measure.js';
@@ -83,7 +83,8 @@ function toMarkdown(rows: Row[]): string {
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
   return `# Beside bare oidc-provider
 
-Written by \`npm run bench -- oidc\` on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${cpus().length} cores.
+Written by \`npm run bench -- oidc\` on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${cpus().length} cores, load ${loadavg()[1]!.toFixed(1)}
+(a machine with more to do than cores makes every request dearer, and small differences meaningless).
 ${rows.some(({ ratio }) => ratio === undefined) ? `${NO_CPU_TIME}\n` : ''}
 CPU time of the server's process for each request; p50 and p99 as the client saw them, who shares the machine. Both sides in
 turns, ${ROUNDS} rounds after one to warm up, the median of each. Ours as \`npm start\` runs it, with all its limits, on PostgreSQL and

@@ -1,0 +1,375 @@
+// The compiled server is killed over and over while people sign in and apps refresh. After each restart nothing that was
+// answered is missing, and nothing that was used is usable again.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sha256 } from '../../src/base/crypto.js';
+import { type Database, openDatabase } from '../../src/base/db/open.js';
+import { Browser, type Page } from '../support/browser.js';
+import {
+  authorizeUrl,
+  isAlive,
+  pkce,
+  REDIRECT_URI,
+  redeem,
+  refresh,
+  type TestClient,
+} from '../support/relying-party.js';
+import { killServers, type Server, startServer, temporaryFolder, until } from '../support/server.js';
+import { freePort } from '../support/store-servers.js';
+import { type OpenStore, stores } from '../support/stores.js';
+
+const PASSWORD = 'correct horse battery';
+const ARRIVING = 2;
+const REFRESHING = 2;
+const FIRST_FAMILIES = 6;
+const LAST_KILL_MS = 160;
+const LATER_BY_MS = 25; // each round is killed a little sooner than the one before: at every step of the way
+const KILLS = 20;
+const KILLS_WITH_REDIS = 6; // grants and refresh tokens lie in PostgreSQL there too
+
+/** One person, one app, and what they were answered. */
+interface Journey {
+  email: string;
+  /** Answered 303: an account was made, a person signed in, a consent was given. */
+  registeredAccount?: true;
+  signedIn: number;
+  consented?: true;
+  /** Answered 201. */
+  client?: TestClient & { managementToken: string };
+  code?: { code: string; verifier: string };
+  /** The code was sent, whatever was answered. */
+  redeeming?: true;
+  accessToken?: string;
+  /** All that were given out, the newest last. */
+  refreshTokens: string[];
+  /** Its tokens come from an earlier round. */
+  age?: 'older';
+  /** What was sent, and never answered. */
+  interruptedAt?: string;
+}
+
+let folder: ReturnType<typeof temporaryFolder>;
+let data: OpenStore;
+let db: Database;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+afterEach(async () => {
+  killServers();
+  await db?.$disconnect();
+  await data?.close();
+  folder.remove();
+});
+
+describe.each(stores)('on $name', (store) => {
+  const kills = store.name === 'PostgreSQL and Redis' ? KILLS_WITH_REDIS : KILLS;
+
+  test(`loses nothing and lets nothing be used twice when it is killed ${kills} times`, async () => {
+    data = await store.open();
+    db = await openDatabase(data.databaseUrl);
+    const settings = await settingsFor(data);
+    const all: Journey[] = [];
+    const survivors: Journey[] = [];
+
+    let server = await startServer(settings);
+    for (let round = 0; round < kills; round += 1) {
+      const journeys = await liveUntilKilled(server, round, LAST_KILL_MS + LATER_BY_MS * (kills - round), survivors);
+      all.push(...journeys);
+      server = await startServer(settings);
+      await Promise.all(journeys.map((journey, n) => goOn(server, journey, n, survivors)));
+      await expectOneBranchEach();
+      await expectTrail(journeys);
+    }
+
+    await expectTrail(all);
+    server.kill('SIGKILL');
+    await server.ended;
+    await expectTheftPastTheWindow(await startServer({ ...settings, REFRESH_RETRY_WINDOW: '0s' }), survivors);
+    const interrupted = all.map(({ interruptedAt }) => interruptedAt).filter((step) => step !== undefined);
+    expect(interrupted).toHaveLength(kills * (ARRIVING + REFRESHING));
+    expect(interrupted).toContain('refresh');
+    expect(new Set(interrupted).size).toBeGreaterThan(3); // not always at the same step
+    expect(survivors.length).toBeGreaterThanOrEqual(REFRESHING);
+  }, 140_000);
+});
+
+async function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): Promise<Record<string, string>> {
+  return {
+    DATA_DIR: folder.path,
+    PORT: String(await freePort()), // the same after each restart, as behind a name
+    NODE_ENV: 'test',
+    PASSWORD_HASH_COST: '4',
+    SECRET: 'a secret of the tests that is long enough',
+    DATABASE_URL: databaseUrl,
+    ...(redisUrl && { REDIS_URL: redisUrl, REDIS_PREFIX: redisPrefix! }),
+    REFRESH_RETRY_WINDOW: '5m',
+    TRUSTED_PROXIES: '127.0.0.0/8,::1',
+  };
+}
+
+/** People arrive, and apps refresh what they got in earlier rounds, until the server is killed under their hands. */
+async function liveUntilKilled(
+  server: Server,
+  round: number,
+  afterMs: number,
+  survivors: Journey[],
+): Promise<Journey[]> {
+  const journeys: Journey[] = [];
+  const arriving = Array.from({ length: ARRIVING }, (_, actor) => arrive(actor));
+  const refreshing = Array.from({ length: REFRESHING }, (_, n) => {
+    const known = survivors.shift();
+    return known ? refreshAgain(known) : arrive(ARRIVING + n);
+  });
+  if (round === 0)
+    await until('some have their tokens', () => journeys.filter(hasTokens).length >= FIRST_FAMILIES, 20_000);
+  else await sleep(afterMs);
+  server.kill('SIGKILL');
+  await Promise.all([...arriving, ...refreshing]);
+  expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' });
+  return journeys;
+
+  /** One person, who signs in to one new app after the other. */
+  async function arrive(actor: number): Promise<void> {
+    const browser = new Browser(server.origin);
+    for (let n = 0; ; n += 1) {
+      const journey: Journey = { email: `p${round}.${actor}@example.com`, signedIn: 0, refreshTokens: [] };
+      journeys.push(journey);
+      await travel(server, browser, journey, {
+        address: `10.${round}.${actor}.${n}`,
+        arrives: n === 0,
+        refreshes: n % 4,
+      });
+      if (journey.interruptedAt) return;
+    }
+  }
+
+  async function refreshAgain(known: Journey): Promise<void> {
+    const journey: Journey = {
+      ...known,
+      refreshTokens: [...known.refreshTokens],
+      age: 'older',
+      interruptedAt: undefined,
+    };
+    journeys.push(journey);
+    while (await take(journey, 'refresh', () => refreshLast(server, journey)));
+  }
+}
+
+/** False when the server was killed meanwhile. */
+async function take(journey: Journey, step: string, run: () => Promise<void>): Promise<boolean> {
+  try {
+    await run();
+    return true;
+  } catch (error) {
+    if (!isBroken(error)) throw error;
+    journey.interruptedAt = step;
+    return false;
+  }
+}
+
+async function refreshLast(server: Server, journey: Journey): Promise<void> {
+  keep(journey, await refresh(server, journey.client!, journey.refreshTokens.at(-1)!));
+}
+
+/** From the app's registration to so many refreshes, or as far as it comes. Any answer that is not the right one fails the test. */
+async function travel(
+  server: Server,
+  browser: Browser,
+  journey: Journey,
+  { address, arrives, refreshes }: { address: string; arrives: boolean; refreshes: number },
+): Promise<void> {
+  const { email } = journey;
+  const { verifier, challenge } = pkce();
+  browser.headers['x-forwarded-for'] = address;
+  browser.heard = (method, { pathname }, status) => {
+    if (method !== 'POST' || status !== 303) return;
+    if (pathname === '/register') journey.registeredAccount = true;
+    if (pathname === '/register' || pathname === '/login') journey.signedIn += 1;
+    if (pathname.startsWith('/interaction/')) journey.consented = true;
+  };
+  let page: Page;
+
+  const steps: [string, () => Promise<void>][] = [
+    ['register the client', registerApp],
+    ...(arrives ? ([['make an account', makeAccount]] as [string, () => Promise<void>][]) : []),
+    ['authorize', authorize],
+    ...(arrives ? ([['sign in', signIn]] as [string, () => Promise<void>][]) : []),
+    ['consent', consent],
+    ['redeem', redeemCode],
+    ...Array.from({ length: refreshes }, (): [string, () => Promise<void>] => [
+      'refresh',
+      () => refreshLast(server, journey),
+    ]),
+  ];
+  for (const [name, run] of steps) {
+    if (!(await take(journey, name, run))) return;
+  }
+
+  async function registerApp(): Promise<void> {
+    journey.client = await registerClient(server, address);
+  }
+
+  async function makeAccount(): Promise<void> {
+    await browser.submit(await browser.open('/register'), { email, password: PASSWORD, name: 'Jane' });
+    browser.cookies.clear();
+  }
+
+  async function authorize(): Promise<void> {
+    page = await browser.open(authorizeUrl(server, journey.client!, challenge));
+  }
+
+  async function signIn(): Promise<void> {
+    page = await browser.signIn(email, PASSWORD, page);
+  }
+
+  async function consent(): Promise<void> {
+    const { url, status } = await browser.submit(page, { decision: 'allow' });
+    const code = url.searchParams.get('code');
+    if (!code) throw new Error(`no code: ${status} ${url}`);
+    journey.code = { code, verifier };
+  }
+
+  async function redeemCode(): Promise<void> {
+    journey.redeeming = true;
+    keep(journey, await redeem(server, journey.client!, journey.code!));
+  }
+}
+
+/** After the restart: what was answered is there, what was interrupted can be done again, what was spent cannot. */
+async function goOn(server: Server, journey: Journey, n: number, survivors: Journey[]): Promise<void> {
+  const { client, code, redeeming, accessToken, refreshTokens } = journey;
+  if (!client) return;
+  const own = await fetch(`${server.origin}/oauth/clients/register/${client.id}`, {
+    headers: { authorization: `Bearer ${client.managementToken}` },
+  });
+  expect(own.status).toBe(200);
+  if (!code) return;
+
+  if (!redeeming) {
+    keep(journey, await redeem(server, client, code));
+  } else if (refreshTokens.length === 0) {
+    // Nobody knows whether the code was spent: it works now, or it never will, and nothing came of it.
+    const answer = await redeem(server, client, code);
+    if (answer.status !== 200) return expectRefusedAndEnded(client, answer);
+    keep(journey, answer);
+  } else {
+    expect(await isAlive(server, accessToken!)).toBe(true);
+    const replayed = survivors.length < REFRESHING ? undefined : replayedBy(journey, n);
+    if (replayed) {
+      // Spent, and an answer that came of it was used: whoever brings it again ends the family.
+      const theft = replayed === 'code' ? await redeem(server, client, code) : await refresh(server, client, replayed);
+      await expectRefusedAndEnded(client, theft);
+      expect((await refresh(server, client, refreshTokens.at(-1)!)).status).toBe(400);
+      expect(await isAlive(server, accessToken!)).toBe(false);
+      return;
+    }
+    // Whether its answer was lost or it was never sent: the last one that was given out goes on.
+    await refreshLast(server, journey);
+  }
+  expect(await isAlive(server, journey.accessToken!)).toBe(true);
+  const living = await db.refreshToken.findMany({ where: { grant: { clientId: client.id }, consumedAt: null } });
+  expect(living.map(({ id }) => id)).toEqual([sha256(journey.refreshTokens.at(-1)!)]);
+  survivors.push(journey);
+}
+
+/** Some families are robbed: of their code, which is known for a minute, or of a refresh token two steps back. */
+function replayedBy({ age, refreshTokens }: Journey, n: number): string | undefined {
+  if (n === 3) return refreshTokens.at(-3);
+  return n % 5 === 4 && age !== 'older' ? 'code' : undefined;
+}
+
+/** Without a window there are no retries: every spent token ends its family, however old it is. */
+async function expectTheftPastTheWindow(server: Server, survivors: Journey[]): Promise<void> {
+  for (const [n, { client, accessToken, refreshTokens }] of survivors.entries()) {
+    expect(await isAlive(server, accessToken!)).toBe(true); // it lived through all kills since
+    let last = refreshTokens.at(-1)!;
+    let spent = refreshTokens.at(-2);
+    if (!spent || n % 2 === 0) {
+      const answer = await refresh(server, client!, last);
+      expect(answer.status).toBe(200);
+      [spent, last] = [last, answer.body.refresh_token!];
+    }
+    await expectRefusedAndEnded(client!, await refresh(server, client!, spent));
+    expect((await refresh(server, client!, last)).status).toBe(400);
+  }
+}
+
+async function expectRefusedAndEnded(
+  client: TestClient,
+  { status, body }: { status: number; body: Record<string, unknown> },
+): Promise<void> {
+  expect([status, body.error]).toEqual([400, 'invalid_grant']);
+  expect(await db.grant.count({ where: { clientId: client.id } })).toBe(0); // its refresh tokens go with it
+}
+
+/** Never two living branches in one family, also where nobody asks any more. */
+async function expectOneBranchEach(): Promise<void> {
+  const living = await db.refreshToken.findMany({ where: { consumedAt: null }, select: { grantId: true } });
+  expect(new Set(living.map(({ grantId }) => grantId)).size).toBe(living.length);
+}
+
+/** What was answered was done, and left its trail. */
+async function expectTrail(journeys: Journey[]): Promise<void> {
+  const clients = new Set((await db.client.findMany({ select: { id: true } })).map(({ id }) => id));
+  const accounts = new Map(
+    (await db.account.findMany({ select: { id: true, email: true } })).map(({ id, email }) => [email, id]),
+  );
+  const actions = ['client.registered', 'account.created', 'sign_in.succeeded', 'consent.given'];
+  const trail = new Map<string, number>();
+  for (const { action, accountId, clientId } of await db.auditEvent.findMany({ where: { action: { in: actions } } })) {
+    const concerns =
+      { 'client.registered': clientId, 'consent.given': `${accountId} ${clientId}` }[action] ?? accountId;
+    const key = `${action} ${concerns}`;
+    trail.set(key, (trail.get(key) ?? 0) + 1);
+  }
+  for (const { email, client, registeredAccount, signedIn, consented } of journeys) {
+    const accountId = accounts.get(email);
+    const there = {
+      client: !client || clients.has(client.id),
+      'client.registered': client ? trail.get(`client.registered ${client.id}`) : 1,
+      account: !registeredAccount || accountId !== undefined,
+      'account.created': registeredAccount ? trail.get(`account.created ${accountId}`) : 1,
+      'sign_in.succeeded': (trail.get(`sign_in.succeeded ${accountId}`) ?? 0) >= signedIn,
+      'consent.given': consented ? trail.get(`consent.given ${accountId} ${client?.id}`) : 1,
+    };
+    expect({ email, ...there }).toEqual({
+      email,
+      client: true,
+      'client.registered': 1,
+      account: true,
+      'account.created': 1,
+      'sign_in.succeeded': true,
+      'consent.given': 1,
+    });
+  }
+}
+
+const hasTokens = ({ refreshTokens }: Journey) => refreshTokens.length > 0;
+
+function keep(journey: Journey, { status, body }: { status: number; body: Record<string, unknown> }): void {
+  expect([status, body.error]).toEqual([200, undefined]);
+  journey.accessToken = body.access_token as string;
+  journey.refreshTokens.push(body.refresh_token as string);
+}
+
+async function registerClient({ origin }: Server, address: string) {
+  const response = await fetch(`${origin}/oauth/clients/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-forwarded-for': address },
+    body: JSON.stringify({
+      client_name: 'Acme',
+      redirect_uris: [REDIRECT_URI],
+      grant_types: ['authorization_code', 'refresh_token'],
+    }),
+  });
+  const body = (await response.json()) as Record<string, string>;
+  if (response.status !== 201) throw new Error(`${response.status}: ${JSON.stringify(body)}`);
+  return { id: body.client_id!, secret: body.client_secret!, managementToken: body.registration_access_token! };
+}
+
+/** Whether the connection broke: before the answer, or in the middle of it. */
+function isBroken(error: unknown): boolean {
+  return error instanceof TypeError && /fetch failed|terminated/.test(error.message);
+}
