@@ -1,5 +1,6 @@
 // `npm run test:all`: every test on every store. Needs PostgreSQL, Redis, Chromium, Python and the libraries of test/clients,
 // and says so when one is missing.
+import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const shared = {
@@ -14,6 +15,7 @@ const ALONE = ['test/base/fetch.test.ts', 'test/flows/clients/**'];
 
 export default defineConfig({
   test: {
+    maxWorkers: Math.max(2, availableParallelism() - 1), // much of a test is waiting
     projects: [
       {
         test: {

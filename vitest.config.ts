@@ -1,4 +1,5 @@
 // `npm test`: everything that needs nothing but this package, on the embedded database.
+import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const shared = {
@@ -12,6 +13,7 @@ const ALONE = ['test/base/fetch.test.ts'];
 
 export default defineConfig({
   test: {
+    maxWorkers: Math.max(2, availableParallelism() - 1), // much of a test is waiting
     projects: [
       {
         test: {
