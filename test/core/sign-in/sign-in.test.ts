@@ -101,7 +101,7 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(isIn(await browserAt().signIn(email, PASSWORD))).toBe(true); // from where nobody ever was, in a few tries
     expect(isIn(await browserAt('10.200.1.1').signIn(email, PASSWORD))).toBe(true);
     expect(isIn(await browserAt('2001:db8:2:2:aaaa::9').signIn(email, PASSWORD))).toBe(true); // its IPv6 network
-    expect((await guess(email, 4)).map(String)).toEqual(['401', '401', '401', '429']);
+    expect((await guess(email, 4)).sort()).toEqual([401, 401, 401, 429]);
   });
 
   it('tells a suspended person only after the right password', async () => {
