@@ -20,7 +20,8 @@ export interface Answer {
 export type Once = (worker: number) => Promise<void>;
 
 const TICKS_PER_SECOND = 100; // USER_HZ, on every Linux
-const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+/** Sockets that rest are given up before the servers do so, after 5 s: the request on its way would be lost. */
+const agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 2000 });
 
 /** Sends so many requests, so many of them at a time. */
 export async function measure(
