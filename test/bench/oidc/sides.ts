@@ -46,12 +46,15 @@ const BARE_PATHS = {
   userinfo: '/me',
   introspection: '/token/introspection',
 };
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const MAIN = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 const BARE = fileURLToPath(new URL('./bare-provider.js', import.meta.url));
 
 /** Starts all of them. `close` ends them and leaves nothing behind. */
 export async function openSides(): Promise<{ all: Record<SideName, Side>; close(): Promise<void> }> {
   const closers: (() => Promise<unknown>)[] = [stopAll];
+  let closing: Promise<void> | undefined;
+  for (const signal of SIGNALS) process.once(signal, stopEarly);
   try {
     const redisUrl = await findRedis();
     const postgresqlUrl = await findPostgresql();
@@ -145,8 +148,19 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
     return { pid: child.pid! };
   }
 
-  async function close(): Promise<void> {
-    for (const closer of closers.splice(0)) await closer();
+  /** What cannot be cleaned up keeps nothing else from being cleaned up. */
+  function close(): Promise<void> {
+    closing ??= closeAll();
+    return closing;
+  }
+
+  async function closeAll(): Promise<void> {
+    for (const signal of SIGNALS) process.off(signal, stopEarly);
+    for (const closer of closers.splice(0)) await closer().catch((error) => console.error(error));
+  }
+
+  function stopEarly(): void {
+    void close().then(() => process.exit(1));
   }
 }
 
