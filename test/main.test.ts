@@ -82,6 +82,17 @@ describe('the first start', () => {
 });
 
 describe('stopping', () => {
+  test('ends although nobody reads its log any more', async () => {
+    const server = await startServer(settings);
+    server.hangUp();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const began = Date.now();
+    server.kill('SIGTERM');
+    const end = await Promise.race([server.ended, new Promise((resolve) => setTimeout(resolve, 8000, 'it hangs'))]);
+    expect(end).toEqual({ code: 0, signal: null });
+    expect(Date.now() - began).toBeLessThan(8000);
+  });
+
   test('finishes the request under way, takes no other, and ends with 0', async () => {
     const server = await startServer(settings);
     const browser = new Browser(server.origin);

@@ -30,7 +30,9 @@ export function createLog(level: string, destination?: { write(line: string): vo
     redact: { paths, censor: '[secret]' },
     serializers: { error: describeError },
   };
-  return destination ? pino(options, destination) : pino(options);
+  // Each line is written before the next thing happens: a crash loses none, and a reader that has gone is noticed at once. Written
+  // later, the last lines would be tried for ever when the process ends.
+  return pino(options, destination ?? pino.destination({ fd: 1, sync: true }));
 }
 
 /** What helps to find a bug, without members that libraries hang on their errors (requests, tokens, SQL parameters). */

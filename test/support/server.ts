@@ -19,6 +19,8 @@ export interface Server {
   /** Everything on standard output and on standard error. */
   stdout(): string;
   stderr(): string;
+  /** Whoever read its standard output has gone. */
+  hangUp(): void;
   kill(signal: NodeJS.Signals): void;
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
@@ -53,7 +55,17 @@ export async function startServer(settings: Record<string, string>): Promise<Ser
     const listening = lines().find((line) => line.msg === 'listening');
     if (listening) {
       const origin = `http://localhost:${listening.port}`;
-      return { origin, pid: child.pid!, lines, stdout, stderr, kill: (signal) => void child.kill(signal), ended };
+      const hangUp = () => void child.stdout!.destroy();
+      return {
+        origin,
+        pid: child.pid!,
+        lines,
+        stdout,
+        stderr,
+        hangUp,
+        kill: (signal) => void child.kill(signal),
+        ended,
+      };
     }
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`it does not listen: ${stdout()}${stderr()}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
