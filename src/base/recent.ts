@@ -11,8 +11,6 @@ interface Options {
 const MAX_AGE_MS = 1000;
 const MAX_ENTRIES = 10_000;
 
-export type Recent<Value> = ReturnType<typeof createRecent<Value>>;
-
 export function createRecent<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries = MAX_ENTRIES }: Options) {
   const entries = new Map<string, { value: Value; until: number }>();
   let generation = 0;

@@ -24,8 +24,6 @@ interface StaticFile {
   version: string;
 }
 
-export type StaticFiles = ReturnType<typeof createStaticFiles>;
-
 /** Files with an ending that is not in the table above are left out. */
 export function createStaticFiles({ directory = PUBLIC }: { directory?: string } = {}) {
   const files = readFiles(directory);

@@ -40,8 +40,6 @@ interface Needs {
 /** The kind of the mark that a JWT access token, which nobody stores, was revoked before its time. */
 export const REVOKED = 'RevokedAccessToken';
 
-export type RefreshTokens = ReturnType<typeof createRefreshTokens>;
-
 export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Needs) {
   return { save, find, rotate, remove };
 

@@ -16,8 +16,6 @@ interface Needs {
 
 const PURPOSE = 'setup';
 
-export type Setup = ReturnType<typeof createSetup>;
-
 export function createSetup({ db, clock, audit, accounts }: Needs) {
   return { bootstrap, makeToken, isValid, complete };
 

@@ -47,8 +47,6 @@ const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
 const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_NOTED = 10_000;
 
-export type SignIn = ReturnType<typeof createSignIn>;
-
 export function createSignIn({ db, clock, accounts, passwords, sessions, limits, audit }: Needs) {
   const noted = new Map<string, number>();
 

@@ -15,8 +15,6 @@ interface Needs {
 /** Milliseconds before the second and the third try. */
 const TRY_AGAIN_AFTER_MS = [500, 3000];
 
-export type BackchannelLogout = ReturnType<typeof createBackchannelLogout>;
-
 export function createBackchannelLogout({ providers, secrets, log }: Needs) {
   const underWay = new Set<Promise<void>>();
 
