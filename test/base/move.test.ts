@@ -98,6 +98,10 @@ async function fill(db: Database): Promise<void> {
   });
   await db.artifact.create({ data: { kind: 'k', id: 'i', payload: json, expiresAt: at } });
   await db.verificationToken.create({ data: { tokenHash: 'h', purpose: 'reset', accountId: 'a1', expiresAt: at } });
+  await db.totpFactor.create({ data: { accountId: 'a1', sealedSecret: 'jwe', confirmedAt: at, lastStep: 59_000_000 } });
+  await db.totpFactor.create({ data: { accountId: 'a2', sealedSecret: 'jwe' } });
+  await db.recoveryCode.create({ data: { accountId: 'a1', codeHash: 'h' } });
+  await db.federatedIdentity.create({ data: { accountId: 'a1', issuer: 'https://i.example', subject: 's' } });
   await db.signingKey.create({
     data: { kid: 'kid', algorithm: 'ES256', publicJwk: json, encryptedPrivateJwk: 'jwe', signsFrom: at },
   });

@@ -26,6 +26,13 @@ export interface Credentials {
   password: string;
 }
 
+/** Somebody who has proved who they are, and is not let in yet. */
+export interface Proven {
+  account: Account;
+  /** How (RFC 8176). */
+  amr: string[];
+}
+
 /** A login that was just opened or renewed, with the token for the browser's cookie. */
 export interface FreshLogin {
   account: Account;
@@ -50,19 +57,13 @@ const MAX_NOTED = 10_000;
 export function createSignIn({ db, clock, accounts, passwords, sessions, limits, audit }: Needs) {
   const noted = new Map<string, number>();
 
-  return { withPassword, register };
+  return { withPassword, register, openInBrowser };
 
   /**
-   * Signs a person in by password. Refuses with `invalid_credentials` (the same words after the same time for an unknown
+   * Proves a person by password. Refuses with `invalid_credentials` (the same words after the same time for an unknown
    * e-mail), `account_suspended` or `auth_rate_limited`.
-   *
-   * @param current the login that the browser has already: renewed if it is the same person's, ended if it is another's
    */
-  async function withPassword(
-    { email, password }: Credentials,
-    current: Login | undefined,
-    caller: Caller,
-  ): Promise<FreshLogin> {
+  async function withPassword({ email, password }: Credentials, caller: Caller): Promise<Proven> {
     const login = normalizeEmail(email);
     const keys = keysFor(login, caller);
     // What cannot be an address is nobody's; it takes as long all the same.
@@ -79,19 +80,22 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
       noteFailure(account, 'suspended', caller);
       throw forbidden('account_suspended', 'This account is suspended.');
     }
-    return openLogin(account, ['pwd'], current, caller);
+    return { account, amr: ['pwd'] };
   }
 
-  /** Makes an account and signs it in. Refuses with `invalid_request` by field, `conflict` or `auth_rate_limited`. */
-  async function register(input: NewAccount, current: Login | undefined, caller: Caller): Promise<FreshLogin> {
+  /** Makes an account. Refuses with `invalid_request` by field, `conflict` or `auth_rate_limited`. */
+  async function register(input: NewAccount, caller: Caller): Promise<Proven> {
     await limits.spend(REGISTER_BY_ADDRESS, addressKey(caller.address));
-    const account = await accounts.create(input, caller);
-    return openLogin(account, ['pwd'], current, caller);
+    return { account: await accounts.create(input, caller), amr: ['pwd'] };
   }
 
-  async function openLogin(
-    account: Account,
-    amr: string[],
+  /**
+   * Lets somebody in, in a browser.
+   *
+   * @param current the login that the browser has already: renewed if it is the same person's, ended if it is another's
+   */
+  async function openInBrowser(
+    { account, amr }: Proven,
     current: Login | undefined,
     caller: Caller,
   ): Promise<FreshLogin> {
@@ -99,17 +103,7 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
     if (current && !same) await sessions.end(current.session.id, 'signed_out', caller);
     const { session, token } = await db.$transaction(async (tx: Queryable) => {
       const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, caller, tx);
-      await audit.record(
-        {
-          action: 'sign_in.succeeded',
-          actor: { kind: 'account', id: account.id },
-          accountId: account.id,
-          sessionId: fresh.session.id,
-          caller,
-          detail: { amr },
-        },
-        tx,
-      );
+      await noteSuccess(fresh.session, caller, tx);
       return fresh;
     });
     if (same) await sessions.changed(session.id);
@@ -153,6 +147,12 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
     const where = { accountId: account.id, createdAt: { gt: since } };
     const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
     return known.some((session) => addressKey(session.address ?? '') === addressKey(address));
+  }
+
+  async function noteSuccess({ id, accountId, amr }: Session, caller: Caller, tx: Queryable): Promise<void> {
+    const actor = { kind: 'account' as const, id: accountId };
+    const detail = { amr: amr as string[] };
+    await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, caller, detail }, tx);
   }
 
   function noteFailure(account: Account | null, reason: string, caller: Caller): void {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { Refusal } from '../../base/errors.js';
 import { MIN_PASSWORD_LENGTH } from '../../core/accounts/passwords.js';
 import type { Core } from '../../core/core.js';
-import type { FreshLogin } from '../../core/sign-in/sign-in.js';
+import type { Proven } from '../../core/sign-in/sign-in.js';
 import type { Csrf } from '../csrf.js';
 import { formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
@@ -56,11 +56,7 @@ export function createSignInDoor({
     const { csrf: token, email, password } = readForm(ctx, SignInForm);
     csrf.check(ctx, token);
     try {
-      arrive(
-        ctx,
-        await signIn.withPassword({ email, password }, await loginCookie.read(ctx), ctx.state.caller),
-        errand.returnTo,
-      );
+      await arrive(ctx, await signIn.withPassword({ email, password }, ctx.state.caller), errand.returnTo);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answerFault(ctx, error);
@@ -88,7 +84,7 @@ export function createSignInDoor({
     const { csrf: token, ...input } = readForm(ctx, RegisterForm);
     csrf.check(ctx, token);
     try {
-      arrive(ctx, await signIn.register(input, await loginCookie.read(ctx), ctx.state.caller), errand.returnTo);
+      await arrive(ctx, await signIn.register(input, ctx.state.caller), errand.returnTo);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answerFault(ctx, error);
@@ -127,11 +123,7 @@ export function createSignInDoor({
     csrf.check(ctx, csrfToken);
     try {
       await setup.complete(token, input, ctx.state.caller);
-      arrive(
-        ctx,
-        await signIn.withPassword(input, await loginCookie.read(ctx), ctx.state.caller),
-        safeReturnTo(undefined),
-      );
+      await arrive(ctx, await signIn.withPassword(input, ctx.state.caller), safeReturnTo(undefined));
     } catch (error) {
       if (!(error instanceof Refusal) || error.status === 401) throw error;
       answerFault(ctx, error);
@@ -172,8 +164,8 @@ export function createSignInDoor({
     seeOther(ctx, '/logout');
   }
 
-  function arrive(ctx: Context, fresh: FreshLogin, returnTo: string): void {
-    loginCookie.set(ctx, fresh);
+  async function arrive(ctx: Context, proven: Proven, returnTo: string): Promise<void> {
+    loginCookie.set(ctx, await signIn.openInBrowser(proven, await loginCookie.read(ctx), ctx.state.caller));
     csrf.renew(ctx);
     seeOther(ctx, returnTo);
   }
