@@ -53,6 +53,17 @@ export const settings = {
   SESSION_MAX: duration('30d', 'when a login and its refresh tokens end for good'),
   KEY_ROTATION: duration('90d', 'how old a signing key may become before a new one takes over'),
   PASSWORD_HASH_COST: whole(4, 15, 12, 'bcrypt cost; below 10 only in tests'),
+  PASSWORD_POLICY: oneOf(
+    ['standard', 'strict'],
+    'standard',
+    'strict also wants capital and small letters, a digit and a sign',
+  ),
+  PWNED_PASSWORDS: oneOf(
+    ['on', 'off'],
+    'off',
+    'whether new passwords are looked up among stolen ones; nobody learns them',
+  ),
+  PWNED_PASSWORDS_URL: text('https://api.pwnedpasswords.com/range/', 'the range API that is asked'),
 } satisfies Record<string, Setting<unknown>>;
 
 type Values = { [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['parse']> };
@@ -86,6 +97,9 @@ export interface Config {
   sessionMaxSeconds: number;
   keyRotationSeconds: number;
   passwordHashCost: number;
+  passwordPolicy: 'standard' | 'strict';
+  /** Ends with a slash; undefined when nobody is asked. */
+  pwnedPasswordsUrl: string | undefined;
 }
 
 /** What is wrong with the settings: one sentence each, every one with the name of its variable. */
@@ -156,6 +170,8 @@ function toConfig(values: Values): Config {
     sessionMaxSeconds: values.SESSION_MAX,
     keyRotationSeconds: values.KEY_ROTATION,
     passwordHashCost: values.PASSWORD_HASH_COST,
+    passwordPolicy: values.PASSWORD_POLICY,
+    pwnedPasswordsUrl: values.PWNED_PASSWORDS === 'on' ? values.PWNED_PASSWORDS_URL.replace(/\/*$/, '/') : undefined,
   };
 }
 
@@ -201,6 +217,10 @@ function contradictions(config: Config, values: Values): string[] {
   must(
     values.NODE_ENV === 'test' || config.passwordHashCost >= 10,
     'PASSWORD_HASH_COST is below 10, which only tests may use',
+  );
+  must(
+    config.pwnedPasswordsUrl === undefined || /^https?:$/.test(URL.parse(config.pwnedPasswordsUrl)?.protocol ?? ''),
+    'PWNED_PASSWORDS_URL is not a URL; allowed: https://…/range/, or http:// for a mirror on a network of your own',
   );
   for (const [name, seconds] of [
     ['ACCESS_TOKEN_TTL', config.accessTokenSeconds],

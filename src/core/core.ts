@@ -2,6 +2,7 @@
 import type { Base } from '../base/base.js';
 import { createAccounts } from './accounts/accounts.js';
 import { createPasswords } from './accounts/passwords.js';
+import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
@@ -32,7 +33,13 @@ export async function createCore(base: Base) {
     rotationSeconds: config.keyRotationSeconds,
     signatureSeconds: () => Math.max(config.accessTokenSeconds, resources.longestTokenSeconds()),
   });
-  const passwords = createPasswords({ cost: config.passwordHashCost });
+  const pwned = createPwnedPasswords({ url: config.pwnedPasswordsUrl, log });
+  const passwords = createPasswords({
+    cost: config.passwordHashCost,
+    policy: config.passwordPolicy,
+    pwned,
+    processes: config.processes,
+  });
   const organizations = createOrganizations();
   const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];

@@ -105,8 +105,8 @@ export interface RegisterPage {
   email?: string;
   errors: AccountFormErrors;
   loginHref: string;
-  /** Characters, told beside the field before the first attempt. */
-  passwordMinLength: number;
+  /** What a password must be, told beside the field before the first attempt. */
+  passwordRule: string;
   /** The app that sent the person here. */
   appName?: string;
   providers?: FederatedProvider[];
@@ -120,7 +120,7 @@ export interface SetupPage {
   name?: string;
   email?: string;
   errors: AccountFormErrors;
-  passwordMinLength: number;
+  passwordRule: string;
 }
 
 /** One sentence beside each field that has to change; `form` is about all of it. */

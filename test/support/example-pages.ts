@@ -53,7 +53,7 @@ export const examplePages: Pages = {
     email: 'mara.lindqvist@example.com',
     errors,
     loginHref: '/login',
-    passwordMinLength: 10,
+    passwordRule: 'At least 8 characters.',
     appName: 'Acme Analytics',
   },
   'sign-in/setup': {
@@ -62,7 +62,7 @@ export const examplePages: Pages = {
     name: 'Mara Lindqvist',
     email: 'mara.lindqvist@example.com',
     errors: { form: 'The account could not be created. Try again.' },
-    passwordMinLength: 10,
+    passwordRule: 'At least 8 characters.',
   },
   'sign-in/sign-out': { csrfToken, email: 'mara.lindqvist@example.com', stayHref: '/account' },
   'sign-in/signed-out': { loginHref: '/login' },

@@ -72,11 +72,8 @@ describe.each(names)('%s', (name) => {
 describe('what was left out', () => {
   it.each<{ [Name in PageName]: [Name, Pages[Name]] }[PageName]>([
     ['sign-in/login', { csrfToken: 'c', action: '/login' }],
-    [
-      'sign-in/register',
-      { csrfToken: 'c', action: '/register', errors: {}, loginHref: '/login', passwordMinLength: 8 },
-    ],
-    ['sign-in/setup', { csrfToken: 'c', token: 't', errors: {}, passwordMinLength: 8 }],
+    ['sign-in/register', { csrfToken: 'c', action: '/register', errors: {}, loginHref: '/login', passwordRule: 'r' }],
+    ['sign-in/setup', { csrfToken: 'c', token: 't', errors: {}, passwordRule: 'r' }],
     ['sign-in/signed-out', {}],
     ['oidc/device-input', { action: '/device', xsrf: 'x' }],
     ['oidc/device-done', {}],

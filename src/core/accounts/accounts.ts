@@ -3,12 +3,13 @@ import { randomUUID } from 'node:crypto';
 import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, invalidRequest } from '../../base/errors.js';
+import { conflict, invalidRequest, Refusal } from '../../base/errors.js';
 import { createRecent } from '../../base/recent.js';
 import { INVISIBLE, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import type { Organizations } from '../organizations/organizations.js';
+import { FOREIGN_HASHES } from './foreign-hashes.js';
 import type { Passwords } from './passwords.js';
 
 export type { Account } from '../../base/db/open.js';
@@ -18,6 +19,13 @@ export interface NewAccount {
   email: string;
   name?: string;
   password: string;
+}
+
+/** An account that a keeper brings along: with the hash of its password from another system, or with none. */
+export interface ImportedAccount {
+  email: string;
+  name?: string;
+  passwordHash: string | null;
 }
 
 /** For those who set the instance up. */
@@ -50,27 +58,23 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   const recent = createRecent<Account>({ clock });
   announcements.on('accounts', recent.forget);
 
-  return { create, find, findByEmail, hasAdmin, list, isActive };
+  return { create, faultsOf, renewHash, find, findByEmail, hasAdmin, list, isActive };
 
   /**
    * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or `conflict`.
    */
   async function create(
-    input: NewAccount,
+    input: NewAccount | ImportedAccount,
     caller: Caller,
     { role = 'viewer', verified = false, also }: AccountOptions = {},
   ): Promise<Account> {
     const email = normalizeEmail(input.email);
-    const name = input.name?.trim() || undefined;
-    const faults = {
-      ...(!isEmail(email) && { email: 'Enter an e-mail address.' }),
-      ...(name && !isName(name) && { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` }),
-    };
-    const passwordFault = passwords.fault(input.password, email);
-    if (passwordFault) Object.assign(faults, { password: passwordFault });
+    const name = nameOf(input);
+    const faults = await faultsOf(input);
     if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
 
-    const passwordHash = await passwords.hash(input.password);
+    const imported = 'passwordHash' in input;
+    const passwordHash = imported ? input.passwordHash : await passwords.hash(input.password);
     const id = randomUUID();
     const now = clock.now();
     try {
@@ -84,13 +88,14 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
             role,
             emailVerified: verified,
             passwordHash,
-            passwordChangedAt: now,
+            passwordChangedAt: passwordHash === null ? null : now,
           },
         });
         await organizations.createOwn(account, tx);
         await also?.(account, tx);
+        const detail = { role, ...(imported && { imported }) };
         await audit.record(
-          { action: 'account.created', actor: { kind: 'account', id }, accountId: id, caller, detail: { role } },
+          { action: 'account.created', actor: { kind: 'account', id }, accountId: id, caller, detail },
           tx,
         );
         return account;
@@ -98,6 +103,35 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
     } catch (error) {
       if ((error as { code?: string }).code !== 'P2002') throw error;
       throw conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
+    }
+  }
+
+  /** What cannot be used, by field. */
+  async function faultsOf(input: NewAccount | ImportedAccount): Promise<Record<string, string>> {
+    const email = normalizeEmail(input.email);
+    const name = nameOf(input);
+    const password = 'passwordHash' in input ? undefined : await passwords.fault(input.password, email);
+    const hash = 'passwordHash' in input ? input.passwordHash : null;
+    return {
+      ...(!isEmail(email) && { email: 'Enter an e-mail address.' }),
+      ...(name && !isName(name) && { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` }),
+      ...(password && { password }),
+      ...(hash !== null &&
+        !passwords.isKnownKind(hash) && { passwordHash: `Use one of ${FOREIGN_HASHES.join(', ')}.` }),
+    };
+  }
+
+  /**
+   * Keeps a password that was just proven in a hash of our own, if it was not yet. One that is changed at the same moment stays;
+   * when there is no time for it now, the next sign-in does it.
+   */
+  async function renewHash({ id, passwordHash }: Account, password: string): Promise<void> {
+    if (!passwordHash || !passwords.isOutdated(passwordHash)) return;
+    try {
+      const data = { passwordHash: await passwords.hash(password) };
+      await db.account.updateMany({ where: { id, passwordHash }, data });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
     }
   }
 
@@ -123,6 +157,8 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
     return account?.status === 'active';
   }
 }
+
+const nameOf = ({ name }: { name?: string }) => name?.trim() || undefined;
 
 /** As it is stored and compared. */
 export const normalizeEmail = (email: string) => email.normalize('NFC').trim().toLowerCase();

@@ -2,11 +2,21 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hmacSha256, randomToken } from '../../base/crypto.js';
-import { unavailable } from '../../base/errors.js';
-import { COMMON_PASSWORDS } from './common-passwords.js';
+import { readForeignHash } from './foreign-hashes.js';
+import { costOf } from './hashes/bcrypt.js';
+import type { Compare } from './hashes/scheme.js';
+import { createHashingQueue, hashesAtOnce } from './hashing-queue.js';
+import { breachOfRules, PASSWORD_RULES, type PasswordPolicy } from './password-rules.js';
+import type { PwnedPasswords } from './pwned-passwords.js';
 
-export const MIN_PASSWORD_LENGTH = 8;
-export const MAX_PASSWORD_LENGTH = 1024;
+interface Needs {
+  /** Of bcrypt. */
+  cost: number;
+  policy?: PasswordPolicy;
+  pwned?: PwnedPasswords;
+  /** Server processes on this machine. */
+  processes?: number;
+}
 
 /**
  * bcrypt sees 72 bytes at most. It is given a MAC of the password, 43 characters, so that every character counts; the key
@@ -15,45 +25,53 @@ export const MAX_PASSWORD_LENGTH = 1024;
 const PREHASH_KEY = Buffer.from('signet password, version 1');
 const SCHEME = 'signet1:';
 
-/** More hashes than this waiting for a core means seconds of delay: better a clear 503. */
-const MAX_WAITING = 100;
-
 export type Passwords = ReturnType<typeof createPasswords>;
 
-export function createPasswords({ cost }: { cost: number }) {
-  const queue = createQueue(availableParallelism(), MAX_WAITING);
+export function createPasswords({ cost, policy = 'standard', pwned, processes = 1 }: Needs) {
+  const queue = createHashingQueue(hashesAtOnce(availableParallelism(), processes));
   // What an unknown login is compared with, so that it takes as long as a known one.
   const decoy = queue.run(() => bcrypt.hash(randomToken(), cost));
   decoy.catch(() => {}); // reported by whoever awaits it
 
-  return { fault, hash, verify };
+  return { rule: PASSWORD_RULES[policy], fault, hash, verify, isOutdated, isKnownKind };
 
-  /**
-   * Why this password may not be chosen, or undefined. As NIST SP 800-63B has it: long enough, not common, not the e-mail;
-   * no rule about its characters.
-   */
-  function fault(password: string, email: string): string | undefined {
+  /** Why this password may not be chosen, or undefined. Asks others only about one that the rules allow. */
+  async function fault(password: string, email: string): Promise<string | undefined> {
     const plain = normalize(password);
-    const lower = plain.toLowerCase();
-    const [mailbox] = email.toLowerCase().split('@');
-    if ([...plain].length < MIN_PASSWORD_LENGTH) return `Use at least ${MIN_PASSWORD_LENGTH} characters.`;
-    if (plain.length > MAX_PASSWORD_LENGTH) return `Use at most ${MAX_PASSWORD_LENGTH} characters.`;
-    if (COMMON_PASSWORDS.has(lower)) return 'This password is among the most common ones. Choose another.';
-    if (/^(.)\1*$/u.test(plain)) return 'Use more than one character.';
-    if (lower === email.toLowerCase() || lower === mailbox) return 'Do not use your e-mail address as password.';
-    return undefined;
+    const breach = breachOfRules(policy, plain, email);
+    if (breach || !(await pwned?.has(plain))) return breach;
+    return 'This password is in a list of stolen ones. Choose another.';
   }
 
   async function hash(password: string): Promise<string> {
     return SCHEME + (await queue.run(() => bcrypt.hash(prehash(password), cost)));
   }
 
-  /** Whether it is the password. Without a stored hash the answer is no, after the same time. */
+  /**
+   * Whether it is the password. Without a stored hash, and with one that cannot be read, the answer is no, after the same time as
+   * with a hash of our own. A hash from another system takes its own time, until `isOutdated` has had it replaced.
+   */
   async function verify(password: string, stored: string | null | undefined): Promise<boolean> {
-    const known = stored?.startsWith(SCHEME) ? stored.slice(SCHEME.length) : undefined;
-    const expected = known ?? (await decoy);
-    const same = await queue.run(() => bcrypt.compare(prehash(password), expected));
-    return same && known !== undefined;
+    const compare = stored ? readHash(stored) : undefined;
+    const decoyHash = await decoy;
+    const same = await queue.run(() => (compare ?? withOwn(decoyHash))(password));
+    return same && compare !== undefined;
+  }
+
+  /** Whether a right password should be hashed again: its hash is from another system, or has another cost. */
+  function isOutdated(stored: string): boolean {
+    return !stored.startsWith(SCHEME) || costOf(stored.slice(SCHEME.length)) !== cost;
+  }
+
+  /** Whether a password can be compared with this hash at all. */
+  function isKnownKind(stored: string): boolean {
+    return readHash(stored) !== undefined;
+  }
+
+  function readHash(stored: string): Compare | undefined {
+    if (!stored.startsWith(SCHEME)) return readForeignHash(stored);
+    const own = stored.slice(SCHEME.length);
+    return costOf(own) === undefined ? undefined : withOwn(own);
   }
 }
 
@@ -62,26 +80,7 @@ const normalize = (password: string) => password.normalize('NFKC');
 
 const prehash = (password: string) => hmacSha256(PREHASH_KEY, normalize(password));
 
-/** Runs at most `width` jobs at once; refuses those that would wait behind more than `maxWaiting` others. */
-function createQueue(width: number, maxWaiting: number) {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-
-  async function run<Result>(job: () => Promise<Result>): Promise<Result> {
-    if (running >= width) {
-      if (waiting.length >= maxWaiting) throw unavailable('Too many sign-ins at once. Please try again.');
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else {
-      running += 1;
-    }
-    try {
-      return await job();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running -= 1;
-    }
-  }
-
-  return { run };
-}
+const withOwn =
+  (hash: string): Compare =>
+  (password) =>
+    bcrypt.compare(prehash(password), hash);

@@ -2,7 +2,6 @@
 import Router from '@koa/router';
 import { z } from 'zod';
 import { Refusal } from '../../base/errors.js';
-import { MIN_PASSWORD_LENGTH } from '../../core/accounts/passwords.js';
 import type { Core } from '../../core/core.js';
 import type { Proven } from '../../core/sign-in/sign-in.js';
 import type { Csrf } from '../csrf.js';
@@ -14,7 +13,7 @@ import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
 import type { AccountFormErrors, Views } from '../views.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions'> {
+interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords'> {
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
   csrf: Csrf;
@@ -32,6 +31,7 @@ export function createSignInDoor({
   signIn,
   setup,
   sessions,
+  passwords,
   signup,
   loginCookie,
   csrf,
@@ -105,7 +105,7 @@ export function createSignInDoor({
       email: input.email,
       errors,
       loginHref: errands.href('/login', errand),
-      passwordMinLength: MIN_PASSWORD_LENGTH,
+      passwordRule: passwords.rule,
       appName: errand.appName,
     });
   }
@@ -143,7 +143,7 @@ export function createSignInDoor({
       name: input.name,
       email: input.email,
       errors,
-      passwordMinLength: MIN_PASSWORD_LENGTH,
+      passwordRule: passwords.rule,
     });
   }
 

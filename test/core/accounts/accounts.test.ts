@@ -1,6 +1,5 @@
-// Accounts and their passwords.
+// Accounts: who may have one, and those that a keeper brings along.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { systemCaller } from '../../../src/core/caller.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { stores } from '../../support/stores.js';
@@ -64,68 +63,21 @@ describe.each(stores)('accounts on $name', (store) => {
     const refusal = await create('x', { password: 'x', name: 'x'.repeat(201) }).catch((error) => error);
     expect(Object.keys(refusal.fields).sort()).toEqual(['email', 'name', 'password']);
   });
-});
 
-describe('passwords', () => {
-  const passwords = createPasswords({ cost: 4 });
-  const faultOf = (password: string) => passwords.fault(password, 'jane@example.com');
+  it('may be brought along with the hash of their password, or with none', async () => {
+    const { accounts } = house.core;
+    const passwordHash = '$2y$04$abcdefghijklmnopqrstuuyx2n0Zzopyr9QuYTMCfOJJOj526QVoC';
+    const options = { verified: true, role: 'admin' as const };
+    const brought = await accounts.create({ email: 'old@example.com', passwordHash }, systemCaller, options);
+    expect(brought).toMatchObject({ passwordHash, emailVerified: true, role: 'admin' });
+    const bare = await accounts.create({ email: 'bare@example.com', passwordHash: null }, systemCaller);
+    expect(bare).toMatchObject({ passwordHash: null, passwordChangedAt: null });
+    const [event] = await house.core.audit.list({ accountId: brought.id }, 1);
+    expect(event).toMatchObject({ action: 'account.created', detail: { role: 'admin', imported: true } });
 
-  it('count whole, beyond the 72 bytes of bcrypt', async () => {
-    const base = 'x'.repeat(80);
-    const stored = await passwords.hash(`${base}one`);
-    expect(await passwords.verify(`${base}one`, stored)).toBe(true);
-    expect(await passwords.verify(`${base}two`, stored)).toBe(false);
-    expect(await passwords.verify(base, stored)).toBe(false);
-    const nul = await passwords.hash('before\u0000after');
-    expect(await passwords.verify('before\u0000other', nul)).toBe(false);
-    expect(stored).not.toContain('x'.repeat(10));
-    expect(await passwords.hash(`${base}one`)).not.toBe(stored);
-  });
-
-  it('are the same however their characters are put together', async () => {
-    const stored = await passwords.hash('pass\u00e9 w\u00f6rter');
-    expect(await passwords.verify('passe\u0301 wo\u0308rter', stored)).toBe(true);
-    expect(await passwords.verify('passe worter', stored)).toBe(false);
-    expect(await passwords.verify('ｆｕｌｌｗｉｄｔｈ', await passwords.hash('fullwidth'))).toBe(true);
-  });
-
-  it.each([
-    'short',
-    '1234567',
-    'password',
-    'PASSWORD',
-    'Password1',
-    'qwertyuiop',
-    '11111111',
-    'ééééééééé',
-    'jane@example.com',
-    'JANE@example.com',
-    'x'.repeat(1025),
-    'ｐａｓｓｗｏｒｄ',
-  ])('are not %j', (password) => {
-    expect(faultOf(password)).toEqual(expect.any(String));
-  });
-
-  it.each(['correct horse battery', 'jäger und hörnchen', '🐢🐇🐢🐇🐢🐇🐢🐇', 'no digit no sign'])(
-    'may be %j',
-    (password) => {
-      expect(faultOf(password)).toBeUndefined();
-    },
-  );
-
-  it('are wrong where none is stored, or one of another scheme', async () => {
-    for (const stored of [null, undefined, '', '$2b$04$xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx']) {
-      expect(await passwords.verify('anything', stored)).toBe(false);
+    for (const hash of ['', 'md5:5f4dcc3b5aa765d61d8327deb882cf99', passwordHash.replace('04', '31')]) {
+      const refused = accounts.create({ email: 'x@example.com', passwordHash: hash }, systemCaller);
+      await expect(refused).rejects.toMatchObject({ fields: { passwordHash: expect.stringContaining('argon2id') } });
     }
-  });
-
-  it('refuse beyond the bound of their queue, and go on afterwards', async () => {
-    const slow = createPasswords({ cost: 4 });
-    const results = await Promise.allSettled(Array.from({ length: 300 }, () => slow.verify('x', null)));
-    const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    expect(refused.length).toBeGreaterThan(100);
-    expect(refused.length).toBeLessThan(300);
-    expect(refused[0]).toMatchObject({ status: 503, retryAfterSeconds: expect.any(Number) });
-    expect(await slow.verify('x', null)).toBe(false);
   });
 });

@@ -1,0 +1,38 @@
+/** The queue that every hash passes: hashing takes all of a core for a good while, and more at once would only take longer each. */
+import { unavailable } from '../../base/errors.js';
+
+/** libuv has four threads, unless its user says otherwise before the process starts: one stays for files and name look-ups. */
+const MOST_AT_ONCE = 3;
+/** More hashes than this waiting for a core means seconds of delay: better a clear 503. */
+const MAX_WAITING = 100;
+
+/** One hash for each core, shared fairly by the server processes of this machine. */
+export const hashesAtOnce = (cores: number, processes: number) =>
+  Math.min(MOST_AT_ONCE, Math.max(1, Math.floor(cores / processes)));
+
+/**
+ * Runs at most `width` jobs at once; refuses those that would wait behind more than `maxWaiting` others. A job whose request has
+ * gone runs all the same: what came before it is no longer than the queue.
+ */
+export function createHashingQueue(width: number, maxWaiting = MAX_WAITING) {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+
+  return { run };
+
+  async function run<Result>(job: () => Promise<Result>): Promise<Result> {
+    if (running >= width) {
+      if (waiting.length >= maxWaiting) throw unavailable('Too many sign-ins at once. Please try again.');
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    } else {
+      running += 1;
+    }
+    try {
+      return await job();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running -= 1;
+    }
+  }
+}

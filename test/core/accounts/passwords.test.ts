@@ -1,0 +1,122 @@
+// Passwords: which may be chosen, how they are kept and compared.
+import { describe, expect, it } from 'vitest';
+import { createPasswords } from '../../../src/core/accounts/passwords.js';
+
+/** They would keep a core busy for minutes, or take gigabytes. */
+const UNBEARABLE = [
+  'signet1:$2b$31$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i',
+  '$2b$31$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i',
+  '$argon2id$v=19$m=999999,t=999,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4',
+];
+
+describe('passwords', () => {
+  const passwords = createPasswords({ cost: 4 });
+  const faultOf = (password: string) => passwords.fault(password, 'jane@example.com');
+
+  it('count whole, beyond the 72 bytes of bcrypt', async () => {
+    const base = 'x'.repeat(80);
+    const stored = await passwords.hash(`${base}one`);
+    expect(await passwords.verify(`${base}one`, stored)).toBe(true);
+    expect(await passwords.verify(`${base}two`, stored)).toBe(false);
+    expect(await passwords.verify(base, stored)).toBe(false);
+    const nul = await passwords.hash('before\u0000after');
+    expect(await passwords.verify('before\u0000other', nul)).toBe(false);
+    expect(stored).not.toContain('x'.repeat(10));
+    expect(await passwords.hash(`${base}one`)).not.toBe(stored);
+  });
+
+  it('are the same however their characters are put together', async () => {
+    const stored = await passwords.hash('pass\u00e9 w\u00f6rter');
+    expect(await passwords.verify('passe\u0301 wo\u0308rter', stored)).toBe(true);
+    expect(await passwords.verify('passe worter', stored)).toBe(false);
+    expect(await passwords.verify('ｆｕｌｌｗｉｄｔｈ', await passwords.hash('fullwidth'))).toBe(true);
+  });
+
+  it.each([
+    'short',
+    '1234567',
+    'password',
+    'PASSWORD',
+    'Password1',
+    'qwertyuiop',
+    '11111111',
+    'ééééééééé',
+    'jane@example.com',
+    'JANE@example.com',
+    'x'.repeat(1025),
+    'ｐａｓｓｗｏｒｄ',
+  ])('are not %j', async (password) => {
+    expect(await faultOf(password)).toEqual(expect.any(String));
+  });
+
+  it.each(['correct horse battery', 'jäger und hörnchen', '🐢🐇🐢🐇🐢🐇🐢🐇', 'no digit no sign'])(
+    'may be %j',
+    async (password) => {
+      expect(await faultOf(password)).toBeUndefined();
+    },
+  );
+
+  it.each([null, undefined, '', 'signet1:', 'signet1:x', 'sha256:x', ...UNBEARABLE])(
+    'are wrong where %j is stored, after the same time',
+    async (stored) => {
+      const slow = createPasswords({ cost: 10 });
+      await slow.verify('warm', null);
+      const began = process.cpuUsage();
+      expect(await slow.verify('anything', stored)).toBe(false);
+      const { user } = process.cpuUsage(began);
+      expect(user).toBeGreaterThan(15_000); // bcrypt at this cost takes three times as long
+      expect(user).toBeLessThan(500_000);
+    },
+  );
+
+  it('are hashed again when their hash is of another system or of another cost', async () => {
+    const costly = createPasswords({ cost: 5 });
+    const stored = await passwords.hash('correct horse battery');
+    expect(passwords.isOutdated(stored)).toBe(false);
+    expect(await costly.verify('correct horse battery', stored)).toBe(true);
+    expect(costly.isOutdated(stored)).toBe(true);
+    expect(passwords.isOutdated('$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i')).toBe(true);
+  });
+
+  it('from another system are compared as that system did it, by the same verb', async () => {
+    const stored = '$2y$04$abcdefghijklmnopqrstuuyx2n0Zzopyr9QuYTMCfOJJOj526QVoC';
+    expect(await passwords.verify('p\u00e4ssw\u00f6rd', stored)).toBe(true);
+    expect(await passwords.verify('passwort', stored)).toBe(false);
+  });
+
+  it('cannot be tried as a hash of their own: what is stored is never what is typed', async () => {
+    const stored = await passwords.hash('correct horse battery');
+    expect(await passwords.verify(stored, stored)).toBe(false);
+    // A plain bcrypt hash is not one of ours with its name in front.
+    const foreign = '$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i';
+    expect(await passwords.verify('x'.repeat(72), foreign)).toBe(true);
+    expect(await passwords.verify('x'.repeat(72), `signet1:${foreign}`)).toBe(false);
+  });
+});
+
+describe('the strict policy', () => {
+  const strict = createPasswords({ cost: 4, policy: 'strict' });
+
+  it.each([
+    ['Sh0rt!', 'at least 8'],
+    ['no capitals 1!', 'a capital letter'],
+    ['NO SMALL 1!', 'a small letter'],
+    ['No digits here!', 'a digit'],
+    ['No Signs 123?', 'one of !@#$%^&*'],
+    ['only small letters', 'a capital letter, a digit and one of !@#$%^&*'],
+    ['Jane1!@Example.com', 'your e-mail address'],
+  ])('refuses %j for want of %s', async (password, words) => {
+    expect((await strict.fault(password, 'jane1!@example.com'))?.toLowerCase()).toContain(words.toLowerCase());
+  });
+
+  it.each(['Correct horse 1!', 'Aa1!aa1!', '\u00c4rger & 9 m\u00e4use'])('allows %j', async (password) => {
+    expect(await strict.fault(password, 'jane@example.com')).toBeUndefined();
+  });
+
+  it('is told in a sentence of its own', () => {
+    expect(strict.rule).toBe(
+      'At least 8 characters, among them a capital letter, a small letter, a digit and one of !@#$%^&*.',
+    );
+    expect(createPasswords({ cost: 4 }).rule).toMatch(/^At least 8 characters\. /);
+  });
+});
