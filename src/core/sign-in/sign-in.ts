@@ -80,6 +80,7 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
       noteFailure(account, 'suspended', caller);
       throw forbidden('account_suspended', 'This account is suspended.');
     }
+    await accounts.renewHash(account, password);
     return { account, amr: ['pwd'] };
   }
 
