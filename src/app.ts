@@ -7,11 +7,13 @@ import type { Base } from './base/base.js';
 import { unavailable } from './base/errors.js';
 import type { Core } from './core/core.js';
 import { createAccountDoor } from './web/account/account.js';
+import { createApiDoor } from './web/api/api.js';
 import { createCsrf } from './web/csrf.js';
 import { createHome } from './web/home.js';
 import { refuseUnstorableAddress } from './web/input.js';
 import { createLoginCookie } from './web/login-cookie.js';
 import { answerFailures } from './web/middleware/answer-failures.js';
+import { crossOrigin } from './web/middleware/cross-origin.js';
 import { logRequests } from './web/middleware/log-requests.js';
 import { pinIssuer } from './web/middleware/pin-issuer.js';
 import { securityHeaders } from './web/middleware/security-headers.js';
@@ -59,6 +61,7 @@ export async function createApp(base: Base, core: Core) {
     createOidcDoor({ config, documents, providers, interactions, limits }),
     createSignInDoor({ ...core, signup, loginCookie, csrf, errands, views }),
     createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
+    createApiDoor({ config, clock, secrets, limits, core }),
   ];
   const roof = new Router<State>({ sensitive: true });
   for (const door of doors) roof.use(door.routes());
@@ -68,7 +71,8 @@ export async function createApp(base: Base, core: Core) {
   koa.use(pinIssuer({ issuer, trustedProxies }));
   koa.use(logRequests(log));
   koa.use(securityHeaders({ issuer }));
-  koa.use(answerFailures({ log, views }));
+  koa.use(answerFailures({ issuer, log, views }));
+  koa.use(crossOrigin({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(refuseUnstorableAddress);
   koa.use(files.serve);
   koa.use(roof.routes());

@@ -46,7 +46,15 @@ export const settings = {
     'if set, the only hosts that registered clients may redirect to; *.example.com takes sub-domains',
   ),
   FETCH_PRIVATE_HOSTS: list('', 'hosts in private networks that client metadata and logout URLs may point to'),
+  CORS_ALLOWED_ORIGINS: list('', 'origins of browser apps that may call the JSON API, such as https://app.example.com'),
+  RATE_LIMIT_ANONYMOUS: whole(0, 1e6, 20, 'requests a minute from one address without a credential; 0 = no limit'),
+  RATE_LIMIT_HUMAN: whole(0, 1e6, 200, 'requests a minute of one person'),
+  RATE_LIMIT_AGENT: whole(0, 1e6, 1000, 'requests a minute of one agent or client'),
+  RATE_LIMIT_DEFAULT: whole(0, 1e6, 100, 'requests a minute from one address with a credential that stands for nobody'),
+  API_COOKIE_PREFIX: text('cap', 'the cookies of the JSON API are <prefix>_access, <prefix>_refresh and <prefix>_csrf'),
+  TEST_AUTH: oneOf(['true', 'false'], 'false', 'endpoints that make test users; for sandboxes only'),
   ACCESS_TOKEN_TTL: duration('8h', 'how long an access token lives'),
+  COOKIE_ACCESS_TTL: duration('15m', "how long an access token in a browser's cookie lives"),
   REFRESH_TOKEN_TTL: duration('7d', 'how long a refresh token lives when it is not used'),
   REFRESH_RETRY_WINDOW: duration('10s', 'how long a lost answer to a refresh may be asked for again; 0s = never'),
   SESSION_TTL: duration('14d', "how long a browser's sign-in lasts"),
@@ -90,7 +98,13 @@ export interface Config {
   registrationToken: string | undefined;
   redirectHosts: string[];
   fetchPrivateHosts: string[];
+  corsAllowedOrigins: string[];
+  /** Requests a minute; 0 is no limit. */
+  rateLimits: { anonymous: number; human: number; agent: number; default: number };
+  apiCookiePrefix: string;
+  testAuth: boolean;
   accessTokenSeconds: number;
+  cookieAccessSeconds: number;
   refreshTokenSeconds: number;
   refreshRetrySeconds: number;
   sessionSeconds: number;
@@ -163,7 +177,17 @@ function toConfig(values: Values): Config {
     registrationToken: values.REGISTRATION_TOKEN || undefined,
     redirectHosts: values.REDIRECT_HOSTS,
     fetchPrivateHosts: values.FETCH_PRIVATE_HOSTS,
+    corsAllowedOrigins: values.CORS_ALLOWED_ORIGINS,
+    rateLimits: {
+      anonymous: values.RATE_LIMIT_ANONYMOUS,
+      human: values.RATE_LIMIT_HUMAN,
+      agent: values.RATE_LIMIT_AGENT,
+      default: values.RATE_LIMIT_DEFAULT,
+    },
+    apiCookiePrefix: values.API_COOKIE_PREFIX,
+    testAuth: values.TEST_AUTH === 'true',
     accessTokenSeconds: values.ACCESS_TOKEN_TTL,
+    cookieAccessSeconds: values.COOKIE_ACCESS_TTL,
     refreshTokenSeconds: values.REFRESH_TOKEN_TTL,
     refreshRetrySeconds: values.REFRESH_RETRY_WINDOW,
     sessionSeconds: values.SESSION_TTL,
@@ -224,12 +248,24 @@ function contradictions(config: Config, values: Values): string[] {
   );
   for (const [name, seconds] of [
     ['ACCESS_TOKEN_TTL', config.accessTokenSeconds],
+    ['COOKIE_ACCESS_TTL', config.cookieAccessSeconds],
     ['REFRESH_TOKEN_TTL', config.refreshTokenSeconds],
     ['SESSION_TTL', config.sessionSeconds],
     ['SESSION_MAX', config.sessionMaxSeconds],
     ['KEY_ROTATION', config.keyRotationSeconds],
   ] as const) {
     must(seconds > 0, `${name} must be longer than 0s`);
+  }
+  must(!config.production || !config.testAuth, 'TEST_AUTH makes accounts for anybody, so it is refused in production');
+  must(
+    /^[\w-]{1,40}$/.test(config.apiCookiePrefix),
+    'API_COOKIE_PREFIX is no name of a cookie; allowed: letters, digits, - and _',
+  );
+  for (const origin of config.corsAllowedOrigins) {
+    must(
+      URL.parse(origin)?.origin === origin,
+      `CORS_ALLOWED_ORIGINS holds "${origin}"; allowed: origins such as https://app.example.com, without path or wildcard`,
+    );
   }
   for (const proxy of config.trustedProxies) {
     const [address = '', bits] = proxy.split('/');

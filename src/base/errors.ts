@@ -1,10 +1,21 @@
 /** The expected no: a refusal has a name, a status and one sentence for whoever asked. Anything else that is thrown is a bug. */
 
+/** How far a limit is spent. */
+export interface LimitState {
+  /** Events in a window. */
+  limit: number;
+  remaining: number;
+  /** Until the window ends. */
+  resetSeconds: number;
+}
+
 export interface RefusalOptions {
   /** What is wrong, by field (400 `invalid_request`). */
   fields?: Record<string, string>;
   /** Seconds until asking again makes sense; becomes `Retry-After`. */
   retryAfterSeconds?: number;
+  /** The limit that was spent (429). */
+  limit?: LimitState;
   cause?: unknown;
 }
 
@@ -12,16 +23,18 @@ export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly fields: Record<string, string> | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly limit: LimitState | undefined;
 
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
-    { fields, retryAfterSeconds, cause }: RefusalOptions = {},
+    { fields, retryAfterSeconds, limit, cause }: RefusalOptions = {},
   ) {
     super(message, { cause });
     this.fields = fields;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.limit = limit;
   }
 }
 
@@ -33,8 +46,11 @@ export const notFound = (message = 'There is nothing here.') => new Refusal(404,
 export const conflict = (message: string, fields?: Record<string, string>) =>
   new Refusal(409, 'conflict', message, { fields });
 export const payloadTooLarge = (message: string) => new Refusal(413, 'payload_too_large', message);
-export const rateLimited = (retryAfterSeconds: number, code = 'rate_limited') =>
-  new Refusal(429, code, 'Too many requests. Please wait and try again.', { retryAfterSeconds });
+export const rateLimited = (limit: LimitState, code = 'rate_limited') =>
+  new Refusal(429, code, 'Too many requests. Please wait and try again.', {
+    retryAfterSeconds: limit.resetSeconds,
+    limit,
+  });
 export const unavailable = (message: string, cause?: unknown) =>
   new Refusal(503, 'temporarily_unavailable', message, { retryAfterSeconds: 5, cause });
 

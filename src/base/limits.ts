@@ -8,7 +8,7 @@ import {
   RateLimiterRes,
 } from 'rate-limiter-flexible';
 import { SECOND_MS } from './clock.js';
-import { rateLimited, unavailable } from './errors.js';
+import { type LimitState, rateLimited, unavailable } from './errors.js';
 
 /** At most `points` events in `seconds`, then none for `blockSeconds`. */
 export interface Limit {
@@ -22,8 +22,8 @@ export interface Limit {
 }
 
 export interface Limits {
-  /** Counts one event. Throws a 429 refusal when it is one too many. */
-  spend(limit: Limit, key: string): Promise<void>;
+  /** Counts one event, and tells what is left. Throws a 429 refusal when it is one too many. */
+  spend(limit: Limit, key: string): Promise<LimitState>;
   /** Takes one event back: it turned out to be harmless. */
   refund(limit: Limit, key: string): Promise<void>;
   /** Forgets all events of this key. */
@@ -45,7 +45,7 @@ export function createLimits(store: LimitStore): Limits {
   return {
     async spend(limit, key) {
       try {
-        await limiter(limit).consume(key);
+        return stateOf(limit, await limiter(limit).consume(key));
       } catch (reason) {
         if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
         throw unavailable('The rate limiter cannot be asked.', reason);
@@ -77,8 +77,13 @@ export function createLimits(store: LimitStore): Limits {
   }
 }
 
-const refusal = (limit: Limit, { msBeforeNext }: RateLimiterRes) =>
-  rateLimited(Math.ceil(msBeforeNext / SECOND_MS), limit.code);
+const refusal = (limit: Limit, state: RateLimiterRes) => rateLimited(stateOf(limit, state), limit.code);
+
+const stateOf = ({ points }: Limit, { remainingPoints, msBeforeNext }: RateLimiterRes): LimitState => ({
+  limit: points,
+  remaining: Math.max(0, remainingPoints),
+  resetSeconds: Math.max(1, Math.ceil(msBeforeNext / SECOND_MS)),
+});
 
 async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
   try {

@@ -2,16 +2,21 @@
 import type { Base } from '../base/base.js';
 import { createAccounts } from './accounts/accounts.js';
 import { createPasswords } from './accounts/passwords.js';
+import { createProfiles } from './accounts/profile.js';
 import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
 import { createConsents } from './consents/consents.js';
+import { createCredentials } from './credentials/credentials.js';
+import { createOAuthTokens } from './credentials/oauth-tokens.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
+import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
 import { createOrganizations } from './organizations/organizations.js';
 import { createResources } from './resources/resources.js';
 import { createSessions } from './sessions/sessions.js';
+import { createTokens } from './sessions/tokens.js';
 import { createSetup } from './setup/setup.js';
 import { createSignIn } from './sign-in/sign-in.js';
 
@@ -33,6 +38,7 @@ export async function createCore(base: Base) {
     rotationSeconds: config.keyRotationSeconds,
     signatureSeconds: () => Math.max(config.accessTokenSeconds, resources.longestTokenSeconds()),
   });
+  const jwts = createJwts({ issuer: config.issuer, keys, clock });
   const pwned = createPwnedPasswords({ url: config.pwnedPasswordsUrl, log });
   const passwords = createPasswords({
     cost: config.passwordHashCost,
@@ -40,8 +46,9 @@ export async function createCore(base: Base) {
     pwned,
     processes: config.processes,
   });
-  const organizations = createOrganizations();
+  const organizations = createOrganizations({ db });
   const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
+  const profiles = createProfiles({ db, audit, announcements });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const artifacts = createArtifacts({
     db,
@@ -71,7 +78,19 @@ export async function createCore(base: Base) {
     idleSeconds: config.sessionSeconds,
     maxSeconds: config.sessionMaxSeconds,
   });
-  const signIn = createSignIn({ db, clock, accounts, passwords, sessions, limits, audit });
+  const tokens = createTokens({
+    clock,
+    issuer: config.issuer,
+    audit,
+    artifacts,
+    jwts,
+    sessions,
+    accessSeconds: config.accessTokenSeconds,
+    refreshSeconds: config.refreshTokenSeconds,
+  });
+  const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients });
+  const credentials = createCredentials({ clock, announcements, tokens, oauthTokens });
+  const signIn = createSignIn({ db, clock, accounts, passwords, sessions, tokens, limits, audit });
   const setup = createSetup({ db, clock, audit, accounts });
   const housekeeping = createHousekeeping({ db, clock, log, keys });
 
@@ -81,12 +100,15 @@ export async function createCore(base: Base) {
     passwords,
     organizations,
     accounts,
+    profiles,
     resources,
     scopes,
     artifacts,
     clients,
     consents,
     sessions,
+    tokens,
+    credentials,
     signIn,
     setup,
     housekeeping,

@@ -16,8 +16,13 @@ export const formBody: Handler = async function formBody(ctx, next) {
   await next();
 };
 
-/** The body as text. Refuses with `payload_too_large` as soon as it is longer than that. */
+/** The body as text. */
 export async function readText(ctx: Context, maxBytes: number): Promise<string> {
+  return (await readBytes(ctx, maxBytes)).toString();
+}
+
+/** The body. Refuses with `payload_too_large` as soon as it is longer than that. */
+export async function readBytes(ctx: Context, maxBytes: number): Promise<Buffer> {
   refusePacked(ctx);
   if ((ctx.request.length ?? 0) > maxBytes) throw tooLarge(ctx);
   const chunks: Buffer[] = [];
@@ -28,7 +33,7 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
     if (size > maxBytes) throw tooLarge(ctx);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
 /** A packed body may be a thousand times as long when it is unpacked, and nobody needs it here. */

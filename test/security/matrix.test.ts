@@ -2,6 +2,7 @@
 // joins by itself, and fails until a line of the table below says who may come in by it.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
 import { ask, basic, FORM, postForm, type RawAnswer, registerStranger } from '../support/attacker.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { openFamily, revoke } from '../support/families.js';
@@ -20,9 +21,10 @@ import {
 
 /**
  * Who may come in: `public`, anybody, and a credential changes nothing; `login`, the cookie of a person; `client`, a client that
- * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592.
+ * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
+ * `first-party`, a person who signed in here; `renewal`, the same with a token in the header.
  */
-type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration';
+type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration' | 'first-party' | 'renewal';
 
 const TABLE: [Rule, RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
@@ -40,6 +42,9 @@ const TABLE: [Rule, RegExp][] = [
   ['client', /^\/oauth\/(introspect|revoke|par|device)$/],
   ['openid', /^\/oauth\/userinfo$/],
   ['registration', /^\/oauth\/clients\/register\/:clientId$/],
+  ['public', /^\/api\/v1\/auth\/(register|login|login-json)$/],
+  ['renewal', /^\/api\/v1\/auth\/refresh$/],
+  ['first-party', /^\/api\/v1\/auth\/(logout|me|me\/profile|sessions|sessions\/:id)$/],
 ];
 
 const OTHER_API = 'https://api.example/v1';
@@ -74,6 +79,9 @@ interface Kind {
   openid?: 'own' | 'foreign';
   client?: true;
   registration?: 'own' | 'foreign';
+  firstParty?: 'own' | 'foreign';
+  /** The same kind anew: what a route does with it may end it. */
+  again?: () => Promise<Credential>;
 }
 
 const kinds: Record<string, Kind> = {};
@@ -82,6 +90,13 @@ let registered: TestClient & { managementToken: string };
 
 const bearer = (text: string): Kind => ({ headers: { authorization: `Bearer ${text}` } });
 const cookie = (text: string): Kind => ({ headers: { cookie: `${LOGIN_COOKIE}=${text}` } });
+const apiCookie = (text: string): Kind => ({ headers: { cookie: `cap_access=${text}` } });
+
+/** A login without a page: its tokens. */
+async function openLogin(accountId: string) {
+  const account = await house.base.db.account.findUniqueOrThrow({ where: { id: accountId } });
+  return (await house.core.signIn.openForApi({ account, amr: ['pwd'] }, systemCaller)).tokens;
+}
 
 beforeAll(async () => {
   await house.base.db.resource.create({
@@ -114,6 +129,22 @@ beforeAll(async () => {
     tokens[`a JWT for our API, ${side}`] = jwt.accessToken;
     tokens[`a JWT for another API, ${side}`] = elsewhere.accessToken;
     tokens[`a refresh token, ${side}`] = plain.refreshToken;
+
+    const firstParty = await openLogin(account.id);
+    for (const [name, by] of Object.entries({ '': bearer, ' in its cookie': apiCookie })) {
+      const again = async () => by((await openLogin(account.id)).accessToken).headers;
+      kinds[`a first-party access token${name}, ${side}`] = { ...by(firstParty.accessToken), firstParty: side, again };
+    }
+    kinds[`a first-party access token as the login cookie, ${side}`] = cookie(firstParty.accessToken);
+    kinds[`the login cookie's value in the API's cookie, ${side}`] = apiCookie(login);
+    tokens[`a first-party refresh token, ${side}`] = firstParty.refreshToken;
+    const over = await openLogin(account.id);
+    await house.core.sessions.end(
+      (await house.core.tokens.peek(over.refreshToken))!.session.id,
+      'revoked',
+      systemCaller,
+    );
+    tokens[`a first-party access token of a login that ended, ${side}`] = over.accessToken;
 
     const { code } = await obtainCode(house, client, account.email, {}, browser);
     tokens[`a code, ${side}`] = code;
@@ -197,7 +228,7 @@ function send(
   form?: string,
 ): Promise<RawAnswer> {
   addresses += 1;
-  const isJson = path.startsWith('/oauth/clients/register');
+  const isJson = /^\/(oauth\/clients\/register|api\/v1\/auth\/)/.test(path);
   const body = ['POST', 'PUT', 'PATCH'].includes(method)
     ? (form ?? (isJson ? '{}' : 'grant_type=client_credentials&token=x'))
     : undefined;
@@ -315,6 +346,35 @@ describe('every route, with every kind of credential', () => {
     }
   });
 
+  it.each(routesFor('first-party'))('%s %s is for a person who signed in here', async (method, path) => {
+    for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      const headers = (await kind.again?.()) ?? kind.headers;
+      const answer = await send(method, fill(path), headers);
+      if (!kind.firstParty) {
+        expect([401, 403], `${name}: ${answer.text}`).toContain(answer.status);
+        expect(answer.headers['www-authenticate'] ?? '', name).toMatch(
+          answer.status === 401 ? /resource_metadata/ : /^$/,
+        );
+      } else if (headers.cookie && !['GET', 'HEAD'].includes(method)) {
+        expect([answer.status, answer.json.error], name).toEqual([403, 'csrf_validation_failed']);
+      } else {
+        expect(method === 'GET' || method === 'HEAD' ? [200] : [200, 400, 404], name).toContain(answer.status);
+        const other = await house.base.db.account.findUniqueOrThrow({
+          where: { id: ids[kind.firstParty === 'own' ? 'foreign' : 'own'] },
+        });
+        for (const text of [other.id, other.email]) expect(answer.text, name).not.toContain(text);
+      }
+    }
+  });
+
+  it.each(routesFor('renewal'))('%s %s is for a login that lives', async (method, path) => {
+    for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      const headers = (await kind.again?.()) ?? kind.headers;
+      const answer = await send(method, fill(path), headers);
+      expect(answer.status, `${name}: ${answer.text}`).toBe(kind.firstParty && headers.authorization ? 200 : 401);
+    }
+  });
+
   it('knows no method beside those of the table', async () => {
     for (const path of new Set(routes.map((route) => route.path))) {
       const known = new Set(
@@ -376,6 +436,19 @@ describe('a foreign account', () => {
     // The same forms do work on what is one's own.
     expect((await post('/account/apps/remove', { client_id: attacker.app.id })).html).not.toContain(attacker.app.id);
     expect((await everythingOf(attacker.account.id)).consents).toEqual([]);
+  });
+
+  it('is not changed by the ids of its logins in the API of another', async () => {
+    const [victim, attacker] = [await inhabitant(), await inhabitant()];
+    await openLogin(victim.account.id);
+    const before = await everythingOf(victim.account.id);
+    const { accessToken } = await openLogin(attacker.account.id);
+    for (const { id } of before.sessions) {
+      const answer = await send('DELETE', `/api/v1/auth/sessions/${id}`, { authorization: `Bearer ${accessToken}` });
+      expect([answer.status, answer.json.error]).toEqual([404, 'not_found']);
+    }
+    await send('DELETE', '/api/v1/auth/sessions', { authorization: `Bearer ${accessToken}` });
+    expect(await everythingOf(victim.account.id)).toEqual(before);
   });
 
   it('is not shown on the page of another', async () => {

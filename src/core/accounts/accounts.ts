@@ -114,7 +114,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
     const hash = 'passwordHash' in input ? input.passwordHash : null;
     return {
       ...(!isEmail(email) && { email: 'Enter an e-mail address.' }),
-      ...(name && !isName(name) && { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` }),
+      ...(name && !isName(name) && { name: NAME_FAULT }),
       ...(password && { password }),
       ...(hash !== null &&
         !passwords.isKnownKind(hash) && { passwordHash: `Use one of ${FOREIGN_HASHES.join(', ')}.` }),
@@ -166,10 +166,13 @@ export const normalizeEmail = (email: string) => email.normalize('NFC').trim().t
 export const isEmail = (email: string) =>
   email.length <= MAX_EMAIL_LENGTH && EMAIL.test(email) && !INVISIBLE.test(email) && isStorable(email);
 
-const isName = (name: string) => name.length <= MAX_NAME_LENGTH && !CONTROL_CHARACTERS.test(name) && isStorable(name);
+export const NAME_FAULT = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
+
+export const isName = (name: string) =>
+  name.length <= MAX_NAME_LENGTH && !CONTROL_CHARACTERS.test(name) && isStorable(name);
 
 /** Given and family name where only the whole is known: the last word is the family's. */
-function splitName(name: string | undefined): { givenName?: string; familyName?: string } {
+export function splitName(name: string | undefined): { givenName?: string; familyName?: string } {
   const words = name?.split(/\s+/) ?? [];
   if (words.length < 2) return words[0] ? { givenName: words[0] } : {};
   return { givenName: words.slice(0, -1).join(' '), familyName: words.at(-1) };

@@ -60,16 +60,17 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
   return { save, find, end, revoke, list };
 
   /** False when the login that it comes from has ended meanwhile, or the consent: then nothing may come of it any more. */
-  async function save(newGrant: NewGrant): Promise<boolean> {
-    if (fast) return fast.saveGrant(newGrant, clock.now());
-    const { payload, consented, ...grant } = newGrant;
+  async function save(newGrant: NewGrant, within?: Queryable): Promise<boolean> {
+    if (within) return write(newGrant, within);
+    return fast ? fast.saveGrant(newGrant, clock.now()) : db.$transaction((tx) => write(newGrant, tx));
+  }
+
+  async function write({ payload, consented, ...grant }: NewGrant, tx: Queryable): Promise<boolean> {
     const row = { ...grant, payload: payload as Prisma.InputJsonObject };
-    return db.$transaction(async (tx) => {
-      if (grant.sessionId && !(await holdOpen(grant.sessionId, tx))) return false;
-      if (consented && !(await holdConsent(grant, tx))) return false;
-      await tx.grant.upsert({ where: { id: grant.id }, create: { ...row, createdAt: clock.now() }, update: row });
-      return true;
-    });
+    if (grant.sessionId && !(await holdOpen(grant.sessionId, tx))) return false;
+    if (consented && !(await holdConsent(grant, tx))) return false;
+    await tx.grant.upsert({ where: { id: grant.id }, create: { ...row, createdAt: clock.now() }, update: row });
+    return true;
   }
 
   /** Whether the login has not ended. Locks its row, so that it ends before this transaction or finds what came of it. */

@@ -20,6 +20,7 @@ export interface NewRefreshToken {
 }
 
 export interface StoredRefreshToken {
+  grantId: string;
   payload: Payload;
   /** `retryable`: spent a moment ago and its successor is not used yet. `spent`: whoever brings it is a thief, or was robbed. */
   state: 'fresh' | 'retryable' | 'spent';
@@ -41,10 +42,11 @@ interface Needs {
 export const REVOKED = 'RevokedAccessToken';
 
 export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Needs) {
-  return { save, find, rotate, remove };
+  return { save, find, hasExpired, rotate, remove };
 
-  /** The first of a family. False when the grant has ended meanwhile. */
-  async function save(token: NewRefreshToken): Promise<boolean> {
+  /** The first of a family. False when the grant has ended meanwhile; within the transaction that makes the grant it cannot. */
+  async function save(token: NewRefreshToken, within?: Queryable): Promise<boolean> {
+    if (within) return insert(token, within).then(() => true);
     if (fast) return fast.saveRefreshToken(token, clock.now());
     try {
       await insert(token, db);
@@ -64,7 +66,12 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Ne
   async function find(id: string): Promise<StoredRefreshToken | undefined> {
     const row = fast ? await fast.findRefreshToken(id) : await db.refreshToken.findUnique({ where: { id } });
     if (!row || row.expiresAt <= clock.now() || isJustWithdrawn(row)) return undefined;
-    return { payload: row.payload as Payload, state: await stateOf(row) };
+    return { grantId: row.grantId, payload: row.payload as Payload, state: await stateOf(row) };
+  }
+
+  /** Whether there was such a token, whose time is over. */
+  async function hasExpired(id: string): Promise<boolean> {
+    return (await db.refreshToken.count({ where: { id, expiresAt: { lte: clock.now() } } })) > 0;
   }
 
   /**

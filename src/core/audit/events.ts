@@ -2,6 +2,7 @@
 
 export const AUDIT_ACTIONS = [
   'account.created',
+  'account.updated',
   'client.created',
   'client.deleted',
   'client.registered',

@@ -51,28 +51,62 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   const recent = createRecent<Session & { account: Account }>({ clock });
   for (const topic of ['accounts', 'sessions']) announcements.on(topic, () => recent.forget());
 
-  return { open, renew, changed, findByToken, find, list, rememberClient, end, endAll, onEnded };
+  return {
+    open,
+    openForTokens,
+    prolong,
+    endsForGood,
+    renew,
+    changed,
+    findByToken,
+    find,
+    list,
+    rememberClient,
+    end,
+    endAll,
+    onEnded,
+  };
 
   /** Opens a login in a browser. The token goes into its cookie, and nowhere else. */
   async function open(account: Account, amr: string[], caller: Caller, tx: Queryable = db) {
-    const now = clock.now();
     const token = randomToken();
-    const session = await tx.session.create({
-      data: {
-        id: uuidv7(now),
-        accountId: account.id,
-        channel: 'browser',
-        tokenHash: sha256(token),
-        authTime: now,
-        amr,
-        address: caller.address,
-        userAgent: caller.userAgent.slice(0, 400),
-        createdAt: now,
-        lastSeenAt: now,
-        expiresAt: addSeconds(now, Math.min(idleSeconds, maxSeconds)),
-      },
-    });
+    const data = newRow(account, amr, caller, idleSeconds);
+    const session = await tx.session.create({ data: { ...data, channel: 'browser', tokenHash: sha256(token) } });
     return { session, token };
+  }
+
+  /** Opens a login that lives by the tokens of core/sessions/tokens, for as long as they are renewed in time. */
+  async function openForTokens(account: Account, amr: string[], seconds: number, caller: Caller, tx: Queryable) {
+    return tx.session.create({ data: { ...newRow(account, amr, caller, seconds), channel: 'json' } });
+  }
+
+  function newRow(account: Account, amr: string[], { address, userAgent }: Caller, seconds: number) {
+    const now = clock.now();
+    return {
+      id: uuidv7(now),
+      accountId: account.id,
+      authTime: now,
+      amr,
+      address,
+      userAgent: userAgent.slice(0, 400),
+      createdAt: now,
+      lastSeenAt: now,
+      expiresAt: addSeconds(now, Math.min(seconds, maxSeconds)),
+    };
+  }
+
+  /** A login that is used lives on for so many seconds, at most until SESSION_MAX. Returns until when; nothing when it has ended. */
+  async function prolong({ id, createdAt }: Session, seconds: number): Promise<Date | undefined> {
+    const now = clock.now();
+    const expiresAt = earlier(addSeconds(now, seconds), endsForGood({ createdAt }));
+    const where = { id, endedAt: null, expiresAt: { gt: now } };
+    const { count } = await db.session.updateMany({ where, data: { lastSeenAt: now, expiresAt } });
+    return count === 1 ? expiresAt : undefined;
+  }
+
+  /** When a login that lives by its tokens ends, however often they are renewed. */
+  function endsForGood({ createdAt }: Pick<Session, 'createdAt'>): Date {
+    return addSeconds(createdAt, maxSeconds);
   }
 
   /** The same person proved again who they are: the login goes on under a new token. Tell with `changed` after the commit. */
@@ -193,11 +227,11 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   }
 
   async function noteUse(session: Session, now: Date): Promise<void> {
-    const latest = addSeconds(session.authTime, maxSeconds).getTime();
-    const idle = addSeconds(now, idleSeconds).getTime();
-    await db.session.updateMany({
-      where: { id: session.id, endedAt: null },
-      data: { lastSeenAt: now, expiresAt: new Date(Math.min(idle, latest)) },
-    });
+    const browsers = session.channel === 'browser'; // the others live by their tokens: see prolong
+    const expiresAt = earlier(addSeconds(now, idleSeconds), addSeconds(session.authTime, maxSeconds));
+    const data = { lastSeenAt: now, ...(browsers && { expiresAt }) };
+    await db.session.updateMany({ where: { id: session.id, endedAt: null }, data });
   }
 }
+
+const earlier = (one: Date, other: Date) => (one < other ? one : other);

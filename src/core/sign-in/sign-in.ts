@@ -10,6 +10,7 @@ import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
+import type { RefreshedLogin, Tokens } from '../sessions/tokens.js';
 
 interface Needs {
   db: Database;
@@ -17,6 +18,7 @@ interface Needs {
   accounts: Accounts;
   passwords: Passwords;
   sessions: Sessions;
+  tokens: Tokens;
   limits: Limits;
   audit: Audit;
 }
@@ -54,10 +56,10 @@ const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
 const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_NOTED = 10_000;
 
-export function createSignIn({ db, clock, accounts, passwords, sessions, limits, audit }: Needs) {
+export function createSignIn({ db, clock, accounts, passwords, sessions, tokens, limits, audit }: Needs) {
   const noted = new Map<string, number>();
 
-  return { withPassword, register, openInBrowser };
+  return { withPassword, register, openInBrowser, openForApi };
 
   /**
    * Proves a person by password. Refuses with `invalid_credentials` (the same words after the same time for an unknown
@@ -109,6 +111,15 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, limits,
     });
     if (same) await sessions.changed(session.id);
     return { account, session, token };
+  }
+
+  /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
+  async function openForApi({ account, amr }: Proven, caller: Caller): Promise<RefreshedLogin> {
+    return db.$transaction(async (tx) => {
+      const login = await tokens.open(account, amr, caller, tx);
+      await noteSuccess(login.session, caller, tx);
+      return login;
+    });
   }
 
   /**

@@ -2,6 +2,7 @@
 import type { Next } from 'koa';
 import { isOutage, isUnstorable, Refusal, unavailable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
+import { tellLimit } from '../limit-headers.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
 import { isForPrograms } from './security-headers.js';
@@ -17,9 +18,22 @@ const HEADINGS: Record<number, string> = {
   429: 'Too many attempts',
   503: 'Back in a moment',
 };
+const CHALLENGE_ERRORS: Record<string, string> = {
+  invalid_token: 'invalid_token',
+  expired_token: 'invalid_token',
+  reauth_required: 'insufficient_user_authentication',
+};
 const BUG = new Refusal(500, 'server_error', 'Something went wrong on our side.');
 
-export function answerFailures({ log, views }: { log: Log; views: Views }) {
+interface Needs {
+  issuer: string;
+  log: Log;
+  views: Views;
+}
+
+export function answerFailures({ issuer, log, views }: Needs) {
+  const metadata = `resource_metadata="${issuer}/.well-known/oauth-protected-resource/api/v1"`;
+
   return async function answerFailure(ctx: Context, next: Next): Promise<void> {
     try {
       await next();
@@ -36,6 +50,8 @@ export function answerFailures({ log, views }: { log: Log; views: Views }) {
     ctx.status = refusal.status;
     ctx.set('Cache-Control', 'no-store');
     if (refusal.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(refusal.retryAfterSeconds));
+    if (refusal.limit) tellLimit(ctx, refusal.limit);
+    if (refusal.status === 401 && isForPrograms(ctx.path)) ctx.set('WWW-Authenticate', challenge(refusal));
     if (wantsPage(ctx)) {
       ctx.type = 'html';
       ctx.body = views.render('error', {
@@ -52,6 +68,12 @@ export function answerFailures({ log, views }: { log: Log; views: Views }) {
       ...(refusal.fields && { fields: refusal.fields }),
       request_id: requestId,
     };
+  }
+
+  /** How to prove oneself (RFC 6750, 3; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing is told of no error. */
+  function challenge({ code }: Refusal): string {
+    const error = CHALLENGE_ERRORS[code];
+    return error ? `Bearer error="${error}", ${metadata}` : `Bearer ${metadata}`;
   }
 
   function toRefusal(error: unknown, ctx: Context): Refusal {

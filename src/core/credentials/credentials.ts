@@ -1,0 +1,50 @@
+/**
+ * The one place where what a request carries becomes a principal. It recognises every kind of credential; which of them may do what is
+ * said by each route. Whether a credential is alive is asked, not guessed: login or grant alive, account active, nothing revoked, from
+ * the stores, behind a memory of at most a second that is told at once. If a store cannot be asked, nobody is anybody: 503.
+ */
+import type { Announcements } from '../../base/announcements.js';
+import type { Clock } from '../../base/clock.js';
+import { sha256 } from '../../base/crypto.js';
+import { unauthenticated } from '../../base/errors.js';
+import { createRecent } from '../../base/recent.js';
+import type { Tokens } from '../sessions/tokens.js';
+import type { OAuthTokens } from './oauth-tokens.js';
+import type { Principal } from './principal.js';
+
+interface Needs {
+  clock: Clock;
+  announcements: Announcements;
+  tokens: Tokens;
+  oauthTokens: OAuthTokens;
+}
+
+/** Whatever of these changes, a credential may be worth nothing from then on. Each is announced after its commit. */
+const ENDING_TOPICS = ['accounts', 'clients', 'consents', 'grants', 'sessions', 'keys'];
+const MAX_LENGTH = 8192;
+
+export type Credentials = ReturnType<typeof createCredentials>;
+
+export function createCredentials({ clock, announcements, tokens, oauthTokens }: Needs) {
+  const recent = createRecent<Principal | 'expired'>({ clock });
+  for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
+
+  return { resolve };
+
+  /** Refuses with `expired_token` or `invalid_token`. */
+  async function resolve(credential: string): Promise<Principal> {
+    const found =
+      credential.length > MAX_LENGTH ? undefined : await recent.get(sha256(credential), () => recognise(credential));
+    if (found === undefined) throw unauthenticated('invalid_token', 'This token is not valid, or no longer.');
+    if (found === 'expired' || found.expiresAt <= clock.now())
+      throw unauthenticated('expired_token', 'This token has expired.');
+    return found;
+  }
+
+  async function recognise(credential: string): Promise<Principal | 'expired' | undefined> {
+    const use = await tokens.verify(credential);
+    if (use === 'expired') return use;
+    if (use) return { kind: 'login', account: use.login.account, ...use };
+    return oauthTokens.verify(credential);
+  }
+}

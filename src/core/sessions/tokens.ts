@@ -1,0 +1,206 @@
+/**
+ * The tokens of a login that lives without a page: a short-lived access token (a JWT) and a refresh token (opaque, 256 bits, stored by
+ * its hash, single use, rotated).
+ *
+ * Such a login is one token family, and a token family is what core/artifacts keeps for OAuth clients already: a grant, here one of a
+ * client that nobody can register. So these promises hold for both because one piece of code makes them:
+ * - *Retry and theft.* An answer that got lost may be asked for again with the same token for a short while; the unused successor is
+ *   replaced, so one living branch remains, and the access tokens of the replaced answer die. A token whose successor was used, or whose
+ *   time to retry is over, is in two hands: the login ends. To revoke at every repetition instead would sign people out for each lost
+ *   answer; to hand out the same successor again would leave a thief's copy alive beside the honest one, unseen.
+ * - *A revocation that races with a refresh* leaves nothing alive: rotation locks the grant, which ending the login deletes, so the
+ *   successor is either not stored or deleted with it. Its access token names the login, and a login that has ended is refused.
+ * - *Spent tokens are swept* after a day, so that a login which is refreshed all day does not grow for ever; see housekeeping.
+ */
+import { addSeconds, type Clock, epochSeconds } from '../../base/clock.js';
+import { randomToken } from '../../base/crypto.js';
+import type { Queryable } from '../../base/db/open.js';
+import { Refusal, unauthenticated } from '../../base/errors.js';
+import type { Account } from '../accounts/accounts.js';
+import type { Artifacts } from '../artifacts/artifacts.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import type { JwtKind, Jwts } from '../keys/jwts.js';
+import type { Login, Session, Sessions } from './sessions.js';
+
+/** The `client_id` of first-party tokens. Clients that register get ids that are made here, never this one. */
+export const FIRST_PARTY_CLIENT = 'signet';
+const TYP = 'session+jwt';
+const ANSWER_BYTES = 16;
+
+/** What one answer hands out. */
+export interface LoginTokens {
+  /** What all access tokens of one answer have in common; they die together when the answer is replaced. */
+  answerId: string;
+  accessToken: string;
+  /** Until the access token expires. */
+  accessSeconds: number;
+  refreshToken: string;
+  refreshSeconds: number;
+}
+
+export interface RefreshedLogin extends Login {
+  tokens: LoginTokens;
+}
+
+/** An access token that stands for a living login. */
+export interface AccessTokenUse {
+  login: Login;
+  answerId: string;
+  expiresAt: Date;
+}
+
+interface Needs {
+  clock: Clock;
+  issuer: string;
+  audit: Audit;
+  artifacts: Artifacts;
+  jwts: Jwts;
+  sessions: Sessions;
+  accessSeconds: number;
+  refreshSeconds: number;
+}
+
+export type Tokens = ReturnType<typeof createTokens>;
+
+export function createTokens({
+  clock,
+  issuer,
+  audit,
+  artifacts,
+  jwts,
+  sessions,
+  accessSeconds,
+  refreshSeconds,
+}: Needs) {
+  const { grants, refreshTokens } = artifacts;
+  /** Unused for so long, a login ends: both its tokens have expired by then. */
+  const livesSeconds = Math.max(refreshSeconds, accessSeconds);
+  const kind: JwtKind = { typ: TYP, audience: `${issuer}/api/v1` };
+
+  return { open, refresh, extendAccess, signAccess, peek, verify };
+
+  /** Opens a login with its first tokens, within the transaction of the verb that lets somebody in. */
+  async function open(account: Account, amr: string[], caller: Caller, tx: Queryable): Promise<RefreshedLogin> {
+    const session = await sessions.openForTokens(account, amr, livesSeconds, caller, tx);
+    const grant = { id: randomToken(), accountId: account.id, clientId: FIRST_PARTY_CLIENT, sessionId: session.id };
+    await grants.save(
+      { ...grant, offline: false, consented: false, payload: {}, expiresAt: sessions.endsForGood(session) },
+      tx,
+    );
+    const login = { session, account, amr };
+    const { tokens, row } = await mint(login, grant.id);
+    await refreshTokens.save(row, tx);
+    return { ...login, tokens };
+  }
+
+  /**
+   * Spends a refresh token. Refuses with `invalid_token`, or `expired_token` when its time is over. A token that was spent before, and
+   * not as a retry, ends the login.
+   */
+  async function refresh(refreshToken: string, caller: Caller): Promise<RefreshedLogin> {
+    const id = artifacts.idOf(refreshToken);
+    const { stored, login } = await find(id);
+    if (stored.state === 'spent') return endAsStolen(login.session, caller);
+    const { tokens, row } = await mint(login, stored.grantId);
+    const outcome = await refreshTokens.rotate(id, row, undefined);
+    if (outcome === 'spent') return endAsStolen(login.session, caller);
+    if (outcome === 'gone' || !(await prolong(login.session))) throw refused();
+    if (stored.state === 'retryable') await sessions.changed(login.session.id); // the access tokens of the lost answer died
+    return { ...login, tokens };
+  }
+
+  /** A new access token for a login that is alive, in the place of one that has not expired. The refresh token stays as it is. */
+  async function extendAccess({ login, answerId }: AccessTokenUse): Promise<{ accessToken: string; seconds: number }> {
+    const expiresAt = await prolong(login.session);
+    if (!expiresAt) throw refused();
+    return signAccess({ ...login, session: { ...login.session, expiresAt } }, answerId, accessSeconds);
+  }
+
+  /** An access token for at most so many seconds, and no longer than the login can live. */
+  async function signAccess({ session, account, amr }: Login, answerId: string, seconds: number) {
+    const expiresAt = within(session, seconds);
+    const claims = {
+      sub: account.id,
+      client_id: FIRST_PARTY_CLIENT,
+      jti: `${answerId}.${randomToken(ANSWER_BYTES)}`,
+      sid: session.id,
+      auth_time: epochSeconds(session.authTime),
+      amr,
+      email: account.email,
+      role: account.role,
+    };
+    const accessToken = await jwts.sign(kind, claims, expiresAt);
+    return { accessToken, seconds: secondsUntil(expiresAt) };
+  }
+
+  /** The living login behind a refresh token, which is not spent by this. */
+  async function peek(refreshToken: string): Promise<Login | undefined> {
+    try {
+      const { stored, login } = await find(artifacts.idOf(refreshToken));
+      return stored.state === 'spent' ? undefined : login;
+    } catch (error) {
+      if (error instanceof Refusal) return undefined;
+      throw error;
+    }
+  }
+
+  /** What an access token stands for at this moment; every use asks the stores whether it still does. */
+  async function verify(token: string): Promise<AccessTokenUse | 'expired' | undefined> {
+    const verified = await jwts.verify(token, kind);
+    if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
+    const { sub, sid, jti, exp } = verified.claims as { sub: string; sid: string; jti: string; exp: number };
+    const answerId = jti.slice(0, jti.indexOf('.'));
+    const [login, replaced] = await Promise.all([sessions.find(sid), artifacts.isJwtRevoked(answerId)]);
+    if (!login || login.account.id !== sub || replaced) return undefined;
+    return { login, answerId, expiresAt: new Date(exp * 1000) };
+  }
+
+  async function find(id: string) {
+    const stored = await refreshTokens.find(id);
+    if (!stored) throw (await refreshTokens.hasExpired(id)) ? expired() : refused();
+    const grant = await grants.find(stored.grantId);
+    const login = grant?.clientId === FIRST_PARTY_CLIENT && grant.sessionId && (await sessions.find(grant.sessionId));
+    if (!login) throw refused();
+    return { stored, login };
+  }
+
+  async function mint(login: Login, grantId: string) {
+    const answerId = randomToken(ANSWER_BYTES);
+    const refreshToken = randomToken();
+    const { accessToken, seconds } = await signAccess(login, answerId, accessSeconds);
+    const expiresAt = within(login.session, refreshSeconds);
+    const tokens: LoginTokens = {
+      answerId,
+      accessToken,
+      accessSeconds: seconds,
+      refreshToken,
+      refreshSeconds: secondsUntil(expiresAt),
+    };
+    const accessTokenId = artifacts.idOf(answerId);
+    return { tokens, row: { id: artifacts.idOf(refreshToken), grantId, payload: {}, expiresAt, accessTokenId } };
+  }
+
+  function within(session: Session, seconds: number): Date {
+    const [expiresAt, latest] = [addSeconds(clock.now(), seconds), sessions.endsForGood(session)];
+    return expiresAt < latest ? expiresAt : latest;
+  }
+
+  function secondsUntil(date: Date): number {
+    return epochSeconds(date) - epochSeconds(clock.now());
+  }
+
+  function prolong(session: Session): Promise<Date | undefined> {
+    return sessions.prolong(session, livesSeconds);
+  }
+
+  async function endAsStolen({ id, accountId }: Session, caller: Caller): Promise<never> {
+    await sessions.end(id, 'theft', caller);
+    const actor = { kind: 'anonymous' as const };
+    await audit.record({ action: 'refresh_token.replayed', actor, accountId, sessionId: id, caller });
+    throw refused();
+  }
+}
+
+const refused = () => unauthenticated('invalid_token', 'This token is not valid, or no longer.');
+const expired = () => unauthenticated('expired_token', 'This token has expired. Please sign in again.');

@@ -1,0 +1,35 @@
+/** The door of programs: the JSON API under /api/v1. */
+import type Router from '@koa/router';
+import type { Clock } from '../../base/clock.js';
+import type { Config } from '../../base/config.js';
+import type { Secrets } from '../../base/crypto.js';
+import type { Limits } from '../../base/limits.js';
+import type { Core } from '../../core/core.js';
+import type { State } from '../state.js';
+import { addAuth } from './auth.js';
+import { createApiCookies } from './cookies.js';
+import { createEndpoints } from './endpoint.js';
+import { addMe } from './me.js';
+import { addTestAuth } from './test-auth.js';
+import { createWire } from './wire.js';
+
+interface Needs {
+  config: Config;
+  clock: Clock;
+  secrets: Secrets;
+  limits: Limits;
+  core: Core;
+}
+
+export function createApiDoor({ config, clock, secrets, limits, core }: Needs): Router<State> {
+  const { issuer, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
+  const { tokens, credentials } = core;
+  const allowedOrigins = config.corsAllowedOrigins;
+  const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, allowedOrigins });
+  const api = createEndpoints({ clock, credentials, cookies, limits, rateLimits });
+  const wire = createWire(core);
+  addAuth({ ...core, api, cookies, wire, signup });
+  addMe({ ...core, api });
+  if (config.testAuth) addTestAuth({ ...core, api, wire });
+  return api.router;
+}

@@ -1,0 +1,137 @@
+/** Logging in and out without a page: register, login, refresh, logout. */
+import { z } from 'zod';
+import { invalidRequest, unauthenticated } from '../../base/errors.js';
+import type { Core } from '../../core/core.js';
+import type { Login } from '../../core/sessions/sessions.js';
+import type { Context } from '../state.js';
+import { text } from './body.js';
+import type { ApiCookies } from './cookies.js';
+import type { Api } from './endpoint.js';
+import { presentedBy } from './presented.js';
+import { AccessAnswer, accessAnswer, Done, TokenAnswer, type Wire, WireUser } from './wire.js';
+
+interface Needs extends Pick<Core, 'signIn' | 'credentials' | 'tokens' | 'sessions'> {
+  api: Api;
+  cookies: ApiCookies;
+  wire: Wire;
+  signup: 'open' | 'closed';
+}
+
+const Register = z.object({ email: text(), password: text(), name: text().optional(), full_name: text().optional() });
+const LoginBody = z
+  .object({ email: text().optional(), username: text().optional(), password: text(), otp: text().optional() })
+  .refine(({ email, username }) => email !== undefined || username !== undefined, {
+    path: ['email'],
+    message: 'Give an e-mail address.',
+  });
+const Refresh = z.object({ refreshToken: text().optional(), refresh_token: text().optional() });
+const CsrfAnswer = z.object({ csrf_token: z.string(), user: WireUser });
+
+export function addAuth({ api, cookies, wire, signup, signIn, credentials, tokens, sessions }: Needs): void {
+  if (signup === 'open') {
+    api.post(
+      '/api/v1/auth/register',
+      {
+        summary: 'Make an account and sign it in',
+        accepts: [],
+        body: Register,
+        answer: [201, TokenAnswer],
+        refusals: ['conflict', 'auth_rate_limited'],
+      },
+      register,
+    );
+  }
+  const refusals = ['invalid_credentials', 'account_suspended', 'mfa_required', 'invalid_otp', 'auth_rate_limited'];
+  api.post(
+    '/api/v1/auth/login',
+    {
+      summary: 'Sign in; a browser gets cookies as well',
+      accepts: [],
+      body: LoginBody,
+      form: true,
+      answer: [200, TokenAnswer.extend({ csrf_token: z.string() })],
+      refusals,
+    },
+    login,
+  );
+  api.post(
+    '/api/v1/auth/login-json',
+    { summary: 'Sign in, without cookies', accepts: [], body: LoginBody, answer: [200, TokenAnswer], refusals },
+    loginJson,
+  );
+  api.post(
+    '/api/v1/auth/refresh',
+    {
+      summary: 'New tokens: for a refresh token, for the access token in the header, or for the cookies of a browser',
+      accepts: [],
+      limit: 'default',
+      body: Refresh,
+      answer: [200, z.union([TokenAnswer, AccessAnswer, CsrfAnswer])],
+      refusals: ['no_auth', 'invalid_token', 'expired_token', 'csrf_validation_failed'],
+    },
+    refresh,
+  );
+  api.post(
+    '/api/v1/auth/logout',
+    { summary: 'End this login: its tokens are refused from now on', accepts: ['login'], answer: [200, Done] },
+    (ctx, _input, { login }) => logout(ctx, login),
+  );
+
+  async function register(ctx: Context, { full_name, name = full_name, ...input }: z.output<typeof Register>) {
+    const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.caller);
+    ctx.body = await wire.tokenAnswer(await signIn.openForApi(proven, ctx.state.caller));
+  }
+
+  async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
+    const withCookies = cookies.mayBeSet(ctx);
+    const opened = await enter(ctx, input);
+    if (withCookies) await cookies.set(ctx, opened);
+    ctx.body = { ...(await wire.tokenAnswer(opened)), csrf_token: cookies.csrfTokenFor(opened.session.id) };
+  }
+
+  async function loginJson(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
+    ctx.body = await wire.tokenAnswer(await enter(ctx, input));
+  }
+
+  async function enter(ctx: Context, { username = '', email = username, password }: z.output<typeof LoginBody>) {
+    const proven = await signIn.withPassword({ email, password }, ctx.state.caller);
+    return signIn.openForApi(proven, ctx.state.caller);
+  }
+
+  /** What stands in the body decides, then the header, then the cookie. */
+  async function refresh(ctx: Context, { refreshToken, refresh_token }: z.output<typeof Refresh>): Promise<void> {
+    const fromBody = refreshToken ?? refresh_token;
+    if (refresh_token && fromBody !== refresh_token) {
+      throw invalidRequest('The refresh token is given twice, and not the same.', { refresh_token: 'Give one.' });
+    }
+    if (fromBody) ctx.body = await wire.tokenAnswer(await tokens.refresh(fromBody, ctx.state.caller));
+    else if (ctx.get('Authorization') || ctx.get('X-API-Key')) await refreshByBearer(ctx);
+    else await refreshByCookie(ctx);
+  }
+
+  async function refreshByBearer(ctx: Context): Promise<void> {
+    const principal = await credentials.resolve(presentedBy(ctx, cookies.names.access)?.value ?? '');
+    if (principal.kind !== 'login') throw unauthenticated('invalid_token', 'Only the token of a login can be renewed.');
+    const { accessToken, seconds } = await tokens.extendAccess(principal);
+    ctx.body = accessAnswer(accessToken, seconds);
+  }
+
+  async function refreshByCookie(ctx: Context): Promise<void> {
+    const token = cookies.refreshToken(ctx);
+    if (!token) throw unauthenticated('no_auth', 'Send a refresh token.');
+    const withCookies = cookies.mayBeSet(ctx);
+    const refreshed = await tokens.refresh(token, ctx.state.caller);
+    if (!withCookies) {
+      ctx.body = await wire.tokenAnswer(refreshed);
+      return;
+    }
+    await cookies.set(ctx, refreshed);
+    ctx.body = { csrf_token: cookies.csrfTokenFor(refreshed.session.id), user: await wire.user(refreshed.account) };
+  }
+
+  async function logout(ctx: Context, { session }: Login): Promise<void> {
+    await sessions.end(session.id, 'signed_out', ctx.state.caller);
+    cookies.clear(ctx);
+    ctx.body = { ok: true, message: 'Signed out.' };
+  }
+}

@@ -1,0 +1,54 @@
+/** Reads what a program posts: JSON, or a form where the route says so. What is wrong with it is told by field. */
+import { z } from 'zod';
+import { invalidRequest, Refusal } from '../../base/errors.js';
+import { isStorable } from '../../base/text.js';
+import { readBytes } from '../input.js';
+import type { Context } from '../state.js';
+
+const MAX_BODY_BYTES = 64 * 1024;
+const MAX_TEXT_LENGTH = 4096;
+
+/** Text that can be stored. */
+export const text = (maxLength = MAX_TEXT_LENGTH) =>
+  z
+    .string('Give a text.')
+    .max(maxLength, `Use at most ${maxLength} characters.`)
+    .refine(isStorable, 'Use characters only.');
+
+/** The body as the schema has it. Refuses with `invalid_request` by field, `unsupported_media_type` or `payload_too_large`. */
+export async function readBody<Schema extends z.ZodType>(
+  ctx: Context,
+  schema: Schema,
+  { form = false }: { form?: boolean | undefined } = {},
+): Promise<z.output<Schema>> {
+  const result = schema.safeParse(await parse(ctx, form));
+  if (result.success) return result.data;
+  const fields = Object.fromEntries(
+    result.error.issues.map((issue) => [issue.path.join('.') || 'body', issue.message]),
+  );
+  throw invalidRequest('Some values are missing or malformed.', fields);
+}
+
+async function parse(ctx: Context, form: boolean): Promise<unknown> {
+  const bytes = await readBytes(ctx, MAX_BODY_BYTES);
+  if (bytes.length === 0) return {};
+  const isForm = form && ctx.is('urlencoded');
+  if (!isForm && !ctx.is('json')) {
+    throw new Refusal(415, 'unsupported_media_type', `Send ${form ? 'JSON or a form' : 'JSON'}.`);
+  }
+  const content = decode(bytes);
+  if (isForm) return Object.fromEntries(new URLSearchParams(content));
+  try {
+    return JSON.parse(content);
+  } catch {
+    throw invalidRequest('The body is not JSON.');
+  }
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw invalidRequest('The body is not UTF-8.');
+  }
+}

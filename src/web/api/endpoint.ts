@@ -1,0 +1,143 @@
+/**
+ * One line of the JSON API: what it reads, which credentials do, what it answers. The same values guard it and describe it in the
+ * OpenAPI document, so that neither can say something else.
+ */
+import Router from '@koa/router';
+import type { z } from 'zod';
+import { addressKey } from '../../base/address.js';
+import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Config } from '../../base/config.js';
+import { forbidden, Refusal, unauthenticated } from '../../base/errors.js';
+import type { Limit, Limits } from '../../base/limits.js';
+import type { Credentials } from '../../core/credentials/credentials.js';
+import { type Principal, type PrincipalKind, subjectOf } from '../../core/credentials/principal.js';
+import { tellLimit } from '../limit-headers.js';
+import type { Context, State } from '../state.js';
+import { readBody } from './body.js';
+import type { ApiCookies } from './cookies.js';
+import { presentedBy } from './presented.js';
+
+export type Method = 'get' | 'post' | 'patch' | 'delete';
+
+export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body extends z.ZodType = z.ZodType> {
+  summary: string;
+  /** The kinds of credentials that do. None: anybody may come, and what they carry is not looked at. */
+  accepts: readonly Kind[];
+  /** Whoever carries nothing may come as well. */
+  optional?: boolean;
+  /** The person proved who they are within the last minutes. */
+  recentProof?: boolean;
+  /** Counted by address, whoever comes: what is carried in the body is not known yet. */
+  limit?: 'default';
+  body?: Body;
+  /** A form will do as well as JSON. */
+  form?: boolean;
+  /** Status and body of a yes. */
+  answer: readonly [status: number, schema: z.ZodType];
+  /** The codes of the refusals that are its own, for the document. */
+  refusals?: readonly string[];
+}
+
+export interface EndpointAt extends Endpoint {
+  method: Method;
+  path: string;
+}
+
+type Handle<Kind extends PrincipalKind, Body extends z.ZodType> = (
+  ctx: Context,
+  input: z.output<Body>,
+  principal: Extract<Principal, { kind: Kind }>,
+) => Promise<void> | void;
+
+interface Needs {
+  clock: Clock;
+  credentials: Credentials;
+  cookies: ApiCookies;
+  limits: Limits;
+  rateLimits: Config['rateLimits'];
+}
+
+/** A proof of the person that is older does not do where `recentProof` is asked for. */
+export const RECENT_SECONDS = 10 * MINUTE_SECONDS;
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+export type Api = ReturnType<typeof createEndpoints>;
+
+export function createEndpoints({ clock, credentials, cookies, limits, rateLimits }: Needs) {
+  const router = new Router<State>({ sensitive: true });
+  const endpoints: EndpointAt[] = [];
+
+  return { router, endpoints, get: on('get'), post: on('post'), patch: on('patch'), delete: on('delete') };
+
+  function on(method: Method) {
+    return function add<Kind extends PrincipalKind, Body extends z.ZodType>(
+      path: string,
+      endpoint: Endpoint<Kind, Body>,
+      handle: Handle<Kind, Body>,
+    ): void {
+      endpoints.push({ ...endpoint, method, path });
+      router[method](path, async function answerEndpoint(ctx: Context) {
+        const principal = await admit(ctx, endpoint);
+        if (principal) ctx.state.principal = principal;
+        const input = endpoint.body && (await readBody(ctx, endpoint.body, { form: endpoint.form }));
+        ctx.status = endpoint.answer[0];
+        await handle(ctx, input as z.output<Body>, principal as Extract<Principal, { kind: Kind }>);
+      });
+    };
+  }
+
+  /** Who it is, once all that stands in the line is true of them. */
+  async function admit(ctx: Context, endpoint: Endpoint): Promise<Principal | undefined> {
+    if (endpoint.accepts.length === 0) {
+      await count(ctx, endpoint.limit ?? 'anonymous', ctx.state.caller.address);
+      return undefined;
+    }
+    const principal = await identify(ctx);
+    if (!principal) {
+      if (endpoint.optional) return undefined;
+      throw unauthenticated('no_auth', 'Sign in, or send a credential.');
+    }
+    if (!endpoint.accepts.includes(principal.kind)) {
+      throw forbidden(
+        'insufficient_scope',
+        'This is only for people who signed in here; a token of an app will not do.',
+      );
+    }
+    const since = addSeconds(clock.now(), -RECENT_SECONDS);
+    if (endpoint.recentProof && !(principal.kind === 'login' && principal.login.session.authTime >= since)) {
+      throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth.');
+    }
+    return principal;
+  }
+
+  async function identify(ctx: Context): Promise<Principal | undefined> {
+    const { address } = ctx.state.caller;
+    try {
+      const presented = presentedBy(ctx, cookies.names.access);
+      if (!presented) {
+        await count(ctx, 'anonymous', address);
+        return undefined;
+      }
+      const principal = await credentials.resolve(presented.value);
+      const { type, id } = subjectOf(principal);
+      await count(ctx, type, id);
+      if (presented.by === 'cookie' && !SAFE_METHODS.has(ctx.method)) {
+        if (principal.kind !== 'login')
+          throw unauthenticated('invalid_token', 'This token does not belong in a cookie.');
+        cookies.checkCsrf(ctx, principal.login.session.id);
+      }
+      return principal;
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) await count(ctx, 'default', address);
+      throw error;
+    }
+  }
+
+  /** Counts the request, and says in its answer how many more may follow. */
+  async function count(ctx: Context, kind: keyof Config['rateLimits'], key: string): Promise<void> {
+    const points = rateLimits[kind];
+    if (points === 0) return;
+    const limit: Limit = { name: `api-${kind}`, points, seconds: MINUTE_SECONDS };
+    tellLimit(ctx, await limits.spend(limit, key === ctx.state.caller.address ? addressKey(key) : key));
+  }
+}

@@ -1,0 +1,137 @@
+/** Who am I, how do I want it, and where am I signed in. */
+import { z } from 'zod';
+import { notFound } from '../../base/errors.js';
+import type { Account } from '../../core/accounts/accounts.js';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { Session } from '../../core/sessions/sessions.js';
+import type { Context } from '../state.js';
+import { text } from './body.js';
+import type { Api } from './endpoint.js';
+import { Done, toUser, WireUser } from './wire.js';
+
+interface Needs extends Pick<Core, 'organizations' | 'profiles' | 'sessions'> {
+  api: Api;
+}
+
+const Me = WireUser.extend({
+  organizations: z.array(z.object({ id: z.string(), name: z.string(), role: z.string() })),
+  projects: z.array(z.unknown()),
+  tools: z.array(z.unknown()),
+});
+const WireProfile = z.object({
+  name: z.string().nullable(),
+  full_name: z.string().nullable(),
+  given_name: z.string().nullable(),
+  family_name: z.string().nullable(),
+  picture: z.string().nullable(),
+  timezone: z.string().nullable(),
+  language: z.string().nullable(),
+  notifications: z.record(z.string(), z.boolean()),
+});
+const ProfilePatch = z.object({
+  name: text().nullable().optional(),
+  full_name: text().nullable().optional(),
+  given_name: text().nullable().optional(),
+  family_name: text().nullable().optional(),
+  picture: text().nullable().optional(),
+  timezone: text().nullable().optional().describe('A name of the IANA time zone database, such as Europe/Vienna.'),
+  language: text().nullable().optional().describe('A language tag (BCP 47), such as de-AT.'),
+  notifications: z.record(text(100), z.boolean()).optional().describe('Replaces all of them.'),
+});
+const WireSession = z.object({
+  id: z.string(),
+  current: z.boolean(),
+  channel: z.enum(['browser', 'json']).describe('Signed in on a page, or through this API.'),
+  ip_address: z.string().nullable(),
+  user_agent: z.string().nullable(),
+  amr: z.array(z.string()),
+  created_at: z.iso.datetime(),
+  last_seen_at: z.iso.datetime(),
+  expires_at: z.iso.datetime(),
+});
+
+export function addMe({ api, organizations, profiles, sessions }: Needs): void {
+  const accepts = ['login'] as const;
+  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts, answer: [200, Me] }, me);
+  api.get('/api/v1/auth/me/profile', { summary: 'My preferences', accepts, answer: [200, WireProfile] }, showProfile);
+  api.patch(
+    '/api/v1/auth/me/profile',
+    { summary: 'Change my preferences', accepts, body: ProfilePatch, answer: [200, WireProfile] },
+    changeProfile,
+  );
+  api.get(
+    '/api/v1/auth/sessions',
+    { summary: 'Where I am signed in', accepts, answer: [200, z.array(WireSession)] },
+    listSessions,
+  );
+  api.delete('/api/v1/auth/sessions', { summary: 'End all my other logins', accepts, answer: [200, Done] }, endOthers);
+  api.delete(
+    '/api/v1/auth/sessions/:id',
+    { summary: 'End one of my logins', accepts, answer: [200, Done], refusals: ['not_found'] },
+    endOne,
+  );
+
+  async function me(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    const memberships = await organizations.listFor(account.id);
+    ctx.body = {
+      ...toUser(account, memberships),
+      organizations: memberships.map(({ id, name, role }) => ({ id, name, role })),
+      projects: [],
+      tools: [],
+    };
+  }
+
+  function showProfile(ctx: Context, _input: unknown, { account }: LoginPrincipal): void {
+    ctx.body = toProfile(account);
+  }
+
+  async function changeProfile(ctx: Context, patch: z.output<typeof ProfilePatch>, { account }: LoginPrincipal) {
+    const { full_name, name = full_name, given_name: givenName, family_name: familyName, ...rest } = patch;
+    ctx.body = toProfile(await profiles.change(account.id, { name, givenName, familyName, ...rest }, ctx.state.caller));
+  }
+
+  async function listSessions(ctx: Context, _input: unknown, { account, login }: LoginPrincipal): Promise<void> {
+    ctx.body = (await sessions.list(account.id)).map((session) => toWire(session, login.session.id));
+  }
+
+  async function endOthers(ctx: Context, _input: unknown, { account, login }: LoginPrincipal): Promise<void> {
+    await sessions.endAll(account.id, 'revoked', ctx.state.caller, login.session.id);
+    ctx.body = { ok: true, message: 'All other logins have ended.' };
+  }
+
+  async function endOne(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
+    if (!own) throw notFound('There is no such login.');
+    await sessions.end(own.id, 'revoked', ctx.state.caller);
+    ctx.body = { ok: true, message: 'That login has ended.' };
+  }
+}
+
+function toProfile(account: Account): z.input<typeof WireProfile> {
+  const { name, givenName, familyName, picture, timezone, language, notifications } = account;
+  return {
+    name,
+    full_name: name,
+    given_name: givenName,
+    family_name: familyName,
+    picture,
+    timezone,
+    language,
+    notifications: (notifications ?? {}) as Record<string, boolean>,
+  };
+}
+
+function toWire(session: Session, currentId: string): z.input<typeof WireSession> {
+  return {
+    id: session.id,
+    current: session.id === currentId,
+    channel: session.channel === 'browser' ? 'browser' : 'json',
+    ip_address: session.address,
+    user_agent: session.userAgent,
+    amr: session.amr as string[],
+    created_at: session.createdAt.toISOString(),
+    last_seen_at: session.lastSeenAt.toISOString(),
+    expires_at: session.expiresAt.toISOString(),
+  };
+}

@@ -1,0 +1,60 @@
+/** Endpoints that make test users, for sandboxes: there only with TEST_AUTH=true, which production refuses. */
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import { subjectOf } from '../../core/credentials/principal.js';
+import type { Context } from '../state.js';
+import { text } from './body.js';
+import type { Api } from './endpoint.js';
+import { TokenAnswer, type Wire } from './wire.js';
+
+interface Needs extends Pick<Core, 'signIn'> {
+  api: Api;
+  wire: Wire;
+}
+
+const TestUser = z.object({ email: text(), password: text(), name: text().optional() });
+const Status = z.object({
+  authenticated: z.boolean(),
+  principal: z.object({ type: z.enum(['human', 'agent', 'anonymous']), id: z.string().optional() }),
+});
+
+export function addTestAuth({ api, wire, signIn }: Needs): void {
+  api.get(
+    '/api/v1/test-auth/auth-status',
+    {
+      summary: 'Sandboxes only: what my credential stands for',
+      accepts: ['login', 'oauth'],
+      optional: true,
+      answer: [200, Status],
+    },
+    status,
+  );
+  api.post(
+    '/api/v1/test-auth/create-test-user',
+    { summary: 'Sandboxes only: make a test user', accepts: [], body: TestUser, answer: [201, TokenAnswer] },
+    createTestUser,
+  );
+  api.post(
+    '/api/v1/test-auth/test-login',
+    { summary: 'Sandboxes only: sign a test user in', accepts: [], body: TestUser, answer: [200, TokenAnswer] },
+    testLogin,
+  );
+
+  function status(ctx: Context): void {
+    const { principal } = ctx.state;
+    ctx.body = {
+      authenticated: principal !== undefined,
+      principal: principal ? subjectOf(principal) : { type: 'anonymous' },
+    };
+  }
+
+  async function createTestUser(ctx: Context, { name, ...input }: z.output<typeof TestUser>): Promise<void> {
+    const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.caller);
+    ctx.body = await wire.tokenAnswer(await signIn.openForApi(proven, ctx.state.caller));
+  }
+
+  async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {
+    const proven = await signIn.withPassword({ email, password }, ctx.state.caller);
+    ctx.body = await wire.tokenAnswer(await signIn.openForApi(proven, ctx.state.caller));
+  }
+}

@@ -1,0 +1,76 @@
+/** What the JSON API calls things: one answer serves the dialects of all its clients, so some values have two names. */
+import { z } from 'zod';
+import type { Account } from '../../core/accounts/accounts.js';
+import type { OrganizationOfMember, Organizations } from '../../core/organizations/organizations.js';
+import type { RefreshedLogin } from '../../core/sessions/tokens.js';
+
+export const WireUser = z.object({
+  id: z.uuid(),
+  email: z.email(),
+  name: z.string().nullable(),
+  full_name: z.string().nullable(),
+  companyId: z.string().nullable().describe("The account's own organization."),
+  role: z.enum(['admin', 'viewer']).describe('In this instance.'),
+  org_role: z.enum(['owner', 'admin', 'operator', 'viewer']).nullable().describe('In that organization.'),
+  email_verified: z.boolean(),
+  plan: z.string(),
+  picture: z.string().nullable(),
+});
+
+export const AccessAnswer = z.object({
+  token: z.string().describe('The same as `access_token`.'),
+  access_token: z.string(),
+  token_type: z.literal('bearer'),
+  expires_in: z.int().describe('Seconds.'),
+});
+
+export const TokenAnswer = AccessAnswer.extend({
+  refreshToken: z.string().describe('The same as `refresh_token`.'),
+  refresh_token: z.string().describe('Good for one refresh.'),
+  id: z.uuid(),
+  email: z.email(),
+  user: WireUser,
+});
+
+export const Done = z.object({ ok: z.literal(true), message: z.string() });
+
+export type Wire = ReturnType<typeof createWire>;
+
+export function createWire({ organizations }: { organizations: Pick<Organizations, 'listFor'> }) {
+  return { user, tokenAnswer };
+
+  async function user(account: Account): Promise<z.input<typeof WireUser>> {
+    return toUser(account, await organizations.listFor(account.id));
+  }
+
+  async function tokenAnswer({ account, tokens }: RefreshedLogin): Promise<z.input<typeof TokenAnswer>> {
+    return {
+      ...accessAnswer(tokens.accessToken, tokens.accessSeconds),
+      refreshToken: tokens.refreshToken,
+      refresh_token: tokens.refreshToken,
+      id: account.id,
+      email: account.email,
+      user: await user(account),
+    };
+  }
+}
+
+export function accessAnswer(accessToken: string, seconds: number): z.input<typeof AccessAnswer> {
+  return { token: accessToken, access_token: accessToken, token_type: 'bearer', expires_in: seconds };
+}
+
+export function toUser(account: Account, organizations: OrganizationOfMember[]): z.input<typeof WireUser> {
+  const own = organizations.find((organization) => organization.own);
+  return {
+    id: account.id,
+    email: account.email,
+    name: account.name,
+    full_name: account.name,
+    companyId: own?.id ?? null,
+    role: account.role === 'admin' ? 'admin' : 'viewer',
+    org_role: own?.role ?? null,
+    email_verified: account.emailVerified,
+    plan: account.plan,
+    picture: account.picture,
+  };
+}
