@@ -7,10 +7,11 @@ import { accountCommands } from './cli/accounts.js';
 import { clientCommands } from './cli/clients.js';
 import { type Command, helpFor, readArguments, type Surroundings, table, UsageError } from './cli/command.js';
 import { doctor } from './cli/doctor.js';
+import { importAccounts } from './cli/import-accounts.js';
 import { operationCommands } from './cli/operations.js';
 import { createCore } from './core/core.js';
 
-const COMMANDS: Command[] = [...accountCommands, ...clientCommands, ...operationCommands, doctor];
+const COMMANDS: Command[] = [...accountCommands, importAccounts, ...clientCommands, ...operationCommands, doctor];
 const [DONE, FAILED, MISUSED] = [0, 1, 64];
 
 loadEnvFile();
