@@ -13,6 +13,7 @@ import { createOAuthTokens } from './credentials/oauth-tokens.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
+import { createMfa } from './mfa/mfa.js';
 import { createOrganizations } from './organizations/organizations.js';
 import { createResources } from './resources/resources.js';
 import { createSessions } from './sessions/sessions.js';
@@ -90,6 +91,7 @@ export async function createCore(base: Base) {
   });
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients });
   const credentials = createCredentials({ clock, announcements, tokens, oauthTokens });
+  const mfa = createMfa({ db, clock, secrets, limits, audit, sessions, brandName: config.brandName });
   const signIn = createSignIn({ db, clock, accounts, passwords, sessions, tokens, limits, audit });
   const setup = createSetup({ db, clock, audit, accounts });
   const housekeeping = createHousekeeping({ db, clock, log, keys });
@@ -109,6 +111,7 @@ export async function createCore(base: Base) {
     sessions,
     tokens,
     credentials,
+    mfa,
     signIn,
     setup,
     housekeeping,

@@ -1,6 +1,6 @@
 /** Sessions: one row for each login, through whatever door it came. `end` and `endAll` are the only ways to end one. */
 import type { Announcements } from '../../base/announcements.js';
-import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
+import { addSeconds, type Clock, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
 import { createRecent } from '../../base/recent.js';
@@ -20,7 +20,7 @@ export interface Login {
 }
 
 /** Signing out keeps what was granted for offline use; every other reason ends all that came of the login. */
-export type EndReason = 'signed_out' | 'revoked' | 'password_changed' | 'suspended' | 'theft';
+export type EndReason = 'signed_out' | 'revoked' | 'password_changed' | 'factors_changed' | 'suspended' | 'theft';
 
 /** What others are told when a login has ended. */
 export interface EndedLogin {
@@ -43,6 +43,8 @@ interface Needs {
 
 /** A login's use is noted at most this often. */
 const NOTE_USE_AFTER_SECONDS = HOUR_SECONDS;
+/** How old a proof of the person may be for what needs a fresh one. */
+const STEP_UP_SECONDS = 10 * MINUTE_SECONDS;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
@@ -57,6 +59,8 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     prolong,
     endsForGood,
     renew,
+    proveAgain,
+    isProvenLately,
     changed,
     findByToken,
     find,
@@ -124,6 +128,29 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
       },
     });
     return { session: renewed, token };
+  }
+
+  /**
+   * The person proved again who they are, in the middle of a login (step-up): it goes on under the same token. What was proved
+   * before still counts.
+   */
+  async function proveAgain({ session, amr: before }: Login, amr: string[], caller: Caller): Promise<void> {
+    const { id, accountId } = session;
+    await db.$transaction(async (tx) => {
+      await tx.session.updateMany({
+        where: { id, endedAt: null },
+        data: { authTime: clock.now(), amr: combineProofs(before, amr) },
+      });
+      const actor = { kind: 'account' as const, id: accountId };
+      const detail = { amr };
+      await audit.record({ action: 'session.proved_again', actor, accountId, sessionId: id, caller, detail }, tx);
+    });
+    await changed(id);
+  }
+
+  /** Whether the person proved lately enough who they are for what a stolen session must not do. */
+  function isProvenLately({ session }: Login): boolean {
+    return session.authTime > addSeconds(clock.now(), -STEP_UP_SECONDS);
   }
 
   /** Tells every process that a login is not what it was: its old token is refused from then on. */
@@ -235,3 +262,10 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
 }
 
 const earlier = (one: Date, other: Date) => (one < other ? one : other);
+
+/** All that was proved, as RFC 8176 names it: a password and a code together are `mfa`. */
+export function combineProofs(before: string[], more: string[]): string[] {
+  const all = new Set([...before, ...more]);
+  if (all.has('pwd') && all.has('otp')) all.add('mfa');
+  return [...all];
+}

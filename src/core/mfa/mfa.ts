@@ -1,0 +1,218 @@
+/**
+ * The second factor: an authenticator app, and recovery codes for when it is lost. Whoever has enrolled one is not let in by a
+ * password alone. That the person proved who they are lately is for the door to ask; here it is only done.
+ */
+import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Secrets } from '../../base/crypto.js';
+import type { Account, Database, Queryable } from '../../base/db/open.js';
+import { conflict, notFound, unauthenticated } from '../../base/errors.js';
+import type { Limit, Limits } from '../../base/limits.js';
+import { qrCodeSvg } from '../../base/qr-code.js';
+import type { Audit, AuditEntry } from '../audit/audit.js';
+import { type Caller, systemCaller } from '../caller.js';
+import type { Login, Sessions } from '../sessions/sessions.js';
+import { createRecoveryCodes } from './recovery-codes.js';
+import { isTotp, newTotpSecret, otpauthUri, stepOf } from './totp.js';
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  secrets: Secrets;
+  limits: Limits;
+  audit: Audit;
+  sessions: Sessions;
+  brandName: string;
+}
+
+/** What an authenticator app has to learn, three times the same. */
+export interface Enrolment {
+  /** Base32, for whoever types it. */
+  secret: string;
+  otpauthUri: string;
+  qrSvg: string;
+}
+
+export interface FactorState {
+  enrolled: boolean;
+  recoveryCodesLeft: number;
+}
+
+const CODE = 'auth_rate_limited';
+/**
+ * Guesses at the six digits: the more there were, the longer the wait. They are counted by account, whatever address they come
+ * from; nobody gets this far without the password or a login, so no stranger locks anybody out.
+ */
+const GUESSES: Limit[] = [
+  { name: 'otp-minutes', points: 5, seconds: 5 * MINUTE_SECONDS, code: CODE },
+  { name: 'otp-hour', points: 15, seconds: HOUR_SECONDS, code: CODE },
+  { name: 'otp-day', points: 30, seconds: DAY_SECONDS, code: CODE },
+];
+/** Nobody guesses 80 bits; counted apart, so that guesses at the digits do not keep the owner from the paper. */
+const RECOVERY_GUESSES: Limit = { name: 'recovery-code', points: 20, seconds: HOUR_SECONDS, code: CODE };
+const SEALED_FOR = 'totp';
+const CONFIRMED = { confirmedAt: { not: null } };
+const PENDING = { confirmedAt: null };
+
+export type Mfa = ReturnType<typeof createMfa>;
+
+export function createMfa({ db, clock, secrets, limits, audit, sessions, brandName }: Needs) {
+  const recoveryCodes = createRecoveryCodes({ db, clock, audit });
+
+  return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify };
+
+  /** Makes a secret for an app to learn. It counts once it is confirmed; an earlier one that was not is void. Refuses with `conflict`. */
+  async function begin(account: Account): Promise<Enrolment> {
+    const secret = newTotpSecret();
+    const sealedSecret = await secrets.seal(SEALED_FOR, secret);
+    if (!(await replacePending(account.id, sealedSecret))) {
+      const added = await addPending(account.id, sealedSecret);
+      // Another request may have begun at the same moment: then what it began is replaced.
+      if (!added && !(await replacePending(account.id, sealedSecret)))
+        throw conflict('A second factor is set up already. Remove it first.');
+    }
+    return describe(account, secret);
+  }
+
+  async function replacePending(accountId: string, sealedSecret: string): Promise<boolean> {
+    const data = { sealedSecret, createdAt: clock.now() };
+    return (await db.totpFactor.updateMany({ where: { accountId, ...PENDING }, data })).count === 1;
+  }
+
+  async function addPending(accountId: string, sealedSecret: string): Promise<boolean> {
+    try {
+      await db.totpFactor.create({ data: { accountId, sealedSecret, createdAt: clock.now() } });
+      return true;
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'P2002') throw error;
+      return false;
+    }
+  }
+
+  /** What was begun and waits to be confirmed. */
+  async function pending(account: Account): Promise<Enrolment | undefined> {
+    const factor = await db.totpFactor.findFirst({ where: { accountId: account.id, ...PENDING } });
+    return factor ? describe(account, await secrets.open(SEALED_FOR, factor.sealedSecret)) : undefined;
+  }
+
+  function describe(account: Account, secret: string): Enrolment {
+    const uri = otpauthUri(secret, brandName, account.email);
+    return { secret, otpauthUri: uri, qrSvg: qrCodeSvg(uri) };
+  }
+
+  /**
+   * The app has shown a right code: from now on it is asked for, and the account's other logins end. Returns recovery codes, this
+   * once. Refuses with `invalid_otp`, or with `conflict` when there is nothing to confirm.
+   */
+  async function confirm({ account, session }: Login, otp: string, caller: Caller): Promise<string[]> {
+    const accountId = account.id;
+    const factor = await db.totpFactor.findFirst({ where: { accountId, ...PENDING } });
+    if (!factor) throw conflict('There is no second factor to confirm. Begin again.');
+    const { sealedSecret } = factor;
+    const code = plain(otp);
+    const step = isTotp(code) ? stepOf(code, await secrets.open(SEALED_FOR, sealedSecret), clock.now()) : undefined;
+    if (step === undefined) throw wrongOtp();
+    const codes = await db.$transaction(async (tx) => {
+      const { count } = await tx.totpFactor.updateMany({
+        where: { accountId, sealedSecret, ...PENDING },
+        data: { confirmedAt: clock.now(), lastStep: step }, // this code is spent
+      });
+      if (count !== 1) throw conflict('This second factor was begun anew, or confirmed, meanwhile.');
+      await record('mfa.enrolled', account, caller, tx);
+      return recoveryCodes.replace(accountId, tx);
+    });
+    await sessions.endAll(accountId, 'factors_changed', caller, session.id);
+    return codes;
+  }
+
+  /** From now on the password is enough. The account's other logins end. Refuses with `not_found`. */
+  async function remove({ account, session }: Login, caller: Caller): Promise<void> {
+    if (!(await erase(account, caller))) throw none();
+    await sessions.endAll(account.id, 'factors_changed', caller, session.id);
+  }
+
+  /** The keeper's help for somebody who has lost app and codes; every login of the account ends. Refuses with `not_found`. */
+  async function removeLost(account: Account): Promise<void> {
+    if (!(await erase(account, systemCaller, { kind: 'system' }))) throw none();
+    await sessions.endAll(account.id, 'factors_changed', systemCaller);
+  }
+
+  async function erase(account: Account, caller: Caller, actor?: AuditEntry['actor']): Promise<boolean> {
+    const accountId = account.id;
+    return db.$transaction(async (tx) => {
+      const { count } = await tx.totpFactor.deleteMany({ where: { accountId, ...CONFIRMED } });
+      if (count !== 1) return false;
+      await tx.recoveryCode.deleteMany({ where: { accountId } });
+      await record('mfa.removed', account, caller, tx, actor);
+      return true;
+    });
+  }
+
+  /** A fresh set, shown this once; what is left of the one before is void. Refuses with `not_found`. */
+  async function renewRecoveryCodes(account: Account, caller: Caller): Promise<string[]> {
+    const accountId = account.id;
+    return db.$transaction(async (tx) => {
+      // Changes nothing, and holds the row: two renewals at once would leave two sets.
+      const { count } = await tx.totpFactor.updateMany({ where: { accountId, ...CONFIRMED }, data: { accountId } });
+      if (count !== 1) throw none();
+      await record('mfa.recovery_codes_renewed', account, caller, tx);
+      return recoveryCodes.replace(accountId, tx);
+    });
+  }
+
+  async function state(accountId: string): Promise<FactorState> {
+    return { enrolled: await isEnrolled(accountId), recoveryCodesLeft: await recoveryCodes.left(accountId) };
+  }
+
+  /** Whether the password is not enough. */
+  async function isEnrolled(accountId: string): Promise<boolean> {
+    return (
+      (await db.totpFactor.findFirst({ where: { accountId, ...CONFIRMED }, select: { accountId: true } })) !== null
+    );
+  }
+
+  /**
+   * Takes a code of the app or a recovery code, each of them once. Returns how the person proved it (RFC 8176), or undefined when
+   * the code is wrong or was used. Refuses with `auth_rate_limited`. Ask for the password, or a login, first.
+   */
+  async function verify(account: Account, otp: string, caller: Caller): Promise<string[] | undefined> {
+    const code = plain(otp);
+    const guesses = isTotp(code) ? GUESSES : [RECOVERY_GUESSES];
+    // Counted before the code is looked at, so that many guesses at once are counted too.
+    for (const limit of guesses) await limits.spend(limit, account.id);
+    const right = isTotp(code) ? await takeTotp(account, code) : await recoveryCodes.take(account, code, caller);
+    if (!right) return undefined;
+    for (const limit of guesses) await limits.reset(limit, account.id);
+    return ['otp'];
+  }
+
+  async function takeTotp({ id: accountId }: Account, code: string): Promise<boolean> {
+    const factor = await db.totpFactor.findFirst({ where: { accountId, ...CONFIRMED } });
+    if (!factor) return false;
+    const secret = await secrets.open(SEALED_FOR, factor.sealedSecret);
+    const step = stepOf(code, secret, clock.now());
+    if (step === undefined) return false;
+    // RFC 6238, 5.2: a code is taken once, nor is an older one taken after it. Sealed anew, so that whoever comes now and then is
+    // not locked out by changes of SECRET.
+    const { count } = await db.totpFactor.updateMany({
+      where: { accountId, confirmedAt: factor.confirmedAt, lastStep: { lt: step } },
+      data: { lastStep: step, sealedSecret: await secrets.seal(SEALED_FOR, secret) },
+    });
+    return count === 1;
+  }
+
+  async function record(
+    action: AuditEntry['action'],
+    { id }: Account,
+    caller: Caller,
+    tx: Queryable,
+    actor: AuditEntry['actor'] = { kind: 'account', id },
+  ): Promise<void> {
+    await audit.record({ action, actor, accountId: id, caller }, tx);
+  }
+}
+
+/** The same code, typed on another keyboard or with a blank in the middle. */
+const plain = (otp: string) => otp.normalize('NFKC').replace(/[\s-]/g, '');
+
+export const wrongOtp = () => unauthenticated('invalid_otp', 'This code is not right, or was used before.');
+const none = () => notFound('No second factor is set up.');

@@ -1,0 +1,67 @@
+// Somebody's authenticator app: reads a QR code as a camera would, and shows codes by an implementation of its own (RFC 6238).
+import { createHmac } from 'node:crypto';
+import jsQR from 'jsqr';
+import { systemCaller } from '../../src/core/caller.js';
+import type { House } from './house.js';
+
+const STEP_MS = 30_000;
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+const PIXELS = 4; // a module of the QR code on the "photograph"
+
+export class Authenticator {
+  constructor(readonly secret: string) {}
+
+  /** Learns the secret from what the QR code or the link says. */
+  static scan(uri: string): Authenticator {
+    const secret = new URL(uri).searchParams.get('secret');
+    if (!secret) throw new Error(`there is no secret in ${uri}`);
+    return new Authenticator(secret);
+  }
+
+  /** The code that is shown at a time, or so many steps away from it. */
+  code(at: Date = new Date(), stepsAway = 0): string {
+    const counter = Buffer.alloc(8);
+    counter.writeBigUInt64BE(BigInt(Math.floor(at.getTime() / STEP_MS) + stepsAway));
+    const mac = createHmac('sha1', fromBase32(this.secret)).update(counter).digest();
+    const number = mac.readUInt32BE(mac.at(-1)! & 0xf) & 0x7fff_ffff;
+    return String(number % 1_000_000).padStart(6, '0');
+  }
+
+  /** A code that is right at no time about now. */
+  wrongCode(at: Date = new Date()): string {
+    const near = [-2, -1, 0, 1, 2].map((steps) => this.code(at, steps));
+    return ['000000', '111111', '222222', '333333', '444444', '555555'].find((code) => !near.includes(code))!;
+  }
+}
+
+/** What a camera reads from a QR code, drawn as SVG by squares. */
+export function readQrCode(svg: string): string | undefined {
+  const size = Number(/viewBox="0 0 (\d+) \1"/.exec(svg)?.[1]);
+  const width = size * PIXELS;
+  const image = new Uint8ClampedArray(width * width * 4).fill(255);
+  for (const [, x, y, side] of svg.matchAll(/M(\d+),(\d+)h(\d+)v\3h-\3z/g)) {
+    for (let row = 0; row < Number(side) * PIXELS; row += 1) {
+      const start = ((Number(y) * PIXELS + row) * width + Number(x) * PIXELS) * 4;
+      for (let i = 0; i < Number(side) * PIXELS; i += 1) image.set([0, 0, 0], start + i * 4);
+    }
+  }
+  return jsQR.default(image, width, width)?.data;
+}
+
+/**
+ * An account that has set up its second factor, with the app and the recovery codes. The code of this step is spent: the next one
+ * that is taken is `app.code(now, 1)`.
+ */
+export async function enrol(house: House, now = new Date()) {
+  const account = await house.account();
+  const { session, token } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+  const login = { account, session, amr: ['pwd'] };
+  const app = Authenticator.scan((await house.core.mfa.begin(account)).otpauthUri);
+  const recoveryCodes = await house.core.mfa.confirm(login, app.code(now), systemCaller);
+  return { account, login, token, app, recoveryCodes };
+}
+
+function fromBase32(text: string): Buffer {
+  const bits = [...text].map((letter) => BASE32.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+}
