@@ -92,7 +92,18 @@ export async function createCore(base: Base) {
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients });
   const credentials = createCredentials({ clock, announcements, tokens, oauthTokens });
   const mfa = createMfa({ db, clock, secrets, limits, audit, sessions, brandName: config.brandName });
-  const signIn = createSignIn({ db, clock, accounts, passwords, sessions, tokens, limits, audit });
+  const signIn = createSignIn({
+    db,
+    clock,
+    secrets,
+    accounts,
+    passwords,
+    sessions,
+    tokens,
+    mfa,
+    limits,
+    audit,
+  });
   const setup = createSetup({ db, clock, audit, accounts });
   const housekeeping = createHousekeeping({ db, clock, log, keys });
 

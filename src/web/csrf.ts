@@ -12,14 +12,18 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
 
   return { tokenFor, check, renew };
 
-  /** The token for this browser's forms. Makes the cookie that goes with it when there is none. */
-  function tokenFor(ctx: Context): string {
+  /**
+   * The token for this browser's forms. Makes the cookie that goes with it when there is none.
+   *
+   * @param held what else the form holds that must not come from another browser
+   */
+  function tokenFor(ctx: Context, held = ''): string {
     let seed = ctx.cookies.get(name, { signed: false });
     if (!seed || !/^[\w-]{43}$/.test(seed)) {
       seed = randomToken();
       ctx.cookies.set(name, seed, options);
     }
-    return hmacSha256(secrets.key('csrf'), seed);
+    return hmacSha256(secrets.key('csrf'), seed + held);
   }
 
   /** Somebody signed in: what was known to this browser before is worth nothing afterwards. */
@@ -28,7 +32,7 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
   }
 
   /** Refuses with `csrf_validation_failed` unless the form came from a page that we gave to this browser. */
-  function check(ctx: Context, token: unknown): void {
+  function check(ctx: Context, token: unknown, held = ''): void {
     const site = ctx.get('Sec-Fetch-Site');
     const origin = ctx.get('Origin');
     const foreign =
@@ -37,7 +41,7 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
     const genuine =
       typeof token === 'string' &&
       seed !== undefined &&
-      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed), token));
+      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed + held), token));
     if (foreign || !genuine) {
       throw forbidden('csrf_validation_failed', 'This form has expired. Go back, reload the page and try again.');
     }

@@ -58,6 +58,7 @@ export interface Pages {
   home: HomePage;
   error: ErrorPage;
   'sign-in/login': LoginPage;
+  'sign-in/factor': FactorPage;
   'sign-in/register': RegisterPage;
   'sign-in/setup': SetupPage;
   'sign-in/sign-out': SignOutPage;
@@ -94,6 +95,19 @@ export interface FederatedProvider {
   /** "Google", as in "Continue with Google". */
   name: string;
   href: string;
+}
+
+/** The second step of a sign-in. Posts `csrf`, `ticket` and `otp` to `action`. */
+export interface FactorPage {
+  csrfToken: string;
+  /** `/login/otp`, with where the person goes afterwards in its query. */
+  action: string;
+  /** Stands for the first step. */
+  ticket: string;
+  error?: string;
+  /** The app that sent the person here. */
+  appName?: string;
+  startOverHref: string;
 }
 
 /** Posts `csrf`, `name`, `email` and `password` to `action`. */

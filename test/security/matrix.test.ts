@@ -30,7 +30,7 @@ const TABLE: [Rule, RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
   ['public', /^\/\.well-known\/[\w./-]+$/],
   ['public', /^\/oauth\/jwks$/],
-  ['public', /^\/(login|register|setup|logout)$/],
+  ['public', /^\/(login(\/otp)?|register|setup|logout)$/],
   // The steps of an authorization belong to a browser, known by cookies of their own: see 'another browser' below.
   ['public', /^\/oauth\/authorize(\/:uid)?$/],
   ['public', /^\/interaction\/:uid$/],

@@ -46,6 +46,14 @@ export const examplePages: Pages = {
       { name: 'GitHub', href: '/federation/github?return_to=%2Faccount' },
     ],
   },
+  'sign-in/factor': {
+    csrfToken,
+    action: `/login/otp${errand}`,
+    ticket: 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aXYtb2YtaXQ.c2VhbGVk.dGFn',
+    error: 'This code is not right, or was used before.',
+    appName: 'Acme Analytics',
+    startOverHref: `/login${errand}`,
+  },
   'sign-in/register': {
     csrfToken,
     action: `/register${errand}`,

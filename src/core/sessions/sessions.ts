@@ -1,6 +1,6 @@
 /** Sessions: one row for each login, through whatever door it came. `end` and `endAll` are the only ways to end one. */
 import type { Announcements } from '../../base/announcements.js';
-import { addSeconds, type Clock, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
 import { createRecent } from '../../base/recent.js';
@@ -8,6 +8,7 @@ import type { Artifacts } from '../artifacts/artifacts.js';
 import type { GrantSelection } from '../artifacts/grants.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
+import { combineProofs } from './proofs.js';
 
 export type { Session } from '../../base/db/open.js';
 
@@ -43,8 +44,6 @@ interface Needs {
 
 /** A login's use is noted at most this often. */
 const NOTE_USE_AFTER_SECONDS = HOUR_SECONDS;
-/** How old a proof of the person may be for what needs a fresh one. */
-const STEP_UP_SECONDS = 10 * MINUTE_SECONDS;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
@@ -60,7 +59,6 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     endsForGood,
     renew,
     proveAgain,
-    isProvenLately,
     changed,
     findByToken,
     find,
@@ -146,11 +144,6 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
       await audit.record({ action: 'session.proved_again', actor, accountId, sessionId: id, caller, detail }, tx);
     });
     await changed(id);
-  }
-
-  /** Whether the person proved lately enough who they are for what a stolen session must not do. */
-  function isProvenLately({ session }: Login): boolean {
-    return session.authTime > addSeconds(clock.now(), -STEP_UP_SECONDS);
   }
 
   /** Tells every process that a login is not what it was: its old token is refused from then on. */
@@ -262,10 +255,3 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
 }
 
 const earlier = (one: Date, other: Date) => (one < other ? one : other);
-
-/** All that was proved, as RFC 8176 names it: a password and a code together are `mfa`. */
-export function combineProofs(before: string[], more: string[]): string[] {
-  const all = new Set([...before, ...more]);
-  if (all.has('pwd') && all.has('otp')) all.add('mfa');
-  return [...all];
-}

@@ -1,24 +1,30 @@
 /** Signing in: where accounts, passwords, limits and sessions meet. Whatever the door, the rules are these. */
 import { addressKey } from '../../base/address.js';
-import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
-import { sha256 } from '../../base/crypto.js';
+import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
+import type { Secrets } from '../../base/crypto.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import { forbidden, Refusal, unauthenticated } from '../../base/errors.js';
+import { forbidden, invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
+import { type Mfa, wrongOtp } from '../mfa/mfa.js';
+import { combineProofs } from '../sessions/proofs.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
 import type { RefreshedLogin, Tokens } from '../sessions/tokens.js';
+import { createAttempts, isRateLimit } from './attempts.js';
+import { createTickets } from './tickets.js';
 
 interface Needs {
   db: Database;
   clock: Clock;
+  secrets: Secrets;
   accounts: Accounts;
   passwords: Passwords;
   sessions: Sessions;
   tokens: Tokens;
+  mfa: Mfa;
   limits: Limits;
   audit: Audit;
 }
@@ -26,6 +32,8 @@ interface Needs {
 export interface Credentials {
   email: string;
   password: string;
+  /** A code of the authenticator app, or a recovery code, where the person sends it along. */
+  otp?: string;
 }
 
 /** Somebody who has proved who they are, and is not let in yet. */
@@ -35,6 +43,9 @@ export interface Proven {
   amr: string[];
 }
 
+/** Let in, or asked for a second factor first: then the ticket stands for what was proved already. */
+export type Admission = ({ kind: 'proven' } & Proven) | { kind: 'factor_needed'; ticket: string };
+
 /** A login that was just opened or renewed, with the token for the browser's cookie. */
 export interface FreshLogin {
   account: Account;
@@ -42,48 +53,109 @@ export interface FreshLogin {
   token: string;
 }
 
-const CODE = 'auth_rate_limited';
-/** Guesses at one account from one address. */
-const BY_PAIR: Limit = { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: CODE };
-/** Guesses from one address, at whatever account. */
-const BY_ADDRESS: Limit = { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
-/** Guesses at one account from all addresses from which nobody ever signed in to it. Its owner comes from another one. */
-const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
-/** Once an account is under attack, somebody who was never here may still try, a little: it may be its owner elsewhere. */
-const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
-const REGISTER_BY_ADDRESS: Limit = { name: 'register-address', points: 30, seconds: HOUR_SECONDS, code: CODE };
-const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
-const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
-const MAX_NOTED = 10_000;
+const REGISTER_BY_ADDRESS: Limit = {
+  name: 'register-address',
+  points: 30,
+  seconds: HOUR_SECONDS,
+  code: 'auth_rate_limited',
+};
 
-export function createSignIn({ db, clock, accounts, passwords, sessions, tokens, limits, audit }: Needs) {
-  const noted = new Map<string, number>();
+export function createSignIn({ db, clock, secrets, accounts, passwords, sessions, tokens, mfa, limits, audit }: Needs) {
+  const tickets = createTickets({ db, clock, secrets });
+  const attempts = createAttempts({ db, clock, limits, audit });
 
-  return { withPassword, register, openInBrowser, openForApi };
+  return { withPassword, withSecondFactor, demandFactor, register, openInBrowser, openForApi, reauthenticate };
 
   /**
-   * Proves a person by password. Refuses with `invalid_credentials` (the same words after the same time for an unknown
-   * e-mail), `account_suspended` or `auth_rate_limited`.
+   * Proves a person by password, and by the second factor where one is set up. Refuses with `invalid_credentials` (the same words
+   * after the same time for an unknown e-mail), `invalid_otp`, `account_suspended` or `auth_rate_limited`.
    */
-  async function withPassword({ email, password }: Credentials, caller: Caller): Promise<Proven> {
+  async function withPassword({ email, password, otp }: Credentials, caller: Caller): Promise<Admission> {
     const login = normalizeEmail(email);
-    const keys = keysFor(login, caller);
+    const account = await provePassword(login, password, caller);
+    if (!accounts.isActive(account)) {
+      await attempts.forgive(login, caller);
+      attempts.noteFailure(account, 'suspended', caller);
+      throw suspended();
+    }
+    await accounts.renewHash(account, password);
+    const admission = await demandFactor({ account, amr: ['pwd'] }, otp, caller);
+    // Only now: a right password with a wrong code is an attempt like any other.
+    if (admission.kind === 'proven') await attempts.forgive(login, caller);
+    return admission;
+  }
+
+  /**
+   * For whoever proved who they are by one thing only: asks for the second factor where one is set up. Refuses with `invalid_otp`
+   * or `auth_rate_limited`.
+   */
+  async function demandFactor({ account, amr }: Proven, otp: string | undefined, caller: Caller): Promise<Admission> {
+    if (!(await mfa.isEnrolled(account.id))) return { kind: 'proven', account, amr };
+    if (!otp) return { kind: 'factor_needed', ticket: await tickets.issue(account, amr) };
+    return { kind: 'proven', account, amr: combineProofs(amr, await proveFactor(account, otp, caller)) };
+  }
+
+  /**
+   * The second step, for whoever came with a ticket. Refuses with `invalid_token` when the ticket is old, used or void, and as
+   * `withPassword` does.
+   */
+  async function withSecondFactor(sealed: string, otp: string, caller: Caller): Promise<Proven> {
+    const ticket = await tickets.read(sealed);
+    const account = ticket ? await db.account.findUnique({ where: { id: ticket.accountId } }) : null;
+    if (!ticket || !tickets.isFor(ticket, account)) throw tooLate();
+    if (!accounts.isActive(account)) {
+      attempts.noteFailure(account, 'suspended', caller);
+      throw suspended();
+    }
+    const more = await proveFactor(account, otp, caller);
+    if (!(await tickets.spend(ticket))) throw tooLate();
+    await attempts.forgive(account.email, caller);
+    return { account, amr: combineProofs(ticket.amr, more) };
+  }
+
+  /**
+   * Somebody who is signed in proves again who they are (step-up), by password or by second factor. Refuses with
+   * `invalid_credentials`, `invalid_otp` or `auth_rate_limited`.
+   */
+  async function reauthenticate(
+    login: Login,
+    { password, otp }: { password?: string; otp?: string },
+    caller: Caller,
+  ): Promise<void> {
+    if (!password && !otp) throw invalidRequest('Send the password, or a code of the second factor.');
+    const { account } = login;
+    const amr: string[] = [];
+    if (password && (await provePassword(account.email, password, caller))) amr.push('pwd');
+    if (otp) amr.push(...(await proveFactor(account, otp, caller)));
+    if (password) await attempts.forgive(account.email, caller);
+    await sessions.proveAgain(login, amr, caller);
+  }
+
+  /** Whose e-mail and password these are. The attempt counts until it is forgiven. Refuses with `invalid_credentials`. */
+  async function provePassword(login: string, password: string, caller: Caller): Promise<Account> {
     // What cannot be an address is nobody's; it takes as long all the same.
     const account = isEmail(login) ? await accounts.findByEmail(login) : null;
-    const forgive = await spend(keys, account, caller);
+    await attempts.spend(login, account, caller);
 
     const right = await passwords.verify(password, account?.passwordHash);
     if (!account || !right) {
-      noteFailure(account, account ? 'wrong_password' : 'unknown_account', caller);
+      attempts.noteFailure(account, account ? 'wrong_password' : 'unknown_account', caller);
       throw unauthenticated('invalid_credentials', 'The e-mail address or the password is not right.');
     }
-    await forgive();
-    if (!accounts.isActive(account)) {
-      noteFailure(account, 'suspended', caller);
-      throw forbidden('account_suspended', 'This account is suspended.');
+    return account;
+  }
+
+  async function proveFactor(account: Account, otp: string, caller: Caller): Promise<string[]> {
+    let amr: string[] | undefined;
+    try {
+      amr = await mfa.verify(account, otp, caller);
+    } catch (error) {
+      if (isRateLimit(error)) attempts.noteRefusal(account, caller);
+      throw error;
     }
-    await accounts.renewHash(account, password);
-    return { account, amr: ['pwd'] };
+    if (amr) return amr;
+    attempts.noteFailure(account, 'wrong_otp', caller);
+    throw wrongOtp();
   }
 
   /** Makes an account. Refuses with `invalid_request` by field, `conflict` or `auth_rate_limited`. */
@@ -122,66 +194,12 @@ export function createSignIn({ db, clock, accounts, passwords, sessions, tokens,
     });
   }
 
-  /**
-   * Counted before the password is looked at, so that many guesses at once are counted too. Returns how to take it back when the
-   * password was right.
-   */
-  async function spend(keys: Keys, account: Account | null, caller: Caller): Promise<() => Promise<void>> {
-    try {
-      await limits.spend(BY_ADDRESS, keys.address); // first: whoever invents addresses of others makes no counters for them
-      await limits.spend(BY_PAIR, keys.pair);
-      if (!(await limits.isSpent(BY_ACCOUNT, keys.account))) await limits.spend(BY_ACCOUNT, keys.account);
-      else if (!(await isFamiliar(account, caller))) await limits.spend(UNDER_ATTACK, keys.pair);
-    } catch (error) {
-      if (error instanceof Refusal && error.status === 429) noteRefusal(keys, account, caller);
-      throw error;
-    }
-    return async function forgive() {
-      await limits.refund(BY_ADDRESS, keys.address);
-      await limits.reset(BY_PAIR, keys.pair);
-      await limits.reset(UNDER_ATTACK, keys.pair);
-    };
-  }
-
-  /** Once a minute for each source: somebody who is refused a thousand times a second does not fill the trail. */
-  function noteRefusal(keys: Keys, account: Account | null, caller: Caller): void {
-    const now = clock.now().getTime();
-    if ((noted.get(keys.address) ?? 0) > now - NOTE_AGAIN_AFTER_MS) return;
-    if (noted.size >= MAX_NOTED) noted.clear();
-    noted.set(keys.address, now);
-    noteFailure(account, 'rate_limited', caller);
-  }
-
-  /** Whether this account was signed in to from this address, or its IPv6 network, before. */
-  async function isFamiliar(account: Account | null, { address }: Caller): Promise<boolean> {
-    if (!account) return false;
-    const since = addSeconds(clock.now(), -FAMILIAR_SECONDS);
-    const where = { accountId: account.id, createdAt: { gt: since } };
-    const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
-    return known.some((session) => addressKey(session.address ?? '') === addressKey(address));
-  }
-
   async function noteSuccess({ id, accountId, amr }: Session, caller: Caller, tx: Queryable): Promise<void> {
     const actor = { kind: 'account' as const, id: accountId };
     const detail = { amr: amr as string[] };
     await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, caller, detail }, tx);
   }
-
-  function noteFailure(account: Account | null, reason: string, caller: Caller): void {
-    audit.recordSoon({
-      action: 'sign_in.failed',
-      actor: { kind: 'anonymous' },
-      accountId: account?.id,
-      caller,
-      detail: { reason },
-    });
-  }
 }
 
-type Keys = ReturnType<typeof keysFor>;
-
-function keysFor(login: string, { address }: Caller) {
-  const account = sha256(login);
-  const from = addressKey(address);
-  return { pair: `${account}:${from}`, address: from, account };
-}
+const suspended = () => forbidden('account_suspended', 'This account is suspended.');
+const tooLate = () => unauthenticated('invalid_token', 'This sign-in took too long. Please start again.');

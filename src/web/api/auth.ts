@@ -4,6 +4,7 @@ import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { Login } from '../../core/sessions/sessions.js';
 import type { Context } from '../state.js';
+import { admitted } from './admitted.js';
 import { text } from './body.js';
 import type { ApiCookies } from './cookies.js';
 import type { Api } from './endpoint.js';
@@ -93,9 +94,9 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
     ctx.body = await wire.tokenAnswer(await enter(ctx, input));
   }
 
-  async function enter(ctx: Context, { username = '', email = username, password }: z.output<typeof LoginBody>) {
-    const proven = await signIn.withPassword({ email, password }, ctx.state.caller);
-    return signIn.openForApi(proven, ctx.state.caller);
+  async function enter(ctx: Context, { username = '', email = username, password, otp }: z.output<typeof LoginBody>) {
+    const admission = await signIn.withPassword({ email, password, ...(otp && { otp }) }, ctx.state.caller);
+    return signIn.openForApi(admitted(admission), ctx.state.caller);
   }
 
   /** What stands in the body decides, then the header, then the cookie. */

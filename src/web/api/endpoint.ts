@@ -5,12 +5,13 @@
 import Router from '@koa/router';
 import type { z } from 'zod';
 import { addressKey } from '../../base/address.js';
-import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
+import { type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { forbidden, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
 import { type Principal, type PrincipalKind, subjectOf } from '../../core/credentials/principal.js';
+import { isProvenLately } from '../../core/sessions/proofs.js';
 import { tellLimit } from '../limit-headers.js';
 import type { Context, State } from '../state.js';
 import { readBody } from './body.js';
@@ -57,8 +58,6 @@ interface Needs {
   rateLimits: Config['rateLimits'];
 }
 
-/** A proof of the person that is older does not do where `recentProof` is asked for. */
-export const RECENT_SECONDS = 10 * MINUTE_SECONDS;
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export type Api = ReturnType<typeof createEndpoints>;
@@ -103,8 +102,8 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
         'This is only for people who signed in here; a token of an app will not do.',
       );
     }
-    const since = addSeconds(clock.now(), -RECENT_SECONDS);
-    if (endpoint.recentProof && !(principal.kind === 'login' && principal.login.session.authTime >= since)) {
+    const proven = principal.kind === 'login' && isProvenLately(principal.login.session, clock.now());
+    if (endpoint.recentProof && !proven) {
       throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth.');
     }
     return principal;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { subjectOf } from '../../core/credentials/principal.js';
 import type { Context } from '../state.js';
+import { admitted } from './admitted.js';
 import { text } from './body.js';
 import type { Api } from './endpoint.js';
 import { TokenAnswer, type Wire } from './wire.js';
@@ -54,7 +55,7 @@ export function addTestAuth({ api, wire, signIn }: Needs): void {
   }
 
   async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {
-    const proven = await signIn.withPassword({ email, password }, ctx.state.caller);
-    ctx.body = await wire.tokenAnswer(await signIn.openForApi(proven, ctx.state.caller));
+    const admission = await signIn.withPassword({ email, password }, ctx.state.caller);
+    ctx.body = await wire.tokenAnswer(await signIn.openForApi(admitted(admission), ctx.state.caller));
   }
 }

@@ -49,7 +49,8 @@ export function followLogin(provider: { Session: unknown }, loginCookie: LoginCo
     if (!login) return stored.accountId ? Session.instantiate() : stored;
     const { session, account, amr } = login;
     const loginTs = epochSeconds(session.authTime);
-    if (stored.uid === session.id && stored.accountId === account.id && stored.loginTs === loginTs) return stored;
+    const known = stored.uid === session.id && stored.accountId === account.id;
+    if (known && stored.loginTs === loginTs && String(stored.amr) === String(amr)) return stored;
     const adopted = stored.accountId && stored.uid !== session.id ? Session.instantiate() : stored;
     adopted.uid = session.id;
     adopted.loginAccount({ accountId: account.id, loginTs, amr });

@@ -48,7 +48,15 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     jwks: { keys: core.keys.set().keys.map((key) => key.jwk) },
     routes: { ...ROUTES, token: tokenPath },
     scopes: core.scopes(),
-    claims: { ...SCOPE_CLAIMS, acr: null, amr: null, auth_time: null, iss: null, sid: null },
+    // How somebody signed in stands in each ID token (OIDC Core 2): an app may want the second factor for what it does.
+    claims: {
+      ...SCOPE_CLAIMS,
+      openid: [...SCOPE_CLAIMS.openid, 'amr'],
+      acr: null,
+      auth_time: null,
+      iss: null,
+      sid: null,
+    },
     // Most libraries look for name and e-mail in the ID token; the letter of OIDC Core 5.4 would hide them at userinfo.
     conformIdTokenClaims: false,
     responseTypes: ['code'],

@@ -3,7 +3,7 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
-import type { Proven } from '../../core/sign-in/sign-in.js';
+import type { Admission, Proven } from '../../core/sign-in/sign-in.js';
 import type { Csrf } from '../csrf.js';
 import { formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
@@ -23,6 +23,7 @@ interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords'
 
 const text = z.string().max(4096).default('');
 const SignInForm = z.object({ csrf: text, email: text, password: text });
+const FactorForm = z.object({ csrf: text, ticket: text, otp: text });
 const RegisterForm = SignInForm.extend({ name: text });
 const SetupForm = RegisterForm.extend({ token: text });
 const SignOutForm = z.object({ csrf: text });
@@ -40,6 +41,7 @@ export function createSignInDoor({
 }: Needs): Router<State> {
   const router = new Router<State>({ sensitive: true });
   router.get('/login', partOfSignIn, showLogin).post('/login', partOfSignIn, formBody, login);
+  router.get('/login/otp', partOfSignIn, startOver).post('/login/otp', partOfSignIn, formBody, proveFactor);
   if (signup === 'open')
     router.get('/register', partOfSignIn, showRegister).post('/register', partOfSignIn, formBody, register);
   router.get('/setup', showSetup).post('/setup', formBody, completeSetup);
@@ -56,12 +58,49 @@ export function createSignInDoor({
     const { csrf: token, email, password } = readForm(ctx, SignInForm);
     csrf.check(ctx, token);
     try {
-      await arrive(ctx, await signIn.withPassword({ email, password }, ctx.state.caller), errand.returnTo);
+      await goOn(ctx, errand, await signIn.withPassword({ email, password }, ctx.state.caller));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answerFault(ctx, error);
       renderLogin(ctx, errand, { email, error: error.message });
     }
+  }
+
+  /** In, or to the second step. */
+  async function goOn(ctx: Context, errand: Errand, admission: Admission): Promise<void> {
+    if (admission.kind === 'proven') await arrive(ctx, admission, errand.returnTo);
+    else renderFactor(ctx, errand, admission.ticket);
+  }
+
+  /** The second step begins with the first one: there is nothing to show to who did not come by it. */
+  function startOver(ctx: Context): void {
+    seeOther(ctx, errands.href('/login', errands.read(ctx)));
+  }
+
+  async function proveFactor(ctx: Context): Promise<void> {
+    const errand = errands.read(ctx);
+    const { csrf: token, ticket, otp } = readForm(ctx, FactorForm);
+    csrf.check(ctx, token, ticket); // a ticket is worth nothing in another browser
+    try {
+      await arrive(ctx, await signIn.withSecondFactor(ticket, otp, ctx.state.caller), errand.returnTo);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answerFault(ctx, error);
+      const again = error.code === 'invalid_otp' || error.code === 'auth_rate_limited';
+      if (again) renderFactor(ctx, errand, ticket, error.message);
+      else renderLogin(ctx, errand, { email: errand.email, error: error.message });
+    }
+  }
+
+  function renderFactor(ctx: Context, errand: Errand, ticket: string, error?: string): void {
+    ctx.body = views.render('sign-in/factor', {
+      csrfToken: csrf.tokenFor(ctx, ticket),
+      action: errands.href('/login/otp', errand),
+      ticket,
+      error,
+      appName: errand.appName,
+      startOverHref: errands.href('/login', errand),
+    });
   }
 
   function renderLogin(ctx: Context, errand: Errand, { email, error }: { email?: string; error?: string }): void {
@@ -123,7 +162,7 @@ export function createSignInDoor({
     csrf.check(ctx, csrfToken);
     try {
       await setup.complete(token, input, ctx.state.caller);
-      await arrive(ctx, await signIn.withPassword(input, ctx.state.caller), safeReturnTo(undefined));
+      await goOn(ctx, { returnTo: safeReturnTo(undefined) }, await signIn.withPassword(input, ctx.state.caller));
     } catch (error) {
       if (!(error instanceof Refusal) || error.status === 401) throw error;
       answerFault(ctx, error);

@@ -1,0 +1,98 @@
+/** Attempts to sign in: how many there may be, from where, and the trail of those that failed. */
+import { addressKey } from '../../base/address.js';
+import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+import { sha256 } from '../../base/crypto.js';
+import type { Database } from '../../base/db/open.js';
+import { Refusal } from '../../base/errors.js';
+import type { Limit, Limits } from '../../base/limits.js';
+import type { Account } from '../accounts/accounts.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  limits: Limits;
+  audit: Audit;
+}
+
+const CODE = 'auth_rate_limited';
+/** Guesses at one account from one address. */
+const BY_PAIR: Limit = { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: CODE };
+/** Guesses from one address, at whatever account. */
+const BY_ADDRESS: Limit = { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
+/** Guesses at one account from all addresses from which nobody ever signed in to it. Its owner comes from another one. */
+const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
+/** Once an account is under attack, somebody who was never here may still try, a little: it may be its owner elsewhere. */
+const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
+const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
+const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
+const MAX_NOTED = 10_000;
+
+export type Attempts = ReturnType<typeof createAttempts>;
+
+export function createAttempts({ db, clock, limits, audit }: Needs) {
+  const noted = new Map<string, number>();
+
+  return { spend, forgive, noteRefusal, noteFailure };
+
+  /** Counted before the password is looked at, so that many guesses at once are counted too. */
+  async function spend(login: string, account: Account | null, caller: Caller): Promise<void> {
+    const keys = keysFor(login, caller);
+    try {
+      await limits.spend(BY_ADDRESS, keys.address); // first: whoever invents addresses of others makes no counters for them
+      await limits.spend(BY_PAIR, keys.pair);
+      if (!(await limits.isSpent(BY_ACCOUNT, keys.account))) await limits.spend(BY_ACCOUNT, keys.account);
+      else if (!(await isFamiliar(account, caller))) await limits.spend(UNDER_ATTACK, keys.pair);
+    } catch (error) {
+      if (isRateLimit(error)) noteRefusal(account, caller);
+      throw error;
+    }
+  }
+
+  /** Takes back what was counted, once everything was right. */
+  async function forgive(login: string, caller: Caller): Promise<void> {
+    const keys = keysFor(login, caller);
+    await limits.refund(BY_ADDRESS, keys.address);
+    await limits.reset(BY_PAIR, keys.pair);
+    await limits.reset(UNDER_ATTACK, keys.pair);
+  }
+
+  /** Once a minute for each source: somebody who is refused a thousand times a second does not fill the trail. */
+  function noteRefusal(account: Account | null, caller: Caller): void {
+    const now = clock.now().getTime();
+    const from = addressKey(caller.address);
+    if ((noted.get(from) ?? 0) > now - NOTE_AGAIN_AFTER_MS) return;
+    if (noted.size >= MAX_NOTED) noted.clear();
+    noted.set(from, now);
+    noteFailure(account, 'rate_limited', caller);
+  }
+
+  /** Whether this account was signed in to from this address, or its IPv6 network, before. */
+  async function isFamiliar(account: Account | null, { address }: Caller): Promise<boolean> {
+    if (!account) return false;
+    const since = addSeconds(clock.now(), -FAMILIAR_SECONDS);
+    const where = { accountId: account.id, createdAt: { gt: since } };
+    const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
+    return known.some((session) => addressKey(session.address ?? '') === addressKey(address));
+  }
+
+  function noteFailure(account: Account | null, reason: string, caller: Caller): void {
+    audit.recordSoon({
+      action: 'sign_in.failed',
+      actor: { kind: 'anonymous' },
+      accountId: account?.id,
+      caller,
+      detail: { reason },
+    });
+  }
+}
+
+export const isRateLimit = (error: unknown) => error instanceof Refusal && error.status === 429;
+
+/** By what attempts are counted. The login is the e-mail address as it is compared. */
+function keysFor(login: string, { address }: Caller) {
+  const account = sha256(login);
+  const from = addressKey(address);
+  return { pair: `${account}:${from}`, address: from, account };
+}
