@@ -30,6 +30,7 @@ const TABLE: [Rule, RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
   ['public', /^\/\.well-known\/[\w./-]+$/],
   ['public', /^\/oauth\/jwks$/],
+  ['public', /^\/api\/openapi\.json$/],
   ['public', /^\/(login(\/otp)?|register|setup|logout)$/],
   // The steps of an authorization belong to a browser, known by cookies of their own: see 'another browser' below.
   ['public', /^\/oauth\/authorize(\/:uid)?$/],

@@ -4,12 +4,15 @@ import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Limits } from '../../base/limits.js';
+import { VERSION } from '../../base/version.js';
 import type { Core } from '../../core/core.js';
 import type { State } from '../state.js';
 import { addAuth } from './auth.js';
 import { createApiCookies } from './cookies.js';
+import { addDocument } from './document.js';
 import { createEndpoints } from './endpoint.js';
 import { addMe } from './me.js';
+import { describeApi } from './openapi.js';
 import { addTestAuth } from './test-auth.js';
 import { createWire } from './wire.js';
 
@@ -22,7 +25,7 @@ interface Needs {
 }
 
 export function createApiDoor({ config, clock, secrets, limits, core }: Needs): Router<State> {
-  const { issuer, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
+  const { issuer, brandName, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
   const { tokens, credentials } = core;
   const allowedOrigins = config.corsAllowedOrigins;
   const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, allowedOrigins });
@@ -31,5 +34,10 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs): 
   addAuth({ ...core, api, cookies, wire, signup });
   addMe({ ...core, api });
   if (config.testAuth) addTestAuth({ ...core, api, wire });
+  const { endpoints } = api;
+  addDocument({
+    api,
+    describe: () => describeApi({ issuer, brandName, version: VERSION, endpoints, cookieNames: cookies.names }),
+  });
   return api.router;
 }

@@ -26,7 +26,14 @@ const LoginBody = z
     message: 'Give an e-mail address.',
   });
 const Refresh = z.object({ refreshToken: text().optional(), refresh_token: text().optional() });
-const CsrfAnswer = z.object({ csrf_token: z.string(), user: WireUser });
+const CsrfAnswer = z.object({ csrf_token: z.string(), user: WireUser }).meta({ id: 'CookieAnswer' });
+
+const LOGIN_DESCRIPTION = `
+From a page of this origin, or of a listed one, the answer sets the cookies of a login as well. A program that sends neither \`Origin\`
+nor \`Sec-Fetch-Site\` gets the tokens alone.`.trim();
+const REFRESH_DESCRIPTION = `
+A refresh token in the body is spent, and a new pair comes back. Without one, the access token in the header is renewed, as long as its
+login lasts. Without that, the refresh cookie is spent, and new cookies are set.`.trim();
 
 export function addAuth({ api, cookies, wire, signup, signIn, credentials, tokens, sessions }: Needs): void {
   if (signup === 'open') {
@@ -42,16 +49,23 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
       register,
     );
   }
-  const refusals = ['invalid_credentials', 'account_suspended', 'mfa_required', 'invalid_otp', 'auth_rate_limited'];
+  const refusals = [
+    'invalid_credentials',
+    'account_suspended',
+    'mfa_required',
+    'invalid_otp',
+    'auth_rate_limited',
+  ] as const;
   api.post(
     '/api/v1/auth/login',
     {
       summary: 'Sign in; a browser gets cookies as well',
+      description: LOGIN_DESCRIPTION,
       accepts: [],
       body: LoginBody,
       form: true,
       answer: [200, TokenAnswer.extend({ csrf_token: z.string() })],
-      refusals,
+      refusals: [...refusals, 'csrf_validation_failed'],
     },
     login,
   );
@@ -64,7 +78,9 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
     '/api/v1/auth/refresh',
     {
       summary: 'New tokens: for a refresh token, for the access token in the header, or for the cookies of a browser',
+      description: REFRESH_DESCRIPTION,
       accepts: [],
+      carries: ['bearer', 'refreshCookie'],
       limit: 'default',
       body: Refresh,
       answer: [200, z.union([TokenAnswer, AccessAnswer, CsrfAnswer])],

@@ -17,13 +17,18 @@ import type { Context, State } from '../state.js';
 import { readBody } from './body.js';
 import type { ApiCookies } from './cookies.js';
 import { presentedBy } from './presented.js';
+import type { RefusalCode } from './refusals.js';
 
 export type Method = 'get' | 'post' | 'patch' | 'delete';
 
 export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body extends z.ZodType = z.ZodType> {
   summary: string;
+  /** What the summary leaves out, in Markdown, for the document. */
+  description?: string;
   /** The kinds of credentials that do. None: anybody may come, and what they carry is not looked at. */
   accepts: readonly Kind[];
+  /** What its handler looks at by itself, for the document. */
+  carries?: readonly ('bearer' | 'refreshCookie')[];
   /** Whoever carries nothing may come as well. */
   optional?: boolean;
   /** The person proved who they are within the last minutes. */
@@ -36,7 +41,7 @@ export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body exten
   /** Status and body of a yes. */
   answer: readonly [status: number, schema: z.ZodType];
   /** The codes of the refusals that are its own, for the document. */
-  refusals?: readonly string[];
+  refusals?: readonly RefusalCode[];
 }
 
 export interface EndpointAt extends Endpoint {

@@ -18,17 +18,19 @@ const Me = WireUser.extend({
   organizations: z.array(z.object({ id: z.string(), name: z.string(), role: z.string() })),
   projects: z.array(z.unknown()),
   tools: z.array(z.unknown()),
-});
-const WireProfile = z.object({
-  name: z.string().nullable(),
-  full_name: z.string().nullable(),
-  given_name: z.string().nullable(),
-  family_name: z.string().nullable(),
-  picture: z.string().nullable(),
-  timezone: z.string().nullable(),
-  language: z.string().nullable(),
-  notifications: z.record(z.string(), z.boolean()),
-});
+}).meta({ id: 'Me' });
+const WireProfile = z
+  .object({
+    name: z.string().nullable(),
+    full_name: z.string().nullable(),
+    given_name: z.string().nullable(),
+    family_name: z.string().nullable(),
+    picture: z.string().nullable(),
+    timezone: z.string().nullable(),
+    language: z.string().nullable(),
+    notifications: z.record(z.string(), z.boolean()),
+  })
+  .meta({ id: 'Profile' });
 const ProfilePatch = z.object({
   name: text().nullable().optional(),
   full_name: text().nullable().optional(),
@@ -39,17 +41,19 @@ const ProfilePatch = z.object({
   language: text().nullable().optional().describe('A language tag (BCP 47), such as de-AT.'),
   notifications: z.record(text(100), z.boolean()).optional().describe('Replaces all of them.'),
 });
-const WireSession = z.object({
-  id: z.string(),
-  current: z.boolean(),
-  channel: z.enum(['browser', 'json']).describe('Signed in on a page, or through this API.'),
-  ip_address: z.string().nullable(),
-  user_agent: z.string().nullable(),
-  amr: z.array(z.string()),
-  created_at: z.iso.datetime(),
-  last_seen_at: z.iso.datetime(),
-  expires_at: z.iso.datetime(),
-});
+const WireSession = z
+  .object({
+    id: z.string(),
+    current: z.boolean(),
+    channel: z.enum(['browser', 'json']).describe('Signed in on a page, or through this API.'),
+    ip_address: z.string().nullable(),
+    user_agent: z.string().nullable(),
+    amr: z.array(z.string()),
+    created_at: z.iso.datetime(),
+    last_seen_at: z.iso.datetime(),
+    expires_at: z.iso.datetime(),
+  })
+  .meta({ id: 'Login' });
 
 export function addMe({ api, organizations, profiles, sessions }: Needs): void {
   const accepts = ['login'] as const;

@@ -4,25 +4,29 @@ import type { Account } from '../../core/accounts/accounts.js';
 import type { OrganizationOfMember, Organizations } from '../../core/organizations/organizations.js';
 import type { RefreshedLogin } from '../../core/sessions/tokens.js';
 
-export const WireUser = z.object({
-  id: z.uuid(),
-  email: z.email(),
-  name: z.string().nullable(),
-  full_name: z.string().nullable(),
-  companyId: z.string().nullable().describe("The account's own organization."),
-  role: z.enum(['admin', 'viewer']).describe('In this instance.'),
-  org_role: z.enum(['owner', 'admin', 'operator', 'viewer']).nullable().describe('In that organization.'),
-  email_verified: z.boolean(),
-  plan: z.string(),
-  picture: z.string().nullable(),
-});
+export const WireUser = z
+  .object({
+    id: z.uuid(),
+    email: z.email(),
+    name: z.string().nullable(),
+    full_name: z.string().nullable(),
+    companyId: z.string().nullable().describe("The account's own organization."),
+    role: z.enum(['admin', 'viewer']).describe('In this instance.'),
+    org_role: z.enum(['owner', 'admin', 'operator', 'viewer']).nullable().describe('In that organization.'),
+    email_verified: z.boolean(),
+    plan: z.string(),
+    picture: z.string().nullable(),
+  })
+  .meta({ id: 'User' });
 
-export const AccessAnswer = z.object({
-  token: z.string().describe('The same as `access_token`.'),
-  access_token: z.string(),
-  token_type: z.literal('bearer'),
-  expires_in: z.int().describe('Seconds.'),
-});
+export const AccessAnswer = z
+  .object({
+    token: z.string().describe('The same as `access_token`.'),
+    access_token: z.string(),
+    token_type: z.literal('bearer'),
+    expires_in: z.int().describe('Seconds.'),
+  })
+  .meta({ id: 'AccessTokenAnswer' });
 
 export const TokenAnswer = AccessAnswer.extend({
   refreshToken: z.string().describe('The same as `refresh_token`.'),
@@ -30,9 +34,19 @@ export const TokenAnswer = AccessAnswer.extend({
   id: z.uuid(),
   email: z.email(),
   user: WireUser,
-});
+}).meta({ id: 'TokenAnswer' });
 
-export const Done = z.object({ ok: z.literal(true), message: z.string() });
+export const Done = z.object({ ok: z.literal(true), message: z.string() }).meta({ id: 'Done' });
+
+/** Every no. See middleware/answer-failures. */
+export const ErrorAnswer = z
+  .object({
+    error: z.string().describe('The code: what a program branches on.'),
+    error_description: z.string().describe('A sentence for people.'),
+    fields: z.record(z.string(), z.string()).optional().describe('What is wrong, by field.'),
+    request_id: z.string().describe('Also in the header X-Request-Id, and in the log.'),
+  })
+  .meta({ id: 'Error' });
 
 export type Wire = ReturnType<typeof createWire>;
 

@@ -1,0 +1,54 @@
+/** What the API says no with, by code: the status, and when. One table for the route lines and for the OpenAPI document. */
+import type { Endpoint } from './endpoint.js';
+
+const REFUSALS = {
+  invalid_request: [400, 'The request is malformed; `fields` says what is wrong.'],
+  no_auth: [401, 'No credential came along, and one is needed.'],
+  expired_token: [401, 'The token was good, and has expired.'],
+  invalid_token: [401, 'The token is unknown, malformed or revoked.'],
+  invalid_credentials: [401, 'Wrong e-mail address or password.'],
+  mfa_required: [401, 'The second factor is missing: send `otp`.'],
+  invalid_otp: [401, 'The code is wrong, or was used before.'],
+  reauth_required: [401, 'The proof of the person is too old for this step.'],
+  insufficient_role: [403, 'The role does not reach so far.'],
+  insufficient_scope: [403, 'This kind of credential, or its scope, will not do here.'],
+  project_scope_violation: [403, 'The key belongs to another project.'],
+  csrf_validation_failed: [403, 'A change by cookie without its CSRF token, or from an origin that is not listed.'],
+  account_suspended: [403, 'The account is suspended.'],
+  not_found: [404, 'There is no such thing.'],
+  conflict: [409, 'It is there already.'],
+  link_required: [409, 'The e-mail address belongs to an account here: sign in, then link.'],
+  payload_too_large: [413, 'The body is too large.'],
+  unsupported_media_type: [415, 'The body has a type that is not accepted here.'],
+  rate_limited: [429, 'Too many requests.'],
+  auth_rate_limited: [429, 'Too many failed attempts.'],
+  upstream_invalid_response: [502, 'The upstream provider answered nonsense.'],
+  upstream_unavailable: [503, 'The upstream provider does not answer.'],
+  temporarily_unavailable: [503, 'A store does not answer.'],
+} as const satisfies Record<string, readonly [status: number, when: string]>;
+
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** All codes that an endpoint may refuse with, by status: its own, and those that follow from its line. */
+export function refusalsOf(endpoint: Endpoint & { method: string; path: string }): Map<number, RefusalCode[]> {
+  const byStatus = new Map<number, RefusalCode[]>();
+  const codes = new Set([...following(endpoint), ...(endpoint.refusals ?? [])]);
+  for (const code of (Object.keys(REFUSALS) as RefusalCode[]).filter((known) => codes.has(known))) {
+    const [status] = REFUSALS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return byStatus;
+}
+
+export const whenRefused = (code: RefusalCode) => REFUSALS[code][1];
+
+function following({ method, path, accepts, optional, recentProof, body }: Parameters<typeof refusalsOf>[0]) {
+  const codes: RefusalCode[] = ['rate_limited', 'temporarily_unavailable'];
+  if (body || path.includes(':')) codes.push('invalid_request');
+  if (body) codes.push('payload_too_large', 'unsupported_media_type');
+  if (accepts.length > 0) codes.push('expired_token', 'invalid_token', 'insufficient_scope');
+  if (accepts.length > 0 && !optional) codes.push('no_auth');
+  if (accepts.length > 0 && method !== 'get') codes.push('csrf_validation_failed');
+  if (recentProof) codes.push('reauth_required');
+  return codes;
+}

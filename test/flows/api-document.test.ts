@@ -1,0 +1,168 @@
+// What the OpenAPI document says is what the API does: every operation is called, with a yes and with every no that can be had, and
+// each answer is held against the document. A new endpoint needs a line in YES; without it, this fails.
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+
+/** A person who is signed in: what the lines below need of one. */
+interface SignedIn {
+  email: string;
+  accessToken: string;
+  refreshToken: string;
+  sessionId: string;
+  bearer: { authorization: string };
+}
+
+type Yes = (person: SignedIn) => ApiRequest | Promise<ApiRequest>;
+
+const newcomer = () => ({ email: `${randomUUID()}@example.com`, password: PASSWORD, full_name: 'Jane Developer' });
+const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
+
+/** For each operation, a request that is answered with a yes. */
+const YES: Record<OperationName, Yes> = {
+  'POST /api/v1/auth/register': () => ({ json: newcomer() }),
+  'POST /api/v1/auth/login': ({ email }) => ({ form: { username: email, password: PASSWORD } }),
+  'POST /api/v1/auth/login-json': ({ email }) => ({ json: { email, password: PASSWORD } }),
+  'POST /api/v1/auth/refresh': ({ refreshToken }) => ({ json: { refreshToken } }),
+  'POST /api/v1/auth/logout': signedIn,
+  'GET /api/v1/auth/me': signedIn,
+  'GET /api/v1/auth/me/profile': signedIn,
+  'PATCH /api/v1/auth/me/profile': ({ bearer }) => ({ headers: bearer, json: { timezone: 'Europe/Vienna' } }),
+  'GET /api/v1/auth/sessions': signedIn,
+  'DELETE /api/v1/auth/sessions': signedIn,
+  'DELETE /api/v1/auth/sessions/{id}': ({ bearer, sessionId }) => ({ headers: bearer, params: { id: sessionId } }),
+  'GET /api/v1/test-auth/auth-status': signedIn,
+  'POST /api/v1/test-auth/create-test-user': () => ({ json: newcomer() }),
+  'POST /api/v1/test-auth/test-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
+};
+
+/** Refusals that are one operation's own. */
+const NO: [OperationName, code: string, Yes][] = [
+  ['POST /api/v1/auth/register', 'conflict', ({ email }) => ({ json: { ...newcomer(), email } })],
+  ['POST /api/v1/auth/login', 'invalid_credentials', ({ email }) => ({ json: { email, password: 'wrong' } })],
+  ['POST /api/v1/auth/login-json', 'invalid_credentials', ({ email }) => ({ json: { email, password: 'wrong' } })],
+  [
+    'POST /api/v1/auth/login',
+    'csrf_validation_failed',
+    ({ email }) => ({ json: { email, password: PASSWORD }, headers: { origin: 'https://evil.example' } }),
+  ],
+  ['POST /api/v1/auth/refresh', 'invalid_token', () => ({ json: { refresh_token: 'unknown' } })],
+  ['POST /api/v1/auth/refresh', 'no_auth', () => ({})],
+  ['DELETE /api/v1/auth/sessions/{id}', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],
+];
+
+/** Other ways to a yes. */
+const ALSO: [OperationName, Yes][] = [
+  ['POST /api/v1/auth/login', ({ email }) => ({ json: { email, password: PASSWORD, otp: '123456' } })],
+  [
+    'POST /api/v1/auth/login',
+    ({ email }) => ({ json: { email, password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin' } }),
+  ],
+  ['POST /api/v1/auth/refresh', signedIn],
+  ['POST /api/v1/auth/refresh', ({ refreshToken }) => ({ headers: { cookie: `cap_refresh=${refreshToken}` } })],
+  [
+    'POST /api/v1/auth/refresh',
+    ({ refreshToken }) => ({
+      headers: { cookie: `cap_refresh=${refreshToken}`, 'sec-fetch-site': 'same-origin' },
+    }),
+  ],
+  ['GET /api/v1/test-auth/auth-status', () => ({})],
+];
+
+const settings = {
+  TEST_AUTH: 'true',
+  // Limits that nobody reaches here, so that the answers tell of them.
+  RATE_LIMIT_ANONYMOUS: '10000',
+  RATE_LIMIT_HUMAN: '10000',
+  RATE_LIMIT_AGENT: '10000',
+  RATE_LIMIT_DEFAULT: '10000',
+};
+const house: House = await openHouse({ settings });
+const contract: ApiContract = await readContract(house.origin);
+const operations = [...contract.operations];
+const named = (wanted: (operation: (typeof operations)[0][1]) => unknown) =>
+  operations.filter(([, operation]) => wanted(operation)).map(([name]) => name);
+const needsCredential = named(({ security }) => security.every((way) => Object.keys(way).length > 0));
+const looksAtCredential = named(({ security }) => security.some((way) => 'bearer' in way));
+const changesByCookie = named(({ security }) => security.some((way) => 'csrf' in way));
+const readsBody = named(({ requestBody }) => requestBody);
+const needsBody = named(({ requestBody }) => requestBody?.required);
+
+describe('the OpenAPI document', () => {
+  let person: SignedIn;
+  beforeAll(async () => {
+    person = await signIn();
+  });
+  afterAll(() => house.close());
+
+  async function signIn(): Promise<SignedIn> {
+    const { email } = await house.account();
+    const { body } = await contract.call('POST /api/v1/auth/login-json', { json: { email, password: PASSWORD } });
+    const bearer = { authorization: `Bearer ${body.access_token}` };
+    const { body: logins } = await contract.call('GET /api/v1/auth/sessions', { headers: bearer });
+    return {
+      email,
+      accessToken: body.access_token,
+      refreshToken: body.refresh_token,
+      sessionId: logins[0].id,
+      bearer,
+    };
+  }
+
+  it('is tried as a whole', () => {
+    expect(Object.keys(YES).sort()).toEqual(operations.map(([name]) => name).sort());
+  });
+
+  it.each(operations.map(([name]) => name))('is true of %s', async (name) => {
+    const { status } = await contract.call(name, await YES[name]!(await signIn()));
+    expect(status).toBeLessThan(300);
+  });
+
+  it.each(ALSO)('is true of another way through %s', async (name, request) => {
+    const { status } = await contract.call(name, await request(await signIn()));
+    expect(status).toBeLessThan(300);
+  });
+
+  it.each(NO)('is true of %s when it refuses with %s', async (name, code, request) => {
+    const { body } = await contract.call(name, await request(person));
+    expect(body.error).toBe(code);
+  });
+
+  it.each(needsCredential)('is true of %s without a credential', async (name) => {
+    const { status, body } = await contract.call(name);
+    expect([status, body.error]).toEqual([401, 'no_auth']);
+  });
+
+  it.each(looksAtCredential)('is true of %s with a token that is none', async (name) => {
+    for (const authorization of ['Bearer not-a-token', 'Basic amFuZTpzZWNyZXQ=', `Bearer ${person.refreshToken}`]) {
+      const { status, body } = await contract.call(name, { headers: { authorization } });
+      expect([status, body.error]).toEqual([401, 'invalid_token']);
+    }
+  });
+
+  it.each(changesByCookie)('is true of %s by cookie without its CSRF token', async (name) => {
+    const { status, body } = await contract.call(name, { headers: { cookie: `cap_access=${person.accessToken}` } });
+    expect([status, body.error]).toEqual([403, 'csrf_validation_failed']);
+  });
+
+  it.each(readsBody)('is true of %s when the body is no JSON, of another type, or too long', async (name) => {
+    const { headers } = await YES[name]!(person);
+    const json = { ...headers, 'content-type': 'application/json' };
+    const text = { ...headers, 'content-type': 'text/plain' };
+    expect((await contract.call(name, { headers: json, body: '{' })).status).toBe(400);
+    expect((await contract.call(name, { headers: text, body: 'hello' })).status).toBe(415);
+    expect((await contract.call(name, { headers: json, body: `"${'x'.repeat(70_000)}"` })).status).toBe(413);
+  });
+
+  it.each(needsBody)('is true of %s without a body', async (name) => {
+    const { headers } = await YES[name]!(person);
+    const { status, body } = await contract.call(name, { ...(headers && { headers }) });
+    expect([status, body.error]).toEqual([400, 'invalid_request']);
+    expect(Object.keys(body.fields).length).toBeGreaterThan(0);
+  });
+
+  it('would not pass an answer that differs', async () => {
+    await expect(contract.call('GET /api/v1/auth/nowhere')).rejects.toThrow('not in the document');
+  });
+});
