@@ -1,0 +1,248 @@
+// The tokens of a login without a page: single use, retry and theft, races with revocation, and when they end.
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { type ApiLogin, call, logIn, me, newLogin, renew } from '../../support/api.js';
+import { atOnce } from '../../support/families.js';
+import { type House, openHouse } from '../../support/house.js';
+import { stores } from '../../support/stores.js';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const OVER_THE_WINDOW_MS = 11_000;
+
+describe.each(stores)('a login without a page on $name', (store) => {
+  let house: House;
+  let strict: House;
+  let beside: House;
+  let aheadMs = 0;
+  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  beforeAll(async () => {
+    house = await openHouse({ store, clock });
+    strict = await openHouse({ beside: house, clock, settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    beside = await openHouse({ beside: house, clock });
+  });
+  afterAll(async () => {
+    await beside.close();
+    await strict.close();
+    await house.close();
+  });
+
+  /** Some time later, and then now again. */
+  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
+    aheadMs = ms;
+    try {
+      return await run();
+    } finally {
+      aheadMs = 0;
+    }
+  }
+
+  const sessionOf = (token: string) => String(decodeJwt(token).sid);
+  const statusOf = async (token: string, at: House = house) => (await me(at, token)).status;
+
+  /** Of what these answers gave out, how much can still be used. */
+  async function living(answers: { status: number; json: Record<string, unknown> }[]) {
+    const given = answers.filter(({ status }) => status === 200).map(({ json }) => json as unknown as ApiLogin);
+    const access: string[] = [];
+    for (const { access_token: token } of given) if ((await statusOf(token)) === 200) access.push(token);
+    const refresh: string[] = [];
+    for (const { refresh_token: token } of given) if ((await renew(house, token)).status === 200) refresh.push(token);
+    return { given, access, refresh };
+  }
+
+  it('hands out a JWT of its own kind, and an opaque refresh token that is stored as a hash only', async () => {
+    const { access_token: accessToken, refresh_token: refreshToken, accountId, email } = await newLogin(house);
+    expect(decodeProtectedHeader(accessToken)).toMatchObject({ alg: 'ES256', typ: 'session+jwt' });
+    const claims = decodeJwt(accessToken);
+    expect(claims).toMatchObject({
+      iss: house.issuer,
+      aud: `${house.issuer}/api/v1`,
+      sub: accountId,
+      client_id: 'signet',
+      amr: ['pwd'],
+      email,
+      role: 'viewer',
+      auth_time: expect.any(Number),
+      sid: expect.any(String),
+      jti: expect.any(String),
+    });
+    expect(claims.exp! - claims.iat!).toBe(8 * 3600);
+    expect(refreshToken).toMatch(/^[\w-]{43}$/);
+    const rows = JSON.stringify([
+      await house.base.db.refreshToken.findMany(),
+      await house.base.db.session.findMany(),
+      await house.base.db.grant.findMany(),
+    ]);
+    for (const secret of [accessToken, refreshToken]) expect(rows).not.toContain(secret);
+  });
+
+  it('is refreshed with a token that works once', async () => {
+    const first = await newLogin(house);
+    const second = await renew(house, first.refresh_token);
+    expect(second.status).toBe(200);
+    expect(second.json.refresh_token).not.toBe(first.refresh_token);
+    expect((await renew(house, String(second.json.refresh_token))).status).toBe(200);
+    expect((await renew(house, first.refresh_token)).json.error).toBe('invalid_token');
+  });
+
+  it('ends when a token comes again whose successor was used', async () => {
+    const first = await newLogin(house);
+    const second = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
+    const third = (await renew(house, second.refresh_token)).json as unknown as ApiLogin;
+    expect((await renew(house, first.refresh_token)).status).toBe(401);
+    for (const { access_token: token } of [first, second, third]) expect(await statusOf(token)).toBe(401);
+    for (const { refresh_token: token } of [first, second, third]) expect((await renew(house, token)).status).toBe(401);
+    const events = await house.core.audit.list({ sessionId: sessionOf(first.access_token) });
+    expect(events.map(({ action }) => action)).toContain('refresh_token.replayed');
+    expect(events.find(({ action }) => action === 'session.ended')?.detail).toEqual({ reason: 'theft' });
+  });
+
+  it('forgives a lost answer within the window, and ends when the same token comes after it', async () => {
+    const first = await newLogin(house);
+    const lost = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
+    const again = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
+    expect(await statusOf(lost.access_token)).toBe(401);
+    expect((await renew(house, lost.refresh_token)).status).toBe(401);
+    expect(await statusOf(again.access_token)).toBe(200);
+    expect(await statusOf(first.access_token)).toBe(200);
+    await later(OVER_THE_WINDOW_MS, async () => {
+      expect((await renew(house, first.refresh_token)).status).toBe(401);
+      expect(await statusOf(again.access_token)).toBe(401);
+    });
+  });
+
+  it('kills with a lost answer what was made of its access token', async () => {
+    const first = await newLogin(house);
+    const lost = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
+    const extended = await call(house, 'POST', '/auth/refresh', { token: lost.access_token });
+    expect(extended.status).toBe(200);
+    await renew(house, first.refresh_token);
+    expect(await statusOf(String(extended.json.access_token))).toBe(401);
+  });
+
+  it('has exactly one living branch after 20 parallel refreshes with one token', async () => {
+    const first = await newLogin(house);
+    const answers = await atOnce(20, () => renew(house, first.refresh_token));
+    expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
+    const { access, refresh } = await living(answers);
+    expect([access.length, refresh.length]).toEqual([1, 1]);
+    const [last] = answers.filter(({ json }) => json.refresh_token === refresh[0]);
+    expect(last!.json.access_token).toBe(access[0]);
+  });
+
+  it('has one answer to 20 parallel refreshes without a window, and ends', async () => {
+    const first = await newLogin(house);
+    const answers = await atOnce(20, () => renew(strict, first.refresh_token));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
+    const { access, refresh } = await living(answers);
+    expect([access, refresh]).toEqual([[], []]);
+  });
+
+  it('leaves nothing alive when it is ended while it is refreshed', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const first = await newLogin(house);
+      const end = () => house.core.sessions.end(sessionOf(first.access_token), 'revoked', systemCaller);
+      const [answers] = await Promise.all([atOnce(5, () => renew(house, first.refresh_token)), end()]);
+      expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
+      expect(await living(answers)).toMatchObject({ access: [], refresh: [] });
+      expect(await statusOf(first.access_token)).toBe(401);
+    }
+  });
+
+  it('is refused within a second on every process when it ends, its account is suspended or its password changes', async () => {
+    const endings: ((login: ApiLogin & { accountId: string }) => Promise<unknown>)[] = [
+      ({ access_token: token }) => call(house, 'POST', '/auth/logout', { token }),
+      ({ accountId }) => house.core.sessions.endAll(accountId, 'password_changed', systemCaller),
+      async ({ accountId: id }) => {
+        await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+        await house.base.announcements.announce('accounts', id);
+      },
+      async ({ accountId: id }) => {
+        await house.base.db.account.update({ where: { id }, data: { notBefore: new Date(Date.now() + 1) } });
+        await house.base.announcements.announce('accounts', id);
+      },
+    ];
+    for (const end of endings) {
+      const login = await newLogin(house);
+      expect(await statusOf(login.access_token, beside)).toBe(200); // now it is in the other's memory
+      await end(login);
+      expect(await statusOf(login.access_token)).toBe(401);
+      await expect.poll(() => statusOf(login.access_token, beside), { timeout: 1000, interval: 50 }).toBe(401);
+      for (const at of [house, beside]) expect((await renew(at, login.refresh_token)).status).toBe(401);
+    }
+  });
+
+  it('has its expired tokens told from wrong ones', async () => {
+    const login = await newLogin(house);
+    await later(8 * HOUR_MS + 1000, async () => {
+      expect((await me(house, login.access_token)).json.error).toBe('expired_token');
+      expect((await call(house, 'POST', '/auth/refresh', { token: login.access_token })).json.error).toBe(
+        'expired_token',
+      );
+    });
+    await later(7 * DAY_MS + 1000, async () => {
+      expect((await renew(house, login.refresh_token)).json.error).toBe('expired_token');
+    });
+    expect((await renew(house, `${login.refresh_token}x`)).json.error).toBe('invalid_token');
+  });
+
+  it('goes on while it is used, by either token, and ends for good after SESSION_MAX', async () => {
+    let byBody = await newLogin(house);
+    let byBearer = (await logIn(house, byBody.email)).access_token;
+    for (let ms = 5 * HOUR_MS; ms < 30 * DAY_MS; ms += 7 * HOUR_MS) {
+      await later(ms, async () => {
+        const bearer = await call(house, 'POST', '/auth/refresh', { token: byBearer });
+        expect(bearer.status).toBe(200);
+        expect(bearer.json).not.toHaveProperty('refresh_token');
+        byBearer = String(bearer.json.access_token);
+        if (Math.floor(ms / HOUR_MS) % 6 !== 0) return;
+        const body = await renew(house, byBody.refresh_token);
+        expect(body.status).toBe(200);
+        byBody = { ...byBody, ...(body.json as unknown as ApiLogin) };
+      });
+    }
+    await later(30 * DAY_MS - HOUR_MS, async () => {
+      const last = await call(house, 'POST', '/auth/refresh', { token: byBearer });
+      expect(last.json.expires_in).toBeLessThanOrEqual(3600); // never past the end
+    });
+    await later(30 * DAY_MS + 1000, async () => {
+      expect(await statusOf(byBearer)).toBe(401);
+      expect((await renew(house, byBody.refresh_token)).status).toBe(401);
+    });
+  });
+
+  it('does not grow for ever, though it is refreshed all day', async () => {
+    let { refresh_token: token, access_token: accessToken } = await newLogin(house);
+    for (let n = 0; n < 20; n += 1) token = String((await renew(house, token)).json.refresh_token);
+    const { id: grantId } = await house.base.db.grant.findFirstOrThrow({
+      where: { sessionId: sessionOf(accessToken) },
+    });
+    expect(await house.base.db.refreshToken.count({ where: { grantId } })).toBe(21);
+    await later(DAY_MS + HOUR_MS, () => house.core.housekeeping.sweep());
+    expect(await house.base.db.refreshToken.count({ where: { grantId } })).toBe(1);
+    expect((await renew(house, token)).status).toBe(200);
+  });
+
+  it('has tokens that no OAuth endpoint takes', async () => {
+    const login = await newLogin(house);
+    const client = await house.client();
+    const basic = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
+    const post = (path: string, fields: Record<string, string>) =>
+      fetch(`${house.origin}${path}`, {
+        method: 'POST',
+        headers: { authorization: basic },
+        body: new URLSearchParams(fields),
+      });
+    const refreshed = await post('/oauth/token', { grant_type: 'refresh_token', refresh_token: login.refresh_token });
+    expect([refreshed.status, await refreshed.json()]).toMatchObject([400, { error: 'invalid_grant' }]);
+    for (const token of [login.refresh_token, login.access_token]) {
+      expect(await (await post('/oauth/introspect', { token })).json()).toEqual({ active: false });
+      expect((await post('/oauth/revoke', { token })).status).toBe(200);
+      const userinfo = await fetch(`${house.origin}/oauth/userinfo`, { headers: { authorization: `Bearer ${token}` } });
+      expect(userinfo.status).toBe(401);
+    }
+    expect(await statusOf(login.access_token)).toBe(200);
+    expect((await renew(house, login.refresh_token)).status).toBe(200);
+  });
+});

@@ -1,0 +1,65 @@
+// A program that speaks to the JSON API.
+import { ask, type RawAnswer } from './attacker.js';
+import type { House } from './house.js';
+import { PASSWORD } from './house.js';
+
+export interface ApiLogin {
+  access_token: string;
+  refresh_token: string;
+  user: Record<string, unknown>;
+}
+
+interface Sent {
+  body?: unknown;
+  token?: string;
+  headers?: Record<string, string>;
+}
+
+/** One call. `path` is what stands behind /api/v1. */
+export function call(
+  house: { port: number },
+  method: string,
+  path: string,
+  { body, token, headers = {} }: Sent = {},
+): Promise<RawAnswer> {
+  const all = {
+    ...(body !== undefined && { 'content-type': 'application/json' }),
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...headers,
+  };
+  return ask(house, method, `/api/v1${path}`, all, body === undefined ? undefined : JSON.stringify(body));
+}
+
+/** Signs in, without cookies. */
+export async function logIn(house: { port: number }, email: string, password = PASSWORD): Promise<ApiLogin> {
+  const answer = await call(house, 'POST', '/auth/login-json', { body: { username: email, password } });
+  if (answer.status !== 200) throw new Error(`not signed in: ${answer.text}`);
+  return answer.json as unknown as ApiLogin;
+}
+
+/** A new account that is signed in. */
+export async function newLogin(house: House): Promise<ApiLogin & { email: string; accountId: string }> {
+  const { email, id: accountId } = await house.account();
+  return { ...(await logIn(house, email)), email, accountId };
+}
+
+export const me = (house: { port: number }, token: string) => call(house, 'GET', '/auth/me', { token });
+
+export const renew = (house: { port: number }, refreshToken: string) =>
+  call(house, 'POST', '/auth/refresh', { body: { refresh_token: refreshToken } });
+
+/** Cookies as a browser keeps them between answers: by name, whatever their path. */
+export function cookieJar() {
+  const jar = new Map<string, string>();
+  return {
+    jar,
+    keep({ cookies }: RawAnswer): void {
+      for (const line of cookies) {
+        const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+        if (value === '') jar.delete(name);
+        else jar.set(name, value);
+      }
+    },
+    header: () => [...jar].map(([name, value]) => `${name}=${value}`).join('; '),
+  };
+}
