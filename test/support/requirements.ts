@@ -1,6 +1,8 @@
 // What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the libraries of test/clients.
 // Takes the servers that run already, or starts some of its own and stops them at the end. Fails when one is not installed:
 // nothing is left out in silence.
+
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { TestProject } from 'vitest/node';
@@ -21,6 +23,8 @@ export default async function setup(project: TestProject) {
   try {
     checkClients();
     if (!onPath('python3')) throw new Error(`Python is missing. ${INSTALL}`);
+    if (spawnSync('python3', ['-c', 'import requests']).status !== 0)
+      throw new Error(`The Python package requests is missing. ${INSTALL}`);
     project.provide('chromium', findChromium());
     project.provide('redisUrl', await findRedis());
     const postgresqlUrl = await findPostgresql();

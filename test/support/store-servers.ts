@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 
-export const INSTALL = 'Install it: apt-get install -y postgresql redis-server chromium python3';
+export const INSTALL = 'Install it: apt-get install -y postgresql redis-server chromium python3 python3-requests';
 const START_WITHIN_MS = 20_000;
 const stops: (() => Promise<void>)[] = [];
 

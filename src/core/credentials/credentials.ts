@@ -29,7 +29,7 @@ export function createCredentials({ clock, announcements, tokens, oauthTokens }:
   const recent = createRecent<Principal | 'expired'>({ clock });
   for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
 
-  return { resolve };
+  return { resolve, behindRefreshToken };
 
   /** Refuses with `expired_token` or `invalid_token`. */
   async function resolve(credential: string): Promise<Principal> {
@@ -39,6 +39,12 @@ export function createCredentials({ clock, announcements, tokens, oauthTokens }:
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthenticated('expired_token', 'This token has expired.');
     return found;
+  }
+
+  /** The living login that a refresh token belongs to; the token is not spent by this. */
+  async function behindRefreshToken(refreshToken: string | undefined): Promise<Principal | undefined> {
+    const login = refreshToken ? await tokens.peek(refreshToken) : undefined;
+    return login && { kind: 'login', account: login.account, login, answerId: '', expiresAt: login.session.expiresAt };
   }
 
   async function recognise(credential: string): Promise<Principal | 'expired' | undefined> {

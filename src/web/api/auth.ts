@@ -90,7 +90,12 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
   );
   api.post(
     '/api/v1/auth/logout',
-    { summary: 'End this login: its tokens are refused from now on', accepts: ['login'], answer: [200, Done] },
+    {
+      summary: 'End this login: its tokens are refused from now on',
+      accepts: ['login'],
+      refreshCookieToo: true,
+      answer: [200, Done],
+    },
     (ctx, _input, { login }) => logout(ctx, login),
   );
 

@@ -31,6 +31,8 @@ export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body exten
   carries?: readonly ('bearer' | 'refreshCookie')[];
   /** Whoever carries nothing may come as well. */
   optional?: boolean;
+  /** The refresh cookie will do where the access cookie has expired. */
+  refreshCookieToo?: boolean;
   /** The person proved who they are within the last minutes. */
   recentProof?: boolean;
   /** Counted by address, whoever comes: what is carried in the body is not known yet. */
@@ -96,7 +98,7 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
       await count(ctx, endpoint.limit ?? 'anonymous', ctx.state.caller.address);
       return undefined;
     }
-    const principal = await identify(ctx);
+    const principal = await identify(ctx, endpoint);
     if (!principal) {
       if (endpoint.optional) return undefined;
       throw unauthenticated('no_auth', 'Sign in, or send a credential.');
@@ -114,27 +116,30 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
     return principal;
   }
 
-  async function identify(ctx: Context): Promise<Principal | undefined> {
+  async function identify(ctx: Context, { refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
     const { address } = ctx.state.caller;
     try {
       const presented = presentedBy(ctx, cookies.names.access);
-      if (!presented) {
+      const principal =
+        (presented && (await credentials.resolve(presented.value))) ??
+        (refreshCookieToo ? await credentials.behindRefreshToken(cookies.refreshToken(ctx)) : undefined);
+      if (!principal) {
         await count(ctx, 'anonymous', address);
         return undefined;
       }
-      const principal = await credentials.resolve(presented.value);
       const { type, id } = subjectOf(principal);
       await count(ctx, type, id);
-      if (presented.by === 'cookie' && !SAFE_METHODS.has(ctx.method)) {
-        if (principal.kind !== 'login')
-          throw unauthenticated('invalid_token', 'This token does not belong in a cookie.');
-        cookies.checkCsrf(ctx, principal.login.session.id);
-      }
+      if (presented?.by !== 'header' && !SAFE_METHODS.has(ctx.method)) checkCsrf(ctx, principal);
       return principal;
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) await count(ctx, 'default', address);
       throw error;
     }
+  }
+
+  function checkCsrf(ctx: Context, principal: Principal): void {
+    if (principal.kind !== 'login') throw unauthenticated('invalid_token', 'This token does not belong in a cookie.');
+    cookies.checkCsrf(ctx, principal.login.session.id);
   }
 
   /** Counts the request, and says in its answer how many more may follow. */
