@@ -182,16 +182,30 @@ export function createSignIn({ db, clock, secrets, accounts, passwords, sessions
       return fresh;
     });
     if (same) await sessions.changed(session.id);
+    await lookAgain(account, session, caller);
     return { account, session, token };
   }
 
   /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
   async function openForApi({ account, amr }: Proven, caller: Caller): Promise<RefreshedLogin> {
-    return db.$transaction(async (tx) => {
-      const login = await tokens.open(account, amr, caller, tx);
-      await noteSuccess(login.session, caller, tx);
-      return login;
+    const login = await db.$transaction(async (tx) => {
+      const opened = await tokens.open(account, amr, caller, tx);
+      await noteSuccess(opened.session, caller, tx);
+      return opened;
     });
+    await lookAgain(account, login.session, caller);
+    return login;
+  }
+
+  /**
+   * What was proved must still be true when somebody is in: whoever changed the password or suspended the account meanwhile either did
+   * so before this look, or finds the login, which is written by now, and ends it.
+   */
+  async function lookAgain({ id, passwordChangedAt }: Account, session: Session, caller: Caller): Promise<void> {
+    const now = await db.account.findUnique({ where: { id } });
+    if (accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime()) return;
+    await sessions.end(session.id, 'revoked', caller);
+    throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
   }
 
   async function noteSuccess({ id, accountId, amr }: Session, caller: Caller, tx: Queryable): Promise<void> {

@@ -113,6 +113,22 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(await house.core.sessions.list(id)).toEqual([]);
   });
 
+  it('lets nobody in by what was proved before the password changed or the account was suspended', async () => {
+    const caller = { ...systemCaller, address: elsewhere() };
+    for (const data of [{ passwordChangedAt: new Date(Date.now() + 1) }, { status: 'suspended' }]) {
+      const { id } = await house.account();
+      const account = await house.base.db.account.findUniqueOrThrow({ where: { id } });
+      await house.base.db.account.update({ where: { id }, data });
+      for (const enter of [
+        () => house.core.signIn.openInBrowser({ account, amr: ['pwd'] }, undefined, caller),
+        () => house.core.signIn.openForApi({ account, amr: ['pwd'] }, caller),
+      ]) {
+        await expect(enter()).rejects.toMatchObject({ status: 401, code: 'invalid_credentials' });
+      }
+      expect(await house.core.sessions.list(id)).toEqual([]);
+    }
+  });
+
   it('gives another cookie at each sign-in, and the one before is worth nothing', async () => {
     const { email } = await house.account();
     const browser = browserAt();
