@@ -1,0 +1,178 @@
+// Who is behind a request: each kind of credential, asked of the sandbox endpoint that tells, and what makes it worth nothing.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { call, newLogin } from '../../support/api.js';
+import { openFamily, revoke } from '../../support/families.js';
+import { type House, openHouse } from '../../support/house.js';
+import { makeKey, tokenWithProof } from '../../support/proofs.js';
+import { obtainCode, REDIRECT_URI, type TestClient, token } from '../../support/relying-party.js';
+import { stores } from '../../support/stores.js';
+
+describe.each(stores)('a credential on $name', (store) => {
+  let house: House;
+  let ownApi: string;
+  beforeAll(async () => {
+    house = await openHouse({ store, settings: { TEST_AUTH: 'true' } });
+    ownApi = `${house.issuer}/api/v1`;
+  });
+  afterAll(() => house.close());
+
+  const ask = (headers: Record<string, string>) => call(house, 'GET', '/test-auth/auth-status', { headers });
+  const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
+  const nobody = { authenticated: false, principal: { type: 'anonymous' } };
+  const principal = (type: string, id: string) => ({ authenticated: true, principal: { type, id } });
+
+  /** A person's access token for our own API, given to an app. */
+  async function tokenForApi(client: TestClient) {
+    const { email, id } = await house.account();
+    const family = await openFamily(house, client, email, { scope: 'openid memory:read', resource: ownApi });
+    return { accountId: id, accessToken: family.accessToken };
+  }
+
+  it('is nobody when there is none', async () => {
+    expect((await ask({})).json).toEqual(nobody);
+  });
+
+  it('is a person who signed in here, by header or by cookie', async () => {
+    const { access_token: text, accountId } = await newLogin(house);
+    for (const headers of [bearer(text), { authorization: `bearer ${text}` }, { cookie: `cap_access=${text}` }]) {
+      expect((await ask(headers)).json).toEqual(principal('human', accountId));
+    }
+  });
+
+  it('is a person by an OAuth token for our API, who may not do what is for those who signed in here', async () => {
+    const { accountId, accessToken } = await tokenForApi(await house.client());
+    expect((await ask(bearer(accessToken))).json).toEqual(principal('human', accountId));
+    const refused = await call(house, 'GET', '/auth/me', { token: accessToken });
+    expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_scope']);
+  });
+
+  it('is a client by its own token for our API', async () => {
+    const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
+    const { body } = await token(house, machine, asked);
+    expect((await ask(bearer(body.access_token!))).json).toEqual(principal('agent', machine.id));
+    await house.core.clients.remove(machine.id, systemCaller);
+    expect((await ask(bearer(body.access_token!))).json.error).toBe('invalid_token');
+  });
+
+  it('is worth nothing when it is an OAuth token for somebody else, without audience, bound to a key, or revoked', async () => {
+    const client = await house.client();
+    const app = await house.client({ token_endpoint_auth_method: 'none' });
+    const { email } = await house.account();
+    const opaque = await openFamily(house, client, email);
+    const revoked = await tokenForApi(client);
+    await revoke(house, client, revoked.accessToken);
+    const code = await obtainCode(house, app, email, { scope: 'openid memory:read', resource: ownApi });
+    const redeemed = { grant_type: 'authorization_code', code: code.code, code_verifier: code.verifier };
+    const bound = await tokenWithProof(house, app, await makeKey(), {
+      ...redeemed,
+      redirect_uri: REDIRECT_URI,
+      resource: ownApi,
+    });
+    expect(bound.status).toBe(200);
+    for (const text of [opaque.accessToken, opaque.refreshToken, revoked.accessToken, bound.body.access_token!]) {
+      expect((await ask(bearer(text))).json.error).toBe('invalid_token');
+    }
+    expect((await ask({ authorization: `DPoP ${bound.body.access_token}` })).json.error).toBe('invalid_token');
+  });
+
+  it.each([
+    [
+      'its consent is withdrawn',
+      (accountId: string, { id }: TestClient) => house.core.consents.withdraw(accountId, id, systemCaller),
+    ],
+    [
+      'the login that it came from is revoked',
+      (accountId: string) => house.core.sessions.endAll(accountId, 'revoked', systemCaller),
+    ],
+    [
+      'its account is suspended',
+      async (id: string) => {
+        await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+        await house.base.announcements.announce('accounts', id);
+      },
+    ],
+  ])('of an app is worth nothing at once when %s', async (_, end) => {
+    const client = await house.client();
+    const { accountId, accessToken } = await tokenForApi(client);
+    expect((await ask(bearer(accessToken))).status).toBe(200);
+    await end(accountId, client);
+    expect((await ask(bearer(accessToken))).json.error).toBe('invalid_token');
+  });
+
+  it('is refused when two headers name two different ones, or when it has no form', async () => {
+    const [one, other] = [await newLogin(house), await newLogin(house)];
+    const both = (a: string, b: string) => ask({ ...bearer(a), 'x-api-key': b });
+    expect((await both(one.access_token, other.access_token)).json.error).toBe('invalid_token');
+    expect((await both(one.access_token, one.access_token)).json).toEqual(principal('human', one.accountId));
+    for (const authorization of [
+      'Bearer',
+      'Bearer ',
+      `Basic ${Buffer.from('a:b').toString('base64')}`,
+      one.access_token,
+      `Bearer ${one.access_token} ${one.access_token}`,
+      `Bearer ${one.access_token.slice(0, -2)}`,
+      `Bearer ${'x'.repeat(9000)}`,
+    ]) {
+      const answer = await ask({ authorization });
+      expect([answer.status, answer.json.error], authorization).toEqual([401, 'invalid_token']);
+    }
+  });
+
+  it('in a header alone decides: cookies count only where there is none', async () => {
+    const [one, other] = [await newLogin(house), await newLogin(house)];
+    const cookie = `cap_access=${other.access_token}`;
+    expect((await ask({ ...bearer(one.access_token), cookie })).json).toEqual(principal('human', one.accountId));
+    expect((await ask({ ...bearer('wrong'), cookie })).json.error).toBe('invalid_token');
+  });
+
+  it('cannot be made from a token of another kind by a change of its header', async () => {
+    const { access_token: text } = await newLogin(house);
+    const [head = '', body = '', signature = ''] = text.split('.');
+    const header = JSON.parse(Buffer.from(head, 'base64url').toString());
+    const forged = (change: object) =>
+      `${Buffer.from(JSON.stringify({ ...header, ...change })).toString('base64url')}.${body}.${signature}`;
+    for (const change of [
+      { alg: 'none' },
+      { alg: 'HS256' },
+      { typ: 'at+jwt' },
+      { typ: 'JWT' },
+      { kid: 'other' },
+      { crit: ['x'] },
+    ]) {
+      expect((await ask(bearer(forged(change)))).json.error).toBe('invalid_token');
+    }
+    expect((await ask(bearer(`${head}.${body}.`))).json.error).toBe('invalid_token');
+  });
+});
+
+describe('the sandbox', () => {
+  it('is not there unless it is asked for', async () => {
+    const house = await openHouse();
+    try {
+      for (const [method, path] of [
+        ['GET', 'auth-status'],
+        ['POST', 'create-test-user'],
+        ['POST', 'test-login'],
+      ] as const) {
+        expect((await call(house, method, `/test-auth/${path}`)).status).toBe(404);
+      }
+    } finally {
+      await house.close();
+    }
+  });
+
+  it('makes test users and signs them in', async () => {
+    const house = await openHouse({ settings: { TEST_AUTH: 'true' } });
+    try {
+      const body = { email: 'test@example.com', password: 'TestPass123!' };
+      const made = await call(house, 'POST', '/test-auth/create-test-user', { body });
+      const login = await call(house, 'POST', '/test-auth/test-login', { body });
+      expect([made.status, login.status]).toEqual([201, 200]);
+      for (const { json } of [made, login]) expect(json).toMatchObject({ email: body.email, token_type: 'bearer' });
+    } finally {
+      await house.close();
+    }
+  });
+});

@@ -1,0 +1,166 @@
+// The account of whoever asks: its names, its preferences, its logins; and what registration and login read and answer.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { call, logIn, me, newLogin } from '../../support/api.js';
+import { ask } from '../../support/attacker.js';
+import { Browser } from '../../support/browser.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+
+describe('the JSON API', () => {
+  let house: House;
+  beforeAll(async () => {
+    house = await openHouse();
+  });
+  afterAll(() => house.close());
+
+  const register = (body: object) => call(house, 'POST', '/auth/register', { body });
+
+  it('answers a registration with all that each dialect looks for', async () => {
+    const { status, json } = await register({ email: ' Jane@Example.com ', password: PASSWORD, name: 'Jane Q. Doe' });
+    expect(status).toBe(201);
+    expect(json).toEqual({
+      token: json.access_token,
+      access_token: expect.stringMatching(/^eyJ/),
+      refreshToken: json.refresh_token,
+      refresh_token: expect.stringMatching(/^[\w-]{43}$/),
+      token_type: 'bearer',
+      expires_in: 28_800,
+      id: expect.any(String),
+      email: 'jane@example.com',
+      user: {
+        id: json.id,
+        email: 'jane@example.com',
+        name: 'Jane Q. Doe',
+        full_name: 'Jane Q. Doe',
+        companyId: expect.stringMatching(/^co_/),
+        role: 'viewer',
+        org_role: 'owner',
+        email_verified: false,
+        plan: 'free',
+        picture: null,
+      },
+    });
+    const { user } = json as { user: { companyId: string } };
+    expect((await me(house, String(json.token))).json).toEqual({
+      ...user,
+      organizations: [{ id: user.companyId, name: 'Jane Q. Doe', role: 'owner' }],
+      projects: [],
+      tools: [],
+    });
+  });
+
+  it('says by field what is wrong with a registration, and makes nothing', async () => {
+    const before = await house.base.db.account.count();
+    for (const [body, fields] of [
+      [{}, ['email', 'password']],
+      [{ email: 'nobody', password: PASSWORD }, ['email']],
+      [{ email: 'a@example.com', password: 'short' }, ['password']],
+      [{ email: 'a@example.com', password: 'password' }, ['password']],
+      [{ email: 'a@example.com', password: PASSWORD, name: 7 }, ['name']],
+      [{ email: ['a@example.com'], password: PASSWORD }, ['email']],
+      [{ email: 'a@example.com', password: PASSWORD, full_name: `A${'\u202e'}B` }, ['name']],
+    ] as const) {
+      const { status, json } = await register(body);
+      expect([status, json.error, Object.keys(json.fields as object)]).toEqual([400, 'invalid_request', fields]);
+    }
+    expect(await house.base.db.account.count()).toBe(before);
+  });
+
+  it('cannot be told at registration what only a keeper may say', async () => {
+    const rights = { role: 'admin', plan: 'pro', email_verified: true, status: 'active', org_role: 'owner', id: 'x' };
+    const { json } = await register({ email: 'climber@example.com', password: PASSWORD, ...rights });
+    expect(json.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
+    expect(json.id).not.toBe('x');
+    const patched = await call(house, 'PATCH', '/auth/me/profile', { body: rights, token: String(json.token) });
+    expect(patched.status).toBe(200);
+    expect((await me(house, String(json.token))).json).toMatchObject({ role: 'viewer', plan: 'free' });
+  });
+
+  it('takes a login as a form as well, and only there', async () => {
+    const { email } = await house.account();
+    const form = new URLSearchParams({ username: email, password: PASSWORD }).toString();
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const login = await ask(house, 'POST', '/api/v1/auth/login', headers, form);
+    expect([login.status, login.cookies]).toEqual([200, []]); // it did not say where it comes from
+    expect(login.json).toMatchObject({ email, csrf_token: expect.any(String) });
+    expect((await ask(house, 'POST', '/api/v1/auth/login-json', headers, form)).status).toBe(415);
+  });
+
+  it('has no registration where nobody may sign up', async () => {
+    const closed = await openHouse({ settings: { SIGNUP: 'closed' } });
+    try {
+      const body = { email: 'a@example.com', password: PASSWORD };
+      expect((await call(closed, 'POST', '/auth/register', { body })).status).toBe(404);
+    } finally {
+      await closed.close();
+    }
+  });
+
+  it('keeps preferences, and tells what cannot be one', async () => {
+    const { access_token: token } = await newLogin(house);
+    const patch = (body: object) => call(house, 'PATCH', '/auth/me/profile', { body, token });
+    const show = async () => (await call(house, 'GET', '/auth/me/profile', { token })).json;
+    expect(await show()).toEqual({
+      name: 'Jane Developer',
+      full_name: 'Jane Developer',
+      given_name: 'Jane',
+      family_name: 'Developer',
+      picture: null,
+      timezone: null,
+      language: null,
+      notifications: {},
+    });
+    const wishes = { timezone: 'Europe/Vienna', language: 'de-AT', notifications: { news: false, security: true } };
+    expect((await patch(wishes)).json).toMatchObject(wishes);
+    expect((await patch({ full_name: 'Maria Anna Mozart' })).json).toMatchObject({
+      name: 'Maria Anna Mozart',
+      given_name: 'Maria Anna',
+      family_name: 'Mozart',
+      ...wishes,
+    });
+    expect((await patch({ given_name: 'Nannerl', timezone: null })).json).toMatchObject({
+      name: 'Maria Anna Mozart',
+      given_name: 'Nannerl',
+      timezone: null,
+    });
+    const before = await show();
+    for (const [body, field] of [
+      [{ timezone: 'Mars/Olympus' }, 'timezone'],
+      [{ language: 'no language' }, 'language'],
+      [{ picture: 'http://example.com/a.png' }, 'picture'],
+      [{ picture: 'javascript:alert(1)' }, 'picture'],
+      [{ given_name: 'x'.repeat(300) }, 'given_name'],
+      [{ notifications: { news: 'yes' } }, 'notifications.news'],
+      [{ notifications: Object.fromEntries(Array.from({ length: 60 }, (_, n) => [n, true])) }, 'notifications'],
+    ] as const) {
+      const { status, json } = await patch(body);
+      expect([status, Object.keys(json.fields as object)]).toEqual([400, [field]]);
+    }
+    expect(await show()).toEqual(before);
+  });
+
+  it('lists the logins of an account, ends one, and ends all others', async () => {
+    const here = await newLogin(house);
+    const { access_token: token, email, accountId } = here;
+    const there = await logIn(house, email);
+    const browser = new Browser(house.origin);
+    await browser.signIn(email, PASSWORD);
+    const list = async () => JSON.parse((await call(house, 'GET', '/auth/sessions', { token })).text);
+    const all = await list();
+    expect(all).toHaveLength(3);
+    expect(all.filter(({ current }: { current: boolean }) => current)).toEqual([
+      expect.objectContaining({ channel: 'json', amr: ['pwd'], ip_address: expect.any(String) }),
+    ]);
+    expect(JSON.stringify(all)).not.toMatch(/hash|token/i);
+
+    const page = all.find(({ channel }: { channel: string }) => channel === 'browser');
+    expect((await call(house, 'DELETE', `/auth/sessions/${page.id}`, { token })).json.ok).toBe(true);
+    expect((await browser.open('/account')).url.pathname).toBe('/login');
+    expect((await call(house, 'DELETE', `/auth/sessions/${page.id}`, { token })).status).toBe(404);
+
+    expect((await call(house, 'DELETE', '/auth/sessions', { token })).json.ok).toBe(true);
+    expect((await me(house, there.access_token)).status).toBe(401);
+    expect(await list()).toHaveLength(1);
+    const events = await house.core.audit.list({ accountId, action: 'session.ended' });
+    expect(events).toHaveLength(2);
+  });
+});
