@@ -8,6 +8,7 @@ import type { Prepared } from './db/prepared.js';
 import { createGuardedFetch } from './fetch.js';
 import { createLimits, type LimitStore } from './limits.js';
 import type { Log } from './log.js';
+import { openMail } from './mail.js';
 import type { Redis } from './redis.js';
 import { loadSecrets } from './secret.js';
 
@@ -36,7 +37,9 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
       privateHosts: config.fetchPrivateHosts,
       allowLoopback: isLoopback(new URL(config.issuer).hostname),
     });
-    return { config, log, clock, secrets, db, prepared, redis, announcements, limits, fetch, close };
+    const mail = openMail({ config, log, clock });
+    closers.unshift(() => mail.close());
+    return { config, log, clock, secrets, db, prepared, redis, announcements, limits, fetch, mail, close };
   } catch (error) {
     await close();
     throw error;

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { type Mailbox, parseMailbox, parseSmtpUrl, type SmtpServer } from './mail/settings.js';
 
 /** One variable: what it is for, what it may hold, what it is when it is not set. */
 interface Setting<T> {
@@ -36,6 +37,11 @@ export const settings = {
   SECRET_PREVIOUS: text('', 'the master secret before the last change'),
   TRUSTED_PROXIES: list('', 'addresses or networks of reverse proxies whose X-Forwarded-For is believed'),
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'how much is logged'),
+  SMTP_URL: mailServer(
+    '',
+    'the mail server; when empty, development keeps mails in DATA_DIR/outbox, and production sends none',
+  ),
+  MAIL_FROM: mailbox('', 'the sender of mails; <BRAND_NAME> <no-reply@<host of ISSUER>> when empty'),
   SIGNUP: oneOf(['open', 'closed'], 'open', 'whether strangers may make an account'),
   BOOTSTRAP_ADMIN_EMAIL: text('', 'with the next one: makes the first administrator, if there is none'),
   BOOTSTRAP_ADMIN_PASSWORD: text('', 'see BOOTSTRAP_ADMIN_EMAIL'),
@@ -78,6 +84,7 @@ type Values = { [Name in keyof typeof settings]: ReturnType<(typeof settings)[Na
 
 export interface Config {
   production: boolean;
+  development: boolean;
   port: number;
   host: string | undefined;
   issuer: string;
@@ -92,6 +99,8 @@ export interface Config {
   secretPrevious: string | undefined;
   trustedProxies: string[];
   logLevel: string;
+  smtp: SmtpServer | undefined;
+  mailFrom: Mailbox;
   signup: 'open' | 'closed';
   bootstrapAdmin: { email: string; password: string } | undefined;
   registration: 'open' | 'token' | 'closed';
@@ -153,11 +162,14 @@ export const isLoopback = (hostname: string) =>
   hostname === 'localhost' || hostname === '[::1]' || hostname === '::1' || /^127(\.\d{1,3}){3}$/.test(hostname);
 
 function toConfig(values: Values): Config {
+  const issuer = (values.ISSUER || new URL(`http://localhost:${values.PORT}`).origin).replace(/\/$/, '');
+  const senderHost = URL.parse(issuer)?.hostname ?? 'localhost';
   return {
     production: values.NODE_ENV === 'production',
+    development: values.NODE_ENV === 'development',
     port: values.PORT,
     host: values.HOST || undefined,
-    issuer: (values.ISSUER || new URL(`http://localhost:${values.PORT}`).origin).replace(/\/$/, ''),
+    issuer,
     brandName: values.BRAND_NAME,
     dataDir: values.DATA_DIR,
     databaseUrl: values.DATABASE_URL || `file:${join(values.DATA_DIR, 'signet.db')}`,
@@ -169,6 +181,8 @@ function toConfig(values: Values): Config {
     secretPrevious: values.SECRET_PREVIOUS || undefined,
     trustedProxies: values.TRUSTED_PROXIES,
     logLevel: values.LOG_LEVEL,
+    smtp: values.SMTP_URL,
+    mailFrom: values.MAIL_FROM ?? { name: values.BRAND_NAME, address: `no-reply@${senderHost}` },
     signup: values.SIGNUP,
     bootstrapAdmin: values.BOOTSTRAP_ADMIN_EMAIL
       ? { email: values.BOOTSTRAP_ADMIN_EMAIL, password: values.BOOTSTRAP_ADMIN_PASSWORD }
@@ -280,6 +294,16 @@ function contradictions(config: Config, values: Values): string[] {
 
 function text(fallback: string, about: string): Setting<string> {
   return { about, allowed: 'text', fallback, parse: (value) => value };
+}
+
+function mailServer(fallback: string, about: string): Setting<SmtpServer | undefined> {
+  const allowed = 'smtp://[user:password@]host[:port], encrypted by STARTTLS unless it ends in ?tls=off, or smtps://…';
+  return { about, allowed, fallback, parse: (value) => (value ? parseSmtpUrl(value) : undefined) };
+}
+
+function mailbox(fallback: string, about: string): Setting<Mailbox | undefined> {
+  const allowed = 'an address, or Name <address>';
+  return { about, allowed, fallback, parse: (value) => (value ? parseMailbox(value) : undefined) };
 }
 
 function list(fallback: string, about: string): Setting<string[]> {

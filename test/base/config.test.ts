@@ -80,12 +80,64 @@ describe('the settings', () => {
     ['tokens that are over at once', { ACCESS_TOKEN_TTL: '0s' }, 'ACCESS_TOKEN_TTL'],
     ['another kind of database', { DATABASE_URL: 'mysql://db' }, 'DATABASE_URL'],
     ['another kind of Redis', { REDIS_URL: 'http://redis' }, 'REDIS_URL'],
+    ['a mail server that is none', { SMTP_URL: 'mail.example.com' }, 'SMTP_URL'],
+    ['a sender that is none', { MAIL_FROM: 'nobody' }, 'MAIL_FROM'],
   ])('refuse %s in production', (_name, environment, word) => {
     expect(faultsOf(SAFE)).toEqual([]);
     const faults = faultsOf({ ...SAFE, ...environment });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toContain(word);
   });
+
+  it.each([
+    'mail.example.com:587',
+    'http://mail.example.com',
+    'smtp://',
+    'smtp:mail.example.com',
+    'smtp://mail.example.com:0',
+    'smtp://mail.example.com:70000',
+    'smtp://mail.example.com/path',
+    'smtp://mail.example.com?tls=no',
+    'smtp://mail.example.com?tls.rejectUnauthorized=false',
+    'smtps://mail.example.com?tls=off',
+    'smtp://mail.example.com#x',
+    'smtp://mara:hunter22/x@mail.example.com',
+    'smtp://mara:hunter22%@mail.example.com',
+    'smtp://mara@mail.example.com',
+    'smtp://:hunter22@mail.example.com',
+  ])('refuse the mail server %j, and do not repeat its password', (SMTP_URL) => {
+    const faults = faultsOf({ SMTP_URL });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatch(/^SMTP_URL (?!.*hunter22)/);
+  });
+
+  it('know where mails go, and from whom', () => {
+    expect(readConfig({ ISSUER: 'https://id.example.com', BRAND_NAME: 'Acme' })).toMatchObject({
+      smtp: undefined,
+      mailFrom: { name: 'Acme', address: 'no-reply@id.example.com' },
+    });
+    expect(readConfig({ SMTP_URL: 'smtp://mara%40x:p%3Ass@mail.example.com' }).smtp).toEqual({
+      host: 'mail.example.com',
+      port: 587,
+      secure: false,
+      plain: false,
+      auth: { user: 'mara@x', pass: 'p:ss' },
+    });
+    expect(readConfig({ SMTP_URL: 'smtps://[::1]' }).smtp).toMatchObject({ host: '::1', port: 465, secure: true });
+    expect(readConfig({ SMTP_URL: 'smtp://mailpit:1025?tls=off' }).smtp).toMatchObject({ port: 1025, plain: true });
+    expect(readConfig({ MAIL_FROM: '"Acme, Inc." <id@acme.example>' }).mailFrom).toEqual({
+      name: 'Acme, Inc.',
+      address: 'id@acme.example',
+    });
+    expect(readConfig({ MAIL_FROM: 'id@acme.example' }).mailFrom).toEqual({ address: 'id@acme.example' });
+  });
+
+  it.each(['x', '<id@acme.example', 'a@b.example, c@d.example', 'A\r\nBcc: x@y.example <id@acme.example>'])(
+    'refuse the sender %j',
+    (MAIL_FROM) => {
+      expect(faultsOf({ MAIL_FROM })).toHaveLength(1);
+    },
+  );
 
   it.each([
     'id.example.com',

@@ -1,0 +1,91 @@
+/**
+ * Mail: to an SMTP server, or, in development without one, into a folder. Nobody waits for it: what is handed over is sent in the
+ * background, again after a while when the server has none of it. A crash loses what is not sent yet; people ask for links again.
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep, setImmediate as soon } from 'node:timers/promises';
+import { type Clock, SECOND_MS } from './clock.js';
+import type { Config } from './config.js';
+import type { Log } from './log.js';
+import { createLetters, type Letters } from './mail/letters.js';
+import { createOutbox } from './mail/outbox.js';
+import { isMailable, type Mailbox } from './mail/settings.js';
+import { createSmtp, isRefused, type OutgoingMail, whyUndelivered } from './mail/smtp.js';
+import { createTurns } from './mail/turns.js';
+
+interface Needs {
+  config: Pick<Config, 'issuer' | 'brandName' | 'production' | 'dataDir' | 'smtp' | 'mailFrom'>;
+  log: Log;
+  clock: Clock;
+  /** Milliseconds before each further try. */
+  pausesMs?: number[];
+}
+
+/** Each takes a few kilobytes at most. */
+const MAX_WAITING = 1000;
+const FULL = 'too many mails are waiting: one was dropped';
+const AT_ONCE = 4;
+const PAUSES_MS = [1, 10, 60, 300].map((seconds) => seconds * SECOND_MS);
+const DRAIN_MS = 3 * SECOND_MS;
+
+export type Mail = ReturnType<typeof openMail>;
+
+export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Needs) {
+  const { issuer, brandName, production, dataDir, smtp: server, mailFrom: from } = config;
+  const letters = createLetters({ brandName, issuer });
+  const smtp = server && createSmtp({ server, from, hostname: new URL(issuer).hostname });
+  // In production a link would lie there for whoever reads the disk, and nobody would get it.
+  const outbox = server || production ? undefined : createOutbox({ folder: join(dataDir, 'outbox'), clock });
+  const transport = smtp ?? outbox;
+  if (!transport) log.warn('SMTP_URL is not set: no mail is sent, and nobody can ask for a new password');
+  const takeTurn = createTurns(AT_ONCE);
+  const closing = new AbortController();
+  const underWay = new Set<Promise<void>>();
+
+  return { isConfigured: transport !== undefined, outbox, send, settle, close };
+
+  /** Sends a letter, later. Call it after the commit of what it tells. Never throws, and never tells whether it arrived. */
+  function send<Name extends keyof Letters>(to: Mailbox, name: Name, values: Letters[Name]): void {
+    if (!transport) return;
+    const fault = !isMailable(to.address)
+      ? 'no address that a mail could be sent to'
+      : underWay.size >= MAX_WAITING && FULL;
+    if (fault) {
+      log.error({ letter: name }, fault);
+      return;
+    }
+    const sending = deliver(name, () => ({ to, ...letters.compose(name, values) }));
+    underWay.add(sending);
+    void sending.finally(() => underWay.delete(sending));
+  }
+
+  async function deliver(letter: string, compose: () => OutgoingMail): Promise<void> {
+    await soon(); // whoever hands it over goes on first
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await takeTurn(async () => transport!.deliver(compose()));
+      } catch (error) {
+        const pause = pausesMs[attempt];
+        const reason = whyUndelivered(error);
+        if (isRefused(error) || pause === undefined || closing.signal.aborted) {
+          log.error({ letter, ...reason, attempts: attempt + 1 }, 'a mail could not be sent');
+          return;
+        }
+        log.warn({ letter, ...reason }, 'a mail could not be sent yet; it is tried again');
+        await sleep(pause, undefined, { signal: closing.signal, ref: false }).catch(() => {}); // closing: at once
+      }
+    }
+  }
+
+  /** Waits until everything is sent, or given up. */
+  async function settle(): Promise<void> {
+    await Promise.all(underWay);
+  }
+
+  /** Tries once more what waits, for a few seconds, and then gives up. */
+  async function close(): Promise<void> {
+    closing.abort();
+    await Promise.race([settle(), sleep(DRAIN_MS, undefined, { ref: false })]);
+    if (underWay.size > 0) log.error({ mails: underWay.size }, 'stopped before all mails were sent');
+  }
+}

@@ -1,0 +1,63 @@
+/** The letters that are sent: a name, its values, and two templates in views/mail, for text and for HTML. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ejs from 'ejs';
+
+const TEMPLATES = fileURLToPath(new URL('../../../views/', import.meta.url));
+
+/** Every letter and what it prints. Links are made of the issuer and a token: nothing else decides where they lead. */
+export interface Letters {
+  'verify-email': { token: string };
+  'reset-password': { token: string };
+  'password-changed': Happening;
+  'new-device': Happening;
+}
+
+/** What was done to an account, from where. */
+export interface Happening {
+  /** "Firefox on Linux" */
+  device: string;
+  address: string;
+  /** "22 November 2026 at 14:05 UTC" */
+  at: string;
+}
+
+export interface ComposedLetter {
+  subject: string;
+  text: string;
+  html: string;
+}
+
+const SUBJECTS: Record<keyof Letters, string> = {
+  'verify-email': 'Confirm your e-mail address',
+  'reset-password': 'Choose a new password',
+  'password-changed': 'Your password was changed',
+  'new-device': 'New sign-in to your account',
+};
+
+/** Compiles all letters at once: a broken template is told at the start, not when somebody waits for a mail. */
+export function createLetters({ brandName, issuer }: { brandName: string; issuer: string }) {
+  const names = Object.keys(SUBJECTS) as (keyof Letters)[];
+  const templates = new Map(
+    names.map((name) => [name, { text: template(`${name}.txt`, plain), html: template(`${name}.html`) }]),
+  );
+
+  return { compose };
+
+  function compose<Name extends keyof Letters>(name: Name, values: Letters[Name]): ComposedLetter {
+    const { text, html } = templates.get(name)!;
+    const subject = SUBJECTS[name];
+    const letter = { ...values, brandName, issuer, subject };
+    return { subject, text: text(letter), html: html(letter) };
+  }
+}
+
+/** Text has no markup that a value could break out of. */
+const plain = (value: unknown) => String(value ?? '');
+
+function template(name: string, toText?: (value: unknown) => string): ejs.TemplateFunction {
+  const filename = join(TEMPLATES, 'mail', `${name}.ejs`);
+  const options = { filename, root: TEMPLATES, strict: true, localsName: 'letter', ...(toText && { escape: toText }) };
+  return ejs.compile(readFileSync(filename, 'utf8'), options);
+}

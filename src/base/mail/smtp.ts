@@ -1,0 +1,68 @@
+/** Mails by SMTP. Encrypted, unless the server is this machine or the settings say that it need not be. */
+import { createTransport } from 'nodemailer';
+import { SECOND_MS } from '../clock.js';
+import { isLoopback } from '../config.js';
+import type { ComposedLetter } from './letters.js';
+import type { Mailbox, SmtpServer } from './settings.js';
+
+const CONNECT_WITHIN_MS = 10 * SECOND_MS;
+const ANSWER_WITHIN_MS = 20 * SECOND_MS;
+
+export interface OutgoingMail extends ComposedLetter {
+  to: Mailbox;
+}
+
+interface Needs {
+  server: SmtpServer;
+  from: Mailbox;
+  /** Who says hello: the host of the issuer. */
+  hostname: string;
+}
+
+export function createSmtp({ server, from, hostname }: Needs) {
+  const { host, port, secure, auth } = server;
+  const plain = server.plain || isLoopback(host);
+  const transport = createTransport({
+    host,
+    port,
+    secure,
+    requireTLS: !secure && !plain,
+    ignoreTLS: !secure && plain,
+    auth,
+    name: hostname,
+    connectionTimeout: CONNECT_WITHIN_MS,
+    dnsTimeout: CONNECT_WITHIN_MS,
+    greetingTimeout: CONNECT_WITHIN_MS,
+    socketTimeout: ANSWER_WITHIN_MS,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+
+  return { deliver, check };
+
+  async function deliver({ to, subject, text, html }: OutgoingMail): Promise<void> {
+    // As objects, so that no part of a name or an address is read as a list or a header.
+    await transport.sendMail({
+      from: { name: from.name ?? '', address: from.address },
+      to: { name: to.name ?? '', address: to.address },
+      subject,
+      text,
+      html,
+      headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+    });
+  }
+
+  /** Connects, greets and signs in, and sends nothing. Rejects when the server would not take a mail. */
+  async function check(): Promise<void> {
+    await transport.verify();
+  }
+}
+
+/** What may be told of a failure. What the server said may repeat the mail, and so its link. */
+export function whyUndelivered(error: unknown): { reason: string; status?: number } {
+  const { code, responseCode } = error as { code?: string; responseCode?: number };
+  return { reason: code ?? (error as Error).name, ...(responseCode && { status: responseCode }) };
+}
+
+/** Whether the server has said no for good (RFC 5321, 4.2.1). */
+export const isRefused = (error: unknown) => ((error as { responseCode?: number }).responseCode ?? 0) >= 500;

@@ -1,0 +1,261 @@
+// Mail: what arrives at a real server, what a bad server can do to us, and what stays on a machine that sends none.
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/base/clock.js';
+import { readConfig } from '../../src/base/config.js';
+import { createLog } from '../../src/base/log.js';
+import { type Mail, openMail } from '../../src/base/mail.js';
+import { type MailServer, openDeafServer, openMailServer } from '../support/mail-server.js';
+import { until } from '../support/server.js';
+
+const TOKEN = 'kJ3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFaZkq1wE2rT3y';
+const TO = { address: 'mara@example.com' };
+const PRODUCTION = { NODE_ENV: 'production', ISSUER: 'https://id.example.com', DATABASE_URL: 'file:x' };
+
+let folder: string;
+let lines: string[];
+const closers: (() => Promise<unknown>)[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'signet-mail-'));
+  lines = [];
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function open(settings: Record<string, string>, pausesMs = [10, 10]): Mail {
+  const log = createLog('trace', { write: (line) => lines.push(line) });
+  const mail = openMail({ config: readConfig({ DATA_DIR: folder, ...settings }), log, clock: systemClock, pausesMs });
+  closers.push(() => mail.close());
+  return mail;
+}
+
+async function server(options = {}): Promise<MailServer> {
+  const opened = await openMailServer(options);
+  closers.push(() => opened.close());
+  return opened;
+}
+
+/** No line tells what only the reader of the mail may know. */
+function expectCleanLog() {
+  expect(lines.join()).not.toMatch(new RegExp(`${TOKEN}|mara@example|hunter22|reset-password\\?`));
+}
+
+describe('a mail', () => {
+  it('arrives with both parts, a link to the issuer, and names in any script', async () => {
+    const { mails, url } = await server();
+    const mail = open({ ...PRODUCTION, SMTP_URL: url, BRAND_NAME: 'Ångström & Søn 東京' });
+    mail.send({ name: 'Мария "Mara" Lindqvist', address: TO.address }, 'reset-password', { token: TOKEN });
+    await mail.settle();
+    const [arrived] = mails;
+    expect(arrived).toMatchObject({ from: 'no-reply@id.example.com', to: [TO.address] });
+    const headers = Object.fromEntries(arrived!.headers);
+    expect(headers).toMatchObject({
+      from: 'Ångström & Søn 東京 <no-reply@id.example.com>',
+      subject: 'Choose a new password',
+      'auto-submitted': 'auto-generated',
+      'mime-version': '1.0',
+    });
+    expect(headers.to).toMatch(/^"?Мария \\?"Mara\\?" Lindqvist"? <mara@example\.com>$/);
+    expect(headers['message-id']).toMatch(/@id\.example\.com>$/);
+    const link = `https://id.example.com/reset-password?token=${TOKEN}`;
+    expect(arrived!.text).toContain(`\n${link}`);
+    expect(arrived!.text).toContain('Ångström & Søn 東京');
+    expect(arrived!.html).toContain(`href="${link}"`);
+    expect(arrived!.html).toContain('Ångström &amp; Søn 東京');
+    expect(lines).toEqual([]);
+  });
+
+  it('takes its sender from MAIL_FROM', async () => {
+    const { mails, url } = await server();
+    const mail = open({ SMTP_URL: url, MAIL_FROM: 'Acme Accounts <accounts@acme.example>' });
+    mail.send(TO, 'verify-email', { token: TOKEN });
+    await mail.settle();
+    expect(mails[0]!.from).toBe('accounts@acme.example');
+    expect(mails[0]!.headers.get('from')).toBe('Acme Accounts <accounts@acme.example>');
+  });
+
+  it('gets no header and no second recipient from a name or a value', async () => {
+    const { mails, url } = await server();
+    const mail = open({ SMTP_URL: url });
+    const evil = 'x\r\nBcc: evil@example.com\r\n\r\n<evil@example.com>, evil@example.com';
+    mail.send({ name: evil, address: TO.address }, 'new-device', { device: evil, address: evil, at: evil });
+    await mail.settle();
+    expect(mails).toHaveLength(1);
+    expect(mails[0]!.to).toEqual([TO.address]);
+    expect([...mails[0]!.headers.keys()]).not.toContain('bcc');
+    expect([...mails[0]!.headers.values()].filter((value) => /^\S*evil/.test(value))).toEqual([]);
+    expect(mails[0]!.html).not.toContain('<evil');
+  });
+
+  it.each([
+    'a@example.com, b@example.com',
+    'a@example.com\r\nRCPT TO:<b@example.com>',
+    'a@example.com>\r\nDATA',
+    '<a@example.com>',
+    'a b@example.com',
+    '',
+  ])('goes nowhere when its address is %j', async (address) => {
+    const { mails, url } = await server();
+    const mail = open({ SMTP_URL: url });
+    mail.send({ address }, 'verify-email', { token: TOKEN });
+    await mail.settle();
+    expect(mails).toEqual([]);
+    expect(lines.join()).toContain('no address');
+    expectCleanLog();
+  });
+});
+
+describe('a mail server that', () => {
+  it('is busy is tried again, until it takes the mail', async () => {
+    let refusals = 2;
+    const busy = { onMailFrom: (_: unknown, __: unknown, done: (error?: Error) => void) => done(refusal(450)) };
+    const refusal = (responseCode: number) => {
+      refusals -= 1;
+      return refusals >= 0 ? Object.assign(new Error(`later, ${TOKEN}`), { responseCode }) : undefined;
+    };
+    const { mails, url } = await server(busy);
+    const mail = open({ SMTP_URL: url });
+    mail.send(TO, 'reset-password', { token: TOKEN });
+    await mail.settle();
+    expect(mails).toHaveLength(1);
+    expect(lines.filter((line) => line.includes('tried again'))).toHaveLength(2);
+    expectCleanLog();
+  });
+
+  it('refuses for good is asked once, and what it says is not in the log', async () => {
+    let asked = 0;
+    const { url } = await server({
+      onData(stream: NodeJS.ReadableStream, _: unknown, done: (error: Error) => void) {
+        asked += 1;
+        stream.resume().on('end', () => {
+          done(Object.assign(new Error(`spam: mara@example.com ${TOKEN}`), { responseCode: 554 }));
+        });
+      },
+    });
+    const mail = open({ SMTP_URL: url });
+    mail.send(TO, 'reset-password', { token: TOKEN });
+    await mail.settle();
+    expect(asked).toBe(1);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', letter: 'reset-password', status: 554, attempts: 1 });
+    expectCleanLog();
+  });
+
+  it('hangs up, or is not there, costs a few tries and no more', async () => {
+    const drops = await openDeafServer('drops');
+    closers.push(drops.close);
+    for (const SMTP_URL of [drops.url.replace('//', '//mara:hunter22@'), 'smtp://127.0.0.1:1']) {
+      lines = [];
+      const mail = open({ SMTP_URL });
+      mail.send(TO, 'reset-password', { token: TOKEN });
+      await mail.settle();
+      expect(JSON.parse(lines.at(-1)!)).toMatchObject({ level: 'error', attempts: 3 });
+      expectCleanLog();
+    }
+    expect(drops.connections()).toBe(3);
+  });
+
+  it('says nothing holds nobody up: not the sender, not more mails than fit, not the end for long', async () => {
+    const hangs = await openDeafServer('hangs');
+    closers.push(hangs.close);
+    const mail = open({ SMTP_URL: hangs.url });
+    const started = performance.now();
+    for (let n = 0; n < 1100; n += 1) mail.send(TO, 'reset-password', { token: TOKEN });
+    expect(performance.now() - started).toBeLessThan(500);
+    expect(lines.filter((line) => line.includes('one was dropped'))).toHaveLength(100);
+    await until('the server was asked', () => hangs.connections() === 4);
+    const closing = performance.now();
+    await mail.close();
+    expect(performance.now() - closing).toBeLessThan(4000);
+    expect(lines.at(-1)).toContain('"mails":1000');
+    expectCleanLog();
+  });
+
+  it('offers no encryption, or none that can be trusted, gets no mail, unless it is this machine or may do so', async () => {
+    const own = await server();
+    const selfSigned = await server({ disabledCommands: [] });
+    // 0.0.0.0 leads here as well, but by its name it is another machine.
+    const elsewhere = (url: string) => url.replace('127.0.0.1', '0.0.0.0');
+    for (const { url } of [own, selfSigned]) {
+      lines = [];
+      const mail = open({ SMTP_URL: elsewhere(url) }, []);
+      mail.send(TO, 'verify-email', { token: TOKEN });
+      await mail.settle();
+      expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', reason: expect.stringMatching(/TLS|SOCKET/) });
+    }
+    expect([...own.mails, ...selfSigned.mails]).toEqual([]);
+    const mail = open({ SMTP_URL: `${elsewhere(own.url)}?tls=off` }, []);
+    mail.send(TO, 'verify-email', { token: TOKEN });
+    await mail.settle();
+    expect(own.mails).toHaveLength(1);
+  });
+
+  it('wants a name and a password gets them', async () => {
+    const { mails, url } = await server({
+      authOptional: false,
+      allowInsecureAuth: true,
+      onAuth: (
+        { username, password }: { username: string; password: string },
+        _: unknown,
+        done: (error: Error | null, answer?: object) => void,
+      ) => (username === 'mara@x' && password === 'p:ss/w%rd' ? done(null, { user: 1 }) : done(new Error('no'))),
+    });
+    for (const credentials of ['mara%40x:p%3Ass%2Fw%25rd', 'mara:hunter22']) {
+      const mail = open({ SMTP_URL: url.replace('//', `//${credentials}@`) });
+      mail.send(TO, 'verify-email', { token: TOKEN });
+      await mail.settle();
+    }
+    expect(mails).toHaveLength(1);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', reason: 'EAUTH', attempts: 1 });
+    expectCleanLog();
+  });
+
+  it('comes back while we stop gets what waited', async () => {
+    let down = true;
+    const { mails, url } = await server({
+      onConnect: (_: unknown, done: (error?: Error) => void) =>
+        done(down ? Object.assign(new Error('down'), { responseCode: 421 }) : undefined),
+    });
+    const mail = open({ SMTP_URL: url }, [3_600_000]);
+    mail.send(TO, 'verify-email', { token: TOKEN });
+    await until('the first try failed', () => lines.length > 0);
+    down = false;
+    await mail.close();
+    expect(mails).toHaveLength(1);
+  });
+});
+
+describe('the outbox', () => {
+  it('keeps mails in files that only their owner reads, the newest first, and not for ever', async () => {
+    const mail = open({ NODE_ENV: 'development' });
+    for (let n = 0; n < 203; n += 1) {
+      mail.send({ address: `n${n}@example.com` }, 'verify-email', { token: TOKEN });
+      if (n % 50 === 0 || n > 199) await mail.settle();
+    }
+    await mail.settle();
+    const files = readdirSync(join(folder, 'outbox'));
+    expect(files).toHaveLength(200);
+    expect(statSync(join(folder, 'outbox', files[0]!)).mode & 0o777).toBe(0o600);
+    expect(statSync(join(folder, 'outbox')).mode & 0o777).toBe(0o700);
+    const [newest] = await mail.outbox!.list();
+    expect(newest).toMatchObject({ to: 'n202@example.com', subject: 'Confirm your e-mail address' });
+    expect(newest!.text).toContain(`http://localhost:3000/verify-email?token=${TOKEN}`);
+  });
+
+  it('does not exist in production, nor beside a mail server', async () => {
+    const { url } = await server();
+    for (const settings of [PRODUCTION, { ...PRODUCTION, SMTP_URL: url }, { SMTP_URL: url }]) {
+      const mail = open(settings);
+      mail.send(TO, 'reset-password', { token: TOKEN });
+      await mail.settle();
+      expect(mail.outbox).toBeUndefined();
+      expect(mail.isConfigured).toBe('SMTP_URL' in settings);
+      expect(existsSync(join(folder, 'outbox'))).toBe(false);
+    }
+    expectCleanLog();
+  });
+});
