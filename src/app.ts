@@ -9,6 +9,7 @@ import type { Core } from './core/core.js';
 import { createAccountDoor } from './web/account/account.js';
 import { createApiDoor } from './web/api/api.js';
 import { createCsrf } from './web/csrf.js';
+import { createDeviceCookie } from './web/device-cookie.js';
 import { createHome } from './web/home.js';
 import { refuseUnstorableAddress } from './web/input.js';
 import { createLoginCookie } from './web/login-cookie.js';
@@ -24,6 +25,7 @@ import { createInteractions } from './web/oidc/interactions.js';
 import { createOidcDoor } from './web/oidc/oidc.js';
 import { createProviderPages } from './web/oidc/pages.js';
 import { createProviders } from './web/oidc/provider.js';
+import { createOutboxPage } from './web/outbox.js';
 import { createErrands } from './web/return-to.js';
 import { createSignInDoor } from './web/sign-in/sign-in.js';
 import type { State } from './web/state.js';
@@ -37,13 +39,14 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 
 /** The whole of HTTP. `settle` waits for what goes on after the answers. */
 export async function createApp(base: Base, core: Core) {
-  const { config, log, clock, secrets, db, redis, limits, fetch } = base;
+  const { config, log, clock, secrets, db, redis, limits, fetch, mail } = base;
   const { issuer, signup, trustedProxies, brandName } = config;
   const { sessions } = core;
 
   const files = createStaticFiles();
   const views = createViews({ brandName, assetUrl: files.urlOf });
   const loginCookie = createLoginCookie({ issuer, sessions });
+  const deviceCookie = createDeviceCookie({ issuer });
   const csrf = createCsrf({ issuer, secrets });
   const errands = createErrands({ secrets });
 
@@ -59,9 +62,10 @@ export async function createApp(base: Base, core: Core) {
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
     createOidcDoor({ config, documents, providers, interactions, limits }),
-    createSignInDoor({ ...core, signup, loginCookie, csrf, errands, views }),
+    createSignInDoor({ ...core, signup, loginCookie, deviceCookie, csrf, errands, views }),
     createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
     createApiDoor({ config, clock, secrets, limits, core }),
+    createOutboxPage({ config, mail, views }),
   ];
   const roof = new Router<State>({ sensitive: true });
   for (const door of doors) roof.use(door.routes());
@@ -80,10 +84,14 @@ export async function createApp(base: Base, core: Core) {
   koa.on('error', (error) => log[isHangUp(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent'));
 
   const handleByKoa = koa.callback();
-  return { handle, routes: roof.stack, settle: backchannelLogout.settle };
+  return { handle, routes: roof.stack, settle };
 
   function handle(req: IncomingMessage, res: ServerResponse): void {
     if (!documents.answerAtOnce(req, res)) void handleByKoa(req, res);
+  }
+
+  async function settle(): Promise<void> {
+    await Promise.all([backchannelLogout.settle(), core.recovery.settle()]);
   }
 
   async function isReady(): Promise<void> {

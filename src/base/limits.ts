@@ -8,7 +8,7 @@ import {
   RateLimiterRes,
 } from 'rate-limiter-flexible';
 import { SECOND_MS } from './clock.js';
-import { type LimitState, rateLimited, unavailable } from './errors.js';
+import { type LimitState, Refusal, rateLimited, unavailable } from './errors.js';
 
 /** At most `points` events in `seconds`, then none for `blockSeconds`. */
 export interface Limit {
@@ -24,6 +24,8 @@ export interface Limit {
 export interface Limits {
   /** Counts one event, and tells what is left. Throws a 429 refusal when it is one too many. */
   spend(limit: Limit, key: string): Promise<LimitState>;
+  /** Counts one event, and says whether it was not one too many. For what is left undone without a word. */
+  fits(limit: Limit, key: string): Promise<boolean>;
   /** Takes one event back: it turned out to be harmless. */
   refund(limit: Limit, key: string): Promise<void>;
   /** Forgets all events of this key. */
@@ -43,13 +45,15 @@ export function createLimits(store: LimitStore): Limits {
   const limiters = new Map<string, RateLimiterAbstract>();
 
   return {
-    async spend(limit, key) {
-      try {
-        return stateOf(limit, await limiter(limit).consume(key));
-      } catch (reason) {
-        if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
-        throw unavailable('The rate limiter cannot be asked.', reason);
-      }
+    spend,
+    async fits(limit, key) {
+      return spend(limit, key).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof Refusal && error.status === 429) return false;
+          throw error;
+        },
+      );
     },
     async refund(limit, key) {
       await ask(() => limiter(limit).reward(key));
@@ -66,6 +70,15 @@ export function createLimits(store: LimitStore): Limits {
       return state !== null && state.consumedPoints >= limit.points;
     },
   };
+
+  async function spend(limit: Limit, key: string): Promise<LimitState> {
+    try {
+      return stateOf(limit, await limiter(limit).consume(key));
+    } catch (reason) {
+      if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
+      throw unavailable('The rate limiter cannot be asked.', reason);
+    }
+  }
 
   function limiter(limit: Limit): RateLimiterAbstract {
     let found = limiters.get(limit.name);

@@ -5,6 +5,8 @@ export interface Caller {
   address: string;
   userAgent: string;
   requestId: string;
+  /** By what a browser is recognised when it comes again, where it is one. */
+  device?: string;
 }
 
 /** For what the server or its keeper does by itself. */

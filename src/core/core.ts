@@ -1,9 +1,11 @@
 /** The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. */
 import type { Base } from '../base/base.js';
 import { createAccounts } from './accounts/accounts.js';
+import { createLinkTokens } from './accounts/link-tokens.js';
 import { createPasswords } from './accounts/passwords.js';
 import { createProfiles } from './accounts/profile.js';
 import { createPwnedPasswords } from './accounts/pwned-passwords.js';
+import { createVerification } from './accounts/verification.js';
 import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
@@ -15,10 +17,12 @@ import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
 import { createMfa } from './mfa/mfa.js';
 import { createOrganizations } from './organizations/organizations.js';
+import { createRecovery } from './recovery/recovery.js';
 import { createResources } from './resources/resources.js';
 import { createSessions } from './sessions/sessions.js';
 import { createTokens } from './sessions/tokens.js';
 import { createSetup } from './setup/setup.js';
+import { createNewDevice } from './sign-in/new-device.js';
 import { createSignIn } from './sign-in/sign-in.js';
 
 /** OpenID scopes; the scopes of APIs come from the resources. */
@@ -27,7 +31,7 @@ export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'p
 export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
-  const { config, clock, db, prepared, redis, announcements, secrets, limits, log } = base;
+  const { config, clock, db, prepared, redis, announcements, secrets, limits, log, mail } = base;
   const audit = createAudit({ db, clock, log });
   const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
   const keys = await createKeys({
@@ -50,6 +54,8 @@ export async function createCore(base: Base) {
   const organizations = createOrganizations({ db });
   const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
   const profiles = createProfiles({ db, audit, announcements });
+  const linkTokens = createLinkTokens({ db, clock });
+  const verification = createVerification({ db, audit, announcements, limits, linkTokens, mail });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const artifacts = createArtifacts({
     db,
@@ -92,19 +98,36 @@ export async function createCore(base: Base) {
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients });
   const credentials = createCredentials({ clock, announcements, tokens, oauthTokens });
   const mfa = createMfa({ db, clock, secrets, limits, audit, sessions, brandName: config.brandName });
+  const newDevice = createNewDevice({ db, clock, limits, log, mail });
   const signIn = createSignIn({
     db,
     clock,
     secrets,
     accounts,
     passwords,
+    verification,
     sessions,
     tokens,
     mfa,
+    newDevice,
     limits,
     audit,
   });
-  const setup = createSetup({ db, clock, audit, accounts });
+  const recovery = createRecovery({
+    db,
+    clock,
+    log,
+    announcements,
+    accounts,
+    passwords,
+    linkTokens,
+    sessions,
+    signIn,
+    limits,
+    audit,
+    mail,
+  });
+  const setup = createSetup({ db, audit, accounts, linkTokens });
   const housekeeping = createHousekeeping({ db, clock, log, keys });
 
   return {
@@ -114,6 +137,7 @@ export async function createCore(base: Base) {
     organizations,
     accounts,
     profiles,
+    verification,
     resources,
     scopes,
     artifacts,
@@ -124,6 +148,7 @@ export async function createCore(base: Base) {
     credentials,
     mfa,
     signIn,
+    recovery,
     setup,
     housekeeping,
   };

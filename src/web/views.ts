@@ -61,6 +61,12 @@ export interface Pages {
   'sign-in/factor': FactorPage;
   'sign-in/register': RegisterPage;
   'sign-in/setup': SetupPage;
+  'sign-in/forgot-password': ForgotPasswordPage;
+  'sign-in/reset-password': ResetPasswordPage;
+  'sign-in/password-set': PasswordSetPage;
+  'sign-in/verify-email': VerifyEmailPage;
+  'sign-in/email-verified': EmailVerifiedPage;
+  'sign-in/link-expired': LinkExpiredPage;
   'sign-in/sign-out': SignOutPage;
   'sign-in/signed-out': SignedOutPage;
   'oidc/consent': ConsentPage;
@@ -70,6 +76,7 @@ export interface Pages {
   'oidc/logout': LogoutPage;
   'oidc/logged-out': LoggedOutPage;
   'account/home': AccountPage;
+  outbox: OutboxPage;
 }
 
 /** Posts `csrf`, `email` and `password` to `action`. */
@@ -143,6 +150,50 @@ export interface AccountFormErrors {
   email?: string;
   password?: string;
   form?: string;
+}
+
+/** Posts `csrf` and `email` to `/forgot-password`. */
+export interface ForgotPasswordPage {
+  csrfToken: string;
+  email?: string;
+  error?: string;
+  /** The address that was asked for: the answer is the same whether there is an account or not. */
+  sentTo?: string;
+}
+
+/** Posts `csrf`, `token` and `password` to `/reset-password`. */
+export interface ResetPasswordPage {
+  csrfToken: string;
+  /** Of the mailed link. */
+  token: string;
+  error?: string;
+  /** What is asked of a password, in one sentence. */
+  passwordRule: string;
+}
+
+export interface PasswordSetPage {
+  /** Default: `/login`. */
+  loginHref?: string;
+}
+
+/** Posts `csrf` and `token` to `/verify-email`. */
+export interface VerifyEmailPage {
+  csrfToken: string;
+  /** Of the mailed link. */
+  token: string;
+}
+
+export interface EmailVerifiedPage {
+  /** Default: `/account`. */
+  accountHref?: string;
+}
+
+/** A mailed link that does not work any more. */
+export interface LinkExpiredPage {
+  /** One sentence: where another one comes from. */
+  advice: string;
+  href: string;
+  action: string;
 }
 
 /** Posts `csrf` to `/logout`. */
@@ -245,7 +296,7 @@ export interface LoggedOutPage {
   loginHref?: string;
 }
 
-/** Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`) and `/logout`. */
+/** Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`), `/account/verify-email` and `/logout`. */
 export interface AccountPage {
   csrfToken: string;
   account: { name?: string; email: string; emailVerified: boolean; initial: string };
@@ -254,6 +305,8 @@ export interface AccountPage {
   apps: AccountApp[];
   /** One sentence about what was just done: "Signed out of Firefox on Linux." */
   notice?: string;
+  /** Whether a link that verifies the address can be sent: posts `csrf` to `/account/verify-email`. */
+  canVerifyEmail: boolean;
 }
 
 /** One place where the person is signed in. Times are ready to print: "2 minutes ago", "3 March 2026". */
@@ -275,6 +328,20 @@ export interface AccountApp {
   /** What it may do, as short phrases. */
   scopes: string[];
   since: string;
+}
+
+/** What a machine without a mail server would have sent. */
+export interface OutboxPage {
+  /** The folder that holds all of them. */
+  folder: string;
+  mails: {
+    subject: string;
+    to: string;
+    /** As it was written. */
+    at: string;
+    /** Its text, in pieces of which some are links. */
+    parts: { text: string; href?: string }[];
+  }[];
 }
 
 export interface HomePage {

@@ -32,6 +32,7 @@ const TABLE: [Rule, RegExp][] = [
   ['public', /^\/oauth\/jwks$/],
   ['public', /^\/api\/openapi\.json$/],
   ['public', /^\/(login(\/otp)?|register|setup|logout)$/],
+  ['public', /^\/(forgot-password|reset-password|verify-email)$/],
   // The steps of an authorization belong to a browser, known by cookies of their own: see 'another browser' below.
   ['public', /^\/oauth\/authorize(\/:uid)?$/],
   ['public', /^\/interaction\/:uid$/],

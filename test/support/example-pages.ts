@@ -40,7 +40,7 @@ export const examplePages: Pages = {
     appName: 'Acme Analytics',
     cancelHref: '/interaction/rH2xVb7QmKp/abort',
     registerHref: '/register?return_to=%2Finteraction%2FrH2xVb7QmKp',
-    forgotHref: '/forgot',
+    forgotHref: '/forgot-password',
     providers: [
       { name: 'Google', href: '/federation/google?return_to=%2Faccount' },
       { name: 'GitHub', href: '/federation/github?return_to=%2Faccount' },
@@ -63,6 +63,36 @@ export const examplePages: Pages = {
     loginHref: '/login',
     passwordRule: 'At least 8 characters.',
     appName: 'Acme Analytics',
+  },
+  'sign-in/forgot-password': {
+    csrfToken,
+    email: 'mara.lindqvist@example.com',
+    error: 'Too many requests. Please wait and try again.',
+  },
+  'sign-in/reset-password': {
+    csrfToken,
+    token: 'n2M5xW8cL0pD4hJ6',
+    error: errors.password,
+    passwordRule: 'At least 8 characters.',
+  },
+  'sign-in/password-set': {},
+  'sign-in/verify-email': { csrfToken, token: 'n2M5xW8cL0pD4hJ6' },
+  'sign-in/email-verified': {},
+  'sign-in/link-expired': {
+    advice: 'It works once, within an hour, and only as long as you ask for no newer one.',
+    href: '/forgot-password',
+    action: 'Ask for a new link',
+  },
+  outbox: {
+    folder: 'data/outbox',
+    mails: [
+      {
+        subject: 'Choose a new password',
+        to: 'mara.lindqvist@example.com',
+        at: '2026-11-22T13:20:59.000Z',
+        parts: [{ text: 'Choose it here:\n\n' }, { text: 'http://localhost:3000/x', href: 'http://localhost:3000/x' }],
+      },
+    ],
   },
   'sign-in/setup': {
     csrfToken,
@@ -118,11 +148,12 @@ export const examplePages: Pages = {
     account: {
       name: 'Mara Lindqvist',
       email: 'mara.lindqvist@example.com',
-      emailVerified: true,
+      emailVerified: false,
       initial: 'M',
     },
     isAdmin: true,
     notice: 'Signed out of Chrome on Windows.',
+    canVerifyEmail: true,
     logins: [
       {
         id: 'ses_9f2c',

@@ -4,6 +4,7 @@ import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { conflict, invalidRequest, Refusal } from '../../base/errors.js';
+import type { Mailbox } from '../../base/mail/settings.js';
 import { createRecent } from '../../base/recent.js';
 import { INVISIBLE, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';
@@ -159,6 +160,11 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
 }
 
 const nameOf = ({ name }: { name?: string }) => name?.trim() || undefined;
+/** Where to write to somebody. As long as the address may be another's, the name would be a stranger's words in a mail from us. */
+export const mailboxOf = ({ email, name, emailVerified }: Account): Mailbox => ({
+  address: email,
+  ...(emailVerified && name && { name }),
+});
 
 /** As it is stored and compared. */
 export const normalizeEmail = (email: string) => email.normalize('NFC').trim().toLowerCase();

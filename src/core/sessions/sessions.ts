@@ -8,6 +8,7 @@ import type { Artifacts } from '../artifacts/artifacts.js';
 import type { GrantSelection } from '../artifacts/grants.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
+import { deviceHash } from './devices.js';
 import { combineProofs } from './proofs.js';
 
 export type { Session } from '../../base/db/open.js';
@@ -82,15 +83,16 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     return tx.session.create({ data: { ...newRow(account, amr, caller, seconds), channel: 'json' } });
   }
 
-  function newRow(account: Account, amr: string[], { address, userAgent }: Caller, seconds: number) {
+  function newRow(account: Account, amr: string[], caller: Caller, seconds: number) {
     const now = clock.now();
     return {
       id: uuidv7(now),
       accountId: account.id,
       authTime: now,
       amr,
-      address,
-      userAgent: userAgent.slice(0, 400),
+      address: caller.address,
+      userAgent: caller.userAgent.slice(0, 400),
+      deviceHash: deviceHash(account.id, caller),
       createdAt: now,
       lastSeenAt: now,
       expiresAt: addSeconds(now, Math.min(seconds, maxSeconds)),
@@ -184,12 +186,24 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     await endWhere({ id }, reason, caller);
   }
 
-  /** Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients. */
-  async function endAll(accountId: string, reason: EndReason, caller: Caller, except?: string): Promise<void> {
-    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller);
-    if (reason === 'signed_out' || except) return;
-    await db.$transaction((tx) => artifacts.grants.end({ accountId }, tx));
-    await announcements.announce('grants');
+  /**
+   * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients.
+   *
+   * @param first what must happen together with it, in the same transaction: why they end
+   */
+  async function endAll(
+    accountId: string,
+    reason: EndReason,
+    caller: Caller,
+    except?: string,
+    first: (tx: Queryable) => Promise<void> = async () => {},
+  ): Promise<void> {
+    const everything = reason !== 'signed_out' && !except;
+    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller, async (tx) => {
+      await first(tx);
+      if (everything) await artifacts.grants.end({ accountId }, tx);
+    });
+    if (everything) await announcements.announce('grants');
   }
 
   /** Calls the listener with what has ended, after it is written. */
@@ -201,8 +215,10 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     where: { id: string } | { accountId: string; id?: { not: string } },
     reason: EndReason,
     caller: Caller,
+    first?: (tx: Queryable) => Promise<void>,
   ) {
     const ended = await db.$transaction(async (tx) => {
+      await first?.(tx);
       const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
       for (const session of sessions) {
         await tx.session.update({

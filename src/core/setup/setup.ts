@@ -1,22 +1,20 @@
 /** First run: how the first administrator comes to be, by a one-time link or by the settings. */
-import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
-import { randomToken, sha256 } from '../../base/crypto.js';
+import { DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import { unauthenticated } from '../../base/errors.js';
 import type { Account, Accounts, NewAccount } from '../accounts/accounts.js';
+import type { LinkTokens } from '../accounts/link-tokens.js';
 import type { Audit } from '../audit/audit.js';
 import { type Caller, systemCaller } from '../caller.js';
 
 interface Needs {
   db: Database;
-  clock: Clock;
   audit: Audit;
   accounts: Accounts;
+  linkTokens: LinkTokens;
 }
 
-const PURPOSE = 'setup';
-
-export function createSetup({ db, clock, audit, accounts }: Needs) {
+export function createSetup({ db, audit, accounts, linkTokens }: Needs) {
   return { bootstrap, makeToken, isValid, complete };
 
   /** Makes the administrator that the settings name, unless there is one. Refuses as `accounts.create` does. */
@@ -33,27 +31,16 @@ export function createSetup({ db, clock, audit, accounts }: Needs) {
   /** A token for the set-up page, valid for a day, if there is no administrator yet. Earlier ones are void. */
   async function makeToken(): Promise<string | undefined> {
     if (await accounts.hasAdmin()) return undefined;
-    const token = randomToken();
-    await db.$transaction(async (tx) => {
-      await tx.verificationToken.deleteMany({ where: { purpose: PURPOSE } });
-      await tx.verificationToken.create({
-        data: {
-          tokenHash: sha256(token),
-          purpose: PURPOSE,
-          createdAt: clock.now(),
-          expiresAt: addSeconds(clock.now(), DAY_SECONDS),
-        },
-      });
+    return db.$transaction(async (tx) => {
       await audit.record({ action: 'setup.link_made', actor: { kind: 'system' } }, tx);
+      return linkTokens.make('setup', { seconds: DAY_SECONDS }, tx);
     });
-    return token;
   }
 
   /** Whether it still makes an administrator. A link that nobody used is void once there is one. */
   async function isValid(token: string): Promise<boolean> {
     if (await accounts.hasAdmin()) return false;
-    const where = { tokenHash: sha256(token), purpose: PURPOSE, consumedAt: null, expiresAt: { gt: clock.now() } };
-    return (await db.verificationToken.findFirst({ where })) !== null;
+    return (await linkTokens.find('setup', token)) !== undefined;
   }
 
   /** Makes the first administrator. The token is spent in the same transaction. Refuses with `invalid_token`. */
@@ -63,11 +50,7 @@ export function createSetup({ db, clock, audit, accounts }: Needs) {
       role: 'admin',
       verified: true,
       async also(account, tx) {
-        const { count } = await tx.verificationToken.updateMany({
-          where: { tokenHash: sha256(token), purpose: PURPOSE, consumedAt: null },
-          data: { consumedAt: clock.now() },
-        });
-        if (count !== 1) throw used();
+        if (!(await linkTokens.spend('setup', token, tx))) throw used();
         const actor = { kind: 'account' as const, id: account.id };
         await audit.record({ action: 'setup.completed', actor, accountId: account.id, caller }, tx);
       },

@@ -7,6 +7,7 @@ import { forbidden, invalidRequest, unauthenticated } from '../../base/errors.js
 import type { Limit, Limits } from '../../base/limits.js';
 import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
 import type { Passwords } from '../accounts/passwords.js';
+import type { Verification } from '../accounts/verification.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
@@ -14,6 +15,7 @@ import { combineProofs } from '../sessions/proofs.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
 import type { RefreshedLogin, Tokens } from '../sessions/tokens.js';
 import { createAttempts, isRateLimit } from './attempts.js';
+import type { NewDevice } from './new-device.js';
 import { createTickets } from './tickets.js';
 
 interface Needs {
@@ -22,9 +24,11 @@ interface Needs {
   secrets: Secrets;
   accounts: Accounts;
   passwords: Passwords;
+  verification: Verification;
   sessions: Sessions;
   tokens: Tokens;
   mfa: Mfa;
+  newDevice: NewDevice;
   limits: Limits;
   audit: Audit;
 }
@@ -60,7 +64,11 @@ const REGISTER_BY_ADDRESS: Limit = {
   code: 'auth_rate_limited',
 };
 
-export function createSignIn({ db, clock, secrets, accounts, passwords, sessions, tokens, mfa, limits, audit }: Needs) {
+export type SignIn = ReturnType<typeof createSignIn>;
+
+export function createSignIn(needs: Needs) {
+  const { db, clock, secrets, accounts, passwords, verification, sessions, tokens, mfa, newDevice, limits, audit } =
+    needs;
   const tickets = createTickets({ db, clock, secrets });
   const attempts = createAttempts({ db, clock, limits, audit });
 
@@ -158,10 +166,20 @@ export function createSignIn({ db, clock, secrets, accounts, passwords, sessions
     throw wrongOtp();
   }
 
-  /** Makes an account. Refuses with `invalid_request` by field, `conflict` or `auth_rate_limited`. */
+  /**
+   * Makes an account, and mails the link that verifies its address. Refuses with `invalid_request` by field, `conflict` or
+   * `auth_rate_limited`.
+   */
   async function register(input: NewAccount, caller: Caller): Promise<Proven> {
     await limits.spend(REGISTER_BY_ADDRESS, addressKey(caller.address));
-    return { account: await accounts.create(input, caller), amr: ['pwd'] };
+    let mailLink = () => {};
+    const account = await accounts.create(input, caller, {
+      also: async (made, tx) => {
+        mailLink = await verification.begin(made, tx);
+      },
+    });
+    mailLink();
+    return { account, amr: ['pwd'] };
   }
 
   /**
@@ -176,35 +194,39 @@ export function createSignIn({ db, clock, secrets, accounts, passwords, sessions
   ): Promise<FreshLogin> {
     const same = current?.account.id === account.id ? current : undefined;
     if (current && !same) await sessions.end(current.session.id, 'signed_out', caller);
+    const fromNewDevice = !same && (await newDevice.isNew(account, caller));
     const { session, token } = await db.$transaction(async (tx: Queryable) => {
+      await hold(account, tx);
       const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, caller, tx);
       await noteSuccess(fresh.session, caller, tx);
       return fresh;
     });
     if (same) await sessions.changed(session.id);
-    await lookAgain(account, session, caller);
+    if (fromNewDevice) await newDevice.tell(account, caller);
     return { account, session, token };
   }
 
   /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
   async function openForApi({ account, amr }: Proven, caller: Caller): Promise<RefreshedLogin> {
-    const login = await db.$transaction(async (tx) => {
-      const opened = await tokens.open(account, amr, caller, tx);
-      await noteSuccess(opened.session, caller, tx);
-      return opened;
+    const fromNewDevice = await newDevice.isNew(account, caller);
+    const opened = await db.$transaction(async (tx) => {
+      await hold(account, tx);
+      const login = await tokens.open(account, amr, caller, tx);
+      await noteSuccess(login.session, caller, tx);
+      return login;
     });
-    await lookAgain(account, login.session, caller);
-    return login;
+    if (fromNewDevice) await newDevice.tell(account, caller);
+    return opened;
   }
 
   /**
-   * What was proved must still be true when somebody is in: whoever changed the password or suspended the account meanwhile either did
-   * so before this look, or finds the login, which is written by now, and ends it.
+   * What was proved must still be true when somebody is let in. Locks the account's row until they are: whoever changes the password
+   * or suspends the account has done so by now, or waits, and then finds the login and ends it.
    */
-  async function lookAgain({ id, passwordChangedAt }: Account, session: Session, caller: Caller): Promise<void> {
-    const now = await db.account.findUnique({ where: { id } });
+  async function hold({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
+    await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
+    const now = await tx.account.findUnique({ where: { id } });
     if (accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime()) return;
-    await sessions.end(session.id, 'revoked', caller);
     throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
   }
 

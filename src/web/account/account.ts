@@ -3,18 +3,20 @@ import Router from '@koa/router';
 import type { Next } from 'koa';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
+import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
+import { describeDevice } from '../../core/sessions/devices.js';
 import type { Login, Session } from '../../core/sessions/sessions.js';
 import type { Csrf } from '../csrf.js';
-import { formBody, readForm } from '../input.js';
+import { formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
-import { describeAge, describeDay, describeDevice, describeLastUse } from './words.js';
+import { describeAge, describeDay, describeLastUse } from './words.js';
 
-interface Needs extends Pick<Core, 'sessions' | 'consents' | 'clients' | 'resources'> {
+interface Needs extends Pick<Core, 'sessions' | 'consents' | 'clients' | 'resources' | 'verification'> {
   clock: Clock;
   loginCookie: LoginCookie;
   csrf: Csrf;
@@ -34,11 +36,18 @@ const IDENTITY: Record<string, string> = {
   offline_access: 'Access while you are away',
 };
 
+/** What was just done; the address names it. */
+const NOTICES: Record<string, string | undefined> = {
+  'link-sent': 'A link that confirms your address is on its way to you. It works once, within a day.',
+  'links-sent': 'Several links were sent to you already. Look among the junk mail, or try again in an hour.',
+};
+
 export function createAccountDoor(needs: Needs): Router<State> {
-  const { sessions, consents, clients, resources, clock, loginCookie, csrf, errands, views } = needs;
+  const { sessions, consents, clients, resources, verification, clock, loginCookie, csrf, errands, views } = needs;
   const router = new Router<State>({ sensitive: true });
   router.get('/account', requireLogin, home);
   router.post('/account/logins/:id/end', requireLogin, formBody, endLogin);
+  if (verification.isOffered) router.post('/account/verify-email', requireLogin, formBody, requestLink);
   router.post('/account/apps/remove', requireLogin, formBody, removeApp);
   return router;
 
@@ -56,6 +65,8 @@ export function createAccountDoor(needs: Needs): Router<State> {
       isAdmin: account.role === 'admin',
       logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
       apps: await Promise.all((await consents.list(account.id)).map(toApp)),
+      canVerifyEmail: verification.isOffered && !account.emailVerified,
+      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
     });
   }
 
@@ -65,6 +76,17 @@ export function createAccountDoor(needs: Needs): Router<State> {
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
     if (own) await sessions.end(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.caller);
     seeOther(ctx, '/account');
+  }
+
+  async function requestLink(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, EndForm).csrf);
+    try {
+      await verification.request(loginOf(ctx).account);
+      seeOther(ctx, '/account?notice=link-sent');
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== 429) throw error;
+      seeOther(ctx, '/account?notice=links-sent');
+    }
   }
 
   async function removeApp(ctx: Context): Promise<void> {

@@ -5,6 +5,7 @@ import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { Admission, Proven } from '../../core/sign-in/sign-in.js';
 import type { Csrf } from '../csrf.js';
+import type { DeviceCookie } from '../device-cookie.js';
 import { formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { keepOpener } from '../middleware/security-headers.js';
@@ -12,10 +13,13 @@ import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
 import type { AccountFormErrors, Views } from '../views.js';
+import { answerFault } from './answer-fault.js';
+import { createRecoveryPages } from './recovery.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords'> {
+interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification'> {
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
+  deviceCookie: DeviceCookie;
   csrf: Csrf;
   errands: Errands;
   views: Views;
@@ -33,8 +37,11 @@ export function createSignInDoor({
   setup,
   sessions,
   passwords,
+  recovery,
+  verification,
   signup,
   loginCookie,
+  deviceCookie,
   csrf,
   errands,
   views,
@@ -46,6 +53,7 @@ export function createSignInDoor({
     router.get('/register', partOfSignIn, showRegister).post('/register', partOfSignIn, formBody, register);
   router.get('/setup', showSetup).post('/setup', formBody, completeSetup);
   router.get('/logout', showSignOut).post('/logout', formBody, signOut);
+  router.use(createRecoveryPages({ recovery, verification, passwords, csrf, views }).routes());
   return router;
 
   function showLogin(ctx: Context): void {
@@ -110,6 +118,7 @@ export function createSignInDoor({
       email,
       error,
       appName: errand.appName,
+      forgotHref: recovery.isOffered ? '/forgot-password' : undefined,
       registerHref: signup === 'open' ? errands.href('/register', errand) : undefined,
     });
   }
@@ -204,7 +213,8 @@ export function createSignInDoor({
   }
 
   async function arrive(ctx: Context, proven: Proven, returnTo: string): Promise<void> {
-    loginCookie.set(ctx, await signIn.openInBrowser(proven, await loginCookie.read(ctx), ctx.state.caller));
+    const current = await loginCookie.read(ctx);
+    loginCookie.set(ctx, await signIn.openInBrowser(proven, current, deviceCookie.callerOf(ctx)));
     csrf.renew(ctx);
     seeOther(ctx, returnTo);
   }
@@ -216,8 +226,3 @@ const partOfSignIn: Handler = async (ctx, next) => {
   ctx.set('Cache-Control', 'no-store');
   await next();
 };
-
-function answerFault(ctx: Context, { status, retryAfterSeconds }: Refusal): void {
-  ctx.status = status;
-  if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
-}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeAge, describeDay, describeDevice, describeLastUse } from '../../../src/web/account/words.js';
+import { describeAge, describeDay, describeLastUse } from '../../../src/web/account/words.js';
 
 const NOW = new Date('2026-11-22T10:15:30Z');
 const ago = (seconds: number) => new Date(NOW.getTime() - seconds * 1000);
@@ -25,18 +25,5 @@ describe('a moment, in words', () => {
 
   it('may be a whole day', () => {
     expect(describeDay(NOW)).toBe('22 November 2026');
-  });
-});
-
-describe('a device, in words', () => {
-  it.each([
-    ['Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 'Firefox on Linux'],
-    ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile/15E148 Safari/604.1', 'Safari on iOS'],
-    ['Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/138.0 Safari/537.36 Edg/138.0', 'Edge on Windows'],
-    ['curl/8.5.0', 'curl'],
-    ['', 'Unknown device'],
-    [null, 'Unknown device'],
-  ])('%j is "%s"', (userAgent, words) => {
-    expect(describeDevice(userAgent)).toBe(words);
   });
 });

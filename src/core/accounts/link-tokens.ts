@@ -1,0 +1,61 @@
+/** Secrets that are handed out in a link and work once: to set the server up, to verify an address, to choose a password. */
+import { addSeconds, type Clock } from '../../base/clock.js';
+import { randomToken, sha256 } from '../../base/crypto.js';
+import type { Account, Database, Queryable } from '../../base/db/open.js';
+
+export type LinkPurpose = 'setup' | 'email' | 'reset';
+
+export interface NewLink {
+  /** Whose it is. It then works only as long as the account has the address that it was mailed to. */
+  account?: Account;
+  seconds: number;
+}
+
+export type LinkTokens = ReturnType<typeof createLinkTokens>;
+
+export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) {
+  return { make, find, spend, revoke };
+
+  /** A token, 256 bits, of which only the hash is stored. Earlier ones for the same purpose and account are void. */
+  async function make(purpose: LinkPurpose, { account, seconds }: NewLink, tx: Queryable): Promise<string> {
+    const token = randomToken();
+    const now = clock.now();
+    await revoke(purpose, account?.id ?? null, tx);
+    await tx.verificationToken.create({
+      data: {
+        tokenHash: sha256(token),
+        purpose,
+        accountId: account?.id,
+        ...(account && { data: { email: account.email } }),
+        createdAt: now,
+        expiresAt: addSeconds(now, seconds),
+      },
+    });
+    return token;
+  }
+
+  /** What a living token stands for, without spending it. Nothing when its account is suspended, or has another address now. */
+  async function find(purpose: LinkPurpose, token: string): Promise<{ account: Account | null } | undefined> {
+    const where = { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: clock.now() } };
+    const row = await db.verificationToken.findFirst({ where, include: { account: true } });
+    if (!row) return undefined;
+    const { email } = (row.data ?? {}) as { email?: string };
+    const stands = !row.account || (row.account.status === 'active' && row.account.email === email);
+    return stands ? { account: row.account } : undefined;
+  }
+
+  /** Spends it. Of many at once exactly one is told yes; when the transaction fails, the token is as good as before. */
+  async function spend(purpose: LinkPurpose, token: string, tx: Queryable): Promise<boolean> {
+    const now = clock.now();
+    const { count } = await tx.verificationToken.updateMany({
+      where: { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: now } },
+      data: { consumedAt: now },
+    });
+    return count === 1;
+  }
+
+  /** Makes those void that nobody has used. */
+  async function revoke(purpose: LinkPurpose, accountId: string | null, tx: Queryable): Promise<void> {
+    await tx.verificationToken.deleteMany({ where: { purpose, accountId, consumedAt: null } });
+  }
+}

@@ -1,0 +1,24 @@
+/** By what a browser is recognised when somebody signs in with it again. It proves nothing, and signs nobody in. */
+import { DAY_SECONDS, SECOND_MS } from '../base/clock.js';
+import { randomToken } from '../base/crypto.js';
+import type { Caller } from '../core/caller.js';
+import { hostCookie } from './cookies.js';
+import type { Context } from './state.js';
+
+const YEAR_MS = 365 * DAY_SECONDS * SECOND_MS;
+
+export type DeviceCookie = ReturnType<typeof createDeviceCookie>;
+
+export function createDeviceCookie({ issuer }: { issuer: string }) {
+  const { name, options } = hostCookie(issuer, 'signet_device');
+
+  return { callerOf };
+
+  /** The request's caller, with the device. Gives the browser its cookie, for another year. */
+  function callerOf(ctx: Context): Caller {
+    const known = ctx.cookies.get(name, { signed: false });
+    const device = known && /^[\w-]{43}$/.test(known) ? known : randomToken();
+    ctx.cookies.set(name, device, { ...options, maxAge: YEAR_MS });
+    return { ...ctx.state.caller, device };
+  }
+}

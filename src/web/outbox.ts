@@ -1,0 +1,45 @@
+/** The mails of a machine that sends none, for whoever develops on it: `/dev/outbox`. Elsewhere it does not exist. */
+import Router from '@koa/router';
+import { type Config, isLoopback } from '../base/config.js';
+import { notFound } from '../base/errors.js';
+import type { Mail } from '../base/mail.js';
+import type { Context, Handler, State } from './state.js';
+import type { Views } from './views.js';
+
+interface Needs {
+  config: Pick<Config, 'development' | 'issuer'>;
+  mail: Mail;
+  views: Views;
+}
+
+export function createOutboxPage({ config, mail, views }: Needs): Router<State> {
+  const router = new Router<State>({ sensitive: true });
+  const { outbox } = mail;
+  if (!outbox || !config.development || !isLoopback(new URL(config.issuer).hostname)) return router;
+  return router.get('/dev/outbox', fromThisMachine, show);
+
+  async function show(ctx: Context): Promise<void> {
+    ctx.set('Cache-Control', 'no-store');
+    const mails = (await outbox!.list()).map((kept) => ({ ...kept, parts: withLinks(kept.text) }));
+    ctx.body = views.render('outbox', { folder: outbox!.folder, mails });
+  }
+}
+
+/**
+ * Only a browser on this machine that asks for this machine: not what a tunnel brings from elsewhere, nor a page whose own name
+ * was made to lead here. Such headers were overwritten on the way in, but for the raw ones.
+ */
+const fromThisMachine: Handler = async function fromThisMachine(ctx, next) {
+  const headers = new Headers();
+  const { rawHeaders, socket } = ctx.req;
+  for (let n = 0; n < rawHeaders.length; n += 2) headers.append(rawHeaders[n]!, rawHeaders[n + 1]!);
+  const forwarded = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'via'].some((name) => headers.has(name));
+  const asked = URL.parse(`http://${headers.get('host') ?? ''}`)?.hostname ?? '';
+  const near = isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, ''));
+  if (forwarded || !near || !isLoopback(asked)) throw notFound();
+  await next();
+};
+
+function withLinks(text: string): { text: string; href?: string }[] {
+  return text.split(/(https?:\/\/\S+)/).map((part, n) => (n % 2 ? { text: part, href: part } : { text: part }));
+}

@@ -1,0 +1,124 @@
+/**
+ * The pages behind mailed links, and the one that asks for them: a forgotten password, an address to verify. Opening a link spends
+ * nothing, since mail scanners open every link; pressing the button does.
+ */
+import Router from '@koa/router';
+import { z } from 'zod';
+import { Refusal } from '../../base/errors.js';
+import type { Core } from '../../core/core.js';
+import type { Csrf } from '../csrf.js';
+import { formBody, queryText, readForm } from '../input.js';
+import type { Context, Handler, State } from '../state.js';
+import type { Views } from '../views.js';
+import { answerFault } from './answer-fault.js';
+
+interface Needs extends Pick<Core, 'recovery' | 'verification' | 'passwords'> {
+  csrf: Csrf;
+  views: Views;
+}
+
+const text = z.string().max(4096).default('');
+const ForgotForm = z.object({ csrf: text, email: text });
+const ResetForm = z.object({ csrf: text, token: text, password: text });
+const VerifyForm = z.object({ csrf: text, token: text });
+
+export function createRecoveryPages({ recovery, verification, passwords, csrf, views }: Needs): Router<State> {
+  const router = new Router<State>({ sensitive: true });
+  if (recovery.isOffered)
+    router.get('/forgot-password', personal, showForgot).post('/forgot-password', personal, formBody, forgot);
+  router.get('/reset-password', personal, showReset).post('/reset-password', personal, formBody, reset);
+  router.get('/verify-email', personal, showVerify).post('/verify-email', personal, formBody, verify);
+  return router;
+
+  function showForgot(ctx: Context): void {
+    renderForgot(ctx, {});
+  }
+
+  async function forgot(ctx: Context): Promise<void> {
+    const { csrf: token, email } = readForm(ctx, ForgotForm);
+    csrf.check(ctx, token);
+    try {
+      await recovery.forgot(email, ctx.state.caller);
+      renderForgot(ctx, { sentTo: email.trim() });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answerFault(ctx, error);
+      renderForgot(ctx, { email, error: error.message });
+    }
+  }
+
+  function renderForgot(ctx: Context, values: { email?: string; error?: string; sentTo?: string }): void {
+    ctx.body = views.render('sign-in/forgot-password', { csrfToken: csrf.tokenFor(ctx), ...values });
+  }
+
+  async function showReset(ctx: Context): Promise<void> {
+    const token = queryText(ctx, 'token') ?? '';
+    if (await recovery.isValid(token)) renderReset(ctx, token);
+    else renderExpired(ctx, 'reset');
+  }
+
+  async function reset(ctx: Context): Promise<void> {
+    const { csrf: csrfToken, token, password } = readForm(ctx, ResetForm);
+    csrf.check(ctx, csrfToken);
+    try {
+      await recovery.reset(token, password, ctx.state.caller);
+      ctx.body = views.render('sign-in/password-set', {});
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.code === 'invalid_token') return renderExpired(ctx, 'reset');
+      answerFault(ctx, error);
+      renderReset(ctx, token, error.fields?.password ?? error.message);
+    }
+  }
+
+  function renderReset(ctx: Context, token: string, error?: string): void {
+    ctx.body = views.render('sign-in/reset-password', {
+      csrfToken: csrf.tokenFor(ctx),
+      token,
+      error,
+      passwordRule: passwords.rule,
+    });
+  }
+
+  async function showVerify(ctx: Context): Promise<void> {
+    const token = queryText(ctx, 'token') ?? '';
+    if (!(await verification.isValid(token))) return renderExpired(ctx, 'verify');
+    ctx.body = views.render('sign-in/verify-email', { csrfToken: csrf.tokenFor(ctx), token });
+  }
+
+  async function verify(ctx: Context): Promise<void> {
+    const { csrf: csrfToken, token } = readForm(ctx, VerifyForm);
+    csrf.check(ctx, csrfToken);
+    try {
+      await verification.verify(token, ctx.state.caller);
+      ctx.body = views.render('sign-in/email-verified', {});
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== 'invalid_token') throw error;
+      renderExpired(ctx, 'verify');
+    }
+  }
+
+  function renderExpired(ctx: Context, kind: keyof typeof EXPIRED): void {
+    ctx.status = 401;
+    ctx.body = views.render('sign-in/link-expired', EXPIRED[kind]);
+  }
+}
+
+const EXPIRED = {
+  reset: {
+    advice: 'It works once, within an hour, and only as long as you ask for no newer one.',
+    href: '/forgot-password',
+    action: 'Ask for a new link',
+  },
+  verify: {
+    advice: 'It works once, within a day. If your address is not verified yet, your account sends you a new link.',
+    href: '/account',
+    action: 'Your account',
+  },
+};
+
+/** What these pages say concerns one person. */
+const personal: Handler = async function personal(ctx, next) {
+  ctx.set('Cache-Control', 'no-store');
+  await next();
+};

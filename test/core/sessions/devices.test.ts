@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { describeDevice, describeHappening, deviceHash } from '../../../src/core/sessions/devices.js';
+
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
+
+describe('a device, in words', () => {
+  it.each([
+    ['Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 'Firefox on Linux'],
+    ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile/15E148 Safari/604.1', 'Safari on iOS'],
+    ['Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/138.0 Safari/537.36 Edg/138.0', 'Edge on Windows'],
+    ['curl/8.5.0', 'curl'],
+    ['', 'Unknown device'],
+    [null, 'Unknown device'],
+  ])('%j is "%s"', (userAgent, words) => {
+    expect(describeDevice(userAgent)).toBe(words);
+  });
+});
+
+describe('what a mail tells of who did something', () => {
+  it('names the device, the address and the moment, and nothing that somebody else could have worded', () => {
+    const caller = { address: '203.0.113.7', userAgent: `${FIREFOX} <script>https://evil.example`, requestId: '' };
+    expect(describeHappening(caller, new Date('2026-11-22T13:20:59Z'))).toEqual({
+      device: 'Firefox on Linux',
+      address: '203.0.113.7',
+      at: '22 November 2026 at 13:20 UTC',
+    });
+  });
+});
+
+describe('a device', () => {
+  const program = { address: '2001:db8:1:1::1', userAgent: 'acme-cli/1.0', requestId: '' };
+
+  it('is known by its cookie wherever it is, and as whatever it comes', () => {
+    const here = deviceHash('a', { ...program, device: 'cookie' });
+    expect(deviceHash('a', { address: '', userAgent: FIREFOX, requestId: '', device: 'cookie' })).toBe(here);
+    expect(deviceHash('a', { ...program, device: 'another' })).not.toBe(here);
+  });
+
+  it('is known by its name and network where it keeps no cookie', () => {
+    const here = deviceHash('a', program);
+    expect(deviceHash('a', { ...program, address: '2001:db8:1:1::2' })).toBe(here);
+    expect(deviceHash('a', { ...program, address: '2001:db8:1:2::1' })).not.toBe(here);
+    expect(deviceHash('a', { ...program, userAgent: 'acme-cli/2.0' })).not.toBe(here);
+  });
+
+  it('does not tell whose accounts belong together', () => {
+    const browser = { ...program, device: 'cookie' };
+    expect(deviceHash('a', browser)).not.toBe(deviceHash('b', browser));
+  });
+});

@@ -1,0 +1,24 @@
+// The mails of a house that sends none: what it would have sent, and the links in it.
+import type { KeptMail } from '../../src/base/mail/outbox.js';
+import type { House } from './house.js';
+
+/** All mails to somebody, the newest first, when what is under way is done. */
+export async function mailsTo(house: Pick<House, 'base' | 'core'>, to: string): Promise<KeptMail[]> {
+  await house.core.recovery.settle();
+  await house.base.mail.settle();
+  const mails = await house.base.mail.outbox!.list(200);
+  return mails.filter((mail) => mail.to === to);
+}
+
+/** The newest one with this subject. */
+export async function mailTo(house: Pick<House, 'base' | 'core'>, to: string, subject: RegExp): Promise<KeptMail> {
+  const mail = (await mailsTo(house, to)).find((kept) => subject.test(kept.subject));
+  if (!mail) throw new Error(`there is no mail to ${to} about ${subject}`);
+  return mail;
+}
+
+export function linkIn({ text }: Pick<KeptMail, 'text'>): URL {
+  return new URL(/https?:\/\/\S+/.exec(text)![0]);
+}
+
+export const tokenIn = (mail: Pick<KeptMail, 'text'>): string => linkIn(mail).searchParams.get('token')!;
