@@ -16,12 +16,24 @@ export interface Load {
   p99Ms: number;
 }
 
+/** What a server is started with, beside a folder of its own. */
+interface Start {
+  settings?: Record<string, string>;
+  /** Is given all its settings, before it starts. */
+  furnish?: (environment: Record<string, string>) => Promise<void>;
+}
+
 /** Runs `use` against a fresh server on SQLite. */
-export async function withServer<Result>(use: (origin: string) => Promise<Result>): Promise<Result> {
+export async function withServer<Result>(
+  use: (server: { origin: string; pid: number }) => Promise<Result>,
+  { settings, furnish }: Start = {},
+): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'));
+  const environment = { DATA_DIR: folder, PORT: '0', ...settings };
+  await furnish?.(environment);
   const server = spawn(process.execPath, [...startFlags(), MAIN], {
     cwd: folder,
-    env: { DATA_DIR: folder, PORT: '0' },
+    env: environment,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const ended = new Promise((resolve) => server.once('exit', resolve));
@@ -35,7 +47,7 @@ export async function withServer<Result>(use: (origin: string) => Promise<Result
       });
       server.once('exit', () => reject(new Error('the server did not start')));
     });
-    return await use(`http://localhost:${port}`);
+    return await use({ origin: `http://localhost:${port}`, pid: server.pid! });
   } finally {
     server.kill('SIGTERM');
     await ended;

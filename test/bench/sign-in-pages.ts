@@ -5,7 +5,7 @@ import type { Bench } from './run.js';
 const PATHS = ['/healthz', '/login', '/register', '/.well-known/openid-configuration', '/oauth/jwks'];
 
 export const signInPages: Bench = () =>
-  withServer(async (origin) => {
+  withServer(async ({ origin }) => {
     const figures: Record<string, string> = {};
     await ask(`${origin}/login`, { seconds: 2 }); // warm
     for (const path of PATHS) {

@@ -53,13 +53,16 @@ export async function measure(
 export function ask(
   url: string,
   worker: number,
-  { headers, form }: { headers?: Record<string, string>; form?: Record<string, string> } = {},
+  { headers, form, json }: { headers?: Record<string, string>; form?: Record<string, string>; json?: object } = {},
 ): Promise<Answer> {
-  const body = form && new URLSearchParams(form).toString();
+  const body = form ? new URLSearchParams(form).toString() : json && JSON.stringify(json);
   const sent = {
     'x-forwarded-for': `10.0.${worker >> 8}.${worker & 255}`,
     ...headers,
-    ...(body && { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(body.length) }),
+    ...(body && {
+      'content-type': form ? 'application/x-www-form-urlencoded' : 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+    }),
   };
   return new Promise((resolve, reject) => {
     const asked = request(url, { agent, method: body ? 'POST' : 'GET', headers: sent }, (answer) => {

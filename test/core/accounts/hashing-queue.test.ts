@@ -115,13 +115,24 @@ describe('signing in, when too many do so at once', () => {
     const { email } = await house.account();
     const post = (n: number, address: string, password: string) =>
       fetch(`${house.origin}/login`, { ...form(n, address, password), redirect: 'manual' });
+    const postJson = (n: number) =>
+      fetch(`${house.origin}/api/v1/auth/login-json`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-for': `10.1.0.${n}` },
+        body: JSON.stringify({ username: `somebody${n}@example.com`, password: 'a wrong password' }),
+      });
     const answers = await Promise.all(
-      Array.from({ length: 250 }, (_, n) => post(n, `nobody${n}@example.com`, 'a wrong password')),
+      Array.from({ length: 200 }, (_, n) =>
+        n % 2 ? postJson(n) : post(n, `nobody${n}@example.com`, 'a wrong password'),
+      ),
     );
     const refused = answers.filter(({ status }) => status === 503);
     expect(refused.length).toBeGreaterThan(20);
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(250 - refused.length);
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(200 - refused.length);
     for (const { headers } of refused) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    const told = refused.filter(({ headers }) => headers.get('content-type')?.includes('json'));
+    expect(told.length).toBeGreaterThan(0);
+    expect(await told[0]!.json()).toMatchObject({ error: 'temporarily_unavailable' });
     expect((await post(999, email, PASSWORD)).status).toBe(303);
   });
 

@@ -1,0 +1,108 @@
+// What a login costs beside bcrypt, which is to be nearly all of it, and how others are served while logins take all that there is.
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { cpus, loadavg, platform } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { withServer } from './load.js';
+import { furnish, probeUntil, type Saturated, saturate } from './login/saturate.js';
+import type { Bench } from './run.js';
+import { median } from './start.js';
+
+const ROUNDS = 3;
+const LOGINS = 64;
+const ALONE_SECONDS = 10;
+const REST_MS = 5000;
+const MIN_SHARE = 0.95;
+const MAX_P99_MS = 50;
+const ALONE = fileURLToPath(new URL('./login/alone.js', import.meta.url));
+const RESULTS = fileURLToPath(new URL('../../test/bench/login.md', import.meta.url));
+const SETTINGS = { TRUSTED_PROXIES: '127.0.0.0/8,::1' };
+
+interface Alone {
+  perSecond: number;
+  cpuMicros: number;
+}
+
+interface Round {
+  alone: Alone;
+  logins: Saturated;
+  /** Times of somebody else's answers meanwhile, sorted. */
+  meanwhile: number[];
+}
+
+export const login: Bench = () => {
+  let hash = '';
+  return withServer(
+    async (server) => {
+      const atRest = await probeUntil(sleep(REST_MS), server.origin);
+      const rounds: Round[] = [];
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const alone = await measureAlone(hash);
+        const logins = await saturate(server, LOGINS); // nobody else asks now: what is counted is what logins cost
+        rounds.push({ alone, logins, meanwhile: await probeUntil(saturate(server, LOGINS), server.origin) });
+      }
+      const figures = toFigures(rounds, atRest);
+      writeFileSync(RESULTS, toMarkdown(figures));
+      return figures;
+    },
+    {
+      settings: SETTINGS,
+      async furnish(environment) {
+        hash = await furnish(environment);
+      },
+    },
+  );
+};
+
+async function measureAlone(hash: string): Promise<Alone> {
+  const { stdout } = await promisify(execFile)(process.execPath, [ALONE, hash, String(ALONE_SECONDS)]);
+  return JSON.parse(stdout);
+}
+
+function toFigures(rounds: Round[], atRest: number[]): Record<string, string> {
+  const of = (pick: (round: Round) => number) => median(rounds.map(pick));
+  const alone = of((round) => round.alone.perSecond);
+  const ours = of(({ logins }) => logins.perSecond);
+  const share = of((round) => round.alone.cpuMicros / (round.logins.cpuMicros ?? Number.NaN));
+  const p99 = of(({ meanwhile }) => at(meanwhile, 0.99));
+  const milliseconds = (micros: number) => `${(micros / 1000).toFixed(1)} ms`;
+  return {
+    'bcrypt alone': `${alone.toFixed(2)}/s, ${milliseconds(of((round) => round.alone.cpuMicros))} of CPU time each`,
+    logins: `${ours.toFixed(2)}/s, ${((100 * ours) / alone).toFixed(0)} % of bcrypt alone${cpuTold(rounds, milliseconds)}`,
+    "bcrypt's share of the server's CPU time": Number.isNaN(share)
+      ? `n/a: ${platform()} does not tell CPU time by process`
+      : `${(100 * share).toFixed(1)} % (aim: at least ${100 * MIN_SHARE} %: ${verdict(share >= MIN_SHARE)})`,
+    'a login, p50/p99': `${of(({ logins }) => logins.p50Ms).toFixed(0)}/${of(({ logins }) => logins.p99Ms).toFixed(0)} ms`,
+    'discovery at rest, p50/p99': `${at(atRest, 0.5).toFixed(1)}/${at(atRest, 0.99).toFixed(1)} ms`,
+    'discovery while logins saturate, p50/p99': `${of(({ meanwhile }) => at(meanwhile, 0.5)).toFixed(1)}/${p99.toFixed(1)} ms (aim: p99 below ${MAX_P99_MS} ms: ${verdict(p99 < MAX_P99_MS)})`,
+  };
+}
+
+function cpuTold(rounds: Round[], format: (micros: number) => string): string {
+  const all = rounds.flatMap(({ logins }) => logins.cpuMicros ?? []);
+  return all.length === rounds.length ? `, ${format(median(all))} of CPU time each` : '';
+}
+
+const at = (sorted: number[], share: number) => sorted[Math.floor(sorted.length * share)]!;
+
+const verdict = (met: boolean) => (met ? 'met' : 'missed');
+
+function toMarkdown(figures: Record<string, string>): string {
+  return `# Logins
+
+Written by \`npm run bench -- login\` on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${cpus().length} cores, load ${loadavg()[1]!.toFixed(1)}
+(a machine with more to do than cores takes time from the server, and makes the figures in milliseconds meaningless first).
+
+Bodies \`{ username, password }\` to \`/api/v1/auth/login-json\`, 32 in flight, each with the right password, on SQLite as \`npm start\` runs it
+with all its limits and the default cost; in turns with bcrypt alone in a process that does nothing else, as many at once as the
+server lets run; ${ROUNDS} rounds of ${LOGINS} logins, the median of each. The client shares the machine.
+
+| | |
+| --- | --- |
+${Object.entries(figures)
+  .map(([name, value]) => `| ${name} | ${value} |`)
+  .join('\n')}
+`;
+}

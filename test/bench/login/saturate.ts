@@ -1,0 +1,67 @@
+// People who sign in all at once, each from a place of their own, and somebody else who asks for a document meanwhile.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openBase } from '../../../dist/base/base.js';
+import { readConfig } from '../../../dist/base/config.js';
+import { createLog } from '../../../dist/base/log.js';
+import { systemCaller } from '../../../dist/core/caller.js';
+import { createCore } from '../../../dist/core/core.js';
+import { ask, type Measured, measure } from '../oidc/measure.js';
+
+const PASSWORD = 'correct horse battery';
+const ACCOUNTS = 64; // more than are in flight, so that nobody comes near a limit
+const IN_FLIGHT = 32;
+const PROBE_EVERY_MS = 10;
+const DISCOVERY = '/.well-known/openid-configuration';
+
+export interface Saturated extends Measured {
+  perSecond: number;
+}
+
+/** Makes the accounts. Returns a hash as the server keeps it, for bcrypt alone to work on. */
+export async function furnish(environment: Record<string, string>): Promise<string> {
+  const base = await openBase(readConfig(environment), { log: createLog('silent') });
+  try {
+    const { accounts, passwords } = await createCore(base);
+    const passwordHash = await passwords.hash(PASSWORD);
+    for (let n = 0; n < ACCOUNTS; n += 1) await accounts.create({ email: emailOf(n), passwordHash }, systemCaller);
+    return passwordHash.slice(passwordHash.indexOf('$'));
+  } finally {
+    await base.close();
+  }
+}
+
+/** So many logins, as many at a time as keep the server busy. */
+export async function saturate({ origin, pid }: { origin: string; pid: number }, requests: number): Promise<Saturated> {
+  let next = 0;
+  const once = () => logIn(origin, next++ % ACCOUNTS);
+  const began = performance.now();
+  const measured = await measure(pid, { requests, inFlight: IN_FLIGHT, once });
+  return { ...measured, perSecond: (requests * 1000) / (performance.now() - began) };
+}
+
+/** Asks for the discovery document now and then, until something is over. Returns the times of the answers, sorted. */
+export async function probeUntil(over: Promise<unknown>, origin: string): Promise<number[]> {
+  const times: number[] = [];
+  let going = true;
+  const stop = () => {
+    going = false;
+  };
+  over.then(stop, stop);
+  while (going) {
+    const sent = performance.now();
+    const { status } = await ask(origin + DISCOVERY, ACCOUNTS);
+    if (status !== 200) throw new Error(`discovery answers ${status}`);
+    times.push(performance.now() - sent);
+    await sleep(PROBE_EVERY_MS);
+  }
+  await over;
+  return times.sort((a, b) => a - b);
+}
+
+async function logIn(origin: string, n: number): Promise<void> {
+  const json = { username: emailOf(n), password: PASSWORD };
+  const { status, body } = await ask(`${origin}/api/v1/auth/login-json`, n, { json });
+  if (status !== 200) throw new Error(`login answers ${status}: ${body}`);
+}
+
+const emailOf = (n: number) => `person${n}@example.com`;
