@@ -2,8 +2,10 @@
 // each answer is held against the document. A new endpoint needs a line in YES; without it, this fails.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { mailTo, tokenIn } from '../support/mailbox.js';
 
 /** A person who is signed in: what the lines below need of one. */
 interface SignedIn {
@@ -17,6 +19,16 @@ interface SignedIn {
 type Yes = (person: SignedIn) => ApiRequest | Promise<ApiRequest>;
 
 const newcomer = () => ({ email: `${randomUUID()}@example.com`, password: PASSWORD, full_name: 'Jane Developer' });
+const NEXT_PASSWORD = 'nine unrelated lanterns';
+/** The token of the link that is mailed to somebody. */
+async function resetToken(email: string): Promise<string> {
+  await house.core.recovery.forgot(email, systemCaller);
+  return tokenIn(await mailTo(house, email, /Choose/));
+}
+async function verifyToken(email: string): Promise<string> {
+  await house.core.verification.request((await house.core.accounts.findByEmail(email))!);
+  return tokenIn(await mailTo(house, email, /Confirm/));
+}
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 
 /** For each operation, a request that is answered with a yes. */
@@ -27,6 +39,15 @@ const YES: Record<OperationName, Yes> = {
   'POST /api/v1/auth/refresh': ({ refreshToken }) => ({ json: { refreshToken } }),
   'POST /api/v1/auth/logout': signedIn,
   'GET /api/v1/auth/me': signedIn,
+  'POST /api/v1/auth/forgot-password': ({ email }) => ({ json: { email } }),
+  'POST /api/v1/auth/reset-password': async ({ email }) => ({
+    json: { token: await resetToken(email), new_password: NEXT_PASSWORD },
+  }),
+  'POST /api/v1/auth/verify-email': async ({ email }) => ({ json: { token: await verifyToken(email) } }),
+  'POST /api/v1/auth/change-password': ({ bearer }) => ({
+    headers: bearer,
+    json: { current_password: PASSWORD, new_password: NEXT_PASSWORD },
+  }),
   'GET /api/v1/auth/me/profile': signedIn,
   'PATCH /api/v1/auth/me/profile': ({ bearer }) => ({ headers: bearer, json: { timezone: 'Europe/Vienna' } }),
   'GET /api/v1/auth/sessions': signedIn,
@@ -49,6 +70,13 @@ const NO: [OperationName, code: string, Yes][] = [
   ],
   ['POST /api/v1/auth/refresh', 'invalid_token', () => ({ json: { refresh_token: 'unknown' } })],
   ['POST /api/v1/auth/refresh', 'no_auth', () => ({})],
+  ['POST /api/v1/auth/reset-password', 'invalid_token', () => ({ json: { token: 'x', new_password: NEXT_PASSWORD } })],
+  ['POST /api/v1/auth/verify-email', 'invalid_token', () => ({ json: { token: 'x' } })],
+  [
+    'POST /api/v1/auth/change-password',
+    'invalid_credentials',
+    ({ bearer }) => ({ headers: bearer, json: { current_password: 'wrong', new_password: NEXT_PASSWORD } }),
+  ],
   ['DELETE /api/v1/auth/sessions/{id}', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],
 ];
 

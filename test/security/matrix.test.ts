@@ -44,9 +44,9 @@ const TABLE: [Rule, RegExp][] = [
   ['client', /^\/oauth\/(introspect|revoke|par|device)$/],
   ['openid', /^\/oauth\/userinfo$/],
   ['registration', /^\/oauth\/clients\/register\/:clientId$/],
-  ['public', /^\/api\/v1\/auth\/(register|login|login-json)$/],
+  ['public', /^\/api\/v1\/auth\/(register|login|login-json|forgot-password|reset-password|verify-email)$/],
   ['renewal', /^\/api\/v1\/auth\/refresh$/],
-  ['first-party', /^\/api\/v1\/auth\/(logout|me|me\/profile|sessions|sessions\/:id)$/],
+  ['first-party', /^\/api\/v1\/auth\/(logout|me|me\/profile|sessions|sessions\/:id|change-password)$/],
 ];
 
 const OTHER_API = 'https://api.example/v1';

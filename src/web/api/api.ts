@@ -13,6 +13,7 @@ import { addDocument } from './document.js';
 import { createEndpoints } from './endpoint.js';
 import { addMe } from './me.js';
 import { describeApi } from './openapi.js';
+import { addRecovery } from './recovery.js';
 import { addTestAuth } from './test-auth.js';
 import { createWire } from './wire.js';
 
@@ -33,6 +34,7 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs): 
   const wire = createWire(core);
   addAuth({ ...core, api, cookies, wire, signup });
   addMe({ ...core, api });
+  addRecovery({ ...core, api });
   if (config.testAuth) addTestAuth({ ...core, api, wire });
   const { endpoints } = api;
   addDocument({

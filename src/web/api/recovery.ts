@@ -1,0 +1,96 @@
+/** Passwords and addresses without a page: what is forgotten, changed or verified. */
+import { z } from 'zod';
+import { invalidRequest, Refusal } from '../../base/errors.js';
+import type { Core } from '../../core/core.js';
+import type { Login } from '../../core/sessions/sessions.js';
+import type { Context } from '../state.js';
+import { text } from './body.js';
+import type { Api } from './endpoint.js';
+import { Done } from './wire.js';
+
+interface Needs extends Pick<Core, 'recovery' | 'verification'> {
+  api: Api;
+}
+
+const Forgot = z.object({ email: text() });
+const Reset = z.object({ token: text(), new_password: text() });
+const Verify = z.object({ token: text() });
+const Change = z.object({ current_password: text(), new_password: text() });
+
+export function addRecovery({ api, recovery, verification }: Needs): void {
+  api.post(
+    '/api/v1/auth/forgot-password',
+    {
+      summary: 'Mail a link to choose a new password, if there is an account with this address',
+      accepts: [],
+      body: Forgot,
+      answer: [202, Done],
+    },
+    forgot,
+  );
+  api.post(
+    '/api/v1/auth/reset-password',
+    {
+      summary: 'Choose a new password with the token of a mailed link; every login of the account ends',
+      accepts: [],
+      body: Reset,
+      answer: [200, Done],
+      refusals: ['invalid_token'],
+    },
+    reset,
+  );
+  api.post(
+    '/api/v1/auth/verify-email',
+    {
+      summary: 'Confirm an e-mail address with the token of a mailed link',
+      accepts: [],
+      body: Verify,
+      answer: [200, Done],
+      refusals: ['invalid_token'],
+    },
+    verify,
+  );
+  // The current password is the proof of the person, and as recent as can be.
+  api.post(
+    '/api/v1/auth/change-password',
+    {
+      summary: 'Change the password; every other login of the account ends',
+      accepts: ['login'],
+      body: Change,
+      answer: [200, Done],
+      refusals: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
+    },
+    (ctx, input, { login }) => change(ctx, input, login),
+  );
+
+  async function forgot(ctx: Context, { email }: z.output<typeof Forgot>): Promise<void> {
+    await recovery.forgot(email, ctx.state.caller);
+    ctx.body = { ok: true, message: 'If there is an account with this address, a link is on its way.' };
+  }
+
+  async function reset(ctx: Context, { token, new_password: password }: z.output<typeof Reset>): Promise<void> {
+    await namingTheField(recovery.reset(token, password, ctx.state.caller));
+    ctx.body = { ok: true, message: 'The new password is set. Sign in with it.' };
+  }
+
+  async function verify(ctx: Context, { token }: z.output<typeof Verify>): Promise<void> {
+    await verification.verify(token, ctx.state.caller);
+    ctx.body = { ok: true, message: 'The e-mail address is confirmed.' };
+  }
+
+  async function change(ctx: Context, input: z.output<typeof Change>, login: Login): Promise<void> {
+    const { current_password: current, new_password: next } = input;
+    await namingTheField(recovery.change(login, { current, next }, ctx.state.caller));
+    ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };
+  }
+}
+
+/** What is wrong with a password is told by the name that it has here. */
+async function namingTheField(verb: Promise<void>): Promise<void> {
+  try {
+    await verb;
+  } catch (error) {
+    if (!(error instanceof Refusal) || !error.fields?.password) throw error;
+    throw invalidRequest(error.message, { new_password: error.fields.password });
+  }
+}
