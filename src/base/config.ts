@@ -2,7 +2,10 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { type ForeignIssuer, foreignFaults, foreignIssuersOf } from './foreign-issuers.js';
+import { isLoopback } from './loopback.js';
 import { type Mailbox, parseMailbox, parseSmtpUrl, type SmtpServer } from './mail/settings.js';
+import { type UpstreamConfig, upstreamFaults, upstreamOf } from './upstream-config.js';
 
 /** One variable: what it is for, what it may hold, what it is when it is not set. */
 interface Setting<T> {
@@ -78,6 +81,15 @@ export const settings = {
     'whether new passwords are looked up among stolen ones; nobody learns them',
   ),
   PWNED_PASSWORDS_URL: text('https://api.pwnedpasswords.com/range/', 'the range API that is asked'),
+  UPSTREAM_AUTH_URL: text('', 'the provider whose accounts proxy login takes, such as https://auth.example.com'),
+  UPSTREAM_LOGIN_PATH: text('/api/v1/auth/login-json', 'where it takes e-mail and password as JSON'),
+  UPSTREAM_PROFILE_PATH: text('/api/v1/auth/me', 'where it says whose its token is'),
+  JWT_SECRET: text('', 'accepts tokens that another system signs with HS256 and this secret, of at least 32 bytes'),
+  JWT_PUBLIC_KEY: text('', 'the same for RS256 or ES256, by the kind of this key (PEM; \\n stands for a new line)'),
+  JWT_ISSUER: text('', 'the `iss` of those tokens'),
+  JWT_AUDIENCE: text('', 'the `aud` of those tokens; * if any will do'),
+  OIDC_ISSUER: text('', 'accepts tokens of this OpenID provider, by its discovery document'),
+  OIDC_AUDIENCE: text('', 'the `aud` of those tokens'),
 } satisfies Record<string, Setting<unknown>>;
 
 type Values = { [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['parse']> };
@@ -123,6 +135,8 @@ export interface Config {
   passwordPolicy: 'standard' | 'strict';
   /** Ends with a slash; undefined when nobody is asked. */
   pwnedPasswordsUrl: string | undefined;
+  upstream: UpstreamConfig | undefined;
+  foreignIssuers: ForeignIssuer[];
 }
 
 /** What is wrong with the settings: one sentence each, every one with the name of its variable. */
@@ -156,10 +170,6 @@ export function readConfig(environment: Record<string, string | undefined> = pro
   if (faults.length > 0) throw new ConfigError(faults);
   return config;
 }
-
-/** Whether a URL's host is this very machine. */
-export const isLoopback = (hostname: string) =>
-  hostname === 'localhost' || hostname === '[::1]' || hostname === '::1' || /^127(\.\d{1,3}){3}$/.test(hostname);
 
 function toConfig(values: Values): Config {
   const issuer = (values.ISSUER || new URL(`http://localhost:${values.PORT}`).origin).replace(/\/$/, '');
@@ -210,6 +220,8 @@ function toConfig(values: Values): Config {
     passwordHashCost: values.PASSWORD_HASH_COST,
     passwordPolicy: values.PASSWORD_POLICY,
     pwnedPasswordsUrl: values.PWNED_PASSWORDS === 'on' ? values.PWNED_PASSWORDS_URL.replace(/\/*$/, '/') : undefined,
+    upstream: upstreamOf(values),
+    foreignIssuers: foreignIssuersOf(values),
   };
 }
 
@@ -275,6 +287,8 @@ function contradictions(config: Config, values: Values): string[] {
     /^[\w-]{1,40}$/.test(config.apiCookiePrefix),
     'API_COOKIE_PREFIX is no name of a cookie; allowed: letters, digits, - and _',
   );
+  faults.push(...upstreamFaults(config.upstream, config.issuer));
+  faults.push(...foreignFaults(values, config));
   for (const origin of config.corsAllowedOrigins) {
     must(
       URL.parse(origin)?.origin === origin,

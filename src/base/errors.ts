@@ -54,6 +54,13 @@ export const rateLimited = (limit: LimitState, code = 'rate_limited') =>
 export const unavailable = (message: string, cause?: unknown) =>
   new Refusal(503, 'temporarily_unavailable', message, { retryAfterSeconds: 5, cause });
 
+/** Another provider is down, or too slow. */
+export const upstreamUnavailable = (message: string, cause?: unknown) =>
+  new Refusal(503, 'upstream_unavailable', message, { retryAfterSeconds: 5, cause });
+/** Another provider answers what it should not: asking again does not help. */
+export const upstreamInvalid = (message: string, cause?: unknown) =>
+  new Refusal(502, 'upstream_invalid_response', message, { cause });
+
 /** Whether it says that a store does not answer, by the codes of Prisma and of the drivers: then asking later may help. */
 export function isOutage(error: unknown): boolean {
   const { code, message, name } = error as { code?: unknown; message?: string; name?: string };

@@ -2,9 +2,10 @@
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '../base/config.js';
-import { ConfigError, isLoopback } from '../base/config.js';
+import { ConfigError } from '../base/config.js';
 import { pendingMigrations } from '../base/db/migrate.js';
 import { type Database, openDatabase, Prisma, parseUrl } from '../base/db/open.js';
+import { isLoopback } from '../base/loopback.js';
 import { type Command, type Surroundings, table } from './command.js';
 import { AIMS, measureStarts } from './measure-start.js';
 import { stageOf } from './operations.js';

@@ -1,5 +1,6 @@
 /** The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. */
 import type { Base } from '../base/base.js';
+import { createJsonClient } from '../base/json-client.js';
 import { createAccounts } from './accounts/accounts.js';
 import { createLinkTokens } from './accounts/link-tokens.js';
 import { createPasswords } from './accounts/passwords.js';
@@ -11,7 +12,9 @@ import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentials } from './credentials/credentials.js';
+import { createForeignTokens } from './credentials/foreign-tokens.js';
 import { createOAuthTokens } from './credentials/oauth-tokens.js';
+import { createIdentities } from './federation/identities.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
@@ -96,7 +99,17 @@ export async function createCore(base: Base) {
     refreshSeconds: config.refreshTokenSeconds,
   });
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients });
-  const credentials = createCredentials({ clock, announcements, tokens, oauthTokens });
+  const ask = createJsonClient();
+  const identities = createIdentities({ db, clock, audit });
+  const foreignTokens = createForeignTokens({
+    issuers: config.foreignIssuers,
+    ask,
+    clock,
+    log,
+    accounts,
+    identities,
+  });
+  const credentials = createCredentials({ clock, announcements, tokens, oauthTokens, foreignTokens });
   const mfa = createMfa({ db, clock, secrets, limits, audit, sessions, brandName: config.brandName });
   const newDevice = createNewDevice({ db, clock, limits, log, mail });
   const signIn = createSignIn({
@@ -145,6 +158,7 @@ export async function createCore(base: Base) {
     consents,
     sessions,
     tokens,
+    identities,
     credentials,
     mfa,
     signIn,

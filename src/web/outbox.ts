@@ -1,7 +1,8 @@
 /** The mails of a machine that sends none, for whoever develops on it: `/dev/outbox`. Elsewhere it does not exist. */
 import Router from '@koa/router';
-import { type Config, isLoopback } from '../base/config.js';
+import type { Config } from '../base/config.js';
 import { notFound } from '../base/errors.js';
+import { isLoopback } from '../base/loopback.js';
 import type { Mail } from '../base/mail.js';
 import type { Context, Handler, State } from './state.js';
 import type { Views } from './views.js';

@@ -1,7 +1,8 @@
 // The settings: every fault is told at once, and production starts with nothing unsafe.
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, isLoopback, readConfig, settings } from '../../src/base/config.js';
+import { ConfigError, readConfig, settings } from '../../src/base/config.js';
+import { isLoopback } from '../../src/base/loopback.js';
 
 function faultsOf(environment: Record<string, string>): string[] {
   try {

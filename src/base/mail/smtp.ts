@@ -1,7 +1,7 @@
 /** Mails by SMTP. Encrypted, unless the server is this machine or the settings say that it need not be. */
 import { createTransport } from 'nodemailer';
 import { SECOND_MS } from '../clock.js';
-import { isLoopback } from '../config.js';
+import { isLoopback } from '../loopback.js';
 import type { ComposedLetter } from './letters.js';
 import type { Mailbox, SmtpServer } from './settings.js';
 

@@ -12,6 +12,7 @@ export const AUDIT_ACTIONS = [
   'consent.refused',
   'consent.withdrawn',
   'email.verified',
+  'identity.linked',
   'key.created',
   'key.retired',
   'key.rotated',

@@ -1,5 +1,5 @@
 /** What a client may say of itself (RFC 7591), and what we make of it. Pure: no store, no network. */
-import { isLoopback } from '../../base/config.js';
+import { isLoopback } from '../../base/loopback.js';
 import { isReadable, isStorable } from '../../base/text.js';
 
 /** Metadata as it comes over the wire, member names as in RFC 7591. */

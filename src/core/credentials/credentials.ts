@@ -9,6 +9,7 @@ import { sha256 } from '../../base/crypto.js';
 import { unauthenticated } from '../../base/errors.js';
 import { createRecent } from '../../base/recent.js';
 import type { Tokens } from '../sessions/tokens.js';
+import type { ForeignTokens } from './foreign-tokens.js';
 import type { OAuthTokens } from './oauth-tokens.js';
 import type { Principal } from './principal.js';
 
@@ -17,6 +18,7 @@ interface Needs {
   announcements: Announcements;
   tokens: Tokens;
   oauthTokens: OAuthTokens;
+  foreignTokens: ForeignTokens;
 }
 
 /** Whatever of these changes, a credential may be worth nothing from then on. Each is announced after its commit. */
@@ -25,7 +27,7 @@ const MAX_LENGTH = 8192;
 
 export type Credentials = ReturnType<typeof createCredentials>;
 
-export function createCredentials({ clock, announcements, tokens, oauthTokens }: Needs) {
+export function createCredentials({ clock, announcements, tokens, oauthTokens, foreignTokens }: Needs) {
   const recent = createRecent<Principal | 'expired'>({ clock });
   for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
 
@@ -48,6 +50,9 @@ export function createCredentials({ clock, announcements, tokens, oauthTokens }:
   }
 
   async function recognise(credential: string): Promise<Principal | 'expired' | undefined> {
+    // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the other way round.
+    const elsewhere = foreignTokens.issuerOf(credential);
+    if (elsewhere) return foreignTokens.verify(credential, elsewhere);
     const use = await tokens.verify(credential);
     if (use === 'expired') return use;
     if (use) return { kind: 'login', account: use.login.account, ...use };

@@ -17,13 +17,22 @@ export interface OAuthPrincipal {
   expiresAt: Date;
 }
 
-export type Principal = LoginPrincipal | OAuthPrincipal;
+/** A person whom an issuer elsewhere vouches for. Who they are is known, and that they are at the keyboard now is not. */
+export interface ForeignPrincipal {
+  kind: 'foreign';
+  account: Account;
+  issuer: string;
+  expiresAt: Date;
+}
+
+export type Principal = LoginPrincipal | OAuthPrincipal | ForeignPrincipal;
 export type PrincipalKind = Principal['kind'];
 
 /** Whom limits and answers count it for. */
 export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: string } {
   switch (principal.kind) {
     case 'login':
+    case 'foreign':
       return { type: 'human', id: principal.account.id };
     case 'oauth':
       return principal.account

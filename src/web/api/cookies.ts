@@ -2,9 +2,10 @@
  * The cookies of browser apps: the access token, the refresh token, and the CSRF token that a script reads and sends back. They sign
  * nobody in at the pages, and the pages' cookie is none of these.
  */
-import { isLoopback } from '../../base/config.js';
+
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import { forbidden } from '../../base/errors.js';
+import { isLoopback } from '../../base/loopback.js';
 import type { RefreshedLogin, Tokens } from '../../core/sessions/tokens.js';
 import type { Context } from '../state.js';
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { notFound } from '../../base/errors.js';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { ForeignPrincipal, LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import type { Context } from '../state.js';
 import { text } from './body.js';
@@ -55,10 +55,17 @@ const WireSession = z
   })
   .meta({ id: 'Login' });
 
+type Known = LoginPrincipal | ForeignPrincipal;
+
 export function addMe({ api, organizations, profiles, sessions }: Needs): void {
   const accepts = ['login'] as const;
-  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts, answer: [200, Me] }, me);
-  api.get('/api/v1/auth/me/profile', { summary: 'My preferences', accepts, answer: [200, WireProfile] }, showProfile);
+  const known = ['login', 'foreign'] as const;
+  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: known, answer: [200, Me] }, me);
+  api.get(
+    '/api/v1/auth/me/profile',
+    { summary: 'My preferences', accepts: known, answer: [200, WireProfile] },
+    showProfile,
+  );
   api.patch(
     '/api/v1/auth/me/profile',
     { summary: 'Change my preferences', accepts, body: ProfilePatch, answer: [200, WireProfile] },
@@ -76,7 +83,7 @@ export function addMe({ api, organizations, profiles, sessions }: Needs): void {
     endOne,
   );
 
-  async function me(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function me(ctx: Context, _input: unknown, { account }: Known): Promise<void> {
     const memberships = await organizations.listFor(account.id);
     ctx.body = {
       ...toUser(account, memberships),
@@ -86,7 +93,7 @@ export function addMe({ api, organizations, profiles, sessions }: Needs): void {
     };
   }
 
-  function showProfile(ctx: Context, _input: unknown, { account }: LoginPrincipal): void {
+  function showProfile(ctx: Context, _input: unknown, { account }: Known): void {
     ctx.body = toProfile(account);
   }
 

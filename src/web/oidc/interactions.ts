@@ -5,8 +5,8 @@
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { type Clock, epochSeconds } from '../../base/clock.js';
-import { isLoopback } from '../../base/config.js';
 import { Refusal } from '../../base/errors.js';
+import { isLoopback } from '../../base/loopback.js';
 import type { Allowance, Consents } from '../../core/consents/consents.js';
 import type { Resources } from '../../core/resources/resources.js';
 import type { Login } from '../../core/sessions/sessions.js';

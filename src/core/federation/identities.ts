@@ -1,0 +1,59 @@
+/** Identities: who somebody is at another issuer. An account is found by issuer and subject there, never by an e-mail address. */
+import type { Clock } from '../../base/clock.js';
+import type { Account, Database, Queryable } from '../../base/db/open.js';
+import { isStorable } from '../../base/text.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+
+/** As the other issuer names somebody. */
+export interface ForeignPerson {
+  issuer: string;
+  /** Never given to somebody else there. */
+  subject: string;
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+}
+
+const MAX_SUBJECT_LENGTH = 255; // OpenID Connect Core, 2
+
+export type Identities = ReturnType<typeof createIdentities>;
+
+export function createIdentities({ db, clock, audit }: Needs) {
+  return { find, link, noteUse };
+
+  /** The account that is linked to somebody elsewhere. */
+  async function find({ issuer, subject }: ForeignPerson): Promise<Account | undefined> {
+    if (!isSubject(subject)) return undefined;
+    const where = { issuer_subject: { issuer, subject } };
+    const identity = await db.federatedIdentity.findUnique({ where, include: { account: true } });
+    return identity?.account;
+  }
+
+  /** Links an account, in the transaction of the verb that made sure of the person. A pair that is linked already is a P2002. */
+  async function link(
+    account: Account,
+    { issuer, subject }: ForeignPerson,
+    email: string,
+    caller: Caller,
+    tx: Queryable,
+  ): Promise<void> {
+    const now = clock.now();
+    const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
+    await tx.federatedIdentity.create({ data });
+    const actor = { kind: 'account' as const, id: account.id };
+    const detail = { issuer, subject };
+    await audit.record({ action: 'identity.linked', actor, accountId: account.id, caller, detail }, tx);
+  }
+
+  /** Somebody came by it, and this is the e-mail address that they have there now. The account's own stays. */
+  async function noteUse({ issuer, subject }: ForeignPerson, email: string | undefined): Promise<void> {
+    const data = { lastUsedAt: clock.now(), ...(email !== undefined && { email }) };
+    await db.federatedIdentity.updateMany({ where: { issuer, subject }, data });
+  }
+}
+
+export const isSubject = (text: string) => text !== '' && text.length <= MAX_SUBJECT_LENGTH && isStorable(text);

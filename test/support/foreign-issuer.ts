@@ -1,0 +1,60 @@
+// An issuer of somebody else: keys, tokens, and, where it is asked for, a discovery document.
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
+import { openServer } from './http-server.js';
+
+export const AUDIENCE = 'https://api.example';
+
+export interface SigningPair {
+  algorithm: string;
+  kid: string;
+  privateKey: CryptoKey;
+  publicJwk: JWK;
+  pem: string;
+}
+
+export async function makePair(algorithm: 'RS256' | 'ES256', kid = 'key-1'): Promise<SigningPair> {
+  const { privateKey, publicKey } = await generateKeyPair(algorithm, { extractable: true });
+  const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };
+  return { algorithm, kid, privateKey, publicJwk, pem: await exportSPKI(publicKey) };
+}
+
+export const epoch = (secondsFromNow = 0) => Math.floor(Date.now() / 1000) + secondsFromNow;
+
+/** A token as an issuer makes it: for AUDIENCE, for five minutes. What is given stands in place of that; undefined takes it away. */
+export async function signToken(
+  key: CryptoKey | Uint8Array,
+  alg: string,
+  claims: JWTPayload,
+  header: Record<string, unknown> = {},
+): Promise<string> {
+  const payload = { aud: AUDIENCE, iat: epoch(), exp: epoch(300), ...claims };
+  const given = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined));
+  return new SignJWT(given).setProtectedHeader({ alg, typ: 'JWT', ...header }).sign(key);
+}
+
+/** An OpenID provider as far as its keys go. `say` changes its documents. */
+export async function openIssuer(...pairs: SigningPair[]) {
+  let keys: unknown[] = pairs.map(({ publicJwk }) => publicJwk);
+  let reachable = true;
+  const asked: string[] = [];
+  const documents: Record<string, unknown> = {};
+  const server = await openServer((req, res) => {
+    asked.push(req.url!);
+    if (!reachable) return res.destroy();
+    const document = documents[req.url!];
+    res.writeHead(document ? 200 : 404, { 'content-type': 'application/json' });
+    return res.end(JSON.stringify(document ?? {}));
+  });
+  publish(keys);
+  documents['/.well-known/openid-configuration'] = { issuer: server.origin, jwks_uri: `${server.origin}/keys` };
+  return { issuer: server.origin, asked, documents, publish, setReachable, close: server.close };
+
+  function publish(published: unknown[]): void {
+    keys = published;
+    documents['/keys'] = { keys };
+  }
+
+  function setReachable(is: boolean): void {
+    reachable = is;
+  }
+}
