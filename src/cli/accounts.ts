@@ -1,4 +1,4 @@
-/** account create, account list, setup link. */
+/** account create, account list, account link, setup link. */
 import { randomToken } from '../base/crypto.js';
 import { systemCaller } from '../core/caller.js';
 import { type Command, table } from './command.js';
@@ -58,6 +58,24 @@ export const accountCommands: Command[] = [
           ]),
         ]),
       };
+    },
+  },
+  {
+    name: 'account link',
+    about: 'Says who somebody is at an issuer elsewhere: its tokens for that subject stand for the account.',
+    options: {
+      email: { type: 'string', about: 'the e-mail address of the account here', required: true },
+      issuer: { type: 'string', about: 'the issuer, as its tokens write it', required: true },
+      subject: { type: 'string', about: 'who the person is there: `sub`', required: true },
+    },
+    async run(args, { open }) {
+      const { core } = await open();
+      const [email, issuer, subject] = [args.text('email')!, args.text('issuer')!, args.text('subject')!];
+      const account = await core.accounts.findByEmail(email);
+      if (!account) throw new Error(`There is no account with the e-mail address ${email}.`);
+      await core.identities.linkByKeeper(account, { issuer, subject });
+      const json = { account_id: account.id, issuer, subject };
+      return { json, text: `${subject} of ${issuer} is ${account.email} here.` };
     },
   },
   {

@@ -1,4 +1,5 @@
 // The settings: every fault is told at once, and production starts with nothing unsafe.
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, readConfig, settings } from '../../src/base/config.js';
@@ -184,6 +185,85 @@ describe('the settings', () => {
       Object.entries(settings).map(([name, { about, allowed, fallback }]) => ({ name, about, allowed, fallback })),
     );
     expect([...text.matchAll(/^\w+=/gm)]).toHaveLength(listed.length);
+  });
+});
+
+describe('issuers and providers elsewhere', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const pem = (key: KeyObject) =>
+    key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }) as string;
+  const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
+  const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey;
+  const ISSUER = 'https://id.example.com';
+  const SECRET = 'x'.repeat(32);
+  const whose = { JWT_ISSUER: 'https://auth.example', JWT_AUDIENCE: 'us' };
+  const oidc = { OIDC_ISSUER: 'https://auth.example/', OIDC_AUDIENCE: 'us' };
+
+  it('are nobody where nothing is set', () => {
+    expect(readConfig({})).toMatchObject({ upstream: undefined, foreignIssuers: [] });
+  });
+
+  it.each<[string, Record<string, string>, object[]]>([
+    ['a secret', { JWT_SECRET: SECRET, ...whose }, [{ algorithms: ['HS256'], audience: 'us', namesAccounts: true }]],
+    ['any audience, openly', { JWT_SECRET: SECRET, ...whose, JWT_AUDIENCE: '*' }, [{ audience: undefined }]],
+    ['a public key', { JWT_PUBLIC_KEY: pem(publicKey), ...whose }, [{ algorithms: ['ES256'], namesAccounts: true }]],
+    ['a provider', oidc, [{ issuer: 'https://auth.example/', algorithms: ['RS256', 'ES256'], namesAccounts: false }]],
+    ['both kinds', { JWT_SECRET: SECRET, ...whose, ...oidc, OIDC_ISSUER: 'http://localhost:9' }, [{}, {}]],
+  ])('may be %s', (_name, environment, expected) => {
+    expect(readConfig({ ISSUER, ...environment }).foreignIssuers).toMatchObject(expected);
+  });
+
+  it.each<[string, Record<string, string>, string]>([
+    ['31 bytes of secret', { JWT_SECRET: SECRET.slice(1), ...whose }, 'JWT_SECRET has fewer than 32 bytes'],
+    ['our master secret', { JWT_SECRET: SECRET, SECRET, ...whose }, 'JWT_SECRET is the same as SECRET'],
+    ['two keys', { JWT_SECRET: SECRET, JWT_PUBLIC_KEY: pem(publicKey), ...whose }, 'JWT_PUBLIC_KEY are both'],
+    ['a private key', { JWT_PUBLIC_KEY: pem(privateKey), ...whose }, 'JWT_PUBLIC_KEY is no public key'],
+    ['a small key', { JWT_PUBLIC_KEY: pem(small), ...whose }, 'JWT_PUBLIC_KEY is no public key'],
+    ['a key of another curve', { JWT_PUBLIC_KEY: pem(p384), ...whose }, 'JWT_PUBLIC_KEY is no public key'],
+    ['a key that is none', { JWT_PUBLIC_KEY: '-----BEGIN PUBLIC KEY-----', ...whose }, 'JWT_PUBLIC_KEY is no'],
+    ['no issuer', { JWT_SECRET: SECRET, JWT_AUDIENCE: 'us' }, 'JWT_ISSUER is missing'],
+    ['no audience', { JWT_SECRET: SECRET, JWT_ISSUER: 'https://auth.example' }, 'JWT_AUDIENCE is missing'],
+    ['an issuer without a key', whose, 'JWT_ISSUER and JWT_AUDIENCE say nothing'],
+    ['our own issuer', { JWT_SECRET: SECRET, ...whose, JWT_ISSUER: `${ISSUER}/` }, 'JWT_ISSUER is our own'],
+    ['our own issuer in capitals', { ...oidc, OIDC_ISSUER: 'HTTPS://ID.example.com:443' }, 'OIDC_ISSUER is our own'],
+    ['a provider for anybody', { ...oidc, OIDC_AUDIENCE: '*' }, 'OIDC_AUDIENCE is missing'],
+    ['a provider for nobody', { OIDC_ISSUER: 'https://auth.example' }, 'OIDC_AUDIENCE is missing'],
+    ['an audience of no provider', { OIDC_AUDIENCE: 'us' }, 'OIDC_AUDIENCE says nothing'],
+    ['a provider over http', { ...oidc, OIDC_ISSUER: 'http://auth.example' }, 'OIDC_ISSUER is no issuer'],
+    ['a provider that is no URL', { ...oidc, OIDC_ISSUER: 'auth.example' }, 'OIDC_ISSUER is no issuer'],
+    ['one issuer twice', { JWT_SECRET: SECRET, ...whose, ...oidc }, 'OIDC_ISSUER and JWT_ISSUER are the same'],
+    ['an upstream over http', { UPSTREAM_AUTH_URL: 'http://auth.example' }, 'UPSTREAM_AUTH_URL is not usable'],
+    ['an upstream with a password', { UPSTREAM_AUTH_URL: 'https://a:b@auth.example' }, 'UPSTREAM_AUTH_URL is not'],
+    ['an upstream that is no URL', { UPSTREAM_AUTH_URL: 'auth.example' }, 'UPSTREAM_AUTH_URL is not usable'],
+    ['an upstream that is us', { UPSTREAM_AUTH_URL: `${ISSUER}/` }, 'UPSTREAM_AUTH_URL is our own'],
+    [
+      'an upstream that is us by another name',
+      { ISSUER: 'http://localhost:3000', UPSTREAM_AUTH_URL: 'http://127.0.0.1:3000' },
+      'UPSTREAM_AUTH_URL is our own',
+    ],
+    [
+      'a path that leads elsewhere',
+      { UPSTREAM_AUTH_URL: 'https://auth.example', UPSTREAM_LOGIN_PATH: '@evil.example/' },
+      'UPSTREAM_LOGIN_PATH',
+    ],
+    [
+      'a path that is none',
+      { UPSTREAM_AUTH_URL: 'https://auth.example', UPSTREAM_PROFILE_PATH: 'me' },
+      'UPSTREAM_PROFILE_PATH',
+    ],
+  ])('are not %s', (_name, environment, sentence) => {
+    const faults = faultsOf({ ISSUER, ...environment });
+    expect(faults, faults.join('\n')).toHaveLength(1);
+    expect(faults[0]).toContain(sentence);
+  });
+
+  it('may be this very machine, and end with a slash or not', () => {
+    const { upstream } = readConfig({ ISSUER, UPSTREAM_AUTH_URL: 'http://localhost:4000/base/' });
+    expect(upstream).toEqual({
+      url: 'http://localhost:4000/base',
+      loginPath: '/api/v1/auth/login-json',
+      profilePath: '/api/v1/auth/me',
+    });
   });
 });
 

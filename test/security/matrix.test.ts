@@ -6,6 +6,7 @@ import { systemCaller } from '../../src/core/caller.js';
 import { ask, basic, FORM, postForm, type RawAnswer, registerStranger } from '../support/attacker.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { openFamily, revoke } from '../support/families.js';
+import { AUDIENCE, signToken } from '../support/foreign-issuer.js';
 import { openHouse, PASSWORD } from '../support/house.js';
 import { isConsent } from '../support/openid-client.js';
 import { makeKey, tokenWithProof } from '../support/proofs.js';
@@ -22,11 +23,12 @@ import {
 /**
  * Who may come in: `public`, anybody, and a credential changes nothing; `login`, the cookie of a person; `client`, a client that
  * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
- * `first-party`, a person who signed in here; `renewal`, the same with a token in the header.
+ * `first-party`, a person who signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in here, or
+ * for whom an issuer elsewhere vouches. A line without methods is for all of them.
  */
-type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration' | 'first-party' | 'renewal';
+type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration' | 'first-party' | 'renewal' | 'known';
 
-const TABLE: [Rule, RegExp][] = [
+const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
   ['public', /^\/\.well-known\/[\w./-]+$/],
   ['public', /^\/oauth\/jwks$/],
@@ -46,14 +48,25 @@ const TABLE: [Rule, RegExp][] = [
   ['registration', /^\/oauth\/clients\/register\/:clientId$/],
   ['public', /^\/api\/v1\/auth\/(register|login|login-json|forgot-password|reset-password|verify-email)$/],
   ['renewal', /^\/api\/v1\/auth\/refresh$/],
-  ['first-party', /^\/api\/v1\/auth\/(logout|me|me\/profile|sessions|sessions\/:id|change-password)$/],
+  ['known', /^\/api\/v1\/auth\/me(\/profile)?$/, /^(GET|HEAD)$/],
+  ['first-party', /^\/api\/v1\/auth\/(logout|me\/profile|sessions|sessions\/:id|change-password)$/],
 ];
 
 const OTHER_API = 'https://api.example/v1';
 const ALL_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const LOGIN_COOKIE = 'signet_login';
 
-const house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+const ELSEWHERE = 'https://auth.example';
+const SHARED_SECRET = 'a secret that two systems share, 2';
+
+const house = await openHouse({
+  settings: {
+    TRUSTED_PROXIES: '127.0.0.1',
+    JWT_SECRET: SHARED_SECRET,
+    JWT_ISSUER: ELSEWHERE,
+    JWT_AUDIENCE: AUDIENCE,
+  },
+});
 afterAll(() => house.close());
 
 const routes = house.app.routes.flatMap(({ methods, path }) =>
@@ -62,7 +75,7 @@ const routes = house.app.routes.flatMap(({ methods, path }) =>
 
 /** OPTIONS tells what could be asked, and nothing else: wherever it is known it is for anybody. */
 function ruleOf(method: string, path: string): Rule | undefined {
-  const rule = TABLE.find(([, pattern]) => pattern.test(path))?.[0];
+  const rule = TABLE.find(([, pattern, methods]) => pattern.test(path) && (methods?.test(method) ?? true))?.[0];
   return rule && method === 'OPTIONS' ? 'public' : rule;
 }
 
@@ -82,6 +95,7 @@ interface Kind {
   client?: true;
   registration?: 'own' | 'foreign';
   firstParty?: 'own' | 'foreign';
+  elsewhere?: 'own' | 'foreign';
   /** The same kind anew: what a route does with it may end it. */
   again?: () => Promise<Credential>;
 }
@@ -99,6 +113,9 @@ async function openLogin(accountId: string) {
   const account = await house.base.db.account.findUniqueOrThrow({ where: { id: accountId } });
   return (await house.core.signIn.openForApi({ account, amr: ['pwd'] }, systemCaller)).tokens;
 }
+
+const signElsewhere = (sub: string, claims: object = {}) =>
+  signToken(new TextEncoder().encode(SHARED_SECRET), 'HS256', { iss: ELSEWHERE, sub, role: 'admin', ...claims });
 
 beforeAll(async () => {
   await house.base.db.resource.create({
@@ -139,6 +156,14 @@ beforeAll(async () => {
     }
     kinds[`a first-party access token as the login cookie, ${side}`] = cookie(firstParty.accessToken);
     kinds[`the login cookie's value in the API's cookie, ${side}`] = apiCookie(login);
+    const fromElsewhere = await signElsewhere(account.id);
+    kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), elsewhere: side };
+    kinds[`a token of an issuer elsewhere in the API's cookie, ${side}`] = {
+      ...apiCookie(fromElsewhere),
+      elsewhere: side,
+    };
+    tokens[`an expired token of an issuer elsewhere, ${side}`] = await signElsewhere(account.id, { exp: 1 });
+    tokens[`a token of an issuer elsewhere for somebody else, ${side}`] = await signElsewhere(account.id, { aud: 'x' });
     tokens[`a first-party refresh token, ${side}`] = firstParty.refreshToken;
     const over = await openLogin(account.id);
     await house.core.sessions.end(
@@ -366,6 +391,19 @@ describe('every route, with every kind of credential', () => {
         });
         for (const text of [other.id, other.email]) expect(answer.text, name).not.toContain(text);
       }
+    }
+  });
+
+  it.each(routesFor('known'))('%s %s is for a person whom we or an issuer elsewhere know', async (method, path) => {
+    for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
+      const side = kind.firstParty ?? kind.elsewhere;
+      expect(side ? [200] : [401, 403], `${name}: ${answer.text}`).toContain(answer.status);
+      if (!side) continue;
+      const other = await house.base.db.account.findUniqueOrThrow({
+        where: { id: ids[side === 'own' ? 'foreign' : 'own'] },
+      });
+      for (const text of [other.id, other.email, '"role":"admin"']) expect(answer.text, name).not.toContain(text);
     }
   });
 

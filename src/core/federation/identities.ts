@@ -1,9 +1,10 @@
 /** Identities: who somebody is at another issuer. An account is found by issuer and subject there, never by an e-mail address. */
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
+import { conflict, invalidRequest } from '../../base/errors.js';
 import { isStorable } from '../../base/text.js';
-import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Audit, AuditEntry } from '../audit/audit.js';
+import { type Caller, systemCaller } from '../caller.js';
 
 /** As the other issuer names somebody. */
 export interface ForeignPerson {
@@ -23,7 +24,7 @@ const MAX_SUBJECT_LENGTH = 255; // OpenID Connect Core, 2
 export type Identities = ReturnType<typeof createIdentities>;
 
 export function createIdentities({ db, clock, audit }: Needs) {
-  return { find, link, noteUse };
+  return { find, link, linkByKeeper, noteUse };
 
   /** The account that is linked to somebody elsewhere. */
   async function find({ issuer, subject }: ForeignPerson): Promise<Account | undefined> {
@@ -44,9 +45,32 @@ export function createIdentities({ db, clock, audit }: Needs) {
     const now = clock.now();
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     await tx.federatedIdentity.create({ data });
-    const actor = { kind: 'account' as const, id: account.id };
-    const detail = { issuer, subject };
-    await audit.record({ action: 'identity.linked', actor, accountId: account.id, caller, detail }, tx);
+    await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject }, caller, tx);
+  }
+
+  /** The keeper says who somebody is elsewhere. Refuses with `invalid_request` or `conflict`. */
+  async function linkByKeeper(account: Account, { issuer, subject }: ForeignPerson): Promise<void> {
+    if (!isSubject(subject)) throw invalidRequest('A subject has 1 to 255 characters.');
+    try {
+      await db.$transaction(async (tx) => {
+        const data = { accountId: account.id, issuer, subject, createdAt: clock.now() };
+        await tx.federatedIdentity.create({ data });
+        await noteLink({ kind: 'system' }, account, { issuer, subject }, systemCaller, tx);
+      });
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'P2002') throw error;
+      throw conflict('This person is linked to an account already.');
+    }
+  }
+
+  async function noteLink(
+    actor: AuditEntry['actor'],
+    { id }: Account,
+    person: ForeignPerson,
+    caller: Caller,
+    tx: Queryable,
+  ): Promise<void> {
+    await audit.record({ action: 'identity.linked', actor, accountId: id, caller, detail: { ...person } }, tx);
   }
 
   /** Somebody came by it, and this is the e-mail address that they have there now. The account's own stays. */
@@ -56,4 +80,4 @@ export function createIdentities({ db, clock, audit }: Needs) {
   }
 }
 
-export const isSubject = (text: string) => text !== '' && text.length <= MAX_SUBJECT_LENGTH && isStorable(text);
+const isSubject = (text: string) => text !== '' && text.length <= MAX_SUBJECT_LENGTH && isStorable(text);

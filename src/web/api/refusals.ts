@@ -49,6 +49,7 @@ function following({ method, path, accepts, optional, recentProof, body }: Param
   if (accepts.length > 0) codes.push('expired_token', 'invalid_token', 'insufficient_scope');
   if (accepts.length > 0 && !optional) codes.push('no_auth');
   if (accepts.length > 0 && method !== 'get') codes.push('csrf_validation_failed');
+  if (accepts.includes('foreign')) codes.push('upstream_unavailable');
   if (recentProof) codes.push('reauth_required');
   return codes;
 }
