@@ -287,11 +287,15 @@ function contradictions(config: Config, values: Values): string[] {
     /^[\w-]{1,40}$/.test(config.apiCookiePrefix),
     'API_COOKIE_PREFIX is no name of a cookie; allowed: letters, digits, - and _',
   );
+  must(
+    config.apiCookiePrefix !== 'signet',
+    'API_COOKIE_PREFIX must differ from signet: so the cookies of the pages are named',
+  );
   faults.push(...upstreamFaults(config.upstream, config.issuer));
   faults.push(...foreignFaults(values, config));
   for (const origin of config.corsAllowedOrigins) {
     must(
-      URL.parse(origin)?.origin === origin,
+      URL.parse(origin)?.origin === origin && /^https?:[^*]+$/.test(origin),
       `CORS_ALLOWED_ORIGINS holds "${origin}"; allowed: origins such as https://app.example.com, without path or wildcard`,
     );
   }
