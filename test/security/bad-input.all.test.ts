@@ -28,6 +28,7 @@ const MEMBERS = [
   'client_assertion', 'client_assertion_type', 'device_code', 'user_code', 'xsrf', 'logout', 'confirm', 'abort', 'csrf', 'email',
   'password', 'name', 'decision', 'return_to', 'app', 'proof', 'access_token', 'post_logout_redirect_uri', 'authorization_details',
   '__proto__', 'constructor', 'hasOwnProperty', 'redirect_uris', 'grant_types', 'jwks', 'client_name', 'contacts', 'audience',
+  'username', 'otp', 'refreshToken', 'new_password', 'current_password', 'full_name', 'timezone', 'language', 'notifications',
 ]; // biome-ignore format: a list
 
 describe('bad input', () => {
@@ -231,13 +232,14 @@ describe('bad input', () => {
       fc.constantFrom(
         'authorization', 'cookie', 'origin', 'accept', 'accept-encoding', 'dpop', 'referer', 'sec-fetch-site', 'x-forwarded-host',
         'x-forwarded-proto', 'forwarded', 'x-request-id', 'user-agent', 'content-encoding', 'expect', 'range', 'if-none-match',
-        'access-control-request-method', 'access-control-request-headers', 'upgrade', 'x-http-method-override', 'te',
+        'access-control-request-method', 'access-control-request-headers', 'upgrade', 'x-http-method-override', 'te', 'x-api-key', 'x-csrf-token',
       ), // biome-ignore format: a list
       fc.oneof(
         value,
         value.map((text) => `Bearer ${text}`),
         value.map((text) => `Basic ${Buffer.from(text).toString('base64')}`),
         value.map((text) => `signet_login=${text}; signet_op=${text}; signet_csrf=%`),
+        value.map((text) => `cap_access=${text}; cap_refresh=${text}; cap_csrf=${text}`),
         fc.constantFrom(
           'text/html',
           'application/json',
