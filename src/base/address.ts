@@ -1,8 +1,26 @@
 /** Network addresses, as limits and suspicions count them. */
 import ipaddr from 'ipaddr.js';
 
+const MAX_REMEMBERED = 10_000;
+
+/**
+ * Remembers what was found out about an address: to parse one costs more than most requests do otherwise. Only for what an address
+ * itself decides, and for ever.
+ */
+export function rememberByAddress<Answer>(findOut: (address: string) => Answer): (address: string) => Answer {
+  const known = new Map<string, Answer>();
+  return function remembered(address) {
+    const before = known.get(address);
+    if (before !== undefined) return before;
+    const answer = findOut(address);
+    if (known.size >= MAX_REMEMBERED) known.clear(); // strangers choose what stands here
+    known.set(address, answer);
+    return answer;
+  };
+}
+
 /** One customer of an IPv6 provider has a whole /64: it counts as one address. */
-export function addressKey(address: string): string {
+export const addressKey = rememberByAddress(function addressKey(address: string): string {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed.kind() === 'ipv4') return parsed.toString();
@@ -10,4 +28,4 @@ export function addressKey(address: string): string {
     .slice(0, 4)
     .map((part) => part.toString(16))
     .join(':');
-}
+});

@@ -1,5 +1,5 @@
 /** Random values, hashes and the keys that are derived from the master secret. */
-import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 
 const KEY_BYTES = 32;
@@ -8,7 +8,7 @@ const KEY_BYTES = 32;
 export const randomToken = (bytes = 32) => randomBytes(bytes).toString('base64url');
 
 /** SHA-256, base64url. For secrets that are random themselves; passwords go through `core/accounts/passwords`. */
-export const sha256 = (value: string) => createHash('sha256').update(value).digest('base64url');
+export const sha256 = (value: string) => hash('sha256', value, 'base64url');
 
 export const hmacSha256 = (key: Uint8Array, value: string) =>
   createHmac('sha256', key).update(value).digest('base64url');

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Next } from 'koa';
 import proxyAddr from 'proxy-addr';
+import { rememberByAddress } from '../../base/address.js';
 import type { Context } from '../state.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
@@ -13,11 +14,12 @@ const REQUEST_ID = /^[\w.:-]{1,100}$/;
 export function pinIssuer({ issuer, trustedProxies }: { issuer: string; trustedProxies: string[] }) {
   const { host, protocol } = new URL(issuer);
   const scheme = protocol.slice(0, -1);
-  const isTrusted = proxyAddr.compile(trustedProxies);
+  const decide = proxyAddr.compile(trustedProxies);
+  const isTrusted = rememberByAddress((address) => decide(address, 0));
 
   return async function pinIssuer(ctx: Context, next: Next): Promise<void> {
     const { headers, socket } = ctx.req;
-    const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '', 0);
+    const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '');
     const address = (fromProxy ? proxyAddr(ctx.req, isTrusted) : socket.remoteAddress) ?? '';
     const given = fromProxy ? headers['x-request-id'] : undefined;
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();

@@ -10,6 +10,7 @@ import type { Core } from '../../core/core.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { followLogin } from './browser-session.js';
 import { checkClientsOurWay } from './client-checks.js';
+import { rememberClients } from './client-memory.js';
 import { leaveEmptyAnswersUntyped } from './empty-answers.js';
 import { listen } from './events.js';
 import { acceptOwnSecret } from './own-secret.js';
@@ -90,6 +91,7 @@ export function createProviders(needs: ProviderNeeds) {
     provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
     followLogin(provider, loginCookie, secrets);
     checkClientsOurWay(provider, core.clients);
+    rememberClients(provider, core.clients);
     patchReplayDetection(provider, core.artifacts);
     resolveStructuredTokens(provider, { issuer: config.issuer, keys: core.keys, artifacts: core.artifacts });
     acceptOwnSecret(provider, core.clients);

@@ -1,0 +1,25 @@
+/**
+ * The provider looks a client up with every request, and each time makes a text and a hash of its metadata to find the one that it has
+ * built before. What core/clients still remembers as one and the same row is one and the same client here, without that.
+ */
+import type { Client } from 'oidc-provider';
+import type { Clients, Client as Row } from '../../core/clients/clients.js';
+
+interface PatchedProvider {
+  Client: { find(id: string): Promise<Client | undefined> };
+}
+
+export function rememberClients(provider: unknown, clients: Pick<Clients, 'find'>): void {
+  const { Client } = provider as PatchedProvider;
+  const find = Client.find.bind(Client);
+  const built = new WeakMap<Row, Client>();
+
+  Client.find = async function findRemembered(id) {
+    const row = typeof id === 'string' ? await clients.find(id) : undefined;
+    const known = row && built.get(row);
+    if (known) return known;
+    const client = await find(id);
+    if (row && client) built.set(row, client);
+    return client;
+  };
+}
