@@ -17,6 +17,7 @@ import { createGrantLoader } from './grant-loader.js';
 import { createInteractionPolicy } from './interaction-policy.js';
 import type { ProviderPages } from './pages.js';
 import { ROUTES } from './routes.js';
+import { HeldSigningKey } from './signing-key.js';
 import { tokenBits } from './token-length.js';
 
 export interface SettingsNeeds {
@@ -45,7 +46,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
 
   return {
     adapter: adapters.adapterFor,
-    jwks: { keys: core.keys.set().keys.map((key) => key.jwk) },
+    jwks: { keys: core.keys.set().keys.map((key) => new HeldSigningKey(key)) },
     routes: { ...ROUTES, token: tokenPath },
     scopes: core.scopes(),
     // How somebody signed in stands in each ID token (OIDC Core 2): an app may want the second factor for what it does.
@@ -127,6 +128,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
       claimsParameter: { enabled: true },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       clientCredentials: { enabled: true },
       deviceFlow: {
         enabled: true,

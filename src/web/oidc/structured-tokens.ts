@@ -5,7 +5,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import Provider, { type AccessToken, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
-import type { Keys } from '../../core/keys/keys.js';
+import type { KeySet, Keys } from '../../core/keys/keys.js';
 import { callerOf } from './caller.js';
 
 interface Needs {
@@ -31,6 +31,7 @@ export function resolveStructuredTokens(provider: unknown, { issuer, keys, artif
   const patched = provider as PatchedProvider;
   const { AccessToken, OIDCContext } = patched;
   const findStored = AccessToken.find.bind(AccessToken);
+  let published: { set: KeySet; get: ReturnType<typeof createLocalJWKSet> } | undefined;
 
   AccessToken.find = async function find(value, options) {
     const marked = typeof value === 'string' && value.startsWith(MARK) && ROUTES.has(Provider.ctx?.oidc.route ?? '');
@@ -79,18 +80,23 @@ export function resolveStructuredTokens(provider: unknown, { issuer, keys, artif
     return found;
   }
 
+  /** Read once for each set, not for each token. */
+  function publicKeys(): ReturnType<typeof createLocalJWKSet> {
+    const set = keys.set();
+    if (set !== published?.set) {
+      published = { set, get: createLocalJWKSet({ keys: set.keys.map(({ jwk }) => publicPart(jwk)) }) };
+    }
+    return published.get;
+  }
+
   async function verify(token: string): Promise<AccessTokenPayload | undefined> {
     try {
-      const { payload } = await jwtVerify(
-        token,
-        createLocalJWKSet({ keys: keys.set().keys.map(({ jwk }) => publicPart(jwk)) }),
-        {
-          issuer,
-          typ: 'at+jwt',
-          algorithms: ['ES256'],
-          requiredClaims: ['jti', 'client_id', 'aud', 'exp', 'iat'],
-        },
-      );
+      const { payload } = await jwtVerify(token, publicKeys(), {
+        issuer,
+        typ: 'at+jwt',
+        algorithms: ['ES256'],
+        requiredClaims: ['jti', 'client_id', 'aud', 'exp', 'iat'],
+      });
       return payload as unknown as AccessTokenPayload;
     } catch {
       return undefined; // not one of ours, or no longer
