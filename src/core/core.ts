@@ -78,7 +78,7 @@ export async function createCore(base: Base) {
     scopes,
     redirectHosts: config.redirectHosts,
   });
-  const consents = createConsents({ db, clock, audit, artifacts, announcements });
+  const consents = createConsents({ db, clock, audit, artifacts, announcements, prepared });
   const sessions = createSessions({
     db,
     clock,

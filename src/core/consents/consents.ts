@@ -2,6 +2,7 @@
 import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import type { Consent, Database, Prisma } from '../../base/db/open.js';
+import type { Prepared, Statement } from '../../base/db/prepared.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
@@ -22,17 +23,20 @@ interface Needs {
   audit: Audit;
   artifacts: Artifacts;
   announcements: Announcements;
+  prepared?: Prepared;
 }
 
 export const NOTHING: Allowance = { scopes: [], claims: [], resources: {} };
 
 export type Consents = ReturnType<typeof createConsents>;
 
-export function createConsents({ db, clock, audit, artifacts, announcements }: Needs) {
+export function createConsents({ db, clock, audit, artifacts, announcements, prepared }: Needs) {
   return { find, give, refuse, withdraw, list };
 
   async function find(accountId: string, clientId: string): Promise<Allowance> {
-    const row = await db.consent.findUnique({ where: { accountId_clientId: { accountId, clientId } } });
+    const row = prepared
+      ? (await prepared.run<Pick<Consent, 'scopes'>>(FIND_CONSENT, [accountId, clientId])).rows[0]
+      : await db.consent.findUnique({ where: { accountId_clientId: { accountId, clientId } } });
     return row ? toAllowance(row) : NOTHING;
   }
 
@@ -92,9 +96,15 @@ export function createConsents({ db, clock, audit, artifacts, announcements }: N
   }
 }
 
+/** With every authorization, on PostgreSQL (see base/db/prepared). */
+const FIND_CONSENT: Statement = {
+  name: 'find-consent',
+  text: 'SELECT "scopes" FROM "Consent" WHERE "accountId" = $1 AND "clientId" = $2',
+};
+
 const toJson = (allowance: Allowance) => allowance as unknown as Prisma.InputJsonObject;
 
-const toAllowance = (row: Consent) => row.scopes as unknown as Allowance;
+const toAllowance = (row: Pick<Consent, 'scopes'>) => row.scopes as unknown as Allowance;
 
 const union = (a: string[] = [], b: string[] = []) => [...new Set([...a, ...b])];
 
