@@ -5,6 +5,7 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import type { Base } from './base/base.js';
 import { unavailable } from './base/errors.js';
+import { createLimits } from './base/limits.js';
 import type { Core } from './core/core.js';
 import { createAccountDoor } from './web/account/account.js';
 import { createApiDoor } from './web/api/api.js';
@@ -15,16 +16,18 @@ import { refuseUnstorableAddress } from './web/input.js';
 import { createLoginCookie } from './web/login-cookie.js';
 import { answerFailures } from './web/middleware/answer-failures.js';
 import { crossOrigin } from './web/middleware/cross-origin.js';
-import { logRequests } from './web/middleware/log-requests.js';
-import { pinIssuer } from './web/middleware/pin-issuer.js';
-import { securityHeaders } from './web/middleware/security-headers.js';
+import { createLogRequest, logRequests } from './web/middleware/log-requests.js';
+import { createPinRequest, pinIssuer } from './web/middleware/pin-issuer.js';
+import { createDressAnswer, securityHeaders } from './web/middleware/security-headers.js';
 import { createAdapters } from './web/oidc/adapter.js';
 import { createBackchannelLogout } from './web/oidc/backchannel-logout.js';
 import { createDocuments } from './web/oidc/documents.js';
+import { createGuesses } from './web/oidc/guesses.js';
 import { createInteractions } from './web/oidc/interactions.js';
 import { createOidcDoor } from './web/oidc/oidc.js';
 import { createProviderPages } from './web/oidc/pages.js';
 import { createProviders } from './web/oidc/provider.js';
+import { createStraightWay } from './web/oidc/straight-way.js';
 import { createOutboxPage } from './web/outbox.js';
 import { createErrands } from './web/return-to.js';
 import { createSignInDoor } from './web/sign-in/sign-in.js';
@@ -56,12 +59,14 @@ export async function createApp(base: Base, core: Core) {
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
   const documents = createDocuments({ ...core, issuer, providers });
   const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, errands, views });
+  const floods = createLimits({ kind: 'memory' });
+  const guesses = createGuesses({ floods });
   const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
   sessions.onEnded(backchannelLogout.tell);
 
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
-    createOidcDoor({ config, documents, providers, interactions, limits }),
+    createOidcDoor({ config, documents, providers, interactions, limits, floods, guesses }),
     createSignInDoor({ ...core, signup, loginCookie, deviceCookie, csrf, errands, views }),
     createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
     createApiDoor({ config, clock, secrets, limits, core }),
@@ -70,11 +75,17 @@ export async function createApp(base: Base, core: Core) {
   const roof = new Router<State>({ sensitive: true });
   for (const door of doors) roof.use(door.routes());
 
+  // What no answer may be without, whichever way its request goes.
+  const pinRequest = createPinRequest({ issuer, trustedProxies });
+  const logRequest = createLogRequest(log);
+  const dressAnswer = createDressAnswer({ issuer });
+  const straightWay = createStraightWay({ providers, guesses, pinRequest, logRequest, dressAnswer, log });
+
   const koa = new Koa<State>();
   koa.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
-  koa.use(pinIssuer({ issuer, trustedProxies }));
-  koa.use(logRequests(log));
-  koa.use(securityHeaders({ issuer }));
+  koa.use(pinIssuer(pinRequest));
+  koa.use(logRequests(logRequest));
+  koa.use(securityHeaders(dressAnswer));
   koa.use(answerFailures({ issuer, log, views }));
   koa.use(crossOrigin({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(refuseUnstorableAddress);
@@ -87,7 +98,8 @@ export async function createApp(base: Base, core: Core) {
   return { handle, routes: roof.stack, settle };
 
   function handle(req: IncomingMessage, res: ServerResponse): void {
-    if (!documents.answerAtOnce(req, res)) void handleByKoa(req, res);
+    if (documents.answerAtOnce(req, res) || straightWay.take(req, res, handleByKoa)) return;
+    void handleByKoa(req, res);
   }
 
   async function settle(): Promise<void> {

@@ -3,7 +3,12 @@ import Koa, { type Context } from 'koa';
 import Provider from 'oidc-provider';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
-import { allowFormRedirect, keepOpener, securityHeaders } from '../../src/web/middleware/security-headers.js';
+import {
+  allowFormRedirect,
+  createDressAnswer,
+  keepOpener,
+  securityHeaders,
+} from '../../src/web/middleware/security-headers.js';
 
 const ISSUER = 'https://id.example.com';
 
@@ -113,10 +118,12 @@ describe('a step of signing in within a popup', () => {
 describe("the provider's own page that posts itself", () => {
   it('runs exactly its own script', async () => {
     const provider = new Provider('http://localhost:3000');
-    const app = new Koa().use(securityHeaders({ issuer: 'http://localhost:3000' })).use(function mounted(ctx) {
-      ctx.respond = false;
-      return provider.callback()(ctx.req, ctx.res);
-    });
+    const app = new Koa()
+      .use(securityHeaders(createDressAnswer({ issuer: 'http://localhost:3000' })))
+      .use(function mounted(ctx) {
+        ctx.respond = false;
+        return provider.callback()(ctx.req, ctx.res);
+      });
     const { headers, text } = await request(app.callback()).get('/session/end').expect(200);
     const script = text.match(/<script>([\s\S]*?)<\/script>/)?.[1] ?? '';
     expect(script).toContain('submit()');
@@ -132,7 +139,7 @@ const defaultTargets = ["'self'", 'https:', 'http://localhost:*', 'http://127.0.
 function house(answer: (ctx: Context) => void, issuer = ISSUER) {
   const app = new Koa();
   app.silent = true;
-  app.use(securityHeaders({ issuer }));
+  app.use(securityHeaders(createDressAnswer({ issuer })));
   app.use(answer);
   return request(app.callback());
 }

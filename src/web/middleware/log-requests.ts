@@ -1,28 +1,38 @@
 /** One line for every request, when it is answered. The path without its query: there, codes and tokens may stand. */
+import type { ServerResponse } from 'node:http';
 import type { Next } from 'koa';
 import type { Log } from '../../base/log.js';
+import type { Caller } from '../../core/caller.js';
 import type { Context } from '../state.js';
 
-export function logRequests(log: Log) {
+/** Writes the line when the answer is sent, or its connection lost. */
+export type LogRequest = (request: { method?: string; path: string }, res: ServerResponse, caller: Caller) => void;
+
+export function createLogRequest(log: Log): LogRequest {
   // These members are known and never secret: looking through them would cost ten times the line itself.
   const lines = log.child({}, { redact: [] });
 
-  return async function logRequest(ctx: Context, next: Next): Promise<void> {
+  return function logRequest({ method, path }, res, { address, requestId }) {
     const started = performance.now();
-    ctx.res.once('close', () => {
-      const { requestId, address } = ctx.state.caller;
+    res.once('close', () => {
       const line = {
-        method: ctx.method,
-        path: withoutSecrets(ctx.path),
-        status: ctx.res.statusCode,
+        method,
+        path: withoutSecrets(path),
+        status: res.statusCode,
         ms: Math.round(performance.now() - started),
         address,
         requestId,
-        ...(!ctx.res.writableFinished && { aborted: true }),
+        ...(!res.writableFinished && { aborted: true }),
       };
-      if (ctx.res.statusCode >= 500) lines.error(line, 'request');
+      if (res.statusCode >= 500) lines.error(line, 'request');
       else lines.info(line, 'request');
     });
+  };
+}
+
+export function logRequests(logRequest: LogRequest) {
+  return async function logRequests(ctx: Context, next: Next): Promise<void> {
+    logRequest(ctx, ctx.res, ctx.state.caller);
     await next();
   };
 }

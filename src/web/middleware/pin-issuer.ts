@@ -1,26 +1,31 @@
 /** Makes every request look as if it came straight to the issuer: what a client says about host and scheme decides nothing. */
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Next } from 'koa';
 import proxyAddr from 'proxy-addr';
 import { rememberByAddress } from '../../base/address.js';
+import type { Caller } from '../../core/caller.js';
 import type { Context } from '../state.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
 
+/** Pins a request and says who sent it. Done twice it changes nothing more. */
+export type PinRequest = (req: IncomingMessage, res: ServerResponse) => Caller;
+
 /**
- * Sets `ctx.state.caller`, and the headers that Koa and the OAuth provider read, from the issuer and from the nearest hop that
- * is not a trusted proxy (RFC 9700, 4.13: headers of strangers are not believed).
+ * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop that is not a trusted proxy
+ * (RFC 9700, 4.13: headers of strangers are not believed).
  */
-export function pinIssuer({ issuer, trustedProxies }: { issuer: string; trustedProxies: string[] }) {
+export function createPinRequest({ issuer, trustedProxies }: { issuer: string; trustedProxies: string[] }): PinRequest {
   const { host, protocol } = new URL(issuer);
   const scheme = protocol.slice(0, -1);
   const decide = proxyAddr.compile(trustedProxies);
   const isTrusted = rememberByAddress((address) => decide(address, 0));
 
-  return async function pinIssuer(ctx: Context, next: Next): Promise<void> {
-    const { headers, socket } = ctx.req;
+  return function pinRequest(req, res) {
+    const { headers, socket } = req;
     const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '');
-    const address = (fromProxy ? proxyAddr(ctx.req, isTrusted) : socket.remoteAddress) ?? '';
+    const address = (fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '';
     const given = fromProxy ? headers['x-request-id'] : undefined;
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     headers.host = host;
@@ -28,8 +33,15 @@ export function pinIssuer({ issuer, trustedProxies }: { issuer: string; trustedP
     headers['x-forwarded-for'] = address;
     delete headers['x-forwarded-host'];
     delete headers.forwarded;
-    ctx.state.caller = { address, userAgent: String(headers['user-agent'] ?? '').slice(0, 400), requestId };
-    ctx.set('X-Request-Id', requestId);
+    res.setHeader('X-Request-Id', requestId);
+    return { address, userAgent: String(headers['user-agent'] ?? '').slice(0, 400), requestId };
+  };
+}
+
+/** Sets `ctx.state.caller`. */
+export function pinIssuer(pin: PinRequest) {
+  return async function pinIssuer(ctx: Context, next: Next): Promise<void> {
+    ctx.state.caller = pin(ctx.req, ctx.res);
     await next();
   };
 }

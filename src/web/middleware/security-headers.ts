@@ -1,6 +1,7 @@
 // The headers that keep a browser from doing with our answers what we did not mean. They are set before anything
 // else runs, so that they are there whoever answers: a page, the OAuth provider, or a failure.
 
+import type { ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
 
 const HSTS_SECONDS = 31_536_000;
@@ -61,12 +62,22 @@ const FOR_PROGRAMS =
 
 export const isForPrograms = (path: string) => FOR_PROGRAMS.test(path);
 
-export function securityHeaders({ issuer }: { issuer: string }) {
+/** Sets the headers that belong to this path, and tells them. */
+export type DressAnswer = (path: string, res: ServerResponse) => Record<string, string>;
+
+export function createDressAnswer({ issuer }: { issuer: string }): DressAnswer {
   const [forPages, forPrograms] = [pageHeaders(issuer), programHeaders(issuer)];
 
+  return function dressAnswer(path, res) {
+    const headers = isForPrograms(path) ? forPrograms : forPages;
+    for (const name in headers) res.setHeader(name, headers[name]!); // Koa's ctx.set would look at each value first
+    return headers;
+  };
+}
+
+export function securityHeaders(dress: DressAnswer) {
   return async function setSecurityHeaders(ctx: Context, next: Next): Promise<void> {
-    const headers = isForPrograms(ctx.path) ? forPrograms : forPages;
-    for (const name in headers) ctx.res.setHeader(name, headers[name]!); // ctx.set would look at each value first
+    const headers = dress(ctx.path, ctx.res);
     try {
       await next();
     } catch (error) {

@@ -5,16 +5,17 @@ import { addressKey } from '../../base/address.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { invalidRequest, payloadTooLarge, Refusal } from '../../base/errors.js';
-import { createLimits, type Limit, type Limits } from '../../base/limits.js';
+import type { Limit, Limits } from '../../base/limits.js';
 import { hostCookie } from '../cookies.js';
 import { formBody, readText, refusePacked } from '../input.js';
 import { keepOpener } from '../middleware/security-headers.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import { DOCUMENTS, type Documents } from './documents.js';
+import type { Guesses } from './guesses.js';
 import type { createInteractions } from './interactions.js';
 import type { Providers } from './provider.js';
-import { ROUTES, TOKEN_ALIAS } from './routes.js';
+import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './routes.js';
 
 interface Needs {
   config: Pick<Config, 'issuer' | 'registration'>;
@@ -22,22 +23,29 @@ interface Needs {
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
   limits: Limits;
+  /** In this process only: a shared counter would cost more than the request that it counts. */
+  floods: Limits;
+  guesses: Guesses;
 }
 
 const REGISTRATIONS: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
-const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
 const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
 /** Authorizations, pushed ones and device codes that are begun: each is stored for a while. */
 const STARTS: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
-const MAX_BODY_BYTES = 56 * 1024;
 const MAX_URL_LENGTH = 8 * 1024;
 
-export function createOidcDoor({ config, documents, providers, interactions, limits }: Needs): Router<State> {
+export function createOidcDoor({
+  config,
+  documents,
+  providers,
+  interactions,
+  limits,
+  floods,
+  guesses,
+}: Needs): Router<State> {
   const router = new Router<State>({ sensitive: true });
   const { registration } = ROUTES;
   const sessionCookie = hostCookie(config.issuer, 'signet_op').name;
-  // In this process only: a shared counter would cost more than the request that it counts.
-  const floods = createLimits({ kind: 'memory' });
 
   for (const path of Object.keys(DOCUMENTS)) router.get(path, documents.answer).options(path, openToAll, preflight);
 
@@ -97,15 +105,11 @@ export function createOidcDoor({ config, documents, providers, interactions, lim
     await next();
   }
 
-  /**
-   * Against guessing of client secrets. Another client behind the same address is counted apart, where its name stands in the header.
-   * Failures are counted, not attempts: a secret has 256 bits, and an honest gateway asks hundreds of things at once.
-   */
   async function limitGuesses(ctx: Context, next: Next): Promise<void> {
-    const key = `${networkOf(ctx)} ${basicUser(ctx)}`;
-    await floods.refuseIfSpent(WRONG_SECRETS, key);
+    const key = guesses.keyOf(ctx.state.caller.address, ctx.req.headers.authorization);
+    await guesses.refuseIfSpent(key);
     await next();
-    if (ctx.res.statusCode === 401) await floods.spend(WRONG_SECRETS, key).catch(() => {}); // answered already
+    await guesses.count(key, ctx.res.statusCode);
   }
 
   /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
@@ -126,12 +130,6 @@ export function createOidcDoor({ config, documents, providers, interactions, lim
 }
 
 const networkOf = (ctx: Context) => addressKey(ctx.state.caller.address);
-
-/** The client that a Basic header names, shortened. */
-function basicUser(ctx: Context): string {
-  const [, encoded] = /^basic ([\w+/=]{1,400})$/i.exec(ctx.get('Authorization')) ?? [];
-  return encoded ? (Buffer.from(encoded, 'base64').toString().split(':')[0] ?? '').slice(0, 100) : '';
-}
 
 /** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
 async function perhapsInPopup(ctx: Context, next: Next): Promise<void> {

@@ -35,7 +35,7 @@ interface Generation {
   jwks: string;
 }
 
-type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void> | void;
+export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void> | void;
 
 export type Providers = ReturnType<typeof createProviders>;
 

@@ -23,3 +23,6 @@ export const PROTECTED_RESOURCE = [
   '/.well-known/oauth-protected-resource',
   '/.well-known/oauth-protected-resource/api/v1',
 ] as const;
+
+/** The longest body that the protocol's endpoints read. */
+export const MAX_BODY_BYTES = 56 * 1024;
