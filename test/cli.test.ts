@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
+import { openMailServer } from './support/mail-server.js';
 import { killServers, run, startServer, temporaryFolder, until } from './support/server.js';
 
 const PASSWORD = 'correct horse battery';
@@ -258,6 +259,28 @@ describe('doctor', () => {
     );
     expect(status).toMatchObject({ settings: 'ok', secret: 'ok', database: 'ok', keys: 'ok', server: 'ok' });
   });
+
+  test('greets the mail server, and never tells its password', async () => {
+    const mail = async () => {
+      const { stdout } = await cli('doctor', '--skip-start');
+      return /^.*\bmail\b.*$/m.exec(stdout)![0];
+    };
+    expect(await mail()).toMatch(/^ok +mail +none is sent/);
+    const server = await openMailServer({
+      authOptional: false,
+      allowInsecureAuth: true,
+      onAuth: ({ password }, _, done) => (password === 'hunter22' ? done(null, { user: 1 }) : done(new Error('no'))),
+    });
+    settings.SMTP_URL = server.url.replace('//', '//mara:hunter22@');
+    expect(await mail()).toMatch(/^ok +mail +127\.0\.0\.1:\d+ takes mails from no-reply@localhost$/);
+    settings.SMTP_URL = server.url.replace('//', '//mara:hunter33@');
+    expect(await mail()).toMatch(/^fail +mail +127\.0\.0\.1:\d+ takes no mails \(EAUTH 535\); check SMTP_URL$/);
+    expect(server.mails).toEqual([]);
+    await server.close();
+    expect(await mail()).toMatch(/^fail +mail .*check SMTP_URL$/);
+    settings = { ...settings, NODE_ENV: 'production', PASSWORD_HASH_COST: '10', SMTP_URL: '' };
+    expect(await mail()).toMatch(/^warn +mail +SMTP_URL is not set/);
+  }, 60_000);
 
   test('says what to do about what is wrong, and ends with 1', async () => {
     settings.DATABASE_URL = 'postgresql://127.0.0.1:1/signet';

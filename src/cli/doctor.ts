@@ -1,11 +1,13 @@
 /** doctor: looks at everything the server stands on and says what to do where something is wrong. Changes nothing. */
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../base/config.js';
 import { ConfigError } from '../base/config.js';
 import { pendingMigrations } from '../base/db/migrate.js';
 import { type Database, openDatabase, Prisma, parseUrl } from '../base/db/open.js';
 import { isLoopback } from '../base/loopback.js';
+import { createSmtp, whyUndelivered } from '../base/mail/smtp.js';
 import { type Command, type Surroundings, table } from './command.js';
 import { AIMS, measureStarts } from './measure-start.js';
 import { stageOf } from './operations.js';
@@ -45,7 +47,7 @@ async function ofSettings({ config: read, open }: Surroundings): Promise<Finding
   }
   const findings = [settings(config), secretFile(config), disk(config)];
   const stores = await database(config);
-  findings.push(...stores, ...(await redis(config)));
+  findings.push(...stores, ...(await redis(config)), await mail(config));
   if (findings.every(({ status }) => status !== 'fail') && stores.some(({ about }) => about === 'clock'))
     findings.push(await keys(open));
   findings.push(await server(config));
@@ -153,6 +155,23 @@ async function redis({ redisUrl, databaseUrl, processes }: Config): Promise<Find
     return [fail('redis', `${(error as Error).message}; check REDIS_URL`)];
   }
   return [warnings[0] ? warn('redis', warnings[0]) : ok('redis', `${new URL(redisUrl).host}, evicts nothing`)];
+}
+
+/** Greets the mail server and signs in there. No mail is sent. */
+async function mail({ smtp: server, mailFrom: from, issuer, production, dataDir }: Config): Promise<Finding> {
+  if (!server && production)
+    return warn('mail', 'SMTP_URL is not set: no mail is sent, and nobody can ask for a new password');
+  if (!server) return ok('mail', `none is sent; look into ${join(dataDir, 'outbox')}, or at ${issuer}/dev/outbox`);
+  const place = `${server.host}:${server.port}`;
+  const slow = sleep(ANSWER_WITHIN_MS, 'ETIMEDOUT', { ref: false });
+  try {
+    const late = await Promise.race([createSmtp({ server, from, hostname: new URL(issuer).hostname }).check(), slow]);
+    if (late) return fail('mail', `${place} does not answer: check SMTP_URL, and that nothing stands between`);
+    return ok('mail', `${place} takes mails from ${from.address}`);
+  } catch (error) {
+    const { reason, status } = whyUndelivered(error);
+    return fail('mail', `${place} takes no mails (${[reason, status].filter(Boolean).join(' ')}); check SMTP_URL`);
+  }
 }
 
 async function keys(open: Surroundings['open']): Promise<Finding> {

@@ -21,7 +21,12 @@ export function createOutboxPage({ config, mail, views }: Needs): Router<State> 
 
   async function show(ctx: Context): Promise<void> {
     ctx.set('Cache-Control', 'no-store');
-    const mails = (await outbox!.list()).map((kept) => ({ ...kept, parts: withLinks(kept.text) }));
+    const mails = (await outbox!.list()).map(({ subject, to, at, text }) => ({
+      subject,
+      to,
+      at: `${at.slice(0, 19).replace('T', ' ')} UTC`,
+      parts: withLinks(text),
+    }));
     ctx.body = views.render('outbox', { folder: outbox!.folder, mails });
   }
 }

@@ -337,7 +337,7 @@ export interface OutboxPage {
   mails: {
     subject: string;
     to: string;
-    /** As it was written. */
+    /** "2026-11-22 13:20:59 UTC" */
     at: string;
     /** Its text, in pieces of which some are links. */
     parts: { text: string; href?: string }[];

@@ -2,7 +2,10 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { createLetters } from '../../src/base/mail/letters.js';
+import { systemCaller } from '../../src/core/caller.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { linkIn, mailTo } from '../support/mailbox.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 
 const LAUNCH_ARGS = [
@@ -119,6 +122,46 @@ describe('the real pages, in Chromium', () => {
     await look('login-wrong', 'Sign in');
   });
 
+  it('help who forgot the password, and confirm an address', async () => {
+    const { email, id } = await house.account();
+    await page.goto(`${house.origin}/forgot-password`);
+    await look('forgot-password', 'Forgot your password?');
+    await page.fill('[name=email]', email);
+    await page.click('main button[type=submit]');
+    await look('forgot-password-sent', 'Look into your mailbox');
+    await page.goto(linkIn(await mailTo(house, email, /Choose/)).href);
+    await look('reset-password', 'Choose a new password');
+    await page.fill('[name=password]', 'password1234');
+    await page.click('main button[type=submit]');
+    await look('reset-password-weak', 'Choose a new password');
+    await page.fill('[name=password]', 'nine unrelated lanterns');
+    await page.click('main button[type=submit]');
+    await look('password-set', 'Your new password is set');
+    await page.goto(linkIn(await mailTo(house, email, /Choose/)).href);
+    await look('link-expired', 'This link does not work any more');
+    await house.base.db.account.update({ where: { id }, data: { emailVerified: false } });
+    await house.core.verification.request((await house.core.accounts.findByEmail(email))!);
+    await page.goto(linkIn(await mailTo(house, email, /Confirm/)).href);
+    await look('verify-email', 'Confirm your address');
+    await page.click('main button[type=submit]');
+    await look('email-verified', 'Your e-mail address is confirmed');
+  });
+
+  it('show the mails of a machine that sends none', async () => {
+    const other = await openHouse({ settings: { NODE_ENV: 'development', PASSWORD_HASH_COST: '10' } });
+    try {
+      await page.goto(`${other.origin}/dev/outbox`);
+      await look('outbox-empty', 'Outbox');
+      const { email } = await other.account();
+      await other.core.recovery.forgot(email, systemCaller);
+      await mailTo(other, email, /Choose/);
+      await page.goto(`${other.origin}/dev/outbox`);
+      await look('outbox', 'Outbox');
+    } finally {
+      await other.close();
+    }
+  });
+
   it('set the server up', async () => {
     const token = await house.core.setup.makeToken();
     await page.goto(`${house.origin}/setup?token=${token}`);
@@ -190,6 +233,8 @@ describe('the real pages, in Chromium', () => {
     await page.goto(`${house.origin}/account`);
     await signIn(email);
     await look('account', 'Mara Lindqvist');
+    await page.click('form[action="/account/verify-email"] button');
+    await look('account-link-sent', 'Mara Lindqvist');
     await page.goto(house.origin);
     await look('home-signed-in', 'Signet');
     await page.goto(`${house.origin}/logout`);
@@ -200,6 +245,26 @@ describe('the real pages, in Chromium', () => {
     await look('logged-out', 'You are signed out');
     await page.goto(`${house.origin}/logout`);
     await look('signed-out', 'You are signed out');
+  });
+
+  it('look as they should in a mail as well', async () => {
+    const { compose } = createLetters({ brandName: 'Signet', issuer: house.issuer });
+    const happening = {
+      device: 'Firefox on Linux',
+      address: '2001:db8:85a3::8a2e:370:7334',
+      at: '22 November 2026 at 13:20 UTC',
+    };
+    const token = 'kJ3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFaZkq1wE2rT3y';
+    const letters = {
+      'verify-email': compose('verify-email', { token }),
+      'reset-password': compose('reset-password', { token }),
+      'password-changed': compose('password-changed', happening),
+      'new-device': compose('new-device', happening),
+    };
+    for (const [name, { subject, html }] of Object.entries(letters)) {
+      await page.setContent(html);
+      await look(`mail-${name}`, subject);
+    }
   });
 
   it('tell what is wrong', async () => {

@@ -6,6 +6,7 @@ import { FORM } from '../support/attacker.js';
 import { Browser } from '../support/browser.js';
 import { introspect, revoke } from '../support/families.js';
 import { type House, openHouse } from '../support/house.js';
+import { linkIn, mailTo } from '../support/mailbox.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../support/proofs.js';
 import {
   authorizeUrl,
@@ -91,6 +92,7 @@ describe('secrets', () => {
     const email = 'person@example.com';
     await setUp();
     await arrive(browser, email, password);
+    await recover();
     const code = await authorize(browser, client, email, password);
     await useTokens(client, code);
     await connectDevice(browser, client);
@@ -126,6 +128,49 @@ describe('secrets', () => {
     await other.signIn('nobody@example.com', secret('password of nobody'));
     await other.signIn(email, password);
     keepCookies(other);
+  }
+
+  /** Somebody who verifies an address, forgets the password, and changes it: by pages and by the API. */
+  async function recover() {
+    const email = 'forgetful@example.com';
+    const browser = new Browser(house.origin);
+    const first = { email, name: 'Fay', password: secret('password that is forgotten') };
+    await browser.submit(await browser.open('/register'), first);
+    const openLink = async (subject: RegExp) => {
+      const link = linkIn(await mailTo(house, email, subject));
+      keep('mailed token', link.searchParams.get('token'));
+      return browser.open(link.pathname + link.search);
+    };
+    const verify = await openLink(/Confirm/);
+    await browser.submit(verify);
+    await browser.submit(verify); // used
+    await browser.submit(await browser.open('/forgot-password'), { email });
+    const reset = await openLink(/Choose/);
+    await browser.submit(reset, { password: keep('password that is refused', 'qqqqqqqqqqqq') });
+    await browser.submit(reset, { password: secret('password'), csrf: secret('csrf of nobody') });
+    await house.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken" RENAME TO "VerificationToken_gone"');
+    try {
+      await browser.submit(reset, { password: secret('password that meets a failure') });
+      await browser.submit(await browser.open('/forgot-password'), { email });
+      await house.core.recovery.settle();
+    } finally {
+      await house.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken_gone" RENAME TO "VerificationToken"');
+    }
+    const chosen = secret('password that was chosen');
+    await browser.submit(reset, { password: chosen });
+    await browser.submit(reset, { password: chosen }); // used
+    await browser.signIn(email, chosen);
+    keepCookies(browser);
+    const post = (path: string, body: object, headers = {}) =>
+      send(`/api/v1/auth/${path}`, JSON.stringify(body), 'application/json', headers);
+    await post('reset-password', { token: secret('wrong token'), new_password: chosen });
+    await post('verify-email', { token: secret('wrong token') });
+    const login = (await (await post('login-json', { email, password: chosen })).json()) as Record<string, string>;
+    const authorization = `Bearer ${keepTokens(login).access_token}`;
+    const change = { current_password: chosen, new_password: secret('password that was changed') };
+    await post('change-password', { ...change, current_password: secret('wrong password') }, { authorization });
+    await post('change-password', change, { authorization });
+    await post('forgot-password', { email: secret('password in the place of the address') });
   }
 
   async function authorize(browser: Browser, client: TestClient, email: string, password: string) {
@@ -386,6 +431,7 @@ describe('secrets', () => {
       'refresh_token',
       'id_token',
       'device code',
+      'mailed token',
       'user code',
       'interaction',
       'set-up token',
@@ -415,6 +461,10 @@ describe('secrets', () => {
       'client.registered',
       'code.replayed',
       'consent.given',
+      'email.verified',
+      'password.changed',
+      'password.reset',
+      'password.reset_requested',
       'refresh_token.replayed',
       'session.ended',
       'setup.completed',

@@ -89,7 +89,7 @@ export const examplePages: Pages = {
       {
         subject: 'Choose a new password',
         to: 'mara.lindqvist@example.com',
-        at: '2026-11-22T13:20:59.000Z',
+        at: '2026-11-22 13:20:59 UTC',
         parts: [{ text: 'Choose it here:\n\n' }, { text: 'http://localhost:3000/x', href: 'http://localhost:3000/x' }],
       },
     ],
