@@ -12,6 +12,7 @@ import { createApiCookies } from './cookies.js';
 import { addDocument } from './document.js';
 import { createEndpoints } from './endpoint.js';
 import { addMe } from './me.js';
+import { addMfa } from './mfa.js';
 import { describeApi } from './openapi.js';
 import { addRecovery } from './recovery.js';
 import { addTestAuth } from './test-auth.js';
@@ -34,6 +35,7 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs): 
   const wire = createWire(core);
   addAuth({ ...core, api, cookies, wire, signup });
   addMe({ ...core, api });
+  addMfa({ ...core, api });
   addRecovery({ ...core, api });
   if (config.testAuth) addTestAuth({ ...core, api, wire });
   const { endpoints } = api;

@@ -1,0 +1,110 @@
+/** The second factor and the renewed proof of the person, without a page. */
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { Context } from '../state.js';
+import { text } from './body.js';
+import type { Api } from './endpoint.js';
+import { Done } from './wire.js';
+
+interface Needs extends Pick<Core, 'mfa' | 'signIn'> {
+  api: Api;
+}
+
+const Proof = z
+  .object({ password: text().optional(), otp: text().optional() })
+  .refine(({ password, otp }) => password || otp, {
+    path: ['password'],
+    message: 'Give the password, or a code as otp.',
+  });
+const Code = z.object({ otp: text() });
+const WireEnrolment = z.object({
+  secret: z.string().describe('For whoever types it: 160 bits, base32.'),
+  otpauth_uri: z.string(),
+  qr_svg: z.string().describe('The URI as a QR code.'),
+});
+const Codes = z.object({ recovery_codes: z.array(z.string()).describe('Shown this once.') });
+
+export function addMfa({ api, mfa, signIn }: Needs): void {
+  const accepts = ['login'] as const;
+  const recentProof = true;
+  api.post(
+    '/api/v1/auth/reauth',
+    {
+      summary: 'Prove again who I am, by password or by second factor',
+      accepts,
+      body: Proof,
+      answer: [200, Done],
+      refusals: ['invalid_credentials', 'invalid_otp', 'auth_rate_limited'],
+    },
+    reauthenticate,
+  );
+  api.post(
+    '/api/v1/auth/mfa/totp',
+    {
+      summary: 'Begin to set up an authenticator app',
+      accepts,
+      recentProof,
+      answer: [200, WireEnrolment],
+      refusals: ['reauth_required', 'conflict'],
+    },
+    begin,
+  );
+  api.post(
+    '/api/v1/auth/mfa/totp/confirm',
+    {
+      summary: 'Confirm the app by a code of it: from then on it is asked for, and my other logins end',
+      accepts,
+      recentProof,
+      body: Code,
+      answer: [200, Codes],
+      refusals: ['reauth_required', 'invalid_otp', 'conflict'],
+    },
+    confirm,
+  );
+  api.delete(
+    '/api/v1/auth/mfa/totp',
+    {
+      summary: 'Remove the app and the recovery codes; my other logins end',
+      accepts,
+      recentProof,
+      answer: [200, Done],
+      refusals: ['reauth_required', 'not_found'],
+    },
+    remove,
+  );
+  api.post(
+    '/api/v1/auth/mfa/recovery-codes',
+    {
+      summary: 'Fresh recovery codes; those before are void',
+      accepts,
+      recentProof,
+      answer: [200, Codes],
+      refusals: ['reauth_required', 'not_found'],
+    },
+    renewRecoveryCodes,
+  );
+
+  async function reauthenticate(ctx: Context, input: z.output<typeof Proof>, { login }: LoginPrincipal): Promise<void> {
+    await signIn.reauthenticate(login, input, ctx.state.caller);
+    ctx.body = { ok: true, message: 'You proved who you are.' };
+  }
+
+  async function begin(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    const { secret, otpauthUri, qrSvg } = await mfa.begin(account);
+    ctx.body = { secret, otpauth_uri: otpauthUri, qr_svg: qrSvg };
+  }
+
+  async function confirm(ctx: Context, { otp }: z.output<typeof Code>, { login }: LoginPrincipal): Promise<void> {
+    ctx.body = { recovery_codes: await mfa.confirm(login, otp, ctx.state.caller) };
+  }
+
+  async function remove(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
+    await mfa.remove(login, ctx.state.caller);
+    ctx.body = { ok: true, message: 'The second factor is removed.' };
+  }
+
+  async function renewRecoveryCodes(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = { recovery_codes: await mfa.renewRecoveryCodes(account, ctx.state.caller) };
+  }
+}
