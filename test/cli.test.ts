@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDatabase } from '../src/base/db/open.js';
 import { Browser } from './support/browser.js';
 import { openMailServer } from './support/mail-server.js';
 import { killServers, run, startServer, temporaryFolder, until } from './support/server.js';
@@ -100,6 +101,39 @@ describe('what it makes', () => {
     const native = await json('client', 'create', '--name', 'App', '--public', '--redirect-uri', 'com.acme:/cb');
     expect(native.client_secret).toBeUndefined();
     expect((await cli('client', 'secret', native.client_id)).code).toBe(1);
+  }, 30_000);
+
+  test('an account without the second factor that its person lost', async () => {
+    await json('account', 'create', '--email', 'ann@example.com', '--verified');
+    expect(await cli('account', 'reset-factor', 'nobody@example.com')).toMatchObject({
+      code: 1,
+      stderr: 'There is no account with the address nobody@example.com.\n',
+    });
+    expect(await cli('account', 'reset-factor', 'ann@example.com')).toMatchObject({
+      code: 1,
+      stderr: 'No second factor is set up.\n',
+    });
+    const db = await openDatabase(`file:${join(folder.path, 'signet.db')}`);
+    try {
+      const { id: accountId } = await db.account.findFirstOrThrow();
+      const now = new Date();
+      await db.totpFactor.create({ data: { accountId, sealedSecret: 'jwe', confirmedAt: now, lastStep: 1 } });
+      await db.recoveryCode.create({ data: { accountId, codeHash: 'hash' } });
+      const login = { channel: 'browser', authTime: now, amr: ['pwd'], expiresAt: new Date(now.getTime() + 60_000) };
+      await db.session.create({ data: { ...login, accountId } });
+      expect(await json('account', 'reset-factor', 'Ann@Example.com')).toEqual({
+        id: accountId,
+        email: 'ann@example.com',
+      });
+      expect([await db.totpFactor.count(), await db.recoveryCode.count()]).toEqual([0, 0]);
+      expect(await db.session.findFirstOrThrow()).toMatchObject({ endReason: 'factors_changed' });
+      expect(await db.auditEvent.findFirst({ where: { action: 'mfa.removed' } })).toMatchObject({
+        actorKind: 'system',
+        accountId,
+      });
+    } finally {
+      await db.$disconnect();
+    }
   }, 30_000);
 
   test('no client from keys that are private', async () => {

@@ -1,4 +1,4 @@
-/** account create, account list, account link, setup link. */
+/** account create, account list, account link, account reset-factor, setup link. */
 import { randomToken } from '../base/crypto.js';
 import { systemCaller } from '../core/caller.js';
 import { type Command, table } from './command.js';
@@ -76,6 +76,19 @@ export const accountCommands: Command[] = [
       await core.identities.linkByKeeper(account, { issuer, subject });
       const json = { account_id: account.id, issuer, subject };
       return { json, text: `${subject} of ${issuer} is ${account.email} here.` };
+    },
+  },
+  {
+    name: 'account reset-factor',
+    about: 'Removes a second factor that its person has lost, app and recovery codes, and ends all their logins.',
+    takes: ['email'],
+    async run(args, { open }) {
+      const { core } = await open();
+      const account = await core.accounts.findByEmail(args.at(0));
+      if (!account) throw new Error(`There is no account with the address ${args.at(0)}.`);
+      await core.mfa.removeLost(account);
+      const text = `The password of ${account.email} is enough again, until they set up a new second factor.`;
+      return { json: { id: account.id, email: account.email }, text };
     },
   },
   {
