@@ -76,6 +76,9 @@ export interface Pages {
   'oidc/logout': LogoutPage;
   'oidc/logged-out': LoggedOutPage;
   'account/home': AccountPage;
+  'account/security': SecurityPage;
+  'account/factor': EnrolmentPage;
+  'account/recovery-codes': RecoveryCodesPage;
   outbox: OutboxPage;
 }
 
@@ -301,6 +304,8 @@ export interface AccountPage {
   csrfToken: string;
   account: { name?: string; email: string; emailVerified: boolean; initial: string };
   isAdmin: boolean;
+  /** Whether a second factor is set up. */
+  hasFactor: boolean;
   logins: AccountLogin[];
   apps: AccountApp[];
   /** One sentence about what was just done: "Signed out of Firefox on Linux." */
@@ -328,6 +333,29 @@ export interface AccountApp {
   /** What it may do, as short phrases. */
   scopes: string[];
   since: string;
+}
+
+/** Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/recovery-codes`. */
+export interface SecurityPage {
+  csrfToken: string;
+  email: string;
+  factor: { enrolled: boolean; recoveryCodesLeft: number };
+}
+
+/** What an authenticator app has to learn. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */
+export interface EnrolmentPage {
+  csrfToken: string;
+  /** The QR code, a `data:` URI. */
+  qrSrc: string;
+  /** The same to type, in groups of four letters. */
+  secret: string[];
+  error?: string;
+}
+
+/** Shown this once. */
+export interface RecoveryCodesPage {
+  csrfToken: string;
+  codes: string[];
 }
 
 /** What a machine without a mail server would have sent. */

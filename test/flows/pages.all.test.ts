@@ -1,9 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import jsQR from 'jsqr';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { createLetters } from '../../src/base/mail/letters.js';
 import { systemCaller } from '../../src/core/caller.js';
+import { Authenticator } from '../support/authenticator.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
@@ -85,6 +87,26 @@ describe('the real pages, in Chromium', () => {
     await page.fill('[name=email]', email);
     await page.fill('[name=password]', PASSWORD);
     await page.click('main button[type=submit]');
+  }
+
+  /** What an app reads from a picture of the screen. */
+  async function readWithCamera(png: Buffer): Promise<string | undefined> {
+    const camera = await browser.newPage();
+    const { pixels, width, height } = await camera.evaluate(
+      async (src) => {
+        const image = new Image();
+        image.src = src;
+        await image.decode();
+        const canvas = new OffscreenCanvas(image.width, image.height);
+        const paper = canvas.getContext('2d')!;
+        paper.drawImage(image, 0, 0);
+        const { data, width, height } = paper.getImageData(0, 0, image.width, image.height);
+        return { pixels: [...data], width, height };
+      },
+      `data:image/png;base64,${png.toString('base64')}`,
+    );
+    await camera.close();
+    return jsQR.default(Uint8ClampedArray.from(pixels), width, height)?.data;
   }
 
   /** An app that registered itself, as anybody can. */
@@ -265,6 +287,41 @@ describe('the real pages, in Chromium', () => {
       await page.setContent(html);
       await look(`mail-${name}`, subject);
     }
+  });
+
+  it('set up a second factor by what a camera reads from the screen, and ask for it', async () => {
+    const { email } = await house.account('mara.lindqvist+two@example.com', 'Mara Lindqvist');
+    await page.goto(`${house.origin}/account/security`);
+    await signIn(email);
+    await look('security-off', 'Security');
+    await page.click('text=Set up');
+    const seen = await readWithCamera(await page.locator('.qr').screenshot());
+    expect(seen).toContain(`otpauth://totp/Signet:${encodeURIComponent(email)}?issuer=Signet&secret=`);
+    const app = Authenticator.scan(seen ?? '');
+    expect((await page.locator('.key').innerText()).replace(/\s/g, '')).toBe(app.secret);
+    await look('factor', 'Set up an authenticator app');
+    const enter = async (code: string) => {
+      await page.fill('[name=otp]', code);
+      await page.click('main button[type=submit]');
+    };
+    await enter(app.wrongCode());
+    await look('factor-wrong', 'Set up an authenticator app');
+    await enter(app.code());
+    await look('recovery-codes', 'Keep these recovery codes');
+    const [code = ''] = await page.locator('.codes code').allInnerTexts();
+    await page.click('main a.primary');
+    await look('security-on', 'Security');
+    await page.goto(`${house.origin}/account`);
+    await look('account-with-factor', 'Mara Lindqvist');
+
+    await context.clearCookies();
+    await page.goto(`${house.origin}/login`);
+    await signIn(email);
+    await look('login-factor', 'One more step');
+    await enter(app.wrongCode());
+    await look('login-factor-wrong', 'One more step');
+    await enter(code);
+    expect(page.url()).toBe(`${house.origin}/account`);
   });
 
   it('tell what is wrong', async () => {

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FORM } from '../support/attacker.js';
+import { Authenticator } from '../support/authenticator.js';
 import { Browser } from '../support/browser.js';
 import { introspect, revoke } from '../support/families.js';
 import { type House, openHouse } from '../support/house.js';
@@ -95,6 +96,7 @@ describe('secrets', () => {
     await recover();
     const code = await authorize(browser, client, email, password);
     await useTokens(client, code);
+    await useFactor();
     await connectDevice(browser, client);
     await pushAndProve(client);
     await manage();
@@ -218,6 +220,39 @@ describe('secrets', () => {
       await introspect(house, machine, body.access_token!);
       await revoke(house, machine, body.access_token!);
     }
+  }
+
+  async function useFactor() {
+    const [email, password] = ['factor@example.com', secret('password beside a factor')];
+    const browser = new Browser(house.origin);
+    await browser.submit(await browser.open('/register'), { email, name: 'Jane', password });
+    const page = await browser.submit(await browser.open('/account/security'), {}, 1);
+    const account = (await house.core.accounts.findByEmail(email))!;
+    const app = new Authenticator(keep('factor secret', (await house.core.mfa.pending(account))!.secret));
+    secrets.set('factor secret in groups', app.secret.match(/.{4}/g)!.join(' '));
+    await browser.submit(page, { otp: secret('code that is none') }, 1);
+    const done = await browser.submit(page, { otp: app.code() }, 1);
+    const codes = [...done.html.matchAll(/<code>([\d-]+)<\/code>/g)].map(([, code]) => keep('recovery code', code));
+    for (const code of codes) secrets.set(`recovery code, without dashes ${code}`, code.replaceAll('-', ''));
+    const other = new Browser(house.origin);
+    const factor = await other.signIn(email, password);
+    keep('ticket', /name="ticket" value="([^"]+)"/.exec(factor.html)?.[1]);
+    await other.submit(factor, { otp: keep('wrong recovery code', '9999-9999-9999-9999-9999-9999') });
+    await other.submit(factor, { otp: secret('secret in the place of a code'), ticket: secret('wrong ticket') });
+    await other.submit(factor, { otp: codes[0]! });
+    await other.submit(factor, { otp: codes[0]! }); // used
+    keepCookies(other);
+    const json = 'application/json';
+    await send('/api/v1/auth/login', JSON.stringify({ email, password, otp: codes[0] }), json);
+    const answer = await send('/api/v1/auth/login-json', JSON.stringify({ email, password, otp: codes[1] }), json);
+    const authorization = `Bearer ${keepTokens((await answer.json()) as Record<string, unknown>).access_token}`;
+    await send('/api/v1/auth/reauth', JSON.stringify({ otp: secret('otp to prove') }), json, { authorization });
+    await send('/api/v1/auth/reauth', JSON.stringify({ password: secret('password to prove') }), json, {
+      authorization,
+    });
+    await send('/api/v1/auth/mfa/totp/confirm', JSON.stringify({ otp: codes[2] }), json, { authorization });
+    await send('/api/v1/auth/mfa/recovery-codes', '', json, { authorization });
+    await send('/api/v1/auth/mfa/totp', '', json, { authorization }, 'DELETE');
   }
 
   async function connectDevice(browser: Browser, client: TestClient) {
@@ -435,6 +470,9 @@ describe('secrets', () => {
       'user code',
       'interaction',
       'set-up token',
+      'factor secret',
+      'recovery code',
+      'ticket',
       'request_uri',
       'assertion',
       'cookie signet_login',
@@ -465,6 +503,10 @@ describe('secrets', () => {
       'password.changed',
       'password.reset',
       'password.reset_requested',
+      'mfa.enrolled',
+      'mfa.recovery_code_used',
+      'mfa.recovery_codes_renewed',
+      'mfa.removed',
       'refresh_token.replayed',
       'session.ended',
       'setup.completed',

@@ -143,6 +143,21 @@ export const examplePages: Pages = {
   'oidc/device-done': { client: { name: 'Acme Television' } },
   'oidc/logout': { action: '/oauth/logout/confirm', xsrf, client: { name: 'Acme Analytics' } },
   'oidc/logged-out': { client: { name: 'Acme Analytics' }, loginHref: '/login' },
+  'account/security': {
+    csrfToken,
+    email: 'mara.lindqvist@example.com',
+    factor: { enrolled: true, recoveryCodesLeft: 2 },
+  },
+  'account/factor': {
+    csrfToken,
+    qrSrc: 'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=',
+    secret: ['JBSW', 'Y3DP', 'EHPK', '3PXP', 'JBSW', 'Y3DP', 'EHPK', '3PXP'],
+    error: 'This code is not right, or was used before.',
+  },
+  'account/recovery-codes': {
+    csrfToken,
+    codes: ['4831-0927-5560-1384-7726-0042', '9004-7182-3365-0911-2847-5561'],
+  },
   'account/home': {
     csrfToken,
     account: {
@@ -152,6 +167,7 @@ export const examplePages: Pages = {
       initial: 'M',
     },
     isAdmin: true,
+    hasFactor: true,
     notice: 'Signed out of Chrome on Windows.',
     canVerifyEmail: true,
     logins: [

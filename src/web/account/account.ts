@@ -1,12 +1,11 @@
 /** The door of a person at home: where am I signed in, which apps did I let in. */
 import Router from '@koa/router';
-import type { Next } from 'koa';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
 import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import { describeDevice } from '../../core/sessions/devices.js';
-import type { Login, Session } from '../../core/sessions/sessions.js';
+import type { Session } from '../../core/sessions/sessions.js';
 import type { Csrf } from '../csrf.js';
 import { formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
@@ -14,9 +13,11 @@ import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
+import { createGuards, loginOf } from './guards.js';
+import { addSecurity } from './security.js';
 import { describeAge, describeDay, describeLastUse } from './words.js';
 
-interface Needs extends Pick<Core, 'sessions' | 'consents' | 'clients' | 'resources' | 'verification'> {
+interface Needs extends Pick<Core, 'sessions' | 'consents' | 'clients' | 'resources' | 'verification' | 'mfa' | 'recovery'> {
   clock: Clock;
   loginCookie: LoginCookie;
   csrf: Csrf;
@@ -43,12 +44,15 @@ const NOTICES: Record<string, string | undefined> = {
 };
 
 export function createAccountDoor(needs: Needs): Router<State> {
-  const { sessions, consents, clients, resources, verification, clock, loginCookie, csrf, errands, views } = needs;
+  const { sessions, consents, clients, resources, verification, clock, csrf, views, mfa } = needs;
   const router = new Router<State>({ sensitive: true });
+  const guards = createGuards(needs);
+  const { requireLogin } = guards;
   router.get('/account', requireLogin, home);
   router.post('/account/logins/:id/end', requireLogin, formBody, endLogin);
   if (verification.isOffered) router.post('/account/verify-email', requireLogin, formBody, requestLink);
   router.post('/account/apps/remove', requireLogin, formBody, removeApp);
+  addSecurity(router, { ...needs, guards });
   return router;
 
   async function home(ctx: Context): Promise<void> {
@@ -63,6 +67,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
         initial: [...(account.name ?? account.email)][0]!.toUpperCase(),
       },
       isAdmin: account.role === 'admin',
+      hasFactor: await mfa.isEnrolled(account.id),
       logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
       apps: await Promise.all((await consents.list(account.id)).map(toApp)),
       canVerifyEmail: verification.isOffered && !account.emailVerified,
@@ -107,22 +112,6 @@ export function createAccountDoor(needs: Needs): Router<State> {
       since: describeDay(since),
     };
   }
-
-  /** Sends to the sign-in page and back whoever is not signed in. */
-  async function requireLogin(ctx: Context, next: Next): Promise<void> {
-    const login = await loginCookie.read(ctx);
-    if (!login) return seeOther(ctx, errands.href('/login', { returnTo: '/account' }));
-    logins.set(ctx.req, login);
-    await next();
-  }
-}
-
-const logins = new WeakMap<object, Login>();
-
-function loginOf(ctx: Context): Login {
-  const login = logins.get(ctx.req);
-  if (!login) throw new Error('requireLogin is missing in the route line');
-  return login;
 }
 
 function toRow(session: Session, currentId: string, now: Date) {

@@ -1,0 +1,51 @@
+/** Who may open the pages of an account: whoever is signed in, and for some of them has proved it lately. */
+import type { Next } from 'koa';
+import type { Clock } from '../../base/clock.js';
+import { isProvenLately } from '../../core/sessions/proofs.js';
+import type { Login } from '../../core/sessions/sessions.js';
+import type { LoginCookie } from '../login-cookie.js';
+import type { Errands } from '../return-to.js';
+import { seeOther } from '../see-other.js';
+import type { Context } from '../state.js';
+
+interface Needs {
+  clock: Clock;
+  loginCookie: LoginCookie;
+  errands: Errands;
+}
+
+const logins = new WeakMap<object, Login>();
+
+export type Guards = ReturnType<typeof createGuards>;
+
+export function createGuards({ clock, loginCookie, errands }: Needs) {
+  return { requireLogin, requireProof };
+
+  /** Sends to the sign-in page and back whoever is not signed in. */
+  async function requireLogin(ctx: Context, next: Next): Promise<void> {
+    const login = await loginCookie.read(ctx);
+    if (!login) return seeOther(ctx, errands.href('/login', { returnTo: '/account' }));
+    logins.set(ctx.req, login);
+    await next();
+  }
+
+  /**
+   * Sends to the sign-in page, and then to this page, whoever proved too long ago who they are: the login goes on when they come
+   * back. What a form held is not done; the page shows it again.
+   */
+  function requireProof(page: string) {
+    return async function requireRecentProof(ctx: Context, next: Next): Promise<void> {
+      const login = await loginCookie.read(ctx);
+      if (!login || !isProvenLately(login.session, clock.now()))
+        return seeOther(ctx, errands.href('/login', { returnTo: page, email: login?.account.email }));
+      logins.set(ctx.req, login);
+      await next();
+    };
+  }
+}
+
+export function loginOf(ctx: Context): Login {
+  const login = logins.get(ctx.req);
+  if (!login) throw new Error('a guard is missing in the route line');
+  return login;
+}

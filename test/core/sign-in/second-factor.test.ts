@@ -1,0 +1,321 @@
+// Signing in with a second factor, tried by somebody who knows the password and has not the app.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Authenticator, enrol } from '../../support/authenticator.js';
+import { Browser, formsOf, type Page } from '../../support/browser.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { authorizeUrl, obtainCode, pkce } from '../../support/relying-party.js';
+import { stores } from '../../support/stores.js';
+
+const MINUTE_MS = 60_000;
+
+describe.each(stores)('signing in with a second factor on $name', (store) => {
+  let house: House;
+  let aheadMs = 0;
+  let addresses = 0;
+  const now = () => new Date(Date.now() + aheadMs);
+  beforeAll(async () => {
+    house = await openHouse({ store, clock: { now }, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+  });
+  afterEach(() => {
+    aheadMs = 0;
+  });
+  afterAll(() => house.close());
+
+  /** A browser somewhere else in the world. */
+  function browserAt(address = `10.7.${addresses++}.1`): Browser {
+    const browser = new Browser(house.origin);
+    browser.headers = { ...browser.headers, 'x-forwarded-for': address };
+    return browser;
+  }
+
+  const isIn = (page: Page) => page.url.pathname === '/account';
+  const asksForCode = (page: Page) => page.html.includes('name="otp"');
+  const isOut = async (browser: Browser) => (await browser.open('/account')).url.pathname === '/login';
+  const firstStep = (email: string, browser = browserAt()) => browser.signIn(email, PASSWORD);
+
+  it('lets nobody in by the password alone, and in with the code, or with a recovery code', async () => {
+    const { account, app, recoveryCodes } = await enrol(house, now());
+    for (const otp of [app.code(now(), 1), recoveryCodes[0]!, recoveryCodes[1]!.replaceAll('-', ' ')]) {
+      const browser = browserAt();
+      const page = await firstStep(account.email, browser);
+      expect(asksForCode(page)).toBe(true);
+      expect(browser.cookies.has('signet_login')).toBe(false);
+      expect(await isOut(browser)).toBe(true);
+      expect(isIn(await browser.submit(page, { otp }))).toBe(true);
+    }
+    const succeeded = await house.core.audit.list({ accountId: account.id, action: 'sign_in.succeeded' });
+    expect(succeeded.map(({ detail }) => detail)).toEqual(Array(3).fill({ amr: ['pwd', 'otp', 'mfa'] }));
+  });
+
+  it('refuses a wrong code, one of another person, and one that was used, and writes it down', async () => {
+    const [one, other] = [await enrol(house, now()), await enrol(house, now())];
+    const browser = browserAt();
+    const page = await firstStep(one.account.email, browser);
+    const used = one.app.code(now());
+    for (const otp of [one.app.wrongCode(now()), other.app.code(now(), 1), used, '']) {
+      const answer = await browser.submit(page, { otp });
+      expect([answer.status, asksForCode(answer)]).toEqual([401, true]);
+    }
+    expect(await isOut(browser)).toBe(true);
+    await house.core.audit.flush();
+    const failed = await house.core.audit.list({ accountId: one.account.id, action: 'sign_in.failed' });
+    expect(failed.map(({ detail }) => detail)).toEqual(Array(4).fill({ reason: 'wrong_otp' }));
+    expect(isIn(await browser.submit(page, { otp: one.app.code(now(), 1) }))).toBe(true);
+  });
+
+  it('is done once though 20 come with the same ticket and code at the same moment', async () => {
+    const { account, app, recoveryCodes } = await enrol(house, now());
+    const browser = browserAt();
+    const page = await firstStep(account.email, browser);
+    const before = (await house.core.sessions.list(account.id)).length;
+    const otp = app.code(now(), 1);
+    await Promise.all(Array.from({ length: 20 }, () => browser.submit(page, { otp })));
+    expect(await house.core.sessions.list(account.id)).toHaveLength(before + 1);
+    // Nor is the ticket good for a second sign-in, with a code that is right.
+    const again = await browserWith(browser).submit(page, { otp: recoveryCodes[0]! });
+    expect(isIn(again)).toBe(false);
+    expect(await house.core.sessions.list(account.id)).toHaveLength(before + 1);
+  });
+
+  /** The same browser's form token, before anybody signed in: as one that kept a copy of the page. */
+  function browserWith(browser: Browser): Browser {
+    const copy = browserAt();
+    for (const [name, cookie] of browser.cookies) if (name !== 'signet_login') copy.cookies.set(name, cookie);
+    return copy;
+  }
+
+  it('takes a ticket for one sign-in, though 8 come with it and a right code each', async () => {
+    const { account, recoveryCodes } = await enrol(house, now());
+    const first = await house.core.signIn.withPassword({ email: account.email, password: PASSWORD }, caller());
+    if (first.kind !== 'factor_needed') throw new Error('let in by the password alone');
+    const answers = await Promise.allSettled(
+      recoveryCodes.slice(0, 8).map((otp) => house.core.signIn.withSecondFactor(first.ticket, otp, caller())),
+    );
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const answer of answers) {
+      if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'invalid_token' });
+    }
+  });
+
+  const caller = () => ({ address: `10.8.${addresses++}.1`, userAgent: '', requestId: '' });
+
+  it('knows no ticket from another browser', async () => {
+    const { account, app } = await enrol(house, now());
+    const page = await firstStep(account.email);
+    const otp = app.code(now(), 1);
+    const thief = browserAt();
+    const own = formsOf((await thief.open('/login')).html)[0]!.fields.csrf!;
+    expect((await thief.submit(page, { otp })).status).toBe(403);
+    expect((await thief.submit(page, { otp, csrf: own })).status).toBe(403); // with a form token of his own
+    const { account: decoy } = await enrol(house, now());
+    const decoyForm = formsOf((await firstStep(decoy.email, thief)).html)[0]!.fields;
+    expect((await thief.submit(page, { otp, csrf: decoyForm.csrf! })).status).toBe(403); // made for another ticket
+    expect(await isOut(thief)).toBe(true);
+  });
+
+  it('knows no ticket that is older than five minutes', async () => {
+    const { account, app } = await enrol(house, now());
+    const browser = browserAt();
+    const page = await firstStep(account.email, browser);
+    aheadMs = 5 * MINUTE_MS + 1000;
+    const late = await browser.submit(page, { otp: app.code(now()) });
+    expect([late.status, late.html.includes('name="password"')]).toEqual([401, true]);
+    expect(await isOut(browser)).toBe(true);
+    aheadMs = 4 * MINUTE_MS;
+    expect(isIn(await browser.submit(page, { otp: app.code(now()) }))).toBe(true);
+  });
+
+  it('knows no ticket from before the password was changed, nor of who is suspended meanwhile', async () => {
+    const [changed, suspended] = [await enrol(house, now()), await enrol(house, now())];
+    const [one, other] = [browserAt(), browserAt()];
+    const pages = [await firstStep(changed.account.email, one), await firstStep(suspended.account.email, other)];
+    await house.base.db.account.update({
+      where: { id: changed.account.id },
+      data: { passwordChangedAt: new Date(now().getTime() + 1) },
+    });
+    expect((await one.submit(pages[0]!, { otp: changed.app.code(now(), 1) })).status).toBe(401);
+    await house.base.db.account.update({ where: { id: suspended.account.id }, data: { status: 'suspended' } });
+    expect((await other.submit(pages[1]!, { otp: suspended.app.code(now(), 1) })).status).toBe(403);
+    expect([await isOut(one), await isOut(other)]).toEqual([true, true]);
+  });
+
+  it('knows no ticket that was made up or bent', async () => {
+    const { account, app } = await enrol(house, now());
+    const page = await firstStep(account.email);
+    const ticket = formsOf(page.html)[0]!.fields.ticket!;
+    const otp = app.code(now(), 1);
+    const sealedForOther = await house.base.secrets.seal('totp', JSON.stringify({ accountId: account.id }));
+    const middle = ticket.length >> 1;
+    const bent = ticket.slice(0, middle) + (ticket[middle] === 'A' ? 'B' : 'A') + ticket.slice(middle + 1);
+    for (const wrong of ['', 'x', '{}', bent, sealedForOther, ticket.slice(0, -3)]) {
+      await expect(house.core.signIn.withSecondFactor(wrong, otp, caller())).rejects.toMatchObject({
+        code: 'invalid_token',
+      });
+    }
+  });
+
+  it('tells nothing of a second factor to who does not know the password', async () => {
+    const { account, app } = await enrol(house, now());
+    const wrong = await browserAt().signIn(account.email, 'a wrong password');
+    const unknown = await browserAt().signIn('nobody@example.com', 'a wrong password');
+    const words = (html: string) => html.replace(/value="[^"]*"/g, '');
+    expect(words(wrong.html)).toBe(words(unknown.html));
+    const guess = { email: account.email, password: 'a wrong password', otp: app.code(now(), 1) };
+    await expect(house.core.signIn.withPassword(guess, caller())).rejects.toMatchObject({
+      code: 'invalid_credentials',
+    });
+    const right = await house.core.signIn.withPassword({ ...guess, password: PASSWORD }, caller());
+    expect(right.kind).toBe('proven'); // the code was not spent by the wrong password
+  });
+
+  it('counts a right password with a wrong code as an attempt', async () => {
+    const { account, recoveryCodes } = await enrol(house, now());
+    const from = { ...caller(), address: '10.9.9.9' };
+    const wrong = { email: account.email, password: PASSWORD, otp: '9999-9999-9999-9999-9999-9999' };
+    const codes: string[] = [];
+    for (let n = 0; n < 12; n += 1) {
+      codes.push(await house.core.signIn.withPassword(wrong, from).then(String, ({ code }) => code));
+    }
+    expect(codes).toEqual([...Array(10).fill('invalid_otp'), 'auth_rate_limited', 'auth_rate_limited']);
+    const owner = { email: account.email, password: PASSWORD, otp: recoveryCodes[0]! };
+    expect((await house.core.signIn.withPassword(owner, caller())).kind).toBe('proven');
+  });
+
+  it('slows down who guesses codes on the page, and says for how long', async () => {
+    const { account, app } = await enrol(house, now());
+    const browser = browserAt();
+    const page = await firstStep(account.email, browser);
+    const otp = app.wrongCode(now());
+    const answers = await Promise.all(Array.from({ length: 15 }, () => browser.submit(page, { otp })));
+    expect(answers.map(({ status }) => status).sort()).toEqual([...Array(5).fill(401), ...Array(10).fill(429)]);
+    const slowed = answers.find(({ status }) => status === 429)!;
+    expect(Number(slowed.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(asksForCode(slowed)).toBe(true);
+    // From elsewhere as well: it is the account's codes that are guessed.
+    const elsewhere = browserAt();
+    const next = await elsewhere.submit(await firstStep(account.email, elsewhere), { otp: app.code(now(), 1) });
+    expect(next.status).toBe(429);
+  });
+
+  it('lets a stranger without the password lock nobody out', async () => {
+    const { account, app } = await enrol(house, now());
+    for (let n = 0; n < 9; n += 1) {
+      const guess = { email: account.email, password: 'a wrong password', otp: app.wrongCode(now()) };
+      await house.core.signIn.withPassword(guess, caller()).catch(() => {});
+    }
+    const browser = browserAt();
+    const page = await firstStep(account.email, browser);
+    expect(isIn(await browser.submit(page, { otp: app.code(now(), 1) }))).toBe(true);
+  });
+
+  it.each([{}, { prompt: 'login' }, { prompt: 'consent' }, { max_age: '0' }, { max_age: '10000' }] as Record<
+    string,
+    string
+  >[])('stands in the way of an app’s sign-in as well: %o', async (more) => {
+    const { account, app, recoveryCodes } = await enrol(house, now());
+    const client = await house.client();
+    const browser = browserAt();
+    const page = await browser.signIn(
+      account.email,
+      PASSWORD,
+      await browser.open(authorizeUrl(house, client, pkce().challenge, more)),
+    );
+    expect([asksForCode(page), page.url.origin]).toEqual([true, browser.origin]);
+    const elsewhere = await browserWith(browser).open(authorizeUrl(house, client, pkce().challenge, more));
+    expect(elsewhere.url.pathname).toBe('/login');
+    expect((await browser.submit(page, { otp: app.wrongCode(now()) })).url.origin).toBe(browser.origin);
+    const inside = await browser.submit(page, { otp: recoveryCodes[0]! });
+    expect(inside.html).toContain('name="decision"');
+  });
+
+  it('stands in the way of a device that asks, and of who is signed in as somebody else', async () => {
+    const { account, recoveryCodes } = await enrol(house, now());
+    const other = await house.account();
+    const browser = browserAt();
+    await browser.signIn(other.email, PASSWORD);
+    const page = await browser.signIn(account.email, PASSWORD);
+    expect(asksForCode(page)).toBe(true);
+    expect((await browser.open('/account')).html).toContain(other.email);
+    const device = await house.client({
+      token_endpoint_auth_method: 'none',
+      grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+      redirect_uris: [],
+    });
+    const asked = await fetch(`${house.origin}/oauth/device`, {
+      method: 'POST',
+      body: new URLSearchParams({ client_id: device.id, scope: 'openid' }),
+    });
+    const { user_code } = (await asked.json()) as { user_code: string };
+    const fresh = browserAt();
+    const confirm = await fresh.submit(await fresh.open('/device'), { user_code });
+    const login = await fresh.submit(confirm, { confirm: 'yes' });
+    const factor = await fresh.signIn(account.email, PASSWORD, login);
+    expect(asksForCode(factor)).toBe(true);
+    expect((await fresh.submit(factor, { otp: recoveryCodes[0]! })).html).toContain('name="decision"');
+  });
+
+  it('tells apps how somebody signed in', async () => {
+    const { account, token } = await enrol(house, now());
+    const client = await house.client();
+    const amrOf = async (browser: Browser) => {
+      const { code, verifier } = await obtainCode(house, client, account.email, {}, browser);
+      const answer = await redeemed(client, code, verifier);
+      return (JSON.parse(Buffer.from(answer.split('.')[1]!, 'base64url').toString()) as { amr: string[] }).amr;
+    };
+    const byPassword = browserAt();
+    byPassword.cookies.set('signet_login', { value: token, path: '/' });
+    expect(await amrOf(byPassword)).toEqual(['pwd']);
+    const byBoth = browserAt();
+    aheadMs = 2 * MINUTE_MS;
+    const app = new Authenticator(await secretOf(account.id));
+    await byBoth.submit(await firstStep(account.email, byBoth), { otp: app.code(now()) });
+    expect(await amrOf(byBoth)).toEqual(['pwd', 'otp', 'mfa']);
+  });
+
+  async function secretOf(accountId: string): Promise<string> {
+    const { sealedSecret } = await house.base.db.totpFactor.findUniqueOrThrow({ where: { accountId } });
+    return house.base.secrets.open('totp', sealedSecret);
+  }
+
+  async function redeemed(client: { id: string; secret: string }, code: string, verifier: string): Promise<string> {
+    const answer = await fetch(`${house.origin}/api/v1/oauth/token`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}` },
+      body: new URLSearchParams({
+        grant_type: 'authorization_code',
+        code,
+        code_verifier: verifier,
+        redirect_uri: 'https://acme.example/cb',
+      }),
+    });
+    return ((await answer.json()) as { id_token: string }).id_token;
+  }
+
+  it('can be proved again in the middle of a login, by password or by code', async () => {
+    const { account, login, app } = await enrol(house, now());
+    const { reauthenticate } = house.core.signIn;
+    const provenAt = async () => (await house.core.sessions.find(login.session.id))!.session.authTime.getTime();
+    const start = await provenAt();
+    aheadMs = 20 * MINUTE_MS;
+    await expect(reauthenticate(login, {}, caller())).rejects.toMatchObject({ status: 400 });
+    await expect(reauthenticate(login, { password: 'a wrong password' }, caller())).rejects.toMatchObject({
+      code: 'invalid_credentials',
+    });
+    await expect(reauthenticate(login, { otp: app.wrongCode(now()) }, caller())).rejects.toMatchObject({
+      code: 'invalid_otp',
+    });
+    const both = { password: PASSWORD, otp: app.wrongCode(now()) };
+    await expect(reauthenticate(login, both, caller())).rejects.toMatchObject({ code: 'invalid_otp' });
+    expect(await provenAt()).toBe(start);
+    await reauthenticate(login, { password: PASSWORD }, caller());
+    expect(await provenAt()).toBeGreaterThan(start + 19 * MINUTE_MS);
+    aheadMs = 40 * MINUTE_MS;
+    await reauthenticate(login, { otp: app.code(now()) }, caller());
+    expect(await provenAt()).toBeGreaterThan(start + 39 * MINUTE_MS);
+    expect((await house.core.sessions.find(login.session.id))!.amr).toEqual(['pwd', 'otp', 'mfa']);
+    await expect(reauthenticate(login, { otp: app.code(now()) }, caller())).rejects.toMatchObject({
+      code: 'invalid_otp',
+    });
+    expect(await house.core.audit.list({ accountId: account.id, action: 'session.proved_again' })).toHaveLength(2);
+  });
+});
