@@ -335,10 +335,23 @@ export interface AccountApp {
   since: string;
 }
 
-/** Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/recovery-codes`. */
+/** One sentence beside the field that has to change. */
+export interface PasswordErrors {
+  current?: string;
+  password?: string;
+}
+
+/**
+ * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/recovery-codes`, and
+ * with `current_password` and `password` to `/account/security/password`.
+ */
 export interface SecurityPage {
   csrfToken: string;
   email: string;
+  /** What a password must be like. */
+  passwordRule: string;
+  errors: PasswordErrors;
+  notice?: string;
   factor: { enrolled: boolean; recoveryCodesLeft: number };
 }
 

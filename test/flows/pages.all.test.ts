@@ -294,6 +294,10 @@ describe('the real pages, in Chromium', () => {
     await page.goto(`${house.origin}/account/security`);
     await signIn(email);
     await look('security-off', 'Security');
+    await page.fill('[name=current_password]', 'a wrong password');
+    await page.fill('[name=password]', 'another horse battery');
+    await page.click('text=Change password');
+    await look('security-wrong', 'Security');
     await page.click('text=Set up');
     const seen = await readWithCamera(await page.locator('.qr').screenshot());
     expect(seen).toContain(`otpauth://totp/Signet:${encodeURIComponent(email)}?issuer=Signet&secret=`);

@@ -109,7 +109,7 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     const { app } = await setUp(browser);
     const page = await browser.open(SECURITY);
     aheadMs = 10 * MINUTE_MS + 1000;
-    for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm']) {
+    for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm', 'password']) {
       const body = new URLSearchParams({ csrf: /name="csrf" value="([^"]+)"/.exec(page.html)![1]!, otp: '000000' });
       const answer = await browser.open(`${SECURITY}/${action}`, { method: 'POST', body });
       expect(answer.url.pathname, action).toBe('/login');
@@ -125,10 +125,30 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     expect((await house.core.mfa.state(id)).enrolled).toBe(false);
   });
 
+  it('changes the password by the current one, here, and is signed out elsewhere', async () => {
+    const { email, id, browser } = await arrive();
+    const other = new Browser(house.origin);
+    await other.signIn(email, PASSWORD);
+    const page = await browser.open(SECURITY);
+    const change = (fields: Record<string, string>) =>
+      browser.submit(page, fields, formTo(page, `${SECURITY}/password`));
+    const next = 'another horse battery';
+    const wrong = await change({ current_password: 'a wrong password', password: next });
+    expect([wrong.status, wrong.html.includes('The current password is not right.')]).toEqual([401, true]);
+    const weak = await change({ current_password: PASSWORD, password: 'password' });
+    expect([weak.status, weak.html.includes('most common')]).toEqual([400, true]);
+    expect((await other.open('/account')).url.pathname).toBe('/account');
+    const changed = await change({ current_password: PASSWORD, password: next });
+    expect([changed.url.pathname, changed.html.includes('Your password is changed.')]).toEqual([SECURITY, true]);
+    expect((await other.open('/account')).url.pathname).toBe('/login');
+    expect(await house.core.sessions.list(id)).toHaveLength(1);
+    expect((await new Browser(house.origin).signIn(email, next)).url.pathname).toBe('/account');
+  });
+
   it('changes nothing by a form of another site', async () => {
     const { id, browser } = await arrive();
     await setUp(browser);
-    for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm']) {
+    for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm', 'password']) {
       const foreign = { method: 'POST', body: new URLSearchParams({ csrf: 'x'.repeat(43), otp: '000000' }) };
       expect((await browser.open(`${SECURITY}/${action}`, foreign)).status, action).toBe(403);
     }

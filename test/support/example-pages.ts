@@ -146,7 +146,10 @@ export const examplePages: Pages = {
   'account/security': {
     csrfToken,
     email: 'mara.lindqvist@example.com',
+    passwordRule: 'At least 8 characters. A few unrelated words make a good one.',
+    errors: { current: 'The current password is not right.', password: errors.password },
     factor: { enrolled: true, recoveryCodesLeft: 2 },
+    notice: 'Your password is changed.',
   },
   'account/factor': {
     csrfToken,

@@ -111,40 +111,38 @@ export function createMfa({ db, clock, secrets, limits, audit, sessions, brandNa
     const code = plain(otp);
     const step = isTotp(code) ? stepOf(code, await secrets.open(SEALED_FOR, sealedSecret), clock.now()) : undefined;
     if (step === undefined) throw wrongOtp();
-    const codes = await db.$transaction(async (tx) => {
+    let codes: string[] = [];
+    await sessions.endAll(accountId, 'factors_changed', caller, session.id, async (tx) => {
       const { count } = await tx.totpFactor.updateMany({
         where: { accountId, sealedSecret, ...PENDING },
         data: { confirmedAt: clock.now(), lastStep: step }, // this code is spent
       });
       if (count !== 1) throw conflict('This second factor was begun anew, or confirmed, meanwhile.');
       await record('mfa.enrolled', account, caller, tx);
-      return recoveryCodes.replace(accountId, tx);
+      codes = await recoveryCodes.replace(accountId, tx);
     });
-    await sessions.endAll(accountId, 'factors_changed', caller, session.id);
     return codes;
   }
 
   /** From now on the password is enough. The account's other logins end. Refuses with `not_found`. */
   async function remove({ account, session }: Login, caller: Caller): Promise<void> {
-    if (!(await erase(account, caller))) throw none();
-    await sessions.endAll(account.id, 'factors_changed', caller, session.id);
+    await sessions.endAll(account.id, 'factors_changed', caller, session.id, (tx) => erase(account, caller, tx));
   }
 
   /** The keeper's help for somebody who has lost app and codes; every login of the account ends. Refuses with `not_found`. */
   async function removeLost(account: Account): Promise<void> {
-    if (!(await erase(account, systemCaller, { kind: 'system' }))) throw none();
-    await sessions.endAll(account.id, 'factors_changed', systemCaller);
+    const keeper = { kind: 'system' as const };
+    await sessions.endAll(account.id, 'factors_changed', systemCaller, undefined, (tx) =>
+      erase(account, systemCaller, tx, keeper),
+    );
   }
 
-  async function erase(account: Account, caller: Caller, actor?: AuditEntry['actor']): Promise<boolean> {
+  async function erase(account: Account, caller: Caller, tx: Queryable, actor?: AuditEntry['actor']): Promise<void> {
     const accountId = account.id;
-    return db.$transaction(async (tx) => {
-      const { count } = await tx.totpFactor.deleteMany({ where: { accountId, ...CONFIRMED } });
-      if (count !== 1) return false;
-      await tx.recoveryCode.deleteMany({ where: { accountId } });
-      await record('mfa.removed', account, caller, tx, actor);
-      return true;
-    });
+    const { count } = await tx.totpFactor.deleteMany({ where: { accountId, ...CONFIRMED } });
+    if (count !== 1) throw none();
+    await tx.recoveryCode.deleteMany({ where: { accountId } });
+    await record('mfa.removed', account, caller, tx, actor);
   }
 
   /** A fresh set, shown this once; what is left of the one before is void. Refuses with `not_found`. */

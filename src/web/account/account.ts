@@ -17,7 +17,11 @@ import { createGuards, loginOf } from './guards.js';
 import { addSecurity } from './security.js';
 import { describeAge, describeDay, describeLastUse } from './words.js';
 
-interface Needs extends Pick<Core, 'sessions' | 'consents' | 'clients' | 'resources' | 'verification' | 'mfa' | 'recovery'> {
+interface Needs
+  extends Pick<
+    Core,
+    'sessions' | 'consents' | 'clients' | 'resources' | 'verification' | 'mfa' | 'passwords' | 'recovery'
+  > {
   clock: Clock;
   loginCookie: LoginCookie;
   csrf: Csrf;

@@ -1,41 +1,67 @@
-/** A person's second factor: set it up, renew the recovery codes, remove it. Every change needs a recent proof of the person. */
+/** How a person proves who they are: the password, the second factor, its recovery codes. Each change needs a recent proof. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { Enrolment } from '../../core/mfa/mfa.js';
+import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
-import { formBody, readForm } from '../input.js';
+import { formBody, queryText, readForm } from '../input.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
+import type { PasswordErrors, Views } from '../views.js';
 import { type Guards, loginOf } from './guards.js';
 
-interface Needs extends Pick<Core, 'mfa'> {
+interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery'> {
   csrf: Csrf;
   guards: Guards;
   views: Views;
 }
 
 const PAGE = '/account/security';
+const CHANGED = 'password-changed';
 const ChangeForm = z.object({ csrf: z.string() });
-const ConfirmForm = ChangeForm.extend({ otp: z.string().max(100) });
+const text = z.string().max(4096).default('');
+const PasswordForm = ChangeForm.extend({ current_password: text, password: text });
+const ConfirmForm = ChangeForm.extend({ otp: text });
 
-export function addSecurity(router: Router<State>, { mfa, csrf, guards, views }: Needs): void {
+export function addSecurity(router: Router<State>, { mfa, passwords, recovery, csrf, guards, views }: Needs): void {
   const requireProof = guards.requireProof(PAGE);
   router.get(PAGE, requireProof, show);
+  router.post(`${PAGE}/password`, requireProof, formBody, changePassword);
   router.get(`${PAGE}/factor`, requireProof, showFactor).post(`${PAGE}/factor`, requireProof, formBody, begin);
   router.post(`${PAGE}/factor/confirm`, requireProof, formBody, confirm);
   router.post(`${PAGE}/factor/remove`, requireProof, formBody, remove);
   router.post(`${PAGE}/recovery-codes`, requireProof, formBody, renewRecoveryCodes);
 
   async function show(ctx: Context): Promise<void> {
+    await render(ctx, queryText(ctx, 'notice') === CHANGED ? { notice: 'Your password is changed.' } : {});
+  }
+
+  async function render(ctx: Context, { notice, errors = {} }: { notice?: string; errors?: PasswordErrors }) {
     const { account } = loginOf(ctx);
     ctx.body = views.render('account/security', {
       csrfToken: csrf.tokenFor(ctx),
       email: account.email,
+      passwordRule: passwords.rule,
+      errors,
       factor: await mfa.state(account.id),
+      notice,
     });
+  }
+
+  async function changePassword(ctx: Context): Promise<void> {
+    const { csrf: token, current_password: current, password: next } = readForm(ctx, PasswordForm);
+    csrf.check(ctx, token);
+    try {
+      await recovery.change(loginOf(ctx), { current, next }, ctx.state.caller);
+      seeOther(ctx, `${PAGE}?notice=${CHANGED}`);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answerFault(ctx, error);
+      const { password } = error.fields ?? {};
+      await render(ctx, { errors: password ? { password } : { current: error.message } });
+    }
   }
 
   async function begin(ctx: Context): Promise<void> {
@@ -59,7 +85,7 @@ export function addSecurity(router: Router<State>, { mfa, csrf, guards, views }:
     } catch (error) {
       const enrolment = await mfa.pending(login.account);
       if (!(error instanceof Refusal) || !enrolment) throw error;
-      ctx.status = error.status;
+      answerFault(ctx, error);
       renderFactor(ctx, enrolment, error.message);
     }
   }

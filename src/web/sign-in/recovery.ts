@@ -6,11 +6,11 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
+import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
 import { formBody, queryText, readForm } from '../input.js';
 import type { Context, Handler, State } from '../state.js';
 import type { Views } from '../views.js';
-import { answerFault } from './answer-fault.js';
 
 interface Needs extends Pick<Core, 'recovery' | 'verification' | 'passwords'> {
   csrf: Csrf;

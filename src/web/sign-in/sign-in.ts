@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { Admission, Proven } from '../../core/sign-in/sign-in.js';
+import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
 import type { DeviceCookie } from '../device-cookie.js';
 import { formBody, queryText, readForm } from '../input.js';
@@ -13,7 +14,6 @@ import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
 import type { AccountFormErrors, Views } from '../views.js';
-import { answerFault } from './answer-fault.js';
 import { createRecoveryPages } from './recovery.js';
 
 interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification'> {
