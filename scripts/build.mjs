@@ -1,8 +1,9 @@
-// `npm run build`: the Prisma clients if they are missing or old, then the compiler. Says nothing when all is well.
+// `npm run build`: the Prisma clients if they are missing or old, the compiler, the viewer of the API reference. Says nothing when all is well.
 // Where only the production packages are installed there is nothing to build with: what was built before is used.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 
+const VIEWER = 'node_modules/swagger-ui-dist';
 const COMPILER = 'node_modules/typescript/bin/tsc';
 
 if (canBuild()) build();
@@ -19,6 +20,14 @@ function canBuild() {
 function build() {
   run('scripts/generate.mjs');
   run(COMPILER, '-p', '.');
+  copyViewer();
+}
+
+/** Two files of the API reference, out of twelve megabytes that a server has no use for. */
+function copyViewer() {
+  if (!existsSync(VIEWER)) stop('The build tools have changed: run `npm ci`.');
+  copyFileSync(`${VIEWER}/swagger-ui-bundle.js`, 'public/swagger-ui.js');
+  copyFileSync(`${VIEWER}/swagger-ui.css`, 'public/swagger-ui.css');
 }
 
 function run(...command) {

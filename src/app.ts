@@ -11,6 +11,7 @@ import { createAccountDoor } from './web/account/account.js';
 import { createApiDoor } from './web/api/api.js';
 import { createCsrf } from './web/csrf.js';
 import { createDeviceCookie } from './web/device-cookie.js';
+import { createDocsDoor } from './web/docs/docs.js';
 import { createHome } from './web/home.js';
 import { refuseUnstorableAddress } from './web/input.js';
 import { createLoginCookie } from './web/login-cookie.js';
@@ -69,6 +70,7 @@ export async function createApp(base: Base, core: Core) {
     createOidcDoor({ config, documents, providers, interactions, limits, floods, guesses }),
     createSignInDoor({ ...core, signup, loginCookie, deviceCookie, csrf, errands, views }),
     createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
+    createDocsDoor({ views, assetUrl: files.urlOf }),
     createApiDoor({ config, clock, secrets, limits, core }),
     createOutboxPage({ config, mail, views }),
   ];

@@ -79,6 +79,7 @@ export interface Pages {
   'account/security': SecurityPage;
   'account/factor': EnrolmentPage;
   'account/recovery-codes': RecoveryCodesPage;
+  'docs/api': ApiReferencePage;
   outbox: OutboxPage;
 }
 
@@ -392,6 +393,15 @@ export interface HomePage {
   registerHref?: string;
   /** `<ISSUER>/.well-known/openid-configuration` */
   discoveryUrl: string;
+}
+
+/** Where the page finds the document, and the files that show it. */
+export interface ApiReferencePage {
+  documentHref: string;
+  viewerHref: string;
+  viewerStylesheetHref: string;
+  scriptHref: string;
+  pageStylesheetHref: string;
 }
 
 export interface ErrorPage {

@@ -1,21 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { User, UserManager, UserManagerSettings } from 'oidc-client-ts';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { launchChromium, openContext } from '../support/chromium.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { bodyOf, openServer, type TestServer } from '../support/http-server.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 
-const LAUNCH_ARGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const LIBRARY = readFileSync(
   new URL('../../node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js', import.meta.url),
 );
@@ -60,17 +51,11 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
       res.setHeader('content-type', 'text/html');
       return res.end(`<!doctype html><title>App</title><script src="/library.js"></script><script>${script}</script>`);
     });
-    browser = await chromium.launch({ executablePath: inject('chromium'), args: LAUNCH_ARGS });
+    browser = await launchChromium();
   });
   beforeEach(async () => {
-    context = await browser.newContext();
-    complaints = [];
+    ({ context, complaints } = await openContext(browser));
     origin = app.origin;
-    context.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type()))
-        complaints.push(`${message.text()} at ${message.location().url}`);
-    });
-    context.on('weberror', (error) => complaints.push(String(error.error())));
     page = await context.newPage();
   });
   afterEach(() => context.close());

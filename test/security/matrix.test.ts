@@ -32,7 +32,7 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
   ['public', /^\/\.well-known\/[\w./-]+$/],
   ['public', /^\/oauth\/jwks$/],
-  ['public', /^\/api\/openapi\.json$/],
+  ['public', /^\/(api\/openapi\.json|docs\/api)$/],
   ['public', /^\/(login(\/otp)?|register|setup|logout)$/],
   ['public', /^\/(forgot-password|reset-password|verify-email)$/],
   // The steps of an authorization belong to a browser, known by cookies of their own: see 'another browser' below.

@@ -25,6 +25,13 @@ export const examplePages: Pages = {
     registerHref: '/register',
     discoveryUrl: 'https://id.example.com/.well-known/openid-configuration',
   },
+  'docs/api': {
+    documentHref: '/api/openapi.json',
+    viewerHref: '/assets/swagger-ui.js',
+    viewerStylesheetHref: '/assets/swagger-ui.css',
+    scriptHref: '/assets/api-reference.js',
+    pageStylesheetHref: '/assets/api-reference.css',
+  },
   error: {
     heading: 'This link does not work any more',
     message: 'It was used already, or it is older than ten minutes. Go back to the app and start again.',

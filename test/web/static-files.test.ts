@@ -90,5 +90,7 @@ describe('the files that come with the pages', () => {
     expect(Buffer.byteLength(css.text)).toBeLessThan(12 * 1024);
     expect(css.text).not.toMatch(/@import|url\(/);
     await shipped.get(real.urlOf('favicon.svg')).expect(200);
+    const viewer = await shipped.get(real.urlOf('swagger-ui.js')).expect(200);
+    expect(viewer.headers['content-type']).toBe('text/javascript; charset=utf-8');
   });
 });

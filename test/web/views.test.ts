@@ -27,14 +27,14 @@ describe.each(names)('%s', (name) => {
 
   it('prints nothing that a value could turn into markup', () => {
     const hostile = createViews({ brandName: HOSTILE }).render(name, poison(examplePages[name]) as never);
-    expect(hostile).not.toContain('<script');
+    expect(hostile.match(/<script/g)).toEqual(html.match(/<script/g));
     expect(hostile).not.toContain('<img src=x');
     // The same tags as with harmless values: no value opened, closed or left an attribute.
     expect(tags(hostile).map(shape)).toEqual(tags(html).map(shape));
   });
 
   it('has no inline script, no inline style and nothing from another host', () => {
-    expect(html).not.toMatch(/<script|<style|<iframe|<object|<embed|<base/i);
+    expect(html).not.toMatch(/<script(?! src="\/assets\/[^"]+" defer><\/script>)|<style|<iframe|<object|<embed|<base/i);
     for (const tag of tags(html)) {
       expect(tag).not.toMatch(/\s(?:on[a-z]+|style|srcset)\s*=/i);
       if (/^<(?:link|img|use|image)\b/.test(tag)) expect(tag).not.toMatch(/https?:|"\/\//);

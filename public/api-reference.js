@@ -1,0 +1,25 @@
+// Shows the OpenAPI document. What is typed in stays in this page: nothing is stored, and nothing is sent but to this origin.
+(() => {
+  const reference = document.getElementById('reference');
+  const dark = window.matchMedia('(prefers-color-scheme: dark)');
+  const follow = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+  dark.addEventListener('change', follow);
+  follow();
+
+  window.SwaggerUIBundle({
+    domNode: reference,
+    url: reference.dataset.document,
+    deepLinking: true,
+    defaultModelsExpandDepth: 0,
+    displayRequestDuration: true,
+    persistAuthorization: false,
+    queryConfigEnabled: false, // nobody shows another document here by a link
+    supportedSubmitMethods: ['get', 'post', 'put', 'patch', 'delete'],
+    validatorUrl: null,
+    requestInterceptor(request) {
+      if (new URL(request.url, location.href).origin !== location.origin)
+        throw new Error('This page asks nobody else.');
+      return request;
+    },
+  });
+})();
