@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../src/core/caller.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
+import { Authenticator } from '../support/authenticator.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { mailTo, tokenIn } from '../support/mailbox.js';
 
@@ -31,6 +32,18 @@ async function verifyToken(email: string): Promise<string> {
 }
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 
+/** The person's authenticator app, set up but not confirmed. */
+async function newApp({ bearer }: SignedIn): Promise<Authenticator> {
+  const { body } = await contract.call('POST /api/v1/auth/mfa/totp', { headers: bearer });
+  return new Authenticator(body.secret);
+}
+const confirmed: Yes = async (person) => {
+  const { bearer } = person;
+  const otp = (await newApp(person)).code();
+  await contract.call('POST /api/v1/auth/mfa/totp/confirm', { headers: bearer, json: { otp } });
+  return { headers: bearer };
+};
+
 /** For each operation, a request that is answered with a yes. */
 const YES: Record<OperationName, Yes> = {
   'POST /api/v1/auth/register': () => ({ json: newcomer() }),
@@ -49,6 +62,14 @@ const YES: Record<OperationName, Yes> = {
     json: { current_password: PASSWORD, new_password: NEXT_PASSWORD },
   }),
   'GET /api/v1/auth/me/profile': signedIn,
+  'POST /api/v1/auth/reauth': ({ bearer }) => ({ headers: bearer, json: { password: PASSWORD } }),
+  'POST /api/v1/auth/mfa/totp': signedIn,
+  'POST /api/v1/auth/mfa/totp/confirm': async (person) => ({
+    headers: person.bearer,
+    json: { otp: (await newApp(person)).code() },
+  }),
+  'DELETE /api/v1/auth/mfa/totp': confirmed,
+  'POST /api/v1/auth/mfa/recovery-codes': confirmed,
   'PATCH /api/v1/auth/me/profile': ({ bearer }) => ({ headers: bearer, json: { timezone: 'Europe/Vienna' } }),
   'GET /api/v1/auth/sessions': signedIn,
   'DELETE /api/v1/auth/sessions': signedIn,
