@@ -39,6 +39,13 @@ describe.each(stores)('limits on $name', (store) => {
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
   });
 
+  it('say whether one more fits, without a refusal', async () => {
+    const limit = limitOf(2);
+    const answers = [];
+    for (let n = 0; n < 4; n += 1) answers.push(await limits.fits(limit, 'a'));
+    expect(answers).toEqual([true, true, false, false]);
+  });
+
   it('begin anew when the window is over', async () => {
     const limit = limitOf(1, 1);
     await limits.spend(limit, 'a');
