@@ -28,7 +28,8 @@ afterEach(async () => {
 });
 
 function open(settings: Record<string, string>, pausesMs = [10, 10]): Mail {
-  const log = createLog('trace', { write: (line) => lines.push(line) });
+  const own = lines; // what an earlier test left waiting may still fail, and say so
+  const log = createLog('trace', { write: (line) => own.push(line) });
   const mail = openMail({ config: readConfig({ DATA_DIR: folder, ...settings }), log, clock: systemClock, pausesMs });
   closers.push(() => mail.close());
   return mail;
