@@ -89,6 +89,7 @@ async function serve(config: Config, log: Log): Promise<void> {
     await drain(server);
     await core.housekeeping.stop();
     await app.settle();
+    await core.keyUsage.flush();
     await core.audit.flush();
     await base.close();
     log.info('stopped');

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { durationSeconds } from './duration.js';
 import { type ForeignIssuer, foreignFaults, foreignIssuersOf } from './foreign-issuers.js';
 import { isLoopback } from './loopback.js';
 import { type Mailbox, parseMailbox, parseSmtpUrl, type SmtpServer } from './mail/settings.js';
@@ -17,8 +18,6 @@ interface Setting<T> {
   parse(text: string): T;
 }
 
-const DURATION = /^(\d{1,9})(s|m|h|d|w)$/;
-const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const MIN_SECRET_LENGTH = 32;
 /** What fits into an Authorization header (RFC 6750, 2.1). */
 const BEARER_TOKEN = /^[\w.~+/-]{32,}=*$/;
@@ -64,6 +63,7 @@ export const settings = {
   TEST_AUTH: oneOf(['true', 'false'], 'false', 'endpoints that make test users; for sandboxes only'),
   ACCESS_TOKEN_TTL: duration('8h', 'how long an access token lives'),
   COOKIE_ACCESS_TTL: duration('15m', "how long an access token in a browser's cookie lives"),
+  API_KEY_TTL: duration('90d', 'how long an API key lives when its maker says nothing about it'),
   REFRESH_TOKEN_TTL: duration('7d', 'how long a refresh token lives when it is not used'),
   REFRESH_RETRY_WINDOW: duration('10s', 'how long a lost answer to a refresh may be asked for again; 0s = never'),
   SESSION_TTL: duration('14d', "how long a browser's sign-in lasts"),
@@ -126,6 +126,7 @@ export interface Config {
   testAuth: boolean;
   accessTokenSeconds: number;
   cookieAccessSeconds: number;
+  apiKeySeconds: number;
   refreshTokenSeconds: number;
   refreshRetrySeconds: number;
   sessionSeconds: number;
@@ -212,6 +213,7 @@ function toConfig(values: Values): Config {
     testAuth: values.TEST_AUTH === 'true',
     accessTokenSeconds: values.ACCESS_TOKEN_TTL,
     cookieAccessSeconds: values.COOKIE_ACCESS_TTL,
+    apiKeySeconds: values.API_KEY_TTL,
     refreshTokenSeconds: values.REFRESH_TOKEN_TTL,
     refreshRetrySeconds: values.REFRESH_RETRY_WINDOW,
     sessionSeconds: values.SESSION_TTL,
@@ -275,6 +277,7 @@ function contradictions(config: Config, values: Values): string[] {
   for (const [name, seconds] of [
     ['ACCESS_TOKEN_TTL', config.accessTokenSeconds],
     ['COOKIE_ACCESS_TTL', config.cookieAccessSeconds],
+    ['API_KEY_TTL', config.apiKeySeconds],
     ['REFRESH_TOKEN_TTL', config.refreshTokenSeconds],
     ['SESSION_TTL', config.sessionSeconds],
     ['SESSION_MAX', config.sessionMaxSeconds],
@@ -366,9 +369,9 @@ function duration(fallback: string, about: string): Setting<number> {
     allowed: 'a duration such as 30s, 15m, 8h, 7d or 2w',
     fallback,
     parse(value) {
-      const [, amount, unit] = DURATION.exec(value) ?? [];
-      if (!amount) throw new Error(`is "${value}"`);
-      return Number(amount) * UNIT_SECONDS[unit as keyof typeof UNIT_SECONDS];
+      const seconds = durationSeconds(value);
+      if (seconds === undefined) throw new Error(`is "${value}"`);
+      return seconds;
     },
   };
 }

@@ -7,6 +7,8 @@ import { createPasswords } from './accounts/passwords.js';
 import { createProfiles } from './accounts/profile.js';
 import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createVerification } from './accounts/verification.js';
+import { createApiKeys } from './api-keys/api-keys.js';
+import { createKeyUsage } from './api-keys/usage.js';
 import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
@@ -20,6 +22,7 @@ import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
 import { createMfa } from './mfa/mfa.js';
 import { createOrganizations } from './organizations/organizations.js';
+import { createProjects } from './organizations/projects.js';
 import { createRecovery } from './recovery/recovery.js';
 import { createResources } from './resources/resources.js';
 import { createSessions } from './sessions/sessions.js';
@@ -54,12 +57,24 @@ export async function createCore(base: Base) {
     pwned,
     processes: config.processes,
   });
-  const organizations = createOrganizations({ db });
+  const organizations = createOrganizations({ db, audit, announcements });
+  const projects = createProjects({ db, audit, announcements, organizations });
   const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
   const profiles = createProfiles({ db, audit, announcements });
   const linkTokens = createLinkTokens({ db, clock });
   const verification = createVerification({ db, audit, announcements, limits, linkTokens, mail });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
+  const keyUsage = createKeyUsage({ db, clock, log });
+  const apiKeys = createApiKeys({
+    db,
+    clock,
+    audit,
+    announcements,
+    organizations,
+    projects,
+    usage: keyUsage,
+    scopes: resources.scopes,
+  });
   const artifacts = createArtifacts({
     db,
     clock,
@@ -109,7 +124,15 @@ export async function createCore(base: Base) {
     accounts,
     identities,
   });
-  const credentials = createCredentials({ clock, announcements, tokens, oauthTokens, foreignTokens });
+  const credentials = createCredentials({
+    clock,
+    announcements,
+    tokens,
+    oauthTokens,
+    foreignTokens,
+    apiKeys,
+    keyUsage,
+  });
   const mfa = createMfa({ db, clock, secrets, limits, audit, sessions, brandName: config.brandName });
   const newDevice = createNewDevice({ db, clock, limits, log, mail });
   const signIn = createSignIn({
@@ -148,6 +171,9 @@ export async function createCore(base: Base) {
     keys,
     passwords,
     organizations,
+    projects,
+    apiKeys,
+    keyUsage,
     accounts,
     profiles,
     verification,

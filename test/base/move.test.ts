@@ -71,6 +71,28 @@ async function fill(db: Database): Promise<void> {
   await db.organization.create({ data: { id: 'o1', name: 'One', ownerId: 'a1' } });
   await db.organization.create({ data: { id: 'o2', name: 'Two' } });
   await db.membership.create({ data: { accountId: 'a1', organizationId: 'o2', role: 'viewer' } });
+  await db.project.create({ data: { id: 'prj_1', organizationId: 'o1', name: 'P' } });
+  await db.invitation.create({
+    data: {
+      organizationId: 'o1',
+      email: 'x@example.com',
+      role: 'admin',
+      tokenHash: 'h',
+      invitedById: 'a1',
+      expiresAt: at,
+    },
+  });
+  const key = {
+    accountId: 'a1',
+    organizationId: 'o1',
+    name: 'K',
+    format: 'sk_live_',
+    hash: 'h',
+    role: 'viewer',
+    scopes: [],
+  };
+  await db.apiKey.create({ data: { ...key, id: 'key_1', lookup: 'sk_live_1', projectId: 'prj_1', expiresAt: at } });
+  await db.apiKey.create({ data: { ...key, id: 'key_2', lookup: 'sk_live_2', usageCount: 9_007_199_254_740_993n } });
   await db.session.create({
     data: {
       accountId: 'a1',

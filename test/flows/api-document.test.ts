@@ -20,6 +20,7 @@ interface SignedIn {
 type Yes = (person: SignedIn) => ApiRequest | Promise<ApiRequest>;
 
 const newcomer = () => ({ email: `${randomUUID()}@example.com`, password: PASSWORD, full_name: 'Jane Developer' });
+const guestEmail = 'guest@example.com';
 const NEXT_PASSWORD = 'nine unrelated lanterns';
 /** The token of the link that is mailed to somebody. */
 async function resetToken(email: string): Promise<string> {
@@ -29,6 +30,28 @@ async function resetToken(email: string): Promise<string> {
 async function verifyToken(email: string): Promise<string> {
   await house.core.verification.request((await house.core.accounts.findByEmail(email))!);
   return tokenIn(await mailTo(house, email, /Confirm/));
+}
+/** A key of somebody's. */
+async function keyOf(email: string): Promise<string> {
+  const account = (await house.core.accounts.findByEmail(email))!;
+  const { record } = await house.core.apiKeys.create(
+    account,
+    { name: 'K', format: 'sk_live', lifeSeconds: 3600 },
+    systemCaller,
+  );
+  return record.id;
+}
+/** Somebody's own organization, with a guest and a project in it. */
+async function placeOf(email: string): Promise<{ id: string; guest: string; project: string }> {
+  const account = (await house.core.accounts.findByEmail(email))!;
+  const [own] = await house.core.organizations.listFor(account.id);
+  const actor = { accountId: account.id };
+  const { id: project } = await house.core.projects.create(actor, own!.id, 'Apollo', systemCaller);
+  const guest = await house.core.accounts.findByEmail(guestEmail);
+  const member = { accountId: guest!.id, organizationId: own!.id, role: 'viewer' };
+  const where = { accountId_organizationId: { accountId: member.accountId, organizationId: member.organizationId } };
+  await house.base.db.membership.upsert({ where, create: member, update: {} });
+  return { id: own!.id, guest: guest!.id, project };
 }
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 
@@ -74,6 +97,52 @@ const YES: Record<OperationName, Yes> = {
   'GET /api/v1/auth/sessions': signedIn,
   'DELETE /api/v1/auth/sessions': signedIn,
   'DELETE /api/v1/auth/sessions/{id}': ({ bearer, sessionId }) => ({ headers: bearer, params: { id: sessionId } }),
+  'POST /api/v1/api-keys': ({ bearer }) => ({ headers: bearer, json: { name: 'CI', expires_in_days: 90 } }),
+  'GET /api/v1/api-keys': signedIn,
+  'DELETE /api/v1/api-keys/{id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: await keyOf(email) },
+  }),
+  'POST /api/v1/api-keys/{id}/rotate': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: await keyOf(email) },
+    json: { grace_period: '1h' },
+  }),
+  'POST /api/v1/organizations': ({ bearer }) => ({ headers: bearer, json: { name: 'Acme' } }),
+  'GET /api/v1/organizations': signedIn,
+  'PATCH /api/v1/organizations/{id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).id },
+    json: { name: 'Acme' },
+  }),
+  'GET /api/v1/organizations/{id}/members': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).id },
+  }),
+  'PATCH /api/v1/organizations/{id}/members/{account_id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).id, account_id: (await placeOf(email)).guest },
+    json: { role: 'operator' },
+  }),
+  'DELETE /api/v1/organizations/{id}/members/{account_id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).id, account_id: (await placeOf(email)).guest },
+  }),
+  'POST /api/v1/projects': ({ bearer }) => ({ headers: bearer, json: { name: 'Apollo' } }),
+  'GET /api/v1/projects': signedIn,
+  'GET /api/v1/projects/{id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).project },
+  }),
+  'PATCH /api/v1/projects/{id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).project },
+    json: { name: 'Gemini' },
+  }),
+  'DELETE /api/v1/projects/{id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).project },
+  }),
   'GET /api/v1/test-auth/auth-status': signedIn,
   'POST /api/v1/test-auth/create-test-user': () => ({ json: newcomer() }),
   'POST /api/v1/test-auth/test-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
@@ -141,6 +210,7 @@ const needsBody = named(({ requestBody }) => requestBody?.required);
 describe('the OpenAPI document', () => {
   let person: SignedIn;
   beforeAll(async () => {
+    await house.account(guestEmail);
     person = await signIn();
   });
   afterAll(() => house.close());

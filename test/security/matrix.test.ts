@@ -24,9 +24,10 @@ import {
  * Who may come in: `public`, anybody, and a credential changes nothing; `login`, the cookie of a person; `client`, a client that
  * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
  * `first-party`, a person who signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in here, or
- * for whom an issuer elsewhere vouches. A line without methods is for all of them.
+ * for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who signed in here, or an API key of theirs within
+ * its bounds. A line without methods is for all of them.
  */
-type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration' | 'first-party' | 'renewal' | 'known';
+type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration' | 'first-party' | 'renewal' | 'known' | 'reader';
 
 const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
@@ -51,6 +52,9 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['known', /^\/api\/v1\/auth\/me(\/profile)?$/, /^(GET|HEAD)$/],
   ['first-party', /^\/api\/v1\/auth\/(logout|me\/profile|sessions|sessions\/:id|change-password|reauth)$/],
   ['first-party', /^\/api\/v1\/auth\/mfa\/(totp|totp\/confirm|recovery-codes)$/],
+  ['reader', /^\/api\/v1\/(organizations(\/:id\/members)?|projects(\/:id)?)$/, /^(GET|HEAD)$/],
+  ['first-party', /^\/api\/v1\/(organizations|projects)(\/:id)?(\/members\/:account_id)?$/],
+  ['first-party', /^\/api\/v1\/api-keys(\/:id(\/rotate)?)?$/],
 ];
 
 const OTHER_API = 'https://api.example/v1';
@@ -97,6 +101,9 @@ interface Kind {
   registration?: 'own' | 'foreign';
   firstParty?: 'own' | 'foreign';
   elsewhere?: 'own' | 'foreign';
+  apiKey?: 'own' | 'foreign';
+  /** The key is confined to a project. */
+  confined?: true;
   /** The same kind anew: what a route does with it may end it. */
   again?: () => Promise<Credential>;
 }
@@ -157,6 +164,25 @@ beforeAll(async () => {
     }
     kinds[`a first-party access token as the login cookie, ${side}`] = cookie(firstParty.accessToken);
     kinds[`the login cookie's value in the API's cookie, ${side}`] = apiCookie(login);
+    const key = async (more: object = {}) =>
+      house.core.apiKeys.create(
+        account,
+        { name: 'Key', format: 'sk_live', lifeSeconds: null, role: 'operator', ...more },
+        systemCaller,
+      );
+    const [organization] = await house.core.organizations.listFor(account.id);
+    const actor = { accountId: account.id };
+    const project = await house.core.projects.create(actor, organization!.id, 'Project', systemCaller);
+    const wide = await key();
+    kinds[`an API key, ${side}`] = { ...bearer(wide.key), apiKey: side };
+    kinds[`an API key in its own header, ${side}`] = { headers: { 'x-api-key': wide.key }, apiKey: side };
+    const narrowKey = (await key({ projectId: project.id })).key;
+    kinds[`the API key of a project, ${side}`] = { ...bearer(narrowKey), apiKey: side, confined: true };
+    const revokedKey = await key({ format: 'cap' });
+    await house.core.apiKeys.revoke(account.id, revokedKey.record.id, systemCaller);
+    tokens[`a revoked API key, ${side}`] = revokedKey.key;
+    tokens[`an expired API key, ${side}`] = (await key({ format: 'cb', lifeSeconds: -1 })).key;
+    tokens[`a mistyped API key, ${side}`] = wide.key.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
     const fromElsewhere = await signElsewhere(account.id);
     kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), elsewhere: side };
     kinds[`a token of an issuer elsewhere in the API's cookie, ${side}`] = {
@@ -256,7 +282,7 @@ function send(
   form?: string,
 ): Promise<RawAnswer> {
   addresses += 1;
-  const isJson = /^\/(oauth\/clients\/register|api\/v1\/auth\/)/.test(path);
+  const isJson = /^\/(oauth\/clients\/register|api\/v1\/(?!oauth\/))/.test(path);
   const body = ['POST', 'PUT', 'PATCH'].includes(method)
     ? (form ?? (isJson ? '{}' : 'grant_type=client_credentials&token=x'))
     : undefined;
@@ -395,16 +421,32 @@ describe('every route, with every kind of credential', () => {
     }
   });
 
-  it.each(routesFor('known'))('%s %s is for a person whom we or an issuer elsewhere know', async (method, path) => {
+  it.each(routesFor('known'))(
+    '%s %s is for a person whom we or an issuer elsewhere know, and for their keys',
+    async (method, path) => {
+      for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+        const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
+        const side = kind.firstParty ?? kind.elsewhere ?? kind.apiKey;
+        expect(side ? [200] : [401, 403], `${name}: ${answer.text}`).toContain(answer.status);
+        if (!side) continue;
+        const other = await house.base.db.account.findUniqueOrThrow({
+          where: { id: ids[side === 'own' ? 'foreign' : 'own'] },
+        });
+        for (const text of [other.id, other.email, '"role":"admin"']) expect(answer.text, name).not.toContain(text);
+      }
+    },
+  );
+
+  it.each(routesFor('reader'))('%s %s is for a person who signed in here, and for their keys', async (method, path) => {
     for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
       const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
-      const side = kind.firstParty ?? kind.elsewhere;
-      expect(side ? [200] : [401, 403], `${name}: ${answer.text}`).toContain(answer.status);
-      if (!side) continue;
-      const other = await house.base.db.account.findUniqueOrThrow({
-        where: { id: ids[side === 'own' ? 'foreign' : 'own'] },
-      });
-      for (const text of [other.id, other.email, '"role":"admin"']) expect(answer.text, name).not.toContain(text);
+      const side = kind.firstParty ?? kind.apiKey;
+      if (!side) expect([401, 403], `${name}: ${answer.text}`).toContain(answer.status);
+      else if (kind.confined) expect(answer.status, `${name}: ${answer.text}`).toBe(403);
+      else expect(kind.apiKey ? [200, 403, 404] : [200, 404], `${name}: ${answer.text}`).toContain(answer.status);
+      if (side && answer.status === 403 && method === 'GET') expect(answer.json.error).toBe('project_scope_violation');
+      for (const text of side ? [ids[side === 'own' ? 'foreign' : 'own']] : Object.values(ids))
+        expect(answer.text, name).not.toContain(text);
     }
   });
 

@@ -53,7 +53,9 @@ export async function readContract(origin: string) {
   /** Asks, and throws if the answer is not one that the document has. */
   async function call(name: OperationName, { params = {}, json, form, headers, body }: ApiRequest = {}) {
     const [method = '', template = ''] = name.split(' ');
-    const path = template.replace(/\{(\w+)\}/g, (_, parameter: string) => encodeURIComponent(params[parameter] ?? ''));
+    const path = template.replace(/\{(\w+)\}/g, (_, parameter: string) =>
+      encodeURIComponent(params[parameter] ?? 'unknown'),
+    );
     const content = body ?? (form ? new URLSearchParams(form) : json !== undefined ? JSON.stringify(json) : undefined);
     const response = await fetch(origin + path, {
       method,

@@ -116,6 +116,7 @@ export async function openHouse({
     await closeServer(server);
     await core.housekeeping.stop();
     await app.settle();
+    await core.keyUsage.flush();
     await core.audit.flush();
     await base.close();
     if (beside) return;

@@ -8,6 +8,8 @@ import type { Redis } from '../../src/base/redis.js';
 export const FAILURES = ['refuses', 'loses the answer', 'stays away'] as const;
 export type Failure = (typeof FAILURES)[number];
 
+type Verb = (...args: unknown[]) => PromiseLike<unknown>;
+
 const REDIS_COMMANDS = new Set(['get', 'set', 'hmget', 'eval', 'unlink']);
 
 export function createOutage() {
@@ -58,7 +60,10 @@ export function createOutage() {
             ask(() => (target as unknown as Database).$transaction((tx) => verb(breakable(tx)), options), databaseAway);
         }
         const model = Reflect.get(target, name);
-        if (typeof name !== 'string' || name.startsWith('$') || typeof model !== 'object') return model;
+        if (name === '$executeRaw' || name === '$queryRaw') {
+          return (...args: unknown[]) => ask(() => (model as Verb).apply(target, args), databaseAway);
+        }
+        if (typeof name !== 'string' || /^[$_]/.test(name) || typeof model !== 'object') return model;
         return new Proxy(model as object, {
           get(delegate, verb) {
             const method = Reflect.get(delegate, verb);

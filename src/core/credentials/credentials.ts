@@ -8,6 +8,9 @@ import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import { unauthenticated } from '../../base/errors.js';
 import { createRecent } from '../../base/recent.js';
+import type { ApiKeys } from '../api-keys/api-keys.js';
+import { looksLikeKey } from '../api-keys/formats.js';
+import type { KeyUsage } from '../api-keys/usage.js';
 import type { Tokens } from '../sessions/tokens.js';
 import type { ForeignTokens } from './foreign-tokens.js';
 import type { OAuthTokens } from './oauth-tokens.js';
@@ -19,15 +22,26 @@ interface Needs {
   tokens: Tokens;
   oauthTokens: OAuthTokens;
   foreignTokens: ForeignTokens;
+  apiKeys: Pick<ApiKeys, 'verify'>;
+  keyUsage: Pick<KeyUsage, 'count'>;
 }
 
 /** Whatever of these changes, a credential may be worth nothing from then on. Each is announced after its commit. */
-const ENDING_TOPICS = ['accounts', 'clients', 'consents', 'grants', 'sessions', 'keys'];
+const ENDING_TOPICS = ['accounts', 'api-keys', 'clients', 'consents', 'grants', 'keys', 'organizations', 'sessions'];
 const MAX_LENGTH = 8192;
+const NEVER = new Date(8.64e15);
 
 export type Credentials = ReturnType<typeof createCredentials>;
 
-export function createCredentials({ clock, announcements, tokens, oauthTokens, foreignTokens }: Needs) {
+export function createCredentials({
+  clock,
+  announcements,
+  tokens,
+  oauthTokens,
+  foreignTokens,
+  apiKeys,
+  keyUsage,
+}: Needs) {
   const recent = createRecent<Principal | 'expired'>({ clock });
   for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
 
@@ -40,6 +54,7 @@ export function createCredentials({ clock, announcements, tokens, oauthTokens, f
     if (found === undefined) throw unauthenticated('invalid_token', 'This token is not valid, or no longer.');
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthenticated('expired_token', 'This token has expired.');
+    if (found.kind === 'api-key') keyUsage.count(found.key.id);
     return found;
   }
 
@@ -50,6 +65,7 @@ export function createCredentials({ clock, announcements, tokens, oauthTokens, f
   }
 
   async function recognise(credential: string): Promise<Principal | 'expired' | undefined> {
+    if (looksLikeKey(credential)) return recogniseKey(credential);
     // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the other way round.
     const elsewhere = foreignTokens.issuerOf(credential);
     if (elsewhere) return foreignTokens.verify(credential, elsewhere);
@@ -57,5 +73,11 @@ export function createCredentials({ clock, announcements, tokens, oauthTokens, f
     if (use === 'expired') return use;
     if (use) return { kind: 'login', account: use.login.account, ...use };
     return oauthTokens.verify(credential);
+  }
+
+  async function recogniseKey(credential: string): Promise<Principal | 'expired' | undefined> {
+    const use = await apiKeys.verify(credential);
+    if (!use || use === 'expired') return use;
+    return { kind: 'api-key', ...use, expiresAt: use.key.expiresAt ?? NEVER };
   }
 }

@@ -1,5 +1,7 @@
 /** Who is behind a request, once it is proven. */
 import type { Account } from '../accounts/accounts.js';
+import type { ApiKeyUse, KeyRole } from '../api-keys/api-keys.js';
+import type { Actor } from '../organizations/organizations.js';
 import type { AccessTokenUse } from '../sessions/tokens.js';
 
 /** The person, signed in here by a first-party login. */
@@ -25,18 +27,42 @@ export interface ForeignPrincipal {
   expiresAt: Date;
 }
 
-export type Principal = LoginPrincipal | OAuthPrincipal | ForeignPrincipal;
+/** A key, which acts for an account in one organization, within its own bounds. */
+export interface ApiKeyPrincipal extends ApiKeyUse {
+  kind: 'api-key';
+  expiresAt: Date;
+}
+
+export type Principal = LoginPrincipal | OAuthPrincipal | ForeignPrincipal | ApiKeyPrincipal;
+/** Those that stand for an account. */
+export type Known = LoginPrincipal | ForeignPrincipal | ApiKeyPrincipal;
 export type PrincipalKind = Principal['kind'];
 
-/** Whom limits and answers count it for. */
+/** Who it is. */
 export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: string } {
   switch (principal.kind) {
     case 'login':
     case 'foreign':
+    case 'api-key':
       return { type: 'human', id: principal.account.id };
     case 'oauth':
       return principal.account
         ? { type: 'human', id: principal.account.id }
         : { type: 'agent', id: principal.clientId };
   }
+}
+
+/** Whom its requests are counted for: a key by itself, so that one script of a person does not stop another. */
+export function countedFor(principal: Principal): { type: 'human' | 'agent'; id: string } {
+  return principal.kind === 'api-key' ? { type: 'agent', id: principal.key.id } : subjectOf(principal);
+}
+
+/** Who acts in an organization, and within which bounds. */
+export function actorOf(principal: Known): Actor {
+  if (principal.kind !== 'api-key') return { accountId: principal.account.id };
+  const { organizationId, projectId, role } = principal.key;
+  return {
+    accountId: principal.account.id,
+    key: { organizationId, projectId: projectId ?? undefined, role: role as KeyRole },
+  };
 }

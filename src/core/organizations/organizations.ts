@@ -1,8 +1,18 @@
-/** Organizations: whom accounts work for. Every account owns one from its first day. */
+/** Organizations: whom accounts work for, and what each member may. Every account owns one from its first day. */
 import { randomUUID } from 'node:crypto';
+import type { Announcements } from '../../base/announcements.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
+import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
+import { INVISIBLE, isReadable, isStorable } from '../../base/text.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import { isAtLeast, lesser, type OrganizationRole } from './roles.js';
 
-export type OrganizationRole = 'owner' | 'admin' | 'operator' | 'viewer';
+/** Who does something in an organization: an account, or a key that acts for it within narrower bounds. */
+export interface Actor {
+  accountId: string;
+  key?: { organizationId: string; projectId: string | undefined; role: OrganizationRole };
+}
 
 /** An organization as one of its members sees it. */
 export interface OrganizationOfMember {
@@ -11,19 +21,60 @@ export interface OrganizationOfMember {
   role: OrganizationRole;
   /** The one that the account was given at its registration. */
   own: boolean;
+  createdAt: Date;
 }
+
+export interface Member {
+  account: Account;
+  role: OrganizationRole;
+  since: Date;
+}
+
+interface Needs {
+  db: Database;
+  audit: Audit;
+  announcements: Announcements;
+}
+
+const MAX_NAME_LENGTH = 100;
+const MAX_OWNED = 100;
 
 export type Organizations = ReturnType<typeof createOrganizations>;
 
-export function createOrganizations({ db }: { db: Database }) {
-  return { createOwn, listFor };
+export function createOrganizations({ db, audit, announcements }: Needs) {
+  return {
+    createOwn,
+    create,
+    listFor,
+    reachedBy,
+    visibleTo,
+    rename,
+    demand,
+    demandRole,
+    roleOf,
+    members,
+    changeRole,
+    removeMember,
+    lock,
+  };
 
   /** Makes the account's own organization, inside the transaction that makes the account. */
   async function createOwn(account: Account, tx: Queryable): Promise<void> {
-    const id = `co_${randomUUID()}`;
-    const role: OrganizationRole = 'owner';
-    await tx.organization.create({ data: { id, name: account.name ?? account.email, ownerId: account.id } });
-    await tx.membership.create({ data: { accountId: account.id, organizationId: id, role } });
+    const name = account.name ?? account.email;
+    await write({ name, ownerId: account.id }, account.id, tx);
+  }
+
+  /** Another organization, owned by whoever makes it. Refuses with `invalid_request` or `conflict`. */
+  async function create(accountId: string, givenName: string, caller: Caller): Promise<OrganizationOfMember> {
+    const name = nameOf(givenName);
+    return db.$transaction(async (tx) => {
+      if ((await tx.membership.count({ where: { accountId, role: 'owner' } })) >= MAX_OWNED) {
+        throw conflict(`An account can own at most ${MAX_OWNED} organizations.`);
+      }
+      const { id, createdAt } = await write({ name }, accountId, tx);
+      await note('organization.created', id, accountId, caller, tx);
+      return { id, name, role: 'owner', own: false, createdAt };
+    });
   }
 
   /** Where an account is a member: its own organization first. */
@@ -33,9 +84,154 @@ export function createOrganizations({ db }: { db: Database }) {
       include: { organization: true },
       orderBy: [{ createdAt: 'asc' }, { organizationId: 'asc' }],
     });
-    const all = rows.map(({ role, organization: { id, name, ownerId } }) => {
-      return { id, name, role: role as OrganizationRole, own: ownerId === accountId };
+    const all = rows.map(({ role, organization: { id, name, ownerId, createdAt } }) => {
+      return { id, name, role: role as OrganizationRole, own: ownerId === accountId, createdAt };
     });
     return [...all.filter(({ own }) => own), ...all.filter(({ own }) => !own)];
   }
+
+  /** The same for whoever acts: a key reaches its own organization only, and in the role that it has there. */
+  async function reachedBy({ accountId, key }: Actor): Promise<OrganizationOfMember[]> {
+    const all = await listFor(accountId);
+    if (!key) return all;
+    return all
+      .filter(({ id }) => id === key.organizationId)
+      .map((organization) => ({ ...organization, role: lesser(organization.role, key.role) }));
+  }
+
+  /** The same, for who asks what organizations there are: that is not for the key of a project. */
+  async function visibleTo(actor: Actor): Promise<OrganizationOfMember[]> {
+    if (actor.key?.projectId) throw outOfScope();
+    return reachedBy(actor);
+  }
+
+  async function rename(actor: Actor, id: string, givenName: string, caller: Caller): Promise<OrganizationOfMember> {
+    const role = await demand(actor, id, 'admin');
+    const name = nameOf(givenName);
+    const { ownerId, createdAt } = await db.$transaction(async (tx) => {
+      await note('organization.renamed', id, actor.accountId, caller, tx);
+      return tx.organization.update({ where: { id }, data: { name } });
+    });
+    return { id, name, role, own: ownerId === actor.accountId, createdAt };
+  }
+
+  /**
+   * What the actor may in an organization, if that is enough. Refuses with `not_found` whoever is no member, with `insufficient_role`
+   * whoever may too little, and with `project_scope_violation` a key that is confined to another organization or to a project.
+   */
+  async function demand(actor: Actor, organizationId: string, wanted: OrganizationRole): Promise<OrganizationRole> {
+    if (actor.key?.projectId) throw outOfScope();
+    return demandRole(actor, organizationId, wanted);
+  }
+
+  /** The same for what belongs to one project, whoever else is confined to it. */
+  async function demandRole(actor: Actor, organizationId: string, wanted: OrganizationRole): Promise<OrganizationRole> {
+    const role = await roleOf(actor, organizationId);
+    if (!role) throw notFound('There is no such organization.');
+    if (!isAtLeast(role, wanted)) throw forbidden('insufficient_role', `This takes the role ${wanted} or above.`);
+    return role;
+  }
+
+  /** The lesser of the member's role and the key's; nothing for whoever is no member. */
+  async function roleOf(
+    { accountId, key }: Actor,
+    organizationId: string,
+    tx: Queryable = db,
+  ): Promise<OrganizationRole | undefined> {
+    if (key && key.organizationId !== organizationId) throw outOfScope();
+    const where = { accountId_organizationId: { accountId, organizationId } };
+    const membership = await tx.membership.findUnique({ where });
+    const role = membership?.role as OrganizationRole | undefined;
+    return role && key ? lesser(role, key.role) : role;
+  }
+
+  /** Everybody in it, in the order in which they came. */
+  async function members(actor: Actor, organizationId: string): Promise<Member[]> {
+    await demand(actor, organizationId, 'viewer');
+    const rows = await db.membership.findMany({
+      where: { organizationId },
+      include: { account: true },
+      orderBy: [{ createdAt: 'asc' }, { accountId: 'asc' }],
+    });
+    return rows.map(({ account, role, createdAt }) => ({ account, role: role as OrganizationRole, since: createdAt }));
+  }
+
+  /** Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one. */
+  async function changeRole(
+    actor: Actor,
+    organizationId: string,
+    accountId: string,
+    role: OrganizationRole,
+    caller: Caller,
+  ): Promise<void> {
+    const own = await demand(actor, organizationId, 'admin');
+    if (!isAtLeast(own, role)) throw aboveOneself();
+    await changeMember({ own, organizationId, accountId }, async (tx) => {
+      await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
+      const detail = { member: accountId, role };
+      await note('member.role_changed', organizationId, actor.accountId, caller, tx, detail);
+    });
+  }
+
+  /** Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays. */
+  async function removeMember(actor: Actor, organizationId: string, accountId: string, caller: Caller): Promise<void> {
+    const leaves = actor.accountId === accountId;
+    const own = await demand(actor, organizationId, leaves ? 'viewer' : 'admin');
+    await changeMember({ own, organizationId, accountId }, async (tx) => {
+      await tx.membership.deleteMany({ where: { accountId, organizationId } });
+      await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
+      await note('member.removed', organizationId, actor.accountId, caller, tx, { member: accountId });
+    });
+  }
+
+  async function changeMember(
+    { own, organizationId, accountId }: { own: OrganizationRole; organizationId: string; accountId: string },
+    change: (tx: Queryable) => Promise<void>,
+  ): Promise<void> {
+    await db.$transaction(async (tx) => {
+      await lock(organizationId, tx);
+      const role = await roleOf({ accountId }, organizationId, tx);
+      if (!role) throw notFound('There is no such member.');
+      if (!isAtLeast(own, role)) throw aboveOneself();
+      await change(tx);
+      const owners = await tx.membership.count({ where: { organizationId, role: 'owner' } });
+      if (owners === 0) throw conflict('The last owner stays: make somebody else an owner first.');
+    });
+    await announcements.announce('organizations', organizationId);
+  }
+
+  /** One change of members at a time: of two owners who leave together one stays. */
+  async function lock(id: string, tx: Queryable): Promise<void> {
+    const { count } = await tx.organization.updateMany({ where: { id }, data: { id } });
+    if (count === 0) throw notFound('There is no such organization.');
+  }
+
+  async function write(data: { name: string; ownerId?: string }, accountId: string, tx: Queryable) {
+    const organization = await tx.organization.create({ data: { id: `co_${randomUUID()}`, ...data } });
+    const role: OrganizationRole = 'owner';
+    await tx.membership.create({ data: { accountId, organizationId: organization.id, role } });
+    return organization;
+  }
+
+  async function note(
+    action: 'organization.created' | 'organization.renamed' | 'member.role_changed' | 'member.removed',
+    organizationId: string,
+    accountId: string,
+    caller: Caller,
+    tx: Queryable,
+    detail?: Record<string, string>,
+  ): Promise<void> {
+    const actor = { kind: 'account' as const, id: accountId };
+    await audit.record({ action, actor, organizationId, accountId, caller, ...(detail && { detail }) }, tx);
+  }
 }
+
+/** As it is stored. Refuses with `invalid_request` what nobody could read. */
+export function nameOf(given: string): string {
+  const name = given.normalize('NFC').trim();
+  if (isStorable(name) && isReadable(name) && !INVISIBLE.test(name) && name.length <= MAX_NAME_LENGTH) return name;
+  throw invalidRequest('Some values cannot be used.', { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` });
+}
+
+export const outOfScope = () => forbidden('project_scope_violation', 'This key is confined to another place.');
+const aboveOneself = () => forbidden('insufficient_role', 'This is only for those who stand at least as high.');

@@ -10,7 +10,7 @@ import type { Config } from '../../base/config.js';
 import { forbidden, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
-import { type Principal, type PrincipalKind, subjectOf } from '../../core/credentials/principal.js';
+import { countedFor, type Principal, type PrincipalKind } from '../../core/credentials/principal.js';
 import { isProvenLately } from '../../core/sessions/proofs.js';
 import { tellLimit } from '../limit-headers.js';
 import type { Context, State } from '../state.js';
@@ -127,7 +127,7 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
         await count(ctx, 'anonymous', address);
         return undefined;
       }
-      const { type, id } = subjectOf(principal);
+      const { type, id } = countedFor(principal);
       await count(ctx, type, id);
       if (presented?.by !== 'header' && !SAFE_METHODS.has(ctx.method)) checkCsrf(ctx, principal);
       return principal;

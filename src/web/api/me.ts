@@ -3,20 +3,20 @@ import { z } from 'zod';
 import { notFound } from '../../base/errors.js';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
-import type { ForeignPrincipal, LoginPrincipal } from '../../core/credentials/principal.js';
+import { actorOf, type Known, type LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import type { Context } from '../state.js';
 import { text } from './body.js';
 import type { Api } from './endpoint.js';
 import { Done, toUser, WireUser } from './wire.js';
 
-interface Needs extends Pick<Core, 'organizations' | 'profiles' | 'sessions'> {
+interface Needs extends Pick<Core, 'organizations' | 'profiles' | 'projects' | 'sessions'> {
   api: Api;
 }
 
 const Me = WireUser.extend({
   organizations: z.array(z.object({ id: z.string(), name: z.string(), role: z.string() })),
-  projects: z.array(z.unknown()),
+  projects: z.array(z.object({ id: z.string(), name: z.string(), organization_id: z.string() })),
   tools: z.array(z.unknown()),
 }).meta({ id: 'Me' });
 const WireProfile = z
@@ -55,15 +55,13 @@ const WireSession = z
   })
   .meta({ id: 'Login' });
 
-type Known = LoginPrincipal | ForeignPrincipal;
-
-export function addMe({ api, organizations, profiles, sessions }: Needs): void {
+export function addMe({ api, organizations, profiles, projects, sessions }: Needs): void {
   const accepts = ['login'] as const;
-  const known = ['login', 'foreign'] as const;
-  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: known, answer: [200, Me] }, me);
+  const readers = ['login', 'foreign', 'api-key'] as const;
+  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: readers, answer: [200, Me] }, me);
   api.get(
     '/api/v1/auth/me/profile',
-    { summary: 'My preferences', accepts: known, answer: [200, WireProfile] },
+    { summary: 'My preferences', accepts: readers, answer: [200, WireProfile] },
     showProfile,
   );
   api.patch(
@@ -83,12 +81,14 @@ export function addMe({ api, organizations, profiles, sessions }: Needs): void {
     endOne,
   );
 
-  async function me(ctx: Context, _input: unknown, { account }: Known): Promise<void> {
-    const memberships = await organizations.listFor(account.id);
+  async function me(ctx: Context, _input: unknown, principal: Known): Promise<void> {
+    const { account } = principal;
+    const memberships = await organizations.reachedBy(actorOf(principal));
+    const reached = await projects.listFor(actorOf(principal));
     ctx.body = {
-      ...toUser(account, memberships),
+      ...toUser(account, await organizations.listFor(account.id)),
       organizations: memberships.map(({ id, name, role }) => ({ id, name, role })),
-      projects: [],
+      projects: reached.map(({ id, name, organizationId }) => ({ id, name, organization_id: organizationId })),
       tools: [],
     };
   }

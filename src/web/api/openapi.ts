@@ -24,6 +24,8 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
   ['Me', 'Who is signed in, and how they like it.', /^\/api\/v1\/auth\/me(\/|$)/],
   ['Logins', 'Where an account is signed in.', /^\/api\/v1\/auth\/sessions(\/|$)/],
   ['Second factors', 'Codes of an authenticator app, and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
+  ['API keys', 'Secrets for scripts, each within bounds of its own.', /^\/api\/v1\/api-keys(\/|$)/],
+  ['Organizations', 'Whom accounts work for, with whom, and on what.', /^\/api\/v1\/(organizations|projects)(\/|$)/],
   ['Signing in', 'Accounts, tokens and cookies of a login without a page.', /^\/api\/v1\/auth\//],
 ];
 const OTHER_TAG = 'Other';

@@ -1,0 +1,199 @@
+/** API keys: named secrets that act for an account in one organization, within narrower bounds. Only the hash is stored. */
+import { randomUUID } from 'node:crypto';
+import type { Announcements } from '../../base/announcements.js';
+import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
+import { constantTimeEqual, sha256 } from '../../base/crypto.js';
+import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
+import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
+import type { Account } from '../accounts/accounts.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import { nameOf, type Organizations } from '../organizations/organizations.js';
+import type { Projects } from '../organizations/projects.js';
+import { isAtLeast, type OrganizationRole } from '../organizations/roles.js';
+import { formatOf, generateKey, KEY_FORMATS, type KeyFormat, type KeyFormatName, lookupOf } from './formats.js';
+import type { KeyUsage } from './usage.js';
+
+export type { ApiKey } from '../../base/db/open.js';
+
+export type KeyRole = Exclude<OrganizationRole, 'owner'>;
+
+export interface NewApiKey {
+  name: string;
+  format: KeyFormatName;
+  /** The account's own organization when undefined. */
+  organizationId?: string | undefined;
+  projectId?: string | undefined;
+  role?: KeyRole | undefined;
+  scopes?: string[] | undefined;
+  /** Seconds from now; never when null. */
+  lifeSeconds: number | null;
+}
+
+/** A key that was just made: the secret is told here and never again. */
+export interface FreshApiKey {
+  key: string;
+  record: ApiKey;
+}
+
+/** A living key and whom it acts for. */
+export interface ApiKeyUse {
+  key: ApiKey;
+  account: Account;
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  audit: Audit;
+  announcements: Announcements;
+  organizations: Organizations;
+  projects: Projects;
+  usage: KeyUsage;
+  /** What scopes a key may be given. */
+  scopes: () => string[];
+}
+
+const MAX_KEYS = 200;
+const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
+
+export type ApiKeys = ReturnType<typeof createApiKeys>;
+
+export function createApiKeys({ db, clock, audit, announcements, organizations, projects, usage, scopes }: Needs) {
+  return { create, list, revoke, rotate, verify };
+
+  /** Refuses with `invalid_request`, `insufficient_role` (never above the creator's own), `not_found` or `conflict`. */
+  async function create(owner: Account, input: NewApiKey, caller: Caller): Promise<FreshApiKey> {
+    const name = nameOf(input.name);
+    const unknown = (input.scopes ?? []).filter((scope) => !scopes().includes(scope));
+    if (unknown.length > 0)
+      throw invalidRequest('Some values cannot be used.', { scopes: `There is no ${unknown[0]}.` });
+    const { organizationId, projectId } = await placeOf(owner, input);
+    const own = await organizations.demand({ accountId: owner.id }, organizationId, 'viewer');
+    const role = input.role ?? (own === 'owner' ? 'admin' : own);
+    if (!isAtLeast(own, role)) throw forbidden('insufficient_role', 'A key never may more than whoever makes it.');
+    const { key, data } = mint(KEY_FORMATS[input.format]);
+    const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
+    const record = await db.$transaction(async (tx) => {
+      const living = await tx.apiKey.count({ where: { accountId: owner.id, revokedAt: null } });
+      if (living >= MAX_KEYS) throw conflict(`An account can have at most ${MAX_KEYS} keys.`);
+      const place = { accountId: owner.id, organizationId, projectId };
+      const made = await tx.apiKey.create({
+        data: { ...data, ...place, name, role, scopes: input.scopes ?? [], expiresAt, createdAt: clock.now() },
+      });
+      await note('api_key.created', made, owner.id, caller, tx);
+      return made;
+    });
+    return { key, record };
+  }
+
+  /** An account's keys, the newest first, with what was counted since the last writing. */
+  async function list(accountId: string): Promise<ApiKey[]> {
+    const rows = await db.apiKey.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
+    return rows.map(usage.withLatest);
+  }
+
+  /** The key is refused from now on, on every process. Refuses with `not_found` what is not this account's. */
+  async function revoke(accountId: string, id: string, caller: Caller): Promise<void> {
+    await db.$transaction(async (tx) => {
+      const where = { id, accountId, revokedAt: null };
+      const { count } = await tx.apiKey.updateMany({ where, data: { revokedAt: clock.now() } });
+      if (count === 0) throw noSuchKey();
+      await note('api_key.revoked', await tx.apiKey.findUniqueOrThrow({ where: { id } }), accountId, caller, tx);
+    });
+    await announcements.announce('api-keys', id);
+  }
+
+  /**
+   * A new key like the old one; the old one works for `graceSeconds` more, at most until it would have ended anyway. Refuses with
+   * `not_found` what is not this account's, or lives no more.
+   */
+  async function rotate(accountId: string, id: string, graceSeconds: number, caller: Caller): Promise<FreshApiKey> {
+    if (graceSeconds > MAX_GRACE_SECONDS) {
+      throw invalidRequest('Some values cannot be used.', { grace_period: 'Use at most 30d.' });
+    }
+    const now = clock.now();
+    const fresh = await db.$transaction(async (tx) => {
+      // Locks it while it lives, so that of many who replace it at once without an overlap one does.
+      const living = { id, accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
+      const { count } = await tx.apiKey.updateMany({ where: living, data: { revokedAt: null } });
+      if (count === 0) throw noSuchKey();
+      const old = await tx.apiKey.findUniqueOrThrow({ where: { id } });
+      const ends = addSeconds(now, graceSeconds);
+      if (!old.expiresAt || old.expiresAt > ends) await tx.apiKey.update({ where: { id }, data: { expiresAt: ends } });
+      const life = old.expiresAt && old.expiresAt.getTime() - old.createdAt.getTime();
+      const { key, data: minted } = mint(KEY_FORMATS[nameOfFormat(old.format)]);
+      const { name, organizationId, projectId, role, scopes } = old;
+      const record = await tx.apiKey.create({
+        data: {
+          ...minted,
+          ...{ accountId, organizationId, projectId, name, role, scopes: scopes as string[], createdAt: now },
+          expiresAt: life === null ? null : new Date(now.getTime() + life),
+        },
+      });
+      await note('api_key.rotated', record, accountId, caller, tx, { replaced: id });
+      return { key, record };
+    });
+    await announcements.announce('api-keys', id);
+    return fresh;
+  }
+
+  /**
+   * The living key behind a text, and its account: found by its first characters, compared by its hash in constant time. What a use of
+   * it may is decided where it is used; that its owner is still a member is a part of being alive.
+   */
+  async function verify(text: string): Promise<ApiKeyUse | 'expired' | undefined> {
+    const format = formatOf(text);
+    if (!format) return undefined;
+    const hash = sha256(text);
+    const candidates = await db.apiKey.findMany({
+      where: { lookup: lookupOf(text, format), revokedAt: null },
+      include: { account: true },
+    });
+    const found = candidates.find((candidate) => constantTimeEqual(candidate.hash, hash));
+    if (found?.account.status !== 'active') return undefined;
+    if (found.expiresAt && found.expiresAt <= clock.now()) return 'expired';
+    if (!(await organizations.roleOf({ accountId: found.accountId }, found.organizationId))) return undefined;
+    const { account, ...key } = found;
+    return { key, account };
+  }
+
+  async function placeOf(owner: Account, { organizationId, projectId }: NewApiKey) {
+    if (projectId) {
+      const project = await projects.find({ accountId: owner.id }, projectId);
+      if (organizationId && organizationId !== project.organizationId) throw notFound('There is no such project.');
+      return { organizationId: project.organizationId, projectId };
+    }
+    const own = (await organizations.listFor(owner.id)).find((organization) => organization.own)?.id;
+    const id = organizationId ?? own;
+    if (!id) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
+    return { organizationId: id, projectId: null };
+  }
+
+  function mint(format: KeyFormat) {
+    const key = generateKey(format);
+    const id = `key_${randomUUID()}`;
+    return { key, data: { id, format: format.prefix, lookup: lookupOf(key, format), hash: sha256(key) } };
+  }
+
+  async function note(
+    action: 'api_key.created' | 'api_key.revoked' | 'api_key.rotated',
+    { id, organizationId }: ApiKey,
+    accountId: string,
+    caller: Caller,
+    tx: Queryable,
+    more: Record<string, string> = {},
+  ): Promise<void> {
+    const actor = { kind: 'account' as const, id: accountId };
+    await audit.record({ action, actor, accountId, organizationId, caller, detail: { key: id, ...more } }, tx);
+  }
+}
+
+/** How a stored key's format is called. */
+export function nameOfFormat(prefix: string): KeyFormatName {
+  const found = Object.entries(KEY_FORMATS).find(([, format]) => format.prefix === prefix);
+  if (!found) throw new Error(`There is no key format ${prefix}`);
+  return found[0] as KeyFormatName;
+}
+
+const noSuchKey = () => notFound('There is no such key.');

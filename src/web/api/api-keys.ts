@@ -1,0 +1,153 @@
+/** API keys: made, listed, replaced and revoked by the person whom they act for. The secret is in the answer that makes one, once. */
+import { z } from 'zod';
+import { DAY_SECONDS } from '../../base/clock.js';
+import { durationSeconds } from '../../base/duration.js';
+import { type ApiKey, type FreshApiKey, nameOfFormat } from '../../core/api-keys/api-keys.js';
+import { KEY_FORMATS } from '../../core/api-keys/formats.js';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { Context } from '../state.js';
+import { text } from './body.js';
+import type { Api } from './endpoint.js';
+
+interface Needs extends Pick<Core, 'apiKeys'> {
+  api: Api;
+  /** Of a key whose maker says nothing about it. */
+  keySeconds: number;
+}
+
+const MAX_DAYS = 3650;
+const ROLES = ['viewer', 'operator', 'admin'] as const;
+
+const NewKey = z.object({
+  name: text(),
+  expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('null = never.'),
+  scopes: z.array(text(200)).max(50).optional(),
+  role: z.enum(ROLES).optional().describe("In the organization; at most one's own, which it is when left out."),
+  organization_id: text().optional().describe("One's own organization when left out."),
+  project_id: text().optional().describe('Confines the key to this project.'),
+  environment: z.enum(['live', 'test']).optional(),
+  format: z.enum(['sk', 'cap']).optional(),
+});
+const Rotation = z.object({
+  grace_period: z
+    .union([z.int().min(0), text(20).refine((value) => durationSeconds(value) !== undefined, 'Write it as 24h.')])
+    .optional()
+    .describe('How long the old key works beside the new one: a duration such as 24h (the default), or seconds.'),
+});
+const WireKey = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    prefix: z.string(),
+    key_hint: z.string().describe('Its first characters.'),
+    scopes: z.array(z.string()),
+    role: z.enum(ROLES),
+    organization_id: z.string(),
+    project_id: z.string().nullable(),
+    is_active: z.boolean(),
+    last_used_at: z.iso.datetime().nullable(),
+    usage_count: z.int().describe('May lag some seconds behind.'),
+    expires_at: z.iso.datetime().nullable(),
+    created_at: z.iso.datetime(),
+  })
+  .meta({ id: 'ApiKey' });
+const FreshKey = WireKey.extend({
+  api_key: z.string().describe('The key itself. It is told here and never again.'),
+}).meta({
+  id: 'FreshApiKey',
+});
+
+export function addApiKeys({ api, apiKeys, keySeconds }: Needs): void {
+  const accepts = ['login'] as const;
+  api.post(
+    '/api/v1/api-keys',
+    {
+      summary: 'Make an API key',
+      accepts,
+      recentProof: true,
+      body: NewKey,
+      answer: [201, FreshKey],
+      refusals: ['insufficient_role', 'not_found', 'conflict'],
+    },
+    create,
+  );
+  api.get('/api/v1/api-keys', { summary: 'My API keys', accepts, answer: [200, z.array(WireKey)] }, list);
+  api.delete(
+    '/api/v1/api-keys/:id',
+    {
+      summary: 'Revoke an API key: it is refused from now on',
+      accepts,
+      answer: [200, z.object({ message: z.string() })],
+      refusals: ['not_found'],
+    },
+    revoke,
+  );
+  api.post(
+    '/api/v1/api-keys/:id/rotate',
+    {
+      summary: 'A new key like an old one, which works a while longer',
+      accepts,
+      recentProof: true,
+      body: Rotation,
+      answer: [201, FreshKey],
+      refusals: ['not_found'],
+    },
+    rotate,
+  );
+
+  async function create(ctx: Context, input: z.output<typeof NewKey>, { account }: LoginPrincipal): Promise<void> {
+    const { name, role, scopes, expires_in_days: days, environment = 'live', format = 'sk' } = input;
+    const lifeSeconds = days === undefined ? keySeconds : days && days * DAY_SECONDS;
+    const fresh = await apiKeys.create(
+      account,
+      {
+        name,
+        role,
+        scopes,
+        lifeSeconds,
+        format: format === 'cap' ? 'cap' : `sk_${environment}`,
+        organizationId: input.organization_id,
+        projectId: input.project_id,
+      },
+      ctx.state.caller,
+    );
+    ctx.body = toFresh(fresh);
+  }
+
+  async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = (await apiKeys.list(account.id)).map(toWire);
+  }
+
+  async function revoke(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    await apiKeys.revoke(account.id, ctx.params.id, ctx.state.caller);
+    ctx.body = { message: 'API key revoked successfully' };
+  }
+
+  async function rotate(ctx: Context, input: z.output<typeof Rotation>, { account }: LoginPrincipal): Promise<void> {
+    const { grace_period: given = DAY_SECONDS } = input;
+    const graceSeconds = typeof given === 'number' ? given : durationSeconds(given)!;
+    ctx.body = toFresh(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.caller));
+  }
+}
+
+const toFresh = ({ key, record }: FreshApiKey): z.input<typeof FreshKey> => ({ ...toWire(record), api_key: key });
+
+function toWire(key: ApiKey): z.input<typeof WireKey> {
+  const isOver = key.revokedAt !== null || (key.expiresAt !== null && key.expiresAt <= new Date());
+  return {
+    id: key.id,
+    name: key.name,
+    prefix: KEY_FORMATS[nameOfFormat(key.format)].shown(key.lookup),
+    key_hint: `${key.lookup}…`,
+    scopes: key.scopes as string[],
+    role: key.role as (typeof ROLES)[number],
+    organization_id: key.organizationId,
+    project_id: key.projectId,
+    is_active: !isOver,
+    last_used_at: key.lastUsedAt?.toISOString() ?? null,
+    usage_count: Number(key.usageCount),
+    expires_at: key.expiresAt?.toISOString() ?? null,
+    created_at: key.createdAt.toISOString(),
+  };
+}

@@ -1,0 +1,215 @@
+/** Organizations, their members, and their projects. Keys read here what lies within their bounds; people change it. */
+import { z } from 'zod';
+import { invalidRequest } from '../../base/errors.js';
+import type { Core } from '../../core/core.js';
+import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
+import type { Member } from '../../core/organizations/organizations.js';
+import type { Project } from '../../core/organizations/projects.js';
+import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
+import type { Context } from '../state.js';
+import { text } from './body.js';
+import type { Api } from './endpoint.js';
+import { Done } from './wire.js';
+
+interface Needs extends Pick<Core, 'organizations' | 'projects'> {
+  api: Api;
+}
+
+const Named = z.object({ name: text() });
+const RoleChange = z.object({ role: z.enum(ORGANIZATION_ROLES) });
+const NewProject = Named.extend({ organization_id: text().optional().describe("One's own when left out.") });
+const WireOrganization = z
+  .object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES), created_at: z.iso.datetime() })
+  .meta({ id: 'Organization' });
+const WireMember = z
+  .object({
+    id: z.uuid(),
+    email: z.email(),
+    name: z.string().nullable(),
+    role: z.enum(ORGANIZATION_ROLES),
+    since: z.iso.datetime(),
+  })
+  .meta({ id: 'Member' });
+const WireProject = z
+  .object({ id: z.string(), name: z.string(), organization_id: z.string(), created_at: z.iso.datetime() })
+  .meta({ id: 'Project' });
+
+export function addOrganizations({ api, organizations, projects }: Needs): void {
+  const accepts = ['login'] as const;
+  const readers = ['login', 'api-key'] as const;
+  const refusals = ['not_found', 'insufficient_role'] as const;
+  const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
+
+  api.post(
+    '/api/v1/organizations',
+    { summary: 'Make an organization', accepts, body: Named, answer: [201, WireOrganization], refusals: ['conflict'] },
+    create,
+  );
+  api.get(
+    '/api/v1/organizations',
+    {
+      summary: 'Where I am a member',
+      accepts: readers,
+      answer: [200, z.array(WireOrganization)],
+      refusals: ['project_scope_violation'],
+    },
+    list,
+  );
+  api.patch(
+    '/api/v1/organizations/:id',
+    { summary: 'Rename an organization', accepts, body: Named, answer: [200, WireOrganization], refusals },
+    rename,
+  );
+  api.get(
+    '/api/v1/organizations/:id/members',
+    { summary: 'Who is in it', accepts: readers, answer: [200, z.array(WireMember)], refusals: bounds },
+    members,
+  );
+  api.patch(
+    '/api/v1/organizations/:id/members/:account_id',
+    {
+      summary: "Change a member's role",
+      accepts,
+      recentProof: true,
+      body: RoleChange,
+      answer: [200, Done],
+      refusals: [...refusals, 'conflict'],
+    },
+    changeRole,
+  );
+  api.delete(
+    '/api/v1/organizations/:id/members/:account_id',
+    {
+      summary: 'Remove a member, or leave',
+      accepts,
+      recentProof: true,
+      answer: [200, Done],
+      refusals: [...refusals, 'conflict'],
+    },
+    removeMember,
+  );
+  api.post(
+    '/api/v1/projects',
+    {
+      summary: 'Make a project',
+      accepts,
+      body: NewProject,
+      answer: [201, WireProject],
+      refusals: [...refusals, 'conflict'],
+    },
+    createProject,
+  );
+  api.get(
+    '/api/v1/projects',
+    {
+      summary: 'The projects that I can see',
+      accepts: readers,
+      answer: [200, z.array(WireProject)],
+      refusals: ['project_scope_violation'],
+    },
+    listProjects,
+  );
+  api.get(
+    '/api/v1/projects/:id',
+    { summary: 'A project', accepts: readers, answer: [200, WireProject], refusals: bounds },
+    showProject,
+  );
+  api.patch(
+    '/api/v1/projects/:id',
+    { summary: 'Rename a project', accepts, body: Named, answer: [200, WireProject], refusals },
+    renameProject,
+  );
+  api.delete(
+    '/api/v1/projects/:id',
+    { summary: 'Delete a project and its keys', accepts, recentProof: true, answer: [200, Done], refusals },
+    removeProject,
+  );
+
+  type Reader = LoginPrincipal | ApiKeyPrincipal;
+
+  async function create(ctx: Context, { name }: z.output<typeof Named>, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = toWire(await organizations.create(account.id, name, ctx.state.caller));
+  }
+
+  async function list(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+    ctx.body = (await organizations.visibleTo(actorOf(principal))).map(toWire);
+  }
+
+  async function rename(ctx: Context, { name }: z.output<typeof Named>, principal: LoginPrincipal): Promise<void> {
+    ctx.body = toWire(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.caller));
+  }
+
+  async function members(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+    ctx.body = (await organizations.members(actorOf(principal), ctx.params.id)).map(toMember);
+  }
+
+  async function changeRole(ctx: Context, { role }: z.output<typeof RoleChange>, principal: LoginPrincipal) {
+    const { id, account_id: accountId } = ctx.params;
+    await organizations.changeRole(actorOf(principal), id, accountId, role, ctx.state.caller);
+    ctx.body = { ok: true, message: 'The role was changed.' };
+  }
+
+  async function removeMember(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
+    const { id, account_id: accountId } = ctx.params;
+    await organizations.removeMember(actorOf(principal), id, accountId, ctx.state.caller);
+    ctx.body = { ok: true, message: 'No longer a member.' };
+  }
+
+  async function createProject(ctx: Context, input: z.output<typeof NewProject>, principal: LoginPrincipal) {
+    const actor = actorOf(principal);
+    const organizationId = input.organization_id ?? (await ownOf(actor.accountId));
+    ctx.body = toProject(await projects.create(actor, organizationId, input.name, ctx.state.caller));
+  }
+
+  async function listProjects(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+    ctx.body = (await projects.visibleTo(actorOf(principal))).map(toProject);
+  }
+
+  async function showProject(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+    ctx.body = toProject(await projects.find(actorOf(principal), ctx.params.id));
+  }
+
+  async function renameProject(ctx: Context, { name }: z.output<typeof Named>, principal: LoginPrincipal) {
+    ctx.body = toProject(await projects.rename(actorOf(principal), ctx.params.id, name, ctx.state.caller));
+  }
+
+  async function removeProject(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
+    await projects.remove(actorOf(principal), ctx.params.id, ctx.state.caller);
+    ctx.body = { ok: true, message: 'The project and its keys are gone.' };
+  }
+
+  async function ownOf(accountId: string): Promise<string> {
+    const own = (await organizations.listFor(accountId)).find((organization) => organization.own);
+    if (!own) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
+    return own.id;
+  }
+}
+
+interface Shown {
+  id: string;
+  name: string;
+  role: (typeof ORGANIZATION_ROLES)[number];
+  createdAt: Date;
+}
+
+const toWire = ({ id, name, role, createdAt }: Shown): z.input<typeof WireOrganization> => ({
+  id,
+  name,
+  role,
+  created_at: createdAt.toISOString(),
+});
+
+const toMember = ({ account: { id, email, name }, role, since }: Member): z.input<typeof WireMember> => ({
+  id,
+  email,
+  name,
+  role,
+  since: since.toISOString(),
+});
+
+export const toProject = ({ id, name, organizationId, createdAt }: Project): z.input<typeof WireProject> => ({
+  id,
+  name,
+  organization_id: organizationId,
+  created_at: createdAt.toISOString(),
+});

@@ -1,0 +1,293 @@
+// API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once when revoked.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { call, newLogin } from '../../support/api.js';
+import { atOnce } from '../../support/families.js';
+import { type House, openHouse } from '../../support/house.js';
+import { stores } from '../../support/stores.js';
+
+interface Key {
+  id: string;
+  api_key: string;
+  key_hint: string;
+  expires_at: string | null;
+}
+
+const DAY_MS = 86_400_000;
+
+describe.each(stores)('API keys on $name', (store) => {
+  let house: House;
+  let beside: House;
+  let aheadMs = 0;
+  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  beforeAll(async () => {
+    house = await openHouse({ store, clock });
+    beside = await openHouse({ beside: house, clock });
+  });
+  afterAll(async () => {
+    await beside.close();
+    await house.close();
+  });
+
+  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
+    aheadMs = ms;
+    try {
+      return await run();
+    } finally {
+      aheadMs = 0;
+    }
+  }
+
+  async function make(token: string, body: object = {}): Promise<Key> {
+    const answer = await call(house, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
+    if (answer.status !== 201) throw new Error(answer.text);
+    return answer.json as unknown as Key;
+  }
+
+  const me = (key: string, at: House = house) => call(at, 'GET', '/auth/me', { token: key });
+  const list = async (token: string) => JSON.parse((await call(house, 'GET', '/api-keys', { token })).text);
+
+  it('are shown once, listed without their secret, and stored as a hash', async () => {
+    const { access_token: token, accountId } = await newLogin(house);
+    const made = await make(token, { name: 'Production Server Key', expires_in_days: 90 });
+    expect(made).toEqual({
+      id: expect.stringMatching(/^key_[0-9a-f-]{36}$/),
+      api_key: expect.stringMatching(/^sk_live_/),
+      name: 'Production Server Key',
+      prefix: 'sk_live',
+      key_hint: expect.stringMatching(/^sk_live_.{8}…$/),
+      scopes: [],
+      role: 'admin', // never owner, though its maker is one
+      organization_id: expect.stringMatching(/^co_/),
+      project_id: null,
+      is_active: true,
+      last_used_at: null,
+      usage_count: 0,
+      expires_at: expect.any(String),
+      created_at: expect.any(String),
+    });
+    const { api_key: secret, ...shown } = made;
+    expect(await list(token)).toEqual([shown]);
+    const rows = JSON.stringify(await house.base.db.apiKey.findMany({ omit: { usageCount: true } }));
+    expect(rows).not.toContain(secret);
+    expect(rows).not.toContain(secret.slice(20));
+    const events = await house.core.audit.list({ accountId, action: 'api_key.created' });
+    expect(JSON.stringify(events)).not.toContain(secret.slice(8));
+    expect(events).toHaveLength(1);
+  });
+
+  it('work as X-API-Key and as bearer, in each format', async () => {
+    const { access_token: token, accountId } = await newLogin(house);
+    for (const [body, form] of [
+      [{}, /^sk_live_/],
+      [{ environment: 'test' }, /^sk_test_/],
+      [{ format: 'cap' }, /^cap_[A-Z2-7]{52}$/],
+    ] as const) {
+      const { api_key: key } = await make(token, body);
+      expect(key).toMatch(form);
+      expect((await me(key)).json.id).toBe(accountId);
+      expect((await call(house, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).json.id).toBe(accountId);
+    }
+  });
+
+  it('expire after 90 days unless told otherwise, or never', async () => {
+    const { access_token: token } = await newLogin(house);
+    const [usual, short, never] = [
+      await make(token),
+      await make(token, { expires_in_days: 1 }),
+      await make(token, { expires_in_days: null }),
+    ];
+    expect(Math.round((Date.parse(usual.expires_at!) - Date.now()) / DAY_MS)).toBe(90);
+    expect(never.expires_at).toBeNull();
+    await later(DAY_MS + 1000, async () => {
+      expect((await me(short.api_key)).json.error).toBe('expired_token');
+      expect((await me(usual.api_key)).status).toBe(200);
+    });
+    await later(3000 * DAY_MS, async () => {
+      expect((await me(never.api_key)).status).toBe(200);
+    });
+  });
+
+  it('are refused on every process within a second when they are revoked, their owner is suspended or leaves', async () => {
+    const endings: ((made: Key, token: string, accountId: string) => Promise<unknown>)[] = [
+      ({ id }, token) => call(house, 'DELETE', `/api-keys/${id}`, { token }),
+      async (_made, _token, id) => {
+        await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+        await house.base.announcements.announce('accounts', id);
+      },
+      async (_made, _token, accountId) => {
+        await house.base.db.membership.deleteMany({ where: { accountId } });
+        await house.base.announcements.announce('organizations');
+      },
+    ];
+    for (const end of endings) {
+      const { access_token: token, accountId } = await newLogin(house);
+      const made = await make(token);
+      expect((await me(made.api_key, beside)).status).toBe(200);
+      await end(made, token, accountId);
+      expect((await me(made.api_key)).json.error).toBe('invalid_token');
+      await expect.poll(async () => (await me(made.api_key, beside)).status, { timeout: 1000, interval: 50 }).toBe(401);
+    }
+  });
+
+  it('are replaced with an overlap, which may be none', async () => {
+    const { access_token: token } = await newLogin(house);
+    const old = await make(token, { name: 'Deploy', role: 'viewer', expires_in_days: 30 });
+    const rotate = (id: string, body?: object) => call(house, 'POST', `/api-keys/${id}/rotate`, { token, body });
+    const fresh = await rotate(old.id);
+    expect(fresh.status).toBe(201);
+    expect(fresh.json).toMatchObject({ name: 'Deploy', role: 'viewer', is_active: true });
+    const next = fresh.json as unknown as Key;
+    for (const key of [old, next]) expect((await me(key.api_key)).status).toBe(200);
+    await later(DAY_MS + 1000, async () => {
+      expect((await me(old.api_key)).json.error).toBe('expired_token');
+      expect((await me(next.api_key)).status).toBe(200);
+    });
+
+    const last = (await rotate(next.id, { grace_period: 0 })).json as unknown as Key;
+    expect((await me(next.api_key)).status).toBe(401);
+    expect((await me(last.api_key)).status).toBe(200);
+    expect((await rotate(next.id)).status).toBe(404);
+    for (const grace of ['31d', '-1h', 'soon', -5]) {
+      expect((await rotate(last.id, { grace_period: grace })).json.error).toBe('invalid_request');
+    }
+  });
+
+  it('are replaced once though it is asked for 10 times at once without an overlap', async () => {
+    const { access_token: token } = await newLogin(house);
+    const old = await make(token);
+    const answers = await atOnce(10, () =>
+      call(house, 'POST', `/api-keys/${old.id}/rotate`, { token, body: { grace_period: 0 } }),
+    );
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
+  });
+
+  it('never may more than whoever makes them', async () => {
+    const owner = await newLogin(house);
+    const guest = await newLogin(house);
+    const [own] = await house.core.organizations.listFor(owner.accountId);
+    const organizationId = own!.id;
+    const membership = { accountId: guest.accountId, organizationId };
+    await house.base.db.membership.create({ data: { ...membership, role: 'operator' } });
+    const attempt = (body: object, token = guest.access_token) =>
+      call(house, 'POST', '/api-keys', { token, body: { name: 'K', organization_id: organizationId, ...body } });
+    expect((await attempt({ role: 'admin' })).json.error).toBe('insufficient_role');
+    expect((await attempt({ role: 'owner' })).json.error).toBe('invalid_request');
+    expect((await attempt({})).json.role).toBe('operator');
+    expect((await attempt({ scopes: ['everything'] })).json.error).toBe('invalid_request');
+    expect((await attempt({}, (await newLogin(house)).access_token)).status).toBe(404); // a stranger's
+
+    // What its owner may no longer, the key may no longer.
+    const key = String((await attempt({ role: 'operator' })).json.api_key);
+    const roleIn = async () => {
+      const { organizations } = (await me(key)).json as { organizations: { role: string }[] };
+      return organizations.map(({ role }) => role);
+    };
+    expect(await roleIn()).toEqual(['operator']);
+    const where = { accountId_organizationId: membership };
+    await house.base.db.membership.update({ where, data: { role: 'viewer' } });
+    await house.base.announcements.announce('organizations');
+    expect(await roleIn()).toEqual(['viewer']);
+  });
+
+  it('of a project reach that project, and nothing beside it', async () => {
+    const { access_token: token } = await newLogin(house);
+    const [one, other] = [
+      (await call(house, 'POST', '/projects', { token, body: { name: 'One' } })).json.id,
+      (await call(house, 'POST', '/projects', { token, body: { name: 'Other' } })).json.id,
+    ];
+    const { api_key: key } = await make(token, { project_id: one });
+    const get = (path: string) => call(house, 'GET', path, { token: key });
+    expect((await get(`/projects/${one}`)).json.name).toBe('One');
+    expect((await me(key)).json).toMatchObject({ projects: [{ id: one }] });
+    for (const path of [`/projects/${other}`, '/projects', '/organizations']) {
+      const answer = await get(path);
+      expect([answer.status, answer.json.error], path).toEqual([403, 'project_scope_violation']);
+    }
+    await call(house, 'DELETE', `/projects/${one}`, { token });
+    expect((await me(key)).json.error).toBe('invalid_token');
+  });
+
+  it('cannot make, list, replace or revoke keys, nor touch the account', async () => {
+    const { access_token: token } = await newLogin(house);
+    const made = await make(token);
+    for (const [method, path, body] of [
+      ['POST', '/api-keys', { name: 'K' }],
+      ['GET', '/api-keys', undefined],
+      ['DELETE', `/api-keys/${made.id}`, undefined],
+      ['POST', `/api-keys/${made.id}/rotate`, {}],
+      ['PATCH', '/auth/me/profile', { name: 'X' }],
+      ['GET', '/auth/sessions', undefined],
+      ['POST', '/auth/logout', undefined],
+      ['POST', '/organizations', { name: 'X' }],
+    ] as const) {
+      const answer = await call(house, method, path, { token: made.api_key, body });
+      expect([answer.status, answer.json.error], path).toEqual([403, 'insufficient_scope']);
+    }
+    expect((await call(house, 'POST', '/auth/refresh', { token: made.api_key })).status).toBe(401);
+  });
+
+  it('of somebody else are neither listed, replaced nor revoked', async () => {
+    const [one, other] = [await newLogin(house), await newLogin(house)];
+    const made = await make(one.access_token);
+    const token = other.access_token;
+    expect((await call(house, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(404);
+    expect((await call(house, 'POST', `/api-keys/${made.id}/rotate`, { token, body: {} })).status).toBe(404);
+    expect(await list(token)).toEqual([]);
+    expect((await me(made.api_key)).status).toBe(200);
+  });
+
+  it('are only made and replaced by somebody who was here a moment ago', async () => {
+    const { access_token: token } = await newLogin(house);
+    const made = await make(token);
+    await later(11 * 60_000, async () => {
+      for (const path of ['/api-keys', `/api-keys/${made.id}/rotate`]) {
+        const answer = await call(house, 'POST', path, { token, body: { name: 'K' } });
+        expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
+      }
+      expect((await call(house, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(200);
+    });
+  });
+
+  /** How often this house asks its store to do something with keys, while `run` runs. */
+  async function calls(method: 'findMany' | 'updateMany', run: () => Promise<unknown>): Promise<number> {
+    const keys = house.base.db.apiKey as unknown as Record<string, (...all: unknown[]) => unknown>;
+    const original = keys[method]!;
+    let count = 0;
+    const counting = (...all: unknown[]) => {
+      count += 1;
+      return original.apply(keys, all);
+    };
+    Object.defineProperty(keys, method, { configurable: true, value: counting });
+    try {
+      await run();
+      return count;
+    } finally {
+      Object.defineProperty(keys, method, { configurable: true, value: original });
+    }
+  }
+
+  it('count their uses without writing each, and lose none of them', async () => {
+    const { access_token: token } = await newLogin(house);
+    const made = await make(token);
+    const writes = await calls('updateMany', () => atOnce(30, () => me(made.api_key)));
+    expect(writes).toBeLessThanOrEqual(2); // every few seconds one
+    await atOnce(20, () => me(made.api_key, beside));
+    await house.core.keyUsage.flush();
+    await beside.core.keyUsage.flush();
+    expect((await house.base.db.apiKey.findUniqueOrThrow({ where: { id: made.id } })).usageCount).toBe(50n);
+    await me(made.api_key);
+    expect((await list(token))[0]).toMatchObject({ usage_count: 51, last_used_at: expect.any(String) });
+  });
+
+  it('that are mistyped are refused without asking the store', async () => {
+    const { access_token: token } = await newLogin(house);
+    const { api_key: key } = await make(token);
+    const mistyped = key.slice(0, -1) + (key.endsWith('0') ? '1' : '0');
+    const asked = (text: string, status: number) =>
+      calls('findMany', async () => expect((await me(text)).status).toBe(status));
+    expect(await asked(mistyped, 401)).toBe(0);
+    expect(await asked(key, 200)).toBe(1);
+    expect(await asked(key, 200)).toBe(0); // a moment later it is still known
+  });
+});
