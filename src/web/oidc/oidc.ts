@@ -51,7 +51,7 @@ export function createOidcDoor({
 
   router.get(ROUTES.authorization, perhapsInPopup, limitFloods, toProvider);
   router.post(ROUTES.authorization, perhapsInPopup, asQuery);
-  router.get(`${ROUTES.authorization}/:uid`, perhapsInPopup, toProvider);
+  router.get(`${ROUTES.authorization}/:uid`, perhapsInPopup, withoutQuery, toProvider);
   router.get('/interaction/:uid', interactions.decide);
   router.post('/interaction/:uid', formBody, interactions.answer);
 
@@ -134,6 +134,12 @@ const networkOf = (ctx: Context) => addressKey(ctx.state.caller.address);
 /** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
 async function perhapsInPopup(ctx: Context, next: Next): Promise<void> {
   keepOpener(ctx);
+  await next();
+}
+
+/** The way back into an authorization is in the path alone. A client's name in the query makes the provider's error handler fail. */
+async function withoutQuery(ctx: Context, next: Next): Promise<void> {
+  ctx.url = ctx.path;
   await next();
 }
 

@@ -247,4 +247,17 @@ describe('a redirect URI', () => {
     const page = await new Browser(house.origin).open(authorizeUrl(house, { id: 'unknown' }, pkce().challenge));
     expect([page.status, page.url.origin]).toEqual([400, house.origin]);
   });
+
+  it('is never followed on the way back into an authorization, whatever stands in the query', async () => {
+    const app = await house.client();
+    for (const query of [
+      '',
+      `?client_id=${app.id}`,
+      `?client_id=${app.id}&redirect_uri=https://evil.example&state=x`,
+    ]) {
+      const page = await new Browser(house.origin).open(`/oauth/authorize/unknown${query}`);
+      expect([page.status, page.url.origin]).toEqual([400, house.origin]);
+      expect(page.headers.get('content-type')).toContain('text/html');
+    }
+  });
 });
