@@ -105,7 +105,7 @@ export async function createApp(base: Base, core: Core) {
   }
 
   async function settle(): Promise<void> {
-    await Promise.all([backchannelLogout.settle(), core.recovery.settle()]);
+    await Promise.all([backchannelLogout.settle(), core.recovery.settle(), core.upstream.settle()]);
   }
 
   async function isReady(): Promise<void> {

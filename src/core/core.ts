@@ -28,8 +28,10 @@ import { createResources } from './resources/resources.js';
 import { createSessions } from './sessions/sessions.js';
 import { createTokens } from './sessions/tokens.js';
 import { createSetup } from './setup/setup.js';
+import { createAttempts } from './sign-in/attempts.js';
 import { createNewDevice } from './sign-in/new-device.js';
 import { createSignIn } from './sign-in/sign-in.js';
+import { createUpstream } from './upstream/upstream.js';
 
 /** OpenID scopes; the scopes of APIs come from the resources. */
 export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 'address'];
@@ -135,6 +137,7 @@ export async function createCore(base: Base) {
   });
   const mfa = createMfa({ db, clock, secrets, limits, audit, sessions, brandName: config.brandName });
   const newDevice = createNewDevice({ db, clock, limits, log, mail });
+  const attempts = createAttempts({ db, clock, limits, audit });
   const signIn = createSignIn({
     db,
     clock,
@@ -146,8 +149,20 @@ export async function createCore(base: Base) {
     tokens,
     mfa,
     newDevice,
+    attempts,
     limits,
     audit,
+  });
+  const upstream = createUpstream({
+    issuer: config.issuer,
+    upstream: config.upstream,
+    ask,
+    log,
+    accounts,
+    verification,
+    identities,
+    attempts,
+    signIn,
   });
   const recovery = createRecovery({
     db,
@@ -188,6 +203,7 @@ export async function createCore(base: Base) {
     credentials,
     mfa,
     signIn,
+    upstream,
     recovery,
     setup,
     housekeeping,

@@ -72,6 +72,8 @@ const YES: Record<OperationName, Yes> = {
   'POST /api/v1/auth/register': () => ({ json: newcomer() }),
   'POST /api/v1/auth/login': ({ email }) => ({ form: { username: email, password: PASSWORD } }),
   'POST /api/v1/auth/login-json': ({ email }) => ({ json: { email, password: PASSWORD } }),
+  'POST /api/v1/auth/ainative-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
+  'POST /api/v1/auth/proxy-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
   'POST /api/v1/auth/refresh': ({ refreshToken }) => ({ json: { refreshToken } }),
   'POST /api/v1/auth/logout': signedIn,
   'GET /api/v1/auth/me': signedIn,
@@ -153,6 +155,7 @@ const NO: [OperationName, code: string, Yes][] = [
   ['POST /api/v1/auth/register', 'conflict', ({ email }) => ({ json: { ...newcomer(), email } })],
   ['POST /api/v1/auth/login', 'invalid_credentials', ({ email }) => ({ json: { email, password: 'wrong' } })],
   ['POST /api/v1/auth/login-json', 'invalid_credentials', ({ email }) => ({ json: { email, password: 'wrong' } })],
+  ['POST /api/v1/auth/proxy-login', 'invalid_credentials', ({ email }) => ({ json: { email, password: 'wrong' } })],
   [
     'POST /api/v1/auth/login',
     'csrf_validation_failed',

@@ -47,7 +47,10 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['client', /^\/oauth\/(introspect|revoke|par|device)$/],
   ['openid', /^\/oauth\/userinfo$/],
   ['registration', /^\/oauth\/clients\/register\/:clientId$/],
-  ['public', /^\/api\/v1\/auth\/(register|login|login-json|forgot-password|reset-password|verify-email)$/],
+  [
+    'public',
+    /^\/api\/v1\/auth\/(register|login|login-json|ainative-login|proxy-login|forgot-password|reset-password|verify-email)$/,
+  ],
   ['renewal', /^\/api\/v1\/auth\/refresh$/],
   ['known', /^\/api\/v1\/auth\/me(\/profile)?$/, /^(GET|HEAD)$/],
   ['first-party', /^\/api\/v1\/auth\/(logout|me\/profile|sessions|sessions\/:id|change-password|reauth)$/],

@@ -1,6 +1,7 @@
 // Somebody's authenticator app: reads a QR code as a camera would, and shows codes by an implementation of its own (RFC 6238).
 import { createHmac } from 'node:crypto';
 import jsQR from 'jsqr';
+import type { Account } from '../../src/core/accounts/accounts.js';
 import { systemCaller } from '../../src/core/caller.js';
 import type { House } from './house.js';
 
@@ -52,8 +53,8 @@ export function readQrCode(svg: string): string | undefined {
  * An account that has set up its second factor, with the app and the recovery codes. The code of this step is spent: the next one
  * that is taken is `app.code(now, 1)`.
  */
-export async function enrol(house: House, now = new Date()) {
-  const account = await house.account();
+export async function enrol(house: House, now = new Date(), given?: Account) {
+  const account = given ?? (await house.account());
   const { session, token } = await house.core.sessions.open(account, ['pwd'], systemCaller);
   const login = { account, session, amr: ['pwd'] };
   const app = Authenticator.scan((await house.core.mfa.begin(account)).otpauthUri);

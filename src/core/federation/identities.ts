@@ -19,7 +19,7 @@ interface Needs {
   audit: Audit;
 }
 
-const MAX_SUBJECT_LENGTH = 255; // OpenID Connect Core, 2
+const MAX_SUBJECT_LENGTH = 255;
 
 export type Identities = ReturnType<typeof createIdentities>;
 
@@ -80,4 +80,5 @@ export function createIdentities({ db, clock, audit }: Needs) {
   }
 }
 
-const isSubject = (text: string) => text !== '' && text.length <= MAX_SUBJECT_LENGTH && isStorable(text);
+/** As OpenID Connect Core, 2 has it. */
+export const isSubject = (text: string) => text !== '' && text.length <= MAX_SUBJECT_LENGTH && isStorable(text);

@@ -14,7 +14,7 @@ import { type Mfa, wrongOtp } from '../mfa/mfa.js';
 import { combineProofs } from '../sessions/proofs.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
 import type { RefreshedLogin, Tokens } from '../sessions/tokens.js';
-import { createAttempts, isRateLimit } from './attempts.js';
+import { type Attempts, isRateLimit } from './attempts.js';
 import type { NewDevice } from './new-device.js';
 import { createTickets } from './tickets.js';
 
@@ -29,6 +29,7 @@ interface Needs {
   tokens: Tokens;
   mfa: Mfa;
   newDevice: NewDevice;
+  attempts: Attempts;
   limits: Limits;
   audit: Audit;
 }
@@ -45,6 +46,8 @@ export interface Proven {
   account: Account;
   /** How (RFC 8176). */
   amr: string[];
+  /** The provider elsewhere that says so, where it is not us. */
+  from?: string | undefined;
 }
 
 /** Let in, or asked for a second factor first: then the ticket stands for what was proved already. */
@@ -67,10 +70,9 @@ const REGISTER_BY_ADDRESS: Limit = {
 export type SignIn = ReturnType<typeof createSignIn>;
 
 export function createSignIn(needs: Needs) {
-  const { db, clock, secrets, accounts, passwords, verification, sessions, tokens, mfa, newDevice, limits, audit } =
-    needs;
+  const { db, clock, secrets, accounts, passwords, verification, sessions, tokens, mfa, newDevice, attempts } = needs;
+  const { limits, audit } = needs;
   const tickets = createTickets({ db, clock, secrets });
-  const attempts = createAttempts({ db, clock, limits, audit });
 
   return { withPassword, withSecondFactor, demandFactor, register, openInBrowser, openForApi, reauthenticate };
 
@@ -97,10 +99,11 @@ export function createSignIn(needs: Needs) {
    * For whoever proved who they are by one thing only: asks for the second factor where one is set up. Refuses with `invalid_otp`
    * or `auth_rate_limited`.
    */
-  async function demandFactor({ account, amr }: Proven, otp: string | undefined, caller: Caller): Promise<Admission> {
-    if (!(await mfa.isEnrolled(account.id))) return { kind: 'proven', account, amr };
+  async function demandFactor(proven: Proven, otp: string | undefined, caller: Caller): Promise<Admission> {
+    const { account, amr } = proven;
+    if (!(await mfa.isEnrolled(account.id))) return { kind: 'proven', ...proven };
     if (!otp) return { kind: 'factor_needed', ticket: await tickets.issue(account, amr) };
-    return { kind: 'proven', account, amr: combineProofs(amr, await proveFactor(account, otp, caller)) };
+    return { kind: 'proven', ...proven, amr: combineProofs(amr, await proveFactor(account, otp, caller)) };
   }
 
   /**
@@ -207,12 +210,12 @@ export function createSignIn(needs: Needs) {
   }
 
   /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
-  async function openForApi({ account, amr }: Proven, caller: Caller): Promise<RefreshedLogin> {
+  async function openForApi({ account, amr, from }: Proven, caller: Caller): Promise<RefreshedLogin> {
     const fromNewDevice = await newDevice.isNew(account, caller);
     const opened = await db.$transaction(async (tx) => {
       await hold(account, tx);
       const login = await tokens.open(account, amr, caller, tx);
-      await noteSuccess(login.session, caller, tx);
+      await noteSuccess(login.session, caller, tx, from);
       return login;
     });
     if (fromNewDevice) await newDevice.tell(account, caller);
@@ -230,9 +233,14 @@ export function createSignIn(needs: Needs) {
     throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
   }
 
-  async function noteSuccess({ id, accountId, amr }: Session, caller: Caller, tx: Queryable): Promise<void> {
+  async function noteSuccess(
+    { id, accountId, amr }: Session,
+    caller: Caller,
+    tx: Queryable,
+    from?: string,
+  ): Promise<void> {
     const actor = { kind: 'account' as const, id: accountId };
-    const detail = { amr: amr as string[] };
+    const detail = { amr: amr as string[], ...(from && { from }) };
     await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, caller, detail }, tx);
   }
 }

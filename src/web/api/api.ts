@@ -16,6 +16,7 @@ import { addMe } from './me.js';
 import { addMfa } from './mfa.js';
 import { describeApi } from './openapi.js';
 import { addOrganizations } from './organizations.js';
+import { addProxyLogin } from './proxy-login.js';
 import { addRecovery } from './recovery.js';
 import { addTestAuth } from './test-auth.js';
 import { createWire } from './wire.js';
@@ -36,6 +37,7 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs): 
   const api = createEndpoints({ clock, credentials, cookies, limits, rateLimits });
   const wire = createWire(core);
   addAuth({ ...core, api, cookies, wire, signup });
+  addProxyLogin({ ...core, api, wire });
   addMe({ ...core, api });
   addMfa({ ...core, api });
   addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });

@@ -1,0 +1,140 @@
+/**
+ * Proxy login: somebody signs in here with the password of another provider, which says whether it is right. They are known by their
+ * id there, never by an e-mail address; an account is made for whoever comes for the first time, with an e-mail address that nobody
+ * proved here yet, and without a password.
+ */
+import { forbidden, Refusal, upstreamInvalid } from '../../base/errors.js';
+import type { JsonClient } from '../../base/json-client.js';
+import type { Log } from '../../base/log.js';
+import type { UpstreamConfig } from '../../base/upstream-config.js';
+import { type Account, type Accounts, normalizeEmail } from '../accounts/accounts.js';
+import type { Verification } from '../accounts/verification.js';
+import type { Caller } from '../caller.js';
+import type { Identities } from '../federation/identities.js';
+import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
+import type { Admission, Credentials, SignIn } from '../sign-in/sign-in.js';
+import { createUpstreamProvider, type UpstreamPerson, type UpstreamProvider } from './provider.js';
+
+interface Needs {
+  /** Our own. */
+  issuer: string;
+  upstream: UpstreamConfig | undefined;
+  ask: JsonClient;
+  log: Log;
+  accounts: Accounts;
+  verification: Verification;
+  identities: Identities;
+  attempts: Attempts;
+  signIn: Pick<SignIn, 'withPassword' | 'demandFactor'>;
+}
+
+/** Names the providers that a login was passed on by. */
+export const HOP_HEADER = 'Signet-Hop';
+const MAX_HOPS = 5;
+
+export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) {
+  const { accounts, verification, identities, attempts, signIn } = needs;
+  const provider = upstream && createUpstreamProvider({ upstream, ask, log });
+
+  return { withPassword, settle };
+
+  /**
+   * Proves a person by the password that they have upstream; without an upstream, by the one that they have here. Refuses as
+   * `signIn.withPassword` does, with `link_required`, and with `upstream_unavailable` or `upstream_invalid_response`.
+   *
+   * @param hops the issuers that passed this login on, the first one first
+   */
+  async function withPassword(credentials: Credentials, hops: string[], caller: Caller): Promise<Admission> {
+    return provider
+      ? withUpstreamPassword(provider, credentials, hops, caller)
+      : signIn.withPassword(credentials, caller);
+  }
+
+  async function withUpstreamPassword(
+    provider: UpstreamProvider,
+    { email, password, otp }: Credentials,
+    hops: string[],
+    caller: Caller,
+  ): Promise<Admission> {
+    if (hops.includes(issuer) || hops.length >= MAX_HOPS) {
+      throw upstreamInvalid('This login was passed on in a circle: two providers name each other as their upstream.');
+    }
+    const login = normalizeEmail(email);
+    const local = await accounts.findByEmail(login);
+    await attempts.spend(login, local, caller);
+    const headers = {
+      [HOP_HEADER]: [...hops, issuer].join(', '),
+      ...(caller.address && { 'X-Forwarded-For': caller.address }), // so that it counts guesses by person, if it trusts us
+    };
+    const account = await noting(local, caller, async () => {
+      return accountOf(await provider.whoIs({ email, password, otp }, headers), caller);
+    });
+    if (!accounts.isActive(account)) {
+      await attempts.forgive(login, caller);
+      attempts.noteFailure(account, 'suspended', caller);
+      throw forbidden('account_suspended', 'This account is suspended.');
+    }
+    const admission = await signIn.demandFactor({ account, amr: ['pwd'], from: upstream?.url }, otp, caller);
+    if (admission.kind === 'proven') await attempts.forgive(login, caller);
+    return admission;
+  }
+
+  /** Every no leaves the trail that it leaves with a local password. That a code is asked for is none yet. */
+  async function noting(local: Account | null, caller: Caller, prove: () => Promise<Account>): Promise<Account> {
+    try {
+      return await prove();
+    } catch (error) {
+      if (isRateLimit(error)) attempts.noteRefusal(local, caller);
+      else if (error instanceof Refusal && error.code !== 'mfa_required') {
+        attempts.noteFailure(local, error.code, caller);
+      }
+      throw error;
+    }
+  }
+
+  /** Finds or makes the account of somebody who proved upstream who they are. */
+  async function accountOf(person: UpstreamPerson, caller: Caller): Promise<Account> {
+    const linked = await identities.find(person);
+    if (linked) {
+      await identities.noteUse(person, person.email);
+      return linked;
+    }
+    try {
+      return await make(person, caller);
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== 'conflict') throw error;
+      // Taken: by the same person, who came twice at once, or by an account that may be somebody else's.
+      const meanwhile = await identities.find(person);
+      if (meanwhile) return meanwhile;
+      throw new Refusal(
+        409,
+        'link_required',
+        'There is already an account with this e-mail address, and it is not linked to the upstream provider. Sign in to it, then link.',
+        { cause: error },
+      );
+    }
+  }
+
+  /**
+   * The account, its organization and the link are there together or not at all. The e-mail address counts as unproven whatever the
+   * upstream says: a proven one opens doors here (links by address, invitations), and how it proves addresses is not known.
+   */
+  async function make(person: UpstreamPerson, caller: Caller): Promise<Account> {
+    const { email, name } = person;
+    if (!email) throw upstreamInvalid('The upstream provider tells no e-mail address that can be used.');
+    let mailLink = () => {};
+    const account = await accounts.create({ email, ...(name && { name }), passwordHash: null }, caller, {
+      also: async (made, tx) => {
+        await identities.link(made, person, email, caller, tx);
+        mailLink = await verification.begin(made, tx);
+      },
+    });
+    mailLink();
+    return account;
+  }
+
+  /** Waits for what goes on after the answers. */
+  async function settle(): Promise<void> {
+    await provider?.settle();
+  }
+}

@@ -1,0 +1,53 @@
+/** Proxy login: an app signs people in with the password of an upstream provider, without a redirect. */
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import { HOP_HEADER } from '../../core/upstream/upstream.js';
+import type { Context } from '../state.js';
+import { admitted } from './admitted.js';
+import { text } from './body.js';
+import type { Api } from './endpoint.js';
+import { TokenAnswer, type Wire } from './wire.js';
+
+interface Needs extends Pick<Core, 'signIn' | 'upstream'> {
+  api: Api;
+  wire: Wire;
+}
+
+const ProxyLogin = z.object({ email: text(), password: text(), otp: text().optional() });
+
+const DESCRIPTION = `
+The upstream provider is asked whether the password is right; whoever comes for the first time gets an account. \`otp\` is passed on. It
+is also the code of a second factor that is set up here. Without an upstream, this is \`login-json\`.`.trim();
+
+export function addProxyLogin({ api, wire, signIn, upstream }: Needs): void {
+  for (const name of ['ainative-login', 'proxy-login']) {
+    api.post(
+      `/api/v1/auth/${name}`,
+      {
+        summary: 'Sign in with the password of the upstream provider',
+        description: DESCRIPTION,
+        accepts: [],
+        body: ProxyLogin,
+        answer: [200, TokenAnswer],
+        refusals: [
+          'invalid_credentials',
+          'mfa_required',
+          'invalid_otp',
+          'account_suspended',
+          'link_required',
+          'auth_rate_limited',
+          'upstream_invalid_response',
+          'upstream_unavailable',
+        ],
+      },
+      proxyLogin,
+    );
+  }
+
+  async function proxyLogin(ctx: Context, { email, password, otp }: z.output<typeof ProxyLogin>): Promise<void> {
+    const hops = ctx.get(HOP_HEADER).split(/[\s,]+/);
+    const credentials = { email, password, ...(otp && { otp }) };
+    const admission = await upstream.withPassword(credentials, hops.filter(Boolean), ctx.state.caller);
+    ctx.body = await wire.tokenAnswer(await signIn.openForApi(admitted(admission), ctx.state.caller));
+  }
+}
