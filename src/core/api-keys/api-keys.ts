@@ -60,7 +60,7 @@ const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
 export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys({ db, clock, audit, announcements, organizations, projects, usage, scopes }: Needs) {
-  return { create, list, revoke, rotate, verify };
+  return { create, list, revoke, rotate, verify, forgetAll };
 
   /** Refuses with `invalid_request`, `insufficient_role` (never above the creator's own), `not_found` or `conflict`. */
   async function create(owner: Account, input: NewApiKey, caller: Caller): Promise<FreshApiKey> {
@@ -156,6 +156,11 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
     if (!(await organizations.roleOf({ accountId: found.accountId }, found.organizationId))) return undefined;
     const { account, ...key } = found;
     return { key, account };
+  }
+
+  /** Deletes all keys of an account. Part of a verb that announces the account. */
+  async function forgetAll(accountId: string, tx: Queryable): Promise<void> {
+    await tx.apiKey.deleteMany({ where: { accountId } });
   }
 
   async function placeOf(owner: Account, { organizationId, projectId }: NewApiKey) {

@@ -24,7 +24,7 @@ const MAX_SUBJECT_LENGTH = 255;
 export type Identities = ReturnType<typeof createIdentities>;
 
 export function createIdentities({ db, clock, audit }: Needs) {
-  return { find, link, linkByKeeper, noteUse };
+  return { find, link, linkByKeeper, noteUse, forgetAll };
 
   /** The account that is linked to somebody elsewhere. */
   async function find({ issuer, subject }: ForeignPerson): Promise<Account | undefined> {
@@ -46,6 +46,11 @@ export function createIdentities({ db, clock, audit }: Needs) {
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     await tx.federatedIdentity.create({ data });
     await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject }, caller, tx);
+  }
+
+  /** Who somebody is elsewhere counts no more. Part of a verb that announces the account. */
+  async function forgetAll(accountId: string, tx: Queryable): Promise<void> {
+    await tx.federatedIdentity.deleteMany({ where: { accountId } });
   }
 
   /** The keeper says who somebody is elsewhere. Refuses with `invalid_request` or `conflict`. */

@@ -58,7 +58,7 @@ export type Mfa = ReturnType<typeof createMfa>;
 export function createMfa({ db, clock, secrets, limits, audit, sessions, brandName }: Needs) {
   const recoveryCodes = createRecoveryCodes({ db, clock, audit });
 
-  return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify };
+  return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, forgetAll };
 
   /** Makes a secret for an app to learn. It counts once it is confirmed; an earlier one that was not is void. Refuses with `conflict`. */
   async function begin(account: Account): Promise<Enrolment> {
@@ -143,6 +143,12 @@ export function createMfa({ db, clock, secrets, limits, audit, sessions, brandNa
     if (count !== 1) throw none();
     await tx.recoveryCode.deleteMany({ where: { accountId } });
     await record('mfa.removed', account, caller, tx, actor);
+  }
+
+  /** Without a factor, and without a code. Part of a verb that ends the account's logins. */
+  async function forgetAll(accountId: string, tx: Queryable): Promise<void> {
+    await tx.totpFactor.deleteMany({ where: { accountId } });
+    await tx.recoveryCode.deleteMany({ where: { accountId } });
   }
 
   /** A fresh set, shown this once; what is left of the one before is void. Refuses with `not_found`. */

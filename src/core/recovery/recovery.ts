@@ -11,8 +11,11 @@ import type { Mail } from '../../base/mail.js';
 import { type Account, type Accounts, isEmail, mailboxOf, normalizeEmail } from '../accounts/accounts.js';
 import type { LinkTokens } from '../accounts/link-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
+import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
+import type { Identities } from '../federation/identities.js';
+import type { Mfa } from '../mfa/mfa.js';
 import { describeHappening } from '../sessions/devices.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
@@ -25,6 +28,9 @@ interface Needs {
   accounts: Accounts;
   passwords: Passwords;
   linkTokens: LinkTokens;
+  identities: Identities;
+  apiKeys: Pick<ApiKeys, 'forgetAll'>;
+  mfa: Pick<Mfa, 'forgetAll'>;
   sessions: Sessions;
   signIn: SignIn;
   limits: Limits;
@@ -44,6 +50,7 @@ export type Recovery = ReturnType<typeof createRecovery>;
 export function createRecovery(needs: Needs) {
   const { db, clock, log, announcements, accounts, passwords, linkTokens, sessions, signIn, limits, audit, mail } =
     needs;
+  const { identities, apiKeys, mfa } = needs;
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
 
@@ -92,7 +99,8 @@ export function createRecovery(needs: Needs) {
   }
 
   /**
-   * Sets a new password by a mailed link, which is spent, and ends every login and grant of the account, all in one transaction.
+   * Sets a new password by a mailed link, which is spent, and ends every login and grant of the account, all in one transaction. If the
+   * address was never verified, keys, second factors and links to other issuers go as well.
    * Refuses with `invalid_token`, or with `invalid_request` for a password that may not be chosen: then the link stays good.
    */
   async function reset(token: string, password: string, caller: Caller): Promise<void> {
@@ -109,6 +117,10 @@ export function createRecovery(needs: Needs) {
         data: { passwordHash, passwordChangedAt: now, notBefore: now, emailVerified: true },
       });
       if (count !== 1) throw used();
+      await linkTokens.revoke('reset', id, tx);
+      // Until now nobody had shown that the address is theirs: what was attached to the account may be a stranger's, who made it
+      // to wait for its owner (account pre-hijacking).
+      if (!account.emailVerified) for (const room of [identities, apiKeys, mfa]) await room.forgetAll(id, tx);
       await note('password.reset', id, caller, tx);
     });
     await tellOf(account, caller);

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../../src/core/caller.js';
 import { admitted } from '../../../src/web/api/admitted.js';
+import { me } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { openFamily } from '../../support/families.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';
@@ -73,6 +74,30 @@ describe.each(stores)('a forgotten password on $name', (store) => {
       expect((await refresh(house, client, refreshToken)).body.error).toBe('invalid_grant');
     }
     expect(await house.base.db.grant.count({ where: { accountId: id } })).toBe(0);
+  });
+
+  it('takes from an account whose address nobody had proved what a stranger may have attached to it', async () => {
+    const { db } = house.base;
+    async function prepared(emailVerified: boolean) {
+      const { id, email } = await house.account();
+      const account = await db.account.update({ where: { id }, data: { emailVerified } });
+      await house.core.identities.linkByKeeper(account, { issuer: 'https://elsewhere.example', subject: id });
+      const { key } = await house.core.apiKeys.create(
+        account,
+        { name: 'K', format: 'sk_live', lifeSeconds: null },
+        systemCaller,
+      );
+      await house.core.mfa.begin(account);
+      await reset(await linkFor(email));
+      const left = await Promise.all([
+        db.federatedIdentity.count({ where: { accountId: id } }),
+        db.totpFactor.count({ where: { accountId: id } }),
+        db.apiKey.count({ where: { accountId: id } }),
+      ]);
+      return { left, keyWorks: (await me(house, key)).status === 200 };
+    }
+    expect(await prepared(false)).toEqual({ left: [0, 0, 0], keyWorks: false });
+    expect(await prepared(true)).toEqual({ left: [1, 1, 1], keyWorks: true });
   });
 
   it('lets nobody in by the old password who was on the way in', async () => {
