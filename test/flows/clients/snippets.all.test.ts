@@ -63,6 +63,11 @@ describe('the snippets of the documents', () => {
     expect(await run(name)).toContain('user@example.com');
   });
 
+  it('stack_proxy_login.mjs signs in by proxy, and goes on with its token', async () => {
+    const { id } = (await house.core.accounts.findByEmail(ACCOUNT.email))!;
+    expect(await run('stack_proxy_login.mjs')).toContain(id);
+  });
+
   it('studio_refresh.py refreshes before its token expires, and goes on', async () => {
     const { id } = (await house.core.accounts.findByEmail(ACCOUNT.email))!;
     asked.length = 0;
