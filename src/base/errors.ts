@@ -69,11 +69,16 @@ export function isOutage(error: unknown): boolean {
 }
 
 const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND)$/;
+/** What ioredis and pg say without a code. */
+const OUTAGE_MESSAGES =
+  /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect)/;
+
+/** Whether it says that a row with this unique value is there already. */
+export function isTaken(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === 'P2002';
+}
 
 /** Whether it says that a text cannot be stored for its NUL characters, as both databases put it. */
 export function isUnstorable(error: unknown): boolean {
   return /NUL character|Code: `(22021|22P05)`/.test((error as Error | undefined)?.message ?? '');
 }
-/** What ioredis and pg say without a code. */
-const OUTAGE_MESSAGES =
-  /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect)/;

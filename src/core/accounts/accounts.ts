@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, invalidRequest, Refusal } from '../../base/errors.js';
+import { conflict, invalidRequest, isTaken, Refusal } from '../../base/errors.js';
 import type { Mailbox } from '../../base/mail/settings.js';
 import { createRecent } from '../../base/recent.js';
 import { INVISIBLE, isStorable } from '../../base/text.js';
@@ -102,7 +102,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
         return account;
       });
     } catch (error) {
-      if ((error as { code?: string }).code !== 'P2002') throw error;
+      if (!isTaken(error)) throw error;
       throw conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
     }
   }
@@ -160,6 +160,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
 }
 
 const nameOf = ({ name }: { name?: string }) => name?.trim() || undefined;
+
 /** Where to write to somebody. As long as the address may be another's, the name would be a stranger's words in a mail from us. */
 export const mailboxOf = ({ email, name, emailVerified }: Account): Mailbox => ({
   address: email,

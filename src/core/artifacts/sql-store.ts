@@ -1,6 +1,7 @@
 /** Short-lived artifacts in the database: for an installation without Redis. */
 import type { Clock } from '../../base/clock.js';
 import type { Artifact, Database, Prisma, Queryable } from '../../base/db/open.js';
+import { isTaken } from '../../base/errors.js';
 import type { ArtifactStore, Payload, StoredArtifact } from './store.js';
 
 export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): ArtifactStore {
@@ -37,7 +38,7 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): A
       await db.artifact.create({ data: { kind, id, payload: {}, createdAt: clock.now(), expiresAt } });
       return true;
     } catch (error) {
-      if ((error as { code?: string }).code !== 'P2002') throw error;
+      if (!isTaken(error)) throw error;
     }
     // The mark is there. If it has expired and was not swept yet, whoever moves its expiry is the first again.
     const { count } = await db.artifact.updateMany({

@@ -1,7 +1,7 @@
 /** Identities: who somebody is at another issuer. An account is found by issuer and subject there, never by an e-mail address. */
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, invalidRequest } from '../../base/errors.js';
+import { conflict, invalidRequest, isTaken } from '../../base/errors.js';
 import { isStorable } from '../../base/text.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import { type Caller, systemCaller } from '../caller.js';
@@ -34,7 +34,7 @@ export function createIdentities({ db, clock, audit }: Needs) {
     return identity?.account;
   }
 
-  /** Links an account, in the transaction of the verb that made sure of the person. A pair that is linked already is a P2002. */
+  /** Links an account, in the transaction of the verb that made sure of the person. Throws what `isTaken` knows when they are linked already. */
   async function link(
     account: Account,
     { issuer, subject }: ForeignPerson,
@@ -63,7 +63,7 @@ export function createIdentities({ db, clock, audit }: Needs) {
         await noteLink({ kind: 'system' }, account, { issuer, subject }, systemCaller, tx);
       });
     } catch (error) {
-      if ((error as { code?: string }).code !== 'P2002') throw error;
+      if (!isTaken(error)) throw error;
       throw conflict('This person is linked to an account already.');
     }
   }

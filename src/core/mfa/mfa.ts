@@ -5,7 +5,7 @@
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, notFound, unauthenticated } from '../../base/errors.js';
+import { conflict, isTaken, notFound, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
@@ -83,7 +83,7 @@ export function createMfa({ db, clock, secrets, limits, audit, sessions, brandNa
       await db.totpFactor.create({ data: { accountId, sealedSecret, createdAt: clock.now() } });
       return true;
     } catch (error) {
-      if ((error as { code?: string }).code !== 'P2002') throw error;
+      if (!isTaken(error)) throw error;
       return false;
     }
   }

@@ -5,6 +5,7 @@
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import { randomToken, type Secrets, sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
+import { isTaken } from '../../base/errors.js';
 import type { Account } from '../accounts/accounts.js';
 
 interface Needs {
@@ -60,7 +61,7 @@ export function createTickets({ db, clock, secrets }: Needs) {
       await db.verificationToken.create({ data: { tokenHash: sha256(id), purpose: PURPOSE, accountId, ...used } });
       return true;
     } catch (error) {
-      if ((error as { code?: string }).code !== 'P2002') throw error;
+      if (!isTaken(error)) throw error;
       return false;
     }
   }
