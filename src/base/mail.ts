@@ -11,7 +11,7 @@ import { createLetters, type Letters } from './mail/letters.js';
 import { createOutbox } from './mail/outbox.js';
 import { isMailable, type Mailbox } from './mail/settings.js';
 import { createSmtp, isRefused, type OutgoingMail, whyUndelivered } from './mail/smtp.js';
-import { createTurns } from './mail/turns.js';
+import { createTurns } from './turns.js';
 
 interface Needs {
   config: Pick<Config, 'issuer' | 'brandName' | 'production' | 'dataDir' | 'smtp' | 'mailFrom'>;
@@ -38,7 +38,7 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Needs) {
   const outbox = server || production ? undefined : createOutbox({ folder: join(dataDir, 'outbox'), clock });
   const transport = smtp ?? outbox;
   if (!transport) log.warn('SMTP_URL is not set: no mail is sent, and nobody can ask for a new password');
-  const takeTurn = createTurns(AT_ONCE);
+  const turns = createTurns(AT_ONCE);
   const closing = new AbortController();
   const underWay = new Set<Promise<void>>();
 
@@ -63,7 +63,7 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Needs) {
     await soon(); // whoever hands it over goes on first
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await takeTurn(async () => transport!.deliver(compose()));
+        return await turns.take(async () => transport!.deliver(compose()));
       } catch (error) {
         const pause = pausesMs[attempt];
         const reason = whyUndelivered(error);

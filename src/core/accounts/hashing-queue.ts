@@ -1,5 +1,6 @@
 /** The queue that every hash passes: hashing takes all of a core for a good while, and more at once would only take longer each. */
 import { unavailable } from '../../base/errors.js';
+import { createTurns } from '../../base/turns.js';
 
 /** libuv has four threads, unless its user says otherwise before the process starts: one stays for files and name look-ups. */
 const MOST_AT_ONCE = 3;
@@ -15,24 +16,12 @@ export const hashesAtOnce = (cores: number, processes: number) =>
  * gone runs all the same: what came before it is no longer than the queue.
  */
 export function createHashingQueue(width: number, maxWaiting = MAX_WAITING) {
-  const waiting: (() => void)[] = [];
-  let running = 0;
+  const turns = createTurns(width);
 
   return { run };
 
   async function run<Result>(job: () => Promise<Result>): Promise<Result> {
-    if (running >= width) {
-      if (waiting.length >= maxWaiting) throw unavailable('Too many sign-ins at once. Please try again.');
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    } else {
-      running += 1;
-    }
-    try {
-      return await job();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running -= 1;
-    }
+    if (turns.waiting() >= maxWaiting) throw unavailable('Too many sign-ins at once. Please try again.');
+    return turns.take(job);
   }
 }

@@ -1,0 +1,20 @@
+/** Turns: so many jobs run at once, and the others wait in the order in which they came. */
+
+export function createTurns(width: number) {
+  const queue: (() => void)[] = [];
+  let running = 0;
+
+  return { take, waiting: () => queue.length };
+
+  async function take<Result>(job: () => Promise<Result>): Promise<Result> {
+    if (running >= width) await new Promise<void>((resolve) => queue.push(resolve));
+    else running += 1;
+    try {
+      return await job();
+    } finally {
+      const next = queue.shift();
+      if (next) next();
+      else running -= 1;
+    }
+  }
+}
