@@ -1,6 +1,8 @@
 /** account create, account list, account link, account reset-factor, setup link. */
 import { randomToken } from '../base/crypto.js';
+import type { Account } from '../core/accounts/accounts.js';
 import { systemCaller } from '../core/caller.js';
+import type { Core } from '../core/core.js';
 import { type Command, table } from './command.js';
 
 const GENERATED_PASSWORD_BYTES = 15;
@@ -71,8 +73,7 @@ export const accountCommands: Command[] = [
     async run(args, { open }) {
       const { core } = await open();
       const [email, issuer, subject] = [args.text('email')!, args.text('issuer')!, args.text('subject')!];
-      const account = await core.accounts.findByEmail(email);
-      if (!account) throw new Error(`There is no account with the e-mail address ${email}.`);
+      const account = await accountOf(core, email);
       await core.identities.linkByKeeper(account, { issuer, subject });
       const json = { account_id: account.id, issuer, subject };
       return { json, text: `${subject} of ${issuer} is ${account.email} here.` };
@@ -84,8 +85,7 @@ export const accountCommands: Command[] = [
     takes: ['email'],
     async run(args, { open }) {
       const { core } = await open();
-      const account = await core.accounts.findByEmail(args.at(0));
-      if (!account) throw new Error(`There is no account with the address ${args.at(0)}.`);
+      const account = await accountOf(core, args.at(0));
       await core.mfa.removeLost(account);
       const text = `The password of ${account.email} is enough again, until they set up a new second factor.`;
       return { json: { id: account.id, email: account.email }, text };
@@ -104,18 +104,15 @@ export const accountCommands: Command[] = [
   },
 ];
 
+async function accountOf({ accounts }: Pick<Core, 'accounts'>, email: string): Promise<Account> {
+  const account = await accounts.findByEmail(email);
+  if (!account) throw new Error(`There is no account with the address ${email}.`);
+  return account;
+}
+
 export const limitFaults = (limit: string | undefined) =>
   limit === undefined || /^[1-9]\d{0,4}$/.test(limit) ? [] : ['--limit must be a whole number from 1 to 99999.'];
 
-function toWire(account: {
-  id: string;
-  email: string;
-  name: string | null;
-  role: string;
-  status: string;
-  emailVerified: boolean;
-  createdAt: Date;
-}) {
-  const { id, email, name, role, status, emailVerified, createdAt } = account;
+function toWire({ id, email, name, role, status, emailVerified, createdAt }: Account) {
   return { id, email, name, role, status, email_verified: emailVerified, created_at: createdAt };
 }

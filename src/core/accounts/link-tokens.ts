@@ -2,6 +2,7 @@
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
+import { unauthenticated } from '../../base/errors.js';
 
 export type LinkPurpose = 'setup' | 'email' | 'reset';
 
@@ -10,6 +11,10 @@ export interface NewLink {
   account?: Account;
   seconds: number;
 }
+
+/** What a link says that works no more. */
+export const linkSpent = () =>
+  unauthenticated('invalid_token', 'This link was used or has expired. Ask for a new one.');
 
 export type LinkTokens = ReturnType<typeof createLinkTokens>;
 

@@ -2,13 +2,12 @@
 import type { Announcements } from '../../base/announcements.js';
 import { DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import { unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Mail } from '../../base/mail.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { type Account, mailboxOf } from './accounts.js';
-import type { LinkTokens } from './link-tokens.js';
+import { type LinkTokens, linkSpent } from './link-tokens.js';
 
 interface Needs {
   db: Database;
@@ -49,17 +48,15 @@ export function createVerification({ db, audit, announcements, limits, linkToken
   /** Takes the address as verified. Refuses with `invalid_token`, also when the account has another address by now. */
   async function verify(token: string, caller: Caller): Promise<void> {
     const account = (await linkTokens.find('email', token))?.account;
-    if (!account) throw used();
+    if (!account) throw linkSpent();
     const { id, email } = account;
     await db.$transaction(async (tx) => {
-      if (!(await linkTokens.spend('email', token, tx))) throw used();
+      if (!(await linkTokens.spend('email', token, tx))) throw linkSpent();
       const { count } = await tx.account.updateMany({ where: { id, email }, data: { emailVerified: true } });
-      if (count !== 1) throw used();
+      if (count !== 1) throw linkSpent();
       const actor = { kind: 'account' as const, id };
       await audit.record({ action: 'email.verified', actor, accountId: id, caller }, tx);
     });
     await announcements.announce('accounts', id);
   }
 }
-
-const used = () => unauthenticated('invalid_token', 'This link was used or has expired. Ask for a new one.');

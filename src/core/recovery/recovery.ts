@@ -9,7 +9,7 @@ import type { Limit, Limits } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
 import type { Mail } from '../../base/mail.js';
 import { type Account, type Accounts, isEmail, mailboxOf, normalizeEmail } from '../accounts/accounts.js';
-import type { LinkTokens } from '../accounts/link-tokens.js';
+import { type LinkTokens, linkSpent } from '../accounts/link-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
@@ -105,18 +105,18 @@ export function createRecovery(needs: Needs) {
    */
   async function reset(token: string, password: string, caller: Caller): Promise<void> {
     const account = (await linkTokens.find('reset', token))?.account;
-    if (!account) throw used();
+    if (!account) throw linkSpent();
     const passwordHash = await hashOf(password, account);
     const { id, email } = account;
     await sessions.endAll(id, 'password_changed', caller, undefined, async (tx) => {
-      if (!(await linkTokens.spend('reset', token, tx))) throw used();
+      if (!(await linkTokens.spend('reset', token, tx))) throw linkSpent();
       const now = clock.now();
       const { count } = await tx.account.updateMany({
         where: { id, email, status: 'active' },
         // Whoever read the mail has the mailbox. Tokens that live by themselves are refused for their age.
         data: { passwordHash, passwordChangedAt: now, notBefore: now, emailVerified: true },
       });
-      if (count !== 1) throw used();
+      if (count !== 1) throw linkSpent();
       await linkTokens.revoke('reset', id, tx);
       // Until now nobody had shown that the address is theirs: what was attached to the account may be a stranger's, who made it
       // to wait for its owner (account pre-hijacking).
@@ -187,5 +187,3 @@ export function createRecovery(needs: Needs) {
     await Promise.all(underWay);
   }
 }
-
-const used = () => unauthenticated('invalid_token', 'This link was used or has expired. Ask for a new one.');

@@ -45,12 +45,12 @@ export function createSetup({ db, audit, accounts, linkTokens }: Needs) {
 
   /** Makes the first administrator. The token is spent in the same transaction. Refuses with `invalid_token`. */
   async function complete(token: string, input: NewAccount, caller: Caller): Promise<Account> {
-    if (!(await isValid(token))) throw used();
+    if (!(await isValid(token))) throw setupLinkSpent();
     return accounts.create(input, caller, {
       role: 'admin',
       verified: true,
       async also(account, tx) {
-        if (!(await linkTokens.spend('setup', token, tx))) throw used();
+        if (!(await linkTokens.spend('setup', token, tx))) throw setupLinkSpent();
         const actor = { kind: 'account' as const, id: account.id };
         await audit.record({ action: 'setup.completed', actor, accountId: account.id, caller }, tx);
       },
@@ -58,5 +58,6 @@ export function createSetup({ db, audit, accounts, linkTokens }: Needs) {
   }
 }
 
-const used = () =>
+/** What the link says that works no more. */
+export const setupLinkSpent = () =>
   unauthenticated('invalid_token', 'This link was used or has expired. Restart the server for a new one.');

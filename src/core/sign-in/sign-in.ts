@@ -3,7 +3,7 @@ import { addressKey } from '../../base/address.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import { forbidden, invalidRequest, unauthenticated } from '../../base/errors.js';
+import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
 import type { Passwords } from '../accounts/passwords.js';
@@ -16,6 +16,7 @@ import type { Login, Session, Sessions } from '../sessions/sessions.js';
 import type { RefreshedLogin, Tokens } from '../sessions/tokens.js';
 import { type Attempts, isRateLimit } from './attempts.js';
 import type { NewDevice } from './new-device.js';
+import { suspended, wrongCredentials } from './refusals.js';
 import { createTickets } from './tickets.js';
 
 interface Needs {
@@ -151,7 +152,7 @@ export function createSignIn(needs: Needs) {
     const right = await passwords.verify(password, account?.passwordHash);
     if (!account || !right) {
       attempts.noteFailure(account, account ? 'wrong_password' : 'unknown_account', caller);
-      throw unauthenticated('invalid_credentials', 'The e-mail address or the password is not right.');
+      throw wrongCredentials();
     }
     return account;
   }
@@ -245,5 +246,4 @@ export function createSignIn(needs: Needs) {
   }
 }
 
-const suspended = () => forbidden('account_suspended', 'This account is suspended.');
 const tooLate = () => unauthenticated('invalid_token', 'This sign-in took too long. Please start again.');

@@ -3,12 +3,15 @@
  * and its like answer. The password and the token live in memory until the answer is there, and nowhere else.
  */
 import { z } from 'zod';
-import { Refusal, unauthenticated, upstreamInvalid, upstreamUnavailable } from '../../base/errors.js';
+import { Refusal, upstreamInvalid, upstreamUnavailable } from '../../base/errors.js';
 import { ANSWER_WITHIN_MS, type JsonAnswer, type JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { UpstreamConfig } from '../../base/upstream-config.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import { isSubject } from '../federation/identities.js';
+import { wrongOtp } from '../mfa/mfa.js';
+import { factorMissing, wrongCredentials } from '../sign-in/refusals.js';
+import type { Credentials } from '../sign-in/sign-in.js';
 
 /** Somebody, as the upstream tells of them. What it says of their rights is not even read. */
 export interface UpstreamPerson {
@@ -16,12 +19,6 @@ export interface UpstreamPerson {
   subject: string;
   email: string | undefined;
   name: string | undefined;
-}
-
-export interface UpstreamCredentials {
-  email: string;
-  password: string;
-  otp?: string | undefined;
 }
 
 interface Needs {
@@ -60,7 +57,7 @@ export function createUpstreamProvider({ upstream, ask, log }: Needs) {
    *
    * @param headers what to tell of the request that led to this
    */
-  async function whoIs(credentials: UpstreamCredentials, headers: Record<string, string>): Promise<UpstreamPerson> {
+  async function whoIs(credentials: Credentials, headers: Record<string, string>): Promise<UpstreamPerson> {
     const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
     const token = await logIn(credentials, headers, signal);
     try {
@@ -76,7 +73,7 @@ export function createUpstreamProvider({ upstream, ask, log }: Needs) {
   }
 
   async function logIn(
-    { email, password, otp }: UpstreamCredentials,
+    { email, password, otp }: Credentials,
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<string> {
@@ -126,17 +123,10 @@ const isYes = ({ status }: JsonAnswer) => status === 200 || status === 201;
 function whyRefused({ status, body, retryAfter }: JsonAnswer): Refusal {
   const code = codeOf(body);
   if (status === 401 || status === 403) {
-    if (code === 'mfa_required') {
-      return unauthenticated(
-        'mfa_required',
-        'This account has a second factor: send its code as otp, with the password.',
-      );
-    }
-    if (code === 'invalid_otp') return unauthenticated('invalid_otp', 'The code is not right, or was used before.');
+    if (code === 'mfa_required') return factorMissing();
+    if (code === 'invalid_otp') return wrongOtp();
   }
-  if (status === 401) {
-    return unauthenticated('invalid_credentials', 'The e-mail address or the password is not right.');
-  }
+  if (status === 401) return wrongCredentials();
   if (status === 403 && body !== undefined) {
     return new Refusal(403, 'account_suspended', 'The upstream provider does not let this account in.');
   }

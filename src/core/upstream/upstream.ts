@@ -3,7 +3,7 @@
  * id there, never by an e-mail address; an account is made for whoever comes for the first time, with an e-mail address that nobody
  * proved here yet, and without a password.
  */
-import { forbidden, Refusal, upstreamInvalid } from '../../base/errors.js';
+import { Refusal, upstreamInvalid } from '../../base/errors.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { UpstreamConfig } from '../../base/upstream-config.js';
@@ -12,6 +12,7 @@ import type { Verification } from '../accounts/verification.js';
 import type { Caller } from '../caller.js';
 import type { Identities } from '../federation/identities.js';
 import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
+import { suspended } from '../sign-in/refusals.js';
 import type { Admission, Credentials, SignIn } from '../sign-in/sign-in.js';
 import { createUpstreamProvider, type UpstreamPerson, type UpstreamProvider } from './provider.js';
 
@@ -52,14 +53,14 @@ export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) 
 
   async function withUpstreamPassword(
     provider: UpstreamProvider,
-    { email, password, otp }: Credentials,
+    credentials: Credentials,
     hops: string[],
     caller: Caller,
   ): Promise<Admission> {
     if (hops.includes(issuer) || hops.length >= MAX_HOPS) {
       throw upstreamInvalid('This login was passed on in a circle: two providers name each other as their upstream.');
     }
-    const login = normalizeEmail(email);
+    const login = normalizeEmail(credentials.email);
     const local = await accounts.findByEmail(login);
     await attempts.spend(login, local, caller);
     const headers = {
@@ -67,14 +68,18 @@ export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) 
       ...(caller.address && { 'X-Forwarded-For': caller.address }), // so that it counts guesses by person, if it trusts us
     };
     const account = await noting(local, caller, async () => {
-      return accountOf(await provider.whoIs({ email, password, otp }, headers), caller);
+      return accountOf(await provider.whoIs(credentials, headers), caller);
     });
     if (!accounts.isActive(account)) {
       await attempts.forgive(login, caller);
       attempts.noteFailure(account, 'suspended', caller);
-      throw forbidden('account_suspended', 'This account is suspended.');
+      throw suspended();
     }
-    const admission = await signIn.demandFactor({ account, amr: ['pwd'], from: upstream?.url }, otp, caller);
+    const admission = await signIn.demandFactor(
+      { account, amr: ['pwd'], from: upstream?.url },
+      credentials.otp,
+      caller,
+    );
     if (admission.kind === 'proven') await attempts.forgive(login, caller);
     return admission;
   }

@@ -3,6 +3,7 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
+import { setupLinkSpent } from '../../core/setup/setup.js';
 import type { Admission, Proven } from '../../core/sign-in/sign-in.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
@@ -160,9 +161,7 @@ export function createSignInDoor({
 
   async function showSetup(ctx: Context): Promise<void> {
     const token = queryText(ctx, 'token') ?? '';
-    if (!(await setup.isValid(token))) {
-      throw new Refusal(401, 'invalid_token', 'This link was used or has expired. Restart the server for a new one.');
-    }
+    if (!(await setup.isValid(token))) throw setupLinkSpent();
     renderSetup(ctx, token, {}, {});
   }
 
