@@ -34,6 +34,7 @@ import { createErrands } from './web/return-to.js';
 import { createSignInDoor } from './web/sign-in/sign-in.js';
 import type { State } from './web/state.js';
 import { createStaticFiles } from './web/static-files.js';
+import { createTellUnsent } from './web/unsent-answers.js';
 import { createViews } from './web/views.js';
 
 /** A balancer that asks whether we are ready wants to know soon. */
@@ -94,7 +95,7 @@ export async function createApp(base: Base, core: Core) {
   koa.use(files.serve);
   koa.use(roof.routes());
   koa.use(roof.allowedMethods());
-  koa.on('error', (error) => log[isHangUp(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent'));
+  koa.on('error', createTellUnsent(log));
 
   const handleByKoa = koa.callback();
   return { handle, routes: roof.stack, settle };
@@ -113,9 +114,6 @@ export async function createApp(base: Base, core: Core) {
     if (redis) await answers('Redis', () => redis.ping());
   }
 }
-
-/** The other side closed the connection, or sent what is no HTTP: nothing is wrong here. */
-const isHangUp = ({ code }: { code?: string }) => /^(HPE_|ECONNRESET|EPIPE|ERR_STREAM)/.test(code ?? '');
 
 async function answers(name: string, question: () => Promise<unknown>): Promise<void> {
   try {

@@ -6,6 +6,7 @@ import type { Log } from '../../base/log.js';
 import type { Audit } from '../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../core/clients/metadata.js';
 import { withoutSecrets } from '../middleware/log-requests.js';
+import { createTellUnsent } from '../unsent-answers.js';
 import { callerOf } from './caller.js';
 
 type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
@@ -74,6 +75,8 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
   for (const event of FAILURES) on(event, tellFailure);
 
   on('authorization.error', holdBack);
+
+  on('error', createTellUnsent(log));
 
   on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
     log.error(
