@@ -135,7 +135,7 @@ export async function createCore(base: Base) {
     apiKeys,
     keyUsage,
   });
-  const mfa = createMfa({ db, clock, secrets, limits, audit, sessions, brandName: config.brandName });
+  const mfa = createMfa({ db, clock, secrets, limits, audit, accounts, sessions, brandName: config.brandName });
   const newDevice = createNewDevice({ db, clock, limits, log, mail });
   const attempts = createAttempts({ db, clock, limits, audit });
   const signIn = createSignIn({

@@ -59,7 +59,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   const recent = createRecent<Account>({ clock });
   announcements.on('accounts', recent.forget);
 
-  return { create, faultsOf, renewHash, find, findByEmail, hasAdmin, list, isActive };
+  return { create, faultsOf, renewHash, find, findByEmail, hold, hasAdmin, list, isActive };
 
   /**
    * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or `conflict`.
@@ -143,6 +143,12 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
 
   async function findByEmail(email: string): Promise<Account | null> {
     return db.account.findUnique({ where: { email: normalizeEmail(email) } });
+  }
+
+  /** The account as it is now. Whoever else holds or changes it waits until the transaction is done. */
+  async function hold(id: string, tx: Queryable): Promise<Account | null> {
+    await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
+    return tx.account.findUnique({ where: { id } });
   }
 
   async function hasAdmin(): Promise<boolean> {

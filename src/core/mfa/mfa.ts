@@ -8,6 +8,7 @@ import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { conflict, isTaken, notFound, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
+import type { Accounts } from '../accounts/accounts.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import { type Caller, systemCaller } from '../caller.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
@@ -20,6 +21,7 @@ interface Needs {
   secrets: Secrets;
   limits: Limits;
   audit: Audit;
+  accounts: Pick<Accounts, 'hold'>;
   sessions: Sessions;
   brandName: string;
 }
@@ -55,7 +57,7 @@ const PENDING = { confirmedAt: null };
 
 export type Mfa = ReturnType<typeof createMfa>;
 
-export function createMfa({ db, clock, secrets, limits, audit, sessions, brandName }: Needs) {
+export function createMfa({ db, clock, secrets, limits, audit, accounts, sessions, brandName }: Needs) {
   const recoveryCodes = createRecoveryCodes({ db, clock, audit });
 
   return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, forgetAll };
@@ -113,6 +115,7 @@ export function createMfa({ db, clock, secrets, limits, audit, sessions, brandNa
     if (step === undefined) throw wrongOtp();
     let codes: string[] = [];
     await sessions.endAll(accountId, 'factors_changed', caller, session.id, async (tx) => {
+      await accounts.hold(accountId, tx); // whoever is on the way in by the password alone waits, or is in and is found
       const { count } = await tx.totpFactor.updateMany({
         where: { accountId, sealedSecret, ...PENDING },
         data: { confirmedAt: clock.now(), lastStep: step }, // this code is spent
@@ -168,9 +171,9 @@ export function createMfa({ db, clock, secrets, limits, audit, sessions, brandNa
   }
 
   /** Whether the password is not enough. */
-  async function isEnrolled(accountId: string): Promise<boolean> {
+  async function isEnrolled(accountId: string, tx: Queryable = db): Promise<boolean> {
     return (
-      (await db.totpFactor.findFirst({ where: { accountId, ...CONFIRMED }, select: { accountId: true } })) !== null
+      (await tx.totpFactor.findFirst({ where: { accountId, ...CONFIRMED }, select: { accountId: true } })) !== null
     );
   }
 

@@ -30,6 +30,14 @@ export interface Member {
   since: Date;
 }
 
+interface MemberChange {
+  actor: Actor;
+  wanted: OrganizationRole;
+  organizationId: string;
+  /** Of whom. */
+  accountId: string;
+}
+
 interface Needs {
   db: Database;
   audit: Audit;
@@ -119,14 +127,24 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
    * What the actor may in an organization, if that is enough. Refuses with `not_found` whoever is no member, with `insufficient_role`
    * whoever may too little, and with `project_scope_violation` a key that is confined to another organization or to a project.
    */
-  async function demand(actor: Actor, organizationId: string, wanted: OrganizationRole): Promise<OrganizationRole> {
+  async function demand(
+    actor: Actor,
+    organizationId: string,
+    wanted: OrganizationRole,
+    tx: Queryable = db,
+  ): Promise<OrganizationRole> {
     if (actor.key?.projectId) throw outOfScope();
-    return demandRole(actor, organizationId, wanted);
+    return demandRole(actor, organizationId, wanted, tx);
   }
 
   /** The same for what belongs to one project, whoever else is confined to it. */
-  async function demandRole(actor: Actor, organizationId: string, wanted: OrganizationRole): Promise<OrganizationRole> {
-    const role = await roleOf(actor, organizationId);
+  async function demandRole(
+    actor: Actor,
+    organizationId: string,
+    wanted: OrganizationRole,
+    tx: Queryable = db,
+  ): Promise<OrganizationRole> {
+    const role = await roleOf(actor, organizationId, tx);
     if (!role) throw notFound('There is no such organization.');
     if (!isAtLeast(role, wanted)) throw forbidden('insufficient_role', `This takes the role ${wanted} or above.`);
     return role;
@@ -164,9 +182,8 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
     role: OrganizationRole,
     caller: Caller,
   ): Promise<void> {
-    const own = await demand(actor, organizationId, 'admin');
-    if (!isAtLeast(own, role)) throw aboveOneself();
-    await changeMember({ own, organizationId, accountId }, async (tx) => {
+    await changeMember({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
+      if (!isAtLeast(own, role)) throw aboveOneself();
       await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
       const detail = { member: accountId, role };
       await note('member.role_changed', organizationId, actor.accountId, caller, tx, detail);
@@ -176,24 +193,27 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
   /** Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays. */
   async function removeMember(actor: Actor, organizationId: string, accountId: string, caller: Caller): Promise<void> {
     const leaves = actor.accountId === accountId;
-    const own = await demand(actor, organizationId, leaves ? 'viewer' : 'admin');
-    await changeMember({ own, organizationId, accountId }, async (tx) => {
+    const wanted = leaves ? 'viewer' : 'admin';
+    await changeMember({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
       await tx.membership.deleteMany({ where: { accountId, organizationId } });
       await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
       await note('member.removed', organizationId, actor.accountId, caller, tx, { member: accountId });
     });
   }
 
+  /** What the actor may is asked once it is their turn: whoever was lowered a moment ago changes nobody any more. */
   async function changeMember(
-    { own, organizationId, accountId }: { own: OrganizationRole; organizationId: string; accountId: string },
-    change: (tx: Queryable) => Promise<void>,
+    { actor, wanted, organizationId, accountId }: MemberChange,
+    change: (own: OrganizationRole, tx: Queryable) => Promise<void>,
   ): Promise<void> {
+    await demand(actor, organizationId, wanted); // a stranger makes nobody wait
     await db.$transaction(async (tx) => {
       await lock(organizationId, tx);
+      const own = await demand(actor, organizationId, wanted, tx);
       const role = await roleOf({ accountId }, organizationId, tx);
       if (!role) throw notFound('There is no such member.');
       if (!isAtLeast(own, role)) throw aboveOneself();
-      await change(tx);
+      await change(own, tx);
       const owners = await tx.membership.count({ where: { organizationId, role: 'owner' } });
       if (owners === 0) throw conflict('The last owner stays: make somebody else an owner first.');
     });

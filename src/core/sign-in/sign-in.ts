@@ -200,7 +200,7 @@ export function createSignIn(needs: Needs) {
     if (current && !same) await sessions.end(current.session.id, 'signed_out', caller);
     const fromNewDevice = !same && (await newDevice.isNew(account, caller));
     const { session, token } = await db.$transaction(async (tx: Queryable) => {
-      await hold(account, tx);
+      await hold({ account, amr }, tx);
       const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, caller, tx);
       await noteSuccess(fresh.session, caller, tx);
       return fresh;
@@ -214,7 +214,7 @@ export function createSignIn(needs: Needs) {
   async function openForApi({ account, amr, from }: Proven, caller: Caller): Promise<RefreshedLogin> {
     const fromNewDevice = await newDevice.isNew(account, caller);
     const opened = await db.$transaction(async (tx) => {
-      await hold(account, tx);
+      await hold({ account, amr }, tx);
       const login = await tokens.open(account, amr, caller, tx);
       await noteSuccess(login.session, caller, tx, from);
       return login;
@@ -224,13 +224,13 @@ export function createSignIn(needs: Needs) {
   }
 
   /**
-   * What was proved must still be true when somebody is let in. Locks the account's row until they are: whoever changes the password
-   * or suspends the account has done so by now, or waits, and then finds the login and ends it.
+   * What was proved must still be true, and enough, when somebody is let in. Holds the account until they are: whoever changes the
+   * password, sets up a second factor or suspends the account has done so by now, or waits, and then finds the login and ends it.
    */
-  async function hold({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
-    await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
-    const now = await tx.account.findUnique({ where: { id } });
-    if (accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime()) return;
+  async function hold({ account: { id, passwordChangedAt }, amr }: Proven, tx: Queryable): Promise<void> {
+    const now = await accounts.hold(id, tx);
+    const same = accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime();
+    if (same && (amr.includes('otp') || !(await mfa.isEnrolled(id, tx)))) return;
     throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
   }
 

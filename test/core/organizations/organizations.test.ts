@@ -138,6 +138,16 @@ describe.each(stores)('organizations on $name', (store) => {
     }
   });
 
+  it('let nobody lower another who was lowered by them at the same moment', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const { owner, admin, operator, change, roles } = await place();
+      for (const person of [admin, operator]) await change(owner, person, 'owner');
+      const answers = await Promise.all([change(admin, operator, 'viewer'), change(operator, admin, 'viewer')]);
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 403]);
+      expect(Object.values(await roles()).sort()).toEqual(['owner', 'owner', 'viewer', 'viewer']);
+    }
+  });
+
   it('are as many as one may own, though they are made all at once', async () => {
     const person = await newLogin(house);
     const answers = await atOnce(12, (n) => as(person, 'POST', '/organizations', { name: `Place ${n}` }));

@@ -1,5 +1,6 @@
 // Signing in with a second factor, tried by somebody who knows the password and has not the app.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { admitted } from '../../../src/web/api/admitted.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';
@@ -94,6 +95,30 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const answer of answers) {
       if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'invalid_token' });
+    }
+  });
+
+  it('lets nobody in by the password alone who was on the way in when the factor was set up', async () => {
+    const { signIn, sessions } = house.core;
+    const account = await house.account();
+    const admissions = await Promise.all(
+      Array.from({ length: 10 }, () => signIn.withPassword({ email: account.email, password: PASSWORD }, caller())),
+    );
+    const onTheWay = admissions.map((admission) => admitted(admission));
+    const [enrolment] = await Promise.allSettled([
+      enrol(house, now(), account),
+      ...onTheWay.flatMap((proven) => [
+        signIn.openInBrowser(proven, undefined, caller()),
+        signIn.openForApi(proven, caller()),
+      ]),
+    ]);
+    if (enrolment.status === 'rejected') throw enrolment.reason;
+    expect((await sessions.list(account.id)).map(({ id }) => id)).toEqual([enrolment.value.login.session.id]);
+    for (const open of [
+      () => signIn.openInBrowser(onTheWay[0]!, undefined, caller()),
+      () => signIn.openForApi(onTheWay[0]!, caller()),
+    ]) {
+      await expect(open()).rejects.toMatchObject({ code: 'invalid_credentials' });
     }
   });
 
