@@ -33,7 +33,6 @@ export function createHome({ issuer, signup, loginCookie, views, isReady }: Need
 
   /** Its stores answer too. */
   async function readiness(ctx: Context): Promise<void> {
-    ctx.set('Cache-Control', 'no-store');
     await isReady();
     ctx.body = { status: 'ready' };
   }

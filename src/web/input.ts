@@ -1,10 +1,13 @@
 /** Reads what a form or a query says. A parser for each route, so that the provider gets its requests untouched. */
-import type { z } from 'zod';
+import { z } from 'zod';
 import { invalidRequest, payloadTooLarge, Refusal } from '../base/errors.js';
 import { isStorable } from '../base/text.js';
 import type { Context, Handler } from './state.js';
 
 const MAX_FORM_BYTES = 64 * 1024;
+
+/** A field of a form; one that is left out is empty. */
+export const field = z.string().max(4096).default('');
 
 /** Parses an urlencoded body; anything else is not read. For the route line of a form. */
 export const formBody: Handler = async function formBody(ctx, next) {
@@ -58,12 +61,14 @@ function tooLarge(ctx: Context): Error {
 
 /** The form's fields as the schema has them. Refuses with `invalid_request` by field. */
 export function readForm<Schema extends z.ZodType>(ctx: Context, schema: Schema): z.output<Schema> {
-  const body = (ctx.request as { body?: unknown }).body ?? {};
-  const result = schema.safeParse(body);
+  return parsed(schema, (ctx.request as { body?: unknown }).body ?? {}, 'form');
+}
+
+/** The value as the schema has it. Refuses with `invalid_request` by field; what is wrong with all of it is told of `whole`. */
+export function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown, whole: string): z.output<Schema> {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const fields = Object.fromEntries(
-    result.error.issues.map((issue) => [issue.path.join('.') || 'form', issue.message]),
-  );
+  const fields = Object.fromEntries(result.error.issues.map((issue) => [issue.path.join('.') || whole, issue.message]));
   throw invalidRequest('Some values are missing or malformed.', fields);
 }
 

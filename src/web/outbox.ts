@@ -20,7 +20,6 @@ export function createOutboxPage({ config, mail, views }: Needs): Router<State> 
   return router.get('/dev/outbox', fromThisMachine, show);
 
   async function show(ctx: Context): Promise<void> {
-    ctx.set('Cache-Control', 'no-store');
     const mails = (await outbox!.list()).map(({ subject, to, at, text }) => ({
       subject,
       to,

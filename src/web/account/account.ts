@@ -61,7 +61,6 @@ export function createAccountDoor(needs: Needs): Router<State> {
 
   async function home(ctx: Context): Promise<void> {
     const { account, session } = loginOf(ctx);
-    ctx.set('Cache-Control', 'no-store');
     ctx.body = views.render('account/home', {
       csrfToken: csrf.tokenFor(ctx),
       account: {

@@ -6,7 +6,7 @@ import type { Core } from '../../core/core.js';
 import type { Enrolment } from '../../core/mfa/mfa.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
-import { formBody, queryText, readForm } from '../input.js';
+import { field, formBody, queryText, readForm } from '../input.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { PasswordErrors, Views } from '../views.js';
@@ -21,9 +21,8 @@ interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery'> {
 const PAGE = '/account/security';
 const CHANGED = 'password-changed';
 const ChangeForm = z.object({ csrf: z.string() });
-const text = z.string().max(4096).default('');
-const PasswordForm = ChangeForm.extend({ current_password: text, password: text });
-const ConfirmForm = ChangeForm.extend({ otp: text });
+const PasswordForm = ChangeForm.extend({ current_password: field, password: field });
+const ConfirmForm = ChangeForm.extend({ otp: field });
 
 export function addSecurity(router: Router<State>, { mfa, passwords, recovery, csrf, guards, views }: Needs): void {
   const requireProof = guards.requireProof(PAGE);

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
-import type { Login } from '../../core/sessions/sessions.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Context } from '../state.js';
 import { admitted } from './admitted.js';
 import { text } from './body.js';
@@ -96,7 +96,7 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
       refreshCookieToo: true,
       answer: [200, Done],
     },
-    (ctx, _input, { login }) => logout(ctx, login),
+    logout,
   );
 
   async function register(ctx: Context, { full_name, name = full_name, ...input }: z.output<typeof Register>) {
@@ -151,8 +151,8 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
     ctx.body = { csrf_token: cookies.csrfTokenFor(refreshed.session.id), user: await wire.user(refreshed.account) };
   }
 
-  async function logout(ctx: Context, { session }: Login): Promise<void> {
-    await sessions.end(session.id, 'signed_out', ctx.state.caller);
+  async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
+    await sessions.end(login.session.id, 'signed_out', ctx.state.caller);
     cookies.clear(ctx);
     ctx.body = { ok: true, message: 'Signed out.' };
   }

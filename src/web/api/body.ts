@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { invalidRequest, Refusal } from '../../base/errors.js';
 import { isStorable } from '../../base/text.js';
-import { readBytes } from '../input.js';
+import { parsed, readBytes } from '../input.js';
 import type { Context } from '../state.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -21,12 +21,7 @@ export async function readBody<Schema extends z.ZodType>(
   schema: Schema,
   { form = false }: { form?: boolean | undefined } = {},
 ): Promise<z.output<Schema>> {
-  const result = schema.safeParse(await parse(ctx, form));
-  if (result.success) return result.data;
-  const fields = Object.fromEntries(
-    result.error.issues.map((issue) => [issue.path.join('.') || 'body', issue.message]),
-  );
-  throw invalidRequest('Some values are missing or malformed.', fields);
+  return parsed(schema, await parse(ctx, form), 'body');
 }
 
 async function parse(ctx: Context, form: boolean): Promise<unknown> {

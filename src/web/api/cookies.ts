@@ -2,7 +2,7 @@
  * The cookies of browser apps: the access token, the refresh token, and the CSRF token that a script reads and sends back. They sign
  * nobody in at the pages, and the pages' cookie is none of these.
  */
-
+import { SECOND_MS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import { forbidden } from '../../base/errors.js';
 import { isLoopback } from '../../base/loopback.js';
@@ -19,7 +19,6 @@ interface Needs {
 }
 
 const AUTH_PATH = '/api/v1/auth';
-const SECOND_MS = 1000;
 
 export type ApiCookies = ReturnType<typeof createApiCookies>;
 

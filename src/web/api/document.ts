@@ -3,12 +3,11 @@ import { sha256 } from '../../base/crypto.js';
 import type { Context } from '../state.js';
 import type { Api } from './endpoint.js';
 
-export const OPENAPI_PATH = '/api/openapi.json';
 const KEEP_SECONDS = 300;
 
 export function addDocument({ api, describe }: { api: Api; describe: () => object }): void {
   let made: { body: string; etag: string } | undefined;
-  api.router.get(OPENAPI_PATH, function showDocument(ctx: Context) {
+  api.router.get('/api/openapi.json', function showDocument(ctx: Context) {
     made ??= make(describe());
     ctx.etag = made.etag;
     ctx.set('Cache-Control', `public, max-age=${KEEP_SECONDS}`);

@@ -46,7 +46,7 @@ export function addMfa({ api, mfa, signIn }: Needs): void {
       accepts,
       recentProof,
       answer: [200, WireEnrolment],
-      refusals: ['reauth_required', 'conflict'],
+      refusals: ['conflict'],
     },
     begin,
   );
@@ -58,7 +58,7 @@ export function addMfa({ api, mfa, signIn }: Needs): void {
       recentProof,
       body: Code,
       answer: [200, Codes],
-      refusals: ['reauth_required', 'invalid_otp', 'conflict'],
+      refusals: ['invalid_otp', 'conflict'],
     },
     confirm,
   );
@@ -69,7 +69,7 @@ export function addMfa({ api, mfa, signIn }: Needs): void {
       accepts,
       recentProof,
       answer: [200, Done],
-      refusals: ['reauth_required', 'not_found'],
+      refusals: ['not_found'],
     },
     remove,
   );
@@ -80,7 +80,7 @@ export function addMfa({ api, mfa, signIn }: Needs): void {
       accepts,
       recentProof,
       answer: [200, Codes],
-      refusals: ['reauth_required', 'not_found'],
+      refusals: ['not_found'],
     },
     renewRecoveryCodes,
   );

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { invalidRequest, Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
-import type { Login } from '../../core/sessions/sessions.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Context } from '../state.js';
 import { text } from './body.js';
 import type { Api } from './endpoint.js';
@@ -60,7 +60,7 @@ export function addRecovery({ api, recovery, verification }: Needs): void {
       answer: [200, Done],
       refusals: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
     },
-    (ctx, input, { login }) => change(ctx, input, login),
+    change,
   );
 
   async function forgot(ctx: Context, { email }: z.output<typeof Forgot>): Promise<void> {
@@ -78,7 +78,7 @@ export function addRecovery({ api, recovery, verification }: Needs): void {
     ctx.body = { ok: true, message: 'The e-mail address is confirmed.' };
   }
 
-  async function change(ctx: Context, input: z.output<typeof Change>, login: Login): Promise<void> {
+  async function change(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal): Promise<void> {
     const { current_password: current, new_password: next } = input;
     await namingTheField(recovery.change(login, { current, next }, ctx.state.caller));
     ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };

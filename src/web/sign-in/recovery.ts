@@ -8,8 +8,8 @@ import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
-import { formBody, queryText, readForm } from '../input.js';
-import type { Context, Handler, State } from '../state.js';
+import { field, formBody, queryText, readForm } from '../input.js';
+import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 
 interface Needs extends Pick<Core, 'recovery' | 'verification' | 'passwords'> {
@@ -17,17 +17,15 @@ interface Needs extends Pick<Core, 'recovery' | 'verification' | 'passwords'> {
   views: Views;
 }
 
-const text = z.string().max(4096).default('');
-const ForgotForm = z.object({ csrf: text, email: text });
-const ResetForm = z.object({ csrf: text, token: text, password: text });
-const VerifyForm = z.object({ csrf: text, token: text });
+const ForgotForm = z.object({ csrf: field, email: field });
+const ResetForm = z.object({ csrf: field, token: field, password: field });
+const VerifyForm = z.object({ csrf: field, token: field });
 
 export function createRecoveryPages({ recovery, verification, passwords, csrf, views }: Needs): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  if (recovery.isOffered)
-    router.get('/forgot-password', personal, showForgot).post('/forgot-password', personal, formBody, forgot);
-  router.get('/reset-password', personal, showReset).post('/reset-password', personal, formBody, reset);
-  router.get('/verify-email', personal, showVerify).post('/verify-email', personal, formBody, verify);
+  if (recovery.isOffered) router.get('/forgot-password', showForgot).post('/forgot-password', formBody, forgot);
+  router.get('/reset-password', showReset).post('/reset-password', formBody, reset);
+  router.get('/verify-email', showVerify).post('/verify-email', formBody, verify);
   return router;
 
   function showForgot(ctx: Context): void {
@@ -115,10 +113,4 @@ const EXPIRED = {
     href: '/account',
     action: 'Your account',
   },
-};
-
-/** What these pages say concerns one person. */
-const personal: Handler = async function personal(ctx, next) {
-  ctx.set('Cache-Control', 'no-store');
-  await next();
 };

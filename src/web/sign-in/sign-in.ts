@@ -8,7 +8,7 @@ import type { Admission, Proven } from '../../core/sign-in/sign-in.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
 import type { DeviceCookie } from '../device-cookie.js';
-import { formBody, queryText, readForm } from '../input.js';
+import { field, formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { keepOpener } from '../middleware/security-headers.js';
 import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
@@ -26,12 +26,11 @@ interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords'
   views: Views;
 }
 
-const text = z.string().max(4096).default('');
-const SignInForm = z.object({ csrf: text, email: text, password: text });
-const FactorForm = z.object({ csrf: text, ticket: text, otp: text });
-const RegisterForm = SignInForm.extend({ name: text });
-const SetupForm = RegisterForm.extend({ token: text });
-const SignOutForm = z.object({ csrf: text });
+const SignInForm = z.object({ csrf: field, email: field, password: field });
+const FactorForm = z.object({ csrf: field, ticket: field, otp: field });
+const RegisterForm = SignInForm.extend({ name: field });
+const SetupForm = RegisterForm.extend({ token: field });
+const SignOutForm = z.object({ csrf: field });
 
 export function createSignInDoor({
   signIn,
@@ -219,9 +218,8 @@ export function createSignInDoor({
   }
 }
 
-/** These pages are steps of an app's sign-in, which may run in a popup, and always tell of one person. */
-const partOfSignIn: Handler = async (ctx, next) => {
+/** These pages are steps of an app's sign-in, which may run in a popup. */
+const partOfSignIn: Handler = async function partOfSignIn(ctx, next) {
   keepOpener(ctx);
-  ctx.set('Cache-Control', 'no-store');
   await next();
 };
