@@ -57,7 +57,7 @@ export const settings = {
   CORS_ALLOWED_ORIGINS: list('', 'origins of browser apps that may call the JSON API, such as https://app.example.com'),
   RATE_LIMIT_ANONYMOUS: whole(0, 1e6, 20, 'requests a minute from one address without a credential; 0 = no limit'),
   RATE_LIMIT_HUMAN: whole(0, 1e6, 200, 'requests a minute of one person'),
-  RATE_LIMIT_AGENT: whole(0, 1e6, 1000, 'requests a minute of one agent or client'),
+  RATE_LIMIT_AGENT: whole(0, 1e6, 1000, 'requests a minute of one agent, client or API key'),
   RATE_LIMIT_DEFAULT: whole(0, 1e6, 100, 'requests a minute from one address with a credential that stands for nobody'),
   API_COOKIE_PREFIX: text('cap', 'the cookies of the JSON API are <prefix>_access, <prefix>_refresh and <prefix>_csrf'),
   TEST_AUTH: oneOf(['true', 'false'], 'false', 'endpoints that make test users; for sandboxes only'),

@@ -11,12 +11,21 @@ import type { Caller } from '../caller.js';
 import { nameOf, type Organizations } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
 import { isAtLeast, type OrganizationRole } from '../organizations/roles.js';
-import { formatOf, generateKey, KEY_FORMATS, type KeyFormat, type KeyFormatName, lookupOf } from './formats.js';
+import {
+  formatOf,
+  formatWith,
+  generateKey,
+  KEY_FORMATS,
+  type KeyFormat,
+  type KeyFormatName,
+  lookupOf,
+} from './formats.js';
 import type { KeyUsage } from './usage.js';
 
 export type { ApiKey } from '../../base/db/open.js';
 
-export type KeyRole = Exclude<OrganizationRole, 'owner'>;
+export const KEY_ROLES = ['viewer', 'operator', 'admin'] as const satisfies OrganizationRole[];
+export type KeyRole = (typeof KEY_ROLES)[number];
 
 export interface NewApiKey {
   name: string;
@@ -122,7 +131,7 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
       const ends = addSeconds(now, graceSeconds);
       if (!old.expiresAt || old.expiresAt > ends) await tx.apiKey.update({ where: { id }, data: { expiresAt: ends } });
       const life = old.expiresAt && old.expiresAt.getTime() - old.createdAt.getTime();
-      const { key, data: minted } = mint(KEY_FORMATS[nameOfFormat(old.format)]);
+      const { key, data: minted } = mint(formatWith(old.format));
       const { name, organizationId, projectId, role, scopes } = old;
       const record = await tx.apiKey.create({
         data: {
@@ -169,10 +178,7 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
       if (organizationId && organizationId !== project.organizationId) throw notFound('There is no such project.');
       return { organizationId: project.organizationId, projectId };
     }
-    const own = (await organizations.listFor(owner.id)).find((organization) => organization.own)?.id;
-    const id = organizationId ?? own;
-    if (!id) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
-    return { organizationId: id, projectId: null };
+    return { organizationId: organizationId ?? (await organizations.idOfOwn(owner.id)), projectId: null };
   }
 
   function mint(format: KeyFormat) {
@@ -192,13 +198,6 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
     const actor = { kind: 'account' as const, id: accountId };
     await audit.record({ action, actor, accountId, organizationId, caller, detail: { key: id, ...more } }, tx);
   }
-}
-
-/** How a stored key's format is called. */
-export function nameOfFormat(prefix: string): KeyFormatName {
-  const found = Object.entries(KEY_FORMATS).find(([, format]) => format.prefix === prefix);
-  if (!found) throw new Error(`There is no key format ${prefix}`);
-  return found[0] as KeyFormatName;
 }
 
 const noSuchKey = () => notFound('There is no such key.');

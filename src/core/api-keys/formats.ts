@@ -7,14 +7,14 @@ import { crc32 } from 'node:zlib';
 import { constantTimeEqual } from '../../base/crypto.js';
 
 export interface KeyFormat {
-  /** What it begins with; also its name. */
+  /** What it begins with, and what is stored of the format with each key. */
   prefix: string;
   alphabet: string;
   /** Characters of chance, then characters of checksum. */
   random: number;
   checksum: number;
-  /** How its beginning is shown in lists. */
-  shown: (key: string) => string;
+  /** How a key is shown in lists, made of what it is found by. */
+  shown: (lookup: string) => string;
 }
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -31,13 +31,7 @@ export const KEY_FORMATS = {
   sk_live: { prefix: 'sk_live_', ...wide, shown: () => 'sk_live' },
   sk_test: { prefix: 'sk_test_', ...wide, shown: () => 'sk_test' },
   cap: { prefix: 'cap_', alphabet: BASE32, random: 45, checksum: 7, shown: () => 'cap' },
-  cb: {
-    prefix: 'cb_',
-    alphabet: HEX,
-    random: 40,
-    checksum: 8,
-    shown: (key: string) => key.slice(0, 3 + LOOKUP_LENGTH),
-  },
+  cb: { prefix: 'cb_', alphabet: HEX, random: 40, checksum: 8, shown: (lookup: string) => lookup },
   ocs_live: { prefix: 'ocs_live_', ...wide, shown: () => 'ocs_live' },
 } satisfies Record<string, KeyFormat>;
 
@@ -57,6 +51,13 @@ export function formatOf(text: string): KeyFormat | undefined {
   if (!format || text.length !== format.prefix.length + format.random + format.checksum) return undefined;
   const body = text.slice(0, -format.checksum);
   return constantTimeEqual(checksumOf(body, format), text.slice(-format.checksum)) ? format : undefined;
+}
+
+/** The format of a stored key. */
+export function formatWith(prefix: string): KeyFormat {
+  const found = longestFirst.find((format) => format.prefix === prefix);
+  if (!found) throw new Error(`There is no key format ${prefix}`);
+  return found;
 }
 
 /** Whether it means to be a key, right or mistyped. */

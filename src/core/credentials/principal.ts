@@ -35,7 +35,7 @@ export interface ApiKeyPrincipal extends ApiKeyUse {
 
 export type Principal = LoginPrincipal | OAuthPrincipal | ForeignPrincipal | ApiKeyPrincipal;
 /** Those that stand for an account. */
-export type Known = LoginPrincipal | ForeignPrincipal | ApiKeyPrincipal;
+export type AccountPrincipal = LoginPrincipal | ForeignPrincipal | ApiKeyPrincipal;
 export type PrincipalKind = Principal['kind'];
 
 /** Who it is. */
@@ -58,7 +58,7 @@ export function countedFor(principal: Principal): { type: 'human' | 'agent'; id:
 }
 
 /** Who acts in an organization, and within which bounds. */
-export function actorOf(principal: Known): Actor {
+export function actorOf(principal: AccountPrincipal): Actor {
   if (principal.kind !== 'api-key') return { accountId: principal.account.id };
   const { organizationId, projectId, role } = principal.key;
   return {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Announcements } from '../../base/announcements.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
-import { INVISIBLE, isReadable, isStorable } from '../../base/text.js';
+import { isReadable, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { isAtLeast, lesser, type OrganizationRole } from './roles.js';
@@ -54,6 +54,7 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
     createOwn,
     create,
     listFor,
+    idOfOwn,
     reachedBy,
     visibleTo,
     rename,
@@ -98,7 +99,14 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
     return [...all.filter(({ own }) => own), ...all.filter(({ own }) => !own)];
   }
 
-  /** The same for whoever acts: a key reaches its own organization only, and in the role that it has there. */
+  /** Where something goes when nobody says where. Refuses with `invalid_request` whoever has no organization of their own. */
+  async function idOfOwn(accountId: string): Promise<string> {
+    const own = (await listFor(accountId)).find((organization) => organization.own);
+    if (!own) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
+    return own.id;
+  }
+
+  /** All where an account is a member, for whoever acts: a key reaches its own organization only, and in the role that it has there. */
   async function reachedBy({ accountId, key }: Actor): Promise<OrganizationOfMember[]> {
     const all = await listFor(accountId);
     if (!key) return all;
@@ -249,7 +257,7 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
 /** As it is stored. Refuses with `invalid_request` what nobody could read. */
 export function nameOf(given: string): string {
   const name = given.normalize('NFC').trim();
-  if (isStorable(name) && isReadable(name) && !INVISIBLE.test(name) && name.length <= MAX_NAME_LENGTH) return name;
+  if (isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH) return name;
   throw invalidRequest('Some values cannot be used.', { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` });
 }
 

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { DAY_SECONDS } from '../../base/clock.js';
 import { durationSeconds } from '../../base/duration.js';
-import { type ApiKey, type FreshApiKey, nameOfFormat } from '../../core/api-keys/api-keys.js';
-import { KEY_FORMATS } from '../../core/api-keys/formats.js';
+import { type ApiKey, type FreshApiKey, KEY_ROLES, type KeyRole } from '../../core/api-keys/api-keys.js';
+import { formatWith } from '../../core/api-keys/formats.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Context } from '../state.js';
@@ -17,13 +17,12 @@ interface Needs extends Pick<Core, 'apiKeys'> {
 }
 
 const MAX_DAYS = 3650;
-const ROLES = ['viewer', 'operator', 'admin'] as const;
 
 const NewKey = z.object({
   name: text(),
   expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('null = never.'),
   scopes: z.array(text(200)).max(50).optional(),
-  role: z.enum(ROLES).optional().describe("In the organization; at most one's own, which it is when left out."),
+  role: z.enum(KEY_ROLES).optional().describe("In the organization; at most one's own, which it is when left out."),
   organization_id: text().optional().describe("One's own organization when left out."),
   project_id: text().optional().describe('Confines the key to this project.'),
   environment: z.enum(['live', 'test']).optional(),
@@ -42,7 +41,7 @@ const WireKey = z
     prefix: z.string(),
     key_hint: z.string().describe('Its first characters.'),
     scopes: z.array(z.string()),
-    role: z.enum(ROLES),
+    role: z.enum(KEY_ROLES),
     organization_id: z.string(),
     project_id: z.string().nullable(),
     is_active: z.boolean(),
@@ -138,10 +137,10 @@ function toWire(key: ApiKey): z.input<typeof WireKey> {
   return {
     id: key.id,
     name: key.name,
-    prefix: KEY_FORMATS[nameOfFormat(key.format)].shown(key.lookup),
+    prefix: formatWith(key.format).shown(key.lookup),
     key_hint: `${key.lookup}…`,
     scopes: key.scopes as string[],
-    role: key.role as (typeof ROLES)[number],
+    role: key.role as KeyRole,
     organization_id: key.organizationId,
     project_id: key.projectId,
     is_active: !isOver,

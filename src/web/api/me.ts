@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { notFound } from '../../base/errors.js';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
-import { actorOf, type Known, type LoginPrincipal } from '../../core/credentials/principal.js';
+import { type AccountPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
+import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import type { Context } from '../state.js';
 import { text } from './body.js';
@@ -15,7 +16,7 @@ interface Needs extends Pick<Core, 'organizations' | 'profiles' | 'projects' | '
 }
 
 const Me = WireUser.extend({
-  organizations: z.array(z.object({ id: z.string(), name: z.string(), role: z.string() })),
+  organizations: z.array(z.object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES) })),
   projects: z.array(z.object({ id: z.string(), name: z.string(), organization_id: z.string() })),
   tools: z.array(z.unknown()),
 }).meta({ id: 'Me' });
@@ -81,7 +82,7 @@ export function addMe({ api, organizations, profiles, projects, sessions }: Need
     endOne,
   );
 
-  async function me(ctx: Context, _input: unknown, principal: Known): Promise<void> {
+  async function me(ctx: Context, _input: unknown, principal: AccountPrincipal): Promise<void> {
     const { account } = principal;
     const memberships = await organizations.reachedBy(actorOf(principal));
     const reached = await projects.listFor(actorOf(principal));
@@ -93,7 +94,7 @@ export function addMe({ api, organizations, profiles, projects, sessions }: Need
     };
   }
 
-  function showProfile(ctx: Context, _input: unknown, { account }: Known): void {
+  function showProfile(ctx: Context, _input: unknown, { account }: AccountPrincipal): void {
     ctx.body = toProfile(account);
   }
 

@@ -1,9 +1,8 @@
 /** Organizations, their members, and their projects. Keys read here what lies within their bounds; people change it. */
 import { z } from 'zod';
-import { invalidRequest } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Member } from '../../core/organizations/organizations.js';
+import type { Member, OrganizationOfMember } from '../../core/organizations/organizations.js';
 import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Context } from '../state.js';
@@ -38,7 +37,7 @@ export function addOrganizations({ api, organizations, projects }: Needs): void 
   const accepts = ['login'] as const;
   const readers = ['login', 'api-key'] as const;
   const refusals = ['not_found', 'insufficient_role'] as const;
-  const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
+  const bounds = [...refusals, 'project_scope_violation'] as const;
 
   api.post(
     '/api/v1/organizations',
@@ -157,7 +156,7 @@ export function addOrganizations({ api, organizations, projects }: Needs): void 
 
   async function createProject(ctx: Context, input: z.output<typeof NewProject>, principal: LoginPrincipal) {
     const actor = actorOf(principal);
-    const organizationId = input.organization_id ?? (await ownOf(actor.accountId));
+    const organizationId = input.organization_id ?? (await organizations.idOfOwn(actor.accountId));
     ctx.body = toProject(await projects.create(actor, organizationId, input.name, ctx.state.caller));
   }
 
@@ -177,22 +176,9 @@ export function addOrganizations({ api, organizations, projects }: Needs): void 
     await projects.remove(actorOf(principal), ctx.params.id, ctx.state.caller);
     ctx.body = { ok: true, message: 'The project and its keys are gone.' };
   }
-
-  async function ownOf(accountId: string): Promise<string> {
-    const own = (await organizations.listFor(accountId)).find((organization) => organization.own);
-    if (!own) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
-    return own.id;
-  }
 }
 
-interface Shown {
-  id: string;
-  name: string;
-  role: (typeof ORGANIZATION_ROLES)[number];
-  createdAt: Date;
-}
-
-const toWire = ({ id, name, role, createdAt }: Shown): z.input<typeof WireOrganization> => ({
+const toWire = ({ id, name, role, createdAt }: OrganizationOfMember): z.input<typeof WireOrganization> => ({
   id,
   name,
   role,
@@ -207,7 +193,7 @@ const toMember = ({ account: { id, email, name }, role, since }: Member): z.inpu
   since: since.toISOString(),
 });
 
-export const toProject = ({ id, name, organizationId, createdAt }: Project): z.input<typeof WireProject> => ({
+const toProject = ({ id, name, organizationId, createdAt }: Project): z.input<typeof WireProject> => ({
   id,
   name,
   organization_id: organizationId,

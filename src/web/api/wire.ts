@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { OrganizationOfMember, Organizations } from '../../core/organizations/organizations.js';
+import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { RefreshedLogin } from '../../core/sessions/tokens.js';
 
 export const WireUser = z
@@ -12,7 +13,7 @@ export const WireUser = z
     full_name: z.string().nullable(),
     companyId: z.string().nullable().describe("The account's own organization."),
     role: z.enum(['admin', 'viewer']).describe('In this instance.'),
-    org_role: z.enum(['owner', 'admin', 'operator', 'viewer']).nullable().describe('In that organization.'),
+    org_role: z.enum(ORGANIZATION_ROLES).nullable().describe('In that organization.'),
     email_verified: z.boolean(),
     plan: z.string(),
     picture: z.string().nullable(),
