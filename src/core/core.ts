@@ -21,6 +21,7 @@ import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
 import { createMfa } from './mfa/mfa.js';
+import { createMembers } from './organizations/members.js';
 import { createOrganizations } from './organizations/organizations.js';
 import { createProjects } from './organizations/projects.js';
 import { createRecovery } from './recovery/recovery.js';
@@ -59,7 +60,8 @@ export async function createCore(base: Base) {
     pwned,
     processes: config.processes,
   });
-  const organizations = createOrganizations({ db, audit, announcements });
+  const organizations = createOrganizations({ db, audit });
+  const members = createMembers({ db, audit, announcements, organizations });
   const projects = createProjects({ db, audit, announcements, organizations });
   const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
   const profiles = createProfiles({ db, audit, announcements });
@@ -189,6 +191,7 @@ export async function createCore(base: Base) {
     keys,
     passwords,
     organizations,
+    members,
     projects,
     apiKeys,
     keyUsage,

@@ -1,6 +1,5 @@
-/** Organizations: whom accounts work for, and what each member may. Every account owns one from its first day. */
+/** Organizations: whom accounts work for, and in which role. Every account owns one from its first day. */
 import { randomUUID } from 'node:crypto';
-import type { Announcements } from '../../base/announcements.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
 import { isReadable, isStorable } from '../../base/text.js';
@@ -24,24 +23,9 @@ export interface OrganizationOfMember {
   createdAt: Date;
 }
 
-export interface Member {
-  account: Account;
-  role: OrganizationRole;
-  since: Date;
-}
-
-interface MemberChange {
-  actor: Actor;
-  wanted: OrganizationRole;
-  organizationId: string;
-  /** Of whom. */
-  accountId: string;
-}
-
 interface Needs {
   db: Database;
   audit: Audit;
-  announcements: Announcements;
 }
 
 const MAX_NAME_LENGTH = 100;
@@ -49,7 +33,7 @@ const MAX_OWNED = 100;
 
 export type Organizations = ReturnType<typeof createOrganizations>;
 
-export function createOrganizations({ db, audit, announcements }: Needs) {
+export function createOrganizations({ db, audit }: Needs) {
   return {
     createOwn,
     create,
@@ -61,9 +45,6 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
     demand,
     demandRole,
     roleOf,
-    members,
-    changeRole,
-    removeMember,
     lock,
   };
 
@@ -171,64 +152,7 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
     return role && key ? lesser(role, key.role) : role;
   }
 
-  /** Everybody in it, in the order in which they came. */
-  async function members(actor: Actor, organizationId: string): Promise<Member[]> {
-    await demand(actor, organizationId, 'viewer');
-    const rows = await db.membership.findMany({
-      where: { organizationId },
-      include: { account: true },
-      orderBy: [{ createdAt: 'asc' }, { accountId: 'asc' }],
-    });
-    return rows.map(({ account, role, createdAt }) => ({ account, role: role as OrganizationRole, since: createdAt }));
-  }
-
-  /** Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one. */
-  async function changeRole(
-    actor: Actor,
-    organizationId: string,
-    accountId: string,
-    role: OrganizationRole,
-    caller: Caller,
-  ): Promise<void> {
-    await changeMember({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
-      if (!isAtLeast(own, role)) throw aboveOneself();
-      await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
-      const detail = { member: accountId, role };
-      await note('member.role_changed', organizationId, actor.accountId, caller, tx, detail);
-    });
-  }
-
-  /** Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays. */
-  async function removeMember(actor: Actor, organizationId: string, accountId: string, caller: Caller): Promise<void> {
-    const leaves = actor.accountId === accountId;
-    const wanted = leaves ? 'viewer' : 'admin';
-    await changeMember({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
-      await tx.membership.deleteMany({ where: { accountId, organizationId } });
-      await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
-      await note('member.removed', organizationId, actor.accountId, caller, tx, { member: accountId });
-    });
-  }
-
-  /** What the actor may is asked once it is their turn: whoever was lowered a moment ago changes nobody any more. */
-  async function changeMember(
-    { actor, wanted, organizationId, accountId }: MemberChange,
-    change: (own: OrganizationRole, tx: Queryable) => Promise<void>,
-  ): Promise<void> {
-    await demand(actor, organizationId, wanted); // a stranger makes nobody wait
-    await db.$transaction(async (tx) => {
-      await lock(organizationId, tx);
-      const own = await demand(actor, organizationId, wanted, tx);
-      const role = await roleOf({ accountId }, organizationId, tx);
-      if (!role) throw notFound('There is no such member.');
-      if (!isAtLeast(own, role)) throw aboveOneself();
-      await change(own, tx);
-      const owners = await tx.membership.count({ where: { organizationId, role: 'owner' } });
-      if (owners === 0) throw conflict('The last owner stays: make somebody else an owner first.');
-    });
-    await announcements.announce('organizations', organizationId);
-  }
-
-  /** One change of members at a time: of two owners who leave together one stays. */
+  /** What belongs to it stays as it is until the transaction is over. Refuses with `not_found`. */
   async function lock(id: string, tx: Queryable): Promise<void> {
     const { count } = await tx.organization.updateMany({ where: { id }, data: { id } });
     if (count === 0) throw notFound('There is no such organization.');
@@ -242,15 +166,13 @@ export function createOrganizations({ db, audit, announcements }: Needs) {
   }
 
   async function note(
-    action: 'organization.created' | 'organization.renamed' | 'member.role_changed' | 'member.removed',
+    action: 'organization.created' | 'organization.renamed',
     organizationId: string,
     accountId: string,
     caller: Caller,
     tx: Queryable,
-    detail?: Record<string, string>,
   ): Promise<void> {
-    const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action, actor, organizationId, accountId, caller, ...(detail && { detail }) }, tx);
+    await audit.record({ action, actor: { kind: 'account', id: accountId }, organizationId, accountId, caller }, tx);
   }
 }
 
@@ -262,4 +184,3 @@ export function nameOf(given: string): string {
 }
 
 export const outOfScope = () => forbidden('project_scope_violation', 'This key is confined to another place.');
-const aboveOneself = () => forbidden('insufficient_role', 'This is only for those who stand at least as high.');

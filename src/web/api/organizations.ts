@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Member, OrganizationOfMember } from '../../core/organizations/organizations.js';
+import type { Member } from '../../core/organizations/members.js';
+import type { OrganizationOfMember } from '../../core/organizations/organizations.js';
 import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Context } from '../state.js';
@@ -10,7 +11,7 @@ import { text } from './body.js';
 import type { Api } from './endpoint.js';
 import { Done } from './wire.js';
 
-interface Needs extends Pick<Core, 'organizations' | 'projects'> {
+interface Needs extends Pick<Core, 'organizations' | 'members' | 'projects'> {
   api: Api;
 }
 
@@ -33,7 +34,7 @@ const WireProject = z
   .object({ id: z.string(), name: z.string(), organization_id: z.string(), created_at: z.iso.datetime() })
   .meta({ id: 'Project' });
 
-export function addOrganizations({ api, organizations, projects }: Needs): void {
+export function addOrganizations({ api, organizations, members, projects }: Needs): void {
   const accepts = ['login'] as const;
   const readers = ['login', 'api-key'] as const;
   const refusals = ['not_found', 'insufficient_role'] as const;
@@ -62,7 +63,7 @@ export function addOrganizations({ api, organizations, projects }: Needs): void 
   api.get(
     '/api/v1/organizations/:id/members',
     { summary: 'Who is in it', accepts: readers, answer: [200, z.array(WireMember)], refusals: bounds },
-    members,
+    listMembers,
   );
   api.patch(
     '/api/v1/organizations/:id/members/:account_id',
@@ -138,19 +139,19 @@ export function addOrganizations({ api, organizations, projects }: Needs): void 
     ctx.body = toWire(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.caller));
   }
 
-  async function members(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
-    ctx.body = (await organizations.members(actorOf(principal), ctx.params.id)).map(toMember);
+  async function listMembers(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+    ctx.body = (await members.list(actorOf(principal), ctx.params.id)).map(toMember);
   }
 
   async function changeRole(ctx: Context, { role }: z.output<typeof RoleChange>, principal: LoginPrincipal) {
     const { id, account_id: accountId } = ctx.params;
-    await organizations.changeRole(actorOf(principal), id, accountId, role, ctx.state.caller);
+    await members.changeRole(actorOf(principal), id, accountId, role, ctx.state.caller);
     ctx.body = { ok: true, message: 'The role was changed.' };
   }
 
   async function removeMember(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
     const { id, account_id: accountId } = ctx.params;
-    await organizations.removeMember(actorOf(principal), id, accountId, ctx.state.caller);
+    await members.remove(actorOf(principal), id, accountId, ctx.state.caller);
     ctx.body = { ok: true, message: 'No longer a member.' };
   }
 

@@ -1,0 +1,107 @@
+/** The members of an organization: who they are, what each may, how they go. */
+import type { Announcements } from '../../base/announcements.js';
+import type { Account, Database, Queryable } from '../../base/db/open.js';
+import { conflict, forbidden, notFound } from '../../base/errors.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import type { Actor, Organizations } from './organizations.js';
+import { isAtLeast, type OrganizationRole } from './roles.js';
+
+export interface Member {
+  account: Account;
+  role: OrganizationRole;
+  since: Date;
+}
+
+interface Change {
+  actor: Actor;
+  wanted: OrganizationRole;
+  organizationId: string;
+  /** Of whom. */
+  accountId: string;
+}
+
+interface Needs {
+  db: Database;
+  audit: Audit;
+  announcements: Announcements;
+  organizations: Organizations;
+}
+
+export function createMembers({ db, audit, announcements, organizations }: Needs) {
+  return { list, changeRole, remove };
+
+  /** Everybody in it, in the order in which they came. Refuses as `organizations.demand` does. */
+  async function list(actor: Actor, organizationId: string): Promise<Member[]> {
+    await organizations.demand(actor, organizationId, 'viewer');
+    const rows = await db.membership.findMany({
+      where: { organizationId },
+      include: { account: true },
+      orderBy: [{ createdAt: 'asc' }, { accountId: 'asc' }],
+    });
+    return rows.map(({ account, role, createdAt }) => ({ account, role: role as OrganizationRole, since: createdAt }));
+  }
+
+  /** Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one. */
+  async function changeRole(
+    actor: Actor,
+    organizationId: string,
+    accountId: string,
+    role: OrganizationRole,
+    caller: Caller,
+  ): Promise<void> {
+    await change({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
+      if (!isAtLeast(own, role)) throw aboveOneself();
+      await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
+      await note('member.role_changed', organizationId, actor, caller, tx, { member: accountId, role });
+    });
+  }
+
+  /** Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays. Their keys go too. */
+  async function remove(actor: Actor, organizationId: string, accountId: string, caller: Caller): Promise<void> {
+    const wanted = actor.accountId === accountId ? 'viewer' : 'admin';
+    await change({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
+      await tx.membership.deleteMany({ where: { accountId, organizationId } });
+      await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
+      await note('member.removed', organizationId, actor, caller, tx, { member: accountId });
+    });
+  }
+
+  /**
+   * One change at a time: of two owners who leave together one stays. What the actor may is asked once it is their turn: whoever was
+   * lowered a moment ago changes nobody any more.
+   */
+  async function change(
+    { actor, wanted, organizationId, accountId }: Change,
+    write: (own: OrganizationRole, tx: Queryable) => Promise<void>,
+  ): Promise<void> {
+    await organizations.demand(actor, organizationId, wanted); // a stranger makes nobody wait
+    await db.$transaction(async (tx) => {
+      await organizations.lock(organizationId, tx);
+      const own = await organizations.demand(actor, organizationId, wanted, tx);
+      const role = await organizations.roleOf({ accountId }, organizationId, tx);
+      if (!role) throw notFound('There is no such member.');
+      if (!isAtLeast(own, role)) throw aboveOneself();
+      await write(own, tx);
+      const owners = await tx.membership.count({ where: { organizationId, role: 'owner' } });
+      if (owners === 0) throw conflict('The last owner stays: make somebody else an owner first.');
+    });
+    await announcements.announce('organizations', organizationId);
+  }
+
+  async function note(
+    action: 'member.role_changed' | 'member.removed',
+    organizationId: string,
+    { accountId }: Actor,
+    caller: Caller,
+    tx: Queryable,
+    detail: Record<string, string>,
+  ): Promise<void> {
+    await audit.record(
+      { action, actor: { kind: 'account', id: accountId }, organizationId, accountId, caller, detail },
+      tx,
+    );
+  }
+}
+
+const aboveOneself = () => forbidden('insufficient_role', 'This is only for those who stand at least as high.');
