@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const shared = {
-  globalSetup: ['test/support/sqlite-template.ts', 'test/support/requirements.ts'],
+  globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts', 'test/support/requirements.ts'],
   env: { SIGNET_TEST_STORES: 'all' },
   pool: 'forks' as const,
   testTimeout: 30_000,

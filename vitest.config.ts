@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const shared = {
-  globalSetup: ['test/support/sqlite-template.ts'],
+  globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts'],
   pool: 'forks' as const,
   testTimeout: 15_000,
   hookTimeout: 30_000,

@@ -1,11 +1,10 @@
-// The command line, compiled, on an SQLite database: alone, and beside a running server that must notice what it does.
+// The command line, compiled, on an SQLite database. Beside a running server: cli.all.test.ts.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openDatabase } from '../src/base/db/open.js';
 import { Browser } from './support/browser.js';
-import { openMailServer } from './support/mail-server.js';
-import { killServers, run, startServer, temporaryFolder, until } from './support/server.js';
+import { killServers, run, startServer, temporaryFolder } from './support/server.js';
 
 const PASSWORD = 'correct horse battery';
 const REDIRECT = 'https://acme.example/cb';
@@ -232,101 +231,4 @@ describe('what it makes', () => {
     settings.DATABASE_URL = copy;
     expect(await json('account', 'list')).toMatchObject([{ email: 'ann@example.com' }]);
   }, 30_000);
-});
-
-describe('beside a running server', () => {
-  test('clients and keys are noticed without a restart', async () => {
-    const server = await startServer(settings);
-    settings.ISSUER = server.origin;
-    const client = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT);
-    const introspect = (secret: string) =>
-      fetch(`${server.origin}/oauth/introspect`, {
-        method: 'POST',
-        headers: { authorization: `Basic ${Buffer.from(`${client.client_id}:${secret}`).toString('base64')}` },
-        body: new URLSearchParams({ token: 'nothing' }),
-      }).then(({ status }) => status);
-    expect(await introspect(client.client_secret)).toBe(200);
-
-    const { client_secret: renewed } = await json('client', 'secret', client.client_id);
-    await until('the old secret is refused', async () => (await introspect(client.client_secret)) === 401, 3000);
-    expect(await introspect(renewed)).toBe(200);
-    await json('client', 'delete', client.client_id);
-    await until('the client is refused', async () => (await introspect(renewed)) === 401, 3000);
-
-    const kids = async () => {
-      const { keys } = (await (await fetch(`${server.origin}/oauth/jwks`)).json()) as { keys: { kid: string }[] };
-      return keys.map(({ kid }) => kid);
-    };
-    const before = await kids();
-    const { kids: added } = await json('keys', 'rotate');
-    await until('the new keys are published', async () => (await kids()).length === before.length + added.length, 3000);
-    await json('keys', 'rotate', '--now');
-    await until('the old keys are withdrawn', async () => !(await kids()).some((kid) => before.includes(kid)), 3000);
-    const stages = (await json('keys', 'list')).filter((key: { signs: boolean }) => key.signs);
-    expect(stages.map((key: { kid: string }) => key.kid).sort()).toEqual((await kids()).sort());
-  }, 45_000);
-
-  test('a new set-up link replaces the one of the start', async () => {
-    const server = await startServer(settings);
-    settings.ISSUER = server.origin;
-    await until('the link is shown', () => server.stderr().includes('/setup?token='));
-    const first = /http\S+token=\S+/.exec(server.stderr())![0];
-    const { link } = await json('setup', 'link');
-    expect((await new Browser(server.origin).open(first)).status).toBe(401);
-    expect((await new Browser(server.origin).open(link)).status).toBe(200);
-  });
-
-  test('the trail tells what was done', async () => {
-    await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT);
-    const events = await json('audit', 'list', '--action', 'client.created');
-    expect(events).toMatchObject([{ action: 'client.created', actorKind: 'system' }]);
-  });
-});
-
-describe('doctor', () => {
-  test('finds a running server well', async () => {
-    const server = await startServer(settings);
-    settings.ISSUER = server.origin;
-    const findings = await json('doctor', '--skip-start');
-    const status = Object.fromEntries(
-      findings.map(({ about, status }: { about: string; status: string }) => [about, status]),
-    );
-    expect(status).toMatchObject({ settings: 'ok', secret: 'ok', database: 'ok', keys: 'ok', server: 'ok' });
-  });
-
-  test('greets the mail server, and never tells its password', async () => {
-    const mail = async () => {
-      const { stdout } = await cli('doctor', '--skip-start');
-      return /^.*\bmail\b.*$/m.exec(stdout)![0];
-    };
-    expect(await mail()).toMatch(/^ok +mail +none is sent/);
-    const server = await openMailServer({
-      authOptional: false,
-      allowInsecureAuth: true,
-      onAuth: ({ password }, _, done) => (password === 'hunter22' ? done(null, { user: 1 }) : done(new Error('no'))),
-    });
-    settings.SMTP_URL = server.url.replace('//', '//mara:hunter22@');
-    expect(await mail()).toMatch(/^ok +mail +127\.0\.0\.1:\d+ takes mails from no-reply@localhost$/);
-    settings.SMTP_URL = server.url.replace('//', '//mara:hunter33@');
-    expect(await mail()).toMatch(/^fail +mail +127\.0\.0\.1:\d+ takes no mails \(EAUTH 535\); check SMTP_URL$/);
-    expect(server.mails).toEqual([]);
-    await server.close();
-    expect(await mail()).toMatch(/^fail +mail .*check SMTP_URL$/);
-    settings = { ...settings, NODE_ENV: 'production', PASSWORD_HASH_COST: '10', SMTP_URL: '' };
-    expect(await mail()).toMatch(/^warn +mail +SMTP_URL is not set/);
-  }, 60_000);
-
-  test('says what to do about what is wrong, and ends with 1', async () => {
-    settings.DATABASE_URL = 'postgresql://127.0.0.1:1/signet';
-    settings.REDIS_URL = 'redis://127.0.0.1:1';
-    const { code, stdout } = await cli('doctor', '--skip-start');
-    expect(code).toBe(1);
-    expect(stdout).toMatch(/^fail +database .*ECONNREFUSED.*check DATABASE_URL/m);
-    expect(stdout).toMatch(/^fail +redis .*check REDIS_URL/m);
-    settings.PORT = 'x';
-    expect(await cli('doctor', '--skip-start')).toMatchObject({
-      code: 1,
-      stdout: expect.stringMatching(/^fail +settings +PORT/m),
-    });
-  });
 });

@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inject } from 'vitest';
 import { createApp } from '../../src/app.js';
 import { type Base, openBase } from '../../src/base/base.js';
 import type { Clock } from '../../src/base/clock.js';
@@ -12,6 +13,7 @@ import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
 import { systemCaller } from '../../src/core/caller.js';
 import { createCore } from '../../src/core/core.js';
+import { SECRET } from './signing-keys.js';
 import { type OpenStore, type Store, stores } from './stores.js';
 
 export type House = Awaited<ReturnType<typeof openHouse>>;
@@ -51,6 +53,7 @@ export async function openHouse({
     REDIS_URL: data.redisUrl,
     REDIS_PREFIX: data.redisPrefix,
     PASSWORD_HASH_COST: '4',
+    SECRET,
     // Tests ask more often than anybody; what limits do has tests of its own.
     RATE_LIMIT_ANONYMOUS: '0',
     RATE_LIMIT_HUMAN: '0',
@@ -60,6 +63,7 @@ export async function openHouse({
   });
   const log = createLog(config.logLevel, { write: (line) => lines.push(line) });
   const base = around(await openBase(config, { log, clock }));
+  if (config.secret === SECRET) await giveKeys(base);
   const core = await createCore(base);
   const app = await createApp(base, core);
   server.on('request', app.handle);
@@ -123,6 +127,15 @@ export async function openHouse({
     await data.close();
     rmSync(dataDir, { recursive: true, force: true });
   }
+}
+
+/** Those that all houses share, unless there are some. */
+async function giveKeys({ db, clock }: Base): Promise<void> {
+  if ((await db.signingKey.count()) > 0) return;
+  const createdAt = clock.now();
+  await db.signingKey.createMany({
+    data: inject('signingKeys').map((key) => ({ ...key, createdAt, signsFrom: createdAt })),
+  });
 }
 
 async function closeServer(server: Server): Promise<void> {
