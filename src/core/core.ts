@@ -74,6 +74,7 @@ export async function createCore(base: Base) {
     clock,
     audit,
     announcements,
+    accounts,
     organizations,
     projects,
     usage: keyUsage,

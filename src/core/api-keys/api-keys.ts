@@ -5,7 +5,7 @@ import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
-import type { Account } from '../accounts/accounts.js';
+import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { nameOf, type Organizations } from '../organizations/organizations.js';
@@ -56,6 +56,7 @@ interface Needs {
   clock: Clock;
   audit: Audit;
   announcements: Announcements;
+  accounts: Pick<Accounts, 'hold'>;
   organizations: Organizations;
   projects: Projects;
   usage: KeyUsage;
@@ -68,7 +69,8 @@ const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
 
 export type ApiKeys = ReturnType<typeof createApiKeys>;
 
-export function createApiKeys({ db, clock, audit, announcements, organizations, projects, usage, scopes }: Needs) {
+export function createApiKeys(needs: Needs) {
+  const { db, clock, audit, announcements, accounts, organizations, projects, usage, scopes } = needs;
   return { create, list, revoke, rotate, verify, forgetAll };
 
   /** Refuses with `invalid_request`, `insufficient_role` (never above the creator's own), `not_found` or `conflict`. */
@@ -84,8 +86,10 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
     const { key, data } = mint(KEY_FORMATS[input.format]);
     const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
     const record = await db.$transaction(async (tx) => {
-      const living = await tx.apiKey.count({ where: { accountId: owner.id, revokedAt: null } });
-      if (living >= MAX_KEYS) throw conflict(`An account can have at most ${MAX_KEYS} keys.`);
+      const now = await accounts.hold(owner.id, tx);
+      // Whoever resets the password takes an account back: a login that ends by it leaves no key behind.
+      if (now?.passwordChangedAt?.getTime() !== owner.passwordChangedAt?.getTime()) throw changedMeanwhile();
+      await demandRoom(owner.id, tx);
       const place = { accountId: owner.id, organizationId, projectId };
       const made = await tx.apiKey.create({
         data: { ...data, ...place, name, role, scopes: input.scopes ?? [], expiresAt, createdAt: clock.now() },
@@ -115,7 +119,7 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
 
   /**
    * A new key like the old one; the old one works for `graceSeconds` more, at most until it would have ended anyway. Refuses with
-   * `not_found` what is not this account's, or lives no more.
+   * `not_found` what is not this account's, or lives no more, and with `conflict`.
    */
   async function rotate(accountId: string, id: string, graceSeconds: number, caller: Caller): Promise<FreshApiKey> {
     if (graceSeconds > MAX_GRACE_SECONDS) {
@@ -123,6 +127,7 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
     }
     const now = clock.now();
     const fresh = await db.$transaction(async (tx) => {
+      await accounts.hold(accountId, tx);
       // Locks it while it lives, so that of many who replace it at once without an overlap one does.
       const living = { id, accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
       const { count } = await tx.apiKey.updateMany({ where: living, data: { revokedAt: null } });
@@ -130,6 +135,7 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
       const old = await tx.apiKey.findUniqueOrThrow({ where: { id } });
       const ends = addSeconds(now, graceSeconds);
       if (!old.expiresAt || old.expiresAt > ends) await tx.apiKey.update({ where: { id }, data: { expiresAt: ends } });
+      await demandRoom(accountId, tx);
       const life = old.expiresAt && old.expiresAt.getTime() - old.createdAt.getTime();
       const { key, data: minted } = mint(formatWith(old.format));
       const { name, organizationId, projectId, role, scopes } = old;
@@ -181,6 +187,13 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
     return { organizationId: organizationId ?? (await organizations.idOfOwn(owner.id)), projectId: null };
   }
 
+  /** For one key more. The account must be held, so that those made at once are counted too. */
+  async function demandRoom(accountId: string, tx: Queryable): Promise<void> {
+    const living = { accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: clock.now() } }] };
+    if ((await tx.apiKey.count({ where: living })) < MAX_KEYS) return;
+    throw conflict(`An account can have at most ${MAX_KEYS} keys.`);
+  }
+
   function mint(format: KeyFormat) {
     const key = generateKey(format);
     const id = `key_${randomUUID()}`;
@@ -201,3 +214,4 @@ export function createApiKeys({ db, clock, audit, announcements, organizations, 
 }
 
 const noSuchKey = () => notFound('There is no such key.');
+const changedMeanwhile = () => conflict('The account was changed at this moment. Please try again.');

@@ -90,7 +90,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Needs): void {
       recentProof: true,
       body: Rotation,
       answer: [201, FreshKey],
-      refusals: ['not_found'],
+      refusals: ['not_found', 'conflict'],
     },
     rotate,
   );

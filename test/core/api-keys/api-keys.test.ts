@@ -1,5 +1,6 @@
 // API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once when revoked.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
 import { call, newLogin } from '../../support/api.js';
 import { atOnce } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
@@ -87,6 +88,39 @@ describe.each(stores)('API keys on $name', (store) => {
       expect((await me(key)).json.id).toBe(accountId);
       expect((await call(house, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).json.id).toBe(accountId);
     }
+  });
+
+  it('are at most 200, however many are made or replaced at once; those that are over take no place', async () => {
+    const { access_token: token, accountId } = await newLogin(house);
+    await make(token);
+    const { id, ...first } = (await house.core.apiKeys.list(accountId))[0]!;
+    const more = (count: number, expiresAt: Date | null) =>
+      house.base.db.apiKey.createMany({
+        data: Array.from({ length: count }, (_, n) => {
+          return { ...first, scopes: [], id: `${id}-${expiresAt?.getTime()}-${n}`, hash: `${n}`, expiresAt };
+        }),
+      });
+    await more(50, new Date(Date.now() - DAY_MS));
+    await more(194, null);
+    const rotated = `/api-keys/${id}/rotate`;
+    const answers = await atOnce(20, (n) =>
+      call(n % 2 ? house : beside, 'POST', n < 10 ? '/api-keys' : rotated, {
+        token,
+        body: n < 10 ? { name: 'K' } : {},
+      }),
+    );
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(5);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, 409]));
+  });
+
+  it('are made by no login that ends at this moment, because the password is reset', async () => {
+    const { accountId } = await newLogin(house);
+    const owner = (await house.core.accounts.find(accountId))!;
+    const passwordChangedAt = new Date(Date.now() + 1);
+    await house.base.db.account.update({ where: { id: accountId }, data: { passwordChangedAt } });
+    const made = house.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemCaller);
+    await expect(made).rejects.toMatchObject({ code: 'conflict' });
+    expect(await house.core.apiKeys.list(accountId)).toEqual([]);
   });
 
   it('expire after 90 days unless told otherwise, or never', async () => {
