@@ -1,6 +1,6 @@
 // One realistic set of values for every page: the tests render them, and so does whoever wants to look at the pages.
 
-import type { ClientCard, Pages } from '../../src/web/views.js';
+import type { ClientCard, Pages } from '../../src/web/pages.js';
 
 const csrfToken = 'Zk3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFa';
 const errand = '?return_to=%2Finteraction%2FrH2xVb7QmKp';

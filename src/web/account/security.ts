@@ -7,9 +7,10 @@ import type { Enrolment } from '../../core/mfa/mfa.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
 import { field, formBody, queryText, readForm } from '../input.js';
+import type { PasswordErrors } from '../pages.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
-import type { PasswordErrors, Views } from '../views.js';
+import type { Views } from '../views.js';
 import { type Guards, loginOf } from './guards.js';
 
 interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery'> {

@@ -14,10 +14,11 @@ import type { Csrf } from '../csrf.js';
 import { readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { allowFormRedirect, keepOpener } from '../middleware/security-headers.js';
+import type { ConsentScope } from '../pages.js';
 import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context } from '../state.js';
-import type { ConsentScope, Views } from '../views.js';
+import type { Views } from '../views.js';
 import { clientCard, isUnverified } from './client-card.js';
 import type { Providers } from './provider.js';
 

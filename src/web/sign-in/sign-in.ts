@@ -11,10 +11,11 @@ import type { DeviceCookie } from '../device-cookie.js';
 import { field, formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { keepOpener } from '../middleware/security-headers.js';
+import type { AccountFormErrors } from '../pages.js';
 import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
-import type { AccountFormErrors, Views } from '../views.js';
+import type { Views } from '../views.js';
 import { createRecoveryPages } from './recovery.js';
 
 interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification'> {
