@@ -104,10 +104,7 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
       throw unauthenticated('no_auth', 'Sign in, or send a credential.');
     }
     if (!endpoint.accepts.includes(principal.kind)) {
-      throw forbidden(
-        'insufficient_scope',
-        'This is only for people who signed in here; a token of an app will not do.',
-      );
+      throw forbidden('insufficient_scope', 'This kind of credential will not do here.');
     }
     const proven = principal.kind === 'login' && isProvenLately(principal.login.session, clock.now());
     if (endpoint.recentProof && !proven) {
