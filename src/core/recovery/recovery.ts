@@ -121,7 +121,7 @@ export function createRecovery(needs: Needs) {
       // Until now nobody had shown that the address is theirs: what was attached to the account may be a stranger's, who made it
       // to wait for its owner (account pre-hijacking).
       if (!account.emailVerified) for (const room of [identities, apiKeys, mfa]) await room.forgetAll(id, tx);
-      await note('password.reset', id, caller, tx);
+      await note('password.reset', id, caller, tx, { cleared: !account.emailVerified });
     });
     await tellOf(account, caller);
   }
@@ -172,8 +172,10 @@ export function createRecovery(needs: Needs) {
     accountId: string,
     caller: Caller,
     tx: Queryable,
+    detail?: { cleared: boolean },
   ): Promise<void> {
-    await audit.record({ action, actor: { kind: 'account', id: accountId }, accountId, caller }, tx);
+    const actor = { kind: 'account' as const, id: accountId };
+    await audit.record({ action, actor, accountId, caller, ...(detail && { detail }) }, tx);
   }
 
   async function tellOf(account: Account, caller: Caller): Promise<void> {
