@@ -13,7 +13,7 @@ const ALONE = ['test/base/fetch.test.ts'];
 
 export default defineConfig({
   test: {
-    maxWorkers: Math.max(2, availableParallelism() - 1), // much of a test is waiting
+    maxWorkers: availableParallelism() + 1, // much of a test is waiting
     projects: [
       {
         test: {

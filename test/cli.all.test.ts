@@ -1,4 +1,6 @@
-// The command line beside a running server, which must notice what it does, and the doctor.
+// The command line beside a running server, which must notice what it does; the import of accounts, and the doctor.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { openMailServer } from './support/mail-server.js';
@@ -120,5 +122,84 @@ describe('doctor', () => {
       code: 1,
       stdout: expect.stringMatching(/^fail +settings +PORT/m),
     });
+  });
+});
+
+describe('accounts of another system', () => {
+  const HASH = '$2y$04$abcdefghijklmnopqrstuuyx2n0Zzopyr9QuYTMCfOJJOj526QVoC';
+  function write(...lines: unknown[]): string {
+    const file = join(folder.path, 'accounts.jsonl');
+    writeFileSync(file, lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'));
+    return file;
+  }
+
+  test('come with their passwords; those that are there already are told and skipped', async () => {
+    await json('account', 'create', '--email', 'ann@example.com');
+    const file = write(
+      `\ufeff{"email":"Bob@Example.com","name":"Bob Other","email_verified":true,"password_hash":"${HASH}","role":"admin"}\r`,
+      '',
+      { email: 'ann@example.com', password_hash: HASH },
+      { email: 'cid@example.com', name: null, password_hash: null },
+    );
+    expect(await json('account', 'import', file)).toEqual({
+      made: 2,
+      skipped: [{ line: 3, email: 'ann@example.com' }],
+    });
+    const made = await json('account', 'list');
+    expect(made).toHaveLength(3);
+    expect(made).toContainEqual(
+      expect.objectContaining({ email: 'bob@example.com', name: 'Bob Other', email_verified: true, role: 'admin' }),
+    );
+    expect(made).toContainEqual(
+      expect.objectContaining({ email: 'cid@example.com', name: null, email_verified: false, role: 'viewer' }),
+    );
+    const again = await cli('account', 'import', file);
+    expect(again.stdout).toMatch(
+      /^0 accounts were made\.\nLine 1 was skipped: bob@example\.com has an account already/,
+    );
+
+    const server = await startServer(settings);
+    const signIn = (email: string, password: string) => new Browser(server.origin).signIn(email, password);
+    expect((await signIn('bob@example.com', 'pässwörd')).status).toBe(200);
+    expect((await signIn('bob@example.com', 'password')).status).toBe(401);
+    expect((await signIn('cid@example.com', 'pässwörd')).status).toBe(401);
+  }, 30_000);
+
+  test('are checked first: every fault is told by its line, no hash is repeated, and nothing is made', async () => {
+    const file = write(
+      { email: 'bob@example.com', password_hash: HASH },
+      '{"email": "cid@example.com"',
+      { email: 'nowhere', name: 'a\u0000b' },
+      { email: 'dan@example.com', password_hash: '$2b$31$secret' },
+      { email: 'eve@example.com', role: 'owner', emailVerified: true },
+      { email: ' BOB@example.com' },
+      '[]',
+    );
+    const { code, stdout, stderr } = await cli('account', 'import', file);
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    const told = stderr.trim().split('\n');
+    for (const start of [
+      'Line 2: This is no JSON object.',
+      'Line 3: email: Enter an e-mail address.',
+      'Line 3: name: Use at most',
+      'Line 4: password_hash: Use one of bcrypt',
+      'Line 5: role: ',
+      'Line 5: Unrecognized key: "emailVerified"',
+      'Line 6: email: It is that of line 1, too.',
+      'Line 7: This is no JSON object.',
+    ])
+      expect(told.filter((line) => line.startsWith(start))).toHaveLength(1);
+    expect(told).toHaveLength(9);
+    expect(told.at(-1)).toBe('No account was made.');
+    expect(stderr).not.toContain('secret');
+    expect(await json('account', 'list')).toEqual([]);
+  }, 30_000);
+
+  test('need a file', async () => {
+    const { code, stderr } = await cli('account', 'import', join(folder.path, 'nothing.jsonl'));
+    expect(code).toBe(64);
+    expect(stderr).toContain('nothing.jsonl cannot be read');
+    expect((await cli('account', 'import')).code).toBe(64);
   });
 });

@@ -1,0 +1,79 @@
+// What the compiled server says when it cannot start.
+import { createServer } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run, temporaryFolder } from './support/server.js';
+
+let folder: ReturnType<typeof temporaryFolder>;
+/** A port that the system gives, and a cheap password hash. */
+let settings: Record<string, string>;
+
+beforeEach(() => {
+  folder = temporaryFolder();
+  settings = { DATA_DIR: folder.path, PORT: '0', NODE_ENV: 'test', PASSWORD_HASH_COST: '4' };
+});
+
+afterEach(() => folder.remove());
+
+describe('when it cannot start, it says why in a sentence and ends with 1', () => {
+  test('a port that is taken', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, resolve));
+    const { port } = other.address() as { port: number };
+    await refused({ PORT: String(port) }, new RegExp(`port ${port} is taken; set PORT`));
+    other.close();
+  });
+
+  test('a DATA_DIR that cannot be written', async () => {
+    await refused({ DATA_DIR: '/dev/null/signet' }, /DATA_DIR \/dev\/null\/signet cannot be written/);
+  });
+
+  test('an SQLite file in a place that cannot be written', async () => {
+    await refused(
+      { DATABASE_URL: 'file:/dev/null/signet.db' },
+      /the database at \/dev\/null\/signet.db cannot be used/,
+    );
+  });
+
+  test('a PostgreSQL that does not answer, without its password', async () => {
+    const { stderr } = await refused(
+      { DATABASE_URL: 'postgresql://signet:hunter22@127.0.0.1:1/signet' },
+      /the database at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*; check DATABASE_URL/,
+    );
+    expect(stderr).not.toContain('hunter22');
+  });
+
+  test('a Redis that does not answer', async () => {
+    await refused({ REDIS_URL: 'redis://127.0.0.1:1' }, /Redis at 127\.0\.0\.1:1 cannot be reached/);
+  });
+
+  test('settings that are wrong, all of them at once', async () => {
+    const { stderr } = await refused(
+      { PORT: 'many', DATABASE_URL: 'mysql://x', ACCESS_TOKEN_TTL: '8 hours' },
+      /^The settings are not usable:/,
+    );
+    for (const name of ['PORT', 'DATABASE_URL', 'ACCESS_TOKEN_TTL']) expect(stderr).toContain(`- ${name} `);
+  });
+
+  test('an http issuer in production', async () => {
+    await refused({ NODE_ENV: 'production', ISSUER: 'http://id.example.com' }, /ISSUER is http: in production/);
+  });
+
+  test('an administrator whose password is too common', async () => {
+    await refused(
+      { BOOTSTRAP_ADMIN_EMAIL: 'boot@example.com', BOOTSTRAP_ADMIN_PASSWORD: 'password' },
+      /BOOTSTRAP_ADMIN_PASSWORD.*most common/,
+    );
+  });
+
+  async function refused(wrong: Record<string, string>, sentence: RegExp) {
+    const ended = await run('main.js', [], { ...settings, PASSWORD_HASH_COST: '4', ...wrong });
+    expect(ended.stderr.replace(/^oidc-provider .*\n/gm, '')).toMatch(sentence);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr + ended.stdout).not.toMatch(/^\s+at .*[:(]\d+/m); // no stack trace
+    return ended;
+  }
+});
+
+function setupLink(text: string): string | undefined {
+  return /http:\/\/\S+\/setup\?token=\S+/.exec(text)?.[0];
+}
