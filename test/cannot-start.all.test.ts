@@ -73,7 +73,3 @@ describe('when it cannot start, it says why in a sentence and ends with 1', () =
     return ended;
   }
 });
-
-function setupLink(text: string): string | undefined {
-  return /http:\/\/\S+\/setup\?token=\S+/.exec(text)?.[0];
-}

@@ -134,3 +134,7 @@ describe('stopping', () => {
     expect(Date.now() - began).toBeLessThan(2000);
   });
 });
+
+function setupLink(text: string): string | undefined {
+  return /http:\/\/\S+\/setup\?token=\S+/.exec(text)?.[0];
+}
