@@ -87,7 +87,7 @@ Written by \`npm run bench -- oidc\` on ${new Date().toISOString().slice(0, 10)}
 (a machine with more to do than cores makes every request dearer, and small differences meaningless).
 ${rows.some(({ ratio }) => ratio === undefined) ? `${NO_CPU_TIME}\n` : ''}
 CPU time of the server's process for each request; p50 and p99 as the client saw them, who shares the machine. Both sides in
-turns, ${ROUNDS} rounds after one to warm up, the median of each. Ours as \`npm start\` runs it, with all its limits, on PostgreSQL and
+turns, ${ROUNDS} rounds after one to warm up, the median of each. Ours as the container runs it, with all its limits, on PostgreSQL and
 Redis; bare oidc-provider on Redis, unless the case says otherwise, with a minimal adapter that redeems once, without limits, log,
 audit trail, accounts, consents or logins that can be ended.
 

@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
-import { startFlags } from '../../../dist/cli/measure-start.js';
 import { systemCaller } from '../../../dist/core/caller.js';
 import { createCore } from '../../../dist/core/core.js';
 import { deleteKeys, findPostgresql, findRedis, freePort, onServer, stopAll } from '../../support/store-servers.js';
@@ -121,7 +120,7 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
       TRUSTED_PROXIES: '127.0.0.0/8,::1',
     };
     const { id, secret } = await furnish(environment);
-    const { pid } = await start([...startFlags(), MAIN], environment, /"msg":"listening"/);
+    const { pid } = await start([MAIN], environment, /"msg":"listening"/);
     const resource = `${origin}/api/v1`;
     return { pid, origin, clientId: id, authorization: basic(id, secret), resource, paths: OUR_PATHS };
   }
