@@ -17,10 +17,18 @@ interface Needs {
 }
 
 const CODE = 'auth_rate_limited';
-/** Guesses at one account from one address. */
-const BY_PAIR: Limit = { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: CODE };
-/** Guesses from one address, at whatever account. */
-const BY_ADDRESS: Limit = { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
+/** Guesses at one account from one address: whoever goes on after a delay meets a longer one. */
+const BY_PAIR: Limit[] = [
+  { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: CODE },
+  { name: 'sign-in-pair-hours', points: 20, seconds: 3 * HOUR_SECONDS, code: CODE },
+  { name: 'sign-in-pair-day', points: 40, seconds: DAY_SECONDS, code: CODE },
+];
+/** Guesses from one address, at whatever account: many people may stand behind it. */
+const BY_ADDRESS: Limit[] = [
+  { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE },
+  { name: 'sign-in-address-hours', points: 300, seconds: 3 * HOUR_SECONDS, code: CODE },
+  { name: 'sign-in-address-day', points: 1000, seconds: DAY_SECONDS, code: CODE },
+];
 /** Guesses at one account from all addresses from which nobody ever signed in to it. Its owner comes from another one. */
 const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
 /** Once an account is under attack, somebody who was never here may still try, a little: it may be its owner elsewhere. */
@@ -40,8 +48,9 @@ export function createAttempts({ db, clock, limits, audit }: Needs) {
   async function spend(login: string, account: Account | null, caller: Caller): Promise<void> {
     const keys = keysFor(login, caller);
     try {
-      await limits.spend(BY_ADDRESS, keys.address); // first: whoever invents addresses of others makes no counters for them
-      await limits.spend(BY_PAIR, keys.pair);
+      // The address first: whoever invents addresses of others makes no counters for them.
+      for (const limit of BY_ADDRESS) await limits.spend(limit, keys.address);
+      for (const limit of BY_PAIR) await limits.spend(limit, keys.pair);
       if (!(await limits.isSpent(BY_ACCOUNT, keys.account))) await limits.spend(BY_ACCOUNT, keys.account);
       else if (!(await isFamiliar(account, caller))) await limits.spend(UNDER_ATTACK, keys.pair);
     } catch (error) {
@@ -53,8 +62,8 @@ export function createAttempts({ db, clock, limits, audit }: Needs) {
   /** Takes back what was counted, once everything was right. */
   async function forgive(login: string, caller: Caller): Promise<void> {
     const keys = keysFor(login, caller);
-    await limits.refund(BY_ADDRESS, keys.address);
-    await limits.reset(BY_PAIR, keys.pair);
+    for (const limit of BY_ADDRESS) await limits.refund(limit, keys.address);
+    for (const limit of BY_PAIR) await limits.reset(limit, keys.pair);
     await limits.reset(UNDER_ATTACK, keys.pair);
   }
 

@@ -1,5 +1,7 @@
 // Signing in, tried by somebody who guesses, by somebody who hammers, and by the owner meanwhile.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sha256 } from '../../../src/base/crypto.js';
+import type { Refusal } from '../../../src/base/errors.js';
 import { systemCaller } from '../../../src/core/caller.js';
 import { Browser } from '../../support/browser.js';
 import { openFamily } from '../../support/families.js';
@@ -67,6 +69,28 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(right.status).toBe(429); // or the guesses would tell the password
     expect(Number(right.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(isIn(await browserAt().signIn(email, PASSWORD))).toBe(true);
+  });
+
+  it('makes whoever goes on after each delay wait for hours in the end', async () => {
+    const { email } = await house.account();
+    const caller = { ...systemCaller, address: elsewhere() };
+    const attempt = () =>
+      house.core.signIn.withPassword({ email, password: 'a wrong password' }, caller).catch((error: Refusal) => error);
+
+    /** How many guesses there are before the next delay, and how long that is. The delay is then over. */
+    async function guessOn(): Promise<{ guesses: number; delay: number }> {
+      for (let guesses = 0; ; guesses += 1) {
+        const { retryAfterSeconds: delay } = (await attempt()) as Refusal;
+        if (delay === undefined) continue;
+        const first = { name: 'sign-in-pair', points: 10, seconds: 900 };
+        await house.base.limits.reset(first, `${sha256(email)}:${caller.address}`);
+        return { guesses, delay };
+      }
+    }
+    const rounds = [await guessOn(), await guessOn(), await guessOn()];
+    expect(rounds.map(({ guesses }) => guesses)).toEqual([10, 10, 0]);
+    expect(rounds[0]!.delay).toBeLessThanOrEqual(900);
+    expect(rounds[2]!.delay).toBeGreaterThan(10_000);
   });
 
   it('counts one network of IPv6 as one address', async () => {
