@@ -190,6 +190,7 @@ export async function createCore(base: Base) {
   return {
     audit,
     keys,
+    jwts,
     passwords,
     organizations,
     members,

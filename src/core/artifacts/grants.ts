@@ -57,12 +57,17 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
   const recent = createRecent<StoredGrant>({ clock });
   for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
 
-  return { save, find, end, revoke, list };
+  return { save, open, find, end, revoke, list };
 
   /** False when the login that it comes from has ended meanwhile, or the consent: then nothing may come of it any more. */
-  async function save(newGrant: NewGrant, within?: Queryable): Promise<boolean> {
-    if (within) return write(newGrant, within);
+  async function save(newGrant: NewGrant): Promise<boolean> {
     return fast ? fast.saveGrant(newGrant, clock.now()) : db.$transaction((tx) => write(newGrant, tx));
+  }
+
+  /** The grant of a login that the same transaction opens: nobody else knows of it yet, so there is nothing to hold. */
+  async function open({ payload, consented: _none, ...grant }: NewGrant, tx: Queryable): Promise<void> {
+    const data = { ...grant, payload: payload as Prisma.InputJsonObject, createdAt: clock.now() };
+    await tx.grant.create({ data });
   }
 
   async function write({ payload, consented, ...grant }: NewGrant, tx: Queryable): Promise<boolean> {

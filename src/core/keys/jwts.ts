@@ -40,12 +40,18 @@ export function createJwts({ issuer, keys, clock }: Needs) {
       .sign(await importOnce(`${kid} private`, { ...jwk, alg: ALGORITHM }));
   }
 
-  /** Says what is wrong with a token only as far as its holder may know: that its time is over. */
-  async function verify(token: string, { typ, audience }: JwtKind): Promise<VerifiedJwt> {
+  /**
+   * Says what is wrong with a token only as far as its holder may know: that its time is over. Without an audience any will do, for
+   * whoever tells others about tokens that are meant for them.
+   */
+  async function verify(
+    token: string,
+    { typ, audience }: Pick<JwtKind, 'typ'> & Partial<JwtKind>,
+  ): Promise<VerifiedJwt> {
     try {
       const { payload } = await jwtVerify(token, ({ kid }) => publicKey(kid), {
         issuer,
-        audience,
+        ...(audience && { audience }),
         typ,
         algorithms: [ALGORITHM],
         currentDate: clock.now(),

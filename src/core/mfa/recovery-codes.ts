@@ -12,7 +12,7 @@ interface Needs {
   audit: Audit;
 }
 
-export const RECOVERY_CODES = 10;
+const RECOVERY_CODES = 10;
 /** Digits only: nothing to misread, and a telephone's number pad can type them. 24 are 80 bits: a plain hash tells nothing of them. */
 const DIGITS = 24;
 const GROUP = /\d{4}(?=\d)/g;

@@ -24,7 +24,7 @@ import type { JwtKind, Jwts } from '../keys/jwts.js';
 import type { Login, Session, Sessions } from './sessions.js';
 
 /** The `client_id` of first-party tokens. Clients that register get ids that are made here, never this one. */
-export const FIRST_PARTY_CLIENT = 'signet';
+const FIRST_PARTY_CLIENT = 'signet';
 const TYP = 'session+jwt';
 const ANSWER_BYTES = 16;
 
@@ -84,7 +84,7 @@ export function createTokens({
   async function open(account: Account, amr: string[], caller: Caller, tx: Queryable): Promise<RefreshedLogin> {
     const session = await sessions.openForTokens(account, amr, livesSeconds, caller, tx);
     const grant = { id: randomToken(), accountId: account.id, clientId: FIRST_PARTY_CLIENT, sessionId: session.id };
-    await grants.save(
+    await grants.open(
       { ...grant, offline: false, consented: false, payload: {}, expiresAt: sessions.endsForGood(session) },
       tx,
     );

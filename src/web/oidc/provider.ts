@@ -21,7 +21,7 @@ import { finishSignOut } from './sign-out.js';
 import { resolveStructuredTokens } from './structured-tokens.js';
 
 export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
-  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'sessions'>;
+  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'jwts' | 'sessions'>;
   loginCookie: LoginCookie;
   log: Log;
 }
@@ -93,7 +93,7 @@ export function createProviders(needs: ProviderNeeds) {
     checkClientsOurWay(provider, core.clients);
     rememberClients(provider, core.clients);
     patchReplayDetection(provider, core.artifacts);
-    resolveStructuredTokens(provider, { issuer: config.issuer, keys: core.keys, artifacts: core.artifacts });
+    resolveStructuredTokens(provider, core);
     acceptOwnSecret(provider, core.clients);
     leaveEmptyAnswersUntyped(provider);
     finishSignOut(provider, { sessions: core.sessions, loginCookie });

@@ -2,15 +2,13 @@
  * Introspection and revocation of JWT access tokens (RFC 9068), which oidc-provider refuses. Such a token is not stored; it is
  * verified, and its grant and the marks of revoked tokens tell whether it is alive. Whatever is no token is simply not active.
  */
-import { createLocalJWKSet, jwtVerify } from 'jose';
 import Provider, { type AccessToken, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
-import type { KeySet, Keys } from '../../core/keys/keys.js';
+import type { Jwts } from '../../core/keys/jwts.js';
 import { callerOf } from './caller.js';
 
 interface Needs {
-  issuer: string;
-  keys: Keys;
+  jwts: Jwts;
   artifacts: Artifacts;
 }
 
@@ -27,11 +25,10 @@ const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
-export function resolveStructuredTokens(provider: unknown, { issuer, keys, artifacts }: Needs): void {
+export function resolveStructuredTokens(provider: unknown, { jwts, artifacts }: Needs): void {
   const patched = provider as PatchedProvider;
   const { AccessToken, OIDCContext } = patched;
   const findStored = AccessToken.find.bind(AccessToken);
-  let published: { set: KeySet; get: ReturnType<typeof createLocalJWKSet> } | undefined;
 
   AccessToken.find = async function find(value, options) {
     const marked = typeof value === 'string' && value.startsWith(MARK) && ROUTES.has(Provider.ctx?.oidc.route ?? '');
@@ -80,27 +77,11 @@ export function resolveStructuredTokens(provider: unknown, { issuer, keys, artif
     return found;
   }
 
-  /** Read once for each set, not for each token. */
-  function publicKeys(): ReturnType<typeof createLocalJWKSet> {
-    const set = keys.set();
-    if (set !== published?.set) {
-      published = { set, get: createLocalJWKSet({ keys: set.keys.map(({ jwk }) => publicPart(jwk)) }) };
-    }
-    return published.get;
-  }
-
   async function verify(token: string): Promise<AccessTokenPayload | undefined> {
-    try {
-      const { payload } = await jwtVerify(token, publicKeys(), {
-        issuer,
-        typ: 'at+jwt',
-        algorithms: ['ES256'],
-        requiredClaims: ['jti', 'client_id', 'aud', 'exp', 'iat'],
-      });
-      return payload as unknown as AccessTokenPayload;
-    } catch {
-      return undefined; // not one of ours, or no longer
-    }
+    const verified = await jwts.verify(token, { typ: 'at+jwt' });
+    if (verified.kind !== 'valid') return undefined; // not one of ours, or no longer
+    const { client_id: clientId, aud } = verified.claims;
+    return clientId && aud ? (verified.claims as unknown as AccessTokenPayload) : undefined;
   }
 }
 
@@ -116,6 +97,3 @@ interface AccessTokenPayload {
   sid?: string;
   cnf?: { jkt?: string; 'x5t#S256'?: string };
 }
-
-const publicPart = ({ kty, crv, x, y, n, e, kid, alg, use }: Record<string, unknown>) =>
-  ({ kty, crv, x, y, n, e, kid, alg, use }) as never;
