@@ -116,7 +116,7 @@ describe.each(stores)('API keys on $name', (store) => {
   it('are made by no login that ends at this moment, because the password is reset', async () => {
     const { accountId } = await newLogin(house);
     const owner = (await house.core.accounts.find(accountId))!;
-    const passwordChangedAt = new Date(Date.now() + 1);
+    const passwordChangedAt = new Date(Date.now() + 60_000);
     await house.base.db.account.update({ where: { id: accountId }, data: { passwordChangedAt } });
     const made = house.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemCaller);
     await expect(made).rejects.toMatchObject({ code: 'conflict' });
