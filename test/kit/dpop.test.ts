@@ -1,0 +1,155 @@
+// The proof itself (RFC 9449, 4.3): what it must say, what it must be signed with, and that nothing else passes or throws.
+import { createHash, randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type DpopRequest, verifyDpopProof } from '../../src/kit/dpop.js';
+import { type ClientKey, dpop, makeKey } from '../support/proofs.js';
+
+const URL_ASKED = 'https://api.example/v1/things';
+const TOKEN = 'an access token';
+const REQUEST: DpopRequest = { method: 'GET', url: URL_ASKED, accessToken: TOKEN };
+const ath = createHash('sha256').update(TOKEN).digest('base64url');
+const now = () => Math.floor(Date.now() / 1000);
+
+let key: ClientKey;
+beforeAll(async () => {
+  key = await makeKey();
+});
+
+/** A proof that is right but for what is given; undefined takes a claim away. */
+function sign(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}, by = key.privateKey) {
+  const all = { htm: 'GET', htu: URL_ASKED, ath, jti: randomUUID(), iat: now(), ...claims };
+  return new SignJWT(all)
+    .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: key.publicJwk, ...header } as never)
+    .sign(by);
+}
+
+const kindOf = async (proof: string, more: Partial<DpopRequest> = {}) =>
+  (await verifyDpopProof(proof, { ...REQUEST, ...more })).kind;
+
+describe('a proof', () => {
+  it('tells the thumbprint of its key, its id and its time', async () => {
+    const proof = await dpop(key, { htm: 'GET', htu: URL_ASKED, jti: 'proof-1', accessToken: TOKEN });
+    const verdict = await verifyDpopProof(proof, REQUEST);
+    expect(verdict).toEqual({
+      kind: 'valid',
+      thumbprint: key.thumbprint,
+      jti: 'proof-1',
+      issuedAt: expect.any(Date),
+    });
+  });
+
+  it('may be signed with each of the algorithms', async () => {
+    for (const alg of ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA']) {
+      const pair = await generateKeyPair(alg, { extractable: true });
+      const proof = await sign({}, { alg, jwk: await exportJWK(pair.publicKey) }, pair.privateKey);
+      expect(await kindOf(proof), alg).toBe('valid');
+    }
+  });
+
+  it('is for an address in whatever form, and whatever its query', async () => {
+    for (const htu of ['HTTPS://API.example:443/v1/things', `${URL_ASKED}?a=b#c`, 'https://api.example/v1/x/../things'])
+      expect(await kindOf(await sign({ htu })), htu).toBe('valid');
+    expect(await kindOf(await sign(), { url: `${URL_ASKED}?page=2` })).toBe('valid');
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['another method', { htm: 'POST' }],
+    ['the method in small letters', { htm: 'get' }],
+    ['no method', { htm: undefined }],
+    ['another path', { htu: `${URL_ASKED}/1` }],
+    ['another host', { htu: 'https://evil.example/v1/things' }],
+    ['another scheme', { htu: URL_ASKED.replace('https', 'http') }],
+    ['somebody in front of the host', { htu: URL_ASKED.replace('//', '//somebody@') }],
+    ['an address that is none', { htu: '/v1/things' }],
+    ['a list of addresses', { htu: [URL_ASKED] }],
+    ['another token', { ath: createHash('sha256').update('another').digest('base64url') }],
+    ['no token', { ath: undefined }],
+    ['no id', { jti: undefined }],
+    ['an empty id', { jti: '' }],
+    ['an id without end', { jti: 'x'.repeat(257) }],
+    ['a number as its id', { jti: 1 }],
+    ['an old time', { iat: now() - 3600 }],
+    ['a time to come', { iat: now() + 3600 }],
+    ['no time', { iat: undefined }],
+    ['an end that has passed', { exp: now() - 60 }],
+  ])('is refused with %s', async (_what, claims) => {
+    expect(await kindOf(await sign(claims))).toBe('invalid');
+  });
+
+  it('is refused with a key that is not its own, that is private, symmetric, or none', async () => {
+    const other = await makeKey();
+    const privateJwk = await exportJWK(key.privateKey);
+    for (const header of [
+      { jwk: other.publicJwk },
+      { jwk: privateJwk },
+      { jwk: { ...key.publicJwk, d: '' } },
+      { jwk: { ...key.publicJwk, d: null } },
+      { jwk: { ...key.publicJwk, crv: 'P-384' } },
+      { jwk: undefined, kid: 'key-1' },
+      { jwk: null },
+      { jwk: 'key' },
+      { typ: 'JWT' },
+      { typ: undefined },
+    ]) {
+      expect(await kindOf(await sign({}, header)), JSON.stringify(header)).toBe('invalid');
+    }
+    const secret = new TextEncoder().encode('a secret that both of them know, 1');
+    const jwk = { kty: 'oct', k: Buffer.from(secret).toString('base64url') };
+    expect(await kindOf(await sign({}, { alg: 'HS256', jwk }, secret as never))).toBe('invalid');
+  });
+
+  it('is refused without a signature, and when it is too long', async () => {
+    const [header, payload, signature] = (await sign()).split('.') as [string, string, string];
+    const none = Buffer.from(JSON.stringify({ alg: 'none', typ: 'dpop+jwt', jwk: key.publicJwk }));
+    for (const proof of [
+      `${none.toString('base64url')}.${payload}.`,
+      `${none.toString('base64url')}.${payload}.${signature}`,
+      `${header}.${payload}.`,
+      `${header}.${payload}`,
+      `${header}.${payload}.${signature}.${signature}`,
+    ]) {
+      expect(await kindOf(proof)).toBe('invalid');
+    }
+    expect(await kindOf(await sign({ filler: 'x'.repeat(4000) }))).toBe('invalid');
+  });
+
+  it('needs a nonce where one is asked for, and is told so only when all else is right', async () => {
+    const isNonce = (nonce: string) => nonce === 'fresh';
+    expect(await kindOf(await sign({ nonce: 'fresh' }), { isNonce })).toBe('valid');
+    for (const nonce of ['stale', undefined, 1, ['fresh']])
+      expect(await kindOf(await sign({ nonce }), { isNonce })).toBe('nonce');
+    expect(await kindOf(await sign({ nonce: 'stale', htm: 'POST' }), { isNonce })).toBe('invalid');
+  });
+
+  it('never makes the one who checks it throw, whatever it is', async () => {
+    const part = fc.oneof(
+      fc.base64String(),
+      fc.json().map((text) => Buffer.from(text).toString('base64url')),
+      fc
+        .record({ alg: fc.constantFrom('ES256', 'none', 'HS256'), typ: fc.constant('dpop+jwt'), jwk: fc.jsonValue() })
+        .map((header) => Buffer.from(JSON.stringify(header)).toString('base64url')),
+    );
+    const proofs = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(part, { maxLength: 4 }).map((parts) => parts.join('.')),
+    );
+    await fc.assert(
+      fc.asyncProperty(proofs, async (proof) => (await kindOf(proof)) === 'invalid'),
+      { numRuns: 300 },
+    );
+  });
+
+  it('is worth nothing once a single character of it is changed', async () => {
+    const proof = await sign();
+    const characters = fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+ ');
+    await fc.assert(
+      fc.asyncProperty(fc.nat(proof.length - 1), characters, fc.boolean(), async (at, character, insert) => {
+        const mutated = proof.slice(0, at) + character + proof.slice(insert ? at : at + 1);
+        return mutated === proof || (await kindOf(mutated)) === 'invalid';
+      }),
+      { numRuns: 300, examples: [...'ABCDEFGHIJKLMNOP'].map((character) => [proof.length - 1, character, false]) },
+    );
+  });
+});
