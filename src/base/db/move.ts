@@ -20,6 +20,7 @@ const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   Client: ['id'],
   Resource: ['id'],
   ResourceScope: ['resourceId', 'name'],
+  ResourceClient: ['resourceId', 'clientId'],
   Consent: ['id'],
   Grant: ['id'],
   RefreshToken: ['id'],

@@ -6,6 +6,8 @@ export interface Scope {
   name: string;
   /** One sentence for the person who is asked. */
   description: string;
+  /** Whether clients that ask for no scope ask for this one. */
+  byDefault: boolean;
 }
 
 export interface Resource {
@@ -16,6 +18,11 @@ export interface Resource {
   accessTokenFormat: 'jwt' | 'opaque';
   /** In seconds; the general setting when undefined. */
   accessTokenTtlSeconds: number | undefined;
+  /** False: only those in `clientIds` may ask for it. */
+  openToAllClients: boolean;
+  clientIds: string[];
+  /** Whether agents that nobody answers for yet may ask for it. */
+  openToUnclaimedAgents: boolean;
 }
 
 interface Needs {
@@ -33,7 +40,7 @@ const OWN_SCOPES: Scope[] = [
   { name: 'vector:write', description: 'Add documents to your search.' },
   { name: 'agent:read', description: 'See your agents.' },
   { name: 'agent:write', description: 'Create and run agents for you.' },
-];
+].map((scope) => ({ ...scope, byDefault: true }));
 
 export type Resources = Awaited<ReturnType<typeof createResources>>;
 
@@ -44,6 +51,9 @@ export async function createResources({ db, announcements, issuer, brandName }: 
     scopes: OWN_SCOPES,
     accessTokenFormat: 'jwt',
     accessTokenTtlSeconds: undefined,
+    openToAllClients: true,
+    clientIds: [],
+    openToUnclaimedAgents: false,
   };
   let all: Resource[] = [own];
   let version = 0;
@@ -51,10 +61,15 @@ export async function createResources({ db, announcements, issuer, brandName }: 
 
   announcements.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
   await reload();
-  return { own, find, list, longestTokenSeconds, scopes, describe, version: () => version, reload };
+  return { own, find, isOpenTo, list, longestTokenSeconds, scopes, describe, version: () => version, reload };
 
   function find(identifier: string): Resource | undefined {
     return all.find((resource) => resource.identifier === identifier);
+  }
+
+  /** Whether this client may ask for tokens for it. Whether it is an unclaimed agent is for others to know. */
+  function isOpenTo({ openToAllClients, clientIds }: Resource, clientId: string): boolean {
+    return openToAllClients || clientIds.includes(clientId);
   }
 
   function list(): readonly Resource[] {
@@ -84,13 +99,19 @@ export async function createResources({ db, announcements, issuer, brandName }: 
   }
 
   async function read(): Promise<void> {
-    const rows = await db.resource.findMany({ include: { scopes: true }, orderBy: { id: 'asc' } });
+    const rows = await db.resource.findMany({
+      include: { scopes: { orderBy: { name: 'asc' } }, clients: true },
+      orderBy: { id: 'asc' },
+    });
     const registered = rows.map((row) => ({
       identifier: row.identifier,
       name: row.name,
-      scopes: row.scopes.map(({ name, description }) => ({ name, description })),
+      scopes: row.scopes.map(({ name, description, byDefault }) => ({ name, description, byDefault })),
       accessTokenFormat: row.accessTokenFormat === 'opaque' ? ('opaque' as const) : ('jwt' as const),
       accessTokenTtlSeconds: row.accessTokenTtlSeconds ?? undefined,
+      openToAllClients: row.openToAllClients,
+      clientIds: row.clients.map(({ clientId }) => clientId),
+      openToUnclaimedAgents: row.openToUnclaimedAgents,
     }));
     all = [own, ...registered];
     version += 1;

@@ -159,7 +159,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
         useGrantedResource: async () => false,
         async getResourceServerInfo(_ctx, identifier, client) {
           const resource = resources.find(identifier);
-          if (!resource) throw new errors.InvalidTarget();
+          if (!resource || !resources.isOpenTo(resource, client.clientId)) throw new errors.InvalidTarget();
           const allowed = client.scope?.split(' ');
           const names = resource.scopes.map((scope) => scope.name).filter((name) => !allowed || allowed.includes(name));
           return {
