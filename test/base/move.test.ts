@@ -105,7 +105,12 @@ async function fill(db: Database): Promise<void> {
   });
   await db.client.create({ data: { id: 'c', metadata: json, origin: 'admin' } });
   await db.resource.create({
-    data: { identifier: 'urn:r', name: 'R', scopes: { create: { name: 'read', description: 'Read' } } },
+    data: {
+      identifier: 'urn:r',
+      name: 'R',
+      scopes: { create: { name: 'read', description: 'Read' } },
+      clients: { create: { clientId: 'c' } },
+    },
   });
   await db.consent.create({ data: { accountId: 'a1', clientId: 'c', scopes: json } });
   await db.grant.create({
