@@ -6,6 +6,7 @@ import Koa from 'koa';
 import type { Base } from './base/base.js';
 import { unavailable } from './base/errors.js';
 import { createLimits } from './base/limits.js';
+import { VERSION } from './base/version.js';
 import type { Core } from './core/core.js';
 import { createAccountDoor } from './web/account/account.js';
 import { createApiDoor } from './web/api/api.js';
@@ -66,13 +67,17 @@ export async function createApp(base: Base, core: Core) {
   const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
   sessions.onEnded(backchannelLogout.tell);
 
+  const api = createApiDoor({ config, clock, secrets, limits, core });
+  const { endpoints, cookieNames } = api;
+  const described = { issuer, brandName, version: VERSION, endpoints, cookieNames };
+
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
     createOidcDoor({ config, documents, providers, interactions, limits, floods, guesses }),
     createSignInDoor({ ...core, signup, loginCookie, deviceCookie, csrf, errands, views }),
     createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
-    createDocsDoor({ views, assetUrl: files.urlOf }),
-    createApiDoor({ config, clock, secrets, limits, core }),
+    createDocsDoor({ views, assetUrl: files.urlOf, described }),
+    api,
     createOutboxPage({ config, mail, views }),
   ];
   const roof = new Router<State>({ sensitive: true });

@@ -1,20 +1,15 @@
 /** The door of programs: the JSON API under /api/v1. */
-import type Router from '@koa/router';
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Limits } from '../../base/limits.js';
-import { VERSION } from '../../base/version.js';
 import type { Core } from '../../core/core.js';
-import type { State } from '../state.js';
+import { createEndpoints } from '../endpoints/endpoint.js';
 import { addApiKeys } from './api-keys.js';
 import { addAuth } from './auth.js';
 import { createApiCookies } from './cookies.js';
-import { addDocument } from './document.js';
-import { createEndpoints } from './endpoint.js';
 import { addMe } from './me.js';
 import { addMfa } from './mfa.js';
-import { describeApi } from './openapi.js';
 import { addOrganizations } from './organizations.js';
 import { addProxyLogin } from './proxy-login.js';
 import { addRecovery } from './recovery.js';
@@ -29,12 +24,12 @@ interface Needs {
   core: Core;
 }
 
-export function createApiDoor({ config, clock, secrets, limits, core }: Needs): Router<State> {
-  const { issuer, brandName, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
+export function createApiDoor({ config, clock, secrets, limits, core }: Needs) {
+  const { issuer, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
   const { tokens, credentials } = core;
   const allowedOrigins = config.corsAllowedOrigins;
   const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, allowedOrigins });
-  const api = createEndpoints({ clock, credentials, cookies, limits, rateLimits });
+  const api = createEndpoints({ clock, credentials, browsers: cookies.browsers, limits, rateLimits });
   const wire = createWire(core);
   addAuth({ ...core, api, cookies, wire, signup });
   addProxyLogin({ ...core, api, wire });
@@ -44,10 +39,5 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs): 
   addOrganizations({ ...core, api });
   addRecovery({ ...core, api });
   if (config.testAuth) addTestAuth({ ...core, api, wire });
-  const { endpoints } = api;
-  addDocument({
-    api,
-    describe: () => describeApi({ issuer, brandName, version: VERSION, endpoints, cookieNames: cookies.names }),
-  });
-  return api.router;
+  return { routes: () => api.router.routes(), endpoints: api.endpoints, cookieNames: cookies.names };
 }

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import { admitted } from '../endpoints/admitted.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import { presentedBy } from '../endpoints/presented.js';
 import type { Context } from '../state.js';
-import { admitted } from './admitted.js';
-import { text } from './body.js';
 import type { ApiCookies } from './cookies.js';
-import type { Api } from './endpoint.js';
-import { presentedBy } from './presented.js';
 import { AccessAnswer, accessAnswer, Done, TokenAnswer, type Wire, WireUser } from './wire.js';
 
 interface Needs extends Pick<Core, 'signIn' | 'credentials' | 'tokens' | 'sessions'> {

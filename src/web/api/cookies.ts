@@ -7,6 +7,7 @@ import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.j
 import { forbidden } from '../../base/errors.js';
 import { isLoopback } from '../../base/loopback.js';
 import type { RefreshedLogin, Tokens } from '../../core/sessions/tokens.js';
+import type { Browsers } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
 
 interface Needs {
@@ -36,7 +37,15 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
   };
   const known = new Set([issuer, ...allowedOrigins]);
 
-  return { names, mayBeSet, set, clear, refreshToken, csrfTokenFor, checkCsrf };
+  const browsers: Browsers = {
+    cookieName: names.access,
+    scheme: 'cookie',
+    hasCsrfToken: true,
+    checkChange: checkCsrf,
+    refreshToken,
+  };
+
+  return { names, browsers, mayBeSet, set, clear, refreshToken, csrfTokenFor };
 
   /**
    * Whether this request may be answered with cookies: it comes from our own origin or a listed one. A program that says nothing

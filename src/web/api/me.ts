@@ -6,9 +6,9 @@ import type { Core } from '../../core/core.js';
 import { type AccountPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Session } from '../../core/sessions/sessions.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
-import { text } from './body.js';
-import type { Api } from './endpoint.js';
 import { Done, toUser, WireUser } from './wire.js';
 
 interface Needs extends Pick<Core, 'organizations' | 'profiles' | 'projects' | 'sessions'> {

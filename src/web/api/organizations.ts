@@ -6,9 +6,9 @@ import type { Member } from '../../core/organizations/members.js';
 import type { OrganizationOfMember } from '../../core/organizations/organizations.js';
 import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
-import { text } from './body.js';
-import type { Api } from './endpoint.js';
 import { Done } from './wire.js';
 
 interface Needs extends Pick<Core, 'organizations' | 'members' | 'projects'> {

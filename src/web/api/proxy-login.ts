@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { HOP_HEADER } from '../../core/upstream/upstream.js';
+import { admitted } from '../endpoints/admitted.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
-import { admitted } from './admitted.js';
-import { text } from './body.js';
-import type { Api } from './endpoint.js';
 import { TokenAnswer, type Wire } from './wire.js';
 
 interface Needs extends Pick<Core, 'signIn' | 'upstream'> {

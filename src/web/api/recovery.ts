@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { invalidRequest, Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
-import { text } from './body.js';
-import type { Api } from './endpoint.js';
 import { Done } from './wire.js';
 
 interface Needs extends Pick<Core, 'recovery' | 'verification'> {

@@ -39,16 +39,6 @@ export const TokenAnswer = AccessAnswer.extend({
 
 export const Done = z.object({ ok: z.literal(true), message: z.string() }).meta({ id: 'Done' });
 
-/** Every no. See middleware/answer-failures. */
-export const ErrorAnswer = z
-  .object({
-    error: z.string().describe('The code: what a program branches on.'),
-    error_description: z.string().describe('A sentence for people.'),
-    fields: z.record(z.string(), z.string()).optional().describe('What is wrong, by field.'),
-    request_id: z.string().describe('Also in the header X-Request-Id, and in the log.'),
-  })
-  .meta({ id: 'Error' });
-
 export type Wire = ReturnType<typeof createWire>;
 
 export function createWire({ organizations }: { organizations: Pick<Organizations, 'listFor'> }) {

@@ -1,22 +1,31 @@
-/** The door of developers: a page that shows the OpenAPI document, by Swagger UI from our own origin. */
+/** The door of developers: the OpenAPI document, and a page that shows it, by Swagger UI from our own origin. */
 import Router from '@koa/router';
 import { allowOwnScripts } from '../middleware/security-headers.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
+import { createDocument } from './document.js';
+import { type Described, describeApi } from './openapi.js';
+
+const DOCUMENT = '/api/openapi.json';
 
 interface Needs {
   views: Views;
   /** The address of a public file, with its version. */
   assetUrl: (file: string) => string;
+  /** What the document tells of. */
+  described: Described;
 }
 
-export function createDocsDoor({ views, assetUrl }: Needs): Router<State> {
-  return new Router<State>({ sensitive: true }).get('/docs/api', showApi);
+export function createDocsDoor({ views, assetUrl, described }: Needs): Router<State> {
+  return new Router<State>({ sensitive: true }).get('/docs/api', showApi).get(
+    DOCUMENT,
+    createDocument(() => describeApi(described)),
+  );
 
   function showApi(ctx: Context): void {
     allowOwnScripts(ctx);
     ctx.body = views.render('docs/api', {
-      documentHref: '/api/openapi.json',
+      documentHref: DOCUMENT,
       viewerHref: assetUrl('swagger-ui.js'),
       viewerStylesheetHref: assetUrl('swagger-ui.css'),
       scriptHref: assetUrl('api-reference.js'),

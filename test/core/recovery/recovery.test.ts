@@ -1,7 +1,7 @@
 // A forgotten password, tried by somebody who asks for others, by somebody with an old link, and by many at once.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../../src/core/caller.js';
-import { admitted } from '../../../src/web/api/admitted.js';
+import { admitted } from '../../../src/web/endpoints/admitted.js';
 import { me } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { openFamily } from '../../support/families.js';

@@ -1,6 +1,6 @@
 // Signing in with a second factor, tried by somebody who knows the password and has not the app.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { admitted } from '../../../src/web/api/admitted.js';
+import { admitted } from '../../../src/web/endpoints/admitted.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';

@@ -1,6 +1,6 @@
 /**
- * One line of the JSON API: what it reads, which credentials do, what it answers. The same values guard it and describe it in the
- * OpenAPI document, so that neither can say something else.
+ * One line of a JSON API: what it reads, which credentials do, what it answers. The same values guard it and describe it in the
+ * OpenAPI document, so that neither can say something else. Each door of programs has its own lines, and its own way to know browsers.
  */
 import Router from '@koa/router';
 import type { z } from 'zod';
@@ -15,7 +15,6 @@ import { isProvenLately } from '../../core/sessions/proofs.js';
 import { tellLimit } from '../limit-headers.js';
 import type { Context, State } from '../state.js';
 import { readBody } from './body.js';
-import type { ApiCookies } from './cookies.js';
 import { presentedBy } from './presented.js';
 import type { RefusalCode } from './refusals.js';
 
@@ -49,6 +48,21 @@ export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body exten
 export interface EndpointAt extends Endpoint {
   method: Method;
   path: string;
+  /** By what a browser is signed in at this door. */
+  browsers: Pick<Browsers, 'scheme' | 'hasCsrfToken'>;
+}
+
+/** How a door knows browsers: the cookie that signs them in, and what keeps another site from using it. */
+export interface Browsers {
+  /** The name of the cookie, which holds an access token, and what the document calls it. */
+  cookieName: string;
+  scheme: 'cookie';
+  /** Whether a change carries a CSRF token. */
+  hasCsrfToken: boolean;
+  /** Refuses with `csrf_validation_failed` a change that may have been sent by another site. */
+  checkChange(ctx: Context, sessionId: string): void;
+  /** What stands in for the cookie once it has expired, where there is such a thing. */
+  refreshToken?(ctx: Context): string | undefined;
 }
 
 type Handle<Kind extends PrincipalKind, Body extends z.ZodType> = (
@@ -60,7 +74,7 @@ type Handle<Kind extends PrincipalKind, Body extends z.ZodType> = (
 interface Needs {
   clock: Clock;
   credentials: Credentials;
-  cookies: ApiCookies;
+  browsers: Browsers;
   limits: Limits;
   rateLimits: Config['rateLimits'];
 }
@@ -69,7 +83,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export type Api = ReturnType<typeof createEndpoints>;
 
-export function createEndpoints({ clock, credentials, cookies, limits, rateLimits }: Needs) {
+export function createEndpoints({ clock, credentials, browsers, limits, rateLimits }: Needs) {
   const router = new Router<State>({ sensitive: true });
   const endpoints: EndpointAt[] = [];
 
@@ -81,7 +95,7 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
       endpoint: Endpoint<Kind, Body>,
       handle: Handle<Kind, Body>,
     ): void {
-      endpoints.push({ ...endpoint, method, path });
+      endpoints.push({ ...endpoint, method, path, browsers });
       router[method](path, async function answerEndpoint(ctx: Context) {
         const principal = await admit(ctx, endpoint);
         if (principal) ctx.state.principal = principal;
@@ -116,17 +130,17 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
   async function identify(ctx: Context, { refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
     const { address } = ctx.state.caller;
     try {
-      const presented = presentedBy(ctx, cookies.names.access);
+      const presented = presentedBy(ctx, browsers.cookieName);
       const principal =
         (presented && (await credentials.resolve(presented.value))) ??
-        (refreshCookieToo ? await credentials.behindRefreshToken(cookies.refreshToken(ctx)) : undefined);
+        (refreshCookieToo ? await credentials.behindRefreshToken(browsers.refreshToken?.(ctx)) : undefined);
       if (!principal) {
         await count(ctx, 'anonymous', address);
         return undefined;
       }
       const { type, id } = countedFor(principal);
       await count(ctx, type, id);
-      if (presented?.by !== 'header' && !SAFE_METHODS.has(ctx.method)) checkCsrf(ctx, principal);
+      if (presented?.by !== 'header' && !SAFE_METHODS.has(ctx.method)) checkChange(ctx, principal);
       return principal;
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) await count(ctx, 'default', address);
@@ -134,9 +148,9 @@ export function createEndpoints({ clock, credentials, cookies, limits, rateLimit
     }
   }
 
-  function checkCsrf(ctx: Context, principal: Principal): void {
+  function checkChange(ctx: Context, principal: Principal): void {
     if (principal.kind !== 'login') throw unauthenticated('invalid_token', 'This token does not belong in a cookie.');
-    cookies.checkCsrf(ctx, principal.login.session.id);
+    browsers.checkChange(ctx, principal.login.session.id);
   }
 
   /** Counts the request, and says in its answer how many more may follow. */

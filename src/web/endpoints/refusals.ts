@@ -1,4 +1,5 @@
 /** What the API says no with, by code: the status, and when. One table for the route lines and for the OpenAPI document. */
+import { z } from 'zod';
 import type { Endpoint } from './endpoint.js';
 
 const REFUSALS = {
@@ -26,6 +27,16 @@ const REFUSALS = {
   upstream_unavailable: [503, 'The upstream provider does not answer.'],
   temporarily_unavailable: [503, 'A store does not answer.'],
 } as const satisfies Record<string, readonly [status: number, when: string]>;
+
+/** Every no. See middleware/answer-failures. */
+export const ErrorAnswer = z
+  .object({
+    error: z.string().describe('The code: what a program branches on.'),
+    error_description: z.string().describe('A sentence for people.'),
+    fields: z.record(z.string(), z.string()).optional().describe('What is wrong, by field.'),
+    request_id: z.string().describe('Also in the header X-Request-Id, and in the log.'),
+  })
+  .meta({ id: 'Error' });
 
 export type RefusalCode = keyof typeof REFUSALS;
 

@@ -4,13 +4,12 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
-import type { EndpointAt } from './endpoint.js';
-import { refusalsOf, whenRefused } from './refusals.js';
-import { ErrorAnswer } from './wire.js';
+import type { EndpointAt } from '../endpoints/endpoint.js';
+import { ErrorAnswer, refusalsOf, whenRefused } from '../endpoints/refusals.js';
 
 type Json = Record<string, unknown>;
 
-interface Needs {
+export interface Described {
   issuer: string;
   brandName: string;
   version: string;
@@ -36,7 +35,7 @@ const LIMIT_HEADERS = {
 };
 const BEARER_CHALLENGE = 'How to come in (RFC 6750, RFC 9728).';
 
-export function describeApi({ issuer, brandName, version, endpoints, cookieNames }: Needs): Json {
+export function describeApi({ issuer, brandName, version, endpoints, cookieNames }: Described): Json {
   const schemas = createSchemas();
   schemas.of(ErrorAnswer);
   const paths: Record<string, Json> = {};
@@ -99,9 +98,10 @@ function requestBody(body: z.ZodType, form: boolean, schemas: Schemas): Json {
 }
 
 /** Each entry is one way in; an empty one means that nothing is needed. */
-function securityOf({ method, accepts, optional, carries = [] }: EndpointAt): Json[] {
+function securityOf({ method, accepts, optional, carries = [], browsers }: EndpointAt): Json[] {
   const nothing = accepts.length === 0 || optional ? [{}] : [];
-  const byCookie = method === 'get' ? { cookie: [] } : { cookie: [], csrf: [] };
+  const isGuarded = method !== 'get' && browsers.hasCsrfToken;
+  const byCookie = { [browsers.scheme]: [], ...(isGuarded && { csrf: [] }) };
   const accepted = accepts.length > 0 ? [{ bearer: [] }, ...(accepts.includes('login') ? [byCookie] : [])] : [];
   return [...nothing, ...accepted, ...carries.map((scheme) => ({ [scheme]: [] }))];
 }
@@ -142,7 +142,7 @@ function sharedHeaders(): Json {
   };
 }
 
-function securitySchemes({ access, refresh, csrf }: Needs['cookieNames']): Json {
+function securitySchemes({ access, refresh, csrf }: Described['cookieNames']): Json {
   return {
     bearer: {
       type: 'http',
@@ -192,7 +192,7 @@ function leaveOutNoise({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchem
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 }
 
-const introduction = ({ access, csrf }: Needs['cookieNames']) =>
+const introduction = ({ access, csrf }: Described['cookieNames']) =>
   `
 Programs send a token: \`Authorization: Bearer <access_token>\`. Browser apps of this origin, and of the listed ones, are signed in by
 cookies; each change (\`POST\`, \`PUT\`, \`PATCH\`, \`DELETE\`) by the cookie \`${access}\` needs the value of \`${csrf}\` in the header
