@@ -9,6 +9,9 @@ export interface LimitState {
   resetSeconds: number;
 }
 
+/** What was wrong with a proof of possession (RFC 9449, 7.1). */
+export type DpopError = 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce';
+
 export interface RefusalOptions {
   /** What is wrong, by field (400 `invalid_request`). */
   fields?: Record<string, string>;
@@ -16,6 +19,8 @@ export interface RefusalOptions {
   retryAfterSeconds?: number;
   /** The limit that was spent (429). */
   limit?: LimitState;
+  /** How to ask again with a DPoP proof (401). */
+  dpop?: { error: DpopError; nonce: string };
   cause?: unknown;
 }
 
@@ -24,23 +29,28 @@ export class Refusal extends Error {
   readonly fields: Record<string, string> | undefined;
   readonly retryAfterSeconds: number | undefined;
   readonly limit: LimitState | undefined;
+  readonly dpop: RefusalOptions['dpop'];
 
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
-    { fields, retryAfterSeconds, limit, cause }: RefusalOptions = {},
+    { fields, retryAfterSeconds, limit, dpop, cause }: RefusalOptions = {},
   ) {
     super(message, { cause });
     this.fields = fields;
     this.retryAfterSeconds = retryAfterSeconds;
     this.limit = limit;
+    this.dpop = dpop;
   }
 }
 
 export const invalidRequest = (message: string, fields?: Record<string, string>) =>
   new Refusal(400, 'invalid_request', message, { fields });
 export const unauthenticated = (code: string, message: string) => new Refusal(401, code, message);
+/** The token was good, and whoever sent it has not proven that it is theirs. */
+export const unproven = (message: string, dpop: RefusalOptions['dpop']) =>
+  new Refusal(401, 'invalid_token', message, { dpop });
 export const forbidden = (code: string, message: string) => new Refusal(403, code, message);
 export const notFound = (message = 'There is nothing here.') => new Refusal(404, 'not_found', message);
 export const conflict = (message: string, fields?: Record<string, string>) =>

@@ -14,8 +14,10 @@ import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentials } from './credentials/credentials.js';
+import { createDpopNonces } from './credentials/dpop-nonces.js';
 import { createForeignTokens } from './credentials/foreign-tokens.js';
 import { createOAuthTokens } from './credentials/oauth-tokens.js';
+import { createPossession } from './credentials/possession.js';
 import { createIdentities } from './federation/identities.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createJwts } from './keys/jwts.js';
@@ -129,12 +131,15 @@ export async function createCore(base: Base) {
     accounts,
     identities,
   });
+  const dpopNonces = createDpopNonces({ clock, secrets });
+  const possession = createPossession({ clock, nonces: dpopNonces, store: artifacts.store });
   const credentials = createCredentials({
     clock,
     announcements,
     tokens,
     oauthTokens,
     foreignTokens,
+    possession,
     apiKeys,
     keyUsage,
   });

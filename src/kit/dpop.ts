@@ -5,7 +5,7 @@
 import { base64url, calculateJwkThumbprint, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose';
 
 /** Asymmetric, all of them: whoever could check a symmetric proof could make one. */
-export const DPOP_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'];
+export const DPOP_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'] as const;
 
 export interface DpopRequest {
   /** As it stands in the request line. */
@@ -16,7 +16,7 @@ export interface DpopRequest {
   accessToken?: string;
   /** Where it is given, a proof needs a nonce of ours: says whether one is, and is fresh. */
   isNonce?: (nonce: string) => boolean;
-  algorithms?: string[];
+  algorithms?: readonly string[];
   now?: Date;
   /** How far its time may be from ours, in either direction. */
   maxAgeSeconds?: number;
@@ -49,7 +49,7 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
     const { algorithms = DPOP_ALGORITHMS, now = new Date() } = request;
     const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
       typ: 'dpop+jwt',
-      algorithms,
+      algorithms: [...algorithms],
       currentDate: now,
     });
     const jwk = protectedHeader.jwk!;

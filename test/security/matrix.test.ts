@@ -161,6 +161,9 @@ beforeAll(async () => {
     tokens[`a refresh token, ${side}`] = plain.refreshToken;
 
     const firstParty = await openLogin(account.id);
+    kinds[`a first-party access token that is said to be bound to a key, ${side}`] = {
+      headers: { authorization: `DPoP ${firstParty.accessToken}` },
+    };
     for (const [name, by] of Object.entries({ '': bearer, ' in its cookie': apiCookie })) {
       const again = async () => by((await openLogin(account.id)).accessToken).headers;
       kinds[`a first-party access token${name}, ${side}`] = { ...by(firstParty.accessToken), firstParty: side, again };
@@ -228,6 +231,8 @@ beforeAll(async () => {
   tokens['the token of a client'] = (await token(house, machine, credentials)).body.access_token!;
   const forApi = { ...credentials, resource: ownApi, scope: 'memory:read' };
   tokens['the JWT of a client'] = (await token(house, machine, forApi)).body.access_token!;
+  const boundJwt = await tokenWithProof(house, machine, await makeKey(), forApi);
+  tokens['the JWT of a client that is bound to a key'] = boundJwt.body.access_token!;
   const ended = new Browser(house.origin);
   await ended.signIn(own!.email, PASSWORD);
   tokens['the login cookie of a login that ended'] = ended.cookies.get(LOGIN_COOKIE)!.value;

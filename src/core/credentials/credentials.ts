@@ -14,6 +14,7 @@ import type { KeyUsage } from '../api-keys/usage.js';
 import type { Tokens } from '../sessions/tokens.js';
 import type { ForeignTokens } from './foreign-tokens.js';
 import type { OAuthTokens } from './oauth-tokens.js';
+import type { Possession, Presentation } from './possession.js';
 import type { Principal } from './principal.js';
 
 interface Needs {
@@ -22,6 +23,7 @@ interface Needs {
   tokens: Tokens;
   oauthTokens: OAuthTokens;
   foreignTokens: ForeignTokens;
+  possession: Possession;
   apiKeys: Pick<ApiKeys, 'verify'>;
   keyUsage: Pick<KeyUsage, 'count'>;
 }
@@ -39,21 +41,26 @@ export function createCredentials({
   tokens,
   oauthTokens,
   foreignTokens,
+  possession,
   apiKeys,
   keyUsage,
 }: Needs) {
   const recent = createRecent<Principal | 'expired'>({ clock });
   for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
 
-  return { resolve, behindRefreshToken };
+  return { resolve, nextNonce: possession.nextNonce, behindRefreshToken };
 
-  /** Refuses with `expired_token` or `invalid_token`. */
-  async function resolve(credential: string): Promise<Principal> {
+  /**
+   * Refuses with `expired_token` or `invalid_token`. `shown` is what came along: without it, a token that is bound to something is
+   * refused. Who somebody is may be remembered for a moment; whether they have what their token is bound to is proven each time.
+   */
+  async function resolve(credential: string, shown: Presentation = {}): Promise<Principal> {
     const found =
       credential.length > MAX_LENGTH ? undefined : await recent.get(sha256(credential), () => recognise(credential));
     if (found === undefined) throw unauthenticated('invalid_token', 'This token is not valid, or no longer.');
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthenticated('expired_token', 'This token has expired.');
+    await possession.check(credential, found.kind === 'oauth' ? found.boundTo : undefined, shown);
     if (found.kind === 'api-key') keyUsage.count(found.key.id);
     return found;
   }

@@ -3,6 +3,7 @@ import type { Accounts } from '../accounts/accounts.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Clients } from '../clients/clients.js';
 import type { JwtKind, Jwts } from '../keys/jwts.js';
+import type { Confirmation } from './possession.js';
 import type { OAuthPrincipal } from './principal.js';
 
 interface Needs {
@@ -21,7 +22,7 @@ interface AccessTokenClaims {
   gid?: string;
   iat: number;
   exp: number;
-  cnf?: object;
+  cnf?: Confirmation;
 }
 
 export type OAuthTokens = ReturnType<typeof createOAuthTokens>;
@@ -31,7 +32,10 @@ export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients }
 
   return { verify };
 
-  /** The client, and the person if there is one, that a token for our API stands for now. Opaque tokens are never for it. */
+  /**
+   * The client, and the person if there is one, that a token for our API stands for now. Opaque tokens are never for it. What it is
+   * bound to is told, not checked: that is another question with each request.
+   */
   async function verify(token: string): Promise<OAuthPrincipal | 'expired' | undefined> {
     const verified = await jwts.verify(token, kind);
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
@@ -45,16 +49,15 @@ export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients }
       exp,
       cnf,
     } = verified.claims as unknown as AccessTokenClaims;
-    // A token that is bound to a key is worth nothing without the proof, which came with no such request.
-    if (!clientId || cnf || (await artifacts.isJwtRevoked(jti))) return undefined;
+    if (!clientId || (await artifacts.isJwtRevoked(jti))) return undefined;
     if (!(await clients.find(clientId))) return undefined;
     const expiresAt = new Date(exp * 1000);
     const scopes = scope?.split(' ') ?? [];
-    if (sub === clientId) return { kind: 'oauth', account: undefined, clientId, scopes, expiresAt };
+    if (sub === clientId) return { kind: 'oauth', account: undefined, clientId, scopes, expiresAt, boundTo: cnf };
     const [account, grant] = [await accounts.find(sub), gid && (await artifacts.grants.find(gid))];
     if (!grant || grant.clientId !== clientId || grant.accountId !== sub || !accounts.isActive(account))
       return undefined;
     if (account.notBefore && iat * 1000 < account.notBefore.getTime()) return undefined;
-    return { kind: 'oauth', account, clientId, scopes, expiresAt };
+    return { kind: 'oauth', account, clientId, scopes, expiresAt, boundTo: cnf };
   }
 }

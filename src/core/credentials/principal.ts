@@ -3,6 +3,7 @@ import type { Account } from '../accounts/accounts.js';
 import type { ApiKeyUse, KeyRole } from '../api-keys/api-keys.js';
 import type { Actor } from '../organizations/organizations.js';
 import type { AccessTokenUse } from '../sessions/tokens.js';
+import type { Confirmation } from './possession.js';
 
 /** The person, signed in here by a first-party login. */
 export interface LoginPrincipal extends AccessTokenUse {
@@ -17,6 +18,8 @@ export interface OAuthPrincipal {
   clientId: string;
   scopes: string[];
   expiresAt: Date;
+  /** What the token is bound to; whoever sends it must prove to have it. */
+  boundTo?: Confirmation;
 }
 
 /** A person whom an issuer elsewhere vouches for. Who they are is known, and that they are at the keyboard now is not. */

@@ -132,7 +132,8 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
   }
 
   async function refreshByBearer(ctx: Context): Promise<void> {
-    const principal = await credentials.resolve(presentedBy(ctx, cookies.names.access)?.value ?? '');
+    const presented = presentedBy(ctx, cookies.names.access);
+    const principal = await credentials.resolve(presented?.value ?? '', presented?.shown);
     if (principal.kind !== 'login') throw unauthenticated('invalid_token', 'Only the token of a login can be renewed.');
     const { accessToken, seconds } = await tokens.extendAccess(principal);
     ctx.body = accessAnswer(accessToken, seconds);

@@ -132,12 +132,14 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
     try {
       const presented = presentedBy(ctx, browsers.cookieName);
       const principal =
-        (presented && (await credentials.resolve(presented.value))) ??
+        (presented && (await credentials.resolve(presented.value, presented.shown))) ??
         (refreshCookieToo ? await credentials.behindRefreshToken(browsers.refreshToken?.(ctx)) : undefined);
       if (!principal) {
         await count(ctx, 'anonymous', address);
         return undefined;
       }
+      // Whoever proves something with each request has the next nonce before the last one is too old.
+      if (presented?.shown.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
       const { type, id } = countedFor(principal);
       await count(ctx, type, id);
       if (presented?.by !== 'header' && !SAFE_METHODS.has(ctx.method)) checkChange(ctx, principal);

@@ -1,14 +1,17 @@
 /** What a request carries to prove who sent it. A header alone decides; cookies count where there is none. */
 import { unauthenticated } from '../../base/errors.js';
+import type { Presentation } from '../../core/credentials/possession.js';
 import type { Context } from '../state.js';
 
 export interface Presented {
   value: string;
   /** By cookie, another site could have sent it: then a change needs its CSRF token. */
   by: 'header' | 'cookie';
+  /** What came along with it. */
+  shown: Presentation;
 }
 
-const SCHEME = /^(?:Bearer|DPoP) +([\w.~+/-]+=*)$/i;
+const SCHEME = /^(Bearer|DPoP) +([\w.~+/-]+=*)$/i;
 
 /** The credential of a request. Refuses with `invalid_token` what is none, and two that differ. */
 export function presentedBy(ctx: Context, accessCookie: string): Presented | undefined {
@@ -19,15 +22,21 @@ function fromHeaders(ctx: Context): Presented | undefined {
   const authorization = ctx.get('Authorization');
   const apiKey = ctx.get('X-API-Key');
   if (!authorization && !apiKey) return undefined;
-  const bearer = SCHEME.exec(authorization)?.[1];
-  if (authorization && !bearer) throw unauthenticated('invalid_token', 'Send "Authorization: Bearer <token>".');
-  if (bearer && apiKey && bearer !== apiKey) {
+  const [, scheme, token] = SCHEME.exec(authorization) ?? [];
+  if (authorization && !token) throw unauthenticated('invalid_token', 'Send "Authorization: Bearer <token>".');
+  if (token && apiKey && token !== apiKey) {
     throw unauthenticated('invalid_token', 'Authorization and X-API-Key name two different credentials.');
   }
-  return { value: bearer ?? apiKey, by: 'header' };
+  const shown = { ...shownBy(ctx), ...(scheme && { scheme: scheme.toLowerCase() as 'bearer' | 'dpop' }) };
+  return { value: token ?? apiKey, by: 'header', shown };
 }
 
 function fromCookie(ctx: Context, name: string): Presented | undefined {
   const value = ctx.cookies.get(name, { signed: false });
-  return value ? { value, by: 'cookie' } : undefined;
+  return value ? { value, by: 'cookie', shown: shownBy(ctx) } : undefined;
+}
+
+/** A proof is for the address as its sender knows it, which is below the issuer: scheme and host are pinned to it. */
+function shownBy(ctx: Context): Presentation {
+  return { proof: ctx.get('DPoP') || undefined, method: ctx.method, url: `${ctx.protocol}://${ctx.host}${ctx.path}` };
 }

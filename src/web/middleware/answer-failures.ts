@@ -2,6 +2,7 @@
 import type { Next } from 'koa';
 import { isOutage, isUnstorable, Refusal, unavailable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
+import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import { tellLimit } from '../limit-headers.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
@@ -52,6 +53,7 @@ export function answerFailures({ issuer, log, views }: Needs) {
     if (refusal.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(refusal.retryAfterSeconds));
     if (refusal.limit) tellLimit(ctx, refusal.limit);
     if (refusal.status === 401 && isForPrograms(ctx.path)) ctx.set('WWW-Authenticate', challenge(refusal));
+    if (refusal.dpop) ctx.set('DPoP-Nonce', refusal.dpop.nonce);
     if (wantsPage(ctx)) {
       ctx.type = 'html';
       ctx.body = views.render('error', {
@@ -70,9 +72,10 @@ export function answerFailures({ issuer, log, views }: Needs) {
     };
   }
 
-  /** How to prove oneself (RFC 6750, 3; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing is told of no error. */
-  function challenge({ code }: Refusal): string {
-    const error = CHALLENGE_ERRORS[code];
+  /** How to prove oneself (RFC 6750, 3; RFC 9449, 7.1; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing is told of no error. */
+  function challenge({ code, dpop }: Refusal): string {
+    const error = dpop?.error ?? CHALLENGE_ERRORS[code];
+    if (dpop) return `DPoP error="${error}", algs="${DPOP_ALGORITHMS.join(' ')}", ${metadata}`;
     return error ? `Bearer error="${error}", ${metadata}` : `Bearer ${metadata}`;
   }
 

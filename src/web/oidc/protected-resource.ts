@@ -1,5 +1,7 @@
 /** What Signet's own API says of itself (RFC 9728), so that a client which only knows the API finds its authorization server. */
+
 import type { Resource } from '../../core/resources/resources.js';
+import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 
 export function protectedResourceMetadata(issuer: string, own: Resource): string {
   return JSON.stringify({
@@ -8,6 +10,6 @@ export function protectedResourceMetadata(issuer: string, own: Resource): string
     authorization_servers: [issuer],
     scopes_supported: own.scopes.map((scope) => scope.name),
     bearer_methods_supported: ['header'],
-    dpop_signing_alg_values_supported: ['ES256', 'RS256', 'PS256', 'EdDSA'],
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
   });
 }

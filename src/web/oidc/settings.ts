@@ -8,6 +8,7 @@ import type { GuardedFetch } from '../../base/fetch.js';
 import { SCOPE_CLAIMS } from '../../core/accounts/claims.js';
 import { MetadataFault } from '../../core/clients/metadata.js';
 import type { Core } from '../../core/core.js';
+import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../cookies.js';
 import type { Adapters } from './adapter.js';
 import { OWN_MEMBERS } from './client-adapter.js';
@@ -72,7 +73,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     enabledJWA: {
       idTokenSigningAlgValues: ['RS256', 'ES256'],
       clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'],
-      dPoPSigningAlgValues: ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'],
+      dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
     // The token endpoint is read by pages of public clients only, and by those only in their own origin.

@@ -1,0 +1,46 @@
+// RFC 9449 as an app goes through it: a key of its own, a token that is bound to it, and our API, which takes the token with nothing
+// but a proof. The app is openid-client, which knows of nonces what the RFC says.
+import * as oidc from 'openid-client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Browser } from '../support/browser.js';
+import { type House, openHouse } from '../support/house.js';
+import { discover } from '../support/openid-client.js';
+import { obtainCode, REDIRECT_URI } from '../support/relying-party.js';
+
+describe('an app with a key of its own', () => {
+  let house: House;
+  beforeAll(async () => {
+    house = await openHouse({ settings: { TEST_AUTH: 'true' } });
+  });
+  afterAll(() => house.close());
+
+  it('finds out that it may, signs a person in, calls the API and renews, always with its key', async () => {
+    const client = await house.client({ token_endpoint_auth_method: 'none' });
+    const account = await house.account();
+    const config = await discover(house, client);
+    expect(config.serverMetadata().dpop_signing_alg_values_supported).toContain('ES256');
+    const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
+    const resource = `${house.issuer}/api/v1`;
+
+    const asked = { scope: 'openid memory:read', resource };
+    const { redirect, verifier } = await obtainCode(house, client, account.email, asked, new Browser(house.origin));
+    const checks = { pkceCodeVerifier: verifier, expectedState: 'state-1', expectedNonce: 'nonce-1' };
+    const tokens = await oidc.authorizationCodeGrant(config, redirect, checks, { resource }, { DPoP });
+    expect(tokens.token_type).toBe('dpop');
+    expect(new URL(redirect).href.startsWith(REDIRECT_URI)).toBe(true);
+
+    const address = new URL(`${resource}/test-auth/auth-status`);
+    const ask = (accessToken: string, options: object) =>
+      oidc.fetchProtectedResource(config, accessToken, address, 'GET', undefined, undefined, options);
+    for (let time = 0; time < 3; time += 1) {
+      const answer = await ask(tokens.access_token, { DPoP });
+      expect(await answer.json()).toMatchObject({ principal: { type: 'human', id: account.id } });
+    }
+    const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token!, { resource }, { DPoP });
+    expect((await ask(renewed.access_token, { DPoP })).status).toBe(200);
+
+    const thief = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
+    await expect(ask(renewed.access_token, { DPoP: thief })).rejects.toMatchObject({ status: 401 });
+    await expect(ask(renewed.access_token, {})).rejects.toMatchObject({ status: 401 });
+  });
+});

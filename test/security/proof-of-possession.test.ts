@@ -1,0 +1,182 @@
+// Tokens for our own API that are bound to a key (RFC 9449), and everything that somebody may try who has the token and not the key.
+// The issuer is not where the house listens, as behind a proxy: it decides what a proof must be for.
+import { createHash, randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { call, newLogin } from '../support/api.js';
+import type { RawAnswer } from '../support/attacker.js';
+import { atOnce } from '../support/families.js';
+import { type House, openHouse } from '../support/house.js';
+import { type ClientKey, makeKey, tokenWithProof } from '../support/proofs.js';
+import { type TestClient, token } from '../support/relying-party.js';
+import { stores } from '../support/stores.js';
+
+const ISSUER = 'https://id.example.com';
+const STATUS = `${ISSUER}/api/v1/test-auth/auth-status`;
+const STALE_MS = 4 * 60 * 1000;
+const now = () => Math.floor(Date.now() / 1000);
+
+describe.each(stores)('a token for our API that is bound to a key, on $name', (store) => {
+  let house: House;
+  let beside: House;
+  let machine: TestClient;
+  let key: ClientKey;
+  let accessToken: string;
+  let nonce: string;
+
+  const forApi = { grant_type: 'client_credentials', resource: `${ISSUER}/api/v1`, scope: 'memory:read' };
+
+  beforeAll(async () => {
+    const settings = { TEST_AUTH: 'true', TRUSTED_PROXIES: '127.0.0.1', ISSUER };
+    house = await openHouse({ store, settings });
+    beside = await openHouse({ beside: house, settings });
+    machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    key = await makeKey();
+    const { status, body, headers } = await tokenWithProof(house, machine, key, forApi);
+    expect([status, body.token_type]).toEqual([200, 'DPoP']);
+    accessToken = body.access_token!;
+    nonce = headers.get('dpop-nonce') ?? (await ask({ authorization: `DPoP ${accessToken}` })).headers['dpop-nonce']!;
+  });
+  afterAll(async () => {
+    await beside?.close();
+    await house?.close();
+  });
+
+  const ask = (headers: Record<string, string | string[]>, at: { port: number } = house) =>
+    call(at, 'GET', '/test-auth/auth-status', { headers: headers as Record<string, string> });
+  const ath = (text = accessToken) => createHash('sha256').update(text).digest('base64url');
+
+  /** A proof that is right but for what is given; undefined takes a claim away. */
+  function prove(claims: Record<string, unknown> = {}, by = key, header: Record<string, unknown> = {}) {
+    const all = { htm: 'GET', htu: STATUS, ath: ath(), jti: randomUUID(), iat: now(), nonce, ...claims };
+    return new SignJWT(all)
+      .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: by.publicJwk, ...header } as never)
+      .sign(by.privateKey);
+  }
+
+  const present = (proof: string, at?: { port: number }) =>
+    ask({ authorization: `DPoP ${accessToken}`, dpop: proof }, at);
+
+  function expectRefused(answer: RawAnswer, error: string) {
+    expect([answer.status, answer.json.error]).toEqual([401, 'invalid_token']);
+    expect(answer.headers['www-authenticate']).toMatch(
+      new RegExp(`^DPoP error="${error}", algs="ES256 .*resource_meta`),
+    );
+    expect(answer.headers['dpop-nonce']).toMatch(/^[\w-]{43}$/);
+  }
+
+  it('is good with a proof for this very request, in each process, and gets the next nonce with the answer', async () => {
+    for (const at of [house, beside]) {
+      const answer = await present(await prove(), at);
+      expect([answer.status, answer.json.principal]).toEqual([200, { type: 'agent', id: machine.id }]);
+      expect(answer.headers['dpop-nonce']).toMatch(/^[\w-]{43}$/);
+    }
+  });
+
+  it('takes a nonce of the token endpoint, and the token endpoint one of the API', async () => {
+    const asked = await ask({ authorization: `DPoP ${accessToken}` });
+    const ofApi = asked.headers['dpop-nonce']!;
+    const proof = await prove({ htm: 'POST', htu: `${ISSUER}/api/v1/oauth/token`, ath: undefined, nonce: ofApi });
+    expect((await token(house, machine, forApi, { headers: { dpop: proof } })).status).toBe(200);
+  });
+
+  it('is worth nothing as a bearer token, as a key, in a cookie, or without a proof', async () => {
+    const dpop = await prove();
+    expectRefused(await ask({ authorization: `Bearer ${accessToken}` }), 'invalid_token');
+    expectRefused(await ask({ authorization: `Bearer ${accessToken}`, dpop }), 'invalid_token');
+    expectRefused(await ask({ 'x-api-key': accessToken, dpop }), 'invalid_token');
+    expectRefused(await ask({ cookie: `cap_access=${accessToken}`, dpop }), 'invalid_token');
+    expectRefused(await ask({ authorization: `DPoP ${accessToken}` }), 'use_dpop_nonce');
+    expect((await present(dpop)).status).toBe(200); // none of these used it up
+  });
+
+  it('is asked for its proof each time, however well known it is', async () => {
+    expect((await present(await prove())).status).toBe(200);
+    expectRefused(await ask({ authorization: `DPoP ${accessToken}` }), 'use_dpop_nonce');
+    expectRefused(await ask({ authorization: `Bearer ${accessToken}` }), 'invalid_token');
+  });
+
+  it.each<[string, () => Record<string, unknown>]>([
+    ['another method', () => ({ htm: 'POST' })],
+    ['another address', () => ({ htu: `${ISSUER}/api/v1/auth/me` })],
+    ['the address where the house listens', () => ({ htu: STATUS.replace(ISSUER, house.origin) })],
+    ['another server', () => ({ htu: STATUS.replace(ISSUER, 'https://evil.example') })],
+    ['another token', () => ({ ath: ath('another') })],
+    ['no token', () => ({ ath: undefined })],
+    ['no id', () => ({ jti: undefined })],
+    ['an old time', () => ({ iat: now() - 3600 })],
+    ['a time to come', () => ({ iat: now() + 3600 })],
+  ])('is refused with a proof for %s', async (_what, claims) => {
+    expectRefused(await present(await prove(claims())), 'invalid_dpop_proof');
+  });
+
+  it('does not let the headers of a stranger say what a proof is for', async () => {
+    const dpop = await prove({ htu: STATUS.replace(ISSUER, 'https://evil.example') });
+    const forged = { 'x-forwarded-host': 'evil.example', host: 'evil.example', forwarded: 'host=evil.example' };
+    expectRefused(await ask({ authorization: `DPoP ${accessToken}`, dpop, ...forged }), 'invalid_dpop_proof');
+    expect((await ask({ authorization: `DPoP ${accessToken}`, dpop: await prove(), ...forged })).status).toBe(200);
+  });
+
+  it('asks again for a nonce that is missing, made up or too old, and is content with the new one', async () => {
+    expectRefused(await present(await prove({ nonce: undefined })), 'use_dpop_nonce');
+    expectRefused(await present(await prove({ nonce: 'x'.repeat(43) })), 'use_dpop_nonce');
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + STALE_MS });
+    try {
+      const stale = await present(await prove());
+      expectRefused(stale, 'use_dpop_nonce');
+      expect((await present(await prove({ nonce: stale.headers['dpop-nonce'] }))).status).toBe(200);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('takes one of 20 proofs with the same id, whichever process they come to', async () => {
+    const proof = await prove();
+    const answers = await atOnce(20, (n) => present(proof, n % 2 === 0 ? house : beside));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    for (const answer of answers.filter(({ status }) => status !== 200)) expectRefused(answer, 'invalid_dpop_proof');
+    for (const at of [house, beside]) expectRefused(await present(proof, at), 'invalid_dpop_proof');
+  });
+
+  it('is refused with the key of another, with a key in the clear, unsigned, too long, or with two proofs', async () => {
+    const thief = await makeKey();
+    expectRefused(await present(await prove({}, thief)), 'invalid_token');
+    const unsigned = [
+      { alg: 'none', typ: 'dpop+jwt', jwk: key.publicJwk },
+      { htm: 'GET', htu: STATUS, ath: ath(), nonce },
+    ]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    const wrong = [
+      await prove({}, thief, { jwk: key.publicJwk }),
+      await prove({}, key, { typ: 'JWT' }),
+      await prove({}, key, { jwk: { ...key.publicJwk, d: 'AAAA' } }),
+      await prove({ filler: 'x'.repeat(9000) }),
+      `${unsigned}.`,
+      'garbage',
+      'a.b.c',
+    ];
+    for (const proof of wrong) expectRefused(await present(proof), 'invalid_dpop_proof');
+    const two = await ask({ authorization: `DPoP ${accessToken}`, dpop: [await prove(), await prove()] });
+    expectRefused(two, 'invalid_dpop_proof');
+  });
+
+  it('leaves what is bound to no key alone: it is a bearer token, and nothing else', async () => {
+    const { access_token: login } = await newLogin(house);
+    const { body } = await token(house, machine, forApi);
+    for (const text of [login, body.access_token!]) {
+      expect((await ask({ authorization: `Bearer ${text}` })).status).toBe(200);
+      const answer = await ask({ authorization: `DPoP ${text}`, dpop: await prove({ ath: ath(text) }) });
+      expect([answer.status, answer.json.error]).toEqual([401, 'invalid_token']);
+      expect((await ask({ authorization: `Bearer ${text}`, dpop: await prove({ ath: ath(text) }) })).status).toBe(200);
+    }
+  });
+
+  it('writes neither token nor proof into the log', async () => {
+    const proof = await prove();
+    await present(proof);
+    await present(proof);
+    const log = [...house.lines, ...beside.lines].join('\n');
+    for (const text of [proof, accessToken]) expect(log).not.toContain(text);
+  });
+});
