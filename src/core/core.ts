@@ -20,6 +20,7 @@ import { createOAuthTokens } from './credentials/oauth-tokens.js';
 import { createPossession } from './credentials/possession.js';
 import { createIdentities } from './federation/identities.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
+import { createInvitations } from './invitations/invitations.js';
 import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
 import { createMfa } from './mfa/mfa.js';
@@ -69,6 +70,16 @@ export async function createCore(base: Base) {
   const profiles = createProfiles({ db, audit, announcements });
   const linkTokens = createLinkTokens({ db, clock });
   const verification = createVerification({ db, audit, announcements, limits, linkTokens, mail });
+  const invitations = createInvitations({
+    db,
+    clock,
+    audit,
+    announcements,
+    limits,
+    mail,
+    organizations,
+    accounts,
+  });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const keyUsage = createKeyUsage({ db, clock, log });
   const apiKeys = createApiKeys({
@@ -200,6 +211,7 @@ export async function createCore(base: Base) {
     organizations,
     members,
     projects,
+    invitations,
     apiKeys,
     keyUsage,
     accounts,

@@ -14,6 +14,8 @@ export interface Pages {
   'sign-in/verify-email': VerifyEmailPage;
   'sign-in/email-verified': EmailVerifiedPage;
   'sign-in/link-expired': LinkExpiredPage;
+  'sign-in/invitation': InvitationPage;
+  'sign-in/invitation-accepted': InvitationAcceptedPage;
   'sign-in/sign-out': SignOutPage;
   'sign-in/signed-out': SignedOutPage;
   'oidc/consent': ConsentPage;
@@ -145,6 +147,34 @@ export interface LinkExpiredPage {
   advice: string;
   href: string;
   action: string;
+}
+
+/** What an invitation says, and what its reader can do about it: one of `accept`, `signIn`, `change` and `verify`. */
+export interface InvitationPage {
+  csrfToken: string;
+  /** Of the mailed link. */
+  token: string;
+  organization: string;
+  inviter: { name?: string; email: string };
+  /** "operator" */
+  role: string;
+  /** The address that was invited. */
+  email: string;
+  /** "22 November 2026" */
+  expires: string;
+  /** Posts `csrf` and `token` to `/invitations/accept`. */
+  accept?: true;
+  /** Nobody is signed in. */
+  signIn?: { loginHref: string; registerHref?: string };
+  /** Somebody with another address is. */
+  change?: { signedInAs: string; loginHref: string };
+  /** The address is not confirmed. Posts `csrf` to `/account/verify-email`, where a link can be sent. */
+  verify?: { canSend: boolean };
+}
+
+export interface InvitationAcceptedPage {
+  organization: string;
+  role: string;
 }
 
 /** Posts `csrf` to `/logout`. */

@@ -53,6 +53,29 @@ async function placeOf(email: string): Promise<{ id: string; guest: string; proj
   await house.base.db.membership.upsert({ where, create: member, update: {} });
   return { id: own!.id, guest: guest!.id, project };
 }
+/** Somebody's own organization, whence they invite somebody. */
+async function invitationBy(
+  email: string,
+  invited = 'invited@example.com',
+): Promise<{ id: string; invitation: string }> {
+  const account = await verified(email);
+  const id = await house.core.organizations.idOfOwn(account.id);
+  const input = { email: invited, role: 'viewer' as const };
+  const { id: invitation } = await house.core.invitations.create(account, id, input, systemCaller);
+  return { id, invitation };
+}
+/** The account, once its address is proven. */
+async function verified(email: string) {
+  const account = (await house.core.accounts.findByEmail(email))!;
+  if (!account.emailVerified) await house.core.verification.verify(await verifyToken(email), systemCaller);
+  return { ...account, emailVerified: true };
+}
+/** The token of an invitation to somebody. */
+async function invitationTo(email: string): Promise<string> {
+  await verified(email);
+  await invitationBy((await house.account()).email, email);
+  return tokenIn(await mailTo(house, email, /invited/));
+}
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 
 /** The person's authenticator app, set up but not confirmed. */
@@ -112,6 +135,27 @@ const YES: Record<OperationName, Yes> = {
   }),
   'POST /api/v1/organizations': ({ bearer }) => ({ headers: bearer, json: { name: 'Acme' } }),
   'GET /api/v1/organizations': signedIn,
+  'GET /api/v1/organizations/{id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await placeOf(email)).id },
+  }),
+  'POST /api/v1/organizations/{id}/invitations': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: await house.core.organizations.idOfOwn((await verified(email)).id) },
+    json: { email: newcomer().email, role: 'operator' },
+  }),
+  'GET /api/v1/organizations/{id}/invitations': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: (await invitationBy(email)).id },
+  }),
+  'DELETE /api/v1/organizations/{id}/invitations/{invitation_id}': async ({ bearer, email }) => {
+    const { id, invitation } = await invitationBy(email);
+    return { headers: bearer, params: { id, invitation_id: invitation } };
+  },
+  'POST /api/v1/invitations/accept': async ({ bearer, email }) => ({
+    headers: bearer,
+    json: { token: await invitationTo(email) },
+  }),
   'PATCH /api/v1/organizations/{id}': async ({ bearer, email }) => ({
     headers: bearer,
     params: { id: (await placeOf(email)).id },
@@ -170,6 +214,7 @@ const NO: [OperationName, code: string, Yes][] = [
     'invalid_credentials',
     ({ bearer }) => ({ headers: bearer, json: { current_password: 'wrong', new_password: NEXT_PASSWORD } }),
   ],
+  ['POST /api/v1/invitations/accept', 'not_found', ({ bearer }) => ({ headers: bearer, json: { token: 'x' } })],
   ['DELETE /api/v1/auth/sessions/{id}', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],
 ];
 

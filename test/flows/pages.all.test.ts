@@ -269,6 +269,37 @@ describe('the real pages, in Chromium', () => {
     await look('signed-out', 'You are signed out');
   });
 
+  it('tell of an invitation, whoever reads it', async () => {
+    const ada = await house.account('ada.okafor@northwind-traders.example', 'Ada Okafor');
+    await house.base.db.account.update({ where: { id: ada.id }, data: { emailVerified: true } });
+    const { id } = await house.core.organizations.create(ada.id, 'Northwind Traders & Reporting', systemCaller);
+    const mara = await house.account('mara.lindqvist+invited@example.com', 'Mara Lindqvist');
+    const input = { email: mara.email, role: 'operator' as const };
+    await house.core.invitations.create({ ...ada, emailVerified: true }, id, input, systemCaller);
+    const link = linkIn(await mailTo(house, mara.email, /invited/)).href;
+    const heading = 'Join Northwind Traders & Reporting?';
+    await page.goto(link);
+    await look('invitation', heading);
+    await page.click('main a.primary');
+    await signIn(mara.email);
+    await look('invitation-unverified', heading);
+    await house.base.db.account.update({ where: { id: mara.id }, data: { emailVerified: true } });
+    await house.base.announcements.announce('accounts', mara.id);
+    const other = await house.account('somebody.else@example.com', 'Somebody');
+    await page.goto(
+      `${house.origin}/login?return_to=${encodeURIComponent(new URL(link).pathname + new URL(link).search)}`,
+    );
+    await signIn(other.email);
+    await look('invitation-other', heading);
+    await page.click('main a.primary');
+    await signIn(mara.email);
+    await look('invitation-accept', heading);
+    await page.click('main button[type=submit]');
+    await look('invitation-accepted', 'You are a member of Northwind Traders & Reporting');
+    await page.goto(link);
+    await look('invitation-used', 'This link does not work any more');
+  });
+
   it('look as they should in a mail as well', async () => {
     const { compose } = createLetters({ brandName: 'Signet', issuer: house.issuer });
     const happening = {
@@ -282,6 +313,7 @@ describe('the real pages, in Chromium', () => {
       'reset-password': compose('reset-password', { token }),
       'password-changed': compose('password-changed', happening),
       'new-device': compose('new-device', happening),
+      invitation: compose('invitation', { token, inviter: 'ada.okafor@northwind-traders.example', role: 'operator' }),
     };
     for (const [name, { subject, html }] of Object.entries(letters)) {
       await page.setContent(html);

@@ -2,6 +2,7 @@
 // whole log at its most talkative, the whole audit trail and every error that was answered.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
 import { FORM } from '../support/attacker.js';
 import { Authenticator } from '../support/authenticator.js';
 import { Browser } from '../support/browser.js';
@@ -94,6 +95,7 @@ describe('secrets', () => {
     await setUp();
     await arrive(browser, email, password);
     await recover();
+    await invite();
     const code = await authorize(browser, client, email, password);
     await useTokens(client, code);
     await useFactor();
@@ -173,6 +175,37 @@ describe('secrets', () => {
     await post('change-password', { ...change, current_password: secret('wrong password') }, { authorization });
     await post('change-password', change, { authorization });
     await post('forgot-password', { email: secret('password in the place of the address') });
+  }
+
+  /** Somebody who is invited, by a link that is opened, missed, and used. */
+  async function invite() {
+    const [email, password] = ['invited@example.com', secret('password of who is invited')];
+    const inviter = (await house.core.accounts.findByEmail('forgetful@example.com'))!;
+    const organization = await house.core.organizations.idOfOwn(inviter.id);
+    const { core } = house;
+    await core.accounts.create({ email, password }, systemCaller, { verified: true });
+    await core.invitations.create(inviter, organization, { email, role: 'viewer' }, systemCaller);
+    const link = linkIn(await mailTo(house, email, /invited/));
+    keep('invitation', link.searchParams.get('token'));
+    const browser = new Browser(house.origin);
+    const page = await browser.open(link.pathname + link.search);
+    const login = /href="(\/login[^"]+)"/.exec(page.html)![1]!.replaceAll('&amp;', '&');
+    const joining = await browser.signIn(email, password, await browser.open(login));
+    await browser.submit(joining, { token: secret('wrong invitation') });
+    await house.base.db.$executeRawUnsafe('ALTER TABLE "Invitation" RENAME TO "Invitation_gone"');
+    try {
+      await browser.submit(joining);
+    } finally {
+      await house.base.db.$executeRawUnsafe('ALTER TABLE "Invitation_gone" RENAME TO "Invitation"');
+    }
+    await browser.submit(joining);
+    await browser.submit(joining); // used
+    keepCookies(browser);
+    const body = JSON.stringify({ email, password });
+    const answer = await send('/api/v1/auth/login-json', body, 'application/json');
+    const authorization = `Bearer ${keepTokens((await answer.json()) as Record<string, unknown>).access_token}`;
+    const wrong = JSON.stringify({ token: secret('wrong invitation by the API') });
+    await send('/api/v1/invitations/accept', wrong, 'application/json', { authorization });
   }
 
   async function authorize(browser: Browser, client: TestClient, email: string, password: string) {
@@ -467,6 +500,7 @@ describe('secrets', () => {
       'id_token',
       'device code',
       'mailed token',
+      'invitation',
       'user code',
       'interaction',
       'set-up token',
@@ -500,6 +534,7 @@ describe('secrets', () => {
       'code.replayed',
       'consent.given',
       'email.verified',
+      'invitation.accepted',
       'password.changed',
       'password.reset',
       'password.reset_requested',

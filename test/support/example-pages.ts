@@ -90,6 +90,17 @@ export const examplePages: Pages = {
     href: '/forgot-password',
     action: 'Ask for a new link',
   },
+  'sign-in/invitation': {
+    csrfToken,
+    token: 'n2M5xW8cL0pD4hJ6',
+    organization: 'Northwind Traders',
+    inviter: { name: 'Ada Okafor', email: 'ada.okafor@northwind.example' },
+    role: 'operator',
+    email: 'mara.lindqvist@example.com',
+    expires: '29 November 2026',
+    accept: true,
+  },
+  'sign-in/invitation-accepted': { organization: 'Northwind Traders', role: 'operator' },
   outbox: {
     folder: 'data/outbox',
     mails: [

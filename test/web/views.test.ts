@@ -90,6 +90,24 @@ describe('what was left out', () => {
   });
 });
 
+describe('the page of an invitation', () => {
+  const { accept: _accept, ...page } = examplePages['sign-in/invitation'];
+  const href = '/login?return_to=x';
+
+  it('says what its reader can do about it', () => {
+    const show = (step: Partial<Pages['sign-in/invitation']>) =>
+      views.render('sign-in/invitation', { ...page, ...step }).replace(/[\s\S]*<main/, '');
+    expect(show({ accept: true })).toContain('action="/invitations/accept"');
+    expect(show({ signIn: { loginHref: href, registerHref: '/register' } })).toMatch(
+      />Sign in<[\s\S]+Create an account/,
+    );
+    expect(show({ signIn: { loginHref: href } })).not.toContain('Create an account');
+    expect(show({ change: { signedInAs: 'ada@example.com', loginHref: href } })).toContain('ada@example.com');
+    expect(show({ verify: { canSend: true } })).toContain('action="/account/verify-email"');
+    expect(show({ verify: { canSend: false } })).not.toContain('<form');
+  });
+});
+
 describe('the consent page', () => {
   it('warns of a client that nobody has looked at, and names where the answer goes', () => {
     const page = examplePages['oidc/consent'];

@@ -12,6 +12,13 @@ export interface Letters {
   'reset-password': { token: string };
   'password-changed': Happening;
   'new-device': Happening;
+  invitation: {
+    token: string;
+    /** The address of who invites. */
+    inviter: string;
+    /** "operator" */
+    role: string;
+  };
 }
 
 /** What was done to an account, from where. */
@@ -34,6 +41,7 @@ const SUBJECTS: Record<keyof Letters, string> = {
   'reset-password': 'Choose a new password',
   'password-changed': 'Your password was changed',
   'new-device': 'New sign-in to your account',
+  invitation: 'You are invited to an organization',
 };
 
 /** Compiles all letters at once: a broken template is told at the start, not when somebody waits for a mail. */

@@ -63,6 +63,7 @@ export function createHousekeeping({ db, clock, log, keys }: Needs) {
     const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, longSpent] } });
     const grants = await db.grant.deleteMany(expired);
     const verificationTokens = await db.verificationToken.deleteMany(expired);
+    const invitations = await db.invitation.deleteMany(expired);
     const forgotten = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);
     const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: forgotten } } });
     const rateLimits = await db.rateLimit.deleteMany({ where: { expire: { lte: BigInt(clock.now().getTime()) } } });
@@ -71,6 +72,7 @@ export function createHousekeeping({ db, clock, log, keys }: Needs) {
       refreshTokens: refreshTokens.count,
       grants: grants.count,
       verificationTokens: verificationTokens.count,
+      invitations: invitations.count,
       sessions: sessions.count,
       rateLimits: rateLimits.count,
     };

@@ -5,7 +5,7 @@ import { conflict, forbidden, notFound } from '../../base/errors.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import type { Actor, Organizations } from './organizations.js';
-import { isAtLeast, type OrganizationRole } from './roles.js';
+import { isAtLeast, mayBring, ORGANIZATION_ROLES, type OrganizationRole } from './roles.js';
 
 export interface Member {
   account: Account;
@@ -42,7 +42,10 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
     return rows.map(({ account, role, createdAt }) => ({ account, role: role as OrganizationRole, since: createdAt }));
   }
 
-  /** Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one. */
+  /**
+   * Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one. Whoever is lowered invites
+   * nobody any more whom they could not invite now.
+   */
   async function changeRole(
     actor: Actor,
     organizationId: string,
@@ -53,16 +56,19 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
     await change({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
       if (!isAtLeast(own, role)) throw aboveOneself();
       await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
+      const beyond = ORGANIZATION_ROLES.filter((wanted) => !mayBring(role, wanted));
+      await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId, role: { in: beyond } } });
       await note('member.role_changed', organizationId, actor, caller, tx, { member: accountId, role });
     });
   }
 
-  /** Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays. Their keys go too. */
+  /** Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays. Their keys and invitations go too. */
   async function remove(actor: Actor, organizationId: string, accountId: string, caller: Caller): Promise<void> {
     const wanted = actor.accountId === accountId ? 'viewer' : 'admin';
     await change({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
       await tx.membership.deleteMany({ where: { accountId, organizationId } });
       await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
+      await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId } });
       await note('member.removed', organizationId, actor, caller, tx, { member: accountId });
     });
   }

@@ -41,6 +41,7 @@ export function createOrganizations({ db, audit }: Needs) {
     idOfOwn,
     reachedBy,
     visibleTo,
+    find,
     rename,
     demand,
     demandRole,
@@ -100,6 +101,13 @@ export function createOrganizations({ db, audit }: Needs) {
   async function visibleTo(actor: Actor): Promise<OrganizationOfMember[]> {
     if (actor.key?.projectId) throw outOfScope();
     return reachedBy(actor);
+  }
+
+  /** The organization, to whoever is a member of it. Refuses as `demand` does. */
+  async function find(actor: Actor, id: string): Promise<OrganizationOfMember> {
+    const role = await demand(actor, id, 'viewer');
+    const { name, ownerId, createdAt } = await db.organization.findUniqueOrThrow({ where: { id } });
+    return { id, name, role, own: ownerId === actor.accountId, createdAt };
   }
 
   async function rename(actor: Actor, id: string, givenName: string, caller: Caller): Promise<OrganizationOfMember> {

@@ -9,3 +9,7 @@ export const isAtLeast = (role: OrganizationRole, wanted: OrganizationRole) => r
 
 /** The one that allows less: a key never may more than it was given, nor more than whoever it acts for. */
 export const lesser = (one: OrganizationRole, other: OrganizationRole) => (rank(one) <= rank(other) ? one : other);
+
+/** Whether whoever has this role may bring others in, in that one. */
+export const mayBring = (own: OrganizationRole, role: OrganizationRole) =>
+  isAtLeast(own, 'admin') && isAtLeast(own, role);

@@ -13,9 +13,9 @@ import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
+import { describeAge, describeDay, describeLastUse } from '../words.js';
 import { createGuards, loginOf } from './guards.js';
 import { addSecurity } from './security.js';
-import { describeAge, describeDay, describeLastUse } from './words.js';
 
 interface Needs
   extends Pick<

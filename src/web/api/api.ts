@@ -8,6 +8,7 @@ import { createEndpoints } from '../endpoints/endpoint.js';
 import { addApiKeys } from './api-keys.js';
 import { addAuth } from './auth.js';
 import { createApiCookies } from './cookies.js';
+import { addInvitations } from './invitations.js';
 import { addMe } from './me.js';
 import { addMfa } from './mfa.js';
 import { addOrganizations } from './organizations.js';
@@ -37,6 +38,7 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs) {
   addMfa({ ...core, api });
   addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });
   addOrganizations({ ...core, api });
+  addInvitations({ ...core, api });
   addRecovery({ ...core, api });
   if (config.testAuth) addTestAuth({ ...core, api, wire });
   return { routes: () => api.router.routes(), endpoints: api.endpoints, cookieNames: cookies.names };

@@ -3,13 +3,12 @@ import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Member } from '../../core/organizations/members.js';
-import type { OrganizationOfMember } from '../../core/organizations/organizations.js';
 import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
-import { Done } from './wire.js';
+import { Done, toOrganization, WireOrganization } from './wire.js';
 
 interface Needs extends Pick<Core, 'organizations' | 'members' | 'projects'> {
   api: Api;
@@ -18,9 +17,6 @@ interface Needs extends Pick<Core, 'organizations' | 'members' | 'projects'> {
 const Named = z.object({ name: text() });
 const RoleChange = z.object({ role: z.enum(ORGANIZATION_ROLES) });
 const NewProject = Named.extend({ organization_id: text().optional().describe("One's own when left out.") });
-const WireOrganization = z
-  .object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES), created_at: z.iso.datetime() })
-  .meta({ id: 'Organization' });
 const WireMember = z
   .object({
     id: z.uuid(),
@@ -54,6 +50,11 @@ export function addOrganizations({ api, organizations, members, projects }: Need
       refusals: ['project_scope_violation'],
     },
     list,
+  );
+  api.get(
+    '/api/v1/organizations/:id',
+    { summary: 'An organization', accepts: readers, answer: [200, WireOrganization], refusals: bounds },
+    show,
   );
   api.patch(
     '/api/v1/organizations/:id',
@@ -128,15 +129,19 @@ export function addOrganizations({ api, organizations, members, projects }: Need
   type Reader = LoginPrincipal | ApiKeyPrincipal;
 
   async function create(ctx: Context, { name }: z.output<typeof Named>, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = toWire(await organizations.create(account.id, name, ctx.state.caller));
+    ctx.body = toOrganization(await organizations.create(account.id, name, ctx.state.caller));
   }
 
   async function list(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
-    ctx.body = (await organizations.visibleTo(actorOf(principal))).map(toWire);
+    ctx.body = (await organizations.visibleTo(actorOf(principal))).map(toOrganization);
+  }
+
+  async function show(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+    ctx.body = toOrganization(await organizations.find(actorOf(principal), ctx.params.id));
   }
 
   async function rename(ctx: Context, { name }: z.output<typeof Named>, principal: LoginPrincipal): Promise<void> {
-    ctx.body = toWire(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.caller));
+    ctx.body = toOrganization(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.caller));
   }
 
   async function listMembers(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
@@ -178,13 +183,6 @@ export function addOrganizations({ api, organizations, members, projects }: Need
     ctx.body = { ok: true, message: 'The project and its keys are gone.' };
   }
 }
-
-const toWire = ({ id, name, role, createdAt }: OrganizationOfMember): z.input<typeof WireOrganization> => ({
-  id,
-  name,
-  role,
-  created_at: createdAt.toISOString(),
-});
 
 const toMember = ({ account: { id, email, name }, role, since }: Member): z.input<typeof WireMember> => ({
   id,

@@ -37,6 +37,10 @@ export const TokenAnswer = AccessAnswer.extend({
   user: WireUser,
 }).meta({ id: 'TokenAnswer' });
 
+export const WireOrganization = z
+  .object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES), created_at: z.iso.datetime() })
+  .meta({ id: 'Organization' });
+
 export const Done = z.object({ ok: z.literal(true), message: z.string() }).meta({ id: 'Done' });
 
 export type Wire = ReturnType<typeof createWire>;
@@ -79,3 +83,15 @@ export function toUser(account: Account, organizations: OrganizationOfMember[]):
     picture: account.picture,
   };
 }
+
+export const toOrganization = ({
+  id,
+  name,
+  role,
+  createdAt,
+}: OrganizationOfMember): z.input<typeof WireOrganization> => ({
+  id,
+  name,
+  role,
+  created_at: createdAt.toISOString(),
+});

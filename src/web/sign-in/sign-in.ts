@@ -16,9 +16,11 @@ import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
 import type { Views } from '../views.js';
+import { createInvitationPages } from './invitations.js';
 import { createRecoveryPages } from './recovery.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification'> {
+interface Needs
+  extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification' | 'invitations'> {
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
   deviceCookie: DeviceCookie;
@@ -40,6 +42,7 @@ export function createSignInDoor({
   passwords,
   recovery,
   verification,
+  invitations,
   signup,
   loginCookie,
   deviceCookie,
@@ -55,6 +58,7 @@ export function createSignInDoor({
   router.get('/setup', showSetup).post('/setup', formBody, completeSetup);
   router.get('/logout', showSignOut).post('/logout', formBody, signOut);
   router.use(createRecoveryPages({ recovery, verification, passwords, csrf, views }).routes());
+  router.use(createInvitationPages({ invitations, verification, signup, loginCookie, csrf, errands, views }).routes());
   return router;
 
   function showLogin(ctx: Context): void {

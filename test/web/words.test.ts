@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeAge, describeDay, describeLastUse } from '../../../src/web/account/words.js';
+import { describeAge, describeDay, describeLastUse } from '../../src/web/words.js';
 
 const NOW = new Date('2026-11-22T10:15:30Z');
 const ago = (seconds: number) => new Date(NOW.getTime() - seconds * 1000);

@@ -1,5 +1,5 @@
-/** Moments, in words for the account's page. */
-import { HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+/** Moments, in words for people's pages. */
+import { HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../base/clock.js';
 
 const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
 

@@ -1,0 +1,101 @@
+/** Invitations into an organization. For people who signed in here and for nobody else: no key, agent or app brings anybody in. */
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { InvitationWithInviter } from '../../core/invitations/invitations.js';
+import { ORGANIZATION_ROLES, type OrganizationRole } from '../../core/organizations/roles.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import { Done, toOrganization, WireOrganization } from './wire.js';
+
+interface Needs extends Pick<Core, 'invitations'> {
+  api: Api;
+}
+
+const NewInvitation = z.object({ email: text(), role: z.enum(ORGANIZATION_ROLES).describe("At most one's own.") });
+const Acceptance = z.object({ token: text().describe('Of the mailed link.') });
+const WireInvitation = z
+  .object({
+    id: z.string(),
+    organization_id: z.string(),
+    email: z.email(),
+    role: z.enum(ORGANIZATION_ROLES),
+    invited_by: z.object({ id: z.uuid(), email: z.email(), name: z.string().nullable() }),
+    created_at: z.iso.datetime(),
+    expires_at: z.iso.datetime(),
+  })
+  .meta({ id: 'Invitation' });
+
+export function addInvitations({ api, invitations }: Needs): void {
+  const accepts = ['login'] as const;
+  const refusals = ['not_found', 'insufficient_role'] as const;
+
+  api.post(
+    '/api/v1/organizations/:id/invitations',
+    {
+      summary: 'Invite somebody by e-mail',
+      description: 'The link in the mail works once, within a week. An earlier one for the same address is void.',
+      accepts,
+      recentProof: true,
+      body: NewInvitation,
+      answer: [201, WireInvitation],
+      refusals: [...refusals, 'conflict'],
+    },
+    create,
+  );
+  api.get(
+    '/api/v1/organizations/:id/invitations',
+    { summary: 'Who is invited', accepts, answer: [200, z.array(WireInvitation)], refusals },
+    list,
+  );
+  api.delete(
+    '/api/v1/organizations/:id/invitations/:invitation_id',
+    { summary: 'Take an invitation back', accepts, answer: [200, Done], refusals },
+    takeBack,
+  );
+  api.post(
+    '/api/v1/invitations/accept',
+    {
+      summary: 'Accept an invitation, with the token of the mailed link',
+      description: 'Only for the account whose confirmed e-mail address was invited.',
+      accepts,
+      body: Acceptance,
+      answer: [200, WireOrganization],
+      refusals: [...refusals, 'conflict'],
+    },
+    accept,
+  );
+
+  async function create(ctx: Context, input: z.output<typeof NewInvitation>, { account }: LoginPrincipal) {
+    ctx.body = toWire(await invitations.create(account, ctx.params.id, input, ctx.state.caller));
+  }
+
+  async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = (await invitations.list(account.id, ctx.params.id)).map(toWire);
+  }
+
+  async function takeBack(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    const { id, invitation_id: invitationId } = ctx.params;
+    await invitations.takeBack(account.id, id, invitationId, ctx.state.caller);
+    ctx.body = { ok: true, message: 'The invitation is taken back.' };
+  }
+
+  async function accept(ctx: Context, { token }: z.output<typeof Acceptance>, { account }: LoginPrincipal) {
+    ctx.body = toOrganization(await invitations.accept(token, account, ctx.state.caller));
+  }
+}
+
+const toWire = (invitation: InvitationWithInviter): z.input<typeof WireInvitation> => ({
+  id: invitation.id,
+  organization_id: invitation.organizationId,
+  email: invitation.email,
+  role: invitation.role as OrganizationRole,
+  invited_by: {
+    id: invitation.invitedBy.id,
+    email: invitation.invitedBy.email,
+    name: invitation.invitedBy.name,
+  },
+  created_at: invitation.createdAt.toISOString(),
+  expires_at: invitation.expiresAt.toISOString(),
+});

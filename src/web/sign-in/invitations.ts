@@ -1,0 +1,106 @@
+/**
+ * The page behind a mailed invitation: it tells who invites into what, leads through the sign-in or a registration and back, and accepts
+ * when its button is pressed. Opening the link spends nothing.
+ */
+import Router from '@koa/router';
+import { z } from 'zod';
+import { Refusal } from '../../base/errors.js';
+import type { Core } from '../../core/core.js';
+import { invitationSpent, type OpenInvitation } from '../../core/invitations/invitations.js';
+import { answerFault } from '../answer-fault.js';
+import type { Csrf } from '../csrf.js';
+import { field, formBody, queryText, readForm } from '../input.js';
+import type { LoginCookie } from '../login-cookie.js';
+import type { InvitationPage } from '../pages.js';
+import type { Errands } from '../return-to.js';
+import { seeOther } from '../see-other.js';
+import type { Context, State } from '../state.js';
+import type { Views } from '../views.js';
+import { describeDay } from '../words.js';
+
+interface Needs extends Pick<Core, 'invitations' | 'verification'> {
+  signup: 'open' | 'closed';
+  loginCookie: LoginCookie;
+  csrf: Csrf;
+  errands: Errands;
+  views: Views;
+}
+
+type NextStep = Pick<InvitationPage, 'accept' | 'signIn' | 'change' | 'verify'>;
+
+const PAGE = '/invitations/accept';
+const AcceptForm = z.object({ csrf: field, token: field });
+
+export function createInvitationPages({
+  invitations,
+  verification,
+  signup,
+  loginCookie,
+  csrf,
+  errands,
+  views,
+}: Needs): Router<State> {
+  const router = new Router<State>({ sensitive: true });
+  router.get(PAGE, show).post(PAGE, formBody, accept);
+  return router;
+
+  async function show(ctx: Context): Promise<void> {
+    const token = queryText(ctx, 'token') ?? '';
+    const invitation = await invitations.find(token);
+    if (!invitation) return renderExpired(ctx);
+    ctx.body = views.render('sign-in/invitation', {
+      csrfToken: csrf.tokenFor(ctx),
+      token,
+      organization: invitation.organization.name,
+      inviter: { name: invitation.invitedBy.name ?? undefined, email: invitation.invitedBy.email },
+      role: invitation.role,
+      email: invitation.email,
+      expires: describeDay(invitation.expiresAt),
+      ...(await nextStep(ctx, token, invitation)),
+    });
+  }
+
+  async function nextStep(ctx: Context, token: string, invitation: OpenInvitation): Promise<NextStep> {
+    const login = await loginCookie.read(ctx);
+    const errand = { returnTo: pageOf(token), email: invitation.email };
+    const loginHref = errands.href('/login', errand);
+    if (!login) {
+      return { signIn: { loginHref, ...(signup === 'open' && { registerHref: errands.href('/register', errand) }) } };
+    }
+    switch (invitations.obstacleOf(invitation, login.account)) {
+      case 'other_address':
+        return { change: { signedInAs: login.account.email, loginHref } };
+      case 'unverified':
+        return { verify: { canSend: verification.isOffered } };
+      case undefined:
+        return { accept: true };
+    }
+  }
+
+  async function accept(ctx: Context): Promise<void> {
+    const { csrf: csrfToken, token } = readForm(ctx, AcceptForm);
+    csrf.check(ctx, csrfToken);
+    const login = await loginCookie.read(ctx);
+    if (!login) return seeOther(ctx, pageOf(token)); // signed out meanwhile: the page says how to go on
+    try {
+      const { name: organization, role } = await invitations.accept(token, login.account, ctx.state.caller);
+      ctx.body = views.render('sign-in/invitation-accepted', { organization, role });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.code === 'not_found') return renderExpired(ctx);
+      if (error.code === 'insufficient_role') return seeOther(ctx, pageOf(token));
+      throw error;
+    }
+  }
+
+  function renderExpired(ctx: Context): void {
+    answerFault(ctx, invitationSpent());
+    ctx.body = views.render('sign-in/link-expired', {
+      advice: 'An invitation works once, within a week, and as long as nobody takes it back. Ask for another one.',
+      href: '/account',
+      action: 'Your account',
+    });
+  }
+}
+
+const pageOf = (token: string) => `${PAGE}?${new URLSearchParams({ token })}`;

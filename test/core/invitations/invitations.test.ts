@@ -1,0 +1,265 @@
+// Invitations: who may bring whom in, once, for a week, and never in the place of another.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { call, logIn } from '../../support/api.js';
+import { atOnce } from '../../support/families.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
+import { stores } from '../../support/stores.js';
+
+const DAY_MS = 86_400_000;
+
+describe.each(stores)('an invitation on $name', (store) => {
+  let house: House;
+  let aheadMs = 0;
+  let people = 0;
+  beforeAll(async () => {
+    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+  });
+  afterAll(() => house.close());
+
+  type Person = Awaited<ReturnType<typeof person>>;
+
+  async function person({ verified = true, email = `somebody${++people}@example.com`, name = 'Jane' } = {}) {
+    const { id } = await house.core.accounts.create({ email, name, password: PASSWORD }, systemCaller, { verified });
+    const { access_token: token } = await logIn(house, email);
+    return { id, email, token };
+  }
+  const as = ({ token }: Person, method: string, path: string, body?: object) =>
+    call(house, method, path, { token, body });
+
+  /** An organization with an owner and an admin. */
+  async function place(name = 'Acme') {
+    const owner = await person();
+    const id = String((await as(owner, 'POST', '/organizations', { name })).json.id);
+    const member = async (role: string) => {
+      const one = await person();
+      await house.base.db.membership.create({ data: { accountId: one.id, organizationId: id, role } });
+      return one;
+    };
+    const admin = await member('admin');
+    const invite = (by: Person, email: string, role = 'viewer') =>
+      as(by, 'POST', `/organizations/${id}/invitations`, { email, role });
+    const open = async (by = owner) => JSON.parse((await as(by, 'GET', `/organizations/${id}/invitations`)).text);
+    const takeBack = (by: Person, invitation: unknown) =>
+      as(by, 'DELETE', `/organizations/${id}/invitations/${invitation}`);
+    const roleOf = async ({ id: accountId }: Person) =>
+      (await house.core.organizations.roleOf({ accountId }, id)) ?? 'none';
+    return { id, owner, admin, member, invite, open, takeBack, roleOf };
+  }
+  const tokenTo = async (email: string) => tokenIn(await mailTo(house, email, /invited/));
+  const accept = (by: Person, token: string) => as(by, 'POST', '/invitations/accept', { token });
+
+  it('brings in whom it was mailed to, in its role, and is spent', async () => {
+    const { id, admin, invite, open, roleOf } = await place();
+    const guest = await person();
+    const made = await invite(admin, guest.email.toUpperCase(), 'operator');
+    expect([made.status, made.json]).toMatchObject([
+      201,
+      { organization_id: id, email: guest.email, role: 'operator', invited_by: { id: admin.id, email: admin.email } },
+    ]);
+    expect(await open()).toEqual([made.json]);
+    const token = await tokenTo(guest.email);
+    expect(made.text).not.toContain(token);
+    const joined = await accept(guest, token);
+    expect([joined.status, joined.json]).toMatchObject([200, { id, name: 'Acme', role: 'operator' }]);
+    expect(await roleOf(guest)).toBe('operator');
+    expect(await open()).toEqual([]);
+    expect((await accept(guest, token)).json.error).toBe('not_found');
+    expect((await invite(admin, guest.email)).json.error).toBe('conflict');
+    const trail = await house.core.audit.list({ organizationId: id, action: { startsWith: 'invitation.' } });
+    expect(trail.map(({ action, actorId }) => [action, actorId])).toEqual([
+      ['invitation.accepted', guest.id],
+      ['invitation.created', admin.id],
+    ]);
+    expect(JSON.stringify(await house.base.db.auditEvent.findMany())).not.toContain(token);
+  });
+
+  it('is made by admins and owners only, and never above themselves', async () => {
+    const { owner, admin, member, invite, open, takeBack } = await place();
+    const [operator, viewer] = [await member('operator'), await member('viewer')];
+    for (const by of [operator, viewer]) {
+      expect((await invite(by, 'a@example.com')).json.error).toBe('insufficient_role');
+      expect((await as(by, 'GET', '/organizations/co_none/invitations')).json.error).toBe('not_found');
+    }
+    expect((await invite(admin, 'a@example.com', 'owner')).json.error).toBe('insufficient_role');
+    const high = await invite(owner, 'a@example.com', 'owner');
+    expect(high.status).toBe(201);
+    // Whoever stands lower neither replaces it nor takes it back.
+    expect((await invite(admin, 'a@example.com', 'viewer')).json.error).toBe('insufficient_role');
+    expect((await takeBack(admin, high.json.id)).json.error).toBe('insufficient_role');
+    expect((await takeBack(viewer, high.json.id)).json.error).toBe('insufficient_role');
+    expect(await open(admin)).toHaveLength(1);
+    expect((await takeBack(owner, high.json.id)).status).toBe(200);
+    expect(await open()).toEqual([]);
+    for (const body of [{ email: 'nonsense', role: 'viewer' }, { email: 'a@example.com', role: 'king' }, {}]) {
+      expect((await invite(owner, body.email as string, body.role)).json.error).toBe('invalid_request');
+    }
+  });
+
+  it('is nothing that strangers see, make, or take back', async () => {
+    const { id, owner, invite, takeBack } = await place();
+    const stranger = await person();
+    const made = await invite(owner, 'b@example.com');
+    for (const answer of [
+      await as(stranger, 'GET', `/organizations/${id}/invitations`),
+      await invite(stranger, 'c@example.com'),
+      await takeBack(stranger, made.json.id),
+    ]) {
+      expect([answer.status, answer.json.error]).toEqual([404, 'not_found']);
+    }
+    const elsewhere = await place();
+    expect((await elsewhere.takeBack(elsewhere.owner, made.json.id)).json.error).toBe('not_found');
+  });
+
+  it('is for the account with that address, proven, and for nobody else who has the link', async () => {
+    const { owner, invite, roleOf } = await place();
+    const guest = await person({ verified: false });
+    const thief = await person();
+    await invite(owner, guest.email);
+    const token = await tokenTo(guest.email);
+    for (const [by, why] of [
+      [thief, 'for another'],
+      [guest, 'First confirm'],
+    ] as const) {
+      const answer = await accept(by, token);
+      expect([answer.status, answer.json.error]).toEqual([403, 'insufficient_role']);
+      expect(answer.json.error_description).toContain(why);
+      expect(await roleOf(by)).toBe('none');
+    }
+    await house.core.verification.request((await house.core.accounts.find(guest.id))!);
+    await house.core.verification.verify(tokenIn(await mailTo(house, guest.email, /Confirm/)), systemCaller);
+    expect((await accept(guest, token)).status).toBe(200); // none of that spent it
+  });
+
+  it('works for a week, and only by its newest link', async () => {
+    const { id, owner, invite, open } = await place();
+    const guest = await person();
+    const first = await invite(owner, guest.email, 'viewer');
+    const old = await tokenTo(guest.email);
+    const second = await invite(owner, guest.email, 'admin');
+    const token = await tokenTo(guest.email);
+    expect(await open()).toMatchObject([{ id: second.json.id, role: 'admin' }]);
+    expect(first.json.id).not.toBe(second.json.id);
+    expect((await accept(guest, old)).json.error).toBe('not_found');
+    const account = (await house.core.accounts.find(guest.id))!;
+    aheadMs = 7 * DAY_MS + 1000;
+    try {
+      await expect(house.core.invitations.accept(token, account, systemCaller)).rejects.toMatchObject({ status: 404 });
+      expect(await house.core.invitations.find(token)).toBeUndefined();
+      expect(await house.core.invitations.list(owner.id, id)).toEqual([]);
+      await house.core.housekeeping.sweep();
+      expect(await house.base.db.invitation.count({ where: { organizationId: id } })).toBe(0);
+      aheadMs = 0;
+      expect((await accept(guest, token)).json.error).toBe('not_found');
+    } finally {
+      aheadMs = 0;
+    }
+    for (const wrong of ['x', '']) expect((await accept(guest, wrong)).json.error).toBe('not_found');
+  });
+
+  it('makes a member once, though 12 accept it at the same moment', async () => {
+    const { id, owner, invite } = await place();
+    const guest = await person();
+    await invite(owner, guest.email);
+    const token = await tokenTo(guest.email);
+    const answers = await atOnce(12, () => accept(guest, token));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(11).fill(404)]);
+    expect(await house.base.db.membership.count({ where: { accountId: guest.id, organizationId: id } })).toBe(1);
+    expect(await house.core.audit.list({ accountId: guest.id, action: 'invitation.accepted' })).toHaveLength(1);
+  });
+
+  it('is one for each address, though it is made several times at once', async () => {
+    const { owner, invite, open } = await place();
+    const answers = await atOnce(6, () => invite(owner, 'twin@example.com'));
+    expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(201));
+    expect(await open()).toHaveLength(1);
+  });
+
+  it('is void once its inviter may no more: lowered, removed, or suspended', async () => {
+    const { id, owner, admin, invite, open, roleOf } = await place();
+    const guests = { viewer: await person(), admin: await person() };
+    const role = (value: string) => as(owner, 'PATCH', `/organizations/${id}/members/${admin.id}`, { role: value });
+    const tokens: Record<string, string> = {};
+    const inviteAll = async () => {
+      for (const [wanted, guest] of Object.entries(guests)) {
+        expect((await invite(admin, guest.email, wanted)).status).toBe(201);
+        tokens[wanted] = await tokenTo(guest.email);
+      }
+    };
+    const refused = async () => {
+      for (const [wanted, guest] of Object.entries(guests)) {
+        expect((await accept(guest, tokens[wanted]!)).json.error).toBe('not_found');
+        expect(await roleOf(guest)).toBe('none');
+      }
+    };
+    await inviteAll();
+    await role('viewer');
+    await refused();
+    await role('admin'); // it does not come back with the role
+    await refused();
+    expect(await open()).toEqual([]);
+
+    await inviteAll();
+    await house.base.db.account.update({ where: { id: admin.id }, data: { status: 'suspended' } });
+    await refused();
+    await house.base.db.account.update({ where: { id: admin.id }, data: { status: 'active' } });
+    expect((await accept(guests.viewer, tokens.viewer!)).status).toBe(200);
+    expect((await as(owner, 'DELETE', `/organizations/${id}/members/${admin.id}`)).status).toBe(200);
+    expect((await accept(guests.admin, tokens.admin!)).json.error).toBe('not_found');
+  });
+
+  it('keeps what an owner may still give when they become an admin', async () => {
+    const { id, owner, admin, invite, open } = await place();
+    const lower = (whom: Person, role: string) =>
+      as(owner, 'PATCH', `/organizations/${id}/members/${whom.id}`, { role });
+    await lower(admin, 'owner');
+    await invite(admin, 'low@example.com', 'operator');
+    await invite(admin, 'high@example.com', 'owner');
+    await lower(admin, 'admin');
+    expect(await open()).toMatchObject([{ email: 'low@example.com' }]);
+  });
+
+  it('does not count when its inviter is removed at the moment in which it is accepted', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const { id, owner, admin, invite, roleOf } = await place();
+      const guest = await person();
+      await invite(admin, guest.email);
+      const token = await tokenTo(guest.email);
+      const [joined, removed] = await Promise.all([
+        accept(guest, token),
+        as(owner, 'DELETE', `/organizations/${id}/members/${admin.id}`),
+      ]);
+      expect(removed.status).toBe(200);
+      expect([joined.status, await roleOf(guest)]).toEqual(joined.status === 200 ? [200, 'viewer'] : [404, 'none']);
+    }
+  });
+
+  it('comes from nobody whose own address is not proven, and fills nobody’s mailbox', async () => {
+    const inviter = await person({ verified: false });
+    const own = await house.core.organizations.idOfOwn(inviter.id);
+    const refused = await as(inviter, 'POST', `/organizations/${own}/invitations`, {
+      email: 'd@example.com',
+      role: 'viewer',
+    });
+    expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_role']);
+    const { owner, invite } = await place();
+    const statuses: number[] = [];
+    for (let n = 0; n < 11; n += 1) statuses.push((await invite(owner, 'victim@example.com')).status);
+    expect(statuses).toEqual([...Array(10).fill(201), 429]);
+    expect(await mailsTo(house, 'victim@example.com')).toHaveLength(10);
+  });
+
+  it('is a mail that holds no words of a stranger, and keeps no token, only its hash', async () => {
+    const { owner, invite } = await place('Win now: http://evil.example');
+    await house.base.db.account.update({ where: { id: owner.id }, data: { name: 'http://evil.example' } });
+    await invite(owner, 'reader@example.com');
+    const mail = await mailTo(house, 'reader@example.com', /invited/);
+    expect(JSON.stringify(mail)).not.toContain('evil');
+    expect(mail.text).toContain(owner.email);
+    const rows = await house.base.db.invitation.findMany();
+    expect(rows.length).toBeGreaterThan(0);
+    expect(JSON.stringify(rows)).not.toContain(tokenIn(mail));
+    expect(house.lines.join('\n')).not.toContain(tokenIn(mail));
+  });
+});

@@ -1,0 +1,119 @@
+// Somebody is invited into an organization by mail: with an account, with another one, and with none.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
+import { Browser, formsOf } from '../support/browser.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { linkIn, mailTo } from '../support/mailbox.js';
+
+describe('an invitation', () => {
+  let house: House;
+  let organization: string;
+  let inviterId: string;
+  beforeAll(async () => {
+    house = await openHouse();
+    const inviter = await verified('ada@example.com', 'Ada Okafor');
+    inviterId = inviter.id;
+    organization = (await house.core.organizations.create(inviter.id, 'Northwind', systemCaller)).id;
+  });
+  afterAll(() => house.close());
+
+  const verified = (email: string, name = 'Jane') =>
+    house.core.accounts.create({ email, name, password: PASSWORD }, systemCaller, { verified: true });
+
+  /** The path in the mail. */
+  async function invite(email: string): Promise<string> {
+    const inviter = (await house.core.accounts.find(inviterId))!;
+    await house.core.invitations.create(inviter, organization, { email, role: 'operator' }, systemCaller);
+    const link = linkIn(await mailTo(house, email, /invited/));
+    expect(link.origin).toBe(house.issuer);
+    return link.pathname + link.search;
+  }
+  const roleOf = async (email: string) => {
+    const { id } = (await house.core.accounts.findByEmail(email))!;
+    return house.core.organizations.roleOf({ accountId: id }, organization);
+  };
+  const linkOn = (html: string, text: string) =>
+    new RegExp(`href="([^"]+)">${text}<`).exec(html)?.[1]?.replaceAll('&amp;', '&') ?? '';
+
+  it('tells who invites into what, leads through the sign-in and back, and is accepted by a button', async () => {
+    const { email } = await verified('mara@example.com');
+    const path = await invite(email);
+    const browser = new Browser(house.origin);
+    const page = await browser.open(path);
+    expect(page.status).toBe(200);
+    for (const text of ['Northwind', 'Ada Okafor', 'ada@example.com', 'operator', email]) {
+      expect(page.html).toContain(text);
+    }
+    expect([page.headers.get('referrer-policy'), page.headers.get('cache-control')]).toEqual([
+      'no-referrer',
+      'no-store',
+    ]);
+    const login = await browser.open(linkOn(page.html, 'Sign in'));
+    expect([login.url.pathname, formsOf(login.html)[0]!.fields.email]).toEqual(['/login', email]);
+    const back = await browser.signIn(email, PASSWORD, login);
+    expect(back.url.pathname + back.url.search).toBe(path);
+    expect(await roleOf(email)).toBeUndefined();
+    expect((await browser.submit(back, { csrf: 'x' })).status).toBe(403);
+    const joined = await browser.submit(back);
+    expect([joined.status, joined.html]).toEqual([200, expect.stringContaining('You are a member of Northwind')]);
+    expect(await roleOf(email)).toBe('operator');
+    for (const again of [await browser.open(path), await browser.submit(back)]) {
+      expect([again.status, again.html]).toEqual([404, expect.stringContaining('does not work any more')]);
+    }
+  });
+
+  it('leads who has no account through a registration, and waits until their address is proven', async () => {
+    const email = 'newcomer@example.com';
+    const path = await invite(email);
+    const browser = new Browser(house.origin);
+    const form = await browser.open(linkOn((await browser.open(path)).html, 'Create an account'));
+    expect([form.url.pathname, formsOf(form.html)[0]!.fields.email]).toEqual(['/register', email]);
+    const waiting = await browser.submit(form, { name: 'Newcomer', password: PASSWORD });
+    expect(waiting.url.pathname + waiting.url.search).toBe(path);
+    expect(waiting.html).toContain(`First confirm that ${email} is your address`);
+    expect(waiting.html).not.toContain('action="/invitations/accept"');
+    expect((await browser.submit(waiting)).html).toContain('is on its way to you');
+
+    const confirm = linkIn(await mailTo(house, email, /Confirm/));
+    await browser.submit(await browser.open(confirm.pathname + confirm.search));
+    const joined = await browser.submit(await browser.open(path));
+    expect(joined.html).toContain('You are a member of Northwind');
+    expect(await roleOf(email)).toBe('operator');
+  });
+
+  it('tells who is signed in as somebody else, and lets them change', async () => {
+    const [{ email }, other] = [await verified('right@example.com'), await verified('wrong@example.com')];
+    const path = await invite(email);
+    const browser = new Browser(house.origin);
+    await browser.signIn(other.email, PASSWORD);
+    const page = await browser.open(path);
+    expect(page.html).toMatch(/signed in as <strong>wrong@example\.com/);
+    expect(page.html).not.toContain('action="/invitations/accept"');
+    const [signOut] = formsOf((await browser.open('/account')).html);
+    const token = new URL(path, house.origin).searchParams.get('token')!;
+    const forced = await browser.open('/invitations/accept', {
+      method: 'POST',
+      body: new URLSearchParams({ csrf: signOut!.fields.csrf!, token }),
+    });
+    expect(forced.url.pathname + forced.url.search).toBe(path);
+    expect(await roleOf(other.email)).toBeUndefined();
+    const back = await browser.signIn(email, PASSWORD, await browser.open(linkOn(page.html, 'Use another account')));
+    expect((await browser.submit(back)).html).toContain('You are a member of Northwind');
+    expect(await roleOf(email)).toBe('operator');
+  });
+
+  it('asks for a sign-in when that ended on the way, and is spent by nobody who only looks', async () => {
+    const { email } = await verified('idle@example.com');
+    const path = await invite(email);
+    const browser = new Browser(house.origin);
+    await browser.signIn(email, PASSWORD);
+    const page = await browser.open(path);
+    await browser.submit(await browser.open('/logout'));
+    const again = await browser.submit(page);
+    expect([again.status, again.html]).toEqual([200, expect.stringContaining('Create an account')]);
+    for (let n = 0; n < 3; n += 1) expect((await new Browser(house.origin).open(path)).status).toBe(200);
+    const unknown = await browser.open('/invitations/accept?token=x');
+    expect([unknown.status, unknown.html]).toEqual([404, expect.stringContaining('Ask for another one')]);
+    expect(house.lines.join('\n')).not.toContain(new URL(path, house.origin).searchParams.get('token'));
+  });
+});
