@@ -1,0 +1,245 @@
+// Whose a certificate or a token of a workload is (SPIFFE), and the many that are nobody's.
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { leadsToAuthority, traitsOf } from '../../src/kit/certificate.js';
+import { parseSpiffeBundle, parseSpiffeId, spiffeIdOf, verifyJwtSvid, verifyX509Svid } from '../../src/kit/spiffe.js';
+import { extension, issue, KEY_USE, makeAuthority, makeTrustDomain, SERVER_AUTH, tlv } from '../support/workloads.js';
+
+const domain = makeTrustDomain('example.org');
+const bundles = (name: string) => (name === domain.name ? parseSpiffeBundle(domain.bundle()) : undefined);
+const ID = 'spiffe://example.org/ns/shop/sa/api';
+const HOUR_MS = 3_600_000;
+
+describe('a SPIFFE ID', () => {
+  it.each([ID, 'spiffe://example.org', 'spiffe://a.b-c_d.1/X/.hidden/...'])('can be %s', (text) => {
+    expect(parseSpiffeId(text)?.id).toBe(text);
+  });
+
+  it.each([
+    '',
+    'spiffe://',
+    'spiffe:///a',
+    'https://example.org/a',
+    'SPIFFE://example.org/a',
+    'spiffe://Example.org/a',
+    'spiffe://example.org/',
+    'spiffe://example.org/a/',
+    'spiffe://example.org//a',
+    'spiffe://example.org/.',
+    'spiffe://example.org/../a',
+    'spiffe://example.org/a/..',
+    'spiffe://example.org/%61',
+    'spiffe://example.org/a?b',
+    'spiffe://example.org/a#b',
+    'spiffe://u@example.org/a',
+    'spiffe://example.org:443/a',
+    'spiffe://exämple.org/a',
+    'spiffe://example.org/a b',
+    `${ID}\n`,
+    ` ${ID}`,
+    `spiffe://${'a'.repeat(256)}/a`,
+    `spiffe://example.org/${'a'.repeat(2048)}`,
+  ])('cannot be %j', (text) => {
+    expect(parseSpiffeId(text)).toBeUndefined();
+  });
+});
+
+describe('the certificate of a workload', () => {
+  const verdict = (...holders: { certificate: X509Certificate }[]) =>
+    verifyX509Svid(
+      holders.map(({ certificate }) => certificate),
+      bundles,
+    );
+
+  it('is told by its one URI, until it expires', () => {
+    const holder = domain.workload();
+    const expiresAt = new Date(holder.certificate.validTo);
+    expect(verdict(holder)).toEqual({ kind: 'valid', spiffeId: parseSpiffeId(ID), expiresAt });
+  });
+
+  it('may lead to its authority by way of others', () => {
+    const between = issue(domain.authority(), {
+      commonName: 'Between',
+      isAuthority: true,
+      keyUsage: [KEY_USE.keyCertSign],
+    });
+    const below = issue(between, { commonName: 'Below', isAuthority: true });
+    const holder = issue(below, { uris: [ID] });
+    expect(verdict(holder, below, between).kind).toBe('valid');
+    expect(verdict(holder, between, below).kind).toBe('valid');
+    for (const chain of [[holder], [holder, below], [holder, between]]) expect(verdict(...chain).kind).toBe('invalid');
+  });
+
+  it('is nobody’s when no authority of its own trust domain stands behind it', () => {
+    const other = makeTrustDomain('partner.com');
+    const namesake = makeTrustDomain('example.org');
+    const foreign = issue(other.authority(), { uris: [ID] });
+    const unknown = other.workload();
+    const itself = issue(undefined, { uris: [ID] });
+    for (const chain of [
+      [namesake.workload()],
+      [namesake.workload(), namesake.authority()],
+      [foreign],
+      [unknown],
+      [itself],
+      [],
+    ])
+      expect(verdict(...chain).kind).toBe('invalid');
+    // Both are trusted, each for its own.
+    const both = (name: string) => (name === other.name ? parseSpiffeBundle(other.bundle()) : bundles(name));
+    expect(verifyX509Svid([unknown.certificate], both).kind).toBe('valid');
+    expect(verifyX509Svid([foreign.certificate], both).kind).toBe('invalid');
+  });
+
+  it.each<[string, object]>([
+    ['two URIs', { uris: [ID, 'spiffe://example.org/other'] }],
+    ['a URI beside its SPIFFE ID', { uris: [ID, 'https://example.org'] }],
+    ['no URI', { uris: [] }],
+    ['a URI that is no SPIFFE ID', { uris: ['https://example.org/ns/shop'] }],
+    ['a SPIFFE ID that is not written as it must be', { uris: [`${ID}/../admin`] }],
+    ['a SPIFFE ID with something behind a NUL', { uris: [`${ID}\0.evil`] }],
+    ['a comma that seems to begin another name', { uris: [`${ID}, URI:spiffe://example.org/admin`] }],
+    ['its SPIFFE ID among the host names', { uris: [], dnsNames: [ID] }],
+    ['the ID of the trust domain', { uris: ['spiffe://example.org'] }],
+    ['the mark of an authority', { isAuthority: true }],
+    ['a key that signs certificates', { keyUsage: [KEY_USE.digitalSignature, KEY_USE.keyCertSign] }],
+    ['a key that signs lists of revoked ones', { keyUsage: [KEY_USE.digitalSignature, KEY_USE.cRLSign] }],
+    ['a key that signs nothing', { keyUsage: [2] }],
+    ['a use for servers only', { extendedKeyUsage: [SERVER_AUTH] }],
+    ['an end that has passed', { to: new Date(Date.now() - 1000) }],
+    ['a beginning that is to come', { from: new Date(Date.now() + HOUR_MS / 2) }],
+    ['something critical that nobody understands', { extensions: [extension('2a03', true, tlv(0x05))] }],
+    ['an extension twice', { extensions: [extension('551d11', false, tlv(0x30, tlv(0x86, Buffer.from(ID))))] }],
+  ])('is nobody’s with %s', (_what, more) => {
+    expect(verdict(domain.workload(undefined, more)).kind).toBe('invalid');
+  });
+
+  it('is not vouched for by another workload, nor by an authority that may not, or not so far down', () => {
+    const workload = domain.workload();
+    const names = { uris: [ID] };
+    const tooShort = issue(domain.authority(), { commonName: 'Short', isAuthority: true, pathLength: 0 });
+    const below = issue(tooShort, { commonName: 'Below', isAuthority: true });
+    const mute = issue(domain.authority(), {
+      commonName: 'Mute',
+      isAuthority: true,
+      keyUsage: [KEY_USE.digitalSignature],
+    });
+    const over = issue(domain.authority(), { commonName: 'Over', isAuthority: true, to: new Date(Date.now() - 1000) });
+    const odd = issue(domain.authority(), {
+      commonName: 'Odd',
+      isAuthority: true,
+      extensions: [extension('551d1e', true, tlv(0x30))],
+    });
+    const names_ = issue(domain.authority(), { commonName: 'No more than a name' });
+    for (const chain of [
+      [issue(workload, names), workload],
+      [issue(below, names), below, tooShort],
+      [issue(mute, names), mute],
+      [issue(over, names), over],
+      [issue(odd, names), odd],
+      [issue(names_, names), names_],
+    ]) {
+      expect(verdict(...chain).kind, chain.map(({ certificate }) => certificate.subject).join(' < ')).toBe('invalid');
+    }
+    expect(verdict(issue(tooShort, names), tooShort).kind).toBe('valid');
+  });
+
+  it('is not trusted for the name of its issuer alone', () => {
+    const forged = makeAuthority(`Authority of ${domain.name}`);
+    expect(verdict(issue(forged, { uris: [ID] })).kind).toBe('invalid');
+    expect(verdict(issue(forged, { uris: [ID] }), forged).kind).toBe('invalid');
+    expect(leadsToAuthority([], [forged.certificate])).toBe(false);
+  });
+
+  it('never makes the one who reads it throw, however it is damaged', () => {
+    const { raw } = domain.workload().certificate;
+    fc.assert(
+      fc.property(fc.nat(raw.length - 1), fc.nat(255), (at, byte) => {
+        const damaged = Buffer.from(raw);
+        damaged[at] = byte;
+        let certificate: X509Certificate;
+        try {
+          certificate = new X509Certificate(damaged);
+        } catch {
+          return true;
+        }
+        traitsOf(certificate);
+        spiffeIdOf(certificate);
+        return damaged.equals(raw) || verifyX509Svid([certificate], bundles).kind === 'invalid';
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('the token of a workload', () => {
+  const AUDIENCE = 'https://id.example.com';
+  const verdict = (token: string) => verifyJwtSvid(token, bundles, { audience: [AUDIENCE, `${AUDIENCE}/token`] });
+
+  it('is told by its subject, until it expires', async () => {
+    for (const header of [{}, { typ: 'JOSE' }, { typ: undefined }])
+      expect(await verdict(await domain.token(AUDIENCE, {}, header))).toMatchObject({
+        kind: 'valid',
+        spiffeId: { id: ID },
+      });
+    expect((await verdict(await domain.token([`${AUDIENCE}/token`, 'https://other.example']))).kind).toBe('valid');
+  });
+
+  it('is nobody’s when it is not signed by its trust domain, for us, for now', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const other = makeTrustDomain('example.org');
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const wrong = [
+      domain.token('https://other.example'),
+      domain.token([]),
+      domain.token(AUDIENCE, { aud: undefined }),
+      domain.token(AUDIENCE, { exp: now - 10 }),
+      domain.token(AUDIENCE, { exp: undefined }),
+      domain.token(AUDIENCE, { nbf: now + 600 }),
+      domain.token(AUDIENCE, { sub: undefined }),
+      domain.token(AUDIENCE, { sub: 'api' }),
+      domain.token(AUDIENCE, { sub: 'spiffe://example.org' }),
+      domain.token(AUDIENCE, { sub: 'spiffe://partner.com/api' }),
+      domain.token(AUDIENCE, { sub: [ID] }),
+      domain.token(AUDIENCE, {}, { typ: 'at+jwt' }),
+      domain.token(AUDIENCE, {}, { kid: undefined }),
+      domain.token(AUDIENCE, {}, { kid: 'another' }),
+      domain.token(AUDIENCE, {}, {}, privateKey),
+      domain.token(AUDIENCE, {}, {}, domain.authority().privateKey),
+      other.token(AUDIENCE),
+    ];
+    for (const [n, token] of wrong.entries()) expect((await verdict(await token)).kind, String(n)).toBe('invalid');
+    const [header, payload, signature] = (await domain.token(AUDIENCE)).split('.');
+    const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url');
+    for (const token of [
+      '',
+      'garbage',
+      'a.b.c',
+      `${none}.${payload}.`,
+      `${header}.${payload}.`,
+      `${header}.${payload}.${signature}.`,
+    ])
+      expect((await verdict(token)).kind, token).toBe('invalid');
+  });
+});
+
+describe('a bundle', () => {
+  it.each([
+    '',
+    'null',
+    '[]',
+    '{}',
+    '{"keys":[]}',
+    '{"keys":{}}',
+    '{"keys":[{"use":"sig","kty":"EC"}]}',
+    '{"keys":[{"use":"x509-svid","x5c":["AAAA"]}]}',
+  ])('cannot be %s', (text) => {
+    expect(() => parseSpiffeBundle(text)).toThrow();
+  });
+
+  it('has no use for symmetric keys', () => {
+    const keys = [...JSON.parse(domain.bundle()).keys, { kty: 'oct', k: 'c2VjcmV0', use: 'jwt-svid', kid: 'x' }];
+    expect(parseSpiffeBundle(JSON.stringify({ keys })).jwtAuthorities).toHaveLength(1);
+  });
+});
