@@ -21,9 +21,11 @@ import { createPossession } from './credentials/possession.js';
 import { createIdentities } from './federation/identities.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createInvitations } from './invitations/invitations.js';
+import { createKeepers } from './keepers/keepers.js';
 import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
 import { createMfa } from './mfa/mfa.js';
+import { createLeaving } from './organizations/leaving.js';
 import { createMembers } from './organizations/members.js';
 import { createOrganizations } from './organizations/organizations.js';
 import { createProjects } from './organizations/projects.js';
@@ -35,6 +37,9 @@ import { createSetup } from './setup/setup.js';
 import { createAttempts } from './sign-in/attempts.js';
 import { createNewDevice } from './sign-in/new-device.js';
 import { createSignIn } from './sign-in/sign-in.js';
+import { createPermissions } from './tools/permissions.js';
+import { createTools } from './tools/tools.js';
+import { createValidate } from './tools/validate.js';
 import { createUpstream } from './upstream/upstream.js';
 
 /** OpenID scopes; the scopes of APIs come from the resources. */
@@ -65,6 +70,7 @@ export async function createCore(base: Base) {
   });
   const organizations = createOrganizations({ db, audit });
   const members = createMembers({ db, audit, announcements, organizations });
+  const leaveAll = createLeaving({ organizations });
   const projects = createProjects({ db, audit, announcements, organizations });
   const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
   const profiles = createProfiles({ db, audit, announcements });
@@ -154,6 +160,9 @@ export async function createCore(base: Base) {
     apiKeys,
     keyUsage,
   });
+  const tools = createTools({ db, clock, audit, announcements });
+  const permissions = createPermissions({ db, clock, audit, announcements, accounts, tools });
+  const validate = createValidate({ credentials, tools, permissions });
   const mfa = createMfa({ db, clock, secrets, limits, audit, accounts, sessions, brandName: config.brandName });
   const newDevice = createNewDevice({ db, clock, limits, log, mail });
   const attempts = createAttempts({ db, clock, limits, audit });
@@ -200,6 +209,19 @@ export async function createCore(base: Base) {
     audit,
     mail,
   });
+  const keepers = createKeepers({
+    db,
+    clock,
+    audit,
+    announcements,
+    accounts,
+    passwords,
+    linkTokens,
+    verification,
+    leaveAll,
+    sessions,
+    mail,
+  });
   const setup = createSetup({ db, audit, accounts, linkTokens });
   const housekeeping = createHousekeeping({ db, clock, log, keys });
 
@@ -226,10 +248,14 @@ export async function createCore(base: Base) {
     tokens,
     identities,
     credentials,
+    tools,
+    permissions,
+    validate,
     mfa,
     signIn,
     upstream,
     recovery,
+    keepers,
     setup,
     housekeeping,
   };

@@ -91,6 +91,9 @@ async function fill(db: Database): Promise<void> {
     role: 'viewer',
     scopes: [],
   };
+  await db.tool.create({ data: { id: 't1', slug: 'dealroom', name: 'Deal room', url: 'https://dealroom.example' } });
+  await db.tool.create({ data: { id: 't2', slug: 'wiki', name: 'Wiki' } });
+  await db.permission.create({ data: { accountId: 'a1', toolId: 't1', level: 'read' } });
   await db.apiKey.create({ data: { ...key, id: 'key_1', lookup: 'sk_live_1', projectId: 'prj_1', expiresAt: at } });
   await db.apiKey.create({ data: { ...key, id: 'key_2', lookup: 'sk_live_2', usageCount: 9_007_199_254_740_993n } });
   await db.session.create({

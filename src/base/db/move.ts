@@ -15,6 +15,8 @@ const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   Project: ['id'],
   Invitation: ['id'],
   ApiKey: ['id'],
+  Tool: ['id'],
+  Permission: ['id'],
   Session: ['id'],
   SessionClient: ['sessionId', 'clientId'],
   Client: ['id'],

@@ -14,7 +14,10 @@ import { FOREIGN_HASHES } from './foreign-hashes.js';
 import type { Passwords } from './passwords.js';
 
 export type { Account } from '../../base/db/open.js';
-export type AccountRole = 'admin' | 'viewer';
+export const ACCOUNT_ROLES = ['admin', 'viewer'] as const;
+export type AccountRole = (typeof ACCOUNT_ROLES)[number];
+export const ACCOUNT_STATES = ['active', 'suspended'] as const;
+export type AccountStatus = (typeof ACCOUNT_STATES)[number];
 
 export interface NewAccount {
   email: string;
@@ -31,9 +34,12 @@ export interface ImportedAccount {
 
 /** For those who set the instance up. */
 export interface AccountOptions {
-  role?: AccountRole;
+  role?: AccountRole | undefined;
+  status?: AccountStatus | undefined;
   /** The e-mail address needs no proof. */
   verified?: boolean;
+  /** The account of whoever makes it, where that is not its own. */
+  by?: string;
   /** What must happen together with it, in the same transaction. */
   also?: (account: Account, tx: Queryable) => Promise<void>;
 }
@@ -59,7 +65,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   const recent = createRecent<Account>({ clock });
   announcements.on('accounts', recent.forget);
 
-  return { create, faultsOf, renewHash, find, findByEmail, hold, hasAdmin, list, isActive };
+  return { create, faultsOf, renewHash, find, findByEmail, hold, hasAdmin, list, page, isActive };
 
   /**
    * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or `conflict`.
@@ -67,7 +73,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   async function create(
     input: NewAccount | ImportedAccount,
     caller: Caller,
-    { role = 'viewer', verified = false, also }: AccountOptions = {},
+    { role = 'viewer', status = 'active', verified = false, by, also }: AccountOptions = {},
   ): Promise<Account> {
     const email = normalizeEmail(input.email);
     const name = nameOf(input);
@@ -87,6 +93,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
             name,
             ...splitName(name),
             role,
+            status,
             emailVerified: verified,
             passwordHash,
             passwordChangedAt: passwordHash === null ? null : now,
@@ -96,7 +103,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
         await also?.(account, tx);
         const detail = { role, ...(imported && { imported }) };
         await audit.record(
-          { action: 'account.created', actor: { kind: 'account', id }, accountId: id, caller, detail },
+          { action: 'account.created', actor: { kind: 'account', id: by ?? id }, accountId: id, caller, detail },
           tx,
         );
         return account;
@@ -158,6 +165,12 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   /** The newest first. */
   async function list(limit = 100): Promise<Account[]> {
     return db.account.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }], take: limit });
+  }
+
+  /** By their addresses, a page at a time: those after the account `after`. */
+  async function page({ after, limit }: { after?: string | undefined; limit: number }): Promise<Account[]> {
+    const from = after && { cursor: { id: after }, skip: 1 };
+    return db.account.findMany({ ...from, orderBy: { email: 'asc' }, take: limit });
   }
 
   function isActive(account: Account | null | undefined): account is Account {

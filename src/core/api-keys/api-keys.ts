@@ -10,7 +10,7 @@ import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { nameOf, type Organizations } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
-import { isAtLeast, type OrganizationRole } from '../organizations/roles.js';
+import { isAtLeast, lesser, type OrganizationRole } from '../organizations/roles.js';
 import {
   formatOf,
   formatWith,
@@ -49,6 +49,8 @@ export interface FreshApiKey {
 export interface ApiKeyUse {
   key: ApiKey;
   account: Account;
+  /** What it may in its organization now: its own role, or its owner's where that is less. */
+  role: KeyRole;
 }
 
 interface Needs {
@@ -71,10 +73,14 @@ export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys(needs: Needs) {
   const { db, clock, audit, announcements, accounts, organizations, projects, usage, scopes } = needs;
-  return { create, list, revoke, rotate, verify, forgetAll };
+  return { create, list, ownerOf, revoke, rotate, verify, forgetAll };
 
-  /** Refuses with `invalid_request`, `insufficient_role` (never above the creator's own), `not_found` or `conflict`. */
-  async function create(owner: Account, input: NewApiKey, caller: Caller): Promise<FreshApiKey> {
+  /**
+   * Refuses with `invalid_request`, `insufficient_role` (never above the owner's own), `not_found` or `conflict`.
+   *
+   * @param by the account that makes it, where that is not its owner
+   */
+  async function create(owner: Account, input: NewApiKey, caller: Caller, by = owner.id): Promise<FreshApiKey> {
     const name = nameOf(input.name);
     const unknown = (input.scopes ?? []).filter((scope) => !scopes().includes(scope));
     if (unknown.length > 0)
@@ -94,7 +100,7 @@ export function createApiKeys(needs: Needs) {
       const made = await tx.apiKey.create({
         data: { ...data, ...place, name, role, scopes: input.scopes ?? [], expiresAt, createdAt: clock.now() },
       });
-      await note('api_key.created', made, owner.id, caller, tx);
+      await note('api_key.created', made, by, caller, tx);
       return made;
     });
     return { key, record };
@@ -106,13 +112,18 @@ export function createApiKeys(needs: Needs) {
     return rows.map(usage.withLatest);
   }
 
+  /** The account whose key it is, if there is one that was not revoked. */
+  async function ownerOf(id: string): Promise<string | undefined> {
+    return (await db.apiKey.findFirst({ where: { id, revokedAt: null } }))?.accountId;
+  }
+
   /** The key is refused from now on, on every process. Refuses with `not_found` what is not this account's. */
-  async function revoke(accountId: string, id: string, caller: Caller): Promise<void> {
+  async function revoke(accountId: string, id: string, caller: Caller, by = accountId): Promise<void> {
     await db.$transaction(async (tx) => {
       const where = { id, accountId, revokedAt: null };
       const { count } = await tx.apiKey.updateMany({ where, data: { revokedAt: clock.now() } });
       if (count === 0) throw noSuchKey();
-      await note('api_key.revoked', await tx.apiKey.findUniqueOrThrow({ where: { id } }), accountId, caller, tx);
+      await note('api_key.revoked', await tx.apiKey.findUniqueOrThrow({ where: { id } }), by, caller, tx);
     });
     await announcements.announce('api-keys', id);
   }
@@ -168,9 +179,9 @@ export function createApiKeys(needs: Needs) {
     const found = candidates.find((candidate) => constantTimeEqual(candidate.hash, hash));
     if (found?.account.status !== 'active') return undefined;
     if (found.expiresAt && found.expiresAt <= clock.now()) return 'expired';
-    if (!(await organizations.roleOf({ accountId: found.accountId }, found.organizationId))) return undefined;
     const { account, ...key } = found;
-    return { key, account };
+    const own = await organizations.roleOf({ accountId: account.id }, key.organizationId);
+    return own && { key, account, role: lesser(key.role as KeyRole, own) as KeyRole };
   }
 
   /** Deletes all keys of an account. Part of a verb that announces the account. */
@@ -202,13 +213,13 @@ export function createApiKeys(needs: Needs) {
 
   async function note(
     action: 'api_key.created' | 'api_key.revoked' | 'api_key.rotated',
-    { id, organizationId }: ApiKey,
-    accountId: string,
+    { id, organizationId, accountId }: ApiKey,
+    by: string,
     caller: Caller,
     tx: Queryable,
     more: Record<string, string> = {},
   ): Promise<void> {
-    const actor = { kind: 'account' as const, id: accountId };
+    const actor = { kind: 'account' as const, id: by };
     await audit.record({ action, actor, accountId, organizationId, caller, detail: { key: id, ...more } }, tx);
   }
 }

@@ -2,6 +2,10 @@
 
 export const AUDIT_ACTIONS = [
   'account.created',
+  'account.deleted',
+  'account.reinstated',
+  'account.role_changed',
+  'account.suspended',
   'account.updated',
   'api_key.created',
   'api_key.revoked',
@@ -33,6 +37,9 @@ export const AUDIT_ACTIONS = [
   'password.changed',
   'password.reset',
   'password.reset_requested',
+  'password.set',
+  'permission.granted',
+  'permission.revoked',
   'project.created',
   'project.deleted',
   'project.renamed',
@@ -45,6 +52,8 @@ export const AUDIT_ACTIONS = [
   'sign_in.succeeded',
   'token.refused',
   'token.revoked',
+  'tool.created',
+  'tool.deleted',
 ] as const;
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -53,10 +53,15 @@ export function createCredentials({
   /**
    * Refuses with `expired_token` or `invalid_token`. `shown` is what came along: without it, a token that is bound to something is
    * refused. Who somebody is may be remembered for a moment; whether they have what their token is bound to is proven each time.
+   *
+   * @param audience for whom a token of an app may be, beside our own API: what it proves there is known apart
    */
-  async function resolve(credential: string, shown: Presentation = {}): Promise<Principal> {
+  async function resolve(credential: string, shown: Presentation = {}, audience?: string): Promise<Principal> {
+    const name = audience ? `${credential} ${audience}` : credential;
     const found =
-      credential.length > MAX_LENGTH ? undefined : await recent.get(sha256(credential), () => recognise(credential));
+      credential.length > MAX_LENGTH
+        ? undefined
+        : await recent.get(sha256(name), () => recognise(credential, audience));
     if (found === undefined) throw unauthenticated('invalid_token', 'This token is not valid, or no longer.');
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthenticated('expired_token', 'This token has expired.');
@@ -71,7 +76,7 @@ export function createCredentials({
     return login && { kind: 'login', account: login.account, login, answerId: '', expiresAt: login.session.expiresAt };
   }
 
-  async function recognise(credential: string): Promise<Principal | 'expired' | undefined> {
+  async function recognise(credential: string, audience?: string): Promise<Principal | 'expired' | undefined> {
     if (looksLikeKey(credential)) return recogniseKey(credential);
     // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the other way round.
     const elsewhere = foreignTokens.issuerOf(credential);
@@ -79,7 +84,7 @@ export function createCredentials({
     const use = await tokens.verify(credential);
     if (use === 'expired') return use;
     if (use) return { kind: 'login', account: use.login.account, ...use };
-    return oauthTokens.verify(credential);
+    return oauthTokens.verify(credential, audience);
   }
 
   async function recogniseKey(credential: string): Promise<Principal | 'expired' | undefined> {

@@ -1,8 +1,8 @@
-/** OAuth access tokens for our own API (RFC 9068). They come from the protocol engine; here they are only recognised. */
+/** OAuth access tokens for our own API, or for a tool that asks us about them (RFC 9068). They come from the protocol engine; here they are only recognised. */
 import type { Accounts } from '../accounts/accounts.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Clients } from '../clients/clients.js';
-import type { JwtKind, Jwts } from '../keys/jwts.js';
+import type { Jwts } from '../keys/jwts.js';
 import type { Confirmation } from './possession.js';
 import type { OAuthPrincipal } from './principal.js';
 
@@ -28,16 +28,18 @@ interface AccessTokenClaims {
 export type OAuthTokens = ReturnType<typeof createOAuthTokens>;
 
 export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients }: Needs) {
-  const kind: JwtKind = { typ: 'at+jwt', audience: `${issuer}/api/v1` };
+  const ownApi = `${issuer}/api/v1`;
 
   return { verify };
 
   /**
    * The client, and the person if there is one, that a token for our API stands for now. Opaque tokens are never for it. What it is
    * bound to is told, not checked: that is another question with each request.
+   *
+   * @param audience another one that will do
    */
-  async function verify(token: string): Promise<OAuthPrincipal | 'expired' | undefined> {
-    const verified = await jwts.verify(token, kind);
+  async function verify(token: string, audience?: string): Promise<OAuthPrincipal | 'expired' | undefined> {
+    const verified = await jwts.verify(token, { typ: 'at+jwt', audience: audience ? [ownApi, audience] : ownApi });
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
     const {
       jti,

@@ -42,11 +42,11 @@ export function createJwts({ issuer, keys, clock }: Needs) {
 
   /**
    * Says what is wrong with a token only as far as its holder may know: that its time is over. Without an audience any will do, for
-   * whoever tells others about tokens that are meant for them.
+   * whoever tells others about tokens that are meant for them; of several, one will do.
    */
   async function verify(
     token: string,
-    { typ, audience }: Pick<JwtKind, 'typ'> & Partial<JwtKind>,
+    { typ, audience }: Pick<JwtKind, 'typ'> & { audience?: string | string[] },
   ): Promise<VerifiedJwt> {
     try {
       const { payload } = await jwtVerify(token, ({ kid }) => publicKey(kid), {

@@ -1,6 +1,6 @@
 /** API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes and what they mean. */
 import type { Announcements } from '../../base/announcements.js';
-import type { Database } from '../../base/db/open.js';
+import type { Database, Tool } from '../../base/db/open.js';
 
 export interface Scope {
   name: string;
@@ -41,6 +41,12 @@ const OWN_SCOPES: Scope[] = [
   { name: 'agent:read', description: 'See your agents.' },
   { name: 'agent:write', description: 'Create and run agents for you.' },
 ].map((scope) => ({ ...scope, byDefault: true }));
+/** What a token needs that tools may ask us about. */
+const FOR_TOOLS: Scope = {
+  name: 'tools:validate',
+  description: 'Let tools see who you are, and what you may do in them.',
+  byDefault: false,
+};
 
 export type Resources = Awaited<ReturnType<typeof createResources>>;
 
@@ -48,7 +54,7 @@ export async function createResources({ db, announcements, issuer, brandName }: 
   const own: Resource = {
     identifier: `${issuer}/api/v1`,
     name: `${brandName} API`,
-    scopes: OWN_SCOPES,
+    scopes: [...OWN_SCOPES, FOR_TOOLS],
     accessTokenFormat: 'jwt',
     accessTokenTtlSeconds: undefined,
     openToAllClients: true,
@@ -113,7 +119,29 @@ export async function createResources({ db, announcements, issuer, brandName }: 
       clientIds: row.clients.map(({ clientId }) => clientId),
       openToUnclaimedAgents: row.openToUnclaimedAgents,
     }));
-    all = [own, ...registered];
+    all = withTools([own, ...registered], await db.tool.findMany({ where: { url: { not: null } } }));
     version += 1;
   }
 }
+
+/** Each tool with a URL is an audience too, if nobody registered it as one already. */
+function withTools(resources: Resource[], tools: Tool[]): Resource[] {
+  const byIdentifier = new Map(resources.map((resource) => [resource.identifier, resource]));
+  for (const { url, name } of tools) {
+    const known = byIdentifier.get(url!) ?? forTool(url!, name);
+    const others = known.scopes.filter((scope) => scope.name !== FOR_TOOLS.name);
+    byIdentifier.set(url!, { ...known, scopes: [...others, FOR_TOOLS] });
+  }
+  return [...byIdentifier.values()];
+}
+
+const forTool = (identifier: string, name: string): Resource => ({
+  identifier,
+  name,
+  scopes: [],
+  accessTokenFormat: 'jwt',
+  accessTokenTtlSeconds: undefined,
+  openToAllClients: true,
+  clientIds: [],
+  openToUnclaimedAgents: false,
+});

@@ -22,7 +22,14 @@ export interface Login {
 }
 
 /** Signing out keeps what was granted for offline use; every other reason ends all that came of the login. */
-export type EndReason = 'signed_out' | 'revoked' | 'password_changed' | 'factors_changed' | 'suspended' | 'theft';
+export type EndReason =
+  | 'signed_out'
+  | 'revoked'
+  | 'password_changed'
+  | 'factors_changed'
+  | 'suspended'
+  | 'theft'
+  | 'account_deleted';
 
 /** What others are told when a login has ended. */
 export interface EndedLogin {
@@ -190,6 +197,7 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
    * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients.
    *
    * @param first what must happen together with it, in the same transaction: why they end
+   * @param last what must happen there once they have ended
    */
   async function endAll(
     accountId: string,
@@ -197,12 +205,14 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     caller: Caller,
     except?: string,
     first: (tx: Queryable) => Promise<void> = async () => {},
+    last?: (tx: Queryable) => Promise<void>,
   ): Promise<void> {
     const everything = reason !== 'signed_out' && !except;
-    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller, async (tx) => {
+    const begin = async (tx: Queryable) => {
       await first(tx);
       if (everything) await artifacts.grants.end({ accountId }, tx);
-    });
+    };
+    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller, begin, last);
     if (everything) await announcements.announce('grants');
   }
 
@@ -216,6 +226,7 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     reason: EndReason,
     caller: Caller,
     first?: (tx: Queryable) => Promise<void>,
+    last?: (tx: Queryable) => Promise<void>,
   ) {
     const ended = await db.$transaction(async (tx) => {
       await first?.(tx);
@@ -242,6 +253,7 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
           tx,
         );
       }
+      await last?.(tx);
       return sessions.map(({ id, accountId, clients }) => ({
         sessionId: id,
         accountId,

@@ -43,6 +43,13 @@ export interface RefreshedLogin extends Login {
   tokens: LoginTokens;
 }
 
+/** A login that was just opened, with its only token. */
+export interface LoginWithToken extends Login {
+  accessToken: string;
+  /** Until it expires. */
+  seconds: number;
+}
+
 /** An access token that stands for a living login. */
 export interface AccessTokenUse {
   login: Login;
@@ -78,7 +85,7 @@ export function createTokens({
   const livesSeconds = Math.max(refreshSeconds, accessSeconds);
   const kind: JwtKind = { typ: TYP, audience: `${issuer}/api/v1` };
 
-  return { open, refresh, extendAccess, signAccess, peek, verify };
+  return { open, openForOne, refresh, extendAccess, signAccess, peek, verify };
 
   /** Opens a login with its first tokens, within the transaction of the verb that lets somebody in. */
   async function open(account: Account, amr: string[], caller: Caller, tx: Queryable): Promise<RefreshedLogin> {
@@ -92,6 +99,19 @@ export function createTokens({
     const { tokens, row } = await mint(login, grant.id);
     await refreshTokens.save(row, tx);
     return { ...login, tokens };
+  }
+
+  /** Opens a login that lives by one access token, for so many seconds: there is no refresh token. */
+  async function openForOne(
+    account: Account,
+    amr: string[],
+    givenSeconds: number,
+    caller: Caller,
+    tx: Queryable,
+  ): Promise<LoginWithToken> {
+    const session = await sessions.openForTokens(account, amr, givenSeconds, caller, tx);
+    const login = { session, account, amr };
+    return { ...login, ...(await signAccess(login, randomToken(ANSWER_BYTES), givenSeconds)) };
   }
 
   /**

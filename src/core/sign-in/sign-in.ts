@@ -13,7 +13,7 @@ import type { Caller } from '../caller.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
 import { combineProofs } from '../sessions/proofs.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
-import type { RefreshedLogin, Tokens } from '../sessions/tokens.js';
+import type { LoginWithToken, RefreshedLogin, Tokens } from '../sessions/tokens.js';
 import { type Attempts, isRateLimit } from './attempts.js';
 import type { NewDevice } from './new-device.js';
 import { suspended, wrongCredentials } from './refusals.js';
@@ -75,7 +75,16 @@ export function createSignIn(needs: Needs) {
   const { limits, audit } = needs;
   const tickets = createTickets({ db, clock, secrets });
 
-  return { withPassword, withSecondFactor, demandFactor, register, openInBrowser, openForApi, reauthenticate };
+  return {
+    withPassword,
+    withSecondFactor,
+    demandFactor,
+    register,
+    openInBrowser,
+    openForApi,
+    openForOneToken,
+    reauthenticate,
+  };
 
   /**
    * Proves a person by password, and by the second factor where one is set up. Refuses with `invalid_credentials` (the same words
@@ -211,11 +220,26 @@ export function createSignIn(needs: Needs) {
   }
 
   /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
-  async function openForApi({ account, amr, from }: Proven, caller: Caller): Promise<RefreshedLogin> {
+  async function openForApi(proven: Proven, caller: Caller): Promise<RefreshedLogin> {
+    const { account, amr } = proven;
+    return openWithoutPage(proven, caller, (tx) => tokens.open(account, amr, caller, tx));
+  }
+
+  /** The same, with an access token for so many seconds and nothing to renew it by. */
+  async function openForOneToken(proven: Proven, seconds: number, caller: Caller): Promise<LoginWithToken> {
+    const { account, amr } = proven;
+    return openWithoutPage(proven, caller, (tx) => tokens.openForOne(account, amr, seconds, caller, tx));
+  }
+
+  async function openWithoutPage<Opened extends Login>(
+    { account, amr, from }: Proven,
+    caller: Caller,
+    open: (tx: Queryable) => Promise<Opened>,
+  ): Promise<Opened> {
     const fromNewDevice = await newDevice.isNew(account, caller);
     const opened = await db.$transaction(async (tx) => {
       await hold({ account, amr }, tx);
-      const login = await tokens.open(account, amr, caller, tx);
+      const login = await open(tx);
       await noteSuccess(login.session, caller, tx, from);
       return login;
     });
