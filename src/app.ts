@@ -13,6 +13,7 @@ import { createApiDoor } from './web/api/api.js';
 import { createCsrf } from './web/csrf.js';
 import { createDeviceCookie } from './web/device-cookie.js';
 import { createDocsDoor } from './web/docs/docs.js';
+import { createFailures } from './web/failures.js';
 import { createHome } from './web/home.js';
 import { refuseUnstorableAddress } from './web/input.js';
 import { createLoginCookie } from './web/login-cookie.js';
@@ -84,6 +85,7 @@ export async function createApp(base: Base, core: Core) {
   for (const door of doors) roof.use(door.routes());
 
   // What no answer may be without, whichever way its request goes.
+  const failures = createFailures({ issuer, log });
   const pinRequest = createPinRequest({ issuer, trustedProxies });
   const logRequest = createLogRequest(log);
   const dressAnswer = createDressAnswer({ issuer });
@@ -94,7 +96,7 @@ export async function createApp(base: Base, core: Core) {
   koa.use(pinIssuer(pinRequest));
   koa.use(logRequests(logRequest));
   koa.use(securityHeaders(dressAnswer));
-  koa.use(answerFailures({ issuer, log, views }));
+  koa.use(answerFailures({ failures, views }));
   koa.use(crossOrigin({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(refuseUnstorableAddress);
   koa.use(files.serve);

@@ -21,6 +21,8 @@ export interface RefusalOptions {
   limit?: LimitState;
   /** How to ask again with a DPoP proof (401). */
   dpop?: { error: DpopError; nonce: string };
+  /** What else the answer says. */
+  members?: Record<string, unknown>;
   cause?: unknown;
 }
 
@@ -30,18 +32,20 @@ export class Refusal extends Error {
   readonly retryAfterSeconds: number | undefined;
   readonly limit: LimitState | undefined;
   readonly dpop: RefusalOptions['dpop'];
+  readonly members: Record<string, unknown> | undefined;
 
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
-    { fields, retryAfterSeconds, limit, dpop, cause }: RefusalOptions = {},
+    { fields, retryAfterSeconds, limit, dpop, members, cause }: RefusalOptions = {},
   ) {
     super(message, { cause });
     this.fields = fields;
     this.retryAfterSeconds = retryAfterSeconds;
     this.limit = limit;
     this.dpop = dpop;
+    this.members = members;
   }
 }
 

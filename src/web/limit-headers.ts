@@ -2,8 +2,12 @@
 import type { LimitState } from '../base/errors.js';
 import type { Context } from './state.js';
 
-export function tellLimit(ctx: Context, { limit, remaining, resetSeconds }: LimitState): void {
-  ctx.set('RateLimit-Limit', String(limit));
-  ctx.set('RateLimit-Remaining', String(remaining));
-  ctx.set('RateLimit-Reset', String(resetSeconds));
+export const limitHeaders = ({ limit, remaining, resetSeconds }: LimitState): Record<string, string> => ({
+  'RateLimit-Limit': String(limit),
+  'RateLimit-Remaining': String(remaining),
+  'RateLimit-Reset': String(resetSeconds),
+});
+
+export function tellLimit(ctx: Context, state: LimitState): void {
+  ctx.set(limitHeaders(state));
 }
