@@ -90,7 +90,7 @@ describe.each(stores)('on $name', (store) => {
     const interrupted = all.map(({ interruptedAt }) => interruptedAt).filter((step) => step !== undefined);
     expect(interrupted).toHaveLength(kills * (ARRIVING + REFRESHING));
     expect(interrupted).toContain('refresh');
-    expect(new Set(interrupted).size).toBeGreaterThan(3); // not always at the same step
+    expect(new Set(interrupted).size).toBeGreaterThan(kills / 6); // not always at the same step
     expect(survivors.length).toBeGreaterThanOrEqual(REFRESHING);
   }, 140_000);
 });
