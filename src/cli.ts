@@ -9,9 +9,17 @@ import { type Command, helpFor, readArguments, type Surroundings, table, UsageEr
 import { doctor } from './cli/doctor.js';
 import { importAccounts } from './cli/import-accounts.js';
 import { operationCommands } from './cli/operations.js';
+import { resourceCommands } from './cli/resources.js';
 import { createCore } from './core/core.js';
 
-const COMMANDS: Command[] = [...accountCommands, importAccounts, ...clientCommands, ...operationCommands, doctor];
+const COMMANDS: Command[] = [
+  ...accountCommands,
+  importAccounts,
+  ...clientCommands,
+  ...resourceCommands,
+  ...operationCommands,
+  doctor,
+];
 const [DONE, FAILED, MISUSED] = [0, 1, 64];
 
 loadEnvFile();

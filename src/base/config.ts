@@ -53,6 +53,7 @@ export const settings = {
     '',
     'if set, the only hosts that registered clients may redirect to; *.example.com takes sub-domains',
   ),
+  DEFAULT_RESOURCE: text('', 'the registered API that apps mean which name none (RFC 8707) but ask for its scopes'),
   FETCH_PRIVATE_HOSTS: list('', 'hosts in private networks that client metadata and logout URLs may point to'),
   CORS_ALLOWED_ORIGINS: list('', 'origins of browser apps that may call the JSON API, such as https://app.example.com'),
   RATE_LIMIT_ANONYMOUS: whole(0, 1e6, 20, 'requests a minute from one address without a credential; 0 = no limit'),
@@ -118,6 +119,7 @@ export interface Config {
   registration: 'open' | 'token' | 'closed';
   registrationToken: string | undefined;
   redirectHosts: string[];
+  defaultResource: string | undefined;
   fetchPrivateHosts: string[];
   corsAllowedOrigins: string[];
   /** Requests a minute; 0 is no limit. */
@@ -201,6 +203,7 @@ function toConfig(values: Values): Config {
     registration: values.REGISTRATION,
     registrationToken: values.REGISTRATION_TOKEN || undefined,
     redirectHosts: values.REDIRECT_HOSTS,
+    defaultResource: values.DEFAULT_RESOURCE || undefined,
     fetchPrivateHosts: values.FETCH_PRIVATE_HOSTS,
     corsAllowedOrigins: values.CORS_ALLOWED_ORIGINS,
     rateLimits: {
@@ -257,6 +260,10 @@ function contradictions(config: Config, values: Values): string[] {
   must(
     !config.production || !postgresql || Boolean(config.secret),
     'SECRET is missing: in production on PostgreSQL every process must be given the same one; make one with: openssl rand -base64 32',
+  );
+  must(
+    config.defaultResource === undefined || URL.canParse(config.defaultResource),
+    'DEFAULT_RESOURCE is no absolute URI; allowed: the identifier of a registered API, such as https://api.example.com/v1',
   );
   must(
     Boolean(values.BOOTSTRAP_ADMIN_EMAIL) === Boolean(values.BOOTSTRAP_ADMIN_PASSWORD),

@@ -23,6 +23,8 @@ export interface RefusalOptions {
   dpop?: { error: DpopError; nonce: string };
   /** What else the answer says. */
   members?: Record<string, unknown>;
+  /** What an app would have to be given first (403 `insufficient_scope`). */
+  scope?: string;
   cause?: unknown;
 }
 
@@ -33,12 +35,13 @@ export class Refusal extends Error {
   readonly limit: LimitState | undefined;
   readonly dpop: RefusalOptions['dpop'];
   readonly members: Record<string, unknown> | undefined;
+  readonly scope: string | undefined;
 
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
-    { fields, retryAfterSeconds, limit, dpop, members, cause }: RefusalOptions = {},
+    { fields, retryAfterSeconds, limit, dpop, scope, members, cause }: RefusalOptions = {},
   ) {
     super(message, { cause });
     this.fields = fields;
@@ -46,6 +49,7 @@ export class Refusal extends Error {
     this.limit = limit;
     this.dpop = dpop;
     this.members = members;
+    this.scope = scope;
   }
 }
 
@@ -56,6 +60,8 @@ export const unauthenticated = (code: string, message: string) => new Refusal(40
 export const unproven = (message: string, dpop: RefusalOptions['dpop']) =>
   new Refusal(401, 'invalid_token', message, { dpop });
 export const forbidden = (code: string, message: string) => new Refusal(403, code, message);
+export const insufficientScope = (scope: string) =>
+  new Refusal(403, 'insufficient_scope', `The token lacks the scope ${scope}.`, { scope });
 export const notFound = (message = 'There is nothing here.') => new Refusal(404, 'not_found', message);
 export const conflict = (message: string, fields?: Record<string, string>) =>
   new Refusal(409, 'conflict', message, { fields });

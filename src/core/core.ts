@@ -30,6 +30,7 @@ import { createMembers } from './organizations/members.js';
 import { createOrganizations } from './organizations/organizations.js';
 import { createProjects } from './organizations/projects.js';
 import { createRecovery } from './recovery/recovery.js';
+import { createResourceRegistry } from './resources/registry.js';
 import { createResources } from './resources/resources.js';
 import { createSessions } from './sessions/sessions.js';
 import { createTokens } from './sessions/tokens.js';
@@ -51,6 +52,13 @@ export async function createCore(base: Base) {
   const { config, clock, db, prepared, redis, announcements, secrets, limits, log, mail } = base;
   const audit = createAudit({ db, clock, log });
   const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
+  const resourceRegistry = createResourceRegistry({
+    db,
+    audit,
+    announcements,
+    resources,
+    reservedScopes: OPENID_SCOPES,
+  });
   const keys = await createKeys({
     db,
     secrets,
@@ -240,6 +248,7 @@ export async function createCore(base: Base) {
     profiles,
     verification,
     resources,
+    resourceRegistry,
     scopes,
     artifacts,
     clients,

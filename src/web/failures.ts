@@ -13,6 +13,7 @@ export interface FailureAnswer {
 const CHALLENGE_ERRORS: Record<string, string> = {
   invalid_token: 'invalid_token',
   expired_token: 'invalid_token',
+  insufficient_scope: 'insufficient_scope',
   reauth_required: 'insufficient_user_authentication',
 };
 const BUG = new Refusal(500, 'server_error', 'Something went wrong on our side.');
@@ -39,24 +40,26 @@ export function createFailures({ issuer, log }: { issuer: string; log: Log }) {
 
   /** What goes with its status. */
   function answerOf(refusal: Refusal, path: string, requestId: string): FailureAnswer {
-    const { status, code, message, fields, retryAfterSeconds, limit, dpop, members } = refusal;
+    const { status, code, message, fields, retryAfterSeconds, limit, dpop, scope, members } = refusal;
+    const canDoBetter = status === 401 || scope !== undefined;
     return {
       headers: {
         'Cache-Control': 'no-store',
         ...(retryAfterSeconds !== undefined && { 'Retry-After': String(retryAfterSeconds) }),
         ...(limit && limitHeaders(limit)),
-        ...(status === 401 && isForPrograms(path) && { 'WWW-Authenticate': challenge(refusal) }),
+        ...(canDoBetter && isForPrograms(path) && { 'WWW-Authenticate': challenge(refusal) }),
         ...(dpop && { 'DPoP-Nonce': dpop.nonce }),
       },
       body: { ...members, error: code, error_description: message, ...(fields && { fields }), request_id: requestId },
     };
   }
 
-  /** How to prove oneself (RFC 6750, 3; RFC 9449, 7.1; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing is told of no error. */
-  function challenge({ code, dpop }: Refusal): string {
+  /** How to come in (RFC 6750, 3; RFC 9449, 7.1; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing is told of no error. */
+  function challenge({ code, dpop, scope }: Refusal): string {
     const error = dpop?.error ?? CHALLENGE_ERRORS[code];
     if (dpop) return `DPoP error="${error}", algs="${DPOP_ALGORITHMS.join(' ')}", ${metadata}`;
-    return error ? `Bearer error="${error}", ${metadata}` : `Bearer ${metadata}`;
+    const parameters = [error && `error="${error}"`, scope && `scope="${scope}"`, metadata];
+    return `Bearer ${parameters.filter(Boolean).join(', ')}`;
   }
 }
 

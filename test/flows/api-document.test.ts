@@ -76,6 +76,19 @@ async function invitationTo(email: string): Promise<string> {
   await invitationBy((await house.account()).email, email);
   return tokenIn(await mailTo(house, email, /invited/));
 }
+/** The same person, as an administrator of the server. */
+async function asAdmin({ email, bearer }: SignedIn) {
+  const { id } = await house.base.db.account.update({ where: { email }, data: { role: 'admin' } });
+  await house.base.announcements.announce('accounts', id);
+  return { headers: bearer };
+}
+const someApi = () => ({ identifier: `https://api.example/${randomUUID()}`, name: 'Notes' });
+async function idOfApi(): Promise<string> {
+  const rest = { scopes: [], accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
+  const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
+  const input = { ...someApi(), ...rest, scopes: [], ...access };
+  return (await house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller)).id;
+}
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 
 /** The person's authenticator app, set up but not confirmed. */
@@ -189,6 +202,20 @@ const YES: Record<OperationName, Yes> = {
     headers: bearer,
     params: { id: (await placeOf(email)).project },
   }),
+  'POST /api/v1/resources': async (person) => ({
+    ...(await asAdmin(person)),
+    json: { ...someApi(), scopes: [{ name: 'notes:read', description: 'Read your notes.' }], access_token_ttl: '15m' },
+  }),
+  'GET /api/v1/resources': asAdmin,
+  'PATCH /api/v1/resources/{id}': async (person) => ({
+    ...(await asAdmin(person)),
+    params: { id: await idOfApi() },
+    json: { clients: ['one'], access_token_ttl: null },
+  }),
+  'DELETE /api/v1/resources/{id}': async (person) => ({
+    ...(await asAdmin(person)),
+    params: { id: await idOfApi() },
+  }),
   'GET /api/v1/test-auth/auth-status': signedIn,
   'POST /api/v1/test-auth/create-test-user': () => ({ json: newcomer() }),
   'POST /api/v1/test-auth/test-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
@@ -215,6 +242,12 @@ const NO: [OperationName, code: string, Yes][] = [
     ({ bearer }) => ({ headers: bearer, json: { current_password: 'wrong', new_password: NEXT_PASSWORD } }),
   ],
   ['POST /api/v1/invitations/accept', 'not_found', ({ bearer }) => ({ headers: bearer, json: { token: 'x' } })],
+  ['GET /api/v1/resources', 'insufficient_role', ({ bearer }) => ({ headers: bearer })],
+  [
+    'DELETE /api/v1/resources/{id}',
+    'conflict',
+    async (person) => ({ ...(await asAdmin(person)), params: { id: 'own' } }),
+  ],
   ['DELETE /api/v1/auth/sessions/{id}', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],
 ];
 

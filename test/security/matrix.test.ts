@@ -25,9 +25,19 @@ import {
  * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
  * `first-party`, a person who signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in here, or
  * for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who signed in here, or an API key of theirs within
- * its bounds. A line without methods is for all of them.
+ * its bounds; `admin`, an administrator who signed in here. A line without methods is for all of them.
  */
-type Rule = 'public' | 'login' | 'client' | 'openid' | 'registration' | 'first-party' | 'renewal' | 'known' | 'reader';
+type Rule =
+  | 'public'
+  | 'login'
+  | 'client'
+  | 'openid'
+  | 'registration'
+  | 'first-party'
+  | 'renewal'
+  | 'known'
+  | 'reader'
+  | 'admin';
 
 const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
@@ -59,6 +69,7 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['first-party', /^\/api\/v1\/(organizations|projects)(\/:id)?(\/members\/:account_id)?$/],
   ['first-party', /^\/api\/v1\/(organizations\/:id\/invitations(\/:invitation_id)?|invitations\/accept)$/],
   ['first-party', /^\/api\/v1\/api-keys(\/:id(\/rotate)?)?$/],
+  ['admin', /^\/api\/v1\/resources(\/:id)?$/],
 ];
 
 const OTHER_API = 'https://api.example/v1';
@@ -114,6 +125,8 @@ interface Kind {
 
 const kinds: Record<string, Kind> = {};
 const ids = { own: '', foreign: '' };
+/** An administrator's login, and all else that an administrator may carry. */
+let keeper: { login: Kind; unfit: Record<string, Kind> };
 let registered: TestClient & { managementToken: string };
 
 const bearer = (text: string): Kind => ({ headers: { authorization: `Bearer ${text}` } });
@@ -260,6 +273,22 @@ beforeAll(async () => {
   kinds['the name and secret of a client'] = { headers: { authorization: basic(client) }, client: true };
   kinds['a client with a wrong secret'] = { headers: { authorization: basic({ ...client, secret: 'wrong' }) } };
   kinds['a person with a password'] = { headers: { authorization: basic({ id: own!.email, secret: PASSWORD }) } };
+  const admin = await house.core.accounts.create(
+    { email: 'admin@example.com', name: 'Ada', password: PASSWORD },
+    systemCaller,
+    { role: 'admin', verified: true },
+  );
+  const adminApp = await openFamily(house, client, admin.email, { scope: 'openid memory:read', resource: ownApi });
+  const adminTokens = await openLogin(admin.id);
+  const newKey = { name: 'Key', format: 'sk_live', lifeSeconds: null } as const;
+  keeper = {
+    login: bearer(adminTokens.accessToken),
+    unfit: {
+      'an API key of an administrator': bearer((await house.core.apiKeys.create(admin, newKey, systemCaller)).key),
+      'an app of an administrator': bearer(adminApp.accessToken),
+      'an administrator of an issuer elsewhere': bearer(await signElsewhere(admin.id)),
+    },
+  };
   registered = await registerStranger(house);
   const neighbour = await registerStranger(house);
   kinds["a client's token for its registration, own"] = { ...bearer(registered.managementToken), registration: 'own' };
@@ -459,6 +488,16 @@ describe('every route, with every kind of credential', () => {
       for (const text of side ? [ids[side === 'own' ? 'foreign' : 'own']] : Object.values(ids))
         expect(answer.text, name).not.toContain(text);
     }
+  });
+
+  it.each(routesFor('admin'))('%s %s is for an administrator who signed in here', async (method, path) => {
+    const others = Object.entries({ nothing: { headers: {} } as Kind, ...kinds });
+    for (const [name, kind] of [...others, ...Object.entries(keeper.unfit)]) {
+      const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
+      expect([401, 403], `${name}: ${answer.text}`).toContain(answer.status);
+    }
+    const { status, text } = await send(method, fill(path), keeper.login.headers);
+    expect(method === 'GET' || method === 'HEAD' ? [200] : [200, 400, 404], text).toContain(status);
   });
 
   it.each(routesFor('renewal'))('%s %s is for a login that lives', async (method, path) => {

@@ -11,6 +11,9 @@ export interface Scope {
 }
 
 export interface Resource {
+  id: string;
+  /** By an administrator, who can change it. The others are built in, or belong to a tool. */
+  registered: boolean;
   /** The absolute URI that goes into `aud`. */
   identifier: string;
   name: string;
@@ -52,6 +55,8 @@ export type Resources = Awaited<ReturnType<typeof createResources>>;
 
 export async function createResources({ db, announcements, issuer, brandName }: Needs) {
   const own: Resource = {
+    id: 'own',
+    registered: false,
     identifier: `${issuer}/api/v1`,
     name: `${brandName} API`,
     scopes: [...OWN_SCOPES, FOR_TOOLS],
@@ -69,8 +74,13 @@ export async function createResources({ db, announcements, issuer, brandName }: 
   await reload();
   return { own, find, isOpenTo, list, longestTokenSeconds, scopes, describe, version: () => version, reload };
 
+  /**
+   * By its identifier, however its URL is spelt: libraries write `https://mcp.example` as `https://mcp.example/`. What goes into `aud`
+   * is how it was registered.
+   */
   function find(identifier: string): Resource | undefined {
-    return all.find((resource) => resource.identifier === identifier);
+    const wanted = spellingOf(identifier);
+    return all.find((resource) => spellingOf(resource.identifier) === wanted);
   }
 
   /** Whether this client may ask for tokens for it. Whether it is an unclaimed agent is for others to know. */
@@ -110,6 +120,8 @@ export async function createResources({ db, announcements, issuer, brandName }: 
       orderBy: { id: 'asc' },
     });
     const registered = rows.map((row) => ({
+      id: row.id,
+      registered: true,
       identifier: row.identifier,
       name: row.name,
       scopes: row.scopes.map(({ name, description, byDefault }) => ({ name, description, byDefault })),
@@ -126,17 +138,20 @@ export async function createResources({ db, announcements, issuer, brandName }: 
 
 /** Each tool with a URL is an audience too, if nobody registered it as one already. */
 function withTools(resources: Resource[], tools: Tool[]): Resource[] {
-  const byIdentifier = new Map(resources.map((resource) => [resource.identifier, resource]));
-  for (const { url, name } of tools) {
-    const known = byIdentifier.get(url!) ?? forTool(url!, name);
+  const byIdentifier = new Map(resources.map((resource) => [spellingOf(resource.identifier), resource]));
+  for (const tool of tools) {
+    const spelling = spellingOf(tool.url!);
+    const known = byIdentifier.get(spelling) ?? forTool(tool);
     const others = known.scopes.filter((scope) => scope.name !== FOR_TOOLS.name);
-    byIdentifier.set(url!, { ...known, scopes: [...others, FOR_TOOLS] });
+    byIdentifier.set(spelling, { ...known, scopes: [...others, FOR_TOOLS] });
   }
   return [...byIdentifier.values()];
 }
 
-const forTool = (identifier: string, name: string): Resource => ({
-  identifier,
+const forTool = ({ id, url, name }: Tool): Resource => ({
+  id,
+  registered: false,
+  identifier: url!,
   name,
   scopes: [],
   accessTokenFormat: 'jwt',
@@ -145,3 +160,6 @@ const forTool = (identifier: string, name: string): Resource => ({
   clientIds: [],
   openToUnclaimedAgents: false,
 });
+
+/** A fragment is no spelling: nothing that has one is found. */
+const spellingOf = (identifier: string) => URL.parse(identifier)?.href ?? identifier;

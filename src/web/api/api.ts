@@ -14,6 +14,7 @@ import { addMfa } from './mfa.js';
 import { addOrganizations } from './organizations.js';
 import { addProxyLogin } from './proxy-login.js';
 import { addRecovery } from './recovery.js';
+import { addResources } from './resources.js';
 import { addTestAuth } from './test-auth.js';
 import { createWire } from './wire.js';
 
@@ -39,6 +40,7 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs) {
   addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });
   addOrganizations({ ...core, api });
   addInvitations({ ...core, api });
+  addResources({ ...core, api });
   addRecovery({ ...core, api });
   if (config.testAuth) addTestAuth({ ...core, api, wire });
   return { routes: () => api.router.routes(), endpoints: api.endpoints, cookieNames: cookies.names };

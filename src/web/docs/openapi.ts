@@ -24,6 +24,7 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
   ['Logins', 'Where an account is signed in.', /^\/api\/v1\/auth\/sessions(\/|$)/],
   ['Second factors', 'Codes of an authenticator app, and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
   ['API keys', 'Secrets for scripts, each within bounds of its own.', /^\/api\/v1\/api-keys(\/|$)/],
+  ['API resources', 'The APIs that apps can ask for tokens for.', /^\/api\/v1\/resources(\/|$)/],
   ['Organizations', 'Whom accounts work for, with whom, and on what.', /^\/api\/v1\/(organizations|projects)(\/|$)/],
   ['Signing in', 'Accounts, tokens and cookies of a login without a page.', /^\/api\/v1\/auth\//],
 ];
@@ -111,7 +112,7 @@ function refusals(endpoint: EndpointAt): Json {
     status,
     {
       description: codes.map((code) => `- \`${code}\`: ${whenRefused(code)}`).join('\n'),
-      headers: refusalHeaders(status),
+      headers: refusalHeaders(status, endpoint),
       content: {
         'application/json': {
           schema: { $ref: '#/components/schemas/Error', properties: { error: { enum: codes } } },
@@ -122,8 +123,10 @@ function refusals(endpoint: EndpointAt): Json {
   return Object.fromEntries(answers);
 }
 
-function refusalHeaders(status: number): Json {
-  const more = { 401: ['WWW-Authenticate'], 429: ['Retry-After'], 503: ['Retry-After'] }[status] ?? [];
+function refusalHeaders(status: number, { scope }: EndpointAt): Json {
+  const challenge = ['WWW-Authenticate'];
+  const more =
+    { 401: challenge, 403: scope ? challenge : [], 429: ['Retry-After'], 503: ['Retry-After'] }[status] ?? [];
   return headers(...Object.keys(LIMIT_HEADERS), ...more);
 }
 

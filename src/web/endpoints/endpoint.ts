@@ -7,10 +7,15 @@ import type { z } from 'zod';
 import { addressKey } from '../../base/address.js';
 import { type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import { forbidden, Refusal, unauthenticated } from '../../base/errors.js';
+import { forbidden, insufficientScope, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
-import { countedFor, type Principal, type PrincipalKind } from '../../core/credentials/principal.js';
+import {
+  countedFor,
+  type OAuthPrincipal,
+  type Principal,
+  type PrincipalKind,
+} from '../../core/credentials/principal.js';
 import { isProvenLately } from '../../core/sessions/proofs.js';
 import { tellLimit } from '../limit-headers.js';
 import type { Context, State } from '../state.js';
@@ -32,6 +37,10 @@ export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body exten
   optional?: boolean;
   /** The refresh cookie will do where the access cookie has expired. */
   refreshCookieToo?: boolean;
+  /** What an OAuth token must have been given, where those are accepted. */
+  scope?: string;
+  /** For administrators of this instance only. */
+  admin?: boolean;
   /** The person proved who they are within the last minutes. */
   recentProof?: boolean;
   /** Counted by address, whoever comes: what is carried in the body is not known yet. */
@@ -120,11 +129,22 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
     if (!endpoint.accepts.includes(principal.kind)) {
       throw forbidden('insufficient_scope', 'This kind of credential will not do here.');
     }
+    if (principal.kind === 'oauth') demandScope(principal, endpoint);
+    // No key, agent or app ever passes for an administrator, whosever it is.
+    if (endpoint.admin && (principal.kind !== 'login' || principal.account.role !== 'admin')) {
+      throw forbidden('insufficient_role', 'Only administrators of this server may do that.');
+    }
     const proven = principal.kind === 'login' && isProvenLately(principal.login.session, clock.now());
     if (endpoint.recentProof && !proven) {
       throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth.');
     }
     return principal;
+  }
+
+  /** Tells an app what to ask the person for (RFC 6750, 3.1), so that it can come back with more. */
+  function demandScope({ scopes }: OAuthPrincipal, { scope }: Endpoint): void {
+    if (scope === undefined) throw new Error('a route that accepts OAuth tokens must name a scope');
+    if (!scopes.includes(scope)) throw insufficientScope(scope);
   }
 
   async function identify(ctx: Context, { refreshCookieToo }: Endpoint): Promise<Principal | undefined> {

@@ -53,7 +53,7 @@ export function refusalsOf(endpoint: Endpoint & { method: string; path: string }
 
 export const whenRefused = (code: RefusalCode) => REFUSALS[code][1];
 
-function following({ method, path, accepts, optional, recentProof, body }: Parameters<typeof refusalsOf>[0]) {
+function following({ method, path, accepts, optional, admin, recentProof, body }: Parameters<typeof refusalsOf>[0]) {
   const codes: RefusalCode[] = ['rate_limited', 'temporarily_unavailable'];
   if (body || path.includes(':')) codes.push('invalid_request');
   if (body) codes.push('payload_too_large', 'unsupported_media_type');
@@ -61,6 +61,7 @@ function following({ method, path, accepts, optional, recentProof, body }: Param
   if (accepts.length > 0 && !optional) codes.push('no_auth');
   if (accepts.length > 0 && method !== 'get') codes.push('csrf_validation_failed');
   if (accepts.includes('foreign')) codes.push('upstream_unavailable');
+  if (admin) codes.push('insufficient_role');
   if (recentProof) codes.push('reauth_required');
   return codes;
 }

@@ -17,6 +17,7 @@ import { createFindAccount } from './find-account.js';
 import { createGrantLoader } from './grant-loader.js';
 import { createInteractionPolicy } from './interaction-policy.js';
 import type { ProviderPages } from './pages.js';
+import { resourceIndicators } from './resource-indicators.js';
 import { ROUTES } from './routes.js';
 import { HeldSigningKey } from './signing-key.js';
 import { tokenBits } from './token-length.js';
@@ -154,24 +155,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
         secretFactory: async () => clients.makeSecret(),
       },
       registrationManagement: { enabled: config.registration !== 'closed', rotateRegistrationAccessToken: false },
-      resourceIndicators: {
-        enabled: true,
-        defaultResource: async (_ctx, _client, oneOf) => (Array.isArray(oneOf) ? oneOf[0] : oneOf) as string,
-        useGrantedResource: async () => false,
-        async getResourceServerInfo(_ctx, identifier, client) {
-          const resource = resources.find(identifier);
-          if (!resource || !resources.isOpenTo(resource, client.clientId)) throw new errors.InvalidTarget();
-          const allowed = client.scope?.split(' ');
-          const names = resource.scopes.map((scope) => scope.name).filter((name) => !allowed || allowed.includes(name));
-          return {
-            scope: names.join(' '),
-            audience: resource.identifier,
-            accessTokenFormat: resource.accessTokenFormat,
-            accessTokenTTL: resource.accessTokenTtlSeconds ?? accessTokenSeconds,
-            jwt: { sign: { alg: 'ES256' } },
-          };
-        },
-      },
+      resourceIndicators: resourceIndicators({ config, resources }),
       revocation: {
         enabled: true,
         async allowedPolicy(_ctx, client, token) {
@@ -200,7 +184,13 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
   }
 
   /** Whether the client and the person that the token stands for are still there; the provider has asked for the grant. */
-  async function isBehindAlive(token: { clientId?: string; accountId?: string; iat?: number }): Promise<boolean> {
+  async function isBehindAlive(token: {
+    clientId?: string;
+    accountId?: string;
+    iat?: number;
+    aud?: string | string[];
+  }): Promise<boolean> {
+    if ([token.aud ?? []].flat().some((audience) => !resources.find(audience))) return false; // that API was taken away
     if (!(await clients.find(String(token.clientId)))) return false;
     return !token.accountId || (await findAccount(undefined, token.accountId, token)) !== undefined;
   }

@@ -1,0 +1,190 @@
+/** resource create, resource list, resource update, resource delete. */
+import { durationSeconds } from '../base/duration.js';
+import { notFound } from '../base/errors.js';
+import { systemCaller } from '../core/caller.js';
+import type { Core } from '../core/core.js';
+import type { Resource, Scope } from '../core/resources/resources.js';
+import { type Arguments, type Command, type Option, table } from './command.js';
+
+const BY_KEEPER = { kind: 'system' } as const;
+const GENERAL_TTL = 'default';
+/** `memory:read=Read what your assistant remembers.` */
+const SCOPE = /^([^=\s]+)=(.+)$/s;
+
+const SETTINGS: Record<string, Option> = {
+  scope: {
+    type: 'string',
+    about: 'a scope and its sentence on the consent page: read="Read your files."',
+    multiple: true,
+  },
+  'extra-scope': {
+    type: 'string',
+    about: 'the same, for a scope that apps only get when they ask for it',
+    multiple: true,
+  },
+  format: { type: 'string', about: 'of its access tokens: jwt or opaque; jwt when not given' },
+  ttl: { type: 'string', about: `how long its access tokens live, such as 15m; ${GENERAL_TTL} = ACCESS_TOKEN_TTL` },
+  client: { type: 'string', about: 'a client_id that may ask for it; all may when none is given', multiple: true },
+  'unclaimed-agents': { type: 'boolean', about: 'agents that nobody answers for may ask for it' },
+};
+
+export const resourceCommands: Command[] = [
+  {
+    name: 'resource create',
+    about: 'Registers an API by the URI that goes into `aud` of its tokens. A running server knows it within a second.',
+    takes: ['identifier'],
+    options: { name: { type: 'string', about: 'what people read on the consent page', required: true }, ...SETTINGS },
+    faults: settingFaults,
+    async run(args, { open }) {
+      const { core } = await open();
+      const made = await core.resourceRegistry.create(
+        {
+          identifier: args.at(0),
+          name: args.text('name')!,
+          scopes: scopesOf(args),
+          accessTokenFormat: formatOf(args) ?? 'jwt',
+          accessTokenTtlSeconds: ttlOf(args) ?? undefined,
+          openToAllClients: !args.has('client'),
+          clientIds: args.list('client'),
+          openToUnclaimedAgents: args.has('unclaimed-agents'),
+        },
+        BY_KEEPER,
+        systemCaller,
+      );
+      return answer(made);
+    },
+  },
+  {
+    name: 'resource list',
+    about: 'The APIs that apps can ask for tokens for.',
+    async run(_args, { open }) {
+      const { core } = await open();
+      const resources = core.resources.list();
+      return {
+        json: resources.map(toWire),
+        text: table([
+          ['IDENTIFIER', 'NAME', 'TOKENS', 'CLIENTS', 'SCOPES'],
+          ...resources.map((resource) => [
+            resource.identifier,
+            resource.name,
+            [resource.accessTokenFormat, resource.accessTokenTtlSeconds && `${resource.accessTokenTtlSeconds}s`]
+              .filter(Boolean)
+              .join(' '),
+            resource.openToAllClients ? 'all' : `${resource.clientIds.length} listed`,
+            resource.scopes.map(({ name }) => name).join(' '),
+          ]),
+        ]),
+      };
+    },
+  },
+  {
+    name: 'resource update',
+    about: 'Changes an API. What is not given stays; scopes and clients replace those that were there.',
+    takes: ['identifier'],
+    options: {
+      name: { type: 'string', about: 'what people read on the consent page' },
+      ...SETTINGS,
+      'all-clients': { type: 'boolean', about: 'every client may ask for it' },
+      'no-unclaimed-agents': { type: 'boolean', about: 'agents that nobody answers for may not ask for it' },
+    },
+    faults: (args) => [
+      ...settingFaults(args),
+      ...(args.has('client') && args.has('all-clients') ? ['Give --client or --all-clients, not both.'] : []),
+      ...(args.has('unclaimed-agents') && args.has('no-unclaimed-agents')
+        ? ['Give --unclaimed-agents or --no-unclaimed-agents, not both.']
+        : []),
+    ],
+    async run(args, { open }) {
+      const { core } = await open();
+      const { id } = findIn(core, args.at(0));
+      const changed = await core.resourceRegistry.update(
+        id,
+        {
+          name: args.text('name'),
+          scopes: args.has('scope') || args.has('extra-scope') ? scopesOf(args) : undefined,
+          accessTokenFormat: formatOf(args),
+          accessTokenTtlSeconds: ttlOf(args),
+          ...(args.has('client') && { openToAllClients: false, clientIds: args.list('client') }),
+          ...(args.has('all-clients') && { openToAllClients: true, clientIds: [] }),
+          ...(args.has('unclaimed-agents') && { openToUnclaimedAgents: true }),
+          ...(args.has('no-unclaimed-agents') && { openToUnclaimedAgents: false }),
+        },
+        BY_KEEPER,
+        systemCaller,
+      );
+      return answer(changed);
+    },
+  },
+  {
+    name: 'resource delete',
+    about: 'Takes an API away. No token is made for it from then on; those that are out there end when they expire.',
+    takes: ['identifier'],
+    async run(args, { open }) {
+      const { core } = await open();
+      const { id, identifier } = findIn(core, args.at(0));
+      await core.resourceRegistry.remove(id, BY_KEEPER, systemCaller);
+      return { json: { identifier, deleted: true }, text: `${identifier} is deleted.` };
+    },
+  },
+];
+
+function settingFaults(args: Arguments): string[] {
+  const [format, ttl] = [args.text('format'), args.text('ttl')];
+  return [
+    ...(format !== undefined && !/^(jwt|opaque)$/.test(format) ? ['--format must be jwt or opaque.'] : []),
+    ...(ttl !== undefined && ttl !== GENERAL_TTL && durationSeconds(ttl) === undefined
+      ? [`--ttl must be a duration such as 15m, or ${GENERAL_TTL}.`]
+      : []),
+    ...[...args.list('scope'), ...args.list('extra-scope')]
+      .filter((text) => !SCOPE.test(text))
+      .map((text) => `"${text}" is no scope with its sentence, such as read="Read your files.".`),
+  ];
+}
+
+function scopesOf(args: Arguments): Scope[] {
+  const toScope = (byDefault: boolean) => (text: string) => {
+    const [, name = '', description = ''] = SCOPE.exec(text) ?? [];
+    return { name, description, byDefault };
+  };
+  return [...args.list('scope').map(toScope(true)), ...args.list('extra-scope').map(toScope(false))];
+}
+
+const formatOf = (args: Arguments) => args.text('format') as 'jwt' | 'opaque' | undefined;
+
+/** null: the general setting. */
+function ttlOf(args: Arguments): number | null | undefined {
+  const ttl = args.text('ttl');
+  if (ttl === undefined) return undefined;
+  return ttl === GENERAL_TTL ? null : durationSeconds(ttl);
+}
+
+function findIn({ resources }: Core, identifier: string): Resource {
+  const resource = resources.find(identifier);
+  if (!resource) throw notFound('There is no such API.');
+  return resource;
+}
+
+function answer(resource: Resource) {
+  return {
+    json: toWire(resource),
+    text: table([
+      ['identifier', resource.identifier],
+      ['name', resource.name],
+      ['scopes', resource.scopes.map(({ name }) => name).join(' ')],
+      ['tokens', resource.accessTokenFormat],
+    ]),
+  };
+}
+
+function toWire(resource: Resource) {
+  return {
+    id: resource.id,
+    identifier: resource.identifier,
+    name: resource.name,
+    scopes: resource.scopes.map(({ name, description, byDefault }) => ({ name, description, default: byDefault })),
+    access_token_format: resource.accessTokenFormat,
+    access_token_ttl: resource.accessTokenTtlSeconds ?? null,
+    clients: resource.openToAllClients ? null : resource.clientIds,
+    unclaimed_agents: resource.openToUnclaimedAgents,
+  };
+}

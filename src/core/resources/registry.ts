@@ -1,0 +1,130 @@
+/** How administrators register API resources, change them and take them away. */
+import type { Announcements } from '../../base/announcements.js';
+import type { Database, Queryable } from '../../base/db/open.js';
+import { conflict, isTaken, notFound } from '../../base/errors.js';
+import type { Audit, AuditEntry } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import type { Resource, Resources } from './resources.js';
+import { demandSound, type ResourceInput } from './rules.js';
+
+/** Who does it: an administrator, or the keeper at a terminal. */
+type By = AuditEntry['actor'];
+export type ResourceChange = Partial<Omit<ResourceInput, 'identifier' | 'accessTokenTtlSeconds'>> & {
+  /** null: the general setting. */
+  accessTokenTtlSeconds?: number | null | undefined;
+};
+
+interface Needs {
+  db: Database;
+  audit: Audit;
+  announcements: Announcements;
+  resources: Resources;
+  /** Scopes that are no API's. */
+  reservedScopes: readonly string[];
+}
+
+export type ResourceRegistry = ReturnType<typeof createResourceRegistry>;
+
+export function createResourceRegistry({ db, audit, announcements, resources, reservedScopes }: Needs) {
+  return { create, update, remove };
+
+  /** Refuses with `invalid_request` by field, or `conflict` when the identifier is taken. */
+  async function create(input: ResourceInput, by: By, caller: Caller): Promise<Resource> {
+    demandSound(input, reservedScopes);
+    const { scopes, clientIds, identifier, accessTokenTtlSeconds, ...rest } = input;
+    const known = resources.find(identifier);
+    if (known && (known.registered || known.id === resources.own.id)) throw taken(); // a tool's URL may become an API
+    const data = {
+      ...rest,
+      identifier,
+      accessTokenTtlSeconds: accessTokenTtlSeconds ?? null,
+      scopes: { create: scopes.map(({ name, description, byDefault }) => ({ name, description, byDefault })) },
+      clients: { create: unique(clientIds).map((clientId) => ({ clientId })) },
+    };
+    const id = await db
+      .$transaction(async (tx) => {
+        const row = await tx.resource.create({ data });
+        await note('resource.created', identifier, by, caller, tx);
+        return row.id;
+      })
+      .catch((error) => {
+        throw isTaken(error) ? taken() : error;
+      });
+    return announced(id);
+  }
+
+  /** What is left out stays; scopes and clients replace those that were there. Refuses with `not_found` or `invalid_request`. */
+  async function update(id: string, change: ResourceChange, by: By, caller: Caller): Promise<Resource> {
+    const { identifier } = demandRegistered(id);
+    const { scopes, clientIds, accessTokenTtlSeconds, ...rest } = change;
+    demandSound(
+      { ...rest, scopes, clientIds, accessTokenTtlSeconds: accessTokenTtlSeconds ?? undefined },
+      reservedScopes,
+    );
+    await db.$transaction(async (tx) => {
+      // Written first, so that the row is ours: of two changes at once, neither leaves half of the other.
+      const { count } = await tx.resource.updateMany({
+        where: { id },
+        data: { ...rest, ...(accessTokenTtlSeconds !== undefined && { accessTokenTtlSeconds }) },
+      });
+      if (count === 0) throw unknown();
+      if (scopes) {
+        await tx.resourceScope.deleteMany({ where: { resourceId: id } });
+        await tx.resourceScope.createMany({ data: scopes.map((scope) => ({ ...scope, resourceId: id })) });
+      }
+      if (clientIds) {
+        await tx.resourceClient.deleteMany({ where: { resourceId: id } });
+        await tx.resourceClient.createMany({
+          data: unique(clientIds).map((clientId) => ({ clientId, resourceId: id })),
+        });
+      }
+      await note('resource.updated', identifier, by, caller, tx);
+    });
+    return announced(id);
+  }
+
+  /** No token is made for it from then on; those that are out there end when they expire. Refuses with `not_found`. */
+  async function remove(id: string, by: By, caller: Caller): Promise<void> {
+    const { identifier } = demandRegistered(id);
+    await db.$transaction(async (tx) => {
+      const { count } = await tx.resource.deleteMany({ where: { id } });
+      if (count === 0) throw unknown();
+      await note('resource.deleted', identifier, by, caller, tx);
+    });
+    await tell(id);
+  }
+
+  function demandRegistered(id: string): Resource {
+    const resource = resources.list().find((one) => one.id === id);
+    if (!resource) throw unknown();
+    if (!resource.registered) throw conflict('This API is built in, or belongs to a tool: it cannot be changed here.');
+    return resource;
+  }
+
+  async function announced(id: string): Promise<Resource> {
+    await tell(id);
+    const resource = resources.list().find((one) => one.id === id);
+    if (!resource) throw unknown(); // taken away again meanwhile
+    return resource;
+  }
+
+  async function tell(id: string): Promise<void> {
+    await resources.reload();
+    await announcements.announce('resources', id);
+  }
+
+  async function note(
+    action: 'resource.created' | 'resource.updated' | 'resource.deleted',
+    identifier: string,
+    actor: By,
+    caller: Caller,
+    tx: Queryable,
+  ): Promise<void> {
+    await audit.record({ action, actor, caller, detail: { resource: identifier } }, tx);
+  }
+}
+
+const unique = (items: string[]) => [...new Set(items)];
+const taken = () =>
+  conflict('There is an API with this identifier already.', { identifier: 'There is an API with it already.' });
+const unknown = () => notFound('There is no such API.');

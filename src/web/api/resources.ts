@@ -1,0 +1,162 @@
+/** API resources: the APIs that apps can ask for tokens for (RFC 8707), as administrators register them. */
+import { z } from 'zod';
+import { durationSeconds } from '../../base/duration.js';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { Resource, Scope } from '../../core/resources/resources.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import { Done } from './wire.js';
+
+interface Needs extends Pick<Core, 'resources' | 'resourceRegistry'> {
+  api: Api;
+}
+
+const WireScope = z.object({
+  name: text(),
+  description: text().describe('One sentence, which people read on the consent page.'),
+  default: z.boolean().optional().describe('Whether apps that ask for no scope get this one; true when left out.'),
+});
+const Settings = z.object({
+  name: text().describe('What people read on the consent page.'),
+  scopes: z.array(WireScope),
+  access_token_format: z.enum(['jwt', 'opaque']),
+  access_token_ttl: text(20)
+    .refine((value) => durationSeconds(value) !== undefined, 'Write it as 15m.')
+    .nullable()
+    .describe('A duration such as 15m; null for the general setting.'),
+  clients: z.array(text()).nullable().describe('The ids of the clients that may ask for it; null for all of them.'),
+  unclaimed_agents: z.boolean().describe('Whether agents that nobody answers for may ask for it.'),
+});
+const NewResource = Settings.partial()
+  .required({ name: true })
+  .extend({
+    identifier: text().describe('The absolute URI that goes into `aud`. It never changes.'),
+  });
+const Change = Settings.partial();
+const WireResource = z
+  .object({
+    id: z.string(),
+    identifier: z.string(),
+    name: z.string(),
+    scopes: z.array(WireScope.required()),
+    access_token_format: z.enum(['jwt', 'opaque']),
+    access_token_ttl: z.int().nullable().describe('Seconds; null for the general setting.'),
+    clients: z.array(z.string()).nullable(),
+    unclaimed_agents: z.boolean(),
+    built_in: z.boolean().describe("Signet's own API, or a tool's: it cannot be changed here."),
+  })
+  .meta({ id: 'Resource' });
+
+export function addResources({ api, resources, resourceRegistry }: Needs): void {
+  const guard = { accepts: ['login'], admin: true, recentProof: true } as const;
+  api.post(
+    '/api/v1/resources',
+    { summary: 'Register an API', ...guard, body: NewResource, answer: [201, WireResource], refusals: ['conflict'] },
+    create,
+  );
+  api.get(
+    '/api/v1/resources',
+    { summary: 'All APIs', accepts: ['login'], admin: true, answer: [200, z.array(WireResource)] },
+    list,
+  );
+  api.patch(
+    '/api/v1/resources/:id',
+    {
+      summary: 'Change an API',
+      description: 'What is left out stays. Scopes and clients replace those that were there.',
+      ...guard,
+      body: Change,
+      answer: [200, WireResource],
+      refusals: ['not_found', 'conflict'],
+    },
+    update,
+  );
+  api.delete(
+    '/api/v1/resources/:id',
+    {
+      summary: 'Take an API away',
+      description: 'No token is made for it from then on. Those that are out there end when they expire.',
+      ...guard,
+      answer: [200, Done],
+      refusals: ['not_found', 'conflict'],
+    },
+    remove,
+  );
+
+  async function create(ctx: Context, input: z.output<typeof NewResource>, { account }: LoginPrincipal) {
+    const { identifier, name, scopes = [] } = input;
+    const made = await resourceRegistry.create(
+      {
+        identifier,
+        name,
+        scopes: scopes.map(fromWire),
+        accessTokenFormat: input.access_token_format ?? 'jwt',
+        accessTokenTtlSeconds: secondsOf(input.access_token_ttl) ?? undefined,
+        openToAllClients: (input.clients ?? null) === null,
+        clientIds: input.clients ?? [],
+        openToUnclaimedAgents: input.unclaimed_agents ?? false,
+      },
+      { kind: 'account', id: account.id },
+      ctx.state.caller,
+    );
+    ctx.body = toWire(made);
+  }
+
+  async function list(ctx: Context): Promise<void> {
+    ctx.body = resources.list().map(toWire);
+  }
+
+  async function update(ctx: Context, input: z.output<typeof Change>, { account }: LoginPrincipal): Promise<void> {
+    const {
+      name,
+      scopes,
+      access_token_format: format,
+      access_token_ttl: ttl,
+      clients,
+      unclaimed_agents: agents,
+    } = input;
+    const changed = await resourceRegistry.update(
+      ctx.params.id,
+      {
+        name,
+        scopes: scopes?.map(fromWire),
+        accessTokenFormat: format,
+        accessTokenTtlSeconds: secondsOf(ttl),
+        ...(clients !== undefined && { openToAllClients: clients === null, clientIds: clients ?? [] }),
+        openToUnclaimedAgents: agents,
+      },
+      { kind: 'account', id: account.id },
+      ctx.state.caller,
+    );
+    ctx.body = toWire(changed);
+  }
+
+  async function remove(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    await resourceRegistry.remove(ctx.params.id, { kind: 'account', id: account.id }, ctx.state.caller);
+    ctx.body = { ok: true, message: 'The API was taken away.' };
+  }
+
+  function toWire(resource: Resource): z.input<typeof WireResource> {
+    return {
+      id: resource.id,
+      identifier: resource.identifier,
+      name: resource.name,
+      scopes: resource.scopes.map(({ name, description, byDefault }) => ({ name, description, default: byDefault })),
+      access_token_format: resource.accessTokenFormat,
+      access_token_ttl: resource.accessTokenTtlSeconds ?? null,
+      clients: resource.openToAllClients ? null : resource.clientIds,
+      unclaimed_agents: resource.openToUnclaimedAgents,
+      built_in: !resource.registered,
+    };
+  }
+}
+
+const fromWire = ({ name, description, default: byDefault = true }: z.output<typeof WireScope>): Scope => ({
+  name,
+  description,
+  byDefault,
+});
+
+const secondsOf = (ttl: string | null | undefined) => (typeof ttl === 'string' ? durationSeconds(ttl) : ttl);

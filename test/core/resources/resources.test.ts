@@ -1,0 +1,259 @@
+// API resources: registered by administrators, named by clients (RFC 8707), and for whom they are not.
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { call, logIn } from '../../support/api.js';
+import { ask, postForm } from '../../support/attacker.js';
+import { Browser } from '../../support/browser.js';
+import { atOnce, openFamily } from '../../support/families.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { isConsent } from '../../support/openid-client.js';
+import { authorizeUrl, obtainCode, passThrough, pkce, redeem, refresh, token } from '../../support/relying-party.js';
+import { stores } from '../../support/stores.js';
+
+const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
+
+describe.each(stores)('API resources on $name', (store) => {
+  let house: House;
+  let beside: House;
+  let admin: string;
+  beforeAll(async () => {
+    house = await openHouse({ store });
+    beside = await openHouse({ beside: house });
+    const { id, email } = await house.account();
+    await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    admin = (await logIn(house, email)).access_token;
+  });
+  afterAll(async () => {
+    await beside.close();
+    await house.close();
+  });
+
+  const asAdmin = (method: string, path: string, body?: object, at = house) =>
+    call(at, method, path, { token: admin, body });
+  const newIdentifier = () => `https://notes.example/${randomUUID()}`;
+  const SCOPES = [
+    { name: 'notes:read', description: 'Read your notes.' },
+    { name: 'notes:write', description: 'Change your notes.', default: false },
+  ];
+  async function newApi(more: object = {}) {
+    const identifier = newIdentifier();
+    const { status, json, text } = await asAdmin('POST', '/resources', {
+      identifier,
+      name: 'Notes',
+      scopes: SCOPES,
+      ...more,
+    });
+    expect(status, text).toBe(201);
+    return { identifier, id: String(json.id), json };
+  }
+  const machine = (metadata: object = {}) =>
+    house.client({ redirect_uris: [], grant_types: ['client_credentials'], ...metadata });
+  const asMachine = (client: Awaited<ReturnType<typeof machine>>, resource: string, more: object = {}, at = house) =>
+    token(at, client, { grant_type: 'client_credentials', resource, ...more });
+
+  it('are named in tokens, live as long as was said, and are shown with a sentence for each scope', async () => {
+    const { identifier } = await newApi({ access_token_ttl: '5m' });
+    const client = await house.client();
+    const { email } = await house.account();
+    const browser = new Browser(house.origin);
+    await browser.signIn(email, PASSWORD);
+    const { challenge, verifier } = pkce();
+    const wanted = { resource: identifier, scope: 'openid notes:read notes:write' };
+    const page = await browser.open(authorizeUrl(house, client, challenge, wanted));
+    expect(isConsent(page)).toBe(true);
+    for (const sentence of ['In Notes', identifier, 'Read your notes.', 'Change your notes.'])
+      expect(page.html).toContain(sentence);
+    const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
+    const { body } = await redeem(house, client, { code, verifier }, { resource: identifier });
+    expect(body.expires_in).toBe(300);
+    expect(claimsOf(body.access_token!)).toMatchObject({ aud: identifier, scope: 'notes:read notes:write' });
+  });
+
+  it('are open to the clients of their list only, from one moment to the next', async () => {
+    const [listed, other] = [await machine(), await machine()];
+    const { identifier, id } = await newApi({ clients: [listed.id] });
+    expect((await asMachine(listed, identifier)).status).toBe(200);
+    expect((await asMachine(other, identifier)).body.error).toBe('invalid_target');
+    const app = await house.client();
+    const { email } = await house.account();
+    const url = await passThrough(
+      new Browser(house.origin),
+      authorizeUrl(house, app, pkce().challenge, { resource: identifier }),
+      email,
+    );
+    expect(url.searchParams.get('error')).toBe('invalid_target');
+
+    await asAdmin('PATCH', `/resources/${id}`, { clients: [other.id, app.id] });
+    expect((await asMachine(listed, identifier)).body.error).toBe('invalid_target');
+    expect((await asMachine(other, identifier)).status).toBe(200);
+    const notYet = async () => (await asMachine(other, identifier, {}, beside)).status;
+    await expect.poll(notYet, { timeout: 3000 }).toBe(200);
+    const scope = 'openid notes:read offline_access';
+    const family = await openFamily(house, app, email, { resource: identifier, scope, prompt: 'consent' });
+    expect(claimsOf(family.accessToken).aud).toBe(identifier);
+    await asAdmin('PATCH', `/resources/${id}`, { clients: [] });
+    const again = await refresh(house, app, family.refreshToken, { resource: identifier });
+    expect(again.body.error).toBe('invalid_target');
+    await asAdmin('PATCH', `/resources/${id}`, { clients: null });
+    expect((await refresh(house, app, family.refreshToken, { resource: identifier })).status).toBe(200);
+  });
+
+  it('are unknown when they are not registered, or no longer, and so are their tokens', async () => {
+    const client = await machine();
+    for (const resource of ['https://unknown.example/', 'notes', `${house.issuer}/api/v1#x`, '']) {
+      expect((await asMachine(client, resource)).body.access_token ?? 'none', resource).not.toMatch(/\./);
+    }
+    expect((await asMachine(client, 'https://unknown.example/')).body.error).toBe('invalid_target');
+    const { identifier, id } = await newApi();
+    const { body } = await asMachine(client, identifier);
+    const isActive = async () =>
+      (await postForm(house, '/oauth/introspect', { token: body.access_token! }, { client })).json.active;
+    expect(await isActive()).toBe(true);
+    expect((await asAdmin('DELETE', `/resources/${id}`)).status).toBe(200);
+    expect((await asMachine(client, identifier)).body.error).toBe('invalid_target');
+    expect(await isActive()).toBe(false);
+    expect((await asAdmin('DELETE', `/resources/${id}`)).status).toBe(404);
+  });
+
+  it('may have opaque tokens, which introspection tells the audience of', async () => {
+    const client = await machine();
+    const { identifier } = await newApi({ access_token_format: 'opaque' });
+    const { body } = await asMachine(client, identifier, { scope: 'notes:read' });
+    expect(body.access_token).not.toContain('.');
+    const { json } = await postForm(house, '/oauth/introspect', { token: body.access_token! }, { client });
+    expect(json).toMatchObject({ active: true, aud: identifier, scope: 'notes:read' });
+  });
+
+  it('mean their usual scopes to a client that asks for none, and never more than it may have', async () => {
+    const { identifier } = await newApi();
+    const { email } = await house.account();
+    const scopesFor = async (client: Awaited<ReturnType<typeof machine>>) => {
+      const attempt = await obtainCode(house, client, email, { resource: identifier, scope: '', nonce: '' });
+      const { body } = await redeem(house, client, attempt, { resource: identifier });
+      return claimsOf(body.access_token!).scope;
+    };
+    expect(await scopesFor(await house.client())).toBe('notes:read');
+    expect(await scopesFor(await house.client({ scope: 'openid notes:read memory:read' }))).toBe('notes:read');
+    expect(claimsOf((await asMachine(await machine(), identifier)).body.access_token!).scope).toBe('notes:read');
+    const bounded = await machine({ scope: 'notes:write' });
+    expect(claimsOf((await asMachine(bounded, identifier)).body.access_token!).scope).toBeUndefined();
+    const wide = await asMachine(bounded, identifier, { scope: 'notes:read' });
+    expect([wide.body.error, wide.body.access_token]).toEqual(['invalid_scope', undefined]);
+  });
+
+  it('are found however a library spells their URL', async () => {
+    const identifier = `https://${randomUUID()}.example`;
+    await newApi({ identifier });
+    const { body } = await asMachine(await machine(), `${identifier}/`);
+    expect(claimsOf(body.access_token!).aud).toBe(identifier);
+    const twin = await asAdmin('POST', '/resources', { identifier: `${identifier}/`, name: 'Twin' });
+    expect(twin.status).toBe(409);
+  });
+
+  it('are refused by field when they are unfit', async () => {
+    for (const [field, body] of [
+      ['identifier', { identifier: '/notes' }],
+      ['identifier', { identifier: 'https://notes.example/#a' }],
+      ['identifier', { identifier: 'https://notes.example/a b' }],
+      ['identifier', {}],
+      ['name', { name: 'No\u202ees' }],
+      ['scopes', { scopes: [{ name: 'notes read', description: 'Read.' }] }],
+      ['scopes', { scopes: [{ name: 'openid', description: 'Who you are.' }] }],
+      ['scopes', { scopes: [SCOPES[0], SCOPES[0]] }],
+      ['scopes', { scopes: [{ name: 'notes:read', description: '' }] }],
+      ['access_token_ttl', { access_token_ttl: '0s' }],
+      ['access_token_ttl', { access_token_ttl: 'soon' }],
+      ['access_token_ttl', { access_token_ttl: '366d' }],
+      ['clients', { clients: [''] }],
+      ['access_token_format', { access_token_format: 'paseto' }],
+    ] as [string, object][]) {
+      const identifier = 'identifier' in body || field === 'identifier' ? {} : { identifier: newIdentifier() };
+      const { status, json } = await asAdmin('POST', '/resources', { name: 'Notes', ...identifier, ...body });
+      expect([status, Object.keys(json.fields ?? {})], JSON.stringify(body)).toEqual([400, [field]]);
+    }
+  });
+
+  it('are registered once, of many who do so at once', async () => {
+    const identifier = newIdentifier();
+    const answers = await atOnce(20, () => asAdmin('POST', '/resources', { identifier, name: 'Notes' }));
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
+  });
+
+  it('are left whole by changes at once', async () => {
+    const { id } = await newApi();
+    const change = (n: number) =>
+      asAdmin('PATCH', `/resources/${id}`, {
+        scopes: [1, 2].map((m) => ({ name: `notes:${n}:${m}`, description: 'Read some notes.' })),
+        clients: [`client-${n}`],
+      });
+    const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => change(n)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200));
+    const all = JSON.parse((await asAdmin('GET', '/resources')).text) as {
+      id: string;
+      scopes: { name: string }[];
+      clients: string[];
+    }[];
+    const { scopes, clients } = all.find((one) => one.id === id)!;
+    const n = clients[0]!.replace('client-', '');
+    expect([clients.length, scopes.map(({ name }) => name)]).toEqual([1, [`notes:${n}:1`, `notes:${n}:2`]]);
+  });
+
+  it("are not changed where they are built in, nor by who is no administrator, and leave a trail of the others'", async () => {
+    expect((await asAdmin('PATCH', '/resources/own', { name: 'Mine' })).status).toBe(409);
+    expect((await asAdmin('DELETE', '/resources/own')).status).toBe(409);
+    const { id, identifier } = await newApi();
+    const { access_token: somebody } = await logIn(house, (await house.account()).email);
+    for (const [method, path] of [
+      ['GET', '/resources'],
+      ['PATCH', `/resources/${id}`],
+      ['DELETE', `/resources/${id}`],
+    ] as const) {
+      const { status, json } = await call(house, method, path, { token: somebody, body: {} });
+      expect([status, json.error]).toEqual([403, 'insufficient_role']);
+    }
+    await asAdmin('PATCH', `/resources/${id}`, { unclaimed_agents: true });
+    expect(house.core.resources.find(identifier)).toMatchObject({ openToUnclaimedAgents: true, name: 'Notes' });
+    await asAdmin('DELETE', `/resources/${id}`);
+    const trail = (await house.core.audit.list({ actorKind: 'account', action: { startsWith: 'resource.' } })).filter(
+      ({ detail }) => (detail as { resource: string }).resource === identifier,
+    );
+    expect(trail.map(({ action }) => action)).toEqual(['resource.deleted', 'resource.updated', 'resource.created']);
+  });
+});
+
+describe('the API that is meant when none is named', () => {
+  const DEFAULT_RESOURCE = 'https://notes.example/default';
+  let house: House;
+  beforeAll(async () => {
+    house = await openHouse({ settings: { DEFAULT_RESOURCE } });
+    const { id, email } = await house.account();
+    await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    const { access_token: admin } = await logIn(house, email);
+    const scopes = [{ name: 'notes:read', description: 'Read your notes.' }];
+    const body = { identifier: DEFAULT_RESOURCE, name: 'Notes', scopes };
+    expect((await call(house, 'POST', '/resources', { token: admin, body })).status).toBe(201);
+  });
+  afterAll(() => house.close());
+
+  const atUserinfo = async (accessToken: string) =>
+    (await ask(house, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).status;
+
+  it('is the audience for who asks for its scopes, also after a refresh', async () => {
+    const client = await house.client();
+    const { email } = await house.account();
+    const family = await openFamily(house, client, email, { scope: 'openid notes:read' });
+    expect(claimsOf(family.accessToken)).toMatchObject({ aud: DEFAULT_RESOURCE, scope: 'notes:read' });
+    expect(await atUserinfo(family.accessToken)).toBe(401);
+    const { body } = await refresh(house, client, family.refreshToken);
+    expect(claimsOf(body.access_token!).aud).toBe(DEFAULT_RESOURCE);
+    const machine = await house.client({ redirect_uris: [], grant_types: ['client_credentials'] });
+    const answer = await token(house, machine, { grant_type: 'client_credentials', scope: 'notes:read' });
+    expect(claimsOf(answer.body.access_token!).aud).toBe(DEFAULT_RESOURCE);
+  });
+
+  it('is not for who only asks who somebody is', async () => {
+    const { email } = await house.account();
+    const family = await openFamily(house, await house.client(), email);
+    expect(await atUserinfo(family.accessToken)).toBe(200);
+  });
+});
