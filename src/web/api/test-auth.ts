@@ -25,6 +25,7 @@ export function addTestAuth({ api, wire, signIn }: Needs): void {
     {
       summary: 'Sandboxes only: what my credential stands for',
       accepts: ['login', 'oauth', 'foreign', 'api-key'],
+      scope: null,
       optional: true,
       answer: [200, Status],
     },

@@ -37,8 +37,8 @@ export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body exten
   optional?: boolean;
   /** The refresh cookie will do where the access cookie has expired. */
   refreshCookieToo?: boolean;
-  /** What an OAuth token must have been given, where those are accepted. */
-  scope?: string;
+  /** What an OAuth token must have been given, where those are accepted; null: nothing. */
+  scope?: string | null;
   /** For administrators of this instance only. */
   admin?: boolean;
   /** The person proved who they are within the last minutes. */
@@ -104,6 +104,9 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       endpoint: Endpoint<Kind, Body>,
       handle: Handle<Kind, Body>,
     ): void {
+      if (endpoint.accepts.includes('oauth' as Kind) && endpoint.scope === undefined) {
+        throw new Error(`${path} accepts OAuth tokens: say with which scope.`);
+      }
       endpoints.push({ ...endpoint, method, path, browsers });
       router[method](path, async function answerEndpoint(ctx: Context) {
         const principal = await admit(ctx, endpoint);
@@ -143,8 +146,7 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
 
   /** Tells an app what to ask the person for (RFC 6750, 3.1), so that it can come back with more. */
   function demandScope({ scopes }: OAuthPrincipal, { scope }: Endpoint): void {
-    if (scope === undefined) throw new Error('a route that accepts OAuth tokens must name a scope');
-    if (!scopes.includes(scope)) throw insufficientScope(scope);
+    if (scope && !scopes.includes(scope)) throw insufficientScope(scope);
   }
 
   async function identify(ctx: Context, { refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
