@@ -4,8 +4,9 @@
  */
 import { z } from 'zod';
 import { Refusal, upstreamInvalid, upstreamUnavailable } from '../../base/errors.js';
-import { ANSWER_WITHIN_MS, type JsonAnswer, type JsonClient } from '../../base/json-client.js';
+import type { JsonAnswer, JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
+import { ANSWER_WITHIN_MS } from '../../base/named-server.js';
 import type { UpstreamConfig } from '../../base/upstream-config.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import { isSubject } from '../federation/identities.js';
