@@ -14,6 +14,7 @@ import { createCsrf } from './web/csrf.js';
 import { createDeviceCookie } from './web/device-cookie.js';
 import { createDocsDoor } from './web/docs/docs.js';
 import { createFailures } from './web/failures.js';
+import { createFederationCookie } from './web/federation-cookie.js';
 import { createHome } from './web/home.js';
 import { refuseUnstorableAddress } from './web/input.js';
 import { createLoginCookie } from './web/login-cookie.js';
@@ -54,6 +55,7 @@ export async function createApp(base: Base, core: Core) {
   const views = createViews({ brandName, assetUrl: files.urlOf });
   const loginCookie = createLoginCookie({ issuer, sessions });
   const deviceCookie = createDeviceCookie({ issuer });
+  const federationCookie = createFederationCookie({ issuer });
   const csrf = createCsrf({ issuer, secrets });
   const errands = createErrands({ secrets });
 
@@ -75,8 +77,8 @@ export async function createApp(base: Base, core: Core) {
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
     createOidcDoor({ config, documents, providers, interactions, limits, floods, guesses }),
-    createSignInDoor({ ...core, signup, loginCookie, deviceCookie, csrf, errands, views }),
-    createAccountDoor({ ...core, clock, loginCookie, csrf, errands, views }),
+    createSignInDoor({ ...core, issuer, signup, loginCookie, deviceCookie, federationCookie, csrf, errands, views }),
+    createAccountDoor({ ...core, issuer, clock, loginCookie, federationCookie, csrf, errands, views }),
     createDocsDoor({ views, assetUrl: files.urlOf, described }),
     api,
     createOutboxPage({ config, mail, views }),

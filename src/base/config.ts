@@ -3,6 +3,13 @@ import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { durationSeconds } from './duration.js';
+import {
+  federationFaults,
+  type OidcProvider,
+  type ProviderSettings,
+  parseOidcProviders,
+  providersOf,
+} from './federation-config.js';
 import { type ForeignIssuer, foreignFaults, foreignIssuersOf } from './foreign-issuers.js';
 import { isLoopback } from './loopback.js';
 import { type Mailbox, parseMailbox, parseSmtpUrl, type SmtpServer } from './mail/settings.js';
@@ -91,6 +98,18 @@ export const settings = {
   JWT_AUDIENCE: text('', 'the `aud` of those tokens; * if any will do'),
   OIDC_ISSUER: text('', 'accepts tokens of this OpenID provider, by its discovery document'),
   OIDC_AUDIENCE: text('', 'the `aud` of those tokens'),
+  GITHUB_CLIENT_ID: text('', 'with the next one: people may sign in with GitHub'),
+  GITHUB_CLIENT_SECRET: text('', 'see GITHUB_CLIENT_ID'),
+  GITHUB_URL: text('https://github.com', 'another one for GitHub Enterprise'),
+  GOOGLE_CLIENT_ID: text('', 'with the next one: people may sign in with Google'),
+  GOOGLE_CLIENT_SECRET: text('', 'see GOOGLE_CLIENT_ID'),
+  LINKEDIN_CLIENT_ID: text('', 'with the next one: people may sign in with LinkedIn'),
+  LINKEDIN_CLIENT_SECRET: text('', 'see LINKEDIN_CLIENT_ID'),
+  OIDC_PROVIDERS: oidcProviders('', 'OpenID providers with which people may sign in'),
+  FEDERATION_REDIRECT_URIS: list(
+    '',
+    'addresses to which apps let GitHub and the others send a code, which they then hand to /api/v1/auth/…/callback',
+  ),
 } satisfies Record<string, Setting<unknown>>;
 
 type Values = { [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]['parse']> };
@@ -140,6 +159,10 @@ export interface Config {
   pwnedPasswordsUrl: string | undefined;
   upstream: UpstreamConfig | undefined;
   foreignIssuers: ForeignIssuer[];
+  /** By whom people may sign in, in the order of the buttons. */
+  providers: ProviderSettings[];
+  /** Where codes for the JSON callbacks may have been sent. */
+  federationRedirectUris: string[];
 }
 
 /** What is wrong with the settings: one sentence each, every one with the name of its variable. */
@@ -227,6 +250,8 @@ function toConfig(values: Values): Config {
     pwnedPasswordsUrl: values.PWNED_PASSWORDS === 'on' ? values.PWNED_PASSWORDS_URL.replace(/\/*$/, '/') : undefined,
     upstream: upstreamOf(values),
     foreignIssuers: foreignIssuersOf(values),
+    providers: providersOf(values),
+    federationRedirectUris: values.FEDERATION_REDIRECT_URIS,
   };
 }
 
@@ -303,6 +328,7 @@ function contradictions(config: Config, values: Values): string[] {
   );
   faults.push(...upstreamFaults(config.upstream, config.issuer));
   faults.push(...foreignFaults(values, config));
+  faults.push(...federationFaults(values, config.issuer));
   for (const origin of config.corsAllowedOrigins) {
     must(
       URL.parse(origin)?.origin === origin && /^https?:[^*]+$/.test(origin),
@@ -332,6 +358,12 @@ function mailServer(fallback: string, about: string): Setting<SmtpServer | undef
 function mailbox(fallback: string, about: string): Setting<Mailbox | undefined> {
   const allowed = 'an address, or Name <address>';
   return { about, allowed, fallback, parse: (value) => (value ? parseMailbox(value) : undefined) };
+}
+
+function oidcProviders(fallback: string, about: string): Setting<OidcProvider[]> {
+  const allowed =
+    'JSON: [{"id":"acme","name":"Acme","issuer":"https://id.acme.example","client_id":"…","client_secret":"…","vouches_for":["acme.example"]}]';
+  return { about, allowed, fallback, parse: parseOidcProviders };
 }
 
 function list(fallback: string, about: string): Setting<string[]> {

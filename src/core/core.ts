@@ -1,6 +1,7 @@
 /** The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. */
 import type { Base } from '../base/base.js';
 import { createJsonClient } from '../base/json-client.js';
+import { createNamedServer } from '../base/named-server.js';
 import { createAccounts } from './accounts/accounts.js';
 import { createLinkTokens } from './accounts/link-tokens.js';
 import { createPasswords } from './accounts/passwords.js';
@@ -18,7 +19,13 @@ import { createDpopNonces } from './credentials/dpop-nonces.js';
 import { createForeignTokens } from './credentials/foreign-tokens.js';
 import { createOAuthTokens } from './credentials/oauth-tokens.js';
 import { createPossession } from './credentials/possession.js';
+import { createExchange } from './federation/exchange.js';
+import { createFederation } from './federation/federation.js';
+import { createFlows } from './federation/flows.js';
 import { createIdentities } from './federation/identities.js';
+import { createLinks } from './federation/links.js';
+import { createNewcomers } from './federation/newcomers.js';
+import { createProviders } from './federation/providers.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createInvitations } from './invitations/invitations.js';
 import { createKeepers } from './keepers/keepers.js';
@@ -146,7 +153,8 @@ export async function createCore(base: Base) {
     refreshSeconds: config.refreshTokenSeconds,
   });
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients });
-  const ask = createJsonClient();
+  const server = createNamedServer();
+  const ask = createJsonClient(server);
   const identities = createIdentities({ db, clock, audit });
   const foreignTokens = createForeignTokens({
     issuers: config.foreignIssuers,
@@ -183,20 +191,40 @@ export async function createCore(base: Base) {
     verification,
     sessions,
     tokens,
+    identities,
     mfa,
     newDevice,
     attempts,
     limits,
     audit,
   });
+  const newcomers = createNewcomers({ accounts, verification, identities });
+  const providers = createProviders(config.providers);
+  const exchange = createExchange({ server, ask, clock, log });
+  const flows = createFlows({ db, clock });
+  const federation = createFederation({
+    providers,
+    redirectUris: config.federationRedirectUris,
+    signup: config.signup,
+    db,
+    limits,
+    accounts,
+    identities,
+    newcomers,
+    attempts,
+    signIn,
+    exchange,
+    flows,
+  });
+  const links = createLinks({ db, accounts, identities, sessions, providers, upstreamIssuer: config.upstream?.url });
   const upstream = createUpstream({
     issuer: config.issuer,
     upstream: config.upstream,
     ask,
     log,
     accounts,
-    verification,
     identities,
+    newcomers,
     attempts,
     signIn,
   });
@@ -262,6 +290,8 @@ export async function createCore(base: Base) {
     validate,
     mfa,
     signIn,
+    federation,
+    links,
     upstream,
     recovery,
     keepers,

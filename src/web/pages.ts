@@ -51,10 +51,11 @@ export interface LoginPage {
   providers?: FederatedProvider[];
 }
 
+/** A button that posts `csrf` to `action`. */
 export interface FederatedProvider {
   /** "Google", as in "Continue with Google". */
   name: string;
-  href: string;
+  action: string;
 }
 
 /** The second step of a sign-in. Posts `csrf`, `ticket` and `otp` to `action`. */
@@ -320,8 +321,9 @@ export interface PasswordErrors {
 }
 
 /**
- * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/recovery-codes`, and
- * with `current_password` and `password` to `/account/security/password`.
+ * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/recovery-codes`, with
+ * `current_password` and `password` to `/account/security/password`, with `provider` to `/account/security/link`, and with `id` to
+ * `/account/security/unlink`.
  */
 export interface SecurityPage {
   csrfToken: string;
@@ -330,7 +332,27 @@ export interface SecurityPage {
   passwordRule: string;
   errors: PasswordErrors;
   notice?: string;
+  /** What could not be done. */
+  problem?: string;
   factor: { enrolled: boolean; recoveryCodesLeft: number };
+  /** False for somebody who always came by a provider elsewhere. */
+  hasPassword: boolean;
+  /** Mails a link to choose a password. */
+  forgotHref?: string;
+  /** Who the person is elsewhere. */
+  links: SecurityLink[];
+  /** The providers that are not linked yet. */
+  linkable: { id: string; name: string }[];
+}
+
+export interface SecurityLink {
+  id: string;
+  /** "Google", or an issuer. */
+  name: string;
+  /** As the provider told it last. */
+  email?: string;
+  since: string;
+  lastUsed?: string;
 }
 
 /** What an authenticator app has to learn. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */

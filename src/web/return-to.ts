@@ -32,7 +32,10 @@ export function safeReturnTo(value: unknown): string {
 export function createErrands({ secrets }: { secrets: Secrets }) {
   return { href, read };
 
-  function href(path: '/login' | '/login/otp' | '/register', { returnTo, appName, email }: Errand): string {
+  function href(
+    path: '/login' | '/login/otp' | '/register' | `/login/with/${string}`,
+    { returnTo, appName, email }: Errand,
+  ): string {
     const query = new URLSearchParams({
       ...(returnTo !== HOME && { return_to: returnTo }),
       ...(appName && { app: appName, proof: sign(secrets.key('errands'), returnTo, appName) }),

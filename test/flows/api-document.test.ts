@@ -7,6 +7,7 @@ import { type ApiContract, type ApiRequest, type OperationName, readContract } f
 import { Authenticator } from '../support/authenticator.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { mailTo, tokenIn } from '../support/mailbox.js';
+import { codeFor, newPerson, openElsewhere, SETTINGS } from '../support/providers-elsewhere.js';
 
 /** A person who is signed in: what the lines below need of one. */
 interface SignedIn {
@@ -89,6 +90,15 @@ async function idOfApi(): Promise<string> {
   const input = { ...someApi(), ...rest, scopes: [], ...access };
   return (await house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller)).id;
 }
+const CALLBACK = 'https://app.example/callback';
+/** What an app posts of somebody who said yes at GitHub. */
+const codeOfGithub = async () => ({ code: await codeFor(github, newPerson(), CALLBACK), redirect_uri: CALLBACK });
+/** A link of somebody's. */
+async function linkOf(email: string): Promise<string> {
+  const account = (await house.core.accounts.findByEmail(email))!;
+  await house.core.identities.linkByKeeper(account, { issuer: github.issuer, subject: randomUUID() });
+  return (await house.core.links.list(account.id))[0]!.id;
+}
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 
 /** The person's authenticator app, set up but not confirmed. */
@@ -110,6 +120,16 @@ const YES: Record<OperationName, Yes> = {
   'POST /api/v1/auth/login-json': ({ email }) => ({ json: { email, password: PASSWORD } }),
   'POST /api/v1/auth/ainative-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
   'POST /api/v1/auth/proxy-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
+  'POST /api/v1/auth/github/callback': async () => ({ json: await codeOfGithub() }),
+  'POST /api/v1/auth/github/link': async ({ bearer }) => ({ headers: bearer, json: await codeOfGithub() }),
+  'GET /api/v1/auth/links': async ({ bearer, email }) => {
+    await linkOf(email);
+    return { headers: bearer };
+  },
+  'DELETE /api/v1/auth/links/{id}': async ({ bearer, email }) => ({
+    headers: bearer,
+    params: { id: await linkOf(email) },
+  }),
   'POST /api/v1/auth/refresh': ({ refreshToken }) => ({ json: { refreshToken } }),
   'POST /api/v1/auth/logout': signedIn,
   'GET /api/v1/auth/me': signedIn,
@@ -232,6 +252,18 @@ const NO: [OperationName, code: string, Yes][] = [
     'csrf_validation_failed',
     ({ email }) => ({ json: { email, password: PASSWORD }, headers: { origin: 'https://evil.example' } }),
   ],
+  [
+    'POST /api/v1/auth/github/callback',
+    'invalid_credentials',
+    () => ({ json: { code: 'unknown', redirect_uri: CALLBACK } }),
+  ],
+  [
+    'POST /api/v1/auth/github/callback',
+    'link_required',
+    async ({ email }) => ({
+      json: { code: await codeFor(github, newPerson({ email }), CALLBACK), redirect_uri: CALLBACK },
+    }),
+  ],
   ['POST /api/v1/auth/refresh', 'invalid_token', () => ({ json: { refresh_token: 'unknown' } })],
   ['POST /api/v1/auth/refresh', 'no_auth', () => ({})],
   ['POST /api/v1/auth/reset-password', 'invalid_token', () => ({ json: { token: 'x', new_password: NEXT_PASSWORD } })],
@@ -269,7 +301,12 @@ const ALSO: [OperationName, Yes][] = [
   ['GET /api/v1/test-auth/auth-status', () => ({})],
 ];
 
+const github = await openElsewhere('github');
 const settings = {
+  GITHUB_CLIENT_ID: SETTINGS.GITHUB_CLIENT_ID,
+  GITHUB_CLIENT_SECRET: SETTINGS.GITHUB_CLIENT_SECRET,
+  GITHUB_URL: new URL(github.issuer).origin,
+  FEDERATION_REDIRECT_URIS: CALLBACK,
   TEST_AUTH: 'true',
   // Limits that nobody reaches here, so that the answers tell of them.
   RATE_LIMIT_ANONYMOUS: '10000',
@@ -294,7 +331,10 @@ describe('the OpenAPI document', () => {
     await house.account(guestEmail);
     person = await signIn();
   });
-  afterAll(() => house.close());
+  afterAll(async () => {
+    await house.close();
+    await github.close();
+  });
 
   async function signIn(): Promise<SignedIn> {
     const { email } = await house.account();

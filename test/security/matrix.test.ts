@@ -44,7 +44,7 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/\.well-known\/[\w./-]+$/],
   ['public', /^\/oauth\/jwks$/],
   ['public', /^\/(api\/openapi\.json|docs\/api)$/],
-  ['public', /^\/(login(\/otp)?|register|setup|logout)$/],
+  ['public', /^\/(login(\/otp|\/with\/:provider(\/callback)?)?|register|setup|logout)$/],
   ['public', /^\/(forgot-password|reset-password|verify-email|invitations\/accept)$/],
   // The steps of an authorization belong to a browser, known by cookies of their own: see 'another browser' below.
   ['public', /^\/oauth\/authorize(\/:uid)?$/],
@@ -64,6 +64,8 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['renewal', /^\/api\/v1\/auth\/refresh$/],
   ['known', /^\/api\/v1\/auth\/me(\/profile)?$/, /^(GET|HEAD)$/],
   ['first-party', /^\/api\/v1\/auth\/(logout|me\/profile|sessions|sessions\/:id|change-password|reauth)$/],
+  ['public', /^\/api\/v1\/auth\/github\/callback$/],
+  ['first-party', /^\/api\/v1\/auth\/(github\/link|links|links\/:id)$/],
   ['first-party', /^\/api\/v1\/auth\/mfa\/(totp|totp\/confirm|recovery-codes)$/],
   ['reader', /^\/api\/v1\/(organizations(\/:id(\/members)?)?|projects(\/:id)?)$/, /^(GET|HEAD)$/],
   ['first-party', /^\/api\/v1\/(organizations|projects)(\/:id)?(\/members\/:account_id)?$/],
@@ -85,6 +87,8 @@ const house = await openHouse({
     JWT_SECRET: SHARED_SECRET,
     JWT_ISSUER: ELSEWHERE,
     JWT_AUDIENCE: AUDIENCE,
+    GITHUB_CLIENT_ID: 'x',
+    GITHUB_CLIENT_SECRET: 'x',
   },
 });
 afterAll(() => house.close());

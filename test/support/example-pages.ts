@@ -49,8 +49,8 @@ export const examplePages: Pages = {
     registerHref: '/register?return_to=%2Finteraction%2FrH2xVb7QmKp',
     forgotHref: '/forgot-password',
     providers: [
-      { name: 'Google', href: '/federation/google?return_to=%2Faccount' },
-      { name: 'GitHub', href: '/federation/github?return_to=%2Faccount' },
+      { name: 'Google', action: '/login/with/google?return_to=%2Faccount' },
+      { name: 'GitHub', action: '/login/with/github?return_to=%2Faccount' },
     ],
   },
   'sign-in/factor': {
@@ -70,6 +70,7 @@ export const examplePages: Pages = {
     loginHref: '/login',
     passwordRule: 'At least 8 characters.',
     appName: 'Acme Analytics',
+    providers: [{ name: 'Google', action: '/login/with/google?return_to=%2Faccount' }],
   },
   'sign-in/forgot-password': {
     csrfToken,
@@ -168,6 +169,19 @@ export const examplePages: Pages = {
     errors: { current: 'The current password is not right.', password: errors.password },
     factor: { enrolled: true, recoveryCodesLeft: 2 },
     notice: 'Your password is changed.',
+    problem: 'Nothing was linked: you said no there.',
+    hasPassword: true,
+    forgotHref: '/forgot-password',
+    links: [
+      {
+        id: 'link-1',
+        name: 'Google',
+        email: 'mara.lindqvist@gmail.com',
+        since: '3 March 2026',
+        lastUsed: '5 minutes ago',
+      },
+    ],
+    linkable: [{ id: 'github', name: 'GitHub' }],
   },
   'account/factor': {
     csrfToken,

@@ -25,10 +25,11 @@ export interface NewAccount {
   password: string;
 }
 
-/** An account that a keeper brings along: with the hash of its password from another system, or with none. */
+/** An account that comes from elsewhere: with the hash of its password from another system, or with none. */
 export interface ImportedAccount {
   email: string;
   name?: string;
+  picture?: string;
   passwordHash: string | null;
 }
 
@@ -95,6 +96,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
             role,
             status,
             emailVerified: verified,
+            ...(imported && input.picture && { picture: input.picture }),
             passwordHash,
             passwordChangedAt: passwordHash === null ? null : now,
           },

@@ -20,6 +20,7 @@ export const AUDIT_ACTIONS = [
   'consent.withdrawn',
   'email.verified',
   'identity.linked',
+  'identity.unlinked',
   'invitation.accepted',
   'invitation.created',
   'invitation.taken_back',

@@ -1,6 +1,6 @@
 /** Identities: who somebody is at another issuer. An account is found by issuer and subject there, never by an e-mail address. */
 import type { Clock } from '../../base/clock.js';
-import type { Account, Database, Queryable } from '../../base/db/open.js';
+import type { Account, Database, FederatedIdentity, Queryable } from '../../base/db/open.js';
 import { conflict, invalidRequest, isTaken } from '../../base/errors.js';
 import { isStorable } from '../../base/text.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
@@ -24,7 +24,7 @@ const MAX_SUBJECT_LENGTH = 255;
 export type Identities = ReturnType<typeof createIdentities>;
 
 export function createIdentities({ db, clock, audit }: Needs) {
-  return { find, link, linkByKeeper, noteUse, forgetAll };
+  return { find, list, isLinked, hasAny, link, linkByKeeper, noteUse, remove, forgetAll };
 
   /** The account that is linked to somebody elsewhere. */
   async function find({ issuer, subject }: ForeignPerson): Promise<Account | undefined> {
@@ -34,11 +34,25 @@ export function createIdentities({ db, clock, audit }: Needs) {
     return identity?.account;
   }
 
+  /** All that an account is linked to, the first one first. */
+  async function list(accountId: string, tx: Queryable = db): Promise<FederatedIdentity[]> {
+    return tx.federatedIdentity.findMany({ where: { accountId }, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] });
+  }
+
+  async function isLinked(accountId: string, { issuer, subject }: ForeignPerson, tx: Queryable): Promise<boolean> {
+    return (await tx.federatedIdentity.count({ where: { accountId, issuer, subject } })) > 0;
+  }
+
+  /** Whether an account is linked to anybody at this issuer. */
+  async function hasAny(accountId: string, issuer: string, tx: Queryable): Promise<boolean> {
+    return (await tx.federatedIdentity.count({ where: { accountId, issuer } })) > 0;
+  }
+
   /** Links an account, in the transaction of the verb that made sure of the person. Throws what `isTaken` knows when they are linked already. */
   async function link(
     account: Account,
     { issuer, subject }: ForeignPerson,
-    email: string,
+    email: string | undefined,
     caller: Caller,
     tx: Queryable,
   ): Promise<void> {
@@ -46,6 +60,13 @@ export function createIdentities({ db, clock, audit }: Needs) {
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     await tx.federatedIdentity.create({ data });
     await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject }, caller, tx);
+  }
+
+  /** Takes a link away, in the transaction of the verb that made sure that another way in is left. */
+  async function remove({ id, accountId, issuer, subject }: FederatedIdentity, caller: Caller, tx: Queryable) {
+    await tx.federatedIdentity.delete({ where: { id } });
+    const actor = { kind: 'account' as const, id: accountId };
+    await audit.record({ action: 'identity.unlinked', actor, accountId, caller, detail: { issuer, subject } }, tx);
   }
 
   /** Who somebody is elsewhere counts no more. Part of a verb that announces the account. */

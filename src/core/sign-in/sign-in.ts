@@ -10,6 +10,7 @@ import type { Passwords } from '../accounts/passwords.js';
 import type { Verification } from '../accounts/verification.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
+import type { ForeignPerson, Identities } from '../federation/identities.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
 import { combineProofs } from '../sessions/proofs.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
@@ -28,6 +29,7 @@ interface Needs {
   verification: Verification;
   sessions: Sessions;
   tokens: Tokens;
+  identities: Pick<Identities, 'isLinked'>;
   mfa: Mfa;
   newDevice: NewDevice;
   attempts: Attempts;
@@ -47,8 +49,8 @@ export interface Proven {
   account: Account;
   /** How (RFC 8176). */
   amr: string[];
-  /** The provider elsewhere that says so, where it is not us. */
-  from?: string | undefined;
+  /** Who they are at the provider elsewhere that says so, where it is not us. */
+  from?: ForeignPerson | undefined;
 }
 
 /** Let in, or asked for a second factor first: then the ticket stands for what was proved already. */
@@ -72,7 +74,7 @@ export type SignIn = ReturnType<typeof createSignIn>;
 
 export function createSignIn(needs: Needs) {
   const { db, clock, secrets, accounts, passwords, verification, sessions, tokens, mfa, newDevice, attempts } = needs;
-  const { limits, audit } = needs;
+  const { identities, limits, audit } = needs;
   const tickets = createTickets({ db, clock, secrets });
 
   return {
@@ -110,9 +112,9 @@ export function createSignIn(needs: Needs) {
    * or `auth_rate_limited`.
    */
   async function demandFactor(proven: Proven, otp: string | undefined, caller: Caller): Promise<Admission> {
-    const { account, amr } = proven;
+    const { account, amr, from } = proven;
     if (!(await mfa.isEnrolled(account.id))) return { kind: 'proven', ...proven };
-    if (!otp) return { kind: 'factor_needed', ticket: await tickets.issue(account, amr) };
+    if (!otp) return { kind: 'factor_needed', ticket: await tickets.issue(account, amr, from) };
     return { kind: 'proven', ...proven, amr: combineProofs(amr, await proveFactor(account, otp, caller)) };
   }
 
@@ -131,7 +133,7 @@ export function createSignIn(needs: Needs) {
     const more = await proveFactor(account, otp, caller);
     if (!(await tickets.spend(ticket))) throw tooLate();
     await attempts.forgive(account.email, caller);
-    return { account, amr: combineProofs(ticket.amr, more) };
+    return { account, amr: combineProofs(ticket.amr, more), from: ticket.from };
   }
 
   /**
@@ -201,7 +203,7 @@ export function createSignIn(needs: Needs) {
    * @param current the login that the browser has already: renewed if it is the same person's, ended if it is another's
    */
   async function openInBrowser(
-    { account, amr }: Proven,
+    { account, amr, from }: Proven,
     current: Login | undefined,
     caller: Caller,
   ): Promise<FreshLogin> {
@@ -209,9 +211,9 @@ export function createSignIn(needs: Needs) {
     if (current && !same) await sessions.end(current.session.id, 'signed_out', caller);
     const fromNewDevice = !same && (await newDevice.isNew(account, caller));
     const { session, token } = await db.$transaction(async (tx: Queryable) => {
-      await hold({ account, amr }, tx);
+      await hold({ account, amr, from }, tx);
       const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, caller, tx);
-      await noteSuccess(fresh.session, caller, tx);
+      await noteSuccess(fresh.session, caller, tx, from?.issuer);
       return fresh;
     });
     if (same) await sessions.changed(session.id);
@@ -238,9 +240,9 @@ export function createSignIn(needs: Needs) {
   ): Promise<Opened> {
     const fromNewDevice = await newDevice.isNew(account, caller);
     const opened = await db.$transaction(async (tx) => {
-      await hold({ account, amr }, tx);
+      await hold({ account, amr, from }, tx);
       const login = await open(tx);
-      await noteSuccess(login.session, caller, tx, from);
+      await noteSuccess(login.session, caller, tx, from?.issuer);
       return login;
     });
     if (fromNewDevice) await newDevice.tell(account, caller);
@@ -249,12 +251,14 @@ export function createSignIn(needs: Needs) {
 
   /**
    * What was proved must still be true, and enough, when somebody is let in. Holds the account until they are: whoever changes the
-   * password, sets up a second factor or suspends the account has done so by now, or waits, and then finds the login and ends it.
+   * password, sets up a second factor, unlinks a provider or suspends the account has done so by now, or waits, and then finds the
+   * login and ends it.
    */
-  async function hold({ account: { id, passwordChangedAt }, amr }: Proven, tx: Queryable): Promise<void> {
+  async function hold({ account: { id, passwordChangedAt }, amr, from }: Proven, tx: Queryable): Promise<void> {
     const now = await accounts.hold(id, tx);
     const same = accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime();
-    if (same && (amr.includes('otp') || !(await mfa.isEnrolled(id, tx)))) return;
+    const linked = !from || (await identities.isLinked(id, from, tx));
+    if (same && linked && (amr.includes('otp') || !(await mfa.isEnrolled(id, tx)))) return;
     throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
   }
 

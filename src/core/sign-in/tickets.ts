@@ -7,6 +7,7 @@ import { randomToken, type Secrets, sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
 import { isTaken } from '../../base/errors.js';
 import type { Account } from '../accounts/accounts.js';
+import type { ForeignPerson } from '../federation/identities.js';
 
 interface Needs {
   db: Database;
@@ -19,6 +20,8 @@ export interface Ticket {
   accountId: string;
   /** What was proved already. */
   amr: string[];
+  /** Who they are at the provider elsewhere that says so. */
+  from?: ForeignPerson | undefined;
   /** Milliseconds since 1970; null for an account without a password. */
   passwordChangedAt: number | null;
   expiresAt: number;
@@ -30,11 +33,12 @@ const TICKET_SECONDS = 5 * MINUTE_SECONDS;
 export function createTickets({ db, clock, secrets }: Needs) {
   return { issue, read, isFor, spend };
 
-  async function issue(account: Account, amr: string[]): Promise<string> {
+  async function issue(account: Account, amr: string[], from: ForeignPerson | undefined): Promise<string> {
     const ticket: Ticket = {
       id: randomToken(),
       accountId: account.id,
       amr,
+      from,
       passwordChangedAt: passwordChangedAt(account),
       expiresAt: addSeconds(clock.now(), TICKET_SECONDS).getTime(),
     };

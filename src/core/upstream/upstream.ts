@@ -8,9 +8,9 @@ import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { UpstreamConfig } from '../../base/upstream-config.js';
 import { type Account, type Accounts, normalizeEmail } from '../accounts/accounts.js';
-import type { Verification } from '../accounts/verification.js';
 import type { Caller } from '../caller.js';
-import type { Identities } from '../federation/identities.js';
+import type { ForeignPerson, Identities } from '../federation/identities.js';
+import type { Newcomers } from '../federation/newcomers.js';
 import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
 import { suspended } from '../sign-in/refusals.js';
 import type { Admission, Credentials, SignIn } from '../sign-in/sign-in.js';
@@ -23,8 +23,8 @@ interface Needs {
   ask: JsonClient;
   log: Log;
   accounts: Accounts;
-  verification: Verification;
   identities: Identities;
+  newcomers: Newcomers;
   attempts: Attempts;
   signIn: Pick<SignIn, 'withPassword' | 'demandFactor'>;
 }
@@ -34,7 +34,7 @@ export const HOP_HEADER = 'Signet-Hop';
 const MAX_HOPS = 5;
 
 export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) {
-  const { accounts, verification, identities, attempts, signIn } = needs;
+  const { accounts, identities, newcomers, attempts, signIn } = needs;
   const provider = upstream && createUpstreamProvider({ upstream, ask, log });
 
   return { withPassword, settle };
@@ -67,25 +67,27 @@ export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) 
       [HOP_HEADER]: [...hops, issuer].join(', '),
       ...(caller.address && { 'X-Forwarded-For': caller.address }), // so that it counts guesses by person, if it trusts us
     };
-    const account = await noting(local, caller, async () => {
-      return accountOf(await provider.whoIs(credentials, headers), caller);
+    const { account, from } = await noting(local, caller, async () => {
+      const { issuer, subject, ...rest } = await provider.whoIs(credentials, headers);
+      const from = { issuer, subject };
+      return { account: await accountOf({ ...from, ...rest }, caller), from };
     });
     if (!accounts.isActive(account)) {
       await attempts.forgive(login, caller);
       attempts.noteFailure(account, 'suspended', caller);
       throw suspended();
     }
-    const admission = await signIn.demandFactor(
-      { account, amr: ['pwd'], from: upstream?.url },
-      credentials.otp,
-      caller,
-    );
+    const admission = await signIn.demandFactor({ account, amr: ['pwd'], from }, credentials.otp, caller);
     if (admission.kind === 'proven') await attempts.forgive(login, caller);
     return admission;
   }
 
   /** Every no leaves the trail that it leaves with a local password. That a code is asked for is none yet. */
-  async function noting(local: Account | null, caller: Caller, prove: () => Promise<Account>): Promise<Account> {
+  async function noting<Proof extends { account: Account; from: ForeignPerson }>(
+    local: Account | null,
+    caller: Caller,
+    prove: () => Promise<Proof>,
+  ): Promise<Proof> {
     try {
       return await prove();
     } catch (error) {
@@ -121,21 +123,12 @@ export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) 
   }
 
   /**
-   * The account, its organization and the link are there together or not at all. The e-mail address counts as unproven whatever the
-   * upstream says: a proven one opens doors here (links by address, invitations), and how it proves addresses is not known.
+   * The e-mail address counts as unproven whatever the upstream says: a proven one opens doors here (links by address, invitations),
+   * and how it proves addresses is not known.
    */
-  async function make(person: UpstreamPerson, caller: Caller): Promise<Account> {
-    const { email, name } = person;
+  async function make({ email, ...person }: UpstreamPerson, caller: Caller): Promise<Account> {
     if (!email) throw upstreamInvalid('The upstream provider tells no e-mail address that can be used.');
-    let mailLink = () => {};
-    const account = await accounts.create({ email, ...(name && { name }), passwordHash: null }, caller, {
-      also: async (made, tx) => {
-        await identities.link(made, person, email, caller, tx);
-        mailLink = await verification.begin(made, tx);
-      },
-    });
-    mailLink();
-    return account;
+    return newcomers.make({ ...person, email, emailProven: false }, caller);
   }
 
   /** Waits for what goes on after the answers. */

@@ -7,6 +7,7 @@ import type { Core } from '../../core/core.js';
 import { describeDevice } from '../../core/sessions/devices.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import type { Csrf } from '../csrf.js';
+import type { FederationCookie } from '../federation-cookie.js';
 import { formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import type { Errands } from '../return-to.js';
@@ -15,15 +16,27 @@ import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeAge, describeDay, describeLastUse } from '../words.js';
 import { createGuards, loginOf } from './guards.js';
+import { addLinks } from './links.js';
 import { addSecurity } from './security.js';
 
 interface Needs
   extends Pick<
     Core,
-    'sessions' | 'consents' | 'clients' | 'resources' | 'verification' | 'mfa' | 'passwords' | 'recovery'
+    | 'sessions'
+    | 'consents'
+    | 'clients'
+    | 'resources'
+    | 'verification'
+    | 'mfa'
+    | 'passwords'
+    | 'recovery'
+    | 'federation'
+    | 'links'
   > {
+  issuer: string;
   clock: Clock;
   loginCookie: LoginCookie;
+  federationCookie: FederationCookie;
   csrf: Csrf;
   errands: Errands;
   views: Views;
@@ -57,6 +70,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
   if (verification.isOffered) router.post('/account/verify-email', requireLogin, formBody, requestLink);
   router.post('/account/apps/remove', requireLogin, formBody, removeApp);
   addSecurity(router, { ...needs, guards });
+  addLinks(router, { ...needs, guards });
   return router;
 
   async function home(ctx: Context): Promise<void> {

@@ -1,8 +1,13 @@
-/** How a person proves who they are: the password, the second factor, its recovery codes. Each change needs a recent proof. */
+/**
+ * How a person proves who they are: the password, the second factor, its recovery codes, providers elsewhere (see links.ts). Each
+ * change needs a recent proof.
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
+import type { Clock } from '../../base/clock.js';
 import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
+import type { Link } from '../../core/federation/links.js';
 import type { Enrolment } from '../../core/mfa/mfa.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
@@ -11,21 +16,37 @@ import type { PasswordErrors } from '../pages.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
+import { describeAge } from '../words.js';
 import { type Guards, loginOf } from './guards.js';
 
-interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery'> {
+interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery' | 'federation' | 'links'> {
+  clock: Clock;
   csrf: Csrf;
   guards: Guards;
   views: Views;
 }
 
-const PAGE = '/account/security';
+export const PAGE = '/account/security';
 const CHANGED = 'password-changed';
+/** What was just done, or could not be; the address names it. */
+const NOTICES: Record<string, { notice: string } | { problem: string } | undefined> = {
+  [CHANGED]: { notice: 'Your password is changed.' },
+  linked: { notice: 'From now on you can sign in that way, too.' },
+  unlinked: { notice: 'That way in is closed. You were signed out everywhere but here.' },
+  'link-taken': {
+    problem: 'Somebody signs in to another account here that way. Sign in to that one, and remove it there first.',
+  },
+  'link-refused': { problem: 'Nothing was linked: you said no there.' },
+  'last-way-in': {
+    problem: 'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
+  },
+};
 const ChangeForm = z.object({ csrf: z.string() });
 const PasswordForm = ChangeForm.extend({ current_password: field, password: field });
 const ConfirmForm = ChangeForm.extend({ otp: field });
 
-export function addSecurity(router: Router<State>, { mfa, passwords, recovery, csrf, guards, views }: Needs): void {
+export function addSecurity(router: Router<State>, needs: Needs): void {
+  const { mfa, passwords, recovery, federation, links, clock, csrf, guards, views } = needs;
   const requireProof = guards.requireProof(PAGE);
   router.get(PAGE, requireProof, show);
   router.post(`${PAGE}/password`, requireProof, formBody, changePassword);
@@ -35,18 +56,26 @@ export function addSecurity(router: Router<State>, { mfa, passwords, recovery, c
   router.post(`${PAGE}/recovery-codes`, requireProof, formBody, renewRecoveryCodes);
 
   async function show(ctx: Context): Promise<void> {
-    await render(ctx, queryText(ctx, 'notice') === CHANGED ? { notice: 'Your password is changed.' } : {});
+    await render(ctx, NOTICES[queryText(ctx, 'notice') ?? ''] ?? {});
   }
 
-  async function render(ctx: Context, { notice, errors = {} }: { notice?: string; errors?: PasswordErrors }) {
+  async function render(
+    ctx: Context,
+    { errors = {}, ...said }: { notice?: string; problem?: string; errors?: PasswordErrors },
+  ): Promise<void> {
     const { account } = loginOf(ctx);
+    const linked = await links.list(account.id);
     ctx.body = views.render('account/security', {
       csrfToken: csrf.tokenFor(ctx),
       email: account.email,
       passwordRule: passwords.rule,
       errors,
       factor: await mfa.state(account.id),
-      notice,
+      hasPassword: account.passwordHash !== null,
+      forgotHref: recovery.isOffered ? '/forgot-password' : undefined,
+      links: linked.map((link) => toRow(link, clock.now())),
+      linkable: federation.offered.filter(({ id }) => linked.every(({ provider }) => provider?.id !== id)),
+      ...said,
     });
   }
 
@@ -114,4 +143,14 @@ export function addSecurity(router: Router<State>, { mfa, passwords, recovery, c
   function renderCodes(ctx: Context, codes: string[]): void {
     ctx.body = views.render('account/recovery-codes', { csrfToken: csrf.tokenFor(ctx), codes });
   }
+}
+
+function toRow({ id, provider, issuer, email, createdAt, lastUsedAt }: Link, now: Date) {
+  return {
+    id,
+    name: provider?.name ?? issuer,
+    email: email ?? undefined,
+    since: describeAge(createdAt, now),
+    lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,
+  };
 }

@@ -8,6 +8,7 @@ import { createEndpoints } from '../endpoints/endpoint.js';
 import { addApiKeys } from './api-keys.js';
 import { addAuth } from './auth.js';
 import { createApiCookies } from './cookies.js';
+import { addFederation } from './federation.js';
 import { addInvitations } from './invitations.js';
 import { addMe } from './me.js';
 import { addMfa } from './mfa.js';
@@ -35,6 +36,7 @@ export function createApiDoor({ config, clock, secrets, limits, core }: Needs) {
   const wire = createWire(core);
   addAuth({ ...core, api, cookies, wire, signup });
   addProxyLogin({ ...core, api, wire });
+  addFederation({ ...core, api, wire });
   addMe({ ...core, api });
   addMfa({ ...core, api });
   addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });

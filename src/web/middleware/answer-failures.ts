@@ -15,6 +15,7 @@ const HEADINGS: Record<number, string> = {
   409: 'That did not work',
   413: 'Too much at once',
   429: 'Too many attempts',
+  502: 'Something went wrong elsewhere',
   503: 'Back in a moment',
 };
 

@@ -8,6 +8,7 @@ import type { Admission, Proven } from '../../core/sign-in/sign-in.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
 import type { DeviceCookie } from '../device-cookie.js';
+import type { FederationCookie } from '../federation-cookie.js';
 import { field, formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { keepOpener } from '../middleware/security-headers.js';
@@ -16,14 +17,20 @@ import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
 import type { Views } from '../views.js';
+import { addFederation, providerButtons } from './federation.js';
 import { createInvitationPages } from './invitations.js';
 import { createRecoveryPages } from './recovery.js';
 
 interface Needs
-  extends Pick<Core, 'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification' | 'invitations'> {
+  extends Pick<
+    Core,
+    'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification' | 'invitations' | 'federation' | 'links'
+  > {
+  issuer: string;
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
   deviceCookie: DeviceCookie;
+  federationCookie: FederationCookie;
   csrf: Csrf;
   errands: Errands;
   views: Views;
@@ -43,9 +50,13 @@ export function createSignInDoor({
   recovery,
   verification,
   invitations,
+  federation,
+  links,
+  issuer,
   signup,
   loginCookie,
   deviceCookie,
+  federationCookie,
   csrf,
   errands,
   views,
@@ -55,6 +66,8 @@ export function createSignInDoor({
   router.get('/login/otp', partOfSignIn, startOver).post('/login/otp', partOfSignIn, formBody, proveFactor);
   if (signup === 'open')
     router.get('/register', partOfSignIn, showRegister).post('/register', partOfSignIn, formBody, register);
+  const federated = { issuer, federation, links, federationCookie, loginCookie, csrf, errands };
+  addFederation(router, { ...federated, partOfSignIn, goOn, renderLogin });
   router.get('/setup', showSetup).post('/setup', formBody, completeSetup);
   router.get('/logout', showSignOut).post('/logout', formBody, signOut);
   router.use(createRecoveryPages({ recovery, verification, passwords, csrf, views }).routes());
@@ -125,6 +138,7 @@ export function createSignInDoor({
       appName: errand.appName,
       forgotHref: recovery.isOffered ? '/forgot-password' : undefined,
       registerHref: signup === 'open' ? errands.href('/register', errand) : undefined,
+      providers: providerButtons(federation, errands, errand),
     });
   }
 
@@ -160,6 +174,7 @@ export function createSignInDoor({
       loginHref: errands.href('/login', errand),
       passwordRule: passwords.rule,
       appName: errand.appName,
+      providers: providerButtons(federation, errands, errand),
     });
   }
 

@@ -1,0 +1,196 @@
+/**
+ * Signing in with a provider elsewhere. People are known by their subject there. An e-mail address leads to an account only if the
+ * provider is the one to say whose it is, and only if the account has proved it as well; else whoever asks must sign in, then link.
+ */
+import { addressKey } from '../../base/address.js';
+import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Database, Prisma } from '../../base/db/open.js';
+import {
+  forbidden,
+  invalidRequest,
+  isTaken,
+  notFound,
+  Refusal,
+  unauthenticated,
+  upstreamInvalid,
+} from '../../base/errors.js';
+import type { Limit, Limits } from '../../base/limits.js';
+import type { Account, Accounts } from '../accounts/accounts.js';
+import type { Caller } from '../caller.js';
+import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
+import { suspended } from '../sign-in/refusals.js';
+import type { Admission, SignIn } from '../sign-in/sign-in.js';
+import type { Exchange, GivenCode } from './exchange.js';
+import type { Flow, Flows } from './flows.js';
+import type { Identities } from './identities.js';
+import type { Newcomers } from './newcomers.js';
+import type { ForeignArrival, Provider } from './provider.js';
+
+interface Needs {
+  providers: Provider[];
+  /** Where codes that apps bring may have been sent. */
+  redirectUris: string[];
+  signup: 'open' | 'closed';
+  db: Database;
+  limits: Limits;
+  accounts: Accounts;
+  identities: Identities;
+  newcomers: Newcomers;
+  attempts: Attempts;
+  signIn: Pick<SignIn, 'demandFactor'>;
+  exchange: Exchange;
+  flows: Flows;
+}
+
+export interface Begin {
+  /** A secret that only this browser has. */
+  browser: string;
+  redirectUri: string;
+  /** The account that is to be linked; without it, somebody signs in. */
+  accountId?: string;
+  /** What the door wants to know when it goes on. */
+  note: Prisma.InputJsonObject;
+}
+
+const CODE = 'auth_rate_limited';
+const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 300, seconds: HOUR_SECONDS, code: CODE };
+/** Answers that come to nothing: what is right is taken back. */
+const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
+
+export type Federation = ReturnType<typeof createFederation>;
+
+export function createFederation({ providers, redirectUris, signup, db, limits, ...needs }: Needs) {
+  const { accounts, identities, newcomers, attempts, signIn, exchange, flows } = needs;
+
+  return {
+    /** In the order of the buttons. */
+    offered: providers.map(({ id, name }) => ({ id, name })),
+    begin,
+    resume,
+    whoCame,
+    whoSent,
+    admit,
+  };
+
+  /** Where to send somebody who wants to come by this provider. Refuses with `not_found`, `auth_rate_limited` and as the exchange does. */
+  async function begin(id: string, { browser, ...flow }: Begin, { address }: Caller): Promise<string> {
+    const provider = providerOf(id);
+    await limits.spend(BEGINNINGS_BY_ADDRESS, addressKey(address));
+    return exchange.authorizationUrl(provider, await flows.open({ ...flow, providerId: id }, browser));
+  }
+
+  /** What was begun in this browser and is answered now; it cannot be answered again. Refuses with `invalid_request`. */
+  async function resume(id: string, state: string | undefined, browser: string | undefined): Promise<Flow> {
+    const flow = state && browser ? await flows.take(state, browser) : undefined;
+    // The answer of one provider at the address of another is a mix-up, and somebody's attack.
+    if (flow?.providerId === id) return flow;
+    throw invalidRequest('This sign-in has expired, or was begun in another browser. Please start again.');
+  }
+
+  /** Who came back with this answer. Refuses as the exchange does. */
+  async function whoCame({ providerId, binding }: Flow, query: string, caller: Caller): Promise<ForeignArrival> {
+    return counted(caller, () => exchange.redeem(providerOf(providerId), query, binding));
+  }
+
+  /** Who sent an app this code. Refuses as the exchange does, and with `invalid_request` unless the address is on the list. */
+  async function whoSent(id: string, given: GivenCode, caller: Caller): Promise<ForeignArrival> {
+    if (!redirectUris.includes(given.redirectUri)) {
+      throw invalidRequest('Codes for this address are not taken here.', { redirect_uri: 'It is not on the list.' });
+    }
+    return counted(caller, () => exchange.redeemCode(providerOf(id), given));
+  }
+
+  /**
+   * Lets somebody in who proved who they are elsewhere, or asks for the second factor that they have here. Refuses with
+   * `link_required`, `signup_closed`, `account_suspended` and as `signIn.demandFactor` does.
+   */
+  async function admit(arrival: ForeignArrival, otp: string | undefined, caller: Caller): Promise<Admission> {
+    const account = await accountOf(arrival, caller);
+    if (!accounts.isActive(account)) {
+      attempts.noteFailure(account, 'suspended', caller);
+      throw suspended();
+    }
+    const { issuer, subject } = arrival;
+    return signIn.demandFactor({ account, amr: ['fed'], from: { issuer, subject } }, otp, caller);
+  }
+
+  /** Every no leaves the trail that it leaves with a password. */
+  async function counted(caller: Caller, prove: () => Promise<ForeignArrival>): Promise<ForeignArrival> {
+    const key = addressKey(caller.address);
+    try {
+      await limits.spend(FAILURES_BY_ADDRESS, key);
+      const arrival = await prove();
+      await limits.refund(FAILURES_BY_ADDRESS, key);
+      return arrival;
+    } catch (error) {
+      if (isRateLimit(error)) attempts.noteRefusal(null, caller);
+      else if (error instanceof Refusal) {
+        attempts.noteFailure(null, error.code, caller);
+        if (error.status >= 500) await limits.refund(FAILURES_BY_ADDRESS, key); // theirs, not the visitor's
+      }
+      throw error;
+    }
+  }
+
+  async function accountOf(arrival: ForeignArrival, caller: Caller): Promise<Account> {
+    const linked = await identities.find(arrival);
+    if (linked) {
+      await identities.noteUse(arrival, arrival.email);
+      return linked;
+    }
+    try {
+      return await linkOrMake(arrival, caller);
+    } catch (error) {
+      if (!isTaken(error) && !(error instanceof Refusal && error.status === 409)) throw error;
+      // Taken: by the same person, who came twice at once, or by an account that may be somebody else's.
+      const meanwhile = await identities.find(arrival);
+      if (meanwhile) return meanwhile;
+      attempts.noteFailure(null, 'link_required', caller);
+      throw linkRequired(arrival, error);
+    }
+  }
+
+  async function linkOrMake(arrival: ForeignArrival, caller: Caller): Promise<Account> {
+    const { email, provider } = arrival;
+    if (!email) throw upstreamInvalid(`${provider.name} tells no e-mail address that can be used.`);
+    const local = await accounts.findByEmail(email);
+    if (local) return linkByEmail(local, arrival, caller);
+    if (signup === 'closed')
+      throw forbidden('signup_closed', 'Nobody new can make an account here. Ask whoever runs it.');
+    return newcomers.make({ ...arrival, email }, caller);
+  }
+
+  /**
+   * Both sides have proved the address, and it is the provider's to give: it is one person. Never for an administrator, whose account
+   * would be as strong as the provider; nor beside another person of the same provider, who had the address before.
+   */
+  async function linkByEmail({ id }: Account, arrival: ForeignArrival, caller: Caller): Promise<Account> {
+    const { issuer, email, emailProven } = arrival;
+    if (!emailProven) throw linkRequired(arrival);
+    return db.$transaction(async (tx) => {
+      const local = await accounts.hold(id, tx);
+      const isTheirs = accounts.isActive(local) && local.emailVerified && local.email === email;
+      if (!isTheirs || local.role === 'admin' || (await identities.hasAny(id, issuer, tx))) throw linkRequired(arrival);
+      await identities.link(local, arrival, email, caller, tx);
+      return local;
+    });
+  }
+
+  function providerOf(id: string): Provider {
+    const provider = providers.find((one) => one.id === id);
+    if (!provider) throw notFound('Nobody signs in here with this provider.');
+    return provider;
+  }
+}
+
+const linkRequired = ({ provider: { name } }: ForeignArrival, cause?: unknown) =>
+  new Refusal(
+    409,
+    'link_required',
+    `There is already an account with this e-mail address, and it is not linked to ${name}. Sign in to it, then link ${name} under “Security”.`,
+    { cause },
+  );
+
+/** Whoever began to link must be the one who ends it. */
+export const otherPerson = () =>
+  unauthenticated('invalid_token', 'Somebody else is signed in by now. Please start again.');

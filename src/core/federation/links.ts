@@ -1,0 +1,90 @@
+/** Who an account is at providers elsewhere: its person adds and removes them. One way to sign in always stays. */
+import type { Database, FederatedIdentity } from '../../base/db/open.js';
+import { conflict, isTaken, notFound } from '../../base/errors.js';
+import type { Account, Accounts } from '../accounts/accounts.js';
+import type { Caller } from '../caller.js';
+import type { Login, Sessions } from '../sessions/sessions.js';
+import type { Identities } from './identities.js';
+import type { ForeignArrival, Provider } from './provider.js';
+
+interface Needs {
+  db: Database;
+  accounts: Accounts;
+  identities: Identities;
+  sessions: Sessions;
+  providers: Provider[];
+  /** Of the provider whose passwords are taken here as well. */
+  upstreamIssuer: string | undefined;
+}
+
+/** A link as its person sees it. */
+export interface Link {
+  id: string;
+  /** Undefined for an issuer by which nobody signs in on a page. */
+  provider: Pick<Provider, 'id' | 'name'> | undefined;
+  issuer: string;
+  subject: string;
+  email: string | null;
+  createdAt: Date;
+  lastUsedAt: Date | null;
+}
+
+export type Links = ReturnType<typeof createLinks>;
+
+export function createLinks({ db, accounts, identities, sessions, providers, upstreamIssuer }: Needs) {
+  return { list, link, unlink };
+
+  async function list(accountId: string): Promise<Link[]> {
+    return (await identities.list(accountId)).map(toLink);
+  }
+
+  /** Refuses with `conflict` when the person there has an account already. */
+  async function link({ id }: Account, arrival: ForeignArrival, caller: Caller): Promise<void> {
+    const { provider, email } = arrival;
+    try {
+      await db.$transaction(async (tx) => {
+        const account = await accounts.hold(id, tx);
+        if (!accounts.isActive(account)) throw notFound();
+        await identities.link(account, arrival, email, caller, tx);
+      });
+    } catch (error) {
+      if (!isTaken(error)) throw error;
+      if ((await identities.find(arrival))?.id === id) return; // twice at once, or once more
+      throw conflict(`This person of ${provider.name} is linked to another account here.`);
+    }
+  }
+
+  /** The account's other logins end: they may have come by it. Refuses with `not_found`, and with `conflict` for the last way in. */
+  async function unlink({ account, session }: Login, linkId: string, caller: Caller): Promise<void> {
+    await sessions.endAll(account.id, 'factors_changed', caller, session.id, async (tx) => {
+      const now = await accounts.hold(account.id, tx); // of two at once, the second one sees what the first has left
+      const all = await identities.list(account.id, tx);
+      const one = all.find(({ id }) => id === linkId);
+      if (!now || !one) throw notFound('There is no such link.');
+      const staysOpen = now.passwordHash !== null || all.some((other) => other !== one && isWayIn(other));
+      if (isWayIn(one) && !staysOpen) {
+        throw conflict(
+          'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
+        );
+      }
+      await identities.remove(one, caller, tx);
+    });
+  }
+
+  function toLink({ id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity): Link {
+    const provider = providers.find((one) => one.issuer === issuer);
+    return {
+      id,
+      provider: provider && { id: provider.id, name: provider.name },
+      issuer,
+      subject,
+      email,
+      createdAt,
+      lastUsedAt,
+    };
+  }
+
+  function isWayIn({ issuer }: FederatedIdentity): boolean {
+    return issuer === upstreamIssuer || providers.some((provider) => provider.issuer === issuer);
+  }
+}

@@ -1,0 +1,17 @@
+/** The providers that the settings name, as values: a new kind is one file and one line. */
+import type { ProviderSettings } from '../../base/federation-config.js';
+import type { Provider } from './provider.js';
+import { github } from './providers/github.js';
+import { google } from './providers/google.js';
+import { linkedin } from './providers/linkedin.js';
+import { oidc } from './providers/oidc.js';
+
+const KINDS: Record<ProviderSettings['kind'], (settings: ProviderSettings) => Provider> = {
+  github,
+  google,
+  linkedin,
+  oidc: (settings) => oidc(settings),
+};
+
+export const createProviders = (settings: ProviderSettings[]): Provider[] =>
+  settings.map((one) => KINDS[one.kind](one));

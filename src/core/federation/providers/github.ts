@@ -1,0 +1,41 @@
+/** GitHub, on github.com or of an enterprise: plain OAuth, and an API that says who somebody is. Its word on a verified primary address counts. */
+import { z } from 'zod';
+import type { ProviderSettings } from '../../../base/federation-config.js';
+import { emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
+
+const User = z.object({
+  id: z.int(),
+  login: z.string(),
+  name: z.string().nullish(),
+  email: z.string().nullish(),
+  avatar_url: z.string().nullish(),
+});
+const Emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
+
+export function github({ vouchesFor: _all, ...settings }: ProviderSettings): Provider {
+  const api = apiOf(new URL(settings.issuer));
+  return {
+    ...settings,
+    scope: 'read:user user:email',
+    endpoints: { authorization: `${settings.issuer}/authorize`, token: `${settings.issuer}/access_token` },
+    secretInBody: true,
+    async readProfile({ get }) {
+      const user = User.parse(await get(`${api}/user`));
+      // What the profile shows in public may be any address, or none.
+      const emails = Emails.optional().parse(await get(`${api}/user/emails`)) ?? [];
+      const primary = emails.find(({ primary }) => primary);
+      return {
+        subject: String(user.id),
+        email: emailOf(primary?.email ?? user.email),
+        emailProven: primary?.verified === true,
+        name: nameOf(user.name) ?? nameOf(user.login),
+        picture: pictureOf(user.avatar_url),
+      };
+    },
+  };
+}
+
+function apiOf({ host, origin }: URL): string {
+  if (host === 'github.com') return 'https://api.github.com';
+  return host.endsWith('.ghe.com') ? `https://api.${host}` : `${origin}/api/v3`;
+}

@@ -1,0 +1,7 @@
+/** Google: the authority on addresses at gmail.com, and on those of the organizations whose mail it hosts (`hd`). */
+import type { ProviderSettings } from '../../../base/federation-config.js';
+import type { Provider } from '../provider.js';
+import { oidc } from './oidc.js';
+
+export const google = (settings: ProviderSettings): Provider =>
+  oidc(settings, (domain, { hd }) => domain === 'gmail.com' || (typeof hd === 'string' && hd !== ''));

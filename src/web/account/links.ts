@@ -1,0 +1,54 @@
+/** Providers elsewhere by which a person signs in: added by going there once, and removed. Each change needs a recent proof. */
+import type Router from '@koa/router';
+import { z } from 'zod';
+import { Refusal } from '../../base/errors.js';
+import type { Core } from '../../core/core.js';
+import type { Csrf } from '../csrf.js';
+import { callbackPath, type FederationCookie } from '../federation-cookie.js';
+import { field, formBody, readForm } from '../input.js';
+import { seeOther } from '../see-other.js';
+import type { Context, State } from '../state.js';
+import { type Guards, loginOf } from './guards.js';
+import { PAGE } from './security.js';
+
+interface Needs extends Pick<Core, 'federation' | 'links'> {
+  issuer: string;
+  federationCookie: FederationCookie;
+  csrf: Csrf;
+  guards: Guards;
+}
+
+const LinkForm = z.object({ csrf: z.string(), provider: field });
+const UnlinkForm = z.object({ csrf: z.string(), id: field });
+
+export function addLinks(router: Router<State>, needs: Needs): void {
+  const { federation, links, issuer, federationCookie, csrf, guards } = needs;
+  const requireProof = guards.requireProof(PAGE);
+  if (federation.offered.length > 0) router.post(`${PAGE}/link`, requireProof, formBody, begin);
+  router.post(`${PAGE}/unlink`, requireProof, formBody, unlink);
+
+  /** The way back is that of a sign-in: a provider knows one address of ours. */
+  async function begin(ctx: Context): Promise<void> {
+    const { csrf: token, provider } = readForm(ctx, LinkForm);
+    csrf.check(ctx, token);
+    const flow = {
+      browser: federationCookie.give(ctx),
+      redirectUri: issuer + callbackPath(provider),
+      accountId: loginOf(ctx).account.id,
+      note: { page: PAGE },
+    };
+    seeOther(ctx, await federation.begin(provider, flow, ctx.state.caller));
+  }
+
+  async function unlink(ctx: Context): Promise<void> {
+    const { csrf: token, id } = readForm(ctx, UnlinkForm);
+    csrf.check(ctx, token);
+    try {
+      await links.unlink(loginOf(ctx), id, ctx.state.caller);
+      seeOther(ctx, `${PAGE}?notice=unlinked`);
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== 'conflict') throw error;
+      seeOther(ctx, `${PAGE}?notice=last-way-in`);
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/** Signing in with a code of a provider elsewhere, which an app got by itself; and the links of whoever is signed in. */
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import { admitted } from '../endpoints/admitted.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import { Done, TokenAnswer, type Wire, WireUser } from './wire.js';
+
+interface Needs extends Pick<Core, 'signIn' | 'federation' | 'links'> {
+  api: Api;
+  wire: Wire;
+}
+
+const Code = z.object({ code: text(), redirect_uri: text(), code_verifier: text(128).optional() });
+const CodeAndOtp = Code.extend({ otp: text().optional() });
+const Answer = TokenAnswer.extend({
+  user: WireUser.extend({
+    avatar_url: z.string().nullable().describe('The same as `picture`.'),
+    provider_user_id: z.string().describe('Who the person is at the provider; `id` is the account.'),
+  }),
+}).meta({ id: 'FederatedTokenAnswer' });
+const WireLink = z
+  .object({
+    id: z.string(),
+    provider: z.string().nullable().describe('Null for an issuer by which nobody signs in on a page.'),
+    issuer: z.string(),
+    provider_user_id: z.string(),
+    email: z.string().nullable().describe('As the provider told it last.'),
+    created_at: z.iso.datetime(),
+    last_used_at: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'Link' });
+
+const DESCRIPTION = `
+The address must be one of \`FEDERATION_REDIRECT_URIS\`. Whoever comes for the first time gets an account, unless the e-mail address has one
+already: then sign in to it, and link. A code works once: with \`mfa_required\`, get another one and send it with \`otp\`.`.trim();
+const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
+
+export function addFederation({ api, wire, signIn, federation, links }: Needs): void {
+  for (const { id, name } of federation.offered) {
+    api.post(
+      `/api/v1/auth/${id}/callback`,
+      {
+        summary: `Sign in with a code of ${name}`,
+        description: DESCRIPTION,
+        accepts: [],
+        body: CodeAndOtp,
+        answer: [200, Answer],
+        refusals: [
+          'invalid_credentials',
+          'mfa_required',
+          'invalid_otp',
+          'account_suspended',
+          'signup_closed',
+          'link_required',
+          'auth_rate_limited',
+          ...upstream,
+        ],
+      },
+      (ctx, input) => callback(ctx, id, input),
+    );
+    api.post(
+      `/api/v1/auth/${id}/link`,
+      {
+        summary: `From now on ${name} signs me in as well`,
+        accepts: ['login'],
+        recentProof: true,
+        body: Code,
+        answer: [200, Done],
+        refusals: ['invalid_credentials', 'conflict', 'auth_rate_limited', ...upstream],
+      },
+      (ctx, input, principal) => link(ctx, id, input, principal),
+    );
+  }
+  api.get(
+    '/api/v1/auth/links',
+    { summary: 'Who I am at providers elsewhere', accepts: ['login'], answer: [200, z.array(WireLink)] },
+    list,
+  );
+  api.delete(
+    '/api/v1/auth/links/:id',
+    {
+      summary: 'A provider elsewhere signs me in no more; my other logins end',
+      description: 'The last way to sign in stays: then the answer is `conflict`.',
+      accepts: ['login'],
+      recentProof: true,
+      answer: [200, Done],
+      refusals: ['not_found', 'conflict'],
+    },
+    unlink,
+  );
+
+  async function callback(ctx: Context, id: string, { otp, ...code }: z.output<typeof CodeAndOtp>): Promise<void> {
+    const arrival = await federation.whoSent(id, given(code), ctx.state.caller);
+    const admission = await federation.admit(arrival, otp, ctx.state.caller);
+    const answer = await wire.tokenAnswer(await signIn.openForApi(admitted(admission), ctx.state.caller));
+    const picture = arrival.picture ?? answer.user.picture;
+    ctx.body = {
+      ...answer,
+      user: { ...answer.user, picture, avatar_url: picture, provider_user_id: arrival.subject },
+    };
+  }
+
+  async function link(
+    ctx: Context,
+    id: string,
+    code: z.output<typeof Code>,
+    { account }: LoginPrincipal,
+  ): Promise<void> {
+    await links.link(account, await federation.whoSent(id, given(code), ctx.state.caller), ctx.state.caller);
+    ctx.body = { ok: true, message: 'Linked.' };
+  }
+
+  async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = (await links.list(account.id)).map(
+      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt }) => ({
+        id,
+        provider: provider?.id ?? null,
+        issuer,
+        provider_user_id: subject,
+        email,
+        created_at: createdAt.toISOString(),
+        last_used_at: lastUsedAt?.toISOString() ?? null,
+      }),
+    );
+  }
+
+  async function unlink(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
+    await links.unlink(login, String(ctx.params.id), ctx.state.caller);
+    ctx.body = { ok: true, message: 'The link is removed.' };
+  }
+}
+
+const given = ({ code, redirect_uri: redirectUri, code_verifier: codeVerifier }: z.output<typeof Code>) => ({
+  code,
+  redirectUri,
+  codeVerifier,
+});

@@ -1,0 +1,405 @@
+// "Continue with …": the same journey with every provider, each of which keeps to its own rules, and with what goes wrong on the way.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { enrol } from '../support/authenticator.js';
+import { Browser, type Page } from '../support/browser.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import {
+  answerOf,
+  type Elsewhere,
+  json,
+  newPerson,
+  openElsewhere,
+  type PersonElsewhere,
+  pointTo,
+  press,
+  SETTINGS,
+} from '../support/providers-elsewhere.js';
+import { authorizeUrl, passThrough, pkce, redeem } from '../support/relying-party.js';
+
+type Kind = Elsewhere['kind'];
+const elsewhere = {} as Record<Kind, Elsewhere>;
+/** Another house, as the OpenID provider; it names its issuer in every answer, and signs with keys that it publishes. */
+let acme: House;
+let house: House;
+
+beforeAll(async () => {
+  acme = await openHouse();
+  const client = await acme.client(
+    { redirect_uris: ['http://localhost/login/with/acme/callback'] },
+    { firstParty: false },
+  );
+  for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
+  const provider = {
+    id: 'acme',
+    name: 'Acme',
+    issuer: acme.issuer,
+    client_id: client.id,
+    client_secret: client.secret,
+  };
+  house = await openHouse({
+    settings: { ...SETTINGS, OIDC_PROVIDERS: JSON.stringify([{ ...provider, vouches_for: ['acme.example'] }]) },
+    around: pointTo(...Object.values(elsewhere)),
+  });
+});
+afterEach(() => {
+  for (const one of Object.values(elsewhere)) Object.assign(one, { spoil: {}, claims: {}, forges: false, asked: [] });
+});
+afterAll(async () => {
+  await house.close();
+  await acme.close();
+  for (const one of Object.values(elsewhere)) await one.close();
+});
+
+/** Says yes at the provider, as this person; returns where that leads. */
+async function sayYes(id: string, at: URL, person: PersonElsewhere): Promise<URL> {
+  if (id !== 'acme') {
+    elsewhere[id as Kind].person = person;
+    return answerOf(at);
+  }
+  if (!(await acme.core.accounts.findByEmail(person.email!))) await acme.account(person.email, person.name);
+  return passThrough(new Browser(acme.origin), at.href, person.email!);
+}
+
+/** The journey from a page with buttons. */
+async function continueWith(
+  id: string,
+  person: PersonElsewhere,
+  { browser = new Browser(house.origin), at = '/login' } = {},
+) {
+  const away = await press(browser, await browser.open(at), id);
+  return { browser, page: await browser.open(await sayYes(id, away.url, person)), away };
+}
+
+const accountAt = (email: string) => house.core.accounts.findByEmail(email);
+const identitiesOf = async (email: string) => house.core.links.list((await accountAt(email))!.id);
+const errorOn = ({ html }: Page) => /id="form-error" role="alert">([^<]*)</.exec(html)?.[1];
+
+describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (id) => {
+  it('makes an account that knows the person from then on, whatever their address is', async () => {
+    const person = newPerson();
+    const { page, browser } = await continueWith(id, person);
+    expect([page.status, page.url.pathname]).toEqual([200, '/account']);
+    expect(page.html).toContain(person.email);
+    const account = await accountAt(person.email!);
+    expect(account).toMatchObject({ passwordHash: null, role: 'viewer', name: 'Mara Lindqvist' });
+    expect(account!.emailVerified).toBe(id === 'github' || id === 'google');
+    expect(browser.cookies.has('signet_login')).toBe(true);
+
+    if (id === 'acme') return;
+    const { page: again } = await continueWith(id, { ...person, email: 'moved@elsewhere.example' });
+    expect(again.html).toContain(person.email);
+    expect(await accountAt('moved@elsewhere.example')).toBeNull();
+    expect(await identitiesOf(person.email!)).toMatchObject([{ email: 'moved@elsewhere.example', provider: { id } }]);
+  });
+
+  it('goes back to the app that asked, with a code that is good', async () => {
+    const client = await house.client();
+    const { verifier, challenge } = pkce();
+    const browser = new Browser(house.origin);
+    const login = await browser.open(authorizeUrl(house, client, challenge));
+    expect(login.html).toContain('to continue to <strong>Acme</strong>');
+    const away = await press(browser, login, id);
+    const consent = await browser.open(await sayYes(id, away.url, newPerson()));
+    const answer = (await browser.submit(consent, { decision: 'allow' })).url;
+    const { status, body } = await redeem(house, client, { code: answer.searchParams.get('code')!, verifier });
+    expect([status, body.token_type?.toLowerCase()]).toEqual([200, 'bearer']);
+  });
+
+  it('asks for what it needs, and for no more than the provider understands', async () => {
+    const browser = new Browser(house.origin);
+    const { url } = await press(browser, await browser.open('/register'), id);
+    const query = Object.fromEntries(url.searchParams);
+    const bare = id === 'linkedin';
+    expect(query).toMatchObject({
+      response_type: 'code',
+      redirect_uri: `${house.issuer}/login/with/${id}/callback`,
+      scope: id === 'github' ? 'read:user user:email' : 'openid profile email',
+    });
+    expect(query.state).toMatch(/^[\w-]{43}$/);
+    expect(query.code_challenge_method).toBe(bare ? undefined : 'S256');
+    expect('nonce' in query).toBe(!bare && id !== 'github');
+  });
+
+  it('asks for the second factor that the account has here', async () => {
+    const person = newPerson();
+    await continueWith(id, person);
+    const account = (await accountAt(person.email!))!;
+    const { app } = await enrol(house, new Date(), account);
+    const { page, browser } = await continueWith(id, person);
+    expect(page.html).toContain('One more step');
+    expect(browser.cookies.has('signet_login')).toBe(false);
+    const wrong = await browser.submit(page, { otp: app.wrongCode() });
+    expect(wrong.status).toBe(401);
+    const inside = await browser.submit(wrong, { otp: app.code(new Date(), 1) });
+    expect(inside.url.pathname).toBe('/account');
+    const [login] = await house.core.sessions.list(account.id);
+    expect(login!.amr).toEqual(['fed', 'otp']);
+    await house.core.audit.flush();
+    const [entry] = await house.base.db.auditEvent.findMany({
+      where: { action: 'sign_in.succeeded', accountId: account.id },
+      orderBy: { id: 'desc' },
+      take: 1,
+    });
+    expect(entry!.detail).toMatchObject({ from: (await identitiesOf(person.email!))[0]!.issuer });
+  });
+
+  it('takes an answer once, and only in the browser that asked', async () => {
+    const browser = new Browser(house.origin);
+    const away = await press(browser, await browser.open('/login'), id);
+    const answer = await sayYes(id, away.url, newPerson());
+    const stranger = new Browser(house.origin);
+    await press(stranger, await stranger.open('/login'), id); // has a key of its own
+    const stolen = await stranger.open(answer);
+    expect([stolen.status, errorOn(stolen)]).toEqual([400, expect.stringContaining('begun in another browser')]);
+    expect(stranger.cookies.has('signet_login')).toBe(false);
+
+    const both = await Promise.all([browser.open(answer), browser.open(answer)]);
+    expect(both.map(({ status }) => status).sort()).toEqual([200, 400]);
+    expect((await browser.open(answer)).status).toBe(400);
+  });
+
+  it('refuses a code that was swapped into the answer', async () => {
+    const [mine, theirs] = [new Browser(house.origin), new Browser(house.origin)];
+    const their = await sayYes(id, (await press(theirs, await theirs.open('/login'), id)).url, newPerson());
+    const answer = await sayYes(id, (await press(mine, await mine.open('/login'), id)).url, newPerson());
+    answer.searchParams.set('code', their.searchParams.get('code')!);
+    const page = await mine.open(answer);
+    // Without a verifier and a nonce nobody can tell: what keeps strangers' codes out of LinkedIn's answers is that nobody learns them.
+    expect(page.status).toBe(id === 'linkedin' ? 200 : 401);
+    if (id === 'linkedin') return;
+    expect(errorOn(page)).toContain('does not take this code');
+    expect(mine.cookies.has('signet_login')).toBe(false);
+  });
+
+  it('refuses the answer of another issuer', async () => {
+    const other = id === 'github' ? 'google' : 'github';
+    const browser = new Browser(house.origin);
+    const away = await press(browser, await browser.open('/login'), id);
+    const answer = await sayYes(id, away.url, newPerson());
+    const state = answer.searchParams.get('state')!;
+    const elsewhereOf = new URL(answer);
+    elsewhereOf.pathname = `/login/with/${other}/callback`;
+    expect((await browser.open(elsewhereOf)).status, 'at the address of another provider').toBe(400);
+
+    const again = await sayYes(id, (await press(browser, await browser.open('/login'), id)).url, newPerson());
+    again.searchParams.set('iss', elsewhere[other].issuer);
+    const page = await browser.open(again);
+    expect([page.status, errorOn(page)]).toEqual([502, expect.stringContaining('answers what cannot be used')]);
+    expect((await browser.open(`/login/with/${id}/callback?code=x&state=${state}`)).status, 'and it is spent').toBe(
+      400,
+    );
+    expect(browser.cookies.has('signet_login')).toBe(false);
+  });
+
+  it('returns to the sign-in page with a sentence when the person says no', async () => {
+    const client = await house.client();
+    const browser = new Browser(house.origin);
+    const away = await press(browser, await browser.open(authorizeUrl(house, client, pkce().challenge)), id);
+    const state = away.url.searchParams.get('state')!;
+    const iss = id === 'acme' ? acme.issuer : elsewhere[id as Kind].issuer;
+    const no = new URLSearchParams({ error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied', state, iss });
+    const page = await browser.open(`/login/with/${id}/callback?${no}`);
+    expect([page.status, errorOn(page)]).toEqual([403, expect.stringMatching(/^You did not sign in with /)]);
+    expect(page.html).toContain('to continue to <strong>Acme</strong>');
+    const email = (await house.account()).email;
+    const consent = await browser.signIn(email, PASSWORD, page);
+    expect(consent.url.pathname, 'and the errand goes on').toMatch(/^\/interaction\//);
+  });
+});
+
+describe('the buttons', () => {
+  it('are there for the providers that are set up, on both pages, and need no script', async () => {
+    const plain = await openHouse();
+    for (const path of ['/login', '/register']) {
+      const { html } = await new Browser(house.origin).open(path);
+      expect([...html.matchAll(/Continue with ([^<]+)</g)].map(([, name]) => name)).toEqual([
+        'Google',
+        'GitHub',
+        'LinkedIn',
+        'Acme',
+      ]);
+      expect((await new Browser(plain.origin).open(path)).html).not.toContain('Continue with');
+    }
+    expect((await new Browser(plain.origin).open('/login/with/github/callback')).status).toBe(404);
+    await plain.close();
+  });
+
+  it('do not work from a page of somebody else, nor for a provider that is not there', async () => {
+    const browser = new Browser(house.origin);
+    const { html } = await browser.open('/login');
+    const csrf = /name="csrf" value="([^"]*)"/.exec(html)![1]!;
+    const post = (path: string, fields: Record<string, string>, headers = {}) =>
+      browser.open(path, { method: 'POST', body: new URLSearchParams(fields), headers });
+    expect((await post('/login/with/github', {})).status).toBe(403);
+    expect((await post('/login/with/github', { csrf }, { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
+    expect((await post('/login/with/nobody', { csrf })).status).toBe(404);
+    expect((await browser.open('/login/with/github')).status).toBe(405);
+    expect((await post('/login/with/github', { csrf })).url.origin).not.toBe(house.origin);
+  });
+
+  it('lead nowhere else than home when somebody else says where to', async () => {
+    const { page } = await continueWith('google', newPerson(), {
+      at: '/login?return_to=https://evil.example/',
+    } as never);
+    expect(page.url.href).toBe(`${house.origin}/account`);
+  });
+});
+
+describe('login CSRF', () => {
+  it("signs nobody in with an attacker's answer", async () => {
+    const attacker = new Browser(house.origin);
+    const answer = await sayYes(
+      'google',
+      (await press(attacker, await attacker.open('/login'), 'google')).url,
+      newPerson(),
+    );
+    for (const began of [false, true]) {
+      const victim = new Browser(house.origin);
+      if (began) await press(victim, await victim.open('/login'), 'google');
+      expect((await victim.open(answer)).status).toBe(400);
+      expect(victim.cookies.has('signet_login')).toBe(false);
+    }
+  });
+
+  it('knows several sign-ins of one browser apart', async () => {
+    const browser = new Browser(house.origin);
+    const [first, second] = [
+      await press(browser, await browser.open('/login'), 'google'),
+      await press(browser, await browser.open('/login'), 'github'),
+    ];
+    const person = newPerson();
+    expect((await browser.open(await sayYes('google', first.url, person))).html).toContain(person.email);
+    expect((await browser.open(await sayYes('github', second.url, newPerson()))).status).toBe(200);
+  });
+});
+
+describe('a provider that cannot be used', () => {
+  const failing: [string, Kind, string, (res: Parameters<typeof json>[0]) => unknown, number][] = [
+    ['fails', 'github', '/login/oauth/access_token', (res) => json(res, 500, {}), 503],
+    ['is busy', 'github', '/api/v3/user', (res) => json(res, 429, {}), 503],
+    ['hangs up', 'google', '/token', (res) => void res.destroy(), 503],
+    ['says that it fails', 'google', '/token', (res) => json(res, 400, { error: 'temporarily_unavailable' }), 503],
+    ['does not know us', 'google', '/token', (res) => json(res, 401, { error: 'invalid_client' }), 502],
+    [
+      'does not know us, with a status of 200',
+      'github',
+      '/login/oauth/access_token',
+      (res) => json(res, 200, { error: 'incorrect_client_credentials' }),
+      502,
+    ],
+    [
+      'is a page',
+      'github',
+      '/login/oauth/access_token',
+      (res) => void res.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
+      502,
+    ],
+    ['sends elsewhere', 'github', '/api/v3/user', (res) => void res.writeHead(302, { location: '/stolen' }).end(), 502],
+    [
+      'answers without end',
+      'github',
+      '/api/v3/user',
+      (res) => json(res, 200, { id: 1, pad: 'x'.repeat(200_000) }),
+      502,
+    ],
+    ['gives no token', 'google', '/token', (res) => json(res, 200, { ok: true }), 502],
+    [
+      'gives no ID token',
+      'google',
+      '/token',
+      (res) => json(res, 200, { access_token: 'a', token_type: 'bearer' }),
+      502,
+    ],
+    ['gives no id', 'github', '/api/v3/user', (res) => json(res, 200, { login: 'mara' }), 502],
+    ['gives a name for an id', 'github', '/api/v3/user', (res) => json(res, 200, { id: 'mara', login: 'mara' }), 502],
+    ['gives nothing', 'github', '/api/v3/user', (res) => json(res, 200, null), 502],
+    ['tells addresses that are none', 'github', '/api/v3/user/emails', (res) => json(res, 200, { email: 1 }), 502],
+    [
+      'tells of somebody else',
+      'linkedin',
+      '/userinfo',
+      (res) => json(res, 200, { sub: 'other', email: 'a@b.example' }),
+      502,
+    ],
+  ];
+
+  it.each(failing)(
+    'because it %s (%s) is told in words, and lets nobody in',
+    async (_what, id, path, spoil, status) => {
+      if (id === 'linkedin') elsewhere.linkedin.claims = { email: undefined };
+      elsewhere[id].spoil[path] = spoil;
+      const before = await house.base.db.account.count();
+      const { page, browser } = await continueWith(id, newPerson());
+      expect([page.status, errorOn(page)]).toEqual([
+        status,
+        expect.stringMatching(/^(GitHub|Google|LinkedIn) (answers what|does not)/),
+      ]);
+      expect(page.headers.get('retry-after') !== null).toBe(status === 503);
+      expect(browser.cookies.has('signet_login')).toBe(false);
+      expect(await house.base.db.account.count()).toBe(before);
+      expect(elsewhere[id].asked.map((asked) => asked.path)).not.toContain('/stolen');
+    },
+  );
+
+  it.each<[string, Record<string, unknown>]>([
+    ['for another app', { aud: 'app-2' }],
+    ['of another issuer', { iss: 'https://evil.example' }],
+    ['of long ago', { iat: 1, exp: 2 }],
+    ['with another nonce', { nonce: 'another' }],
+    ['without a nonce', { nonce: undefined }],
+    ['of nobody', { sub: undefined }],
+  ])('is one with an ID token %s', async (_what, claims) => {
+    elsewhere.google.claims = claims;
+    const { page, browser } = await continueWith('google', newPerson());
+    expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
+  });
+
+  it('is one whose ID token is signed with keys that it does not publish', async () => {
+    elsewhere.google.forges = true;
+    const { page, browser } = await continueWith('google', newPerson());
+    expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
+  });
+
+  it('does not stop anybody from signing in otherwise', async () => {
+    elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
+    const { page, browser } = await continueWith('google', newPerson());
+    const { email } = await house.account();
+    expect((await browser.signIn(email, PASSWORD, page)).url.pathname).toBe('/account');
+  });
+
+  it('that knows the person, but tells no address, lets in whom we know, and makes no account', async () => {
+    const person = newPerson({ email: undefined });
+    const { page } = await continueWith('github', person);
+    expect([page.status, errorOn(page)]).toEqual([502, 'GitHub tells no e-mail address that can be used.']);
+    const known = newPerson();
+    await continueWith('github', known);
+    expect((await continueWith('github', { ...known, email: undefined })).page.url.pathname).toBe('/account');
+  });
+});
+
+describe('what is left behind', () => {
+  it('is no token, code, state or secret of theirs: not in the log, not in the store', async () => {
+    const { away } = await continueWith('google', newPerson());
+    elsewhere.google.spoil['/token'] = (res) => json(res, 400, { error: 'invalid_client', token: 'google-secret' });
+    await continueWith('google', newPerson());
+    await house.core.audit.flush();
+    const store = JSON.stringify(
+      await Promise.all([
+        house.base.db.verificationToken.findMany(),
+        house.base.db.federatedIdentity.findMany(),
+        house.base.db.auditEvent.findMany(),
+      ]),
+    );
+    const log = house.lines.join('\n');
+    const state = away.url.searchParams.get('state')!;
+    const secrets = elsewhere.google.asked.flatMap(({ body }) => [...new URLSearchParams(body).values()]);
+    for (const secret of [
+      state,
+      'google-',
+      ...secrets.filter((text) => text.length > 20 && !text.startsWith('http')),
+    ]) {
+      expect(store).not.toContain(secret);
+      expect(log).not.toContain(secret);
+    }
+  });
+});
