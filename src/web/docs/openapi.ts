@@ -25,7 +25,11 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
   ['Second factors', 'Codes of an authenticator app, and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
   ['API keys', 'Secrets for scripts, each within bounds of its own.', /^\/api\/v1\/api-keys(\/|$)/],
   ['API resources', 'The APIs that apps can ask for tokens for.', /^\/api\/v1\/resources(\/|$)/],
-  ['Organizations', 'Whom accounts work for, with whom, and on what.', /^\/api\/v1\/(organizations|projects)(\/|$)/],
+  [
+    'Organizations',
+    'Whom accounts work for, with whom, and on what.',
+    /^\/api\/v1\/(organizations|projects|invitations)(\/|$)/,
+  ],
   ['Signing in', 'Accounts, tokens and cookies of a login without a page.', /^\/api\/v1\/auth\//],
 ];
 const OTHER_TAG = 'Other';
