@@ -100,7 +100,16 @@ describe('the floors', () => {
   });
 
   it('read the environment in one place', () => {
-    expect(files.filter((file) => /process\.env\b/.test(textOf(file)))).toEqual(['base/config.ts']);
+    // The kit's `env` reads that of whoever imports it.
+    expect(files.filter((file) => /process\??\.env\b/.test(textOf(file)))).toEqual(['base/config.ts', 'kit/config.ts']);
+  });
+
+  it('let the kit run anywhere, with little beside it', () => {
+    const runsAnywhere = /^(jose|@noble\/hashes\/\w+\.js)$/;
+    expect(faults(({ from, to, relative }) => from.startsWith('kit/') && !relative && !runsAnywhere.test(to))).toEqual(
+      [],
+    );
+    expect(files.filter((file) => file.startsWith('kit/') && /\bBuffer\b/.test(textOf(file)))).toEqual([]);
   });
 
   it('have no barrels, and endings on every relative import', () => {

@@ -1,0 +1,37 @@
+/**
+ * Hono: `app.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them with `c.get('auth')`.
+ * And whatever else is a function from Request to Response (Bun, Deno, Workers): `protectFetch`.
+ */
+import type { AuthContext, ResolveAuth } from '../context.js';
+import { createAdmission, type Rules } from '../protect.js';
+import { refusalResponse } from '../refusal.js';
+
+/** As much of Hono as is used here. */
+export interface HonoContext {
+  req: { raw: Request };
+  set(name: 'auth', value: AuthContext): void;
+}
+
+/** Lets through whom the rules admit, and answers all others. */
+export function protect(resolve: ResolveAuth, rules?: Rules) {
+  const admit = createAdmission(resolve, rules);
+
+  return async function protectRoute(c: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
+    const admission = await admit(c.req.raw);
+    if ('refusal' in admission) return refusalResponse(admission.refusal);
+    c.set('auth', admission.auth);
+    await next();
+    return undefined;
+  };
+}
+
+type Handler = (request: Request, auth: AuthContext) => Response | Promise<Response>;
+
+export function protectFetch(resolve: ResolveAuth, rules: Rules, handler: Handler) {
+  const admit = createAdmission(resolve, rules);
+
+  return async function answerProtected(request: Request): Promise<Response> {
+    const admission = await admit(request);
+    return 'refusal' in admission ? refusalResponse(admission.refusal) : handler(request, admission.auth);
+  };
+}

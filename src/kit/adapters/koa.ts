@@ -1,0 +1,36 @@
+/** Koa: `router.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them in `ctx.state.auth`. */
+import type { ResolveAuth } from '../context.js';
+import { createAdmission, type Rules } from '../protect.js';
+import { bodyOf } from '../refusal.js';
+
+/** As much of Koa as is used here. */
+export interface KoaContext {
+  method: string;
+  href: string;
+  get(name: string): string;
+  set(headers: Record<string, string>): void;
+  req: { socket: { remoteAddress?: string } };
+  state: object;
+  status: number;
+  body: unknown;
+}
+
+/** Lets through whom the rules admit, and answers all others. */
+export function protect(resolve: ResolveAuth, rules?: Rules) {
+  const admit = createAdmission(resolve, rules);
+
+  return async function protectRoute(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
+    const headers = { get: (name: string) => ctx.get(name) || null };
+    const { method, href: url, req } = ctx;
+    const admission = await admit({ method, url, headers, peer: req.socket.remoteAddress });
+    if ('auth' in admission) {
+      Object.assign(ctx.state, { auth: admission.auth });
+      await next();
+      return;
+    }
+    const { refusal } = admission;
+    ctx.status = refusal.status;
+    ctx.set({ ...refusal.headers, 'Cache-Control': 'no-store' });
+    ctx.body = bodyOf(refusal);
+  };
+}

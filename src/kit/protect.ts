@@ -1,0 +1,65 @@
+/** What a route asks of whoever comes, for the adapters: one decision, whatever the framework. */
+import type { AuthContext, Authenticated, RequestLike, ResolveAuth, ToolLevel } from './context.js';
+import { type CsrfOptions, csrfProtect } from './csrf.js';
+import { checkPermission, hasScope, type RequiredPermission } from './permissions.js';
+import { IssuerUnavailable, insufficientScope, type Refusal, refusal, unauthenticated } from './refusal.js';
+
+export interface Rules {
+  /** Scopes that an access token or an agent needs, all of them. People by their own login are not limited by scopes. */
+  scope?: string | readonly string[];
+  /** A permission that an agent needs, of those that were granted to it. */
+  permission?: RequiredPermission;
+  /** What is needed at the tool that the verifier was made for. With such a verifier: at least `read`. */
+  level?: ToolLevel;
+  type?: 'human' | 'agent';
+  /** Whoever carries nothing may come as well. A credential that is refused is refused nevertheless. */
+  optional?: boolean;
+  /** For those who come by cookie. */
+  csrf?: CsrfOptions;
+}
+
+export type Admission = { auth: AuthContext } | { refusal: Refusal };
+
+const LEVELS: ToolLevel[] = ['read', 'write', 'admin'];
+
+/** Gives a check of requests by these rules. Where it cannot be known who comes, that is a refusal with 503. */
+export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
+  const scopes = rules.scope === undefined ? [] : [rules.scope].flat();
+  const checkOrigin = csrfProtect(rules.csrf);
+
+  return async function admit(request: RequestLike): Promise<Admission> {
+    try {
+      const auth = await resolve(request);
+      const no = auth.isAuthenticated ? whyNot(auth, request) : whyNobody(auth.refusal);
+      return no ? { refusal: no } : { auth };
+    } catch (error) {
+      if (error instanceof IssuerUnavailable) return { refusal: error.refusal };
+      throw error;
+    }
+  };
+
+  function whyNobody(refused: Refusal | undefined): Refusal | undefined {
+    return refused ?? (rules.optional ? undefined : unauthenticated('no_auth', 'Send a credential.'));
+  }
+
+  function whyNot(auth: Authenticated, request: RequestLike): Refusal | undefined {
+    const { type, permission } = rules;
+    const reached = scopes.every((scope) => hasScope(scope, scopesOf(auth)));
+    if (!reached && !isOwnLogin(auth)) return insufficientScope(scopes);
+    if (permission && !(auth.type === 'agent' && checkPermission(permission, auth.permissions)) && !isOwnLogin(auth)) {
+      return insufficientScope([`${permission.resource}:${permission.action}`]);
+    }
+    if (type && type !== auth.type) return refusal(403, 'insufficient_role', `Only for ${type}s.`);
+    if (!hasLevel(auth)) return refusal(403, 'insufficient_role', 'No access to this tool.');
+    return auth.byCookie ? checkOrigin(request) : undefined;
+  }
+
+  function hasLevel({ level }: Authenticated): boolean {
+    if (level === undefined) return rules.level === undefined; // nobody was asked about a tool
+    return level !== null && LEVELS.indexOf(level) >= LEVELS.indexOf(rules.level ?? 'read');
+  }
+}
+
+const isOwnLogin = ({ type, via }: Authenticated) => type === 'human' && (via === 'session' || via === 'login');
+
+const scopesOf = (auth: Authenticated) => auth.scopes ?? (auth.type === 'agent' ? auth.permissions : []);

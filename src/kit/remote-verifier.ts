@@ -1,0 +1,197 @@
+/**
+ * Checks what Signet hands out, in a service of somebody else. Access tokens are checked here, by Signet's published keys: fast, also while
+ * Signet is away, and **blind to a revocation until the token expires**. API keys and opaque tokens are asked about at `/api/validate`, and
+ * with `online` or `tool` every token is, after it was checked here: then a revocation counts within `cacheFor`.
+ */
+import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { isCompactJws, jsonObject } from './bytes.js';
+import { type AuthContext, type Authenticated, anonymous, type RequestLike } from './context.js';
+import { type DpopOptions, dpopRequired, htuOf, verifyDpop } from './possession.js';
+import { settledDuration } from './duration.js';
+import { publicUrl, readAuthorization } from './headers.js';
+import { type IssuerOptions, secureUrl } from './issuer.js';
+import { createIssuerKeys } from './issuer-keys.js';
+import { type Refusal, unauthenticated } from './refusal.js';
+import { createMemoryReplayStore } from './replay-store.js';
+import { createValidation, type ForwardedProof, type ValidAnswer } from './validation.js';
+
+export interface RemoteVerifierOptions extends IssuerOptions {
+  /** This service, as it is registered at Signet: the resource (`aud`) of the access tokens that it takes. */
+  audience: string | string[];
+  /** Also take the access tokens of first-party logins (`session+jwt`), which are made for Signet's own API. For your own apps only. */
+  acceptLogins?: boolean;
+  /** Ask Signet about every token, not only about those that cannot be checked here. */
+  online?: boolean;
+  /** Ask what the credential may at this tool as well (its slug). Implies `online`. */
+  tool?: string;
+  /** The origin that the world knows this service by, for DPoP proofs. Else that of the request's URL. */
+  origin?: string;
+  /** Proofs for tokens that are bound to a key. Give `replays` where there are several processes. */
+  dpop?: Partial<Pick<DpopOptions, 'replays' | 'nonces' | 'maxAgeSeconds'>>;
+  /** Keys of Signet: how old before they are read again (5m), and how long they serve while Signet cannot be reached (24h). */
+  keys?: { refreshAfter?: string; keepFor?: string };
+  /** Answers of `/api/validate`: how long a yes and a no are remembered (1s each; 0s for never), and how many of them (1000). */
+  validation?: { cacheFor?: string; refusalsFor?: string; maxEntries?: number };
+}
+
+export interface RemoteVerifier {
+  /**
+   * Who is behind a request, by its `Authorization` or `X-API-Key`. A credential that is refused makes an anonymous whose `refusal`
+   * says what to answer. Rejects with IssuerUnavailable when it cannot be known now: answer 503.
+   */
+  resolve(request: RequestLike): Promise<AuthContext>;
+  /** The same for a bearer credential that came another way, in a cookie for example. Tokens that are bound to a key are refused. */
+  verify(credential: string): Promise<AuthContext>;
+}
+
+type Checked = { claims: JWTPayload; login: boolean } | Refusal;
+
+const ALGORITHM = 'ES256'; // what Signet signs access tokens with, whatever the token says
+const TYP = { access: 'at+jwt', login: 'session+jwt' };
+const CREDENTIAL = /^[\w.~+/-]{1,8192}=*$/;
+
+export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVerifier {
+  const issuer = secureUrl(options.issuer);
+  const { acceptLogins = false, tool, online = tool !== undefined, origin, fetch, now = Date.now } = options;
+  if (options.audience.length === 0) throw new TypeError('The verifier needs an audience');
+  const findKey = createIssuerKeys({ issuer, fetch, now, ...settleKeys(options.keys) });
+  const validate = createValidation({ issuer, fetch, now, tool, ...settleValidation(options.validation) });
+  const proofs: DpopOptions = { replays: createMemoryReplayStore({ now }), now, ...options.dpop };
+
+  return { resolve, verify: (credential) => judge(credential) };
+
+  async function resolve(request: RequestLike): Promise<AuthContext> {
+    const { headers } = request;
+    const [authorization, key] = [readAuthorization(headers.get('authorization')), headers.get('x-api-key')];
+    if (authorization === undefined && !key) return anonymous();
+    if (authorization === null) return refused('Send "Authorization: Bearer <token>".');
+    if (authorization && key && authorization.value !== key) return refused('Two credentials disagree.');
+    const credential = authorization?.value ?? key!;
+    return judge(credential, authorization?.scheme === 'dpop' ? request : undefined);
+  }
+
+  async function judge(credential: string, proving?: RequestLike): Promise<AuthContext> {
+    if (typeof credential !== 'string' || !CREDENTIAL.test(credential)) return refused();
+    // Neither keys nor opaque tokens have dots. A token that is spelt in another way than it was signed is not passed on as one of them.
+    if (!credential.includes('.')) return ask(credential, proving);
+    const checked = isCompactJws(credential) ? await checkToken(credential) : invalid();
+    if ('status' in checked) return anonymous(checked);
+    const { claims, login } = checked;
+    const boundTo = (claims.cnf as { jkt?: unknown } | undefined)?.jkt;
+    if (claims.cnf !== undefined && (!proving || typeof boundTo !== 'string')) {
+      return refused('This token is bound to a key: send it as "Authorization: DPoP" with its proof.');
+    }
+    if (claims.cnf === undefined && proving) return refused('This token is bound to no key: send it as Bearer.');
+    const known = login ? toLogin(claims) : toContext(claims);
+    const proven = proving ? await prove(credential, known, proving, boundTo as string) : known;
+    return online && proven.isAuthenticated ? ask(credential, proving, proven) : proven;
+  }
+
+  /** Signet's own judgement. What was read from the token already is kept. */
+  async function ask(credential: string, proving?: RequestLike, known?: Authenticated): Promise<AuthContext> {
+    const proof = proving && forwarded(proving);
+    if (proof === null) return refused('The proof is missing.');
+    const answer = await validate(credential, proof);
+    if (!answer) return refused();
+    return { ...(known ?? toValidated(answer)), ...(tool !== undefined && { level: answer.permission ?? null }) };
+  }
+
+  function forwarded({ method, url, headers }: RequestLike): ForwardedProof | null {
+    const proof = headers.get('dpop');
+    return proof ? { proof, htm: method, htu: htuOf(publicUrl(url, origin)) ?? url } : null;
+  }
+
+  async function checkToken(token: string): Promise<Checked> {
+    const login = acceptLogins && typOf(token) === TYP.login;
+    try {
+      const { payload } = await jwtVerify(token, findKey, {
+        issuer,
+        audience: login ? `${issuer}/api/v1` : options.audience,
+        typ: login ? TYP.login : TYP.access,
+        algorithms: [ALGORITHM],
+        currentDate: new Date(now()),
+        requiredClaims: ['exp', 'iat', 'sub', 'jti', 'client_id'],
+      });
+      return { claims: payload, login };
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) return unauthenticated('expired_token', 'This token has expired.');
+      if (error instanceof errors.JOSEError) return invalid();
+      throw error;
+    }
+  }
+
+  async function prove(
+    credential: string,
+    known: Authenticated,
+    { method, url, headers }: RequestLike,
+    boundTo: string,
+  ): Promise<AuthContext> {
+    const request = { method, url: publicUrl(url, origin), accessToken: credential, boundTo };
+    const proof = await verifyDpop(headers.get('dpop') ?? '', request, proofs);
+    return proof.ok ? { ...known, jkt: proof.jkt } : anonymous(dpopRequired(proof, proofs.nonces));
+  }
+}
+
+/** Before anything is verified: it only decides as what the token is then checked. */
+const typOf = (token: string) => jsonObject(token.split('.')[0]!)?.typ;
+
+const invalid = (why = 'This token is not valid, or no longer.') => unauthenticated('invalid_token', why);
+const refused = (why?: string) => anonymous(invalid(why));
+
+function toLogin(claims: JWTPayload): Authenticated {
+  const { sub, email, role, exp } = claims as { sub: string; email?: string; role?: string; exp: number };
+  const expiresAt = new Date(exp * 1000);
+  return { type: 'human', isAuthenticated: true, via: 'login', userId: sub, email, role, expiresAt, claims };
+}
+
+/** RFC 9068. A client with a token for itself is an agent; so is whoever acts for a person (RFC 8693, 4.1). */
+function toContext(claims: JWTPayload): Authenticated {
+  const { sub, client_id: clientId, scope = '', exp } = claims as unknown as AccessTokenClaims;
+  const scopes = typeof scope === 'string' && scope ? scope.split(' ') : [];
+  const proven = {
+    isAuthenticated: true,
+    via: 'access-token',
+    scopes,
+    clientId,
+    expiresAt: new Date(exp * 1000),
+    claims,
+  } as const;
+  const agent = { ...proven, type: 'agent', permissions: scopes } as const;
+  const actor = (claims.act as { sub?: unknown } | undefined)?.sub;
+  if (typeof actor === 'string') return { ...agent, agentId: actor, onBehalfOf: sub };
+  if (sub === clientId) return { ...agent, agentId: sub };
+  return { ...proven, type: 'human', userId: sub };
+}
+
+interface AccessTokenClaims {
+  sub: string;
+  client_id: string;
+  scope?: string;
+  exp: number;
+}
+
+function toValidated({ user, principal, scopes }: ValidAnswer): Authenticated {
+  const proven = { isAuthenticated: true, via: 'validated', ...(scopes && { scopes }) } as const;
+  const { id, name, email, role } = user;
+  if ((principal?.type ?? principal?.kind) === 'agent') {
+    const agentId = typeof principal?.id === 'string' ? principal.id : id;
+    return { ...proven, type: 'agent', agentId, agentName: principal?.name ?? name, permissions: scopes ?? [] };
+  }
+  return { ...proven, type: 'human', userId: id, name, email: email ?? undefined, role };
+}
+
+function settleKeys({ refreshAfter = '5m', keepFor = '24h' }: RemoteVerifierOptions['keys'] = {}) {
+  return {
+    refreshAfterSeconds: settledDuration('keys.refreshAfter', refreshAfter),
+    keepForSeconds: settledDuration('keys.keepFor', keepFor),
+  };
+}
+
+function settleValidation(options: RemoteVerifierOptions['validation'] = {}) {
+  const { cacheFor = '1s', refusalsFor = '1s', maxEntries = 1000 } = options;
+  return {
+    cacheSeconds: settledDuration('validation.cacheFor', cacheFor, { zero: true }),
+    refusalSeconds: settledDuration('validation.refusalsFor', refusalsFor, { zero: true }),
+    maxEntries,
+  };
+}

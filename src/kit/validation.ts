@@ -1,0 +1,92 @@
+/** Asks Signet about credentials that only it can judge: API keys, opaque tokens, and whether a token was revoked. */
+import { sha256Base64url } from './bytes.js';
+import type { ToolLevel } from './context.js';
+import type { IssuerOptions } from './issuer.js';
+import { IssuerUnavailable } from './refusal.js';
+
+/** A yes of `POST /api/validate`. */
+export interface ValidAnswer {
+  user: { id: string; name?: string; email?: string | null; role?: string };
+  /** The key or agent itself, where the credential is not the person's login. */
+  principal?: { type?: string; kind?: string; id?: string; name?: string; [more: string]: unknown };
+  permission?: ToolLevel | null;
+  scopes?: string[];
+}
+
+export interface ValidationOptions extends IssuerOptions {
+  tool?: string;
+  cacheSeconds: number;
+  refusalSeconds: number;
+  maxEntries: number;
+}
+
+/** The proof that came with a bound token, for Signet to check. */
+export interface ForwardedProof {
+  proof: string;
+  htm: string;
+  htu: string;
+}
+
+interface Entry {
+  answer: Promise<ValidAnswer | null>;
+  until: number;
+}
+
+const TIMEOUT_MS = 5000;
+
+/**
+ * Answers are remembered for as long as the options say, by the hash of the credential, and no more than so many of them; those who ask
+ * for the same one meanwhile share the answer. What came with a proof is asked each time. Rejects with IssuerUnavailable.
+ */
+export function createValidation(options: ValidationOptions) {
+  const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: ask = fetch, now = Date.now } = options;
+  const entries = new Map<string, Entry>();
+
+  return function validate(credential: string, proof?: ForwardedProof): Promise<ValidAnswer | null> {
+    if (proof) return request(credential, proof);
+    const key = sha256Base64url(credential);
+    const known = entries.get(key);
+    if (known && known.until > now()) return known.answer;
+    const entry: Entry = { answer: request(credential), until: Number.POSITIVE_INFINITY };
+    remember(key, entry);
+    entry.answer.then(
+      (answer) => {
+        entry.until = now() + (answer ? cacheSeconds : refusalSeconds) * 1000;
+      },
+      () => {
+        if (entries.get(key) === entry) entries.delete(key); // that nobody answered is not remembered
+      },
+    );
+    return entry.answer;
+  };
+
+  function remember(key: string, entry: Entry): void {
+    entries.delete(key);
+    const oldest = entries.size >= maxEntries ? entries.keys().next().value : undefined;
+    if (oldest !== undefined) entries.delete(oldest);
+    if (maxEntries > 0) entries.set(key, entry);
+  }
+
+  async function request(credential: string, proof?: ForwardedProof): Promise<ValidAnswer | null> {
+    try {
+      const response = await ask(`${issuer}/api/validate`, {
+        method: 'POST',
+        redirect: 'manual',
+        headers: {
+          authorization: `${proof ? 'DPoP' : 'Bearer'} ${credential}`,
+          'content-type': 'application/json',
+        },
+        body: JSON.stringify({ ...(tool && { tool }), ...(proof && { dpop: proof }) }),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      const { status } = response;
+      if (status !== 200 && status !== 401) throw new Error(`it answers ${status}`);
+      const body = (await response.json()) as Partial<ValidAnswer> & { valid?: unknown };
+      if (status === 401 && body?.valid === false) return null;
+      if (status === 200 && body?.valid === true && typeof body.user?.id === 'string') return body as ValidAnswer;
+      throw new Error('its answer is not understood');
+    } catch (cause) {
+      throw new IssuerUnavailable(`${issuer} cannot be asked about a credential`, { cause });
+    }
+  }
+}

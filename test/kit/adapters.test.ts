@@ -1,0 +1,232 @@
+// The same rules behind every framework: who comes in, and what everybody else is told.
+
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import Koa from 'koa';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as express from '../../src/kit/adapters/express.js';
+import * as hono from '../../src/kit/adapters/hono.js';
+import * as koa from '../../src/kit/adapters/koa.js';
+import * as next from '../../src/kit/adapters/next.js';
+import { type AuthContext, createRemoteVerifier, type RemoteVerifier, type Rules } from '../../src/kit/index.js';
+import { AUDIENCE, ISSUER, openIssuer } from './issuer.js';
+
+type Issuer = Awaited<ReturnType<typeof openIssuer>>;
+type Send = (headers?: Record<string, string>) => Promise<Response>;
+
+interface Framework {
+  name: string;
+  /** Serves one protected route that answers with whom it sees. */
+  open(verifier: RemoteVerifier, rules?: Rules): Promise<{ send: Send; close(): void }>;
+}
+
+async function listen(listener: RequestListener) {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/tickets`;
+  return { send: (headers = {}) => fetch(url, { headers }), close: () => server.close() } as const;
+}
+
+const frameworks: Framework[] = [
+  {
+    name: 'Node and Express',
+    open(verifier, rules) {
+      const guard = express.protect(verifier.resolve, rules);
+      return listen((req, res) =>
+        guard(req as express.ExpressRequest, res, (error) => {
+          if (error) res.statusCode = 500;
+          res.end(JSON.stringify(error ? {} : express.authOf(req as express.ExpressRequest)));
+        }),
+      );
+    },
+  },
+  {
+    name: 'Koa',
+    open(verifier, rules) {
+      const app = new Koa<{ auth: AuthContext }>();
+      app.silent = true;
+      app.use(koa.protect(verifier.resolve, rules));
+      app.use((ctx) => {
+        ctx.body = ctx.state.auth;
+      });
+      return listen(app.callback());
+    },
+  },
+  {
+    name: 'Hono',
+    async open(verifier, rules) {
+      const guard = hono.protect(verifier.resolve, rules);
+      async function send(headers = {}) {
+        let seen: AuthContext | undefined;
+        const c = {
+          req: { raw: new Request(`${AUDIENCE}/tickets`, { headers }) },
+          set: (_: 'auth', auth: AuthContext) => (seen = auth),
+        };
+        const answer = await guard(c, async () => {});
+        return answer ?? Response.json(seen);
+      }
+      return { send, close() {} };
+    },
+  },
+  {
+    name: 'Fetch',
+    async open(verifier, rules = {}) {
+      const serve = hono.protectFetch(verifier.resolve, rules, (_, auth) => Response.json(auth));
+      return { send: (headers = {}) => serve(new Request(`${AUDIENCE}/tickets`, { headers })), close() {} };
+    },
+  },
+];
+
+describe.each(frameworks)('a route behind $name', ({ open }) => {
+  let issuer: Issuer;
+  let route: Awaited<ReturnType<Framework['open']>>;
+  let verifier: RemoteVerifier;
+  beforeAll(async () => {
+    issuer = await openIssuer();
+    verifier = createRemoteVerifier({ issuer: ISSUER, audience: AUDIENCE, fetch: issuer.fetch, now: issuer.now });
+    route = await open(verifier, { scope: 'ticket:read' });
+  });
+  afterAll(() => route.close());
+
+  const bearing = async (claims = {}) => ({ authorization: `Bearer ${await issuer.token(claims)}` });
+
+  it('lets in whom the rules admit, and knows who it is', async () => {
+    const response = await route.send(await bearing());
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ type: 'human', userId: 'person-1' });
+  });
+
+  it('tells all others what is missing', async () => {
+    const answers = [
+      [{}, 401, 'no_auth', 'Bearer realm="api"'],
+      [
+        await bearing({ aud: 'https://other.example' }),
+        401,
+        'invalid_token',
+        'Bearer realm="api", error="invalid_token"',
+      ],
+      [await bearing({ exp: 1 }), 401, 'expired_token', 'Bearer realm="api", error="invalid_token"'],
+      [
+        await bearing({ scope: 'ticket:write' }),
+        403,
+        'insufficient_scope',
+        'Bearer realm="api", error="insufficient_scope", scope="ticket:read"',
+      ],
+    ] as const;
+    for (const [headers, status, error, challenge] of answers) {
+      const response = await route.send(headers as Record<string, string>);
+      expect(response.status).toBe(status);
+      expect(await response.json()).toMatchObject({ error, error_description: expect.any(String) });
+      expect(response.headers.get('www-authenticate')).toBe(challenge);
+      expect(response.headers.get('cache-control')).toBe('no-store');
+      expect(response.headers.get('content-type')).toMatch(/^application\/json/);
+    }
+  });
+
+  it('answers 503 when nobody can know, and a bug is not a yes', async () => {
+    issuer.state.away = true;
+    const response = await route.send({ authorization: 'Bearer sk_live_x' });
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '2']);
+    issuer.state.away = false;
+    const broken = await open({ ...verifier, resolve: () => Promise.reject(new Error('bug')) });
+    const status = await broken.send().then((answer) => answer.status, () => 500); // biome-ignore format: one question
+    expect(status).toBe(500);
+    broken.close();
+  });
+
+  it('may be open to those who carry nothing, not to those who carry something wrong', async () => {
+    const optional = await open(verifier, { optional: true });
+    expect(await (await optional.send()).json()).toEqual({ type: 'anonymous', isAuthenticated: false });
+    expect((await optional.send({ authorization: 'Bearer a.b.c' })).status).toBe(401);
+    optional.close();
+  });
+});
+
+describe('rules', () => {
+  const human: AuthContext = { type: 'human', isAuthenticated: true, via: 'validated', userId: 'a' };
+  const agent: AuthContext = {
+    type: 'agent',
+    isAuthenticated: true,
+    via: 'validated',
+    agentId: 'b',
+    permissions: ['ticket:read'],
+  };
+  const status = async (auth: AuthContext, rules: Rules) => {
+    const serve = hono.protectFetch(
+      async () => auth,
+      rules,
+      () => new Response('yes'),
+    );
+    return (
+      await serve(new Request(AUDIENCE, { method: 'POST', headers: { cookie: 'a=b', origin: 'https://evil.example' } }))
+    ).status;
+  };
+
+  it('look at kind, scope, permission and level', async () => {
+    expect(await status(human, { type: 'agent' })).toBe(403);
+    expect(await status(agent, { type: 'agent' })).toBe(200);
+    expect(await status(human, { scope: 'ticket:read' })).toBe(403);
+    expect(await status({ ...human, via: 'login' }, { scope: 'ticket:read' })).toBe(200);
+    expect(await status({ ...human, scopes: ['a', 'b'] }, { scope: ['a', 'b'] })).toBe(200);
+    expect(await status({ ...human, scopes: ['a'] }, { scope: ['a', 'b'] })).toBe(403);
+    expect(await status(agent, { permission: { resource: 'ticket', action: 'read' } })).toBe(200);
+    expect(await status(agent, { permission: { resource: 'ticket', action: 'write' } })).toBe(403);
+    expect(await status(human, { permission: { resource: 'ticket', action: 'read' } })).toBe(403);
+    expect(await status({ ...human, level: null }, {})).toBe(403);
+    expect(await status({ ...human, level: 'read' }, {})).toBe(200);
+    expect(await status({ ...human, level: 'read' }, { level: 'write' })).toBe(403);
+    expect(await status({ ...human, level: 'admin' }, { level: 'write' })).toBe(200);
+    expect(await status(human, { level: 'read' })).toBe(403);
+  });
+
+  it('take no change from another site by cookie', async () => {
+    expect(await status({ ...human, byCookie: true }, {})).toBe(403);
+    expect(await status({ ...human, byCookie: true }, { csrf: { allowedOrigins: ['https://evil.example'] } })).toBe(
+      200,
+    );
+  });
+});
+
+describe('a Next.js middleware', () => {
+  let issuer: Issuer;
+  let login: string;
+  let middleware: (request: Request) => Promise<Response | undefined>;
+  beforeAll(async () => {
+    issuer = await openIssuer();
+    login = await issuer.token({ aud: `${ISSUER}/api/v1` }, { typ: 'session+jwt' });
+    const verifier = createRemoteVerifier({
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      acceptLogins: true,
+      fetch: issuer.fetch,
+      now: issuer.now,
+    });
+    middleware = next.protect(verifier, { signIn: '/login' });
+  });
+  const page = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
+    new Request(`https://app.example.com${path}`, { method, headers: { accept: 'text/html', ...headers } });
+
+  it('lets through whose session cookie holds a login that is good', async () => {
+    expect(await middleware(page('/board', { cookie: `theme=dark; session=${login}` }))).toBeUndefined();
+  });
+
+  it('sends pages to the sign-in, with the way back, and tells scripts 401', async () => {
+    for (const cookie of ['', 'session=a.b.c', `session=${login.slice(0, -2)}`, `other=${login}`]) {
+      const response = await middleware(page('/board?x=1', { cookie }));
+      expect(response?.status).toBe(307);
+      expect(response?.headers.get('location')).toBe('https://app.example.com/login?next=%2Fboard%3Fx%3D1');
+    }
+    expect((await middleware(page('/api/board', { accept: 'application/json' })))?.status).toBe(401);
+    expect(await middleware(page('/login'))).toBeUndefined();
+    const elsewhere = await middleware(page('//evil.example/x'));
+    expect(new URL(elsewhere!.headers.get('location')!).origin).toBe('https://app.example.com');
+  });
+
+  it('takes a header before the cookie, and no change from another site', async () => {
+    const cookie = `session=${login}`;
+    expect((await middleware(page('/board', { cookie, authorization: 'Bearer a.b.c' })))?.status).toBe(307);
+    const site = (from: string) => middleware(page('/board', { cookie, 'sec-fetch-site': from }, 'POST'));
+    expect((await site('cross-site'))?.status).toBe(403);
+    expect(await site('same-origin')).toBeUndefined();
+  });
+});

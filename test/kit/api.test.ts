@@ -1,0 +1,344 @@
+// Policies, approvals, limits and the origin of changes: who gets to a handler, and what everybody else is told.
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  type AuthContext,
+  createApprovalClient,
+  createMemoryRateLimitStore,
+  csrfProtect,
+  defineAPI,
+  defineConfig,
+  definePolicy,
+  defineRateLimit,
+  enforcePolicies,
+  env,
+  IssuerUnavailable,
+  serveAPI,
+} from '../../src/kit/index.js';
+import { ISSUER } from './issuer.js';
+
+const nobody: AuthContext = { type: 'anonymous', isAuthenticated: false };
+const alice: AuthContext = { type: 'human', isAuthenticated: true, via: 'session', byCookie: true, userId: 'alice' };
+const bot: AuthContext = {
+  type: 'agent',
+  isAuthenticated: true,
+  via: 'api-key',
+  agentId: 'bot',
+  permissions: ['ticket:write'],
+};
+
+const allow = definePolicy({ key: 'allow', title: 'Everybody', effect: 'allow', check: () => ({ effect: 'allow' }) });
+const deny = definePolicy({
+  key: 'deny',
+  title: 'Nobody',
+  effect: 'deny',
+  check: () => ({ effect: 'deny', reason: 'no' }),
+});
+const silent = definePolicy({ key: 'silent', title: 'Says nothing', effect: 'deny', check: () => undefined });
+const agentApproval = definePolicy({
+  key: 'agentApproval',
+  title: 'Agent Approval Required',
+  effect: 'approve',
+  check: ({ ctx }) => ({ effect: ctx.auth.type === 'agent' ? 'approve' : 'allow', reason: 'An agent wants to write' }),
+});
+
+describe('policies', () => {
+  const of = (policies: Parameters<typeof enforcePolicies>[0], auth: AuthContext = bot) =>
+    enforcePolicies(policies, { ctx: { auth } });
+
+  it('are as strict as the strictest', async () => {
+    expect(await of([])).toEqual({ effect: 'allow' });
+    expect(await of([allow])).toEqual({ effect: 'allow' });
+    expect(await of([allow, agentApproval])).toEqual({
+      effect: 'approve',
+      policy: 'agentApproval',
+      reason: 'An agent wants to write',
+    });
+    expect(await of([agentApproval, deny, allow])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
+    expect(await of([agentApproval], alice)).toEqual({ effect: 'allow' });
+  });
+
+  it('let nobody in when they are silent, or broken', async () => {
+    expect(await of([silent])).toEqual({ effect: 'deny', policy: 'silent', reason: 'Says nothing' });
+    const odd = { ...allow, check: () => ({ effect: 'maybe' as never }) };
+    expect(await of([odd])).toMatchObject({ effect: 'deny' });
+    const failing = { ...allow, check: () => Promise.reject(new Error('broken')) };
+    await expect(of([failing])).rejects.toThrow('broken');
+  });
+
+  it('need a key and an effect', () => {
+    expect(() => definePolicy({ ...allow, key: '' })).toThrow(TypeError);
+    expect(() => definePolicy({ ...allow, effect: 'permit' as never })).toThrow(TypeError);
+  });
+});
+
+/** Signet as far as it asks people, in the words of CIBA. */
+function openCiba() {
+  const decided = new Map<string, string>();
+  const asked: URLSearchParams[] = [];
+  const state = { decided, asked, away: false, authorization: '' };
+  const answers: Record<string, (form: URLSearchParams) => Response> = {
+    '/.well-known/openid-configuration': () =>
+      Response.json({
+        issuer: ISSUER,
+        backchannel_authentication_endpoint: `${ISSUER}/oauth/ciba`,
+        token_endpoint: `${ISSUER}/oauth/token`,
+      }),
+    '/oauth/ciba'(form) {
+      if (form.get('login_hint') === 'stranger') return Response.json({ error: 'unknown_user_id' }, { status: 400 });
+      asked.push(form);
+      return Response.json({ auth_req_id: `req-${asked.length}`, expires_in: 120, interval: 2 });
+    },
+    '/oauth/token'(form) {
+      const id = form.get('auth_req_id')!;
+      const decision = decided.get(id) ?? 'authorization_pending';
+      if (decision !== 'approved') return Response.json({ error: decision }, { status: 400 });
+      decided.set(id, 'invalid_grant'); // good for one answer
+      return Response.json({ access_token: 'unused', token_type: 'bearer' });
+    },
+  };
+  const ask = async (url: string, init: RequestInit = {}) => {
+    if (state.away) throw new TypeError('fetch failed');
+    state.authorization = new Headers(init.headers).get('authorization') ?? state.authorization;
+    return answers[new URL(url).pathname]!(new URLSearchParams(String(init.body ?? '')));
+  };
+  return { ...state, state, fetch: ask as typeof fetch };
+}
+
+describe('asking a person', () => {
+  const open = (ciba = openCiba()) => ({
+    ciba,
+    approvals: createApprovalClient({ issuer: ISSUER, clientId: 'api client', clientSecret: 'a+b', fetch: ciba.fetch }),
+  });
+  const question = { person: 'alice@example.com', message: 'Delete ticket 7?', action: 'bot deletes 7' };
+
+  it('leads to a yes that is said once, for that action', async () => {
+    const { ciba, approvals } = open();
+    const pending = await approvals.begin(question);
+    expect(pending).toMatchObject({ expiresInSeconds: 120, intervalSeconds: 2 });
+    expect(Object.fromEntries(ciba.asked[0]!)).toEqual({
+      scope: 'openid',
+      login_hint: 'alice@example.com',
+      binding_message: 'Delete ticket 7?',
+    });
+    expect(atob(ciba.state.authorization.slice('Basic '.length))).toBe('api+client:a%2Bb');
+    expect(await approvals.check(pending!.id, question.action)).toBe('pending');
+    ciba.decided.set('req-1', 'approved');
+    expect(await approvals.check(pending!.id, 'bot deletes 8')).toBe('denied');
+    expect(await approvals.check('req-1', question.action)).toBe('denied');
+    expect(await approvals.check(pending!.id, question.action)).toBe('approved');
+    expect(await approvals.check(pending!.id, question.action)).toBe('expired');
+  });
+
+  it.each([
+    ['access_denied', 'denied'],
+    ['expired_token', 'expired'],
+    ['slow_down', 'pending'],
+  ])('%s means %s', async (error, state) => {
+    const { ciba, approvals } = open();
+    const { id } = (await approvals.begin(question))!;
+    ciba.decided.set('req-1', error);
+    expect(await approvals.check(id, question.action)).toBe(state);
+  });
+
+  it('tells a stranger, an outage and a client that may not ask apart', async () => {
+    const { ciba, approvals } = open();
+    expect(await approvals.begin({ ...question, person: 'stranger' })).toBeUndefined();
+    const { id } = (await approvals.begin(question))!;
+    ciba.decided.set('req-1', 'invalid_client');
+    await expect(approvals.check(id, question.action)).rejects.toThrow(/invalid_client/);
+    ciba.state.away = true;
+    await expect(approvals.check(id, question.action)).rejects.toBeInstanceOf(IssuerUnavailable);
+    await expect(open(ciba).approvals.begin(question)).rejects.toBeInstanceOf(IssuerUnavailable);
+  });
+});
+
+describe('an API', () => {
+  const handler = vi.fn(async ({ input }: { input: unknown }) => ({ deleted: true, input }));
+  beforeEach(() => {
+    handler.mockClear();
+  });
+  const api = (policy?: string | string[]) => defineAPI({ capability: 'write', resource: 'ticket', policy, handler });
+  const request = (body?: string, headers: Record<string, string> = {}) =>
+    new Request('https://api.example.com/tickets/7', { method: 'POST', body, headers });
+  const policies = [allow, deny, agentApproval];
+
+  async function answer(auth: AuthContext, policy?: string | string[], options = {}, sent = request('{"n":1}')) {
+    const serve = serveAPI(api(policy), { resolve: async () => auth, policies, ...options });
+    const response = await serve(sent);
+    return { status: response.status, headers: response.headers, body: await response.json() };
+  }
+
+  it('is for those who are somebody, unless it says otherwise', async () => {
+    expect(await answer(nobody)).toMatchObject({ status: 401, body: { error: 'no_auth' } });
+    expect(await answer(alice)).toMatchObject({ status: 200, body: { deleted: true, input: { n: 1 } } });
+    expect(await answer(nobody, [])).toMatchObject({ status: 200 });
+    expect(await answer(nobody, 'deny')).toMatchObject({ status: 401 });
+    expect(await answer(alice, 'deny')).toMatchObject({
+      status: 403,
+      body: { error: 'policy_denied', error_description: 'no' },
+    });
+    expect(handler).toHaveBeenCalledTimes(2);
+  });
+
+  it('wants of an agent what was granted to it', async () => {
+    expect(await answer(bot)).toMatchObject({ status: 200 });
+    const reader = { ...bot, permissions: ['ticket:read'] };
+    expect(await answer(reader)).toMatchObject({ status: 403, body: { error: 'insufficient_scope' } });
+  });
+
+  it('does not start with a policy that is not there', () => {
+    expect(() => serveAPI(api('requireAuht'), { resolve: async () => alice, policies })).toThrow('requireAuht');
+  });
+
+  it('takes no change by cookie from elsewhere', async () => {
+    const from = (site: string) => request('{}', { cookie: 'capstan_session=x', 'sec-fetch-site': site });
+    expect(await answer(alice, undefined, {}, from('cross-site'))).toMatchObject({
+      status: 403,
+      body: { error: 'csrf_validation_failed' },
+    });
+    expect(await answer(alice, undefined, {}, from('same-origin'))).toMatchObject({ status: 200 });
+  });
+
+  it('tells what is wrong with a body', async () => {
+    expect(await answer(alice, [], {}, request('{'))).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_request' },
+    });
+    expect(await answer(alice, [], {}, request('x'.repeat(1_048_577)))).toMatchObject({ status: 413 });
+    const strict = defineAPI({
+      ...api([]),
+      input: { parse: () => { throw new Error('n is missing'); } }, // biome-ignore format: a schema that refuses
+    });
+    const response = await serveAPI(strict, { resolve: async () => alice })(request('{}'));
+    expect(await response.json()).toEqual({ error: 'invalid_request', error_description: 'n is missing' });
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  it('answers 503 when nobody knows who comes, and passes on what is a bug', async () => {
+    const away = serveAPI(api(), { resolve: () => Promise.reject(new IssuerUnavailable('away')) });
+    expect((await away(request())).status).toBe(503);
+    const broken = serveAPI(api(), { resolve: () => Promise.reject(new Error('bug')) });
+    await expect(broken(request())).rejects.toThrow('bug');
+  });
+
+  it('waits for a person: 202, then the same request with the approval', async () => {
+    const ciba = openCiba();
+    const by = createApprovalClient({ issuer: ISSUER, clientId: 'api', clientSecret: 's', fetch: ciba.fetch });
+    const approvals = { by, person: () => 'alice@example.com' };
+    expect(await answer(bot, 'agentApproval')).toMatchObject({ status: 403, body: { error: 'approval_required' } });
+    const first = await answer(bot, 'agentApproval', { approvals });
+    expect(first).toMatchObject({ status: 202, body: { status: 'approval_required', interval: 2 } });
+    const again = (body = '{"n":1}', auth = bot) =>
+      answer(auth, 'agentApproval', { approvals }, request(body, { 'approval-id': first.body.approval_id }));
+    expect(await again()).toMatchObject({ status: 202, body: { status: 'approval_pending' } });
+    ciba.decided.set('req-1', 'approved');
+    expect(await again('{"n":2}')).toMatchObject({ status: 403, body: { error: 'approval_denied' } });
+    expect(await again('{"n":1}', { ...bot, agentId: 'other' })).toMatchObject({ status: 403 });
+    expect(handler).not.toHaveBeenCalled();
+    expect(await again()).toMatchObject({ status: 200, body: { deleted: true } });
+    expect(await again()).toMatchObject({ status: 403, body: { error: 'approval_expired' } });
+    const nobodyThere = { by, person: () => 'stranger' };
+    expect(await answer(bot, 'agentApproval', { approvals: nobodyThere })).toMatchObject({ status: 403 });
+  });
+
+  it('counts who comes', async () => {
+    const rateLimit = defineRateLimit({ default: { requests: 1, window: '1m' } });
+    expect((await answer(alice, [], { rateLimit })).headers.get('ratelimit-remaining')).toBe('0');
+    const second = await answer(alice, [], { rateLimit });
+    expect(second).toMatchObject({ status: 429, body: { error: 'rate_limited' } });
+    expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0);
+  });
+});
+
+describe('a rate limit', () => {
+  const limits = {
+    default: { requests: 3, window: '1m' },
+    perAuthType: { anonymous: { requests: 1, window: '10s' }, agent: { requests: 2, window: '1m' } },
+  };
+
+  it('is one for each kind, each person, each agent and each address, by the window', async () => {
+    let time = 0;
+    const now = () => time;
+    const { check } = defineRateLimit(limits, { store: createMemoryRateLimitStore({ now }), now });
+    const allowed = async (auth: AuthContext, from?: string) => (await check(auth, from)).allowed;
+    const times = async (n: number, auth: AuthContext) => {
+      const all = [];
+      for (let i = 0; i < n; i += 1) all.push(await allowed(auth));
+      return all;
+    };
+    expect(await times(4, alice)).toEqual([true, true, true, false]);
+    expect(await times(3, bot)).toEqual([true, true, false]);
+    expect(await allowed({ ...bot, agentId: 'other' })).toBe(true);
+    expect([
+      await allowed(nobody, '1.2.3.4'),
+      await allowed(nobody, '1.2.3.4'),
+      await allowed(nobody, '5.6.7.8'),
+    ]).toEqual([true, false, true]);
+    time = 10_001;
+    expect([await allowed(nobody, '1.2.3.4'), await allowed(alice)]).toEqual([true, false]);
+    time = 60_001;
+    expect(await allowed(alice)).toBe(true);
+  });
+
+  it('may count all agents together', async () => {
+    const { check } = defineRateLimit({ ...limits, perAgent: false });
+    for (const agentId of ['a', 'b']) await check({ ...bot, agentId });
+    expect(await check({ ...bot, agentId: 'c' })).toMatchObject({ allowed: false, remaining: 0, limit: 2 });
+  });
+
+  it('remembers a bounded number of callers, those who came last', async () => {
+    const store = createMemoryRateLimitStore({ maxKeys: 2 });
+    const counts = ['a', 'b', 'a', 'c', 'a', 'b'].map((key) => (store.hit(key, 60) as { count: number }).count);
+    expect(counts).toEqual([1, 1, 2, 1, 3, 1]);
+  });
+
+  it('that is none stops the start', () => {
+    for (const wrong of [
+      { requests: 0, window: '1m' },
+      { requests: 1.5, window: '1m' },
+      { requests: 1, window: '1 minute' },
+    ]) {
+      expect(() => defineRateLimit({ default: wrong })).toThrow(TypeError);
+      expect(() => defineConfig({ agent: { rateLimit: { default: wrong } } })).toThrow(TypeError);
+    }
+  });
+});
+
+describe('a change by cookie', () => {
+  const check = csrfProtect({ allowedOrigins: ['https://app.example.com'] });
+  const sent = (headers: Record<string, string>, method = 'POST') =>
+    check(new Request('https://api.example.com/x', { method, headers: { cookie: 's=1', ...headers } })) === undefined;
+
+  it.each([
+    [{ 'sec-fetch-site': 'same-origin' }, true],
+    [{ 'sec-fetch-site': 'none' }, true],
+    [{ 'sec-fetch-site': 'same-site', origin: 'https://app.example.com' }, true],
+    [{ 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }, false],
+    [{ 'sec-fetch-site': 'cross-site', origin: 'https://api.example.com' }, false],
+    [{ 'sec-fetch-site': 'same-site' }, false],
+    [{ origin: 'https://api.example.com' }, true],
+    [{ origin: 'https://app.example.com' }, true],
+    [{ origin: 'https://api.example.com.evil.example' }, false],
+    [{ origin: 'http://api.example.com' }, false],
+    [{ origin: 'null' }, false],
+    [{ referer: 'https://api.example.com/form?x' }, true],
+    [{ referer: 'https://evil.example/https://api.example.com/' }, false],
+    [{}, false],
+  ])('with %j: %s', (headers, expected) => {
+    expect(sent(headers)).toBe(expected);
+    expect(sent(headers, 'DELETE')).toBe(expected);
+    expect(sent(headers, 'GET')).toBe(true);
+  });
+
+  it('is not what a request without cookies is', () => {
+    expect(check(new Request('https://api.example.com/x', { method: 'POST' }))).toBeUndefined();
+  });
+});
+
+describe('the environment', () => {
+  it('is read by name, and empty where it says nothing', () => {
+    vi.stubEnv('SIGNET_KIT_TEST', 'x');
+    expect([env('SIGNET_KIT_TEST'), env('SIGNET_KIT_TEST_NOT')]).toEqual(['x', '']);
+    vi.unstubAllEnvs();
+  });
+});

@@ -1,0 +1,83 @@
+// An issuer in memory, as a service sees Signet: discovery, keys, `/api/validate`. Can be away, can rotate, counts what it is asked.
+import { randomUUID } from 'node:crypto';
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
+
+export const ISSUER = 'https://id.example.com';
+export const AUDIENCE = 'https://api.example.com';
+
+interface Key {
+  kid: string;
+  privateKey: CryptoKey;
+  jwk: JWK;
+}
+
+export async function openIssuer() {
+  let keys = [await makeKey()];
+  let time = Date.now();
+  const asked: Record<string, number> = {};
+  /** What `/api/validate` says of a credential. */
+  const answers = new Map<string, object>();
+  const validated: { authorization: string | null; body: Record<string, unknown> }[] = [];
+  const state = { away: false, calls: ISSUER, holdBack: Promise.resolve() };
+
+  return { asked, answers, validated, state, fetch: ask as typeof fetch, now: () => time, wait, rotate, token };
+
+  function wait(seconds: number): void {
+    time += seconds * 1000;
+  }
+
+  /** A new key signs; the old ones are published still, unless they leaked. */
+  async function rotate({ leaked = false } = {}): Promise<void> {
+    keys = [await makeKey(), ...(leaked ? [] : keys)];
+  }
+
+  async function token(
+    claims: Record<string, unknown> = {},
+    header: Record<string, unknown> = {},
+    key = keys[0]!,
+  ): Promise<string> {
+    const iat = Math.floor(time / 1000);
+    const all = {
+      iss: ISSUER,
+      aud: AUDIENCE,
+      sub: 'person-1',
+      client_id: 'app-1',
+      scope: 'ticket:read',
+      jti: randomUUID(),
+      iat,
+      exp: iat + 3600,
+      ...claims,
+    };
+    return new SignJWT(all)
+      .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: key.kid, ...header })
+      .sign(key.privateKey);
+  }
+
+  async function ask(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+    const { pathname } = new URL(String(input));
+    asked[pathname] = (asked[pathname] ?? 0) + 1;
+    await state.holdBack;
+    if (state.away) throw new TypeError('fetch failed');
+    if (pathname === '/.well-known/openid-configuration') {
+      return Response.json({ issuer: state.calls, jwks_uri: `${ISSUER}/oauth/jwks` });
+    }
+    if (pathname === '/oauth/jwks') return Response.json({ keys: keys.map(({ jwk }) => jwk) });
+    if (pathname === '/api/validate') return validate(init);
+    return Response.json({ error: 'not_found' }, { status: 404 });
+  }
+
+  function validate(init: RequestInit): Response {
+    const authorization = new Headers(init.headers).get('authorization');
+    validated.push({ authorization, body: JSON.parse(String(init.body)) });
+    const answer = answers.get(authorization?.split(' ')[1] ?? '');
+    return answer
+      ? Response.json({ valid: true, ...answer })
+      : Response.json({ valid: false, error: 'Invalid token' }, { status: 401 });
+  }
+}
+
+async function makeKey(): Promise<Key> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+  const kid = randomUUID();
+  return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' } };
+}

@@ -1,0 +1,213 @@
+// Proofs of possession (RFC 9449): what is accepted, once, and everything near it that is not.
+import fc from 'fast-check';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { beforeAll, describe, expect, it } from 'vitest';
+import {
+  createAuthMiddleware,
+  createDpopNonces,
+  createMemoryReplayStore,
+  type DpopOptions,
+  type DpopRequest,
+  generateApiKey,
+  verifyDpop,
+} from '../../src/kit/index.js';
+import { type ClientKey, dpop, makeKey } from '../support/proofs.js';
+import { mutations } from './mutations.js';
+
+const URL_ = 'https://api.example.com/tickets';
+const request: DpopRequest = { method: 'POST', url: URL_, accessToken: 'some-token' };
+const right = { htm: 'POST', htu: URL_, accessToken: 'some-token' };
+
+let key: ClientKey;
+beforeAll(async () => {
+  key = await makeKey();
+});
+
+const fresh = (options: Partial<DpopOptions> = {}): DpopOptions => ({ replays: createMemoryReplayStore(), ...options });
+
+describe('a proof', () => {
+  it('is accepted for its request, and tells the key', async () => {
+    const proof = await dpop(key, right);
+    expect(await verifyDpop(proof, { ...request, boundTo: key.thumbprint }, fresh())).toEqual({
+      ok: true,
+      jkt: key.thumbprint,
+    });
+  });
+
+  it('is accepted once, also of twenty at once', async () => {
+    const [options, proof] = [fresh(), await dpop(key, right)];
+    const results = await Promise.all(Array.from({ length: 20 }, () => verifyDpop(proof, request, options)));
+    expect(results.filter(({ ok }) => ok)).toHaveLength(1);
+  });
+
+  it.each([
+    ['another method', { htm: 'GET' }],
+    ['a method in small letters', { htm: 'post' }],
+    ['another path', { htu: `${URL_}/1` }],
+    ['another host', { htu: 'https://evil.example/tickets' }],
+    ['another scheme', { htu: 'http://api.example.com/tickets' }],
+    ['no URL', { htu: 'tickets' }],
+    ['another token', { accessToken: 'another' }],
+    ['no token', { accessToken: undefined }],
+    ['no jti', { jti: '' }],
+    ['an endless jti', { jti: 'x'.repeat(1000) }],
+  ])('for %s is refused', async (_, other) => {
+    const proof = await sign(key, { ...(await claimsOf(right)), ...other, ath: undefined, ...(await athOf(other)) });
+    expect(await verifyDpop(proof, request, fresh())).toMatchObject({ ok: false, error: 'invalid_dpop_proof' });
+  });
+
+  it.each(['https://API.example.com:443/tickets', `${URL_}?q=1#x`, 'https://api.example.com/./tickets'])(
+    'may spell its URL as %s',
+    async (htu) => {
+      expect((await verifyDpop(await dpop(key, { ...right, htu }), request, fresh())).ok).toBe(true);
+    },
+  );
+
+  it('is refused when it is old or from the future', async () => {
+    const proof = await dpop(key, right);
+    for (const [later, ok] of [
+      [-11, false],
+      [-9, true],
+      [59, true],
+      [62, false],
+    ] as const) {
+      const now = () => Date.now() + later * 1000;
+      expect((await verifyDpop(proof, request, fresh({ now }))).ok, String(later)).toBe(ok);
+    }
+  });
+
+  it('is refused by another key than the token is bound to', async () => {
+    const thief = await makeKey();
+    const result = await verifyDpop(await dpop(thief, right), { ...request, boundTo: key.thumbprint }, fresh());
+    expect(result).toMatchObject({ ok: false, error: 'invalid_dpop_proof' });
+  });
+
+  it('is refused with a private key, another type, a shared secret, or a signature of somebody else', async () => {
+    const pair = await generateKeyPair('ES256', { extractable: true });
+    const [secret, other] = [await exportJWK(pair.privateKey), await makeKey()];
+    const claims = await claimsOf(right);
+    const refused = [
+      await new SignJWT(claims)
+        .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: secret })
+        .sign(pair.privateKey),
+      await sign(key, claims, { typ: 'JWT' }),
+      await sign(key, claims, { typ: undefined }),
+      await sign(key, claims, { jwk: undefined }),
+      await sign(key, claims, { jwk: other.publicJwk }),
+      await new SignJWT(claims)
+        .setProtectedHeader({ alg: 'HS256', typ: 'dpop+jwt', jwk: { kty: 'oct', k: 'c2VjcmV0' } as never })
+        .sign(new TextEncoder().encode('s'.repeat(32))),
+    ];
+    for (const proof of refused) expect((await verifyDpop(proof, request, fresh())).ok, proof).toBe(false);
+  });
+
+  it('is refused with anything changed, and nothing is thrown', async () => {
+    const proof = await dpop(key, right);
+    await fc.assert(
+      fc.asyncProperty(mutations(proof), async (other) => !(await verifyDpop(other, request, fresh())).ok),
+      { numRuns: 300 },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.anything(), async (other) => !(await verifyDpop(other as string, request, fresh())).ok),
+    );
+    const anyClaims = fc.dictionary(fc.constantFrom('htm', 'htu', 'iat', 'jti', 'ath', 'nonce'), fc.jsonValue());
+    await fc.assert(
+      fc.asyncProperty(anyClaims, async (claims) => {
+        return !(await verifyDpop(await sign(key, claims as Record<string, unknown>), request, fresh())).ok;
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+describe('a nonce of the server', () => {
+  const secret = 'a secret';
+
+  it('is asked for, and accepted for its time by every process with the secret', async () => {
+    let time = Date.now();
+    const now = () => time;
+    const nonces = createDpopNonces({ secret, now });
+    const nonce = createDpopNonces({ secret, now }).current();
+    expect(await verifyDpop(await dpop(key, right), request, fresh({ nonces }))).toMatchObject({
+      error: 'use_dpop_nonce',
+    });
+    expect((await verifyDpop(await dpop(key, { ...right, nonce }), request, fresh({ nonces }))).ok).toBe(true);
+    time += 60_000;
+    expect(nonces.accepts(nonce)).toBe(true);
+    time += 60_000;
+    expect(nonces.accepts(nonce)).toBe(false);
+  });
+
+  it('cannot be made by somebody else', () => {
+    const nonces = createDpopNonces({ secret });
+    expect(nonces.accepts(createDpopNonces({ secret: 'another' }).current())).toBe(false);
+    fc.assert(fc.property(mutations(nonces.current()), (other) => !nonces.accepts(other)));
+  });
+});
+
+describe('the memory of what was used', () => {
+  it('is bounded, and says no rather than to forget what counts', () => {
+    let time = 0;
+    const replays = createMemoryReplayStore({ maxEntries: 2, now: () => time });
+    const used = ['a', 'b', 'a', 'c'].map((id) => replays.firstUse(id, new Date(1000)));
+    expect(used).toEqual([true, true, false, false]);
+    time = 2000;
+    expect(replays.firstUse('c', new Date(3000))).toBe(true);
+  });
+});
+
+describe('a service that demands proofs', () => {
+  const url = 'http://10.0.0.7/tickets';
+  const { key: apiKey, hash, prefix } = generateApiKey();
+  const agent = { id: 'a1', name: 'Bot', apiKeyHash: hash, apiKeyPrefix: prefix, permissions: ['ticket:read'] };
+  const resolveWith = (jkt?: string, dpopToo = true) =>
+    createAuthMiddleware(
+      { session: { secret: 's', dpop: dpopToo }, origin: 'https://api.example.com' },
+      { findAgentByKeyPrefix: async () => ({ ...agent, jkt }) },
+    );
+  const send = (proof?: string) =>
+    new Request(url, { method: 'POST', headers: { authorization: `DPoP ${apiKey}`, ...(proof && { dpop: proof }) } });
+
+  it('answers 401 with a nonce, and lets in who comes back with it, once', async () => {
+    const resolve = resolveWith(key.thumbprint);
+    const first = await resolve(send());
+    expect(first).toEqual({ type: 'anonymous', isAuthenticated: false });
+    const { refusal } = first as Extract<typeof first, { type: 'anonymous' }>;
+    expect(refusal).toMatchObject({ status: 401, headers: { 'WWW-Authenticate': expect.stringMatching(/^DPoP /) } });
+    const nonce = refusal!.headers['DPoP-Nonce'];
+    const proof = await dpop(key, { htm: 'POST', htu: URL_, accessToken: apiKey, nonce });
+    expect(await resolve(send(proof))).toMatchObject({ type: 'agent', agentId: 'a1', jkt: key.thumbprint });
+    expect(await resolve(send(proof))).toMatchObject({ type: 'anonymous' });
+  });
+
+  it('asks for the proof of a key that is bound, whatever else it demands', async () => {
+    const resolve = resolveWith(key.thumbprint, false);
+    expect((await resolve(send())).type).toBe('anonymous');
+    const nonce = ((await resolve(send())) as { refusal?: { headers: Record<string, string> } }).refusal!.headers[
+      'DPoP-Nonce'
+    ];
+    const proof = (by: ClientKey) => dpop(by, { htm: 'POST', htu: URL_, accessToken: apiKey, nonce });
+    expect((await resolve(send(await proof(await makeKey())))).type).toBe('anonymous');
+    expect((await resolve(send(await proof(key)))).type).toBe('agent');
+  });
+});
+
+async function claimsOf(proof: Parameters<typeof dpop>[1]): Promise<Record<string, unknown>> {
+  return JSON.parse(Buffer.from((await dpop(key, proof)).split('.')[1]!, 'base64url').toString());
+}
+
+async function athOf(other: object) {
+  const accessToken = 'accessToken' in other ? (other.accessToken as string | undefined) : right.accessToken;
+  const { ath } = await claimsOf({ ...right, accessToken });
+  return ath ? { ath } : {};
+}
+
+function sign(
+  { privateKey, publicJwk }: ClientKey,
+  claims: Record<string, unknown>,
+  header: Record<string, unknown> = {},
+) {
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: publicJwk, ...header })
+    .sign(privateKey);
+}

@@ -1,0 +1,314 @@
+// Tokens of an issuer elsewhere: which are taken, what happens when its keys change, and when it is away.
+import { createHmac } from 'node:crypto';
+import fc from 'fast-check';
+import { decodeProtectedHeader } from 'jose';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createRemoteVerifier, IssuerUnavailable, type RemoteVerifierOptions } from '../../src/kit/index.js';
+import { dpop, makeKey } from '../support/proofs.js';
+import { AUDIENCE, ISSUER, openIssuer } from './issuer.js';
+import { mutations } from './mutations.js';
+
+let issuer: Awaited<ReturnType<typeof openIssuer>>;
+beforeEach(async () => {
+  issuer = await openIssuer();
+});
+
+const open = (options: Partial<RemoteVerifierOptions> = {}) =>
+  createRemoteVerifier({ issuer: ISSUER, audience: AUDIENCE, fetch: issuer.fetch, now: issuer.now, ...options });
+const bearing = (authorization: string, headers: Record<string, string> = {}) =>
+  new Request(`${AUDIENCE}/tickets?q=1`, { headers: { authorization, ...headers } });
+const jwks = () => issuer.asked['/oauth/jwks'] ?? 0;
+const validations = () => issuer.asked['/api/validate'] ?? 0;
+
+describe('an access token', () => {
+  it('says who is behind it, and is checked without a question', async () => {
+    const { resolve } = open();
+    const token = await issuer.token();
+    expect(await resolve(bearing(`Bearer ${token}`))).toMatchObject({
+      type: 'human',
+      isAuthenticated: true,
+      via: 'access-token',
+      userId: 'person-1',
+      clientId: 'app-1',
+      scopes: ['ticket:read'],
+      claims: { iss: ISSUER },
+    });
+    expect(await resolve(new Request(AUDIENCE, { headers: { 'x-api-key': token } }))).toMatchObject({ type: 'human' });
+    expect(validations()).toBe(0);
+  });
+
+  it('of a client for itself, or for a person who let it, is that of an agent', async () => {
+    const { verify } = open();
+    expect(await verify(await issuer.token({ sub: 'app-1' }))).toMatchObject({
+      type: 'agent',
+      agentId: 'app-1',
+      permissions: ['ticket:read'],
+    });
+    const acting = await issuer.token({ act: { sub: 'agt_7' } });
+    expect(await verify(acting)).toMatchObject({ type: 'agent', agentId: 'agt_7', onBehalfOf: 'person-1' });
+  });
+
+  it.each([
+    ['another audience', { aud: 'https://other.example' }, {}, 'invalid_token'],
+    ['another issuer', { iss: 'https://evil.example' }, {}, 'invalid_token'],
+    ['its time over', { exp: 1 }, {}, 'expired_token'],
+    ['no end', { exp: undefined }, {}, 'invalid_token'],
+    ['no client', { client_id: undefined }, {}, 'invalid_token'],
+    ['a beginning later on', { nbf: 9_999_999_999 }, {}, 'invalid_token'],
+    ['no type', {}, { typ: undefined }, 'invalid_token'],
+    ['the type of an ID token', {}, { typ: 'JWT' }, 'invalid_token'],
+    ['the type of a login', {}, { typ: 'session+jwt' }, 'invalid_token'],
+    ['an unknown key', {}, { kid: 'unknown' }, 'invalid_token'],
+  ])('with %s is refused', async (_, claims, header, error) => {
+    const token = await issuer.token(claims, header);
+    const { resolve } = open();
+    expect(await resolve(bearing(`Bearer ${token}`))).toMatchObject({
+      type: 'anonymous',
+      refusal: { status: 401, error },
+    });
+    expect(validations()).toBe(0);
+  });
+
+  it('is refused when it is signed with the public key as a secret, or with nothing', async () => {
+    const token = await issuer.token();
+    const [, payload, signature] = token.split('.');
+    const head = (alg: string) =>
+      Buffer.from(JSON.stringify({ ...decodeProtectedHeader(token), alg })).toString('base64url');
+    const hs256 = createHmac('sha256', ISSUER)
+      .update(`${head('HS256')}.${payload}`)
+      .digest('base64url');
+    const { verify } = open();
+    for (const other of [
+      `${head('none')}.${payload}.`,
+      `${head('none')}.${payload}.${signature}`,
+      `${head('HS256')}.${payload}.${hs256}`,
+    ])
+      expect((await verify(other)).type).toBe('anonymous');
+  });
+
+  it('is refused with anything changed, and is not asked about as if it were something else', async () => {
+    const { verify } = open();
+    const token = await issuer.token();
+    const changed = mutations(token).filter((other) => other.includes('.'));
+    await fc.assert(
+      fc.asyncProperty(changed, async (other) => !(await verify(other)).isAuthenticated),
+      { numRuns: 300 },
+    );
+    expect(validations()).toBe(0);
+  });
+
+  it('is nobody, whatever comes, and nothing is thrown', async () => {
+    const { verify } = open();
+    await fc.assert(fc.asyncProperty(fc.anything(), async (any) => !(await verify(any as string)).isAuthenticated));
+  });
+
+  it('of a login is taken only by those who say so, and by them not as anything else', async () => {
+    const login = await issuer.token(
+      { aud: `${ISSUER}/api/v1`, role: 'admin', email: 'a@b.c' },
+      { typ: 'session+jwt' },
+    );
+    const forApi = await issuer.token({ aud: `${ISSUER}/api/v1` });
+    expect((await open().verify(login)).type).toBe('anonymous');
+    const ours = open({ acceptLogins: true });
+    expect(await ours.verify(login)).toMatchObject({ type: 'human', via: 'login', userId: 'person-1', role: 'admin' });
+    expect((await ours.verify(forApi)).type).toBe('anonymous');
+    expect((await ours.verify(await issuer.token({}, { typ: 'session+jwt' }))).type).toBe('anonymous');
+  });
+
+  it('is one credential, or none', async () => {
+    const { resolve } = open();
+    const token = await issuer.token();
+    for (const headers of [
+      bearing(`Basic ${token}`),
+      bearing(`Bearer ${token}`, { 'x-api-key': 'another' }),
+      bearing('Bearer'),
+      bearing('Bearer a b'),
+    ])
+      expect(await resolve(headers)).toMatchObject({ type: 'anonymous', refusal: { status: 401 } });
+    expect(await resolve(new Request(`${AUDIENCE}/?access_token=${token}`))).toEqual({
+      type: 'anonymous',
+      isAuthenticated: false,
+    });
+  });
+});
+
+describe('a token that is bound to a key', () => {
+  it('is worth nothing without its proof, and the proof counts once', async () => {
+    const [key, thief] = [await makeKey(), await makeKey()];
+    const { resolve, verify } = open();
+    const token = await issuer.token({ cnf: { jkt: key.thumbprint } });
+    const proof = (by = key, htu = `${AUDIENCE}/tickets`) => dpop(by, { htm: 'GET', htu, accessToken: token });
+    const good = await proof();
+    expect(await resolve(bearing(`DPoP ${token}`, { dpop: good }))).toMatchObject({
+      type: 'human',
+      jkt: key.thumbprint,
+    });
+    for (const refused of [
+      bearing(`DPoP ${token}`, { dpop: good }),
+      bearing(`DPoP ${token}`, { dpop: await proof(thief) }),
+      bearing(`DPoP ${token}`, { dpop: await proof(key, `${AUDIENCE}/other`) }),
+      bearing(`DPoP ${token}`),
+      bearing(`Bearer ${token}`),
+      bearing(`Bearer ${token}`, { dpop: await proof() }),
+      new Request(AUDIENCE, { headers: { 'x-api-key': token } }),
+      bearing(`DPoP ${await issuer.token()}`, { dpop: await proof() }),
+    ]) {
+      expect((await resolve(refused)).type).toBe('anonymous');
+    }
+    expect((await verify(token)).type).toBe('anonymous');
+    expect((await verify(await issuer.token({ cnf: { 'x5t#S256': 'abc' } }))).type).toBe('anonymous');
+  });
+});
+
+describe('keys', () => {
+  it('are read once for all who come at first, and again for a new one', async () => {
+    const { verify } = open();
+    const old = await issuer.token();
+    await Promise.all(Array.from({ length: 20 }, () => verify(old)));
+    expect(jwks()).toBe(1);
+    issuer.wait(31);
+    await issuer.rotate();
+    const token = await issuer.token();
+    const all = await Promise.all(Array.from({ length: 20 }, () => verify(token)));
+    expect(all.every(({ isAuthenticated }) => isAuthenticated)).toBe(true);
+    expect(jwks()).toBe(2);
+    expect((await verify(old)).type).toBe('human');
+  });
+
+  it('that nobody has are asked for at most every 30 s', async () => {
+    const { verify } = open();
+    for (let n = 0; n < 5; n += 1)
+      expect((await verify(await issuer.token({}, { kid: `made-up-${n}` }))).type).toBe('anonymous');
+    expect(jwks()).toBe(1);
+    issuer.wait(31);
+    await verify(await issuer.token({}, { kid: 'made-up' }));
+    expect(jwks()).toBe(2);
+  });
+
+  it('that leaked are refused after ten minutes, also when nobody came for long', async () => {
+    const { verify } = open();
+    const stolen = await issuer.token();
+    await verify(stolen);
+    await issuer.rotate({ leaked: true });
+    issuer.wait(601);
+    expect((await verify(stolen)).type).toBe('anonymous');
+  });
+
+  it('serve while the issuer is away, for as long as that was said, and no longer', async () => {
+    const { verify } = open({ keys: { keepFor: '30m' } });
+    const token = await issuer.token();
+    await verify(token);
+    issuer.state.away = true;
+    issuer.wait(29 * 60);
+    expect((await verify(token)).type).toBe('human');
+    issuer.wait(2 * 60);
+    await expect(verify(token)).rejects.toBeInstanceOf(IssuerUnavailable);
+    issuer.state.away = false;
+    issuer.wait(3);
+    expect((await verify(token)).type).toBe('human');
+  });
+
+  it('that were never read are a 503, not a no', async () => {
+    issuer.state.away = true;
+    const failure = await open()
+      .verify(await issuer.token())
+      .catch((error) => error);
+    expect(failure).toMatchObject({
+      name: 'IssuerUnavailable',
+      refusal: { status: 503, headers: { 'Retry-After': '2' } },
+    });
+  });
+
+  it('of whoever calls itself otherwise are not believed', async () => {
+    issuer.state.calls = 'https://evil.example';
+    await expect(open().verify(await issuer.token())).rejects.toBeInstanceOf(IssuerUnavailable);
+  });
+});
+
+describe('what only the issuer knows', () => {
+  const user = { id: 'person-1', name: 'Alice', email: 'alice@example.com', role: 'viewer' };
+
+  it('is asked, and remembered for a second, yes or no', async () => {
+    const { verify } = open();
+    issuer.answers.set('sk_live_good', { user });
+    const ask = () => Promise.all(Array.from({ length: 10 }, () => verify('sk_live_good')));
+    for (const auth of await ask())
+      expect(auth).toMatchObject({ type: 'human', via: 'validated', userId: 'person-1', name: 'Alice' });
+    expect(validations()).toBe(1);
+    issuer.answers.clear(); // revoked
+    issuer.wait(0.9);
+    expect((await verify('sk_live_good')).type).toBe('human');
+    issuer.wait(0.2);
+    expect((await verify('sk_live_good')).type).toBe('anonymous');
+    expect((await verify('sk_live_good')).type).toBe('anonymous');
+    expect(validations()).toBe(2);
+    expect(issuer.validated[0]).toEqual({ authorization: 'Bearer sk_live_good', body: {} });
+  });
+
+  it('is remembered of a bounded number of credentials', async () => {
+    const { verify } = open({ validation: { maxEntries: 2 } });
+    for (const key of ['a', 'b', 'c', 'c', 'b', 'a']) await verify(key);
+    expect(validations()).toBe(4);
+  });
+
+  it('is a 503 while the issuer is away, and that is not remembered', async () => {
+    const { verify } = open();
+    issuer.answers.set('sk_live_good', { user });
+    issuer.state.away = true;
+    await expect(verify('sk_live_good')).rejects.toBeInstanceOf(IssuerUnavailable);
+    issuer.state.away = false;
+    expect((await verify('sk_live_good')).type).toBe('human');
+  });
+
+  it('is an agent where an agent answers', async () => {
+    issuer.answers.set('ocs_live_1', { user, principal: { type: 'agent', id: 'agt_1', name: 'Bot' } });
+    expect(await open().verify('ocs_live_1')).toMatchObject({ type: 'agent', agentId: 'agt_1', agentName: 'Bot' });
+  });
+
+  it('includes what the credential may at a tool, and then every token is asked about', async () => {
+    const { verify } = open({ tool: 'tickets' });
+    const token = await issuer.token();
+    issuer.answers.set(token, { user, permission: 'write' });
+    expect(await verify(token)).toMatchObject({ via: 'access-token', scopes: ['ticket:read'], level: 'write' });
+    expect(issuer.validated[0]!.body).toEqual({ tool: 'tickets' });
+    issuer.answers.set('cb_1', { user, permission: null, error: 'No access to this tool' });
+    expect(await verify('cb_1')).toMatchObject({ type: 'human', level: null });
+  });
+
+  it('includes that a token was revoked, for those who ask', async () => {
+    const { verify } = open({ online: true });
+    const token = await issuer.token();
+    issuer.answers.set(token, { user });
+    expect((await verify(token)).type).toBe('human');
+    issuer.answers.clear();
+    issuer.wait(1.1);
+    expect((await verify(token)).type).toBe('anonymous');
+    expect((await verify(await issuer.token({ aud: 'https://other.example' }))).type).toBe('anonymous');
+    expect(validations()).toBe(2);
+  });
+
+  it('hears the proof of an opaque token each time', async () => {
+    const { resolve } = open();
+    issuer.answers.set('opaque', { user });
+    const request = () => bearing('DPoP opaque', { dpop: 'the.proof.itself' });
+    for (let n = 0; n < 2; n += 1) expect((await resolve(request())).type).toBe('human');
+    const dpopForwarded = { proof: 'the.proof.itself', htm: 'GET', htu: `${AUDIENCE}/tickets` };
+    expect(issuer.validated).toEqual(Array(2).fill({ authorization: 'DPoP opaque', body: { dpop: dpopForwarded } }));
+    expect((await resolve(bearing('DPoP opaque'))).type).toBe('anonymous');
+  });
+});
+
+describe('settings', () => {
+  it('that cannot work stop the start', () => {
+    for (const options of [
+      { issuer: 'http://id.example.com' },
+      { issuer: 'id.example.com' },
+      { audience: '' },
+      { audience: [] },
+      { keys: { keepFor: 'for ever' } },
+      { validation: { cacheFor: '1' } },
+    ])
+      expect(() => open(options), JSON.stringify(options)).toThrow(TypeError);
+    expect(() => open({ issuer: 'http://localhost:3000' })).not.toThrow();
+  });
+});

@@ -1,0 +1,230 @@
+// Sessions, durations, keys and permissions: what they accept, and that nothing else gets through or breaks them.
+import fc from 'fast-check';
+import { jwtVerify, SignJWT } from 'jose';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import {
+  apiKeyLookup,
+  checkPermission,
+  generateApiKey,
+  hasScope,
+  parseDuration,
+  signSession,
+  verifyApiKey,
+  verifySession,
+} from '../../src/kit/index.js';
+import { mutations } from './mutations.js';
+
+const SECRET = 'a secret of thirty-two characters';
+const key = new TextEncoder().encode(SECRET);
+const person = { userId: 'user_123', email: 'alice@example.com', role: 'admin' };
+
+afterEach(() => vi.useRealTimers());
+
+describe('a session', () => {
+  it('comes back as it was signed, with its times', () => {
+    vi.useFakeTimers({ now: 1_800_000_000_000, toFake: ['Date'] });
+    const payload = verifySession(signSession(person, SECRET, '2h'), SECRET);
+    expect(payload).toEqual({ ...person, iat: 1_800_000_000, exp: 1_800_007_200 });
+  });
+
+  it('lasts seven days, and not a second longer', () => {
+    vi.useFakeTimers({ now: 1_800_000_000_000, toFake: ['Date'] });
+    const token = signSession(person, SECRET);
+    vi.setSystemTime(1_800_000_000_000 + 604_799_000);
+    expect(verifySession(token, SECRET)?.userId).toBe('user_123');
+    vi.setSystemTime(1_800_000_000_000 + 604_800_000);
+    expect(verifySession(token, SECRET)).toBeNull();
+  });
+
+  it('is a JWT that other libraries read', async () => {
+    const { payload } = await jwtVerify(signSession(person, SECRET), key, { algorithms: ['HS256'], typ: 'JWT' });
+    expect(payload).toMatchObject(person);
+    const theirs = await new SignJWT(person)
+      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .setIssuedAt()
+      .setExpirationTime('1h');
+    expect(verifySession(await theirs.sign(key), SECRET)).toMatchObject(person);
+  });
+
+  it('is refused under another secret, algorithm or form', async () => {
+    const token = signSession(person, SECRET);
+    const [header, payload, signature] = token.split('.');
+    const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url');
+    const hs512 = new SignJWT(person)
+      .setProtectedHeader({ alg: 'HS512', typ: 'JWT' })
+      .setIssuedAt()
+      .setExpirationTime('1h');
+    const refused = [
+      `${none}.${payload}.`,
+      `${none}.${payload}.${signature}`,
+      `${header}.${payload}`,
+      `${token}.${signature}`,
+      `${token}=`,
+      ` ${token}`,
+      await hs512.sign(new TextEncoder().encode(SECRET + SECRET)),
+    ];
+    for (const one of refused) expect(verifySession(one, SECRET), one).toBeNull();
+    expect(verifySession(token, `${SECRET}!`)).toBeNull();
+    expect(verifySession(token, '')).toBeNull();
+  });
+
+  it('names somebody and its end, or is none', async () => {
+    const sign = (claims: Record<string, unknown>) =>
+      new SignJWT(claims).setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).sign(key);
+    const [iat, exp] = [1, 9_999_999_999];
+    expect(verifySession(await sign({ userId: 'a', iat, exp }), SECRET)).not.toBeNull();
+    for (const claims of [
+      { iat, exp },
+      { userId: '', iat, exp },
+      { userId: 7, iat, exp },
+      { userId: 'a', iat },
+      { userId: 'a', role: {}, iat, exp },
+    ])
+      expect(verifySession(await sign(claims), SECRET), JSON.stringify(claims)).toBeNull();
+  });
+
+  it('is not signed without a secret, a person, or for no time', () => {
+    expect(() => signSession(person, '')).toThrow(TypeError);
+    expect(() => signSession({ userId: '' }, SECRET)).toThrow(TypeError);
+    for (const maxAge of ['', '7', '7 d', '-1d', '0s', 'd', '1.5h'])
+      expect(() => signSession(person, SECRET, maxAge)).toThrow(TypeError);
+  });
+
+  it('is refused with any character changed, left out or added', () => {
+    const token = signSession(person, SECRET);
+    fc.assert(
+      fc.property(mutations(token), (other) => verifySession(other, SECRET) === null),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is null for whatever else comes, and nothing is thrown', () => {
+    fc.assert(
+      fc.property(fc.anything(), fc.string(), (token, secret) => verifySession(token as string, secret) === null),
+    );
+    const parts = fc.array(fc.base64String(), { minLength: 3, maxLength: 3 }).map((all) => all.join('.'));
+    fc.assert(fc.property(parts, (token) => verifySession(token, SECRET) === null));
+  });
+});
+
+describe('a duration', () => {
+  it.each([
+    ['30s', 30],
+    ['30m', 1800],
+    ['1h', 3600],
+    ['7d', 604_800],
+    ['2w', 1_209_600],
+  ])('%s has %i seconds', (text, seconds) => {
+    expect(parseDuration(text)).toBe(seconds);
+  });
+
+  it('is its amount times its unit, and else NaN, and nothing is thrown', () => {
+    const unit = fc.constantFrom('s', 'm', 'h', 'd', 'w');
+    fc.assert(
+      fc.property(fc.nat(999_999_999), unit, (n, u) => parseDuration(`${n}${u}`) === n * parseDuration(`1${u}`)),
+    );
+    const other = fc.anything().filter((value) => !/^\d{1,9}[smhdw]$/.test(`${safely(value)}`));
+    fc.assert(fc.property(other, (value) => Number.isNaN(parseDuration(safely(value)))));
+  });
+});
+
+/** As a careless caller would pass it on. */
+function safely(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return '';
+  }
+}
+
+describe('an API key', () => {
+  it('has its prefix, 128 bits, and a hash that only it has', async () => {
+    const { key, hash, prefix } = generateApiKey();
+    expect(key).toMatch(/^cap_ak_[0-9a-f]{32}$/);
+    expect(prefix).toBe(key.slice(0, 'cap_ak_'.length + 8));
+    expect(hash).toMatch(/^[0-9a-f]{64}$/);
+    expect(await verifyApiKey(key, hash)).toBe(true);
+    expect(await verifyApiKey(generateApiKey().key, hash)).toBe(false);
+    expect(generateApiKey({ prefix: 'acme_' }).prefix).toMatch(/^acme_[0-9a-f]{8}$/);
+    expect(() => generateApiKey({ prefix: 'a b' })).toThrow(TypeError);
+  });
+
+  it('is found by its own prefix alone', () => {
+    const prefixes = fc.stringMatching(/^[a-z_-]{1,12}$/);
+    fc.assert(
+      fc.property(prefixes, (own) => {
+        const { key, prefix } = generateApiKey({ prefix: own });
+        return (
+          apiKeyLookup(key, own) === prefix &&
+          apiKeyLookup(`${key}0`, own) === null &&
+          apiKeyLookup(key, `${own}x`) === null
+        );
+      }),
+    );
+  });
+
+  it('takes whatever comes for no key, and throws nothing', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.anything(), fc.anything(), async (some, hash) => {
+        return apiKeyLookup(some as string) === null && !(await verifyApiKey(some as string, hash as string));
+      }),
+    );
+    const { key, hash } = generateApiKey();
+    await fc.assert(fc.asyncProperty(mutations(key), async (other) => !(await verifyApiKey(other, hash))));
+  });
+});
+
+describe('permissions', () => {
+  it.each([
+    ['ticket', 'read', ['ticket:read'], true],
+    ['ticket', 'write', ['*:write'], true],
+    ['ticket', 'delete', ['ticket:*'], true],
+    ['ticket', 'delete', ['*:*'], true],
+    ['ticket', 'delete', ['ticket:read', 'user:delete'], false],
+    ['ticket', 'read', [], false],
+    ['tickets', 'read', ['ticket:read', 'tick*:read', '*'], false],
+    ['ticket', 'read', ['ticket:read:own', ':read', 'ticket:', 'TICKET:READ'], false],
+    ['*', 'write', ['ticket:write'], false],
+    ['', '', ['*:*'], false],
+  ])('for %s:%s by %j: %s', (resource, action, granted, expected) => {
+    expect(checkPermission({ resource, action }, granted)).toBe(expected);
+  });
+
+  it('are covered by what is equal or a star, part by part, and nothing is thrown', () => {
+    const part = fc.constantFrom('a', 'b', '*', '', 'a:b');
+    const grants = fc.array(
+      fc.oneof(
+        fc.tuple(part, part).map((two) => two.join(':')),
+        fc.string(),
+      ),
+    );
+    fc.assert(
+      fc.property(part, part, grants, (resource, action, granted) => {
+        const literally = (wanted: string, given: string) => given === '*' || given === wanted;
+        const expected = granted.some((grant) => {
+          const parts = grant.split(':');
+          return (
+            parts.length === 2 && parts.every(Boolean) && literally(resource, parts[0]!) && literally(action, parts[1]!)
+          );
+        });
+        return checkPermission({ resource, action }, granted) === (expected && resource !== '' && action !== '');
+      }),
+    );
+    fc.assert(
+      fc.property(fc.anything(), (granted) => !checkPermission({ resource: 'a', action: 'b' }, granted as string[])),
+    );
+  });
+
+  it.each([
+    ['read:cap-table', ['read:cap-table'], true],
+    ['read:cap-table', 'openid read:cap-table', true],
+    ['read:cap-table', ['admin'], true],
+    ['read:cap-table', ['read:*'], true],
+    ['read:cap-table', ['write:cap-table', 'read:cap-tables'], false],
+    ['openid', ['openid'], true],
+    ['openid', ['*:*'], false],
+    ['', ['', '*:*', 'admin'], false],
+  ])('scope %s by %j: %s', (scope, granted, expected) => {
+    expect(hasScope(scope, granted)).toBe(expected);
+  });
+});

@@ -1,0 +1,152 @@
+// Workload identities: ids, certificates that a proxy passed on, and signed tokens of a trust domain.
+import fc from 'fast-check';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { createAuthMiddleware, createSpiffeVerifier, parseSpiffeId } from '../../src/kit/index.js';
+import { ca, leaf, plain, stranger, two } from './certificates.js';
+
+const now = () => Date.UTC(2030, 0, 1);
+const BILLING = 'spiffe://example.org/billing';
+const options = { trustDomain: 'example.org', trustedDomains: ['partner.com'], fromTrustedPeer: true, now };
+const escaped = encodeURIComponent(leaf);
+
+const carrying = (value: string, name = 'X-Client-Cert') =>
+  new Request('https://api.example.com/', { headers: { [name]: value } });
+const base64 = (pem: string) => pem.replace(/-----.*?-----|\s/g, '');
+
+describe('a SPIFFE ID', () => {
+  it('has a trust domain and a path', () => {
+    expect(parseSpiffeId(BILLING)).toEqual({ id: BILLING, trustDomain: 'example.org', path: '/billing' });
+    expect(parseSpiffeId('spiffe://example.org')).toMatchObject({ path: '' });
+  });
+
+  it.each([
+    'https://example.org/billing',
+    'spiffe://Example.org/billing',
+    'spiffe://example.org:8443/billing',
+    'spiffe://user@example.org/billing',
+    'spiffe://example.org/billing/',
+    'spiffe://example.org//billing',
+    'spiffe://example.org/../billing',
+    'spiffe://example.org/bil%6Cing',
+    'spiffe://example.org/billing?a',
+    'spiffe://example.org/billing#a',
+    'spiffe:///billing',
+    ` ${BILLING}`,
+    `${BILLING}\n`,
+    `spiffe://example.org/${'a'.repeat(2048)}`,
+  ])('is not %s', (text) => expect(parseSpiffeId(text)).toBeNull());
+});
+
+describe('a certificate in a header', () => {
+  const { fromRequest } = createSpiffeVerifier(options);
+
+  it.each([
+    ['percent-encoded PEM', escaped],
+    ['PEM on one line', leaf.replaceAll('\n', ' ')],
+    ['Base64', base64(leaf)],
+    ['as RFC 9440 has it', `:${base64(leaf)}:`],
+  ])('is read as %s', (_, value) => {
+    expect(fromRequest(carrying(value))?.id).toBe(BILLING);
+  });
+
+  it.each(Object.entries({ ca, two, stranger, plain }))('is refused: %s', (_, pem) => {
+    expect(fromRequest(carrying(encodeURIComponent(pem)))).toBeNull();
+  });
+
+  it('counts only in its time', () => {
+    for (const year of [2020, 2130]) {
+      const verifier = createSpiffeVerifier({ ...options, now: () => Date.UTC(year, 0, 1) });
+      expect(verifier.fromRequest(carrying(escaped))).toBeNull();
+    }
+  });
+
+  it('is not believed unless the peer is told to be trusted', () => {
+    const { fromTrustedPeer: _, ...untold } = options;
+    expect(createSpiffeVerifier(untold).fromRequest(carrying(escaped))).toBeNull();
+    const { fromRequest: byPeer } = createSpiffeVerifier({
+      ...options,
+      fromTrustedPeer: ({ peer }) => peer === '10.0.0.1',
+    });
+    const from = (peer: string) =>
+      byPeer({ ...carrying(escaped), headers: carrying(escaped).headers, method: 'GET', url: 'https://x.y/', peer });
+    expect(from('10.0.0.1')?.id).toBe(BILLING);
+    expect(from('203.0.113.9')).toBeNull();
+  });
+
+  it('may be in another header', () => {
+    const { fromRequest } = createSpiffeVerifier({ ...options, certHeader: 'Client-Cert' });
+    expect(fromRequest(carrying(escaped, 'Client-Cert'))?.id).toBe(BILLING);
+    expect(fromRequest(carrying(escaped))).toBeNull();
+  });
+
+  it('makes an agent of its workload', async () => {
+    const permissionsOf = (id: string) => (id === BILLING ? ['invoice:read'] : []);
+    const resolve = createAuthMiddleware({ session: { secret: 's' }, workloadIdentity: { ...options, permissionsOf } });
+    const agent = {
+      type: 'agent',
+      isAuthenticated: true,
+      agentId: BILLING,
+      permissions: ['invoice:read'],
+      via: 'workload',
+    };
+    expect(await resolve(carrying(escaped))).toEqual(agent);
+  });
+
+  it('breaks nothing, whatever is in it', () => {
+    const der = Buffer.from(base64(leaf), 'base64');
+    const bytes = fc.tuple(fc.nat(der.length - 1), fc.nat(255)).map(([at, byte]) => {
+      const changed = Buffer.from(der);
+      changed[at] = byte;
+      return changed.toString('base64');
+    });
+    const ids = [BILLING, undefined];
+    const tame = (value: string) => {
+      const found = fromRequest({ method: 'GET', url: 'https://x.y/', headers: { get: () => value } });
+      return ids.includes(found?.id) || found?.trustDomain === 'example.org';
+    };
+    fc.assert(fc.property(fc.oneof(bytes, fc.string(), fc.base64String()), tame), { numRuns: 1000 });
+    const cut = fc.nat(der.length - 1).map((n) => der.subarray(0, n).toString('base64'));
+    fc.assert(
+      fc.property(
+        cut,
+        (value) => fromRequest({ method: 'GET', url: 'https://x.y/', headers: { get: () => value } }) === null,
+      ),
+    );
+  });
+});
+
+describe('a JWT of a workload', async () => {
+  const [ours, theirs] = [await generateKeyPair('ES256'), await generateKeyPair('ES256')];
+  const bundle = async (key: CryptoKey) => ({ keys: [{ ...(await exportJWK(key)), kid: 'k', use: 'jwt-svid' }] });
+  const bundles = { 'example.org': await bundle(ours.publicKey), 'partner.com': await bundle(theirs.publicKey) };
+  const { verifyJwtSvid } = createSpiffeVerifier({
+    trustDomain: 'example.org',
+    trustedDomains: ['partner.com'],
+    bundles,
+  });
+  const sign = (claims: Record<string, unknown>, key = ours.privateKey) =>
+    new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid: 'k', typ: 'JWT' }).sign(key);
+  const exp = Math.floor(Date.now() / 1000) + 60;
+  const claims = { sub: BILLING, aud: 'api', exp };
+
+  it('is believed by the keys of its own trust domain, for its audience', async () => {
+    expect((await verifyJwtSvid(await sign(claims), 'api'))?.id).toBe(BILLING);
+    const partner = { ...claims, sub: 'spiffe://partner.com/bot' };
+    expect((await verifyJwtSvid(await sign(partner, theirs.privateKey), 'api'))?.trustDomain).toBe('partner.com');
+  });
+
+  it('is refused otherwise', async () => {
+    const refused = [
+      await sign(claims, theirs.privateKey), // a partner that claims to be one of us
+      await sign({ ...claims, aud: 'other' }),
+      await sign({ ...claims, exp: exp - 120 }),
+      await sign({ sub: BILLING, aud: 'api' }),
+      await sign({ ...claims, sub: 'spiffe://evil.example/x' }),
+      await sign({ ...claims, sub: 'billing' }),
+      'a.b.c',
+      '',
+    ];
+    for (const token of refused) expect(await verifyJwtSvid(token, 'api'), token).toBeNull();
+  });
+});
