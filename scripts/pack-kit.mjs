@@ -15,12 +15,21 @@ function packKit() {
     if (!/\.(js|d\.ts)$/.test(file)) continue;
     const text = readFileSync(join('dist/kit', file), 'utf8').replace(SOURCE_MAP, '\n');
     write(join('kit', file), text);
-    if (file.endsWith('.d.ts'))
-      write(join('kit', file.replace(/\.d\.ts$/, '.d.cts')), text.replace(/(from '\..*?)\.js'/g, "$1.cjs'"));
+    if (file.endsWith('.d.ts')) write(join('kit', file.replace(/\.d\.ts$/, '.d.cts')), forCommonJs(text));
   }
   write('package.json', `${JSON.stringify(manifest(), null, 2)}\n`);
   cpSync('docs/kit.md', join(TO, 'README.md'));
   cpSync('LICENSE', join(TO, 'LICENSE'));
+}
+
+/** The same types, found by `require`: those of jose are of an ES module whoever asks. */
+function forCommonJs(types) {
+  return types
+    .replace(/(from '\..*?)\.js'/g, "$1.cjs'")
+    .replace(
+      /import (?:type )?\{ (?:type )?(\w+) \} from 'jose';/g,
+      "import type { $1 } from 'jose' with { 'resolution-mode': 'import' };",
+    );
 }
 
 /**
@@ -41,6 +50,7 @@ function manifest() {
     engines,
     exports: {
       './kit': entry('./kit/index'),
+      './kit/spiffe': entry('./kit/spiffe'),
       ...Object.fromEntries(adapters.map((adapter) => [`./kit/${adapter}`, entry(`./kit/adapters/${adapter}`)])),
       './package.json': './package.json',
     },

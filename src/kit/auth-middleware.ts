@@ -4,14 +4,14 @@
  */
 import { apiKeyLookup, DEFAULT_KEY_PREFIX, verifyApiKey } from './api-key.js';
 import { type AuthContext, anonymous, type RequestLike, type ResolveAuth } from './context.js';
-import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
 import { createDpopNonces } from './dpop-nonces.js';
 import { settledDuration } from './duration.js';
 import { publicUrl, readAuthorization, readCookie } from './headers.js';
+import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
 import { unauthenticated } from './refusal.js';
 import { createMemoryReplayStore } from './replay-store.js';
 import { verifySession } from './session.js';
-import { createSpiffeVerifier, type WorkloadIdentityOptions } from './workload-identity.js';
+import { createWorkloadVerifier, type WorkloadIdentityOptions } from './workload-identity.js';
 
 /** A key of an agent, as the service stores it. */
 export interface AgentCredential {
@@ -60,7 +60,7 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
     nonces: createDpopNonces({ secret }),
     ...(typeof dpop === 'object' && dpop),
   };
-  const workloads = config.workloadIdentity && createSpiffeVerifier(config.workloadIdentity);
+  const workloads = config.workloadIdentity && createWorkloadVerifier(config.workloadIdentity);
 
   return async function resolveAuth(request) {
     return fromCookie(request) ?? (await fromHeader(request)) ?? (await fromCertificate(request)) ?? anonymous();

@@ -93,7 +93,7 @@ async function hashOf(accessToken: string): Promise<string> {
 }
 
 /** The address in its usual form (RFC 3986, 6.2), without query and fragment. */
-function withoutQuery(text: unknown): string | undefined {
+export function withoutQuery(text: unknown): string | undefined {
   if (typeof text !== 'string' || !URL.canParse(text)) return undefined;
   const url = new URL(text);
   url.search = '';

@@ -34,7 +34,6 @@ export type {
   ToolLevel,
 } from './context.js';
 export { type CsrfOptions, csrfProtect } from './csrf.js';
-export { type DpopOptions, type DpopRequest, type DpopResult, dpopRequired, verifyDpop } from './possession.js';
 export { createDpopNonces, type DpopNonces } from './dpop-nonces.js';
 export { parseDuration } from './duration.js';
 export { createOAuthHandlers, type OAuthHandlersOptions, type SignedIn } from './oauth/handlers.js';
@@ -50,6 +49,7 @@ export {
   type PolicyInput,
   type PolicyVerdict,
 } from './policies.js';
+export { type BoundRequest, type DpopOptions, type DpopResult, dpopRequired, verifyDpop } from './possession.js';
 export { type Admission, createAdmission, type Rules } from './protect.js';
 export {
   type Count,
@@ -65,4 +65,5 @@ export { IssuerUnavailable, type Refusal, refusalResponse } from './refusal.js';
 export { createRemoteVerifier, type RemoteVerifier, type RemoteVerifierOptions } from './remote-verifier.js';
 export { createMemoryReplayStore, type ReplayStore } from './replay-store.js';
 export { type SessionPayload, signSession, verifySession } from './session.js';
-export { createSpiffeVerifier, parseSpiffeId, type SpiffeId, type WorkloadIdentityOptions } from './workload-identity.js';
+export { parseSpiffeId, type SpiffeId } from './spiffe-id.js';
+export { createWorkloadVerifier, type WorkloadIdentityOptions } from './workload-identity.js';

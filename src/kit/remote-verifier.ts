@@ -6,11 +6,12 @@
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { isCompactJws, jsonObject } from './bytes.js';
 import { type AuthContext, type Authenticated, anonymous, type RequestLike } from './context.js';
-import { type DpopOptions, dpopRequired, htuOf, verifyDpop } from './possession.js';
+import { withoutQuery } from './dpop.js';
 import { settledDuration } from './duration.js';
 import { publicUrl, readAuthorization } from './headers.js';
 import { type IssuerOptions, secureUrl } from './issuer.js';
 import { createIssuerKeys } from './issuer-keys.js';
+import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
 import { type Refusal, unauthenticated } from './refusal.js';
 import { createMemoryReplayStore } from './replay-store.js';
 import { createValidation, type ForwardedProof, type ValidAnswer } from './validation.js';
@@ -98,7 +99,7 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
 
   function forwarded({ method, url, headers }: RequestLike): ForwardedProof | null {
     const proof = headers.get('dpop');
-    return proof ? { proof, htm: method, htu: htuOf(publicUrl(url, origin)) ?? url } : null;
+    return proof ? { proof, htm: method, htu: withoutQuery(publicUrl(url, origin)) ?? url } : null;
   }
 
   async function checkToken(token: string): Promise<Checked> {

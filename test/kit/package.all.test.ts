@@ -62,6 +62,7 @@ describe('the package of the kit', () => {
     expect(Object.keys(manifest.dependencies)).toEqual(['@noble/hashes', 'jose']);
     expect(Object.keys(manifest.exports)).toEqual([
       './kit',
+      './kit/spiffe',
       ...ADAPTERS.map((name) => `./kit/${name}`),
       './package.json',
     ]);
@@ -90,6 +91,8 @@ describe('the package of the kit', () => {
     const text = `
       import { createRemoteVerifier, type AuthContext, signSession } from 'signet/kit';
       ${ADAPTERS.map((name) => `import { protect as ${name} } from 'signet/kit/${name}';`).join('\n')}
+      import { verifyX509Svid } from 'signet/kit/spiffe';
+      export const verdict = verifyX509Svid([], () => undefined);
       const verifier = createRemoteVerifier({ issuer: 'https://id.example.com', audience: 'a' });
       export const guards = [express(verifier.resolve), koa(verifier.resolve), hono(verifier.resolve), next(verifier)];
       export const idOf = (auth: AuthContext) => (auth.type === 'human' ? auth.userId : undefined);
