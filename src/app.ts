@@ -28,6 +28,7 @@ import { createBackchannelLogout } from './web/oidc/backchannel-logout.js';
 import { createDocuments } from './web/oidc/documents.js';
 import { createGuesses } from './web/oidc/guesses.js';
 import { createInteractions } from './web/oidc/interactions.js';
+import { createLookUp } from './web/oidc/look-up.js';
 import { createOidcDoor } from './web/oidc/oidc.js';
 import { createProviderPages } from './web/oidc/pages.js';
 import { createProviders } from './web/oidc/provider.js';
@@ -59,9 +60,10 @@ export async function createApp(base: Base, core: Core) {
   const csrf = createCsrf({ issuer, secrets });
   const errands = createErrands({ secrets });
 
-  const adapters = createAdapters({ ...core, secrets, clock });
+  const lookUp = createLookUp(core);
+  const adapters = createAdapters({ ...core, lookUp, secrets, clock });
   const pages = createProviderPages({ views });
-  const providers = createProviders({ config, core, secrets, fetch, adapters, pages, loginCookie, log });
+  const providers = createProviders({ config, core, lookUp, secrets, fetch, adapters, pages, loginCookie, log });
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
   const documents = createDocuments({ ...core, issuer, providers });
   const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, errands, views });

@@ -56,6 +56,11 @@ export const settings = {
   BOOTSTRAP_ADMIN_PASSWORD: text('', 'see BOOTSTRAP_ADMIN_EMAIL'),
   REGISTRATION: oneOf(['open', 'token', 'closed'], 'open', 'who may register OAuth clients (RFC 7591)'),
   REGISTRATION_TOKEN: text('', 'the bearer token for REGISTRATION=token, at least 32 characters'),
+  CLIENT_DOCUMENTS: oneOf(
+    ['auto', 'on', 'off'],
+    'auto',
+    'apps whose client_id is the https address of a document that describes them; auto: where REGISTRATION=open',
+  ),
   REDIRECT_HOSTS: list(
     '',
     'if set, the only hosts that registered clients may redirect to; *.example.com takes sub-domains',
@@ -137,6 +142,7 @@ export interface Config {
   bootstrapAdmin: { email: string; password: string } | undefined;
   registration: 'open' | 'token' | 'closed';
   registrationToken: string | undefined;
+  clientDocuments: boolean;
   redirectHosts: string[];
   defaultResource: string | undefined;
   fetchPrivateHosts: string[];
@@ -225,6 +231,8 @@ function toConfig(values: Values): Config {
       : undefined,
     registration: values.REGISTRATION,
     registrationToken: values.REGISTRATION_TOKEN || undefined,
+    clientDocuments:
+      values.CLIENT_DOCUMENTS === 'auto' ? values.REGISTRATION === 'open' : values.CLIENT_DOCUMENTS === 'on',
     redirectHosts: values.REDIRECT_HOSTS,
     defaultResource: values.DEFAULT_RESOURCE || undefined,
     fetchPrivateHosts: values.FETCH_PRIVATE_HOSTS,

@@ -1,6 +1,7 @@
 /** The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. */
 import type { Base } from '../base/base.js';
 import { createJsonClient } from '../base/json-client.js';
+import { isLoopback } from '../base/loopback.js';
 import { createNamedServer } from '../base/named-server.js';
 import { createAccounts } from './accounts/accounts.js';
 import { createLinkTokens } from './accounts/link-tokens.js';
@@ -13,6 +14,7 @@ import { createKeyUsage } from './api-keys/usage.js';
 import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
+import { createClientDocuments } from './clients/documents.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentials } from './credentials/credentials.js';
 import { createDpopNonces } from './credentials/dpop-nonces.js';
@@ -56,7 +58,7 @@ export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'p
 export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
-  const { config, clock, db, prepared, redis, announcements, secrets, limits, log, mail } = base;
+  const { config, clock, db, prepared, redis, announcements, secrets, limits, log, mail, fetch } = base;
   const audit = createAudit({ db, clock, log });
   const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
   const resourceRegistry = createResourceRegistry({
@@ -131,6 +133,15 @@ export async function createCore(base: Base) {
     announcements,
     scopes,
     redirectHosts: config.redirectHosts,
+  });
+  const clientDocuments = createClientDocuments({
+    clock,
+    log,
+    fetch,
+    limits,
+    clients,
+    enabled: config.clientDocuments,
+    allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
   });
   const consents = createConsents({ db, clock, audit, artifacts, announcements, prepared });
   const sessions = createSessions({
@@ -280,6 +291,7 @@ export async function createCore(base: Base) {
     scopes,
     artifacts,
     clients,
+    clientDocuments,
     consents,
     sessions,
     tokens,

@@ -209,8 +209,12 @@ export interface ConsentPage {
   action: string;
   csrfToken: string;
   client: ClientCard;
-  /** True for a client that registered itself: nobody here has looked at who it is. */
+  /** True for a client that registered itself or is described by a document: nobody here has looked at who it is. */
   unverified: boolean;
+  /** The host whose document describes it, where one does. */
+  describedAt?: string | undefined;
+  /** True where the answer goes to this computer: whatever runs there could have asked. */
+  local: boolean;
   /** Where the answer is sent: a host, or for an app on this computer what a person calls that. */
   redirectHost: string;
   account: { name?: string; email: string };

@@ -128,6 +128,8 @@ export const examplePages: Pages = {
     csrfToken,
     client: acme,
     unverified: true,
+    describedAt: 'apps.acme.example',
+    local: true,
     redirectHost: 'analytics.acme.example',
     account: { name: 'Mara Lindqvist', email: 'mara.lindqvist@example.com' },
     switchHref: '/interaction/rH2xVb7QmKp/switch',

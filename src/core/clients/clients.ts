@@ -45,6 +45,7 @@ export function createClients({ db, clock, audit, artifacts, announcements, scop
     list,
     remove,
     saveRegistered,
+    saveDescribed,
     settle,
     rotateSecret,
     findByRegistrationToken,
@@ -120,8 +121,11 @@ export function createClients({ db, clock, audit, artifacts, announcements, scop
   }
 
   /** What we make of metadata that a client registers for itself. Throws a MetadataFault. */
-  function settle(metadata: ClientMetadata, { anonymous }: { anonymous: boolean }): ClientMetadata {
-    return settleMetadata(metadata, { anonymous, byAdmin: false, scopes: scopes(), redirectHosts });
+  function settle(
+    metadata: ClientMetadata,
+    { anonymous, home }: { anonymous: boolean; home?: string },
+  ): ClientMetadata {
+    return settleMetadata(metadata, { anonymous, byAdmin: false, scopes: scopes(), redirectHosts, home });
   }
 
   /** Stores a client that registered or changed itself. `secret` is the plain one, or absent when it stays as it is. */
@@ -143,6 +147,36 @@ export function createClients({ db, clock, audit, artifacts, announcements, scop
       await audit.record({ action, actor: { kind: 'client', id }, clientId: id, caller }, tx);
     });
     await announcements.announce('clients', id);
+  }
+
+  /** Stores what a client says of itself in the document that its id leads to. */
+  async function saveDescribed(
+    id: string,
+    metadata: ClientMetadata,
+    freshUntil: Date,
+    caller: Caller,
+  ): Promise<Client> {
+    const row = {
+      name: nameOf(metadata),
+      metadata: metadata as Prisma.InputJsonObject,
+      documentFreshUntil: freshUntil,
+    };
+    const before = await db.client.findUnique({ where: { id } });
+    const client = await db.$transaction(async (tx) => {
+      const where = { id };
+      const stored = await tx.client.upsert({
+        where,
+        create: { id, ...row, origin: 'document', createdAt: clock.now() },
+        update: row,
+      });
+      const action = before ? 'client.updated' : 'client.registered';
+      if (!before || redirectsOf(before.metadata) !== redirectsOf(metadata)) {
+        await audit.record({ action, actor: { kind: 'client', id }, clientId: id, caller }, tx);
+      }
+      return stored;
+    });
+    await announcements.announce('clients', id);
+    return client;
   }
 
   /** Gives a client another secret; the old one is refused from then on. Returned here and never again. */
@@ -189,6 +223,8 @@ export function createClients({ db, clock, audit, artifacts, announcements, scop
 
 const nameOf = (metadata: ClientMetadata) =>
   typeof metadata.client_name === 'string' ? metadata.client_name : undefined;
+
+const redirectsOf = (metadata: unknown) => JSON.stringify((metadata as ClientMetadata).redirect_uris);
 
 function refuseFaults<Result>(settle: () => Result): Result {
   try {

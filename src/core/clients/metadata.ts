@@ -14,6 +14,8 @@ export interface MetadataRules {
   scopes: string[];
   /** If not empty, the only hosts that https redirects may go to. */
   redirectHosts: string[];
+  /** The origin of the document that it comes from: its keys may be there too, for that host is asked anyway. */
+  home?: string | undefined;
 }
 
 /** Why it cannot be registered, with the error code of RFC 7591, section 3.2.2. */
@@ -75,7 +77,7 @@ export function settleMetadata(metadata: ClientMetadata, rules: MetadataRules): 
   if (!isStorableThroughout(metadata)) throw invalid('a text holds characters that cannot be stored');
   checkText(metadata);
   if (rules.anonymous) {
-    const member = VOUCHED_MEMBERS.find((name) => metadata[name] !== undefined);
+    const member = VOUCHED_MEMBERS.find((name) => metadata[name] !== undefined && !isAtHome(name, metadata, rules));
     if (member) throw invalid(`${member} is not accepted from clients that register without a token`);
   }
   const needsRedirect = grantTypes.includes('authorization_code');
@@ -167,6 +169,11 @@ function checkText(metadata: ClientMetadata): void {
   if (contacts !== undefined && (!Array.isArray(contacts) || contacts.length > MAX_CONTACTS)) {
     throw invalid(`contacts must be a list of at most ${MAX_CONTACTS}`);
   }
+}
+
+function isAtHome(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {
+  const uri = metadata[member];
+  return home !== undefined && member === 'jwks_uri' && typeof uri === 'string' && URL.parse(uri)?.origin === home;
 }
 
 function isStorableThroughout(value: unknown): boolean {

@@ -14,11 +14,13 @@ import type { Clients } from '../../core/clients/clients.js';
 import type { Sessions } from '../../core/sessions/sessions.js';
 import { callerOf } from './caller.js';
 import { createClientAdapter, createRegistrationTokenAdapter } from './client-adapter.js';
+import type { LookUp } from './look-up.js';
 import { canBe } from './token-length.js';
 
 export interface AdapterNeeds {
   artifacts: Artifacts;
   clients: Clients;
+  lookUp: LookUp;
   sessions: Sessions;
   secrets: Secrets;
   clock: Clock;
@@ -38,7 +40,7 @@ interface PendingRotation {
   successor: NewRefreshToken;
 }
 
-export function createAdapters({ artifacts, clients, sessions, secrets, clock }: AdapterNeeds) {
+export function createAdapters({ artifacts, clients, lookUp, sessions, secrets, clock }: AdapterNeeds) {
   const { store, grants, refreshTokens, idOf } = artifacts;
   const rotations = new WeakMap<KoaContextWithOIDC, PendingRotation>();
 
@@ -47,7 +49,7 @@ export function createAdapters({ artifacts, clients, sessions, secrets, clock }:
   function adapterFor(kind: string): Adapter {
     switch (kind) {
       case 'Client':
-        return createClientAdapter({ clients });
+        return createClientAdapter({ clients, lookUp });
       case 'RegistrationAccessToken':
         return createRegistrationTokenAdapter({ clients });
       case 'Grant':

@@ -4,11 +4,12 @@ import { Refusal } from '../../base/errors.js';
 import type { Client, Clients } from '../../core/clients/clients.js';
 import type { ClientMetadata } from '../../core/clients/metadata.js';
 import { callerOf } from './caller.js';
+import type { LookUp } from './look-up.js';
 
 /** What we know of a client beside its metadata; never taken from a registration. */
 export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required'] as const;
 
-export function createClientAdapter({ clients }: { clients: Clients }): Adapter {
+export function createClientAdapter({ clients, lookUp }: { clients: Clients; lookUp: LookUp }): Adapter {
   return {
     async upsert(id, payload) {
       const metadata: ClientMetadata = { ...payload };
@@ -19,7 +20,7 @@ export function createClientAdapter({ clients }: { clients: Clients }): Adapter 
       await clients.saveRegistered(id, metadata, fresh, callerOf(Provider.ctx));
     },
     async find(id) {
-      const client = await clients.find(id);
+      const client = await lookUp(id);
       return client ? toPayload(client) : undefined;
     },
     async destroy(id) {

@@ -3,19 +3,20 @@
  * built before. What core/clients still remembers as one and the same row is one and the same client here, without that.
  */
 import type { Client } from 'oidc-provider';
-import type { Clients, Client as Row } from '../../core/clients/clients.js';
+import type { Client as Row } from '../../core/clients/clients.js';
+import type { LookUp } from './look-up.js';
 
 interface PatchedProvider {
   Client: { find(id: string): Promise<Client | undefined> };
 }
 
-export function rememberClients(provider: unknown, clients: Pick<Clients, 'find'>): void {
+export function rememberClients(provider: unknown, lookUp: LookUp): void {
   const { Client } = provider as PatchedProvider;
   const find = Client.find.bind(Client);
   const built = new WeakMap<Row, Client>();
 
   Client.find = async function findRemembered(id) {
-    const row = typeof id === 'string' ? await clients.find(id) : undefined;
+    const row = typeof id === 'string' ? await lookUp(id) : undefined;
     const known = row && built.get(row);
     if (known) return known;
     const client = await find(id);

@@ -8,6 +8,7 @@ import { DEVICE_GRANT } from '../../core/clients/metadata.js';
 import { withoutSecrets } from '../middleware/log-requests.js';
 import { createTellUnsent } from '../unsent-answers.js';
 import { callerOf } from './caller.js';
+import { isUnverified } from './client-card.js';
 
 type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
 type ProviderError = Error & { error?: string; error_description?: string; error_detail?: string; cause?: unknown };
@@ -92,12 +93,12 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
 const detailOf = ({ error_detail: detail }: ProviderError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
 
 /**
- * An app that registered itself is a stranger's: its errors lead nowhere until a person is there (RFC 9700, 4.11.2). Otherwise a link
+ * An app that nobody here has looked at is a stranger's: its errors lead nowhere until a person is there (RFC 9700, 4.11.2). Otherwise a link
  * to us would be a link to wherever the stranger likes. The page that is shown instead has the way on.
  */
 function holdBack(ctx: KoaContextWithOIDC, error: ProviderError & { allow_redirect?: boolean }): void {
   const { client, route, params, session } = ctx.oidc;
-  if (client?.origin !== 'registration' || route !== 'authorization' || session?.accountId) return;
+  if (!client || !isUnverified(client) || route !== 'authorization' || session?.accountId) return;
   if ((params?.prompt ?? ctx.query.prompt) !== 'none') error.allow_redirect = false;
 }
 

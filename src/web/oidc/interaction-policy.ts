@@ -1,4 +1,4 @@
-/** When a person must be asked: the provider's rules, and two of ours. */
+/** When a person must be asked: the provider's rules, and three of ours. */
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { isLoopback } from '../../base/loopback.js';
 
@@ -15,6 +15,14 @@ export function createInteractionPolicy() {
       'whoever listens on that port must be let in',
       'consent_required',
       isUnknownListener,
+    ),
+  );
+  consent.checks.add(
+    new Check(
+      'document_client_prompt',
+      'an app that only its own document vouches for must be let in',
+      'consent_required',
+      ({ oidc }) => oidc.client?.origin === 'document' && !oidc.result?.consent,
     ),
   );
   return policy;

@@ -19,7 +19,7 @@ import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
-import { clientCard, isUnverified } from './client-card.js';
+import { clientCard, documentHost, isUnverified } from './client-card.js';
 import type { Providers } from './provider.js';
 
 interface Needs {
@@ -158,6 +158,8 @@ export function createInteractions({
       csrfToken: csrf.tokenFor(ctx),
       client: { ...card, host: card.host ?? placeOf(redirectUri) },
       unverified: isUnverified(client),
+      describedAt: documentHost(client),
+      local: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
       redirectHost: placeOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
       switchHref: errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName }),

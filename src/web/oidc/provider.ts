@@ -13,6 +13,7 @@ import { checkClientsOurWay } from './client-checks.js';
 import { rememberClients } from './client-memory.js';
 import { leaveEmptyAnswersUntyped } from './empty-answers.js';
 import { listen } from './events.js';
+import type { LookUp } from './look-up.js';
 import { acceptOwnSecret } from './own-secret.js';
 import { patchReplayDetection } from './replay-detection.js';
 import { DISCOVERY, ROUTES, TOKEN_ALIAS } from './routes.js';
@@ -22,6 +23,7 @@ import { resolveStructuredTokens } from './structured-tokens.js';
 
 export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
   core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'jwts' | 'sessions'>;
+  lookUp: LookUp;
   loginCookie: LoginCookie;
   log: Log;
 }
@@ -40,7 +42,7 @@ export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void
 export type Providers = ReturnType<typeof createProviders>;
 
 export function createProviders(needs: ProviderNeeds) {
-  const { config, core, loginCookie, log, secrets } = needs;
+  const { config, core, lookUp, loginCookie, log, secrets } = needs;
   let version = '';
   let generation: Promise<Generation> | undefined;
   let built: { version: string; generation: Generation } | undefined;
@@ -91,7 +93,7 @@ export function createProviders(needs: ProviderNeeds) {
     provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
     followLogin(provider, loginCookie, secrets);
     checkClientsOurWay(provider, core.clients);
-    rememberClients(provider, core.clients);
+    rememberClients(provider, lookUp);
     patchReplayDetection(provider, core.artifacts);
     resolveStructuredTokens(provider, core);
     acceptOwnSecret(provider, core.clients);

@@ -51,6 +51,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     jwks: { keys: core.keys.set().keys.map((key) => new HeldSigningKey(key)) },
     routes: { ...ROUTES, token: tokenPath },
     scopes: core.scopes(),
+    ...(config.clientDocuments && { discovery: { client_id_metadata_document_supported: true } }),
     // How somebody signed in stands in each ID token (OIDC Core 2): an app may want the second factor for what it does.
     claims: {
       ...SCOPE_CLAIMS,

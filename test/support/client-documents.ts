@@ -1,0 +1,50 @@
+// A host of client metadata documents, on this machine.
+import { openServer } from './http-server.js';
+
+export interface Served {
+  body?: unknown;
+  status?: number;
+  headers?: Record<string, string>;
+  /** Answers nothing until this is done. */
+  after?: Promise<unknown>;
+}
+
+export type DocumentHost = Awaited<ReturnType<typeof openDocumentHost>>;
+
+export async function openDocumentHost() {
+  const served = new Map<string, Served>();
+  const asked = new Map<string, number>();
+  const server = await openServer(async (req, res) => {
+    const path = req.url ?? '';
+    asked.set(path, (asked.get(path) ?? 0) + 1);
+    const found = served.get(path);
+    await found?.after;
+    if (!found) return res.writeHead(404).end();
+    const { body, status = 200, headers = {} } = found;
+    res.writeHead(status, { 'content-type': 'application/json', ...headers });
+    return res.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+  let documents = 0;
+
+  return { ...server, describe, serve, timesAsked: (id: string) => asked.get(new URL(id).pathname) ?? 0 };
+
+  /** Serves a sound document with these changes, and returns its address, which is the client's id. */
+  function describe(changes: Record<string, unknown> = {}, rest: Served = {}): string {
+    documents += 1;
+    const id = `${server.origin}/apps/${documents}.json`;
+    serve(id, changes, rest);
+    return id;
+  }
+
+  function serve(id: string, changes: Record<string, unknown> = {}, rest: Served = {}): void {
+    const body = {
+      client_id: id,
+      client_name: 'Notebook',
+      redirect_uris: ['https://acme.example/cb'],
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: 'none',
+      ...changes,
+    };
+    served.set(new URL(id).pathname, { body, ...rest });
+  }
+}
