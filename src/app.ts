@@ -13,6 +13,7 @@ import { createApiDoor } from './web/api/api.js';
 import { createCsrf } from './web/csrf.js';
 import { createDeviceCookie } from './web/device-cookie.js';
 import { createDocsDoor } from './web/docs/docs.js';
+import { createSameOrigin } from './web/endpoints/same-origin.js';
 import { createFailures } from './web/failures.js';
 import { createFederationCookie } from './web/federation-cookie.js';
 import { createHome } from './web/home.js';
@@ -38,6 +39,9 @@ import { createErrands } from './web/return-to.js';
 import { createSignInDoor } from './web/sign-in/sign-in.js';
 import type { State } from './web/state.js';
 import { createStaticFiles } from './web/static-files.js';
+import { createStraightValidation } from './web/tools/straight-way.js';
+import { createToolsDoor } from './web/tools/tools.js';
+import { createValidation } from './web/tools/validation.js';
 import { createTellUnsent } from './web/unsent-answers.js';
 import { createViews } from './web/views.js';
 
@@ -72,8 +76,12 @@ export async function createApp(base: Base, core: Core) {
   const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
   sessions.onEnded(backchannelLogout.tell);
 
-  const api = createApiDoor({ config, clock, secrets, limits, core });
-  const { endpoints, cookieNames } = api;
+  const sameOrigin = createSameOrigin({ issuer, allowedOrigins: config.corsAllowedOrigins });
+  const validation = createValidation({ ...core, limits, points: config.rateLimits.validate });
+  const api = createApiDoor({ config, clock, secrets, limits, sameOrigin, core });
+  const tools = createToolsDoor({ config, clock, limits, sameOrigin, validation, core });
+  const endpoints = [...api.endpoints, ...tools.endpoints];
+  const cookieNames = { ...api.cookieNames, tools: tools.cookieName };
   const described = { issuer, brandName, version: VERSION, endpoints, cookieNames };
 
   const doors = [
@@ -83,6 +91,7 @@ export async function createApp(base: Base, core: Core) {
     createAccountDoor({ ...core, issuer, clock, loginCookie, federationCookie, csrf, errands, views }),
     createDocsDoor({ views, assetUrl: files.urlOf, described }),
     api,
+    tools,
     createOutboxPage({ config, mail, views }),
   ];
   const roof = new Router<State>({ sensitive: true });
@@ -93,6 +102,14 @@ export async function createApp(base: Base, core: Core) {
   const pinRequest = createPinRequest({ issuer, trustedProxies });
   const logRequest = createLogRequest(log);
   const dressAnswer = createDressAnswer({ issuer });
+  const straightValidation = createStraightValidation({
+    validation,
+    failures,
+    pinRequest,
+    logRequest,
+    dressAnswer,
+    log,
+  });
   const straightWay = createStraightWay({ providers, guesses, pinRequest, logRequest, dressAnswer, log });
 
   const koa = new Koa<State>();
@@ -112,7 +129,12 @@ export async function createApp(base: Base, core: Core) {
   return { handle, routes: roof.stack, settle };
 
   function handle(req: IncomingMessage, res: ServerResponse): void {
-    if (documents.answerAtOnce(req, res) || straightWay.take(req, res, handleByKoa)) return;
+    if (
+      documents.answerAtOnce(req, res) ||
+      straightValidation.take(req, res) ||
+      straightWay.take(req, res, handleByKoa)
+    )
+      return;
     void handleByKoa(req, res);
   }
 

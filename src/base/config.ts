@@ -72,10 +72,13 @@ export const settings = {
   RATE_LIMIT_HUMAN: whole(0, 1e6, 200, 'requests a minute of one person'),
   RATE_LIMIT_AGENT: whole(0, 1e6, 1000, 'requests a minute of one agent, client or API key'),
   RATE_LIMIT_DEFAULT: whole(0, 1e6, 100, 'requests a minute from one address with a credential that stands for nobody'),
+  RATE_LIMIT_VALIDATE: whole(0, 1e6, 6000, 'times a minute that a tool may ask about its visitors, from one address'),
   API_COOKIE_PREFIX: text('cap', 'the cookies of the JSON API are <prefix>_access, <prefix>_refresh and <prefix>_csrf'),
+  TOOLS_COOKIE: text('tools_session', 'the cookie of POST /api/login'),
   TEST_AUTH: oneOf(['true', 'false'], 'false', 'endpoints that make test users; for sandboxes only'),
   ACCESS_TOKEN_TTL: duration('8h', 'how long an access token lives'),
   COOKIE_ACCESS_TTL: duration('15m', "how long an access token in a browser's cookie lives"),
+  TOOLS_TOKEN_TTL: duration('7d', 'how long the token of POST /api/token lives, and the cookie of POST /api/login'),
   API_KEY_TTL: duration('90d', 'how long an API key lives when its maker says nothing about it'),
   REFRESH_TOKEN_TTL: duration('7d', 'how long a refresh token lives when it is not used'),
   REFRESH_RETRY_WINDOW: duration('10s', 'how long a lost answer to a refresh may be asked for again; 0s = never'),
@@ -148,11 +151,13 @@ export interface Config {
   fetchPrivateHosts: string[];
   corsAllowedOrigins: string[];
   /** Requests a minute; 0 is no limit. */
-  rateLimits: { anonymous: number; human: number; agent: number; default: number };
+  rateLimits: { anonymous: number; human: number; agent: number; default: number; validate: number };
   apiCookiePrefix: string;
+  toolsCookie: string;
   testAuth: boolean;
   accessTokenSeconds: number;
   cookieAccessSeconds: number;
+  toolsTokenSeconds: number;
   apiKeySeconds: number;
   refreshTokenSeconds: number;
   refreshRetrySeconds: number;
@@ -242,11 +247,14 @@ function toConfig(values: Values): Config {
       human: values.RATE_LIMIT_HUMAN,
       agent: values.RATE_LIMIT_AGENT,
       default: values.RATE_LIMIT_DEFAULT,
+      validate: values.RATE_LIMIT_VALIDATE,
     },
     apiCookiePrefix: values.API_COOKIE_PREFIX,
+    toolsCookie: values.TOOLS_COOKIE,
     testAuth: values.TEST_AUTH === 'true',
     accessTokenSeconds: values.ACCESS_TOKEN_TTL,
     cookieAccessSeconds: values.COOKIE_ACCESS_TTL,
+    toolsTokenSeconds: values.TOOLS_TOKEN_TTL,
     apiKeySeconds: values.API_KEY_TTL,
     refreshTokenSeconds: values.REFRESH_TOKEN_TTL,
     refreshRetrySeconds: values.REFRESH_RETRY_WINDOW,
@@ -317,6 +325,7 @@ function contradictions(config: Config, values: Values): string[] {
   for (const [name, seconds] of [
     ['ACCESS_TOKEN_TTL', config.accessTokenSeconds],
     ['COOKIE_ACCESS_TTL', config.cookieAccessSeconds],
+    ['TOOLS_TOKEN_TTL', config.toolsTokenSeconds],
     ['API_KEY_TTL', config.apiKeySeconds],
     ['REFRESH_TOKEN_TTL', config.refreshTokenSeconds],
     ['SESSION_TTL', config.sessionSeconds],
@@ -333,6 +342,12 @@ function contradictions(config: Config, values: Values): string[] {
   must(
     config.apiCookiePrefix !== 'signet',
     'API_COOKIE_PREFIX must differ from signet: so the cookies of the pages are named',
+  );
+  must(
+    /^[\w-]{1,40}$/.test(config.toolsCookie) &&
+      !['access', 'refresh', 'csrf'].some((suffix) => config.toolsCookie === `${config.apiCookiePrefix}_${suffix}`) &&
+      !config.toolsCookie.startsWith('signet_'),
+    'TOOLS_COOKIE is no name of a cookie, or that of another cookie; allowed: letters, digits, - and _',
   );
   faults.push(...upstreamFaults(config.upstream, config.issuer));
   faults.push(...foreignFaults(values, config));

@@ -22,8 +22,8 @@ export interface Limit {
 }
 
 export interface Limits {
-  /** Counts one event, and tells what is left. Throws a 429 refusal when it is one too many. */
-  spend(limit: Limit, key: string): Promise<LimitState>;
+  /** Counts an event, or several, and tells what is left. Throws a 429 refusal when it is one too many. */
+  spend(limit: Limit, key: string, events?: number): Promise<LimitState>;
   /** Counts one event, and says whether it was not one too many. For what is left undone without a word. */
   fits(limit: Limit, key: string): Promise<boolean>;
   /** Takes one event back: it turned out to be harmless. */
@@ -71,9 +71,9 @@ export function createLimits(store: LimitStore): Limits {
     },
   };
 
-  async function spend(limit: Limit, key: string): Promise<LimitState> {
+  async function spend(limit: Limit, key: string, events = 1): Promise<LimitState> {
     try {
-      return stateOf(limit, await limiter(limit).consume(key));
+      return stateOf(limit, await limiter(limit).consume(key, events));
     } catch (reason) {
       if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
       throw unavailable('The rate limiter cannot be asked.', reason);

@@ -2,6 +2,7 @@
 // each answer is held against the document. A new endpoint needs a line in YES; without it, this fails.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Account } from '../../src/core/accounts/accounts.js';
 import { systemCaller } from '../../src/core/caller.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
 import { Authenticator } from '../support/authenticator.js';
@@ -33,15 +34,12 @@ async function verifyToken(email: string): Promise<string> {
   return tokenIn(await mailTo(house, email, /Confirm/));
 }
 /** A key of somebody's. */
-async function keyOf(email: string): Promise<string> {
+async function newKeyOf(email: string) {
   const account = (await house.core.accounts.findByEmail(email))!;
-  const { record } = await house.core.apiKeys.create(
-    account,
-    { name: 'K', format: 'sk_live', lifeSeconds: 3600 },
-    systemCaller,
-  );
-  return record.id;
+  return house.core.apiKeys.create(account, { name: 'K', format: 'sk_live', lifeSeconds: 3600 }, systemCaller);
 }
+const keyOf = async (email: string) => (await newKeyOf(email)).record.id;
+const secretKeyOf = async (email: string) => (await newKeyOf(email)).key;
 /** Somebody's own organization, with a guest and a project in it. */
 async function placeOf(email: string): Promise<{ id: string; guest: string; project: string }> {
   const account = (await house.core.accounts.findByEmail(email))!;
@@ -77,12 +75,6 @@ async function invitationTo(email: string): Promise<string> {
   await invitationBy((await house.account()).email, email);
   return tokenIn(await mailTo(house, email, /invited/));
 }
-/** The same person, as an administrator of the server. */
-async function asAdmin({ email, bearer }: SignedIn) {
-  const { id } = await house.base.db.account.update({ where: { email }, data: { role: 'admin' } });
-  await house.base.announcements.announce('accounts', id);
-  return { headers: bearer };
-}
 const someApi = () => ({ identifier: `https://api.example/${randomUUID()}`, name: 'Notes' });
 async function idOfApi(): Promise<string> {
   const rest = { scopes: [], accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
@@ -100,6 +92,27 @@ async function linkOf(email: string): Promise<string> {
   return (await house.core.links.list(account.id))[0]!.id;
 }
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
+/** An administrator's request. */
+async function byKeeper(request: ApiRequest = {}): Promise<ApiRequest> {
+  keeper ??= house.core.accounts.create({ email: 'keeper@example.com', password: PASSWORD }, systemCaller, {
+    role: 'admin',
+  });
+  const login = await house.core.signIn.openForApi({ account: await keeper, amr: ['pwd'] }, systemCaller);
+  return { headers: { authorization: `Bearer ${login.tokens.accessToken}` }, ...request };
+}
+let keeper: Promise<Account> | undefined;
+const asAdmin: Yes = () => byKeeper();
+const idOf = async (email: string) => (await house.core.accounts.findByEmail(email))!.id;
+async function newTool(): Promise<string> {
+  const slug = `tool-${randomUUID()}`;
+  await house.core.tools.create({ slug, name: 'Deal room' }, '', systemCaller);
+  return slug;
+}
+async function grantTo(email: string) {
+  const [accountId, slug] = [await idOf(email), await newTool()];
+  const { id } = await house.core.permissions.grant({ accountId, slug, level: 'read' }, '', systemCaller);
+  return { id, user_id: accountId, tool_slug: slug };
+}
 
 /** The person's authenticator app, set up but not confirmed. */
 async function newApp({ bearer }: SignedIn): Promise<Authenticator> {
@@ -236,6 +249,40 @@ const YES: Record<OperationName, Yes> = {
     ...(await asAdmin(person)),
     params: { id: await idOfApi() },
   }),
+  'POST /api/login': ({ email }) => ({ json: { email, password: PASSWORD } }),
+  'POST /api/token': ({ email }) => ({ json: { email, password: PASSWORD } }),
+  'POST /api/logout': signedIn,
+  'GET /api/me': signedIn,
+  'PUT /api/me/password': ({ bearer }) => ({
+    headers: bearer,
+    json: { current_password: PASSWORD, new_password: NEXT_PASSWORD },
+  }),
+  'POST /api/me/password': ({ bearer }) => ({
+    headers: bearer,
+    json: { current_password: PASSWORD, new_password: NEXT_PASSWORD },
+  }),
+  'POST /api/validate': signedIn,
+  'GET /api/users': () => byKeeper(),
+  'POST /api/users': () => byKeeper({ json: { ...newcomer(), name: 'John Doe', role: 'viewer' } }),
+  'PUT /api/users/{id}': async ({ email }) => byKeeper({ params: { id: await idOf(email) }, json: { name: 'J. Doe' } }),
+  'DELETE /api/users/{id}': async ({ email }) => byKeeper({ params: { id: await idOf(email) } }),
+  'GET /api/tools': signedIn,
+  'POST /api/tools': () => byKeeper({ json: { slug: `t-${randomUUID()}`, name: 'T', url: 'https://t.example/x' } }),
+  'DELETE /api/tools/{slug}': async () => byKeeper({ params: { slug: await newTool() } }),
+  'GET /api/permissions': async ({ email }) => {
+    await grantTo(email);
+    return byKeeper();
+  },
+  'POST /api/permissions': async ({ email }) =>
+    byKeeper({ json: { user_id: await idOf(email), tool_slug: await newTool(), level: 'write' } }),
+  'DELETE /api/permissions': async ({ email }) => byKeeper({ json: await grantTo(email) }),
+  'DELETE /api/permissions/{id}': async ({ email }) => byKeeper({ params: { id: (await grantTo(email)).id } }),
+  'GET /api/keys': async ({ bearer, email }) => {
+    await keyOf(email);
+    return { headers: bearer };
+  },
+  'POST /api/keys': ({ bearer }) => ({ headers: bearer, json: { name: 'ci-deploy' } }),
+  'DELETE /api/keys/{id}': async ({ bearer, email }) => ({ headers: bearer, params: { id: await keyOf(email) } }),
   'GET /api/v1/test-auth/auth-status': signedIn,
   'POST /api/v1/test-auth/create-test-user': () => ({ json: newcomer() }),
   'POST /api/v1/test-auth/test-login': ({ email }) => ({ json: { email, password: PASSWORD } }),
@@ -280,6 +327,26 @@ const NO: [OperationName, code: string, Yes][] = [
     'conflict',
     async (person) => ({ ...(await asAdmin(person)), params: { id: 'own' } }),
   ],
+  ['POST /api/login', 'invalid_credentials', ({ email }) => ({ json: { email, password: 'wrong' } })],
+  ['POST /api/token', 'invalid_credentials', ({ email }) => ({ json: { email, password: 'wrong' } })],
+  ['POST /api/validate', 'no_auth', () => ({})],
+  [
+    'POST /api/logout',
+    'csrf_validation_failed',
+    ({ accessToken }) => ({ headers: { cookie: `tools_session=${accessToken}`, origin: 'https://evil.example' } }),
+  ],
+  ['GET /api/users', 'insufficient_role', signedIn],
+  ['GET /api/users', 'invalid_request', () => byKeeper({ query: { limit: 'many' } })],
+  ['POST /api/users', 'conflict', ({ email }) => byKeeper({ json: { ...newcomer(), email } })],
+  ['DELETE /api/users/{id}', 'not_found', () => byKeeper({ params: { id: 'nobody' } })],
+  [
+    'PUT /api/users/{id}',
+    'conflict',
+    async ({ email }) => byKeeper({ params: { id: await idOf(email) }, json: { email: guestEmail } }),
+  ],
+  ['DELETE /api/tools/{slug}', 'not_found', () => byKeeper({ params: { slug: 'none' } })],
+  ['DELETE /api/permissions', 'not_found', () => byKeeper({ query: { user_id: 'nobody', tool_slug: 'none' } })],
+  ['GET /api/keys', 'insufficient_role', ({ bearer }) => ({ headers: bearer, query: { user_id: 'somebody' } })],
   ['DELETE /api/v1/auth/sessions/{id}', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],
 ];
 
@@ -299,6 +366,21 @@ const ALSO: [OperationName, Yes][] = [
     }),
   ],
   ['GET /api/v1/test-auth/auth-status', () => ({})],
+  [
+    'POST /api/validate',
+    async ({ email, bearer }) => ({ headers: bearer, json: { tool: (await grantTo(email)).tool_slug } }),
+  ],
+  ['POST /api/validate', ({ bearer }) => ({ headers: bearer, json: { tool: 'none' } })],
+  ['POST /api/validate', ({ accessToken }) => ({ headers: { cookie: `tools_session=${accessToken}` } })],
+  ['POST /api/validate', async ({ email }) => ({ headers: { 'x-api-key': await secretKeyOf(email) } })],
+  ['GET /api/me', async ({ email }) => ({ headers: { 'x-api-key': await secretKeyOf(email) } })],
+  [
+    'GET /api/v1/auth/me',
+    async ({ email, bearer }) => {
+      await grantTo(email);
+      return { headers: bearer };
+    },
+  ],
 ];
 
 const github = await openElsewhere('github');
@@ -313,6 +395,7 @@ const settings = {
   RATE_LIMIT_HUMAN: '10000',
   RATE_LIMIT_AGENT: '10000',
   RATE_LIMIT_DEFAULT: '10000',
+  RATE_LIMIT_VALIDATE: '10000',
 };
 const house: House = await openHouse({ settings });
 const contract: ApiContract = await readContract(house.origin);

@@ -25,7 +25,7 @@ import {
  * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
  * `first-party`, a person who signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in here, or
  * for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who signed in here, or an API key of theirs within
- * its bounds; `admin`, an administrator who signed in here. A line without methods is for all of them.
+ * its bounds; `admin`, an administrator who signed in here; `validation`, whoever is anybody. A line without methods is for all of them.
  */
 type Rule =
   | 'public'
@@ -37,7 +37,8 @@ type Rule =
   | 'renewal'
   | 'known'
   | 'reader'
-  | 'admin';
+  | 'admin'
+  | 'validation';
 
 const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
@@ -72,6 +73,11 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['first-party', /^\/api\/v1\/(organizations\/:id\/invitations(\/:invitation_id)?|invitations\/accept)$/],
   ['first-party', /^\/api\/v1\/api-keys(\/:id(\/rotate)?)?$/],
   ['admin', /^\/api\/v1\/resources(\/:id)?$/],
+  ['public', /^\/api\/(login|token)$/],
+  ['validation', /^\/api\/validate$/],
+  ['known', /^\/api\/(me|tools)$/, /^(GET|HEAD)$/],
+  ['first-party', /^\/api\/(logout|me\/password|keys(\/:id)?)$/],
+  ['admin', /^\/api\/(users(\/:id)?|tools(\/:slug)?|permissions(\/:id)?)$/],
 ];
 
 const OTHER_API = 'https://api.example/v1';
@@ -120,6 +126,8 @@ interface Kind {
   registration?: 'own' | 'foreign';
   firstParty?: 'own' | 'foreign';
   elsewhere?: 'own' | 'foreign';
+  /** A first-party token in the cookie of tools. */
+  ofTools?: 'own' | 'foreign';
   apiKey?: 'own' | 'foreign';
   /** The key is confined to a project. */
   confined?: true;
@@ -136,6 +144,7 @@ let registered: TestClient & { managementToken: string };
 const bearer = (text: string): Kind => ({ headers: { authorization: `Bearer ${text}` } });
 const cookie = (text: string): Kind => ({ headers: { cookie: `${LOGIN_COOKIE}=${text}` } });
 const apiCookie = (text: string): Kind => ({ headers: { cookie: `cap_access=${text}` } });
+const toolsCookie = (text: string): Kind => ({ headers: { cookie: `tools_session=${text}` } });
 
 /** A login without a page: its tokens. */
 async function openLogin(accountId: string) {
@@ -186,6 +195,12 @@ beforeAll(async () => {
       const again = async () => by((await openLogin(account.id)).accessToken).headers;
       kinds[`a first-party access token${name}, ${side}`] = { ...by(firstParty.accessToken), firstParty: side, again };
     }
+    const again = async () => toolsCookie((await openLogin(account.id)).accessToken).headers;
+    kinds[`a first-party access token in the cookie of tools, ${side}`] = {
+      ...toolsCookie(firstParty.accessToken),
+      ofTools: side,
+      again,
+    };
     kinds[`a first-party access token as the login cookie, ${side}`] = cookie(firstParty.accessToken);
     kinds[`the login cookie's value in the API's cookie, ${side}`] = apiCookie(login);
     const key = async (more: object = {}) =>
@@ -324,7 +339,7 @@ function send(
   form?: string,
 ): Promise<RawAnswer> {
   addresses += 1;
-  const isJson = /^\/(oauth\/clients\/register|api\/v1\/(?!oauth\/))/.test(path);
+  const isJson = /^\/(oauth\/clients\/register|api\/(?!v1\/oauth\/))/.test(path);
   const body = ['POST', 'PUT', 'PATCH'].includes(method)
     ? (form ?? (isJson ? '{}' : 'grant_type=client_credentials&token=x'))
     : undefined;
@@ -341,6 +356,15 @@ function send(
     },
     body,
   );
+}
+
+/** Each door of programs has a cookie of its own, and does not look at the other's. */
+const isOfTools = (path: string) => /^\/api\/(?!v1\/)/.test(path);
+
+/** Whose a credential is at this address, among those of these kinds. */
+function sideAt(path: string, kind: Kind, ...wanted: ('firstParty' | 'elsewhere' | 'apiKey')[]) {
+  if (isOfTools(path) && kind.headers.cookie) return wanted.includes('firstParty') ? kind.ofTools : undefined;
+  return wanted.map((name) => kind[name]).find(Boolean);
 }
 
 const fill = (path: string, values: Record<string, string> = {}) =>
@@ -446,19 +470,20 @@ describe('every route, with every kind of credential', () => {
     for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
       const headers = (await kind.again?.()) ?? kind.headers;
       const answer = await send(method, fill(path), headers);
-      if (!kind.firstParty) {
+      const side = sideAt(path, kind, 'firstParty');
+      if (!side) {
         expect([401, 403], `${name}: ${answer.text}`).toContain(answer.status);
         expect(answer.headers['www-authenticate'] ?? '', name).toMatch(
           answer.status === 401 ? /resource_metadata/ : /^$/,
         );
-      } else if (headers.cookie && !['GET', 'HEAD'].includes(method)) {
+      } else if (headers.cookie && !isOfTools(path) && !['GET', 'HEAD'].includes(method)) {
         expect([answer.status, answer.json.error], name).toEqual([403, 'csrf_validation_failed']);
       } else {
         const reads = method === 'GET' || method === 'HEAD';
         // What an id leads to that is nobody's is not there; everything else can be read.
         expect(reads ? [path.includes(':') ? 404 : 200] : [200, 400, 404], name).toContain(answer.status);
         const other = await house.base.db.account.findUniqueOrThrow({
-          where: { id: ids[kind.firstParty === 'own' ? 'foreign' : 'own'] },
+          where: { id: ids[side === 'own' ? 'foreign' : 'own'] },
         });
         for (const text of [other.id, other.email]) expect(answer.text, name).not.toContain(text);
       }
@@ -470,7 +495,7 @@ describe('every route, with every kind of credential', () => {
     async (method, path) => {
       for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
         const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
-        const side = kind.firstParty ?? kind.elsewhere ?? kind.apiKey;
+        const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey');
         expect(side ? [200] : [401, 403], `${name}: ${answer.text}`).toContain(answer.status);
         if (!side) continue;
         const other = await house.base.db.account.findUniqueOrThrow({
@@ -502,6 +527,15 @@ describe('every route, with every kind of credential', () => {
     }
     const { status, text } = await send(method, fill(path), keeper.login.headers);
     expect(method === 'GET' || method === 'HEAD' ? [200] : [200, 400, 404], text).toContain(status);
+  });
+
+  it.each(routesFor('validation'))('%s %s is for whoever is anybody', async (method, path) => {
+    for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+      const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
+      const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey');
+      expect([answer.status, answer.json.valid], name).toEqual(side ? [200, true] : [401, false]);
+      expect((answer.json.user as { id?: string } | undefined)?.id, name).toBe(side && ids[side]);
+    }
   });
 
   it.each(routesFor('renewal'))('%s %s is for a login that lives', async (method, path) => {

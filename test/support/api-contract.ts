@@ -5,6 +5,7 @@ import ajvFormats from 'ajv-formats';
 
 export interface ApiRequest {
   params?: Record<string, string>;
+  query?: Record<string, string>;
   json?: unknown;
   form?: Record<string, string>;
   headers?: Record<string, string>;
@@ -51,13 +52,14 @@ export async function readContract(origin: string) {
   return { document, operations, call };
 
   /** Asks, and throws if the answer is not one that the document has. */
-  async function call(name: OperationName, { params = {}, json, form, headers, body }: ApiRequest = {}) {
+  async function call(name: OperationName, { params = {}, query = {}, json, form, headers, body }: ApiRequest = {}) {
     const [method = '', template = ''] = name.split(' ');
     const path = template.replace(/\{(\w+)\}/g, (_, parameter: string) =>
       encodeURIComponent(params[parameter] ?? 'unknown'),
     );
     const content = body ?? (form ? new URLSearchParams(form) : json !== undefined ? JSON.stringify(json) : undefined);
-    const response = await fetch(origin + path, {
+    const search = new URLSearchParams(query).toString();
+    const response = await fetch(`${origin}${path}${search && `?${search}`}`, {
       method,
       headers: { ...(json !== undefined && { 'content-type': 'application/json' }), ...headers },
       ...(content !== undefined && { body: content as BodyInit }),

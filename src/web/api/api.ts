@@ -5,6 +5,7 @@ import type { Secrets } from '../../base/crypto.js';
 import type { Limits } from '../../base/limits.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
+import type { SameOrigin } from '../endpoints/same-origin.js';
 import { addApiKeys } from './api-keys.js';
 import { addAuth } from './auth.js';
 import { createApiCookies } from './cookies.js';
@@ -24,14 +25,14 @@ interface Needs {
   clock: Clock;
   secrets: Secrets;
   limits: Limits;
+  sameOrigin: SameOrigin;
   core: Core;
 }
 
-export function createApiDoor({ config, clock, secrets, limits, core }: Needs) {
+export function createApiDoor({ config, clock, secrets, limits, sameOrigin, core }: Needs) {
   const { issuer, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
   const { tokens, credentials } = core;
-  const allowedOrigins = config.corsAllowedOrigins;
-  const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, allowedOrigins });
+  const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, sameOrigin });
   const api = createEndpoints({ clock, credentials, browsers: cookies.browsers, limits, rateLimits });
   const wire = createWire(core);
   addAuth({ ...core, api, cookies, wire, signup });

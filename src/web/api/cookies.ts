@@ -8,6 +8,7 @@ import { forbidden } from '../../base/errors.js';
 import { isLoopback } from '../../base/loopback.js';
 import type { RefreshedLogin, Tokens } from '../../core/sessions/tokens.js';
 import type { Browsers } from '../endpoints/endpoint.js';
+import type { SameOrigin } from '../endpoints/same-origin.js';
 import type { Context } from '../state.js';
 
 interface Needs {
@@ -16,14 +17,14 @@ interface Needs {
   tokens: Pick<Tokens, 'signAccess'>;
   prefix: string;
   accessSeconds: number;
-  allowedOrigins: string[];
+  sameOrigin: SameOrigin;
 }
 
 const AUTH_PATH = '/api/v1/auth';
 
 export type ApiCookies = ReturnType<typeof createApiCookies>;
 
-export function createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, allowedOrigins }: Needs) {
+export function createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, sameOrigin }: Needs) {
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
   /** A browser keeps a cookie with `Secure` only when it came by https; without, only this very machine is private enough. */
@@ -35,7 +36,6 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
     refresh: { ...base, httpOnly: true, path: AUTH_PATH },
     csrf: { ...base, httpOnly: false, path: '/' },
   };
-  const known = new Set([issuer, ...allowedOrigins]);
 
   const browsers: Browsers = {
     cookieName: names.access,
@@ -52,12 +52,8 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
    * about where it comes from does without. Refuses with `csrf_validation_failed` what comes from anywhere else.
    */
   function mayBeSet(ctx: Context): boolean {
-    const [origin, site] = [ctx.get('Origin'), ctx.get('Sec-Fetch-Site')];
-    if (!origin && !site) return false;
-    const own =
-      origin && origin !== 'null' ? known.has(origin) : site === 'same-origin' || (!origin && site === 'none');
-    if (!own) throw forbidden('csrf_validation_failed', 'This origin may not sign in here.');
-    return areSafe;
+    sameOrigin.check(ctx);
+    return areSafe && sameOrigin.isNamed(ctx);
   }
 
   async function set(ctx: Context, login: RefreshedLogin): Promise<void> {

@@ -6,19 +6,20 @@ import type { Core } from '../../core/core.js';
 import { type AccountPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Session } from '../../core/sessions/sessions.js';
+import { LEVELS } from '../../core/tools/levels.js';
 import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
 import { Done, toUser, WireUser } from './wire.js';
 
-interface Needs extends Pick<Core, 'organizations' | 'profiles' | 'projects' | 'sessions'> {
+interface Needs extends Pick<Core, 'organizations' | 'permissions' | 'profiles' | 'projects' | 'sessions'> {
   api: Api;
 }
 
 const Me = WireUser.extend({
   organizations: z.array(z.object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES) })),
   projects: z.array(z.object({ id: z.string(), name: z.string(), organization_id: z.string() })),
-  tools: z.array(z.unknown()),
+  tools: z.array(z.object({ slug: z.string(), name: z.string(), url: z.string().nullable(), level: z.enum(LEVELS) })),
 }).meta({ id: 'Me' });
 const WireProfile = z
   .object({
@@ -56,7 +57,7 @@ const WireSession = z
   })
   .meta({ id: 'Login' });
 
-export function addMe({ api, organizations, profiles, projects, sessions }: Needs): void {
+export function addMe({ api, organizations, permissions, profiles, projects, sessions }: Needs): void {
   const accepts = ['login'] as const;
   const readers = ['login', 'foreign', 'api-key'] as const;
   api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: readers, answer: [200, Me] }, me);
@@ -85,12 +86,13 @@ export function addMe({ api, organizations, profiles, projects, sessions }: Need
   async function me(ctx: Context, _input: unknown, principal: AccountPrincipal): Promise<void> {
     const { account } = principal;
     const memberships = await organizations.reachedBy(actorOf(principal));
+    const levels = await permissions.levelsOf(principal);
     const reached = await projects.listFor(actorOf(principal));
     ctx.body = {
       ...toUser(account, await organizations.listFor(account.id)),
       organizations: memberships.map(({ id, name, role }) => ({ id, name, role })),
       projects: reached.map(({ id, name, organizationId }) => ({ id, name, organization_id: organizationId })),
-      tools: [],
+      tools: levels.map(({ tool: { slug, name, url }, level }) => ({ slug, name, url, level })),
     };
   }
 

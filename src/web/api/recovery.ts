@@ -1,10 +1,10 @@
 /** Passwords and addresses without a page: what is forgotten, changed or verified. */
 import { z } from 'zod';
-import { invalidRequest, Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
+import { namingTheField } from '../endpoints/new-password.js';
 import type { Context } from '../state.js';
 import { Done } from './wire.js';
 
@@ -82,15 +82,5 @@ export function addRecovery({ api, recovery, verification }: Needs): void {
     const { current_password: current, new_password: next } = input;
     await namingTheField(recovery.change(login, { current, next }, ctx.state.caller));
     ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };
-  }
-}
-
-/** What is wrong with a password is told by the name that it has here. */
-async function namingTheField(verb: Promise<void>): Promise<void> {
-  try {
-    await verb;
-  } catch (error) {
-    if (!(error instanceof Refusal) || !error.fields?.password) throw error;
-    throw invalidRequest(error.message, { new_password: error.fields.password });
   }
 }

@@ -14,7 +14,7 @@ export interface Described {
   brandName: string;
   version: string;
   endpoints: readonly EndpointAt[];
-  cookieNames: { access: string; refresh: string; csrf: string };
+  cookieNames: { access: string; refresh: string; csrf: string; tools: string };
 }
 
 /** Where an operation is filed: the first whose pattern fits. */
@@ -30,6 +30,13 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
     'Whom accounts work for, with whom, and on what.',
     /^\/api\/v1\/(organizations|projects|invitations)(\/|$)/,
   ],
+  ['Tools: signing in', 'Logins of people who keep and use tools.', /^\/api\/(login|logout|token|me|me\/password)$/],
+  ['Tools: validation', 'What a tool asks about its visitors.', /^\/api\/validate$/],
+  [
+    'Tools: people and rights',
+    'Who there is, and what they may where.',
+    /^\/api\/(users|tools|permissions|keys)(\/|$)/,
+  ],
   ['Signing in', 'Accounts, tokens and cookies of a login without a page.', /^\/api\/v1\/auth\//],
 ];
 const OTHER_TAG = 'Other';
@@ -38,6 +45,7 @@ const LIMIT_HEADERS = {
   'RateLimit-Remaining': 'How many of them are left.',
   'RateLimit-Reset': 'Seconds until the minute is over.',
 };
+const ERROR = { $ref: '#/components/schemas/Error' };
 const BEARER_CHALLENGE = 'How to come in (RFC 6750, RFC 9728).';
 
 export function describeApi({ issuer, brandName, version, endpoints, cookieNames }: Described): Json {
@@ -62,12 +70,7 @@ type Schemas = ReturnType<typeof createSchemas>;
 
 function operation(endpoint: EndpointAt, schemas: Schemas): Json {
   const { method, path, summary, description, body, form, answer } = endpoint;
-  const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
-    name,
-    in: 'path',
-    required: true,
-    schema: { type: 'string' },
-  }));
+  const parameters = [...pathParameters(path), ...queryParameters(endpoint.query, schemas)];
   const [status, schema] = answer;
   return {
     operationId: operationId(method, path),
@@ -83,7 +86,7 @@ function operation(endpoint: EndpointAt, schemas: Schemas): Json {
         headers: headers(...Object.keys(LIMIT_HEADERS)),
         content: { 'application/json': { schema: schemas.of(schema) } },
       },
-      ...refusals(endpoint),
+      ...refusals(endpoint, schemas),
     },
   };
 }
@@ -92,6 +95,24 @@ function operation(endpoint: EndpointAt, schemas: Schemas): Json {
 function operationId(method: string, path: string): string {
   const words = path.replace(/^\/api\/(v1\/)?/, '').split(/[^a-zA-Z0-9]+/);
   return method + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('');
+}
+
+const pathParameters = (path: string): Json[] =>
+  [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
+
+function queryParameters(query: z.ZodType | undefined, schemas: Schemas): Json[] {
+  const { properties = {}, required = [] } = (query ? schemas.of(query) : {}) as z.core.JSONSchema.ObjectSchema;
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: required.includes(name),
+    schema,
+  }));
 }
 
 function requestBody(body: z.ZodType, form: boolean, schemas: Schemas): Json {
@@ -108,10 +129,11 @@ function securityOf({ method, accepts, optional, carries = [], browsers }: Endpo
   const isGuarded = method !== 'get' && browsers.hasCsrfToken;
   const byCookie = { [browsers.scheme]: [], ...(isGuarded && { csrf: [] }) };
   const accepted = accepts.length > 0 ? [{ bearer: [] }, ...(accepts.includes('login') ? [byCookie] : [])] : [];
-  return [...nothing, ...accepted, ...carries.map((scheme) => ({ [scheme]: [] }))];
+  const carried = carries.map((scheme) => ({ [scheme === 'cookie' ? browsers.scheme : scheme]: [] }));
+  return [...nothing, ...accepted, ...carried];
 }
 
-function refusals(endpoint: EndpointAt): Json {
+function refusals(endpoint: EndpointAt, schemas: Schemas): Json {
   const answers = [...refusalsOf(endpoint)].map(([status, codes]) => [
     status,
     {
@@ -119,7 +141,10 @@ function refusals(endpoint: EndpointAt): Json {
       headers: refusalHeaders(status, endpoint),
       content: {
         'application/json': {
-          schema: { $ref: '#/components/schemas/Error', properties: { error: { enum: codes } } },
+          schema: {
+            ...(status === 401 && endpoint.unauthenticated ? schemas.of(endpoint.unauthenticated) : ERROR),
+            properties: { error: { enum: codes } },
+          },
         },
       },
     },
@@ -149,7 +174,7 @@ function sharedHeaders(): Json {
   };
 }
 
-function securitySchemes({ access, refresh, csrf }: Described['cookieNames']): Json {
+function securitySchemes({ access, refresh, csrf, tools }: Described['cookieNames']): Json {
   return {
     bearer: {
       type: 'http',
@@ -157,6 +182,7 @@ function securitySchemes({ access, refresh, csrf }: Described['cookieNames']): J
       description: 'The `access_token` of a login, or of an app for this API.',
     },
     cookie: { type: 'apiKey', in: 'cookie', name: access, description: 'The access token of a browser.' },
+    toolsCookie: { type: 'apiKey', in: 'cookie', name: tools, description: 'The same, of `POST /api/login`.' },
     refreshCookie: { type: 'apiKey', in: 'cookie', name: refresh, description: 'The refresh token of a browser.' },
     csrf: {
       type: 'apiKey',

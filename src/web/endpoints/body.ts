@@ -31,12 +31,16 @@ async function parse(ctx: Context, form: boolean): Promise<unknown> {
   if (!isForm && !ctx.is('json')) {
     throw new Refusal(415, 'unsupported_media_type', `Send ${form ? 'JSON or a form' : 'JSON'}.`);
   }
-  const content = decode(bytes);
-  if (isForm) return Object.fromEntries(new URLSearchParams(content));
+  return isForm ? Object.fromEntries(new URLSearchParams(decode(bytes))) : readJson(bytes);
+}
+
+/** What the bytes say; nothing at all is an empty object. Refuses with `invalid_request` what is no JSON. */
+export function readJson(bytes: Buffer): unknown {
+  if (bytes.length === 0) return {};
   try {
-    return JSON.parse(content);
-  } catch {
-    throw invalidRequest('The body is not JSON.');
+    return JSON.parse(decode(bytes));
+  } catch (error) {
+    throw error instanceof Refusal ? error : invalidRequest('The body is not JSON.');
   }
 }
 

@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import { addressKey } from '../../base/address.js';
 import { type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import { forbidden, insufficientScope, Refusal, unauthenticated } from '../../base/errors.js';
+import { forbidden, insufficientScope, type LimitState, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
 import {
@@ -17,22 +17,27 @@ import {
   type PrincipalKind,
 } from '../../core/credentials/principal.js';
 import { isProvenLately } from '../../core/sessions/proofs.js';
+import { parsed } from '../input.js';
 import { tellLimit } from '../limit-headers.js';
 import type { Context, State } from '../state.js';
 import { readBody } from './body.js';
 import { presentedBy } from './presented.js';
 import type { RefusalCode } from './refusals.js';
 
-export type Method = 'get' | 'post' | 'patch' | 'delete';
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 
-export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body extends z.ZodType = z.ZodType> {
+export interface Endpoint<
+  Kind extends PrincipalKind = PrincipalKind,
+  Body extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+> {
   summary: string;
   /** What the summary leaves out, in Markdown, for the document. */
   description?: string;
   /** The kinds of credentials that do. None: anybody may come, and what they carry is not looked at. */
   accepts: readonly Kind[];
   /** What its handler looks at by itself, for the document. */
-  carries?: readonly ('bearer' | 'refreshCookie')[];
+  carries?: readonly ('bearer' | 'cookie' | 'refreshCookie')[];
   /** Whoever carries nothing may come as well. */
   optional?: boolean;
   /** The refresh cookie will do where the access cookie has expired. */
@@ -43,8 +48,10 @@ export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body exten
   admin?: boolean;
   /** The person proved who they are within the last minutes. */
   recentProof?: boolean;
-  /** Counted by address, whoever comes: what is carried in the body is not known yet. */
-  limit?: 'default';
+  /** Counted by address, whoever comes: what is carried in the body is not known yet. Or counted in a way of its own. */
+  limit?: 'anonymous' | 'default' | ((address: string) => Promise<LimitState | undefined>);
+  /** What may stand in the query. The handler gets it together with the body, which decides where both say something. */
+  query?: Query;
   body?: Body;
   /** A form will do as well as JSON. */
   form?: boolean;
@@ -52,6 +59,8 @@ export interface Endpoint<Kind extends PrincipalKind = PrincipalKind, Body exten
   answer: readonly [status: number, schema: z.ZodType];
   /** The codes of the refusals that are its own, for the document. */
   refusals?: readonly RefusalCode[];
+  /** The body of its 401, where that has members of its own. */
+  unauthenticated?: z.ZodType;
 }
 
 export interface EndpointAt extends Endpoint {
@@ -65,7 +74,7 @@ export interface EndpointAt extends Endpoint {
 export interface Browsers {
   /** The name of the cookie, which holds an access token, and what the document calls it. */
   cookieName: string;
-  scheme: 'cookie';
+  scheme: 'cookie' | 'toolsCookie';
   /** Whether a change carries a CSRF token. */
   hasCsrfToken: boolean;
   /** Refuses with `csrf_validation_failed` a change that may have been sent by another site. */
@@ -74,9 +83,9 @@ export interface Browsers {
   refreshToken?(ctx: Context): string | undefined;
 }
 
-type Handle<Kind extends PrincipalKind, Body extends z.ZodType> = (
+type Handle<Kind extends PrincipalKind, Body extends z.ZodType, Query extends z.ZodType> = (
   ctx: Context,
-  input: z.output<Body>,
+  input: z.output<Body> & z.output<Query>,
   principal: Extract<Principal, { kind: Kind }>,
 ) => Promise<void> | void;
 
@@ -96,13 +105,23 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
   const router = new Router<State>({ sensitive: true });
   const endpoints: EndpointAt[] = [];
 
-  return { router, endpoints, get: on('get'), post: on('post'), patch: on('patch'), delete: on('delete') };
+  return {
+    router,
+    endpoints,
+    demandAdmin,
+    demandProof,
+    get: on('get'),
+    post: on('post'),
+    put: on('put'),
+    patch: on('patch'),
+    delete: on('delete'),
+  };
 
   function on(method: Method) {
-    return function add<Kind extends PrincipalKind, Body extends z.ZodType>(
+    return function add<Kind extends PrincipalKind, Body extends z.ZodType, Query extends z.ZodType>(
       path: string,
-      endpoint: Endpoint<Kind, Body>,
-      handle: Handle<Kind, Body>,
+      endpoint: Endpoint<Kind, Body, Query>,
+      handle: Handle<Kind, Body, Query>,
     ): void {
       if (endpoint.accepts.includes('oauth' as Kind) && endpoint.scope === undefined) {
         throw new Error(`${path} accepts OAuth tokens: say with which scope.`);
@@ -111,9 +130,11 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       router[method](path, async function answerEndpoint(ctx: Context) {
         const principal = await admit(ctx, endpoint);
         if (principal) ctx.state.principal = principal;
-        const input = endpoint.body && (await readBody(ctx, endpoint.body, { form: endpoint.form }));
+        const query = endpoint.query && parsed(endpoint.query, { ...ctx.query }, 'query');
+        const body = endpoint.body && (await readBody(ctx, endpoint.body, { form: endpoint.form }));
         ctx.status = endpoint.answer[0];
-        await handle(ctx, input as z.output<Body>, principal as Extract<Principal, { kind: Kind }>);
+        const input = query ? { ...query, ...(body as object | undefined) } : body;
+        await handle(ctx, input as z.output<Body> & z.output<Query>, principal as Extract<Principal, { kind: Kind }>);
       });
     };
   }
@@ -121,7 +142,7 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
   /** Who it is, once all that stands in the line is true of them. */
   async function admit(ctx: Context, endpoint: Endpoint): Promise<Principal | undefined> {
     if (endpoint.accepts.length === 0) {
-      await count(ctx, endpoint.limit ?? 'anonymous', ctx.state.caller.address);
+      await countAddress(ctx, endpoint.limit);
       return undefined;
     }
     const principal = await identify(ctx, endpoint);
@@ -133,20 +154,27 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       throw forbidden('insufficient_scope', 'This kind of credential will not do here.');
     }
     if (principal.kind === 'oauth') demandScope(principal, endpoint);
-    // No key, agent or app ever passes for an administrator, whosever it is.
-    if (endpoint.admin && (principal.kind !== 'login' || principal.account.role !== 'admin')) {
-      throw forbidden('insufficient_role', 'Only administrators of this server may do that.');
-    }
-    const proven = principal.kind === 'login' && isProvenLately(principal.login.session, clock.now());
-    if (endpoint.recentProof && !proven) {
-      throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth.');
-    }
+    if (endpoint.admin) demandAdmin(principal);
+    if (endpoint.recentProof) demandProof(principal);
     return principal;
   }
 
   /** Tells an app what to ask the person for (RFC 6750, 3.1), so that it can come back with more. */
   function demandScope({ scopes }: OAuthPrincipal, { scope }: Endpoint): void {
     if (scope && !scopes.includes(scope)) throw insufficientScope(scope);
+  }
+
+  /** No key, agent or app ever passes for an administrator, whosever it is. */
+  function demandAdmin(principal: Principal): void {
+    if (principal.kind === 'login' && principal.account.role === 'admin') return;
+    throw forbidden('insufficient_role', 'Only administrators of this server may do that.');
+  }
+
+  /** Refuses with `reauth_required` whoever did not prove lately who they are. */
+  function demandProof(principal: Principal): void {
+    const proven = principal.kind === 'login' && isProvenLately(principal.login.session, clock.now());
+    if (!proven)
+      throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth, or sign in.');
   }
 
   async function identify(ctx: Context, { refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
@@ -177,8 +205,19 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
     browsers.checkChange(ctx, principal.login.session.id);
   }
 
+  async function countAddress(ctx: Context, limit: Endpoint['limit'] = 'anonymous'): Promise<void> {
+    const { address } = ctx.state.caller;
+    if (typeof limit !== 'function') return count(ctx, limit, address);
+    const state = await limit(address);
+    if (state) tellLimit(ctx, state);
+  }
+
   /** Counts the request, and says in its answer how many more may follow. */
-  async function count(ctx: Context, kind: keyof Config['rateLimits'], key: string): Promise<void> {
+  async function count(
+    ctx: Context,
+    kind: Exclude<keyof Config['rateLimits'], 'validate'>,
+    key: string,
+  ): Promise<void> {
     const points = rateLimits[kind];
     if (points === 0) return;
     const limit: Limit = { name: `api-${kind}`, points, seconds: MINUTE_SECONDS };

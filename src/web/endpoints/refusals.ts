@@ -54,9 +54,18 @@ export function refusalsOf(endpoint: Endpoint & { method: string; path: string }
 
 export const whenRefused = (code: RefusalCode) => REFUSALS[code][1];
 
-function following({ method, path, accepts, optional, admin, recentProof, body }: Parameters<typeof refusalsOf>[0]) {
+function following({
+  method,
+  path,
+  accepts,
+  optional,
+  admin,
+  recentProof,
+  query,
+  body,
+}: Parameters<typeof refusalsOf>[0]) {
   const codes: RefusalCode[] = ['rate_limited', 'temporarily_unavailable'];
-  if (body || path.includes(':')) codes.push('invalid_request');
+  if (body || query || path.includes(':')) codes.push('invalid_request');
   if (body) codes.push('payload_too_large', 'unsupported_media_type');
   if (accepts.length > 0) codes.push('expired_token', 'invalid_token', 'insufficient_scope');
   if (accepts.length > 0 && !optional) codes.push('no_auth');

@@ -1,0 +1,112 @@
+/** API keys as this dialect has them: without an end, told once. They are the same keys as those of /api/v1/api-keys. */
+import { z } from 'zod';
+import { notFound } from '../../base/errors.js';
+import { type ApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';
+import { formatWith } from '../../core/api-keys/formats.js';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import { Ok } from './wire.js';
+
+interface Needs extends Pick<Core, 'accounts' | 'apiKeys'> {
+  api: Api;
+}
+
+const OfUser = z.object({ user_id: text(100).optional().describe('Somebody else: for administrators.') });
+const NewKey = OfUser.extend({ name: text() });
+const FreshKey = Ok.extend({
+  key: z.string().describe('The key itself. It is told here and never again.'),
+  prefix: z.string().describe('Its first characters, by which it is shown.'),
+  warning: z.string(),
+});
+const WireKey = z
+  .object({
+    id: z.string(),
+    user_id: z.uuid(),
+    name: z.string(),
+    prefix: z.string(),
+    role: z.enum(KEY_ROLES),
+    last_used_at: z.iso.datetime().nullable(),
+    expires_at: z.iso.datetime().nullable(),
+    created_at: z.iso.datetime(),
+  })
+  .meta({ id: 'ToolsKey' });
+
+export function addKeys({ api, accounts, apiKeys }: Needs): void {
+  const accepts = ['login'] as const;
+  const refusals = ['insufficient_role', 'not_found'] as const;
+  api.get(
+    '/api/keys',
+    { summary: 'My living keys', accepts, query: OfUser, answer: [200, z.array(WireKey)], refusals },
+    list,
+  );
+  api.post(
+    '/api/keys',
+    {
+      summary: 'Make a key, which works until it is revoked',
+      accepts,
+      recentProof: true,
+      body: NewKey,
+      answer: [201, FreshKey],
+      refusals: [...refusals, 'conflict'],
+    },
+    create,
+  );
+  api.delete(
+    '/api/keys/:id',
+    {
+      summary: 'Revoke a key: it is refused from now on',
+      accepts,
+      answer: [200, Ok],
+      refusals: [...refusals, 'reauth_required'],
+    },
+    revoke,
+  );
+
+  async function list(ctx: Context, { user_id: userId }: z.output<typeof OfUser>, principal: LoginPrincipal) {
+    const { id } = await ownerFor(principal, userId);
+    const now = new Date();
+    const isAlive = ({ revokedAt, expiresAt }: ApiKey) => !revokedAt && (!expiresAt || expiresAt > now);
+    ctx.body = (await apiKeys.list(id)).filter(isAlive).map(toWire);
+  }
+
+  async function create(ctx: Context, input: z.output<typeof NewKey>, principal: LoginPrincipal): Promise<void> {
+    const owner = await ownerFor(principal, input.user_id);
+    const wanted = { name: input.name, format: 'cb', lifeSeconds: null } as const;
+    const { key, record } = await apiKeys.create(owner, wanted, ctx.state.caller, principal.account.id);
+    ctx.body = { ok: true, key, prefix: shown(record), warning: 'Save this key now: it is not shown again.' };
+  }
+
+  async function revoke(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
+    const { id: by, role } = principal.account;
+    const owner = (await apiKeys.ownerOf(ctx.params.id)) ?? by;
+    // To others than administrators, keys of other people are not there.
+    if (owner !== by && role === 'admin') api.demandProof(principal);
+    await apiKeys.revoke(role === 'admin' ? owner : by, ctx.params.id, ctx.state.caller, by);
+    ctx.body = { ok: true };
+  }
+
+  /** Oneself, unless an administrator names somebody else. */
+  async function ownerFor(principal: LoginPrincipal, userId: string | undefined) {
+    if (userId === undefined || userId === principal.account.id) return principal.account;
+    api.demandAdmin(principal);
+    const account = await accounts.find(userId);
+    if (!account) throw notFound('There is no such account.');
+    return account;
+  }
+}
+
+const shown = ({ format, lookup }: ApiKey) => formatWith(format).shown(lookup);
+
+const toWire = (key: ApiKey): z.input<typeof WireKey> => ({
+  id: key.id,
+  user_id: key.accountId,
+  name: key.name,
+  prefix: shown(key),
+  role: key.role as z.input<typeof WireKey>['role'],
+  last_used_at: key.lastUsedAt?.toISOString() ?? null,
+  expires_at: key.expiresAt?.toISOString() ?? null,
+  created_at: key.createdAt.toISOString(),
+});

@@ -1,0 +1,55 @@
+/** Who am I, and what may I where. */
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import type { AccountPrincipal, LoginPrincipal } from '../../core/credentials/principal.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import { namingTheField } from '../endpoints/new-password.js';
+import type { Context } from '../state.js';
+import { Ok, toVisitor, WireLevel, WireVisitor } from './wire.js';
+
+interface Needs extends Pick<Core, 'permissions' | 'recovery'> {
+  api: Api;
+}
+
+const Me = z.object({
+  user: WireVisitor,
+  permissions: z.array(z.object({ tool_slug: z.string(), level: WireLevel })),
+});
+const Change = z.object({ current_password: text(), new_password: text() });
+
+export function addToolsMe({ api, permissions, recovery }: Needs): void {
+  api.get(
+    '/api/me',
+    { summary: 'Who I am, and what I may where', accepts: ['login', 'foreign', 'api-key'], answer: [200, Me] },
+    me,
+  );
+  // The current password is the proof of the person, and as recent as can be.
+  for (const method of ['put', 'post'] as const) {
+    api[method](
+      '/api/me/password',
+      {
+        summary: 'Change my password; every other login of mine ends',
+        accepts: ['login'],
+        body: Change,
+        answer: [200, Ok],
+        refusals: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
+      },
+      changePassword,
+    );
+  }
+
+  async function me(ctx: Context, _input: unknown, principal: AccountPrincipal): Promise<void> {
+    const levels = await permissions.levelsOf(principal);
+    ctx.body = {
+      user: toVisitor(principal),
+      permissions: levels.map(({ tool, level }) => ({ tool_slug: tool.slug, level })),
+    };
+  }
+
+  async function changePassword(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal) {
+    const { current_password: current, new_password: next } = input;
+    await namingTheField(recovery.change(login, { current, next }, ctx.state.caller));
+    ctx.body = { ok: true };
+  }
+}

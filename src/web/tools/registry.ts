@@ -1,0 +1,162 @@
+/** Tools, and who may what in them. */
+import { z } from 'zod';
+import { invalidRequest } from '../../base/errors.js';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { PermissionInTool } from '../../core/tools/permissions.js';
+import type { Tool } from '../../core/tools/tools.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import { Ok, WireLevel } from './wire.js';
+
+interface Needs extends Pick<Core, 'tools' | 'permissions'> {
+  api: Api;
+}
+
+const NewTool = z.object({
+  slug: text(100).describe('By what the tool calls itself when it asks.'),
+  name: text(),
+  url: text().optional().describe('Where it is; tokens of apps can be meant for it (RFC 8707).'),
+});
+const WireTool = z
+  .object({
+    slug: z.string(),
+    name: z.string(),
+    url: z.string().nullable(),
+    created_at: z.iso.datetime(),
+  })
+  .meta({ id: 'Tool' });
+const NewPermission = z.object({ user_id: text(100), tool_slug: text(100), level: WireLevel });
+const Choice = z.object({ id: text(100), user_id: text(100), tool_slug: text(100) }).partial();
+const WirePermission = z
+  .object({
+    id: z.string(),
+    user_id: z.uuid(),
+    tool_slug: z.string(),
+    level: WireLevel,
+    created_at: z.iso.datetime(),
+  })
+  .meta({ id: 'Permission' });
+
+export function addRegistry({ api, tools, permissions }: Needs): void {
+  const line = { accepts: ['login'], admin: true } as const;
+  const change = { ...line, recentProof: true } as const;
+  api.get(
+    '/api/tools',
+    { summary: 'The tools that there are', accepts: ['login', 'foreign', 'api-key'], answer: [200, z.array(WireTool)] },
+    listTools,
+  );
+  api.post(
+    '/api/tools',
+    {
+      ...change,
+      summary: 'Register a tool',
+      body: NewTool,
+      answer: [201, Ok.extend({ tool: WireTool })],
+      refusals: ['conflict'],
+    },
+    createTool,
+  );
+  api.delete(
+    '/api/tools/:slug',
+    { ...change, summary: 'Remove a tool and its permissions', answer: [200, Ok], refusals: ['not_found'] },
+    removeTool,
+  );
+  api.get(
+    '/api/permissions',
+    {
+      ...line,
+      summary: 'Who may what where',
+      query: Choice.pick({ user_id: true, tool_slug: true }),
+      answer: [200, z.array(WirePermission)],
+    },
+    listPermissions,
+  );
+  api.post(
+    '/api/permissions',
+    {
+      ...change,
+      summary: 'Grant a permission, or change its level',
+      body: NewPermission,
+      answer: [200, Ok.extend({ permission: WirePermission })],
+      refusals: ['not_found'],
+    },
+    grant,
+  );
+  api.delete(
+    '/api/permissions',
+    {
+      ...change,
+      summary: 'Take a permission back, named by whom and what it is about',
+      description: 'In the query or in the body: `user_id` and `tool_slug`, or `id`.',
+      query: Choice,
+      body: Choice,
+      answer: [200, Ok],
+      refusals: ['not_found'],
+    },
+    revoke,
+  );
+  api.delete(
+    '/api/permissions/:id',
+    { ...change, summary: 'Take a permission back', answer: [200, Ok], refusals: ['not_found'] },
+    revokeById,
+  );
+
+  async function listTools(ctx: Context): Promise<void> {
+    ctx.body = (await tools.list()).map(toTool);
+  }
+
+  async function createTool(ctx: Context, input: z.output<typeof NewTool>, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = { ok: true, tool: toTool(await tools.create(input, account.id, ctx.state.caller)) };
+  }
+
+  async function removeTool(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    await tools.remove(ctx.params.slug, account.id, ctx.state.caller);
+    ctx.body = { ok: true };
+  }
+
+  async function listPermissions(ctx: Context, { user_id: accountId, tool_slug: slug }: z.output<typeof Choice>) {
+    ctx.body = (await permissions.list({ accountId, slug })).map(toPermission);
+  }
+
+  async function grant(ctx: Context, input: z.output<typeof NewPermission>, { account }: LoginPrincipal) {
+    const { user_id: accountId, tool_slug: slug, level } = input;
+    const permission = await permissions.grant({ accountId, slug, level }, account.id, ctx.state.caller);
+    ctx.body = { ok: true, permission: toPermission(permission) };
+  }
+
+  async function revoke(ctx: Context, input: z.output<typeof Choice>, { account }: LoginPrincipal): Promise<void> {
+    await permissions.revoke(chosen(input), account.id, ctx.state.caller);
+    ctx.body = { ok: true };
+  }
+
+  async function revokeById(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    await permissions.revoke({ id: ctx.params.id }, account.id, ctx.state.caller);
+    ctx.body = { ok: true };
+  }
+}
+
+function chosen({ id, user_id: accountId, tool_slug: slug }: z.output<typeof Choice>) {
+  if (id) return { id };
+  if (accountId && slug) return { accountId, slug };
+  throw invalidRequest('Some values are missing.', {
+    ...(!accountId && { user_id: 'Say whose it is.' }),
+    ...(!slug && { tool_slug: 'Say in which tool.' }),
+  });
+}
+
+const toTool = ({ slug, name, url, createdAt }: Tool): z.input<typeof WireTool> => ({
+  slug,
+  name,
+  url,
+  created_at: createdAt.toISOString(),
+});
+
+const toPermission = ({ id, accountId, level, createdAt, tool }: PermissionInTool): z.input<typeof WirePermission> => ({
+  id,
+  user_id: accountId,
+  tool_slug: tool.slug,
+  level: level as z.input<typeof WireLevel>,
+  created_at: createdAt.toISOString(),
+});

@@ -1,0 +1,88 @@
+/** Signing in to the *tools* dialect: by cookie for browsers, by token for programs. */
+import { z } from 'zod';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { LoginWithToken } from '../../core/sessions/tokens.js';
+import { admitted } from '../endpoints/admitted.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import type { ToolsCookie } from './cookie.js';
+import { Ok, toPerson, WireVisitor } from './wire.js';
+
+interface Needs extends Pick<Core, 'signIn' | 'sessions'> {
+  api: Api;
+  cookie: ToolsCookie;
+  /** How long a login lasts. */
+  seconds: number;
+}
+
+const Login = z.object({
+  email: text(),
+  password: text(),
+  otp: text().optional().describe('The code of the second factor, where there is one.'),
+});
+
+export function addSession({ api, cookie, seconds, signIn, sessions }: Needs): void {
+  const refusals = [
+    'invalid_credentials',
+    'account_suspended',
+    'mfa_required',
+    'invalid_otp',
+    'auth_rate_limited',
+  ] as const;
+  api.post(
+    '/api/login',
+    {
+      summary: 'Sign in; the answer sets a cookie',
+      accepts: [],
+      body: Login,
+      answer: [200, Ok.extend({ user: WireVisitor })],
+      refusals: [...refusals, 'csrf_validation_failed'],
+    },
+    login,
+  );
+  api.post(
+    '/api/token',
+    {
+      summary: 'Sign in, for a token',
+      accepts: [],
+      body: Login,
+      answer: [200, z.object({ token: z.string(), user: WireVisitor })],
+      refusals,
+    },
+    token,
+  );
+  api.post(
+    '/api/logout',
+    {
+      summary: 'End this login: its token is refused from now on, the cookie is cleared',
+      accepts: ['login'],
+      answer: [200, Ok],
+    },
+    logout,
+  );
+
+  async function login(ctx: Context, input: z.output<typeof Login>): Promise<void> {
+    cookie.checkChange(ctx);
+    const opened = await enter(ctx, input);
+    cookie.set(ctx, opened);
+    ctx.body = { ok: true, user: toPerson(opened.account) };
+  }
+
+  async function token(ctx: Context, input: z.output<typeof Login>): Promise<void> {
+    const { account, accessToken } = await enter(ctx, input);
+    ctx.body = { token: accessToken, user: toPerson(account) };
+  }
+
+  async function enter(ctx: Context, { otp, ...input }: z.output<typeof Login>): Promise<LoginWithToken> {
+    const admission = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.caller);
+    return signIn.openForOneToken(admitted(admission), seconds, ctx.state.caller);
+  }
+
+  async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
+    await sessions.end(login.session.id, 'signed_out', ctx.state.caller);
+    cookie.clear(ctx);
+    ctx.body = { ok: true };
+  }
+}

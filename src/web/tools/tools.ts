@@ -1,0 +1,38 @@
+/** The door of internal tools and of those who keep them: the *tools* dialect, under /api. */
+import type { Clock } from '../../base/clock.js';
+import type { Config } from '../../base/config.js';
+import type { Limits } from '../../base/limits.js';
+import type { Core } from '../../core/core.js';
+import { createEndpoints } from '../endpoints/endpoint.js';
+import type { SameOrigin } from '../endpoints/same-origin.js';
+import { createToolsCookie } from './cookie.js';
+import { addKeys } from './keys.js';
+import { addToolsMe } from './me.js';
+import { addRegistry } from './registry.js';
+import { addSession } from './session.js';
+import { addUsers } from './users.js';
+import { addValidate } from './validate.js';
+import type { Validation } from './validation.js';
+
+interface Needs {
+  config: Config;
+  clock: Clock;
+  limits: Limits;
+  sameOrigin: SameOrigin;
+  validation: Validation;
+  core: Core;
+}
+
+export function createToolsDoor({ config, clock, limits, sameOrigin, validation, core }: Needs) {
+  const { issuer, toolsCookie: name, toolsTokenSeconds: seconds, rateLimits } = config;
+  const { credentials } = core;
+  const cookie = createToolsCookie({ issuer, name, sameOrigin });
+  const api = createEndpoints({ clock, credentials, browsers: cookie.browsers, limits, rateLimits });
+  addSession({ ...core, api, cookie, seconds });
+  addToolsMe({ ...core, api });
+  addValidate({ api, cookie, validation });
+  addUsers({ ...core, api });
+  addRegistry({ ...core, api });
+  addKeys({ ...core, api });
+  return { routes: () => api.router.routes(), endpoints: api.endpoints, cookieName: name };
+}

@@ -1,0 +1,87 @@
+/** The people, as keepers see them: made, changed, suspended, deleted. */
+import { z } from 'zod';
+import { ACCOUNT_ROLES, ACCOUNT_STATES } from '../../core/accounts/accounts.js';
+import type { Core } from '../../core/core.js';
+import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import { Ok, toAccount, WireAccount } from './wire.js';
+
+interface Needs extends Pick<Core, 'accounts' | 'keepers'> {
+  api: Api;
+}
+
+const MAX_PAGE = 1000;
+
+const Page = z.object({
+  after: text(100).optional().describe('The id of the last one of the page before.'),
+  limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(MAX_PAGE),
+});
+const NewUser = z.object({
+  email: text(),
+  name: text().optional(),
+  password: text(),
+  role: z.enum(ACCOUNT_ROLES).optional(),
+  status: z.enum(ACCOUNT_STATES).optional(),
+});
+const Made = Ok.extend({ user: WireAccount });
+
+export function addUsers({ api, accounts, keepers }: Needs): void {
+  const line = { accepts: ['login'], admin: true } as const;
+  const change = { ...line, recentProof: true } as const;
+  api.get(
+    '/api/users',
+    {
+      ...line,
+      summary: 'Everybody, by their addresses',
+      description: `At most ${MAX_PAGE} of them; those that follow are asked for with \`after\`.`,
+      query: Page,
+      answer: [200, z.array(WireAccount)],
+    },
+    list,
+  );
+  api.post(
+    '/api/users',
+    { ...change, summary: 'Make an account', body: NewUser, answer: [201, Made], refusals: ['conflict'] },
+    create,
+  );
+  api.put(
+    '/api/users/:id',
+    {
+      ...change,
+      summary: 'Change an account; another password, or a suspension, ends all its logins',
+      body: NewUser.partial(),
+      answer: [200, Made],
+      refusals: ['not_found', 'conflict'],
+    },
+    update,
+  );
+  api.delete(
+    '/api/users/:id',
+    {
+      ...change,
+      summary: 'Delete an account with its permissions, keys and logins',
+      answer: [200, Ok],
+      refusals: ['not_found', 'conflict'],
+    },
+    remove,
+  );
+
+  async function list(ctx: Context, page: z.output<typeof Page>): Promise<void> {
+    ctx.body = (await accounts.page(page)).map(toAccount);
+  }
+
+  async function create(ctx: Context, input: z.output<typeof NewUser>, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = { ok: true, user: toAccount(await keepers.create(input, account, ctx.state.caller)) };
+  }
+
+  async function update(ctx: Context, input: Partial<z.output<typeof NewUser>>, { account }: LoginPrincipal) {
+    ctx.body = { ok: true, user: toAccount(await keepers.change(ctx.params.id, input, account, ctx.state.caller)) };
+  }
+
+  async function remove(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+    await keepers.remove(ctx.params.id, account, ctx.state.caller);
+    ctx.body = { ok: true };
+  }
+}

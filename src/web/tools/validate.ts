@@ -1,0 +1,54 @@
+/** The endpoint that tools ask about each of their visitors. Ordinary questions do not come this way: see straight-way. */
+import type { z } from 'zod';
+import type { Api } from '../endpoints/endpoint.js';
+import { presentedBy } from '../endpoints/presented.js';
+import type { Context } from '../state.js';
+import type { ToolsCookie } from './cookie.js';
+import { NotValid, Question, VALIDATE, Valid, type Validation } from './validation.js';
+
+interface Needs {
+  api: Api;
+  cookie: ToolsCookie;
+  validation: Validation;
+}
+
+const DESCRIPTION = `
+Any credential will do: the token or the cookie of a person, an API key, a token of an issuer elsewhere that is trusted here. The token of
+an app must have the scope \`tools:validate\`, and be meant for this API or, when \`tool\` names it, for the tool's own URL.
+
+Who may nothing in the tool is valid all the same: \`permission\` is null then.`.trim();
+
+export function addValidate({ api, cookie, validation }: Needs): void {
+  api.post(
+    VALIDATE,
+    {
+      summary: 'Who is behind this credential, and what may they in my tool?',
+      description: DESCRIPTION,
+      accepts: [],
+      carries: ['bearer', 'cookie'],
+      limit: validation.count,
+      body: Question,
+      answer: [200, Valid],
+      unauthenticated: NotValid,
+      refusals: [
+        'no_auth',
+        'expired_token',
+        'invalid_token',
+        'insufficient_scope',
+        'csrf_validation_failed',
+        'upstream_unavailable',
+      ],
+    },
+    validate,
+  );
+
+  async function validate(ctx: Context, { tool }: z.output<typeof Question>): Promise<void> {
+    ctx.body = await validation.answer(() => present(ctx), tool ?? undefined);
+  }
+
+  function present(ctx: Context) {
+    const presented = presentedBy(ctx, cookie.browsers.cookieName);
+    if (presented?.by === 'cookie') cookie.checkChange(ctx);
+    return presented;
+  }
+}

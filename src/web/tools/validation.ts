@@ -1,0 +1,111 @@
+/** What is asked and answered at POST /api/validate, whichever way the request comes. */
+import { z } from 'zod';
+import { addressKey } from '../../base/address.js';
+import { createAllowance } from '../../base/allowance.js';
+import { MINUTE_SECONDS } from '../../base/clock.js';
+import { type LimitState, Refusal, unauthenticated } from '../../base/errors.js';
+import type { Limits } from '../../base/limits.js';
+import type { ApiKeyPrincipal, OAuthPrincipal, Principal } from '../../core/credentials/principal.js';
+import type { Validate } from '../../core/tools/validate.js';
+import { text } from '../endpoints/body.js';
+import type { Presented } from '../endpoints/presented.js';
+import { ErrorAnswer } from '../endpoints/refusals.js';
+import { toVisitor, WireLevel, WireVisitor } from './wire.js';
+
+export const VALIDATE = '/api/validate';
+
+/** A tool that passes on a proof of possession says so here too: `dpop` (RFC 9449). */
+export const Question = z.object({
+  tool: text(100).nullish().describe('The slug of the tool that asks. Without it, only who it is gets answered.'),
+});
+
+const WirePrincipal = z.union([
+  z.object({
+    type: z.literal('api_key'),
+    id: z.string(),
+    name: z.string(),
+    role: z.string().describe('What it may in its organization now.'),
+    scopes: z.array(z.string()),
+    organization_id: z.string(),
+    project_id: z.string().nullable(),
+  }),
+  z.object({ type: z.literal('client'), client_id: z.string(), scopes: z.array(z.string()) }),
+]);
+
+export const Valid = z
+  .object({
+    valid: z.literal(true),
+    user: WireVisitor,
+    permission: WireLevel.nullable().optional().describe('What they may in the tool that asks.'),
+    error: z.string().optional().describe('Why `permission` is null.'),
+    principal: WirePrincipal.optional().describe('Who acts, where it is not the person at a keyboard.'),
+  })
+  .meta({ id: 'Valid' });
+
+export const NotValid = ErrorAnswer.extend({ valid: z.literal(false) }).meta({ id: 'NotValid' });
+
+interface Needs {
+  validate: Validate;
+  limits: Limits;
+  /** Questions a minute from one address; 0 is no limit. */
+  points: number;
+}
+
+export type Validation = ReturnType<typeof createValidation>;
+
+export function createValidation({ validate, limits, points }: Needs) {
+  const limit = { name: 'api-validate', points, seconds: MINUTE_SECONDS };
+  const allowance = points > 0 ? createAllowance({ limits, limit }) : undefined;
+
+  return { count, answer };
+
+  /** Behind a tool's address stand all its visitors, so it has a limit of its own. */
+  async function count(address: string): Promise<LimitState | undefined> {
+    return allowance?.spend(addressKey(address));
+  }
+
+  /** Whatever is wrong with the credential is told with 401. */
+  async function answer(
+    present: () => Presented | undefined,
+    slug: string | undefined,
+  ): Promise<z.input<typeof Valid>> {
+    try {
+      const presented = present();
+      if (!presented) throw unauthenticated('no_auth', 'Pass on the credential of whoever asks you.');
+      const { principal, level } = await validate(presented.value, presented.shown, slug);
+      return {
+        valid: true,
+        user: toVisitor(principal),
+        ...(level !== undefined && { permission: level }),
+        ...(level === null && { error: 'No access to this tool' }),
+        ...actingFor(principal),
+      };
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== 401) throw error;
+      const { code, message, dpop } = error;
+      throw new Refusal(401, code, message, { ...(dpop && { dpop }), members: { valid: false } });
+    }
+  }
+}
+
+function actingFor(principal: Principal): { principal?: z.input<typeof WirePrincipal> } {
+  if (principal.kind === 'api-key') return { principal: toKey(principal) };
+  if (principal.kind === 'oauth') return { principal: toClient(principal) };
+  return {};
+}
+
+const toKey = ({ key, role }: ApiKeyPrincipal): z.input<typeof WirePrincipal> => ({
+  type: 'api_key',
+  id: key.id,
+  name: key.name,
+  role,
+  scopes: key.scopes as string[],
+  organization_id: key.organizationId,
+  project_id: key.projectId,
+});
+
+const toClient = ({ clientId, scopes }: OAuthPrincipal): z.input<typeof WirePrincipal> => ({
+  type: 'client',
+  client_id: clientId,
+  scopes,
+});

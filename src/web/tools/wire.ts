@@ -1,0 +1,59 @@
+/** What the *tools* dialect calls things. */
+import { z } from 'zod';
+import { ACCOUNT_ROLES, ACCOUNT_STATES, type Account } from '../../core/accounts/accounts.js';
+import type { Principal } from '../../core/credentials/principal.js';
+import { LEVELS } from '../../core/tools/levels.js';
+
+export const WireVisitor = z
+  .object({
+    id: z.string().describe('Of the account; of the app itself, where it acts for nobody.'),
+    name: z.string().nullable(),
+    email: z.email().nullable(),
+    role: z.enum(ACCOUNT_ROLES).describe('In this instance, and no more than the credential stands for.'),
+  })
+  .meta({ id: 'ToolsUser' });
+
+export const WireAccount = z
+  .object({
+    id: z.uuid(),
+    name: z.string().nullable(),
+    email: z.email(),
+    role: z.enum(ACCOUNT_ROLES),
+    status: z.enum(ACCOUNT_STATES),
+    email_verified: z.boolean(),
+    created_at: z.iso.datetime(),
+  })
+  .meta({ id: 'ToolsAccount' });
+
+export const WireLevel = z.enum(LEVELS);
+
+export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
+
+/** Who stands behind a credential. An app is never an administrator, and a key is one only with all that its owner may. */
+export function toVisitor(principal: Principal): z.input<typeof WireVisitor> {
+  if (principal.kind === 'oauth') {
+    const { account, clientId } = principal;
+    return account
+      ? { ...toPerson(account), role: 'viewer' }
+      : { id: clientId, name: clientId, email: null, role: 'viewer' };
+  }
+  const isBounded = principal.kind === 'api-key' && principal.role !== 'admin';
+  return { ...toPerson(principal.account), ...(isBounded && { role: 'viewer' }) };
+}
+
+export function toPerson({ id, name, email, role }: Account): z.input<typeof WireVisitor> {
+  return { id, name, email, role: role === 'admin' ? 'admin' : 'viewer' };
+}
+
+export function toAccount(account: Account): z.input<typeof WireAccount> {
+  const { id, name, email, role, status, emailVerified, createdAt } = account;
+  return {
+    id,
+    name,
+    email,
+    role: role === 'admin' ? 'admin' : 'viewer',
+    status: status === 'suspended' ? 'suspended' : 'active',
+    email_verified: emailVerified,
+    created_at: createdAt.toISOString(),
+  };
+}
