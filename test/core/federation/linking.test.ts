@@ -1,0 +1,415 @@
+// Whom a code of a provider elsewhere lets in, and as whom: by whom they are there, hardly ever by an e-mail address. And the links
+// that people make and take away themselves.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import type { ForeignArrival } from '../../../src/core/federation/provider.js';
+import { type ApiLogin, call, logIn } from '../../support/api.js';
+import { enrol } from '../../support/authenticator.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { mailTo, tokenIn } from '../../support/mailbox.js';
+import {
+  CLIENT_ID,
+  CLIENT_SECRET,
+  codeFor,
+  type Elsewhere,
+  newPerson,
+  openElsewhere,
+  type PersonElsewhere,
+  pointTo,
+  SETTINGS,
+} from '../../support/providers-elsewhere.js';
+import { stores } from '../../support/stores.js';
+
+const APP = 'https://app.example/callback?from=signet';
+const ACME = {
+  id: 'acme',
+  name: 'Acme',
+  client_id: CLIENT_ID,
+  client_secret: CLIENT_SECRET,
+  vouches_for: ['acme.example'],
+};
+type Id = 'github' | 'google' | 'linkedin' | 'acme';
+
+describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
+  const elsewhere = {} as Record<Id, Elsewhere>;
+  let house: House;
+  let closed: House;
+
+  beforeAll(async () => {
+    for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
+    elsewhere.acme = await openElsewhere('google');
+    const { acme, ...known } = elsewhere;
+    const settings = {
+      ...SETTINGS,
+      OIDC_PROVIDERS: JSON.stringify([{ ...ACME, issuer: acme.issuer }]),
+      FEDERATION_REDIRECT_URIS: `${APP}, com.example.app:/callback`,
+    };
+    const around = pointTo(...Object.values(known));
+    house = await openHouse({ store, settings, around });
+    closed = await openHouse({ beside: house, settings: { ...settings, SIGNUP: 'closed' }, around });
+  });
+  afterAll(async () => {
+    await closed.close();
+    await house.close();
+    for (const one of Object.values(elsewhere)) await one.close();
+  });
+
+  const db = () => house.base.db;
+
+  /** What an app does with the code that it got of somebody. */
+  async function callback(id: Id, person: PersonElsewhere, more: Record<string, unknown> = {}, at = house) {
+    const code = await codeFor(elsewhere[id], person, String(more.redirect_uri ?? APP));
+    const answer = await call(at, 'POST', `/auth/${id}/callback`, { body: { code, redirect_uri: APP, ...more } });
+    return {
+      ...answer,
+      error: answer.json.error,
+      body: answer.json as unknown as ApiLogin & { id: string; email: string },
+    };
+  }
+
+  async function link(id: Id, person: PersonElsewhere, token: string) {
+    const code = await codeFor(elsewhere[id], person, APP);
+    return call(house, 'POST', `/auth/${id}/link`, { token, body: { code, redirect_uri: APP } });
+  }
+
+  async function local(email: string, data: object = {}) {
+    const account = await house.account(email);
+    return db().account.update({ where: { id: account.id }, data: { emailVerified: true, ...data } });
+  }
+
+  const linksOf = (accountId: string) => house.core.links.list(accountId);
+  const loginOf = async (accountId: string) => {
+    const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
+    const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    return { account, session, amr: ['pwd'] };
+  };
+  const arrivalOf = (id: Id, { id: subject, email }: PersonElsewhere, emailProven = true): ForeignArrival => ({
+    issuer: elsewhere[id].issuer,
+    subject,
+    email,
+    emailProven,
+    name: 'Mara',
+    picture: undefined,
+    provider: { id, name: id },
+  });
+
+  describe('lets somebody in', () => {
+    it.each<Id>(['github', 'google', 'linkedin', 'acme'])(
+      'who comes from %s for the first time, and again',
+      async (id) => {
+        const person = newPerson();
+        const first = await callback(id, person);
+        expect(first.status).toBe(200);
+        expect(first.cookies).toEqual([]);
+        expect(first.body).toMatchObject({
+          token_type: 'bearer',
+          expires_in: 28_800,
+          email: person.email,
+          user: {
+            email: person.email,
+            name: 'Mara Lindqvist',
+            avatar_url: person.picture,
+            picture: person.picture,
+            provider_user_id: person.id,
+            email_verified: id === 'github' || id === 'google',
+            role: 'viewer',
+          },
+        });
+        expect(first.body.user.id).toBe(first.body.id);
+        expect((await call(house, 'GET', '/auth/me', { token: first.body.access_token })).status).toBe(200);
+        const again = await callback(id, {
+          ...person,
+          email: 'new@elsewhere.example',
+          picture: 'http://plain.example/x.png',
+        });
+        expect(again.body).toMatchObject({ id: first.body.id, email: person.email, user: { picture: person.picture } });
+      },
+    );
+
+    it('by a verifier where the app sent a challenge, and by its own scheme', async () => {
+      const challenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'; // of RFC 7636, appendix B
+      const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk';
+      const more = { code_challenge: challenge, nonce: 'the app knows it' };
+      for (const [code_verifier, status] of [
+        [verifier, 200],
+        [verifier.replace('d', 'e'), 401],
+      ] as const) {
+        const code = await codeFor(elsewhere.google, newPerson(), 'com.example.app:/callback', more);
+        const body = { code, redirect_uri: 'com.example.app:/callback', code_verifier };
+        expect((await call(house, 'POST', '/auth/google/callback', { body })).status).toBe(status);
+      }
+    });
+
+    it('only with the second factor that is set up here', async () => {
+      const person = newPerson();
+      const { id } = (await callback('google', person)).body;
+      const account = await db().account.findUniqueOrThrow({ where: { id } });
+      const { app } = await enrol(house, new Date(), account);
+      expect((await callback('google', person)).error).toBe('mfa_required');
+      expect((await callback('google', person, { otp: app.wrongCode() })).error).toBe('invalid_otp');
+      expect((await callback('google', person, { otp: app.code(new Date(), 1) })).status).toBe(200);
+    });
+  });
+
+  describe('lets nobody in', () => {
+    it('twice, by a made-up code, nor by one for another address', async () => {
+      const code = await codeFor(elsewhere.github, newPerson(), APP);
+      const post = (body: object, id = 'github') => call(house, 'POST', `/auth/${id}/callback`, { body });
+      expect((await post({ code, redirect_uri: APP })).status).toBe(200);
+      for (const [id, body] of [
+        ['github', { code, redirect_uri: APP }],
+        ['github', { code: 'made-up', redirect_uri: APP }],
+        ['google', { code: 'made-up', redirect_uri: APP }],
+        ['linkedin', { code: 'made-up', redirect_uri: APP }],
+        [
+          'google',
+          { code: await codeFor(elsewhere.google, newPerson(), 'com.example.app:/callback'), redirect_uri: APP },
+        ],
+        ['google', { code: await codeFor(elsewhere.acme, newPerson(), APP), redirect_uri: APP }],
+      ] as const) {
+        const { status, json } = await post(body, id);
+        expect([status, json.error]).toEqual([401, 'invalid_credentials']);
+      }
+    });
+
+    it.each([
+      'https://app.example/callback',
+      `${APP}&more=1`,
+      APP.toUpperCase(),
+      `${APP}#x`,
+      'https://app.example/callback%3Ffrom=signet',
+      'https://evil.example/',
+      '',
+    ])('whose code was sent to %j, which is not on the list', async (redirect_uri) => {
+      elsewhere.google.asked.length = 0;
+      const body = { code: 'x', redirect_uri };
+      const { status, json } = await call(house, 'POST', '/auth/google/callback', { body });
+      expect([status, json.error]).toEqual([400, 'invalid_request']);
+      expect(elsewhere.google.asked).toEqual([]);
+    });
+
+    it('whose account is suspended', async () => {
+      const person = newPerson();
+      const { id } = (await callback('google', person)).body;
+      await db().account.update({ where: { id }, data: { status: 'suspended' } });
+      expect(await callback('google', person)).toMatchObject({ status: 403, error: 'account_suspended' });
+    });
+
+    it('who is new where nobody may join, but whoever is known', async () => {
+      const person = newPerson();
+      expect(await callback('google', person, {}, closed)).toMatchObject({ status: 403, error: 'signup_closed' });
+      expect(await db().account.count({ where: { email: person.email! } })).toBe(0);
+      const { id } = (await callback('google', person)).body;
+      expect((await callback('google', person, {}, closed)).body.id).toBe(id);
+      await local('joined@gmail.com');
+      expect((await callback('google', newPerson({ email: 'joined@gmail.com' }), {}, closed)).status).toBe(200);
+    });
+  });
+
+  describe('and an e-mail address that somebody has here', () => {
+    let n = 0;
+    const cases: [string, Id, (n: number) => Partial<PersonElsewhere>, object, boolean][] = [
+      ['Google, at gmail.com', 'google', (i) => ({ email: `a${i}@gmail.com` }), {}, true],
+      ['Google, in capitals', 'google', (i) => ({ email: `B${i}@Gmail.com` }), {}, true],
+      ['Google, in a hosted domain', 'google', (i) => ({ email: `c${i}@corp.example`, hd: 'corp.example' }), {}, true],
+      ["GitHub's verified primary one", 'github', (i) => ({ email: `d${i}@any.example` }), {}, true],
+      ['a provider that vouches for the domain', 'acme', (i) => ({ email: `e${i}@acme.example` }), {}, true],
+      ['Google, elsewhere', 'google', (i) => ({ email: `f${i}@any.example` }), {}, false],
+      ['Google, elsewhere, with an empty hd', 'google', (i) => ({ email: `f${i}@any.example`, hd: '' }), {}, false],
+      ['Google, not verified there', 'google', (i) => ({ email: `g${i}@gmail.com`, verified: false }), {}, false],
+      ['Google, like gmail.com', 'google', (i) => ({ email: `g${i}@gmail.com.example` }), {}, false],
+      [
+        "GitHub's primary one, not verified",
+        'github',
+        (i) => ({ email: `h${i}@any.example`, verified: false }),
+        {},
+        false,
+      ],
+      ['LinkedIn, verified there', 'linkedin', (i) => ({ email: `i${i}@gmail.com` }), {}, false],
+      ['a provider that vouches for another domain', 'acme', (i) => ({ email: `j${i}@gmail.com` }), {}, false],
+      ['a provider that vouches for a part of it', 'acme', (i) => ({ email: `j${i}@sub.acme.example` }), {}, false],
+      [
+        'one that nobody has proved here',
+        'google',
+        (i) => ({ email: `k${i}@gmail.com` }),
+        { emailVerified: false },
+        false,
+      ],
+      ["an administrator's", 'google', (i) => ({ email: `l${i}@gmail.com` }), { role: 'admin' }, false],
+      [
+        'of an account that is suspended',
+        'google',
+        (i) => ({ email: `m${i}@gmail.com` }),
+        { status: 'suspended' },
+        false,
+      ],
+    ];
+
+    it.each(cases)('%s (%s)', async (_what, id, more, data, links) => {
+      n += 1;
+      const person = newPerson(more(n));
+      const account = await local(person.email!.toLowerCase(), data);
+      const answer = await callback(id, person);
+      if (links) {
+        expect([answer.status, answer.body.id]).toEqual([200, account.id]);
+        expect(await linksOf(account.id)).toMatchObject([{ provider: { id }, subject: person.id }]);
+        return;
+      }
+      expect([answer.status, answer.error]).toEqual([409, 'link_required']);
+      expect(answer.json.error_description).toMatch(/Sign in to it, then link/);
+      expect(answer.text).not.toContain('token');
+      expect(await linksOf(account.id)).toEqual([]);
+      if (account.status !== 'active') return;
+
+      const { access_token: token } = await logIn(house, account.email);
+      expect((await link(id, person, token)).status).toBe(200);
+      expect((await callback(id, person)).body.id).toBe(account.id);
+    });
+
+    it('is no way in for whoever has the address at the provider after somebody else', async () => {
+      const before = newPerson({ email: 'shared@gmail.com' });
+      const account = await local('shared@gmail.com');
+      expect((await callback('google', before)).body.id).toBe(account.id);
+      expect((await callback('google', newPerson({ email: 'shared@gmail.com' }))).error).toBe('link_required');
+      expect((await callback('github', newPerson({ email: 'shared@gmail.com' }))).body.id).toBe(account.id);
+    });
+
+    it('does not let in whoever waited under it for its owner', async () => {
+      const email = 'victim@gmail.com';
+      const attacker = newPerson({ email });
+      const { id } = (await callback('linkedin', attacker)).body;
+      expect(await db().account.findUnique({ where: { id } })).toMatchObject({ emailVerified: false });
+      expect((await callback('google', newPerson({ email }))).error, 'the owner does not join the stranger').toBe(
+        'link_required',
+      );
+      await house.core.recovery.forgot(email, systemCaller);
+      const body = { token: tokenIn(await mailTo(house, email, /Choose/)), new_password: 'nine unrelated lanterns' };
+      expect((await call(house, 'POST', '/auth/reset-password', { body })).status).toBe(200);
+      expect((await callback('linkedin', attacker)).error).toBe('link_required');
+      expect((await callback('google', newPerson({ email }))).body.id).toBe(id);
+    });
+  });
+
+  describe('and a link', () => {
+    it('belongs to one account', async () => {
+      const person = newPerson();
+      await callback('google', person);
+      const { access_token: token } = await logIn(house, (await house.account()).email);
+      const taken = await link('google', person, token);
+      expect([taken.status, taken.json.error]).toEqual([409, 'conflict']);
+      const free = newPerson();
+      expect((await link('google', free, token)).status).toBe(200);
+      expect((await link('google', free, token)).status, 'once more changes nothing').toBe(200);
+    });
+
+    it('is told of to its person alone, and removed by them alone', async () => {
+      const [mine, theirs] = [await house.account(), await house.account()];
+      const { access_token: token } = await logIn(house, mine.email);
+      const { access_token: other } = await logIn(house, theirs.email);
+      const person = newPerson();
+      await link('github', person, token);
+      const list = await call(house, 'GET', '/auth/links', { token });
+      const [row] = list.json as unknown as { id: string }[];
+      expect(row).toMatchObject({ provider: 'github', provider_user_id: person.id, email: person.email });
+      expect((await call(house, 'GET', '/auth/links', { token: other })).json).toEqual([]);
+      expect((await call(house, 'DELETE', `/auth/links/${row!.id}`, { token: other })).status).toBe(404);
+
+      const elsewhereIn = (await callback('github', person)).body.access_token;
+      expect((await call(house, 'DELETE', `/auth/links/${row!.id}`, { token })).status).toBe(200);
+      expect((await call(house, 'GET', '/auth/me', { token: elsewhereIn })).status, 'came by it').toBe(401);
+      expect((await call(house, 'GET', '/auth/me', { token })).status).toBe(200);
+      expect((await callback('github', person)).body.id).not.toBe(mine.id);
+      const trail = await db().auditEvent.findMany({
+        where: { accountId: mine.id, action: { startsWith: 'identity' } },
+      });
+      expect(trail.map(({ action }) => action).sort()).toEqual(['identity.linked', 'identity.unlinked']);
+    });
+
+    it('needs a recent proof', async () => {
+      const account = await house.account();
+      const { access_token: token } = await logIn(house, account.email);
+      await db().session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
+      for (const answer of [
+        await link('google', newPerson(), token),
+        await call(house, 'DELETE', '/auth/links/x', { token }),
+      ]) {
+        expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
+      }
+    });
+
+    it('that is the last way in stays, and one by which nobody signs in does not count', async () => {
+      const { id, access_token: token } = (await callback('google', newPerson())).body;
+      const account = await db().account.findUniqueOrThrow({ where: { id } });
+      await house.core.identities.linkByKeeper(account, { issuer: 'https://auth.example', subject: id });
+      const [way, other] = await linksOf(id);
+      const remove = (linkId: string) => call(house, 'DELETE', `/auth/links/${linkId}`, { token });
+      expect((await remove(way!.id)).json.error).toBe('conflict');
+      expect((await link('github', newPerson({ email: 'x@y.example' }), token)).status).toBe(200);
+      expect((await remove(way!.id)).status).toBe(200);
+      expect((await remove(other!.id)).status).toBe(200);
+      const [last] = await linksOf(id);
+      expect((await remove(last!.id)).json.error).toBe('conflict');
+      await db().account.update({ where: { id }, data: { passwordHash: await house.core.passwords.hash(PASSWORD) } });
+      expect((await remove(last!.id)).status).toBe(200);
+    });
+  });
+
+  describe('at the same moment', () => {
+    it('makes one account of many arrivals of one person', async () => {
+      const person = newPerson();
+      const all = await Promise.all(
+        Array.from({ length: 5 }, () =>
+          house.core.federation.admit(arrivalOf('google', person), undefined, systemCaller),
+        ),
+      );
+      expect(new Set(all.map((one) => one.kind === 'proven' && one.account.id)).size).toBe(1);
+      expect(await db().account.count({ where: { email: person.email! } })).toBe(1);
+    });
+
+    it('links one of two people of a provider to one account', async () => {
+      const { id, email } = await local('race@gmail.com');
+      const all = await Promise.allSettled(
+        [newPerson({ email }), newPerson({ email })].map((person) =>
+          house.core.federation.admit(arrivalOf('google', person), undefined, systemCaller),
+        ),
+      );
+      expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect(await linksOf(id)).toHaveLength(1);
+    });
+
+    it('links one person to one of two accounts', async () => {
+      const [a, b] = [await house.account(), await house.account()];
+      const arrival = arrivalOf('github', newPerson());
+      const all = await Promise.allSettled(
+        [a, b].map((account) => house.core.links.link(account, arrival, systemCaller)),
+      );
+      expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect([...(await linksOf(a.id)), ...(await linksOf(b.id))]).toHaveLength(1);
+    });
+
+    it('leaves one of two last ways in', async () => {
+      const { id } = (await callback('google', newPerson())).body;
+      const login = await loginOf(id);
+      await house.core.links.link(login.account, arrivalOf('github', newPerson()), systemCaller);
+      const ways = await linksOf(id);
+      const all = await Promise.allSettled(ways.map((way) => house.core.links.unlink(login, way.id, systemCaller)));
+      expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect(await linksOf(id)).toHaveLength(1);
+    });
+
+    it('lets nobody in by a link that is taken away', async () => {
+      const account = await house.account();
+      const person = newPerson();
+      const login = await loginOf(account.id);
+      await house.core.links.link(account, arrivalOf('github', person), systemCaller);
+      const admission = await house.core.federation.admit(arrivalOf('github', person), undefined, systemCaller);
+      if (admission.kind !== 'proven') throw new Error('there is no second factor');
+      const [way] = await linksOf(account.id);
+      await house.core.links.unlink(login, way!.id, systemCaller);
+      await expect(house.core.signIn.openForApi(admission, systemCaller)).rejects.toMatchObject({ status: 401 });
+      await expect(house.core.signIn.openInBrowser(admission, undefined, systemCaller)).rejects.toMatchObject({
+        status: 401,
+      });
+    });
+  });
+});
