@@ -341,8 +341,6 @@ export interface SecurityPage {
   factor: { enrolled: boolean; recoveryCodesLeft: number };
   /** False for somebody who always came by a provider elsewhere. */
   hasPassword: boolean;
-  /** Mails a link to choose a password. */
-  forgotHref?: string;
   /** Who the person is elsewhere. */
   links: SecurityLink[];
   /** The providers that are not linked yet. */

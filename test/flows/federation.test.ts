@@ -1,7 +1,7 @@
 // "Continue with …": the same journey with every provider, each of which keeps to its own rules, and with what goes wrong on the way.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../support/authenticator.js';
-import { Browser, type Page } from '../support/browser.js';
+import { Browser, formsOf, type Page } from '../support/browser.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import {
   answerOf,
@@ -270,6 +270,97 @@ describe('login CSRF', () => {
     const person = newPerson();
     expect((await browser.open(await sayYes('google', first.url, person))).html).toContain(person.email);
     expect((await browser.open(await sayYes('github', second.url, newPerson()))).status).toBe(200);
+  });
+});
+
+describe('linking on the page', () => {
+  const LINK = '/account/security/link';
+  const notice = ({ html }: Page) => /class="notice[^"]*" role="(?:status|alert)">([^<]*)</.exec(html)?.[1];
+
+  /** Somebody at the page where links are made. */
+  async function atHome(email?: string) {
+    const account = email ? (await accountAt(email))! : await house.account();
+    const browser = new Browser(house.origin);
+    await browser.signIn(account.email, PASSWORD);
+    return { account, browser, page: await browser.open('/account/security') };
+  }
+
+  /** Presses the button of a provider there. */
+  const begin = (browser: Browser, page: Page, provider: string) =>
+    browser.submit(
+      page,
+      {},
+      formsOf(page.html).findIndex(({ fields }) => fields.provider === provider),
+    );
+
+  it('needs a recent proof and a form of ours, and adds a way in', async () => {
+    const { account, browser, page } = await atHome();
+    const cross = await browser.open(LINK, {
+      method: 'POST',
+      body: new URLSearchParams({ provider: 'github', csrf: 'x' }),
+    });
+    expect(cross.status).toBe(403);
+    const person = newPerson({ email: undefined });
+    const back = await browser.open(await sayYes('github', (await begin(browser, page, 'github')).url, person));
+    expect([back.url.pathname, notice(back)]).toEqual([
+      '/account/security',
+      'From now on you can sign in that way, too.',
+    ]);
+    expect((await continueWith('github', person)).page.html).toContain(account.email);
+
+    await house.base.db.session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
+    await house.base.announcements.announce('sessions', account.id);
+    const asked = await begin(browser, page, 'google');
+    expect(asked.url.pathname).toBe('/login');
+  });
+
+  it('ends with whoever began it, in the same browser', async () => {
+    const [mine, theirs] = [await atHome(), await atHome()];
+    const person = newPerson();
+    const away = await begin(mine.browser, mine.page, 'google');
+    const answer = await sayYes('google', away.url, person);
+    expect((await theirs.browser.open(answer)).status, 'in the browser of somebody else').toBe(400);
+    await mine.browser.open('/login').then((page) => mine.browser.signIn(theirs.account.email, PASSWORD, page));
+    const page = await mine.browser.open(answer);
+    expect([page.status, page.html]).toEqual([401, expect.stringContaining('Somebody else is signed in by now')]);
+    for (const { account } of [mine, theirs]) expect(await house.core.links.list(account.id)).toEqual([]);
+  });
+
+  it('tells of a person who has another account here, and of a no', async () => {
+    const person = newPerson();
+    await continueWith('google', person);
+    const { account, browser, page } = await atHome();
+    const taken = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, person));
+    expect(notice(taken)).toContain('Somebody signs in to another account here that way');
+    const { url } = await begin(browser, taken, 'google');
+    const no = `error=access_denied&state=${url.searchParams.get('state')}`;
+    expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain('you said no there');
+    elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
+    const failed = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, newPerson()));
+    expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google does not answer')]);
+    expect(await house.core.links.list(account.id)).toEqual([]);
+  });
+
+  it('leaves whoever has no password one way in, until they choose one', async () => {
+    const person = newPerson();
+    const { browser } = await continueWith('google', person);
+    const page = await browser.open('/account/security');
+    const unlink = () =>
+      browser.submit(
+        page,
+        {},
+        formsOf(page.html).findIndex(({ fields }) => 'id' in fields),
+      );
+    expect(notice(await unlink())).toContain('only way in which you can sign in');
+    const password = formsOf(page.html).findIndex(({ fields }) => 'password' in fields);
+    expect(page.html).not.toContain('name="current_password"');
+    const weak = await browser.submit(page, { password: 'short' }, password);
+    expect(weak.status).toBe(400);
+    expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password is changed.');
+    expect((await browser.submit(page, { password: 'another long one' }, password)).status, 'once').toBe(400);
+    expect(notice(await unlink())).toContain('That way in is closed');
+    const { url } = await new Browser(house.origin).signIn(person.email!, PASSWORD);
+    expect(url.pathname).toBe('/account');
   });
 });
 

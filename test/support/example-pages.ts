@@ -173,7 +173,6 @@ export const examplePages: Pages = {
     notice: 'Your password is changed.',
     problem: 'Nothing was linked: you said no there.',
     hasPassword: true,
-    forgotHref: '/forgot-password',
     links: [
       {
         id: 'link-1',

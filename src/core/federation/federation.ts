@@ -53,7 +53,7 @@ export interface Begin {
 }
 
 const CODE = 'auth_rate_limited';
-const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 300, seconds: HOUR_SECONDS, code: CODE };
+const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, seconds: HOUR_SECONDS, code: CODE };
 /** Answers that come to nothing: what is right is taken back. */
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
@@ -187,7 +187,7 @@ const linkRequired = ({ provider: { name } }: ForeignArrival, cause?: unknown) =
   new Refusal(
     409,
     'link_required',
-    `There is already an account with this e-mail address, and it is not linked to ${name}. Sign in to it, then link ${name} under “Security”.`,
+    `There is already an account with this e-mail address, and it is not linked to ${name}. Sign in to it, then link ${name} under Security in your account.`,
     { cause },
   );
 

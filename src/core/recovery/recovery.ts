@@ -54,7 +54,7 @@ export function createRecovery(needs: Needs) {
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
 
-  return { isOffered: mail.isConfigured, forgot, isValid, reset, change, settle };
+  return { isOffered: mail.isConfigured, forgot, isValid, reset, change, choose, settle };
 
   /**
    * Mails a link to choose a new password, if there is an account with this address. Whoever asks is not told whether there is.
@@ -135,8 +135,20 @@ export function createRecovery(needs: Needs) {
     { current, next }: { current: string; next: string },
     caller: Caller,
   ): Promise<void> {
-    const { account, session } = login;
     await proveCurrent(login, current, caller);
+    await replace(login, next, caller);
+  }
+
+  /**
+   * The first password of somebody who always came by a provider elsewhere; every other login ends. Whether they proved lately who
+   * they are is for the door to ask. Refuses with `invalid_request` by field (`password`), or with `conflict`.
+   */
+  async function choose(login: Login, next: string, caller: Caller): Promise<void> {
+    if (login.account.passwordHash !== null) throw conflict('There is a password already. Change it instead.');
+    await replace(login, next, caller);
+  }
+
+  async function replace({ account, session }: Login, next: string, caller: Caller): Promise<void> {
     const passwordHash = await hashOf(next, account);
     const { id, passwordChangedAt } = account;
     await sessions.endAll(id, 'password_changed', caller, session.id, async (tx) => {

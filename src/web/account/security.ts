@@ -72,7 +72,6 @@ export function addSecurity(router: Router<State>, needs: Needs): void {
       errors,
       factor: await mfa.state(account.id),
       hasPassword: account.passwordHash !== null,
-      forgotHref: recovery.isOffered ? '/forgot-password' : undefined,
       links: linked.map((link) => toRow(link, clock.now())),
       linkable: federation.offered.filter(({ id }) => linked.every(({ provider }) => provider?.id !== id)),
       ...said,
@@ -83,7 +82,9 @@ export function addSecurity(router: Router<State>, needs: Needs): void {
     const { csrf: token, current_password: current, password: next } = readForm(ctx, PasswordForm);
     csrf.check(ctx, token);
     try {
-      await recovery.change(loginOf(ctx), { current, next }, ctx.state.caller);
+      const login = loginOf(ctx);
+      if (login.account.passwordHash === null) await recovery.choose(login, next, ctx.state.caller);
+      else await recovery.change(login, { current, next }, ctx.state.caller);
       seeOther(ctx, `${PAGE}?notice=${CHANGED}`);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

@@ -1,0 +1,122 @@
+// What differs from one provider to the next, as far as it can be told without asking them.
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../../src/base/config.js';
+import { createProviders } from '../../../src/core/federation/providers.js';
+
+const SECRETS = {
+  GITHUB_CLIENT_ID: 'a',
+  GITHUB_CLIENT_SECRET: 'b',
+  GOOGLE_CLIENT_ID: 'c',
+  GOOGLE_CLIENT_SECRET: 'd',
+  LINKEDIN_CLIENT_ID: 'e',
+  LINKEDIN_CLIENT_SECRET: 'f',
+};
+const providersOf = (more: Record<string, string> = {}) =>
+  createProviders(readConfig({ ...SECRETS, ...more }).providers);
+
+/** The addresses that GitHub's API is asked at. */
+async function askedOf(url?: string): Promise<string[]> {
+  const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
+  const asked: string[] = [github.endpoints!.authorization, github.endpoints!.token];
+  await github.readProfile({
+    claims: {},
+    userInfo: async () => ({}),
+    async get(address) {
+      asked.push(address);
+      return address.endsWith('/user') ? { id: 1, login: 'mara' } : undefined;
+    },
+  });
+  return asked;
+}
+
+describe('the providers', () => {
+  it('are none until they are set up', () => {
+    expect(createProviders(readConfig({}).providers)).toEqual([]);
+  });
+
+  it('are where they are, and their people known by that', () => {
+    expect(providersOf().map(({ id, issuer }) => [id, issuer])).toEqual([
+      ['google', 'https://accounts.google.com'],
+      ['github', 'https://github.com/login/oauth'],
+      ['linkedin', 'https://www.linkedin.com/oauth'],
+    ]);
+  });
+
+  it.each([
+    [undefined, 'https://github.com', 'https://api.github.com'],
+    ['https://github.example.com/', 'https://github.example.com', 'https://github.example.com/api/v3'],
+    ['https://acme.ghe.com', 'https://acme.ghe.com', 'https://api.acme.ghe.com'],
+  ])('ask GitHub at %s where it has its API', async (url, home, api) => {
+    expect(await askedOf(url)).toEqual([
+      `${home}/login/oauth/authorize`,
+      `${home}/login/oauth/access_token`,
+      `${api}/user`,
+      `${api}/user/emails`,
+    ]);
+  });
+});
+
+describe('their settings', () => {
+  const ACME = {
+    id: 'acme',
+    name: 'Acme',
+    issuer: 'https://id.acme.example',
+    client_id: 'x',
+    client_secret: 'hunter22',
+  };
+  const faultsOf = (environment: Record<string, string>) => {
+    try {
+      readConfig(environment);
+    } catch (error) {
+      return (error as { faults: string[] }).faults;
+    }
+    return [];
+  };
+
+  it('take several OpenID providers, as they write themselves', () => {
+    const text = JSON.stringify([
+      ACME,
+      { ...ACME, id: 'other', issuer: 'https://other.example/', vouches_for: ['a.example'] },
+    ]);
+    expect(readConfig({ OIDC_PROVIDERS: text }).providers).toMatchObject([
+      { kind: 'oidc', id: 'acme', clientSecret: 'hunter22', vouchesFor: [] },
+      { kind: 'oidc', id: 'other', issuer: 'https://other.example/', vouchesFor: ['a.example'] },
+    ]);
+  });
+
+  it.each<[string, unknown]>([
+    ['no JSON', '[{"client_secret":"hunter22"'],
+    ['no list', ACME],
+    ['an id that is no word', [{ ...ACME, id: 'Acme/..' }]],
+    ['an id that is taken', [{ ...ACME, id: 'google' }]],
+    ['an id twice', [ACME, { ...ACME, issuer: 'https://b.example' }]],
+    ['an issuer twice', [ACME, { ...ACME, id: 'b', issuer: 'https://id.acme.example/' }]],
+    ['no name', [{ ...ACME, name: ' ' }]],
+    ['no client', [{ ...ACME, client_id: undefined }]],
+    ['an issuer over http', [{ ...ACME, issuer: 'http://id.acme.example' }]],
+    ['an issuer with a query', [{ ...ACME, issuer: 'https://id.acme.example/?x' }]],
+    ['our own issuer', [{ ...ACME, issuer: 'http://localhost:3000' }]],
+    ['a word that means nothing', [{ ...ACME, trust: true }]],
+    ['domains that are none', [{ ...ACME, vouches_for: ['*'] }]],
+  ])('refuse %s, and do not repeat a secret', (_what, value) => {
+    const OIDC_PROVIDERS = typeof value === 'string' ? value : JSON.stringify(value);
+    const faults = faultsOf({ OIDC_PROVIDERS });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatch(/^OIDC_PROVIDERS (?!.*hunter22)/);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['GITHUB_CLIENT_ID', { GITHUB_CLIENT_ID: 'x' }],
+    ['GOOGLE_CLIENT_ID', { GOOGLE_CLIENT_SECRET: 'x' }],
+    ['LINKEDIN_CLIENT_ID', { LINKEDIN_CLIENT_ID: 'x' }],
+    ['GITHUB_URL', { GITHUB_URL: 'http://github.example.com' }],
+    ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'http://app.example/callback' }],
+    ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'https://*.example/callback' }],
+    ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'javascript:alert(1)' }],
+    ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'http://localhost:3000/login/with/github/callback' }],
+  ])('refuse %s as in %j', (name, environment) => {
+    const faults = faultsOf(environment);
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(name);
+  });
+});

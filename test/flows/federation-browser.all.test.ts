@@ -1,0 +1,110 @@
+// "Continue with …" in Chromium, without scripts, with a provider on another site: the cookie comes back, and the policy of our pages
+// lets the form leave. And how the pages look on screens of all sizes.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { launchChromium, openContext } from '../support/chromium.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { type Elsewhere, newPerson, openElsewhere, pointTo, SETTINGS } from '../support/providers-elsewhere.js';
+
+const PICTURES = process.env.SIGNET_TEST_PICTURES;
+const SIZES = [
+  { width: 320, height: 640 },
+  { width: 1280, height: 800 },
+];
+
+let github: Elsewhere;
+let google: Elsewhere;
+let house: House;
+let browser: Browser;
+let context: BrowserContext;
+let complaints: string[];
+let page: Page;
+
+beforeAll(async () => {
+  github = await openElsewhere('github');
+  github.issuer = github.issuer.replace('localhost', '127.0.0.1'); // not even the same site
+  google = await openElsewhere('google');
+  house = await openHouse({ settings: SETTINGS, around: pointTo(github, google) });
+  browser = await launchChromium();
+  if (PICTURES) mkdirSync(PICTURES, { recursive: true });
+});
+beforeEach(async () => {
+  ({ context, complaints } = await openContext(browser, { javaScriptEnabled: false }));
+  page = await context.newPage();
+});
+afterEach(() => context.close());
+afterAll(async () => {
+  await browser?.close();
+  await house.close();
+  await Promise.all([github.close(), google.close()]);
+});
+
+async function look(name: string): Promise<void> {
+  for (const size of SIZES) {
+    await page.setViewportSize(size);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      const path = join(PICTURES ?? '', `${name}-${size.width}-${colorScheme}.png`);
+      if (PICTURES) await page.screenshot({ path, fullPage: true, animations: 'disabled' });
+    }
+    const rights = await page
+      .locator('body *')
+      .evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().right));
+    expect(Math.max(...rights), `${name} at ${size.width}`).toBeLessThanOrEqual(size.width + 0.5);
+  }
+}
+
+const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+
+it('leads to another site and back, and then shows who the person is elsewhere', async () => {
+  github.person = newPerson({ email: 'mara.lindqvist@northwind.example' });
+  await page.goto(`${house.origin}/login`);
+  await look('login');
+  await press('Continue with GitHub');
+  expect(page.url()).toBe(`${house.origin}/account`);
+
+  await page.goto(`${house.origin}/account/security`);
+  expect(await page.locator('#links + ul li').count()).toBe(3);
+  google.person = newPerson({ email: 'mara@gmail.com' });
+  await press('Link Google');
+  expect(await page.getByRole('status').innerText()).toContain('From now on you can sign in that way, too');
+  await look('links');
+  await press('Remove Google');
+  expect(await page.getByRole('status').innerText()).toContain('That way in is closed');
+  await press('Remove GitHub');
+  expect(await page.getByRole('alert').innerText()).toContain('only way in which you can sign in');
+  await look('last-way-in');
+  await page.fill('[name=password]', PASSWORD);
+  await press('Choose password');
+  expect(await page.getByRole('status').innerText()).toContain('Your password is changed');
+  await press('Remove GitHub');
+  expect(await page.getByRole('status').innerText()).toContain('That way in is closed');
+  await context.clearCookies();
+  await page.goto(`${house.origin}/login`);
+  await page.fill('[name=email]', github.person.email!);
+  await page.fill('[name=password]', PASSWORD);
+  await press('Sign in');
+  expect(page.url()).toBe(`${house.origin}/account`);
+  expect(complaints).toEqual([]);
+});
+
+it('tells what to do when the address belongs to an account that is not linked', async () => {
+  const { email } = await house.account('mara@any.example');
+  github.person = newPerson({ email });
+  await page.goto(`${house.origin}/register`);
+  await look('register');
+  await press('Continue with GitHub');
+  await look('link-required');
+  expect(await page.getByRole('alert').innerText()).toContain('Sign in to it, then link GitHub');
+  await page.fill('[name=email]', email);
+  await page.fill('[name=password]', PASSWORD);
+  await press('Sign in');
+  await page.goto(`${house.origin}/account/security`);
+  await press('Link GitHub');
+  await context.clearCookies();
+  await page.goto(`${house.origin}/login`);
+  await press('Continue with GitHub');
+  expect(await page.innerText('main')).toContain(email);
+});
