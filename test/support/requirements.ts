@@ -1,4 +1,4 @@
-// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the libraries of test/clients.
+// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the libraries of test/clients and of the examples.
 // Takes the servers that run already, or starts some of its own and stops them at the end. Fails when one is not installed:
 // nothing is left out in silence.
 
@@ -21,7 +21,8 @@ declare module 'vitest' {
 
 export default async function setup(project: TestProject) {
   try {
-    checkClients();
+    checkLibraries('test/clients');
+    checkLibraries('examples');
     if (!onPath('python3')) throw new Error(`Python is missing. ${INSTALL}`);
     if (spawnSync('python3', ['-c', 'import requests']).status !== 0)
       throw new Error(`The Python package requests is missing. ${INSTALL}`);
@@ -37,14 +38,14 @@ export default async function setup(project: TestProject) {
   return stopAll;
 }
 
-/** The libraries that test/flows/clients sign people in with, in the versions that are written down. */
-function checkClients(): void {
-  const folder = new URL('../clients/', import.meta.url);
+/** The libraries of a folder that has its own, in the versions that are written down. */
+function checkLibraries(of: string): void {
+  const folder = new URL(`../../${of}/`, import.meta.url);
   const manifest = (path: string) => JSON.parse(readFileSync(new URL(path, folder), 'utf8'));
   for (const [name, version] of Object.entries(manifest('package.json').dependencies)) {
     const path = `node_modules/${name}/package.json`;
     if (existsSync(new URL(path, folder)) && manifest(path).version === version) continue;
-    throw new Error(`The client library ${name} ${version} is missing. Install it: npm ci --prefix test/clients`);
+    throw new Error(`The library ${name} ${version} of ${of} is missing. Install it: npm ci --prefix ${of}`);
   }
 }
 
