@@ -66,6 +66,12 @@ export const settings = {
     'if set, the only hosts that registered clients may redirect to; *.example.com takes sub-domains',
   ),
   DEFAULT_RESOURCE: text('', 'the registered API that apps mean which name none (RFC 8707) but ask for its scopes'),
+  AGENT_ONBOARDING: oneOf(
+    ['open', 'token', 'closed'],
+    'open',
+    'which strangers may onboard agents; administrators of an organization always may, into it',
+  ),
+  AGENT_ONBOARDING_TOKEN: text('', 'the bearer token for AGENT_ONBOARDING=token, at least 32 characters'),
   FETCH_PRIVATE_HOSTS: list('', 'hosts in private networks that client metadata and logout URLs may point to'),
   CORS_ALLOWED_ORIGINS: list('', 'origins of browser apps that may call the JSON API, such as https://app.example.com'),
   RATE_LIMIT_ANONYMOUS: whole(0, 1e6, 20, 'requests a minute from one address without a credential; 0 = no limit'),
@@ -148,6 +154,8 @@ export interface Config {
   clientDocuments: boolean;
   redirectHosts: string[];
   defaultResource: string | undefined;
+  agentOnboarding: 'open' | 'token' | 'closed';
+  agentOnboardingToken: string | undefined;
   fetchPrivateHosts: string[];
   corsAllowedOrigins: string[];
   /** Requests a minute; 0 is no limit. */
@@ -240,6 +248,8 @@ function toConfig(values: Values): Config {
       values.CLIENT_DOCUMENTS === 'auto' ? values.REGISTRATION === 'open' : values.CLIENT_DOCUMENTS === 'on',
     redirectHosts: values.REDIRECT_HOSTS,
     defaultResource: values.DEFAULT_RESOURCE || undefined,
+    agentOnboarding: values.AGENT_ONBOARDING,
+    agentOnboardingToken: values.AGENT_ONBOARDING_TOKEN || undefined,
     fetchPrivateHosts: values.FETCH_PRIVATE_HOSTS,
     corsAllowedOrigins: values.CORS_ALLOWED_ORIGINS,
     rateLimits: {
@@ -313,6 +323,10 @@ function contradictions(config: Config, values: Values): string[] {
   must(
     config.registration !== 'token' || BEARER_TOKEN.test(config.registrationToken ?? ''),
     `REGISTRATION_TOKEN must have at least ${MIN_SECRET_LENGTH} characters when REGISTRATION=token: letters, digits and -._~+/=`,
+  );
+  must(
+    config.agentOnboarding !== 'token' || BEARER_TOKEN.test(config.agentOnboardingToken ?? ''),
+    `AGENT_ONBOARDING_TOKEN must have at least ${MIN_SECRET_LENGTH} characters when AGENT_ONBOARDING=token: letters, digits and -._~+/=`,
   );
   must(
     values.NODE_ENV === 'test' || config.passwordHashCost >= 10,

@@ -22,6 +22,7 @@ const SETTINGS: Record<string, Option> = {
     about: 'the same, for a scope that apps only get when they ask for it',
     multiple: true,
   },
+  capability: { type: 'string', about: 'the name of one of these scopes that agents may be given', multiple: true },
   format: { type: 'string', about: 'of its access tokens: jwt or opaque; jwt when not given' },
   ttl: { type: 'string', about: `how long its access tokens live, such as 15m; ${GENERAL_TTL} = ACCESS_TOKEN_TTL` },
   client: { type: 'string', about: 'a client_id that may ask for it; all may when none is given', multiple: true },
@@ -138,13 +139,17 @@ function settingFaults(args: Arguments): string[] {
     ...[...args.list('scope'), ...args.list('extra-scope')]
       .filter((text) => !SCOPE.test(text))
       .map((text) => `"${text}" is no scope with its sentence, such as read="Read your files.".`),
+    ...args
+      .list('capability')
+      .filter((name) => !scopesOf(args).some((scope) => scope.name === name))
+      .map((name) => `--capability ${name} is none of the scopes that are given.`),
   ];
 }
 
 function scopesOf(args: Arguments): Scope[] {
   const toScope = (byDefault: boolean) => (text: string) => {
     const [, name = '', description = ''] = SCOPE.exec(text) ?? [];
-    return { name, description, byDefault };
+    return { name, description, byDefault, capability: args.list('capability').includes(name) };
   };
   return [...args.list('scope').map(toScope(true)), ...args.list('extra-scope').map(toScope(false))];
 }
@@ -181,7 +186,7 @@ function toWire(resource: Resource) {
     id: resource.id,
     identifier: resource.identifier,
     name: resource.name,
-    scopes: resource.scopes.map(({ name, description, byDefault }) => ({ name, description, default: byDefault })),
+    scopes: resource.scopes.map(({ byDefault, ...scope }) => ({ ...scope, default: byDefault })),
     access_token_format: resource.accessTokenFormat,
     access_token_ttl: resource.accessTokenTtlSeconds ?? null,
     clients: resource.openToAllClients ? null : resource.clientIds,

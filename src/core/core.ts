@@ -9,6 +9,9 @@ import { createPasswords } from './accounts/passwords.js';
 import { createProfiles } from './accounts/profile.js';
 import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createVerification } from './accounts/verification.js';
+import { createAgents } from './agents/agents.js';
+import { createLivingAgents } from './agents/living.js';
+import { AGENT_TOKEN_SECONDS, createAgentTokens } from './agents/tokens.js';
 import { createApiKeys } from './api-keys/api-keys.js';
 import { createKeyUsage } from './api-keys/usage.js';
 import { createArtifacts } from './artifacts/artifacts.js';
@@ -75,7 +78,7 @@ export async function createCore(base: Base) {
     audit,
     announcements,
     rotationSeconds: config.keyRotationSeconds,
-    signatureSeconds: () => Math.max(config.accessTokenSeconds, resources.longestTokenSeconds()),
+    signatureSeconds: () => Math.max(config.accessTokenSeconds, AGENT_TOKEN_SECONDS, resources.longestTokenSeconds()),
   });
   const jwts = createJwts({ issuer: config.issuer, keys, clock });
   const pwned = createPwnedPasswords({ url: config.pwnedPasswordsUrl, log });
@@ -125,12 +128,25 @@ export async function createCore(base: Base) {
     prepared,
     retrySeconds: config.refreshRetrySeconds,
   });
+  const livingAgents = createLivingAgents({ db, clock, announcements });
+  const agents = createAgents({
+    db,
+    clock,
+    audit,
+    announcements,
+    accounts,
+    organizations,
+    resources,
+    artifacts,
+    tokens: createAgentTokens({ clock, issuer: config.issuer, jwts }),
+  });
   const clients = createClients({
     db,
     clock,
     audit,
     artifacts,
     announcements,
+    livingAgents,
     scopes,
     redirectHosts: config.redirectHosts,
   });
@@ -163,7 +179,7 @@ export async function createCore(base: Base) {
     accessSeconds: config.accessTokenSeconds,
     refreshSeconds: config.refreshTokenSeconds,
   });
-  const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients });
+  const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients, livingAgents });
   const server = createNamedServer();
   const ask = createJsonClient(server);
   const identities = createIdentities({ db, clock, audit });
@@ -185,6 +201,7 @@ export async function createCore(base: Base) {
     foreignTokens,
     possession,
     apiKeys,
+    livingAgents,
     keyUsage,
   });
   const tools = createTools({ db, clock, audit, announcements });
@@ -249,6 +266,7 @@ export async function createCore(base: Base) {
     linkTokens,
     identities,
     apiKeys,
+    agents,
     mfa,
     sessions,
     signIn,
@@ -270,7 +288,7 @@ export async function createCore(base: Base) {
     mail,
   });
   const setup = createSetup({ db, audit, accounts, linkTokens });
-  const housekeeping = createHousekeeping({ db, clock, log, keys });
+  const housekeeping = createHousekeeping({ db, clock, log, keys, agents });
 
   return {
     audit,
@@ -283,6 +301,8 @@ export async function createCore(base: Base) {
     invitations,
     apiKeys,
     keyUsage,
+    agents,
+    livingAgents,
     accounts,
     profiles,
     verification,

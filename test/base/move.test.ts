@@ -96,6 +96,11 @@ async function fill(db: Database): Promise<void> {
   await db.permission.create({ data: { accountId: 'a1', toolId: 't1', level: 'read' } });
   await db.apiKey.create({ data: { ...key, id: 'key_1', lookup: 'sk_live_1', projectId: 'prj_1', expiresAt: at } });
   await db.apiKey.create({ data: { ...key, id: 'key_2', lookup: 'sk_live_2', usageCount: 9_007_199_254_740_993n } });
+  const agent = { agentId: 'x', name: 'X', capabilities: ['a'], keyId: 'key_3', keyLookup: 'ocs_live_1', keyHash: 'h' };
+  await db.agent.create({ data: { ...agent, id: 'agt_1', organizationId: 'o1', ownerId: 'a1' } });
+  await db.agent.create({
+    data: { ...agent, id: 'agt_2', organizationId: 'o2', claimTokenHash: 'h', expiresAt: at, updatedAt: at },
+  });
   await db.session.create({
     data: {
       accountId: 'a1',

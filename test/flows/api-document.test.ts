@@ -91,6 +91,15 @@ async function linkOf(email: string): Promise<string> {
   await house.core.identities.linkByKeeper(account, { issuer: github.issuer, subject: randomUUID() });
   return (await house.core.links.list(account.id))[0]!.id;
 }
+const newAgent = () => ({ agent_id: 'my-agent', agent_name: 'My agent', capabilities: ['read:cap-table'] });
+/** Somebody's agent. */
+async function agentOf(email: string): Promise<string> {
+  const account = (await house.core.accounts.findByEmail(email))!;
+  const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
+  const organizationId = await house.core.organizations.idOfOwn(account.id);
+  return (await house.core.agents.onboardInto(organizationId, account, wanted, systemCaller)).agent.id;
+}
+const ofAgent: Yes = async ({ bearer, email }) => ({ headers: bearer, params: { agent_id: await agentOf(email) } });
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 /** An administrator's request. */
 async function byKeeper(request: ApiRequest = {}): Promise<ApiRequest> {
@@ -179,6 +188,12 @@ const YES: Record<OperationName, Yes> = {
     params: { id: await keyOf(email) },
     json: { grace_period: '1h' },
   }),
+  'GET /api/v1/capabilities': () => ({}),
+  'POST /api/v1/agents/onboard': () => ({ json: newAgent() }),
+  'GET /api/v1/agents': signedIn,
+  'GET /api/v1/agents/{agent_id}': ofAgent,
+  'DELETE /api/v1/agents/{agent_id}': ofAgent,
+  'POST /api/v1/agents/{agent_id}/rotate-key': ofAgent,
   'POST /api/v1/organizations': ({ bearer }) => ({ headers: bearer, json: { name: 'Acme' } }),
   'GET /api/v1/organizations': signedIn,
   'GET /api/v1/organizations/{id}': async ({ bearer, email }) => ({
@@ -347,6 +362,15 @@ const NO: [OperationName, code: string, Yes][] = [
   ['DELETE /api/tools/{slug}', 'not_found', () => byKeeper({ params: { slug: 'none' } })],
   ['DELETE /api/permissions', 'not_found', () => byKeeper({ query: { user_id: 'nobody', tool_slug: 'none' } })],
   ['GET /api/keys', 'insufficient_role', ({ bearer }) => ({ headers: bearer, query: { user_id: 'somebody' } })],
+  ['POST /api/v1/agents/onboard', 'insufficient_role', () => ({ json: { ...newAgent(), capabilities: ['admin'] } })],
+  [
+    'POST /api/v1/agents/onboard',
+    'conflict',
+    async ({ bearer, email }) => {
+      await agentOf(email);
+      return { headers: bearer, json: newAgent() };
+    },
+  ],
   ['DELETE /api/v1/auth/sessions/{id}', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],
 ];
 
@@ -358,6 +382,7 @@ const ALSO: [OperationName, Yes][] = [
     ({ email }) => ({ json: { email, password: PASSWORD }, headers: { 'sec-fetch-site': 'same-origin' } }),
   ],
   ['POST /api/v1/auth/refresh', signedIn],
+  ['POST /api/v1/agents/onboard', ({ bearer }) => ({ headers: bearer, json: newAgent() })],
   ['POST /api/v1/auth/refresh', ({ refreshToken }) => ({ headers: { cookie: `cap_refresh=${refreshToken}` } })],
   [
     'POST /api/v1/auth/refresh',

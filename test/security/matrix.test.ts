@@ -25,7 +25,9 @@ import {
  * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
  * `first-party`, a person who signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in here, or
  * for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who signed in here, or an API key of theirs within
- * its bounds; `admin`, an administrator who signed in here; `validation`, whoever is anybody. A line without methods is for all of them.
+ * its bounds; `agent-reader`, the same or an agent that looks at itself; `agent-keeper`, a person who signed in here, or the agent itself;
+ * `newcomer`, a person who signed in here, or whoever carries nothing; `admin`, an administrator who signed in here;
+ * `validation`, whoever is anybody. A line without methods is for all of them.
  */
 type Rule =
   | 'public'
@@ -38,7 +40,10 @@ type Rule =
   | 'known'
   | 'reader'
   | 'admin'
-  | 'validation';
+  | 'validation'
+  | 'agent-reader'
+  | 'agent-keeper'
+  | 'newcomer';
 
 const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/(healthz|readyz)?$/],
@@ -71,6 +76,11 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['reader', /^\/api\/v1\/(organizations(\/:id(\/members)?)?|projects(\/:id)?)$/, /^(GET|HEAD)$/],
   ['first-party', /^\/api\/v1\/(organizations|projects)(\/:id)?(\/members\/:account_id)?$/],
   ['first-party', /^\/api\/v1\/(organizations\/:id\/invitations(\/:invitation_id)?|invitations\/accept)$/],
+  ['public', /^\/api\/v1\/capabilities$/],
+  ['newcomer', /^\/api\/v1\/agents\/onboard$/],
+  ['reader', /^\/api\/v1\/agents$/, /^(GET|HEAD)$/],
+  ['agent-reader', /^\/api\/v1\/agents\/:agent_id$/, /^(GET|HEAD)$/],
+  ['agent-keeper', /^\/api\/v1\/agents\/:agent_id(\/rotate-key)?$/],
   ['first-party', /^\/api\/v1\/api-keys(\/:id(\/rotate)?)?$/],
   ['admin', /^\/api\/v1\/resources(\/:id)?$/],
   ['public', /^\/api\/(login|token)$/],
@@ -131,6 +141,8 @@ interface Kind {
   apiKey?: 'own' | 'foreign';
   /** The key is confined to a project. */
   confined?: true;
+  /** Nobody answers for a stranger. */
+  agent?: 'own' | 'foreign' | 'stranger';
   /** The same kind anew: what a route does with it may end it. */
   again?: () => Promise<Credential>;
 }
@@ -139,6 +151,7 @@ const kinds: Record<string, Kind> = {};
 const ids = { own: '', foreign: '' };
 /** An administrator's login, and all else that an administrator may carry. */
 let keeper: { login: Kind; unfit: Record<string, Kind> };
+const agents = { own: '', foreign: '' };
 let registered: TestClient & { managementToken: string };
 
 const bearer = (text: string): Kind => ({ headers: { authorization: `Bearer ${text}` } });
@@ -222,6 +235,20 @@ beforeAll(async () => {
     tokens[`a revoked API key, ${side}`] = revokedKey.key;
     tokens[`an expired API key, ${side}`] = (await key({ format: 'cb', lifeSeconds: -1 })).key;
     tokens[`a mistyped API key, ${side}`] = wide.key.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
+    const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
+    const onboarded = async (agentId: string) =>
+      house.core.agents.onboardInto(organization!.id, account, { ...wanted, agentId }, systemCaller);
+    const agent = await onboarded('my-agent');
+    agents[side] = agent.agent.id;
+    kinds[`an agent's key, ${side}`] = { ...bearer(agent.key), agent: side };
+    kinds[`an agent's key in the header of API keys, ${side}`] = { headers: { 'x-api-key': agent.key }, agent: side };
+    kinds[`an agent's token, ${side}`] = { ...bearer(agent.token), agent: side };
+    const gone = await onboarded('gone');
+    await house.core.agents.remove({ member: actor }, gone.agent, systemCaller);
+    tokens[`the key of an agent that is gone, ${side}`] = gone.key;
+    tokens[`the token of an agent that is gone, ${side}`] = gone.token;
+    const stranger = await house.core.agents.onboardStranger(wanted, systemCaller);
+    kinds[`the key of an agent that nobody answers for, ${side}`] = { ...bearer(stranger.key), agent: 'stranger' };
     const fromElsewhere = await signElsewhere(account.id);
     kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), elsewhere: side };
     kinds[`a token of an issuer elsewhere in the API's cookie, ${side}`] = {
@@ -532,11 +559,55 @@ describe('every route, with every kind of credential', () => {
   it.each(routesFor('validation'))('%s %s is for whoever is anybody', async (method, path) => {
     for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
       const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
-      const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey');
+      const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey') ?? kind.agent;
       expect([answer.status, answer.json.valid], name).toEqual(side ? [200, true] : [401, false]);
-      expect((answer.json.user as { id?: string } | undefined)?.id, name).toBe(side && ids[side]);
+      const id = (answer.json.user as { id?: string } | undefined)?.id;
+      if (side === 'stranger') expect(id, name).toMatch(/^agt_/);
+      else expect(id, name).toBe(side && ids[side]);
     }
   });
+
+  it.each([...routesFor('agent-reader'), ...routesFor('agent-keeper')])(
+    '%s %s is for somebody of its organization, and for the agent itself',
+    async (method, path) => {
+      const readable = ruleOf(method, path) === 'agent-reader';
+      for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+        const side = kind.firstParty ?? (readable ? kind.apiKey : undefined) ?? kind.agent;
+        const headers = (await kind.again?.()) ?? kind.headers;
+        for (const [place, id] of Object.entries(agents)) {
+          const isOwn = side === place;
+          if (isOwn && method === 'DELETE') continue; // tried where an agent of its own is there to be deleted
+          const answer = await send(method, fill(path, { agent_id: id }), headers);
+          const refused = `${name}, at the agent of ${place}: ${answer.text}`;
+          if (!side) expect([401, 403], refused).toContain(answer.status);
+          else if (headers.cookie && !readable) expect(answer.status, refused).toBe(403);
+          else if (!isOwn && (readable || !kind.agent)) expect([403, 404], refused).toContain(answer.status);
+          else if (!isOwn)
+            expect([401, 403, 404], refused).toContain(answer.status); // its key may be replaced by now
+          else if (readable) expect([kind.confined ? 403 : 200], refused).toContain(answer.status);
+          else expect([201, 401, 403], refused).toContain(answer.status); // the first one replaced the key
+          if (!isOwn) expect(answer.text, refused).not.toMatch(/"(agent_name|api_key|token)"/);
+        }
+      }
+      expect(await house.base.db.agent.count({ where: { id: { in: Object.values(agents) } } })).toBe(2);
+    },
+  );
+
+  it.each(routesFor('newcomer'))(
+    '%s %s is for a person who signed in here, and for whoever is new',
+    async (method, path) => {
+      const before = await house.base.db.agent.count();
+      for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
+        const headers = (await kind.again?.()) ?? kind.headers;
+        const answer = await send(method, fill(path), headers);
+        const isNew = !headers.authorization && !headers['x-api-key'] && !/cap_access=/.test(headers.cookie ?? '');
+        if (kind.firstParty && headers.cookie) expect(answer.json.error, name).toBe('csrf_validation_failed');
+        else if (kind.firstParty || isNew) expect(answer.json.error, `${name}: ${answer.text}`).toBe('invalid_request');
+        else expect([401, 403], `${name}: ${answer.text}`).toContain(answer.status);
+      }
+      expect(await house.base.db.agent.count()).toBe(before);
+    },
+  );
 
   it.each(routesFor('renewal'))('%s %s is for a login that lives', async (method, path) => {
     for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
@@ -549,7 +620,7 @@ describe('every route, with every kind of credential', () => {
   it('knows no method beside those of the table', async () => {
     for (const path of new Set(routes.map((route) => route.path))) {
       const known = new Set(
-        house.app.routes.filter((layer) => String(layer.path) === path).flatMap(({ methods }) => methods),
+        house.app.routes.filter((layer) => layer.match(fill(path))).flatMap(({ methods }) => methods),
       );
       for (const method of ALL_METHODS.filter((name) => !known.has(name) && name !== 'OPTIONS' && name !== 'HEAD')) {
         const answer = await send(method, fill(path), kinds['the login cookie, own']!.headers);

@@ -17,6 +17,7 @@ const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   ApiKey: ['id'],
   Tool: ['id'],
   Permission: ['id'],
+  Agent: ['id'],
   Session: ['id'],
   SessionClient: ['sessionId', 'clientId'],
   Client: ['id'],

@@ -11,7 +11,7 @@ import type { AuditAction } from './events.js';
 
 export interface AuditEntry {
   action: AuditAction;
-  actor: { kind: 'account' | 'client'; id: string } | { kind: 'system' | 'anonymous' };
+  actor: { kind: 'account' | 'client' | 'agent'; id: string } | { kind: 'system' | 'anonymous' };
   caller?: Caller;
   accountId?: string;
   clientId?: string;

@@ -6,6 +6,8 @@ import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
 import { invalidRequest, notFound } from '../../base/errors.js';
 import { createRecent } from '../../base/recent.js';
+import { toClient } from '../agents/client.js';
+import { isAgentId, type LivingAgents } from '../agents/living.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
@@ -25,6 +27,7 @@ interface Needs {
   audit: Audit;
   artifacts: Artifacts;
   announcements: Announcements;
+  livingAgents: Pick<LivingAgents, 'find'>;
   /** All scopes that exist now. */
   scopes: () => string[];
   redirectHosts: string[];
@@ -35,7 +38,8 @@ const HASH_PREFIX = 'sha256:';
 
 export type Clients = ReturnType<typeof createClients>;
 
-export function createClients({ db, clock, audit, artifacts, announcements, scopes, redirectHosts }: Needs) {
+export function createClients(needs: Needs) {
+  const { db, clock, audit, artifacts, announcements, livingAgents, scopes, redirectHosts } = needs;
   const recent = createRecent<Client>({ clock });
   announcements.on('clients', recent.forget);
 
@@ -98,8 +102,12 @@ export function createClients({ db, clock, audit, artifacts, announcements, scop
     return { client, secret };
   }
 
-  /** The client, as it was at most a second ago; every process is also told at once when one changes. */
+  /** The client, as it was at most a second ago; every process is also told at once when one changes. Agents are clients too. */
   async function find(id: string): Promise<Client | undefined> {
+    if (isAgentId(id)) {
+      const agent = await livingAgents.find(id);
+      return agent && toClient(agent);
+    }
     return recent.get(id, async () => (await db.client.findUnique({ where: { id } })) ?? undefined);
   }
 

@@ -8,8 +8,9 @@ import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import { unauthenticated } from '../../base/errors.js';
 import { createRecent } from '../../base/recent.js';
+import type { LivingAgents } from '../agents/living.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
-import { looksLikeKey } from '../api-keys/formats.js';
+import { formatOf, KEY_FORMATS, looksLikeKey } from '../api-keys/formats.js';
 import type { KeyUsage } from '../api-keys/usage.js';
 import type { Tokens } from '../sessions/tokens.js';
 import type { ForeignTokens } from './foreign-tokens.js';
@@ -25,11 +26,22 @@ interface Needs {
   foreignTokens: ForeignTokens;
   possession: Possession;
   apiKeys: Pick<ApiKeys, 'verify'>;
+  livingAgents: Pick<LivingAgents, 'findByKey'>;
   keyUsage: Pick<KeyUsage, 'count'>;
 }
 
 /** Whatever of these changes, a credential may be worth nothing from then on. Each is announced after its commit. */
-const ENDING_TOPICS = ['accounts', 'api-keys', 'clients', 'consents', 'grants', 'keys', 'organizations', 'sessions'];
+const ENDING_TOPICS = [
+  'accounts',
+  'agents',
+  'api-keys',
+  'clients',
+  'consents',
+  'grants',
+  'keys',
+  'organizations',
+  'sessions',
+];
 const MAX_LENGTH = 8192;
 const NEVER = new Date(8.64e15);
 
@@ -43,6 +55,7 @@ export function createCredentials({
   foreignTokens,
   possession,
   apiKeys,
+  livingAgents,
   keyUsage,
 }: Needs) {
   const recent = createRecent<Principal | 'expired'>({ clock });
@@ -65,7 +78,7 @@ export function createCredentials({
     if (found === undefined) throw unauthenticated('invalid_token', 'This token is not valid, or no longer.');
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthenticated('expired_token', 'This token has expired.');
-    await possession.check(credential, found.kind === 'oauth' ? found.boundTo : undefined, shown);
+    await possession.check(credential, 'boundTo' in found ? found.boundTo : undefined, shown);
     if (found.kind === 'api-key') keyUsage.count(found.key.id);
     return found;
   }
@@ -88,8 +101,15 @@ export function createCredentials({
   }
 
   async function recogniseKey(credential: string): Promise<Principal | 'expired' | undefined> {
+    if (formatOf(credential)?.prefix === KEY_FORMATS.ocs_live.prefix) return recogniseAgent(credential);
     const use = await apiKeys.verify(credential);
     if (!use || use === 'expired') return use;
     return { kind: 'api-key', ...use, expiresAt: use.key.expiresAt ?? NEVER };
+  }
+
+  async function recogniseAgent(key: string): Promise<Principal | 'expired' | undefined> {
+    const agent = await livingAgents.findByKey(key);
+    if (!agent || agent === 'expired') return agent;
+    return { kind: 'agent', agent, by: 'key', scopes: agent.capabilities, expiresAt: agent.expiresAt ?? NEVER };
   }
 }

@@ -1,5 +1,6 @@
 /** Who is behind a request, once it is proven. */
 import type { Account } from '../accounts/accounts.js';
+import type { Agent } from '../agents/living.js';
 import type { ApiKeyUse, KeyRole } from '../api-keys/api-keys.js';
 import type { Actor } from '../organizations/organizations.js';
 import type { AccessTokenUse } from '../sessions/tokens.js';
@@ -19,7 +20,7 @@ export interface OAuthPrincipal {
   scopes: string[];
   expiresAt: Date;
   /** What the token is bound to; whoever sends it must prove to have it. */
-  boundTo?: Confirmation;
+  boundTo?: Confirmation | undefined;
 }
 
 /** A person whom an issuer elsewhere vouches for. Who they are is known, and that they are at the keyboard now is not. */
@@ -36,7 +37,19 @@ export interface ApiKeyPrincipal extends ApiKeyUse {
   expiresAt: Date;
 }
 
-export type Principal = LoginPrincipal | OAuthPrincipal | ForeignPrincipal | ApiKeyPrincipal;
+/** An agent, which acts for itself: by its key, or by a token for our own API that came of its key. */
+export interface AgentPrincipal {
+  kind: 'agent';
+  agent: Agent;
+  by: 'key' | 'token';
+  /** Of its capabilities, those that this credential stands for. */
+  scopes: string[];
+  expiresAt: Date;
+  /** What its token is bound to; whoever sends it must prove to have it. */
+  boundTo?: Confirmation | undefined;
+}
+
+export type Principal = LoginPrincipal | OAuthPrincipal | ForeignPrincipal | ApiKeyPrincipal | AgentPrincipal;
 /** Those that stand for an account. */
 export type AccountPrincipal = LoginPrincipal | ForeignPrincipal | ApiKeyPrincipal;
 export type PrincipalKind = Principal['kind'];
@@ -48,11 +61,18 @@ export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: 
     case 'foreign':
     case 'api-key':
       return { type: 'human', id: principal.account.id };
+    case 'agent':
+      return { type: 'agent', id: principal.agent.id };
     case 'oauth':
       return principal.account
         ? { type: 'human', id: principal.account.id }
         : { type: 'agent', id: principal.clientId };
   }
+}
+
+/** The account that it stands for. An agent stands for itself, whoever answers for it. */
+export function accountBehind(principal: Principal): Account | undefined {
+  return principal.kind === 'agent' ? undefined : principal.account;
 }
 
 /** Whom its requests are counted for: a key by itself, so that one script of a person does not stop another. */

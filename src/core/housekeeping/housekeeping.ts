@@ -2,6 +2,7 @@
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
+import type { Agents } from '../agents/agents.js';
 import type { Keys } from '../keys/keys.js';
 
 interface Needs {
@@ -9,6 +10,7 @@ interface Needs {
   clock: Clock;
   log: Log;
   keys: Keys;
+  agents: Pick<Agents, 'sweep'>;
 }
 
 const EVERY_SECONDS = 5 * MINUTE_SECONDS;
@@ -23,7 +25,7 @@ const KEEP_SPENT_SECONDS = DAY_SECONDS;
 
 export type Housekeeping = ReturnType<typeof createHousekeeping>;
 
-export function createHousekeeping({ db, clock, log, keys }: Needs) {
+export function createHousekeeping({ db, clock, log, keys, agents }: Needs) {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 
@@ -75,6 +77,7 @@ export function createHousekeeping({ db, clock, log, keys }: Needs) {
       invitations: invitations.count,
       sessions: sessions.count,
       rateLimits: rateLimits.count,
+      agents: await agents.sweep(),
     };
   }
 }

@@ -31,12 +31,17 @@ interface Needs {
 const MAX_NAME_LENGTH = 100;
 const MAX_OWNED = 100;
 
+const newId = () => `co_${randomUUID()}`;
+
 export type Organizations = ReturnType<typeof createOrganizations>;
 
 export function createOrganizations({ db, audit }: Needs) {
   return {
     createOwn,
+    createEmpty,
     create,
+    giveTo,
+    removeEmpty,
     listFor,
     idOfOwn,
     reachedBy,
@@ -53,6 +58,22 @@ export function createOrganizations({ db, audit }: Needs) {
   async function createOwn(account: Account, tx: Queryable): Promise<void> {
     const name = account.name ?? account.email;
     await write({ name, ownerId: account.id }, account.id, tx);
+  }
+
+  /** One that belongs to nobody yet, inside the transaction that puts something into it. */
+  async function createEmpty(name: string, tx: Queryable): Promise<{ id: string }> {
+    return tx.organization.create({ data: { id: newId(), name } });
+  }
+
+  /** Makes somebody the owner of one that belongs to nobody, inside the transaction that found out that it is theirs. */
+  async function giveTo(accountId: string, organizationId: string, tx: Queryable): Promise<void> {
+    const role: OrganizationRole = 'owner';
+    await tx.membership.create({ data: { accountId, organizationId, role } });
+  }
+
+  /** Deletes one that still belongs to nobody. */
+  async function removeEmpty(id: string, tx: Queryable): Promise<void> {
+    await tx.organization.deleteMany({ where: { id, ownerId: null, memberships: { none: {} }, agents: { none: {} } } });
   }
 
   /** Another organization, owned by whoever makes it. Refuses with `invalid_request` or `conflict`. */
@@ -167,9 +188,8 @@ export function createOrganizations({ db, audit }: Needs) {
   }
 
   async function write(data: { name: string; ownerId?: string }, accountId: string, tx: Queryable) {
-    const organization = await tx.organization.create({ data: { id: `co_${randomUUID()}`, ...data } });
-    const role: OrganizationRole = 'owner';
-    await tx.membership.create({ data: { accountId, organizationId: organization.id, role } });
+    const organization = await tx.organization.create({ data: { id: newId(), ...data } });
+    await giveTo(accountId, organization.id, tx);
     return organization;
   }
 
@@ -186,9 +206,15 @@ export function createOrganizations({ db, audit }: Needs) {
 
 /** As it is stored. Refuses with `invalid_request` what nobody could read. */
 export function nameOf(given: string): string {
-  const name = given.normalize('NFC').trim();
-  if (isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH) return name;
-  throw invalidRequest('Some values cannot be used.', { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` });
+  const name = normalizeName(given);
+  if (isFitName(name)) return name;
+  throw invalidRequest('Some values cannot be used.', { name: NAME_FAULT });
 }
+
+export const NAME_FAULT = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
+
+export const normalizeName = (given: string) => given.normalize('NFC').trim();
+
+export const isFitName = (name: string) => isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
 
 export const outOfScope = () => forbidden('project_scope_violation', 'This key is confined to another place.');

@@ -11,6 +11,7 @@ import type { Mail } from '../../base/mail.js';
 import { type Account, type Accounts, isEmail, mailboxOf, normalizeEmail } from '../accounts/accounts.js';
 import { type LinkTokens, linkSpent } from '../accounts/link-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
+import type { Agents } from '../agents/agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
@@ -30,6 +31,7 @@ interface Needs {
   linkTokens: LinkTokens;
   identities: Identities;
   apiKeys: Pick<ApiKeys, 'forgetAll'>;
+  agents: Pick<Agents, 'forgetAll'>;
   mfa: Pick<Mfa, 'forgetAll'>;
   sessions: Sessions;
   signIn: SignIn;
@@ -50,7 +52,7 @@ export type Recovery = ReturnType<typeof createRecovery>;
 export function createRecovery(needs: Needs) {
   const { db, clock, log, announcements, accounts, passwords, linkTokens, sessions, signIn, limits, audit, mail } =
     needs;
-  const { identities, apiKeys, mfa } = needs;
+  const { identities, apiKeys, agents, mfa } = needs;
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
 
@@ -100,7 +102,7 @@ export function createRecovery(needs: Needs) {
 
   /**
    * Sets a new password by a mailed link, which is spent, and ends every login and grant of the account, all in one transaction. If the
-   * address was never verified, keys, second factors and links to other issuers go as well.
+   * address was never verified, keys, agents, second factors and links to other issuers go as well.
    * Refuses with `invalid_token`, or with `invalid_request` for a password that may not be chosen: then the link stays good.
    */
   async function reset(token: string, password: string, caller: Caller): Promise<void> {
@@ -120,7 +122,7 @@ export function createRecovery(needs: Needs) {
       await linkTokens.revoke('reset', id, tx);
       // Until now nobody had shown that the address is theirs: what was attached to the account may be a stranger's, who made it
       // to wait for its owner (account pre-hijacking).
-      if (!account.emailVerified) for (const room of [identities, apiKeys, mfa]) await room.forgetAll(id, tx);
+      if (!account.emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.forgetAll(id, tx);
       await note('password.reset', id, caller, tx, { cleared: !account.emailVerified });
     });
     await tellOf(account, caller);

@@ -38,7 +38,7 @@ export function createResourceRegistry({ db, audit, announcements, resources, re
       ...rest,
       identifier,
       accessTokenTtlSeconds: accessTokenTtlSeconds ?? null,
-      scopes: { create: scopes.map(({ name, description, byDefault }) => ({ name, description, byDefault })) },
+      scopes: { create: scopes },
       clients: { create: unique(clientIds).map((clientId) => ({ clientId })) },
     };
     const id = await db

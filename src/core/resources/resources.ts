@@ -1,6 +1,7 @@
 /** API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes and what they mean. */
 import type { Announcements } from '../../base/announcements.js';
 import type { Database, Tool } from '../../base/db/open.js';
+import { ADMIN_CAPABILITY, OWN_CAPABILITIES } from './capabilities.js';
 
 export interface Scope {
   name: string;
@@ -8,6 +9,8 @@ export interface Scope {
   description: string;
   /** Whether clients that ask for no scope ask for this one. */
   byDefault: boolean;
+  /** Agents may be given it. */
+  capability: boolean;
 }
 
 export interface Resource {
@@ -35,7 +38,7 @@ interface Needs {
   brandName: string;
 }
 
-/** The scopes of Signet's own API. */
+/** The scopes of Signet's own API, beside the capabilities of agents. */
 const OWN_SCOPES: Scope[] = [
   { name: 'memory:read', description: 'Read what your assistant remembers.' },
   { name: 'memory:write', description: 'Change what your assistant remembers.' },
@@ -43,12 +46,13 @@ const OWN_SCOPES: Scope[] = [
   { name: 'vector:write', description: 'Add documents to your search.' },
   { name: 'agent:read', description: 'See your agents.' },
   { name: 'agent:write', description: 'Create and run agents for you.' },
-].map((scope) => ({ ...scope, byDefault: true }));
+].map((scope) => ({ ...scope, byDefault: true, capability: false }));
 /** What a token needs that tools may ask us about. */
 const FOR_TOOLS: Scope = {
   name: 'tools:validate',
   description: 'Let tools see who you are, and what you may do in them.',
   byDefault: false,
+  capability: false,
 };
 
 export type Resources = Awaited<ReturnType<typeof createResources>>;
@@ -59,12 +63,12 @@ export async function createResources({ db, announcements, issuer, brandName }: 
     registered: false,
     identifier: `${issuer}/api/v1`,
     name: `${brandName} API`,
-    scopes: [...OWN_SCOPES, FOR_TOOLS],
+    scopes: [...OWN_SCOPES, FOR_TOOLS, ...OWN_CAPABILITIES],
     accessTokenFormat: 'jwt',
     accessTokenTtlSeconds: undefined,
     openToAllClients: true,
     clientIds: [],
-    openToUnclaimedAgents: false,
+    openToUnclaimedAgents: true,
   };
   let all: Resource[] = [own];
   let version = 0;
@@ -72,7 +76,18 @@ export async function createResources({ db, announcements, issuer, brandName }: 
 
   announcements.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
   await reload();
-  return { own, find, isOpenTo, list, longestTokenSeconds, scopes, describe, version: () => version, reload };
+  return {
+    own,
+    find,
+    isOpenTo,
+    list,
+    longestTokenSeconds,
+    scopes,
+    capabilities,
+    describe,
+    version: () => version,
+    reload,
+  };
 
   /**
    * By its identifier, however its URL is spelt: libraries write `https://mcp.example` as `https://mcp.example/`. What goes into `aud`
@@ -97,9 +112,15 @@ export async function createResources({ db, announcements, issuer, brandName }: 
     return Math.max(0, ...all.map((resource) => resource.accessTokenTtlSeconds ?? 0));
   }
 
-  /** The names of all API scopes, each once. */
+  /** The names of all scopes that an app can ask for, each once. */
   function scopes(): string[] {
-    return [...new Set(all.flatMap((resource) => resource.scopes.map((scope) => scope.name)))];
+    return [...new Set(all.flatMap((resource) => resource.scopes.filter(isForApps).map((scope) => scope.name)))];
+  }
+
+  /** What agents may be given, each once. */
+  function capabilities(): Scope[] {
+    const marked = all.flatMap((resource) => resource.scopes.filter(({ capability }) => capability));
+    return marked.filter(({ name }, n) => marked.findIndex((other) => other.name === name) === n);
   }
 
   /** The sentence for a scope, of the given resource if it has it. */
@@ -124,7 +145,12 @@ export async function createResources({ db, announcements, issuer, brandName }: 
       registered: true,
       identifier: row.identifier,
       name: row.name,
-      scopes: row.scopes.map(({ name, description, byDefault }) => ({ name, description, byDefault })),
+      scopes: row.scopes.map(({ name, description, byDefault, capability }) => ({
+        name,
+        description,
+        byDefault,
+        capability,
+      })),
       accessTokenFormat: row.accessTokenFormat === 'opaque' ? ('opaque' as const) : ('jwt' as const),
       accessTokenTtlSeconds: row.accessTokenTtlSeconds ?? undefined,
       openToAllClients: row.openToAllClients,
@@ -160,6 +186,9 @@ const forTool = ({ id, url, name }: Tool): Resource => ({
   clientIds: [],
   openToUnclaimedAgents: false,
 });
+
+/** All but one, which is for agents only. */
+export const isForApps = ({ name, capability }: Scope) => !(capability && name === ADMIN_CAPABILITY);
 
 /** A fragment is no spelling: nothing that has one is found. */
 const spellingOf = (identifier: string) => URL.parse(identifier)?.href ?? identifier;

@@ -9,7 +9,7 @@ import type { Accounts } from '../accounts/accounts.js';
 import type { KeyRole } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
-import type { Principal } from '../credentials/principal.js';
+import { accountBehind, type Principal } from '../credentials/principal.js';
 import { LEVEL_OF_ROLE, type Level, lesserLevel } from './levels.js';
 import type { Tools } from './tools.js';
 
@@ -92,7 +92,7 @@ export function createPermissions({ db, clock, audit, announcements, accounts, t
 
   /** What somebody may in a tool, as it was at most a second ago; every process is also told at once when that changes. */
   async function levelOf(principal: Principal, tool: Tool): Promise<Level | undefined> {
-    const { account } = principal;
+    const account = accountBehind(principal);
     if (!account) return undefined;
     const granted = isKeeper(principal) ? 'admin' : await grantedTo(account.id, tool);
     return granted && bounded(principal, granted);
@@ -100,7 +100,7 @@ export function createPermissions({ db, clock, audit, announcements, accounts, t
 
   /** The same for every tool in which they may anything. */
   async function levelsOf(principal: Principal): Promise<{ tool: Tool; level: Level }[]> {
-    const { account } = principal;
+    const account = accountBehind(principal);
     if (!account) return [];
     const granted = isKeeper(principal)
       ? (await tools.list()).map((tool) => ({ tool, level: 'admin' as const }))
@@ -129,7 +129,7 @@ export function createPermissions({ db, clock, audit, announcements, accounts, t
 }
 
 /** Whether it stands for an administrator of the instance, as one: an app never does that for a person. */
-const isKeeper = (principal: Principal) => principal.kind !== 'oauth' && principal.account.role === 'admin';
+const isKeeper = (principal: Principal) => principal.kind !== 'oauth' && accountBehind(principal)?.role === 'admin';
 
 /** A key never may more than its role. */
 function bounded(principal: Principal, level: Level): Level {

@@ -6,6 +6,7 @@ import type { Limits } from '../../base/limits.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
 import type { SameOrigin } from '../endpoints/same-origin.js';
+import { addAgents } from './agents.js';
 import { addApiKeys } from './api-keys.js';
 import { addAuth } from './auth.js';
 import { createApiCookies } from './cookies.js';
@@ -41,6 +42,10 @@ export function createApiDoor({ config, clock, secrets, limits, sameOrigin, core
   addMe({ ...core, api });
   addMfa({ ...core, api });
   addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });
+  addAgents({
+    ...core,
+    ...{ api, issuer, limits, onboarding: config.agentOnboarding, onboardingToken: config.agentOnboardingToken },
+  });
   addOrganizations({ ...core, api });
   addInvitations({ ...core, api });
   addResources({ ...core, api });

@@ -17,6 +17,7 @@ const WireScope = z.object({
   name: text(),
   description: text().describe('One sentence, which people read on the consent page.'),
   default: z.boolean().optional().describe('Whether apps that ask for no scope get this one; true when left out.'),
+  capability: z.boolean().optional().describe('Whether agents may be given it; false when left out.'),
 });
 const Settings = z.object({
   name: text().describe('What people read on the consent page.'),
@@ -143,7 +144,7 @@ export function addResources({ api, resources, resourceRegistry }: Needs): void 
       id: resource.id,
       identifier: resource.identifier,
       name: resource.name,
-      scopes: resource.scopes.map(({ name, description, byDefault }) => ({ name, description, default: byDefault })),
+      scopes: resource.scopes.map(({ byDefault, ...scope }) => ({ ...scope, default: byDefault })),
       access_token_format: resource.accessTokenFormat,
       access_token_ttl: resource.accessTokenTtlSeconds ?? null,
       clients: resource.openToAllClients ? null : resource.clientIds,
@@ -153,10 +154,9 @@ export function addResources({ api, resources, resourceRegistry }: Needs): void 
   }
 }
 
-const fromWire = ({ name, description, default: byDefault = true }: z.output<typeof WireScope>): Scope => ({
-  name,
-  description,
-  byDefault,
-});
+const fromWire = (scope: z.output<typeof WireScope>): Scope => {
+  const { name, description, default: byDefault = true, capability = false } = scope;
+  return { name, description, byDefault, capability };
+};
 
 const secondsOf = (ttl: string | null | undefined) => (typeof ttl === 'string' ? durationSeconds(ttl) : ttl);

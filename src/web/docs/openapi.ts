@@ -23,6 +23,11 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
   ['Me', 'Who is signed in, and how they like it.', /^\/api\/v1\/auth\/me(\/|$)/],
   ['Logins', 'Where an account is signed in.', /^\/api\/v1\/auth\/sessions(\/|$)/],
   ['Second factors', 'Codes of an authenticator app, and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
+  [
+    'Agents',
+    'Programs that act for themselves, and what they may be given.',
+    /^\/api\/v1\/(agents|capabilities)(\/|$)/,
+  ],
   ['API keys', 'Secrets for scripts, each within bounds of its own.', /^\/api\/v1\/api-keys(\/|$)/],
   ['API resources', 'The APIs that apps can ask for tokens for.', /^\/api\/v1\/resources(\/|$)/],
   [

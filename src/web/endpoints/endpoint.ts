@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { addressKey } from '../../base/address.js';
 import { type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
+import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import { forbidden, insufficientScope, type LimitState, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
@@ -46,7 +47,9 @@ export interface Endpoint<
   scope?: string | null;
   /** For administrators of this instance only. */
   admin?: boolean;
-  /** The person proved who they are within the last minutes. */
+  /** A secret of the keeper's: whoever carries it may come as if nothing were needed. */
+  ticket?: string | undefined;
+  /** A person who comes proved who they are within the last minutes. */
   recentProof?: boolean;
   /** Counted by address, whoever comes: what is carried in the body is not known yet. Or counted in a way of its own. */
   limit?: 'anonymous' | 'default' | ((address: string) => Promise<LimitState | undefined>);
@@ -145,6 +148,10 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       await countAddress(ctx, endpoint.limit);
       return undefined;
     }
+    if (endpoint.ticket && carries(ctx, endpoint.ticket)) {
+      await count(ctx, 'anonymous', ctx.state.caller.address);
+      return undefined;
+    }
     const principal = await identify(ctx, endpoint);
     if (!principal) {
       if (endpoint.optional) return undefined;
@@ -170,10 +177,10 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
     throw forbidden('insufficient_role', 'Only administrators of this server may do that.');
   }
 
-  /** Refuses with `reauth_required` whoever did not prove lately who they are. */
+  /** Refuses with `reauth_required` a person who did not prove lately who they are. */
   function demandProof(principal: Principal): void {
-    const proven = principal.kind === 'login' && isProvenLately(principal.login.session, clock.now());
-    if (!proven)
+    const isStale = principal.kind === 'login' && !isProvenLately(principal.login.session, clock.now());
+    if (isStale)
       throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth, or sign in.');
   }
 
@@ -224,3 +231,7 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
     tellLimit(ctx, await limits.spend(limit, key === ctx.state.caller.address ? addressKey(key) : key));
   }
 }
+
+/** Compared by their hashes, which have one length. */
+const carries = (ctx: Context, ticket: string) =>
+  constantTimeEqual(sha256(ctx.get('Authorization')), sha256(`Bearer ${ticket}`));

@@ -8,7 +8,8 @@ export function protectedResourceMetadata(issuer: string, own: Resource): string
     resource: own.identifier,
     resource_name: own.name,
     authorization_servers: [issuer],
-    scopes_supported: own.scopes.map((scope) => scope.name),
+    // Apps ask for all that stands here; what agents do is for those who know that they want it.
+    scopes_supported: own.scopes.filter(({ capability }) => !capability).map(({ name }) => name),
     bearer_methods_supported: ['header'],
     dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
   });

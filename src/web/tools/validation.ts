@@ -5,7 +5,7 @@ import { createAllowance } from '../../base/allowance.js';
 import { MINUTE_SECONDS } from '../../base/clock.js';
 import { type LimitState, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limits } from '../../base/limits.js';
-import type { ApiKeyPrincipal, OAuthPrincipal, Principal } from '../../core/credentials/principal.js';
+import type { AgentPrincipal, ApiKeyPrincipal, OAuthPrincipal, Principal } from '../../core/credentials/principal.js';
 import type { Validate } from '../../core/tools/validate.js';
 import { text } from '../endpoints/body.js';
 import type { Presented } from '../endpoints/presented.js';
@@ -28,6 +28,15 @@ const WirePrincipal = z.union([
     scopes: z.array(z.string()),
     organization_id: z.string(),
     project_id: z.string().nullable(),
+  }),
+  z.object({
+    type: z.literal('agent'),
+    id: z.string(),
+    agent_id: z.string(),
+    name: z.string(),
+    scopes: z.array(z.string()).describe('Its capabilities, as far as this credential stands for them.'),
+    organization_id: z.string(),
+    claimed: z.boolean().describe('Whether a person answers for it.'),
   }),
   z.object({ type: z.literal('client'), client_id: z.string(), scopes: z.array(z.string()) }),
 ]);
@@ -91,6 +100,7 @@ export function createValidation({ validate, limits, points }: Needs) {
 function actingFor(principal: Principal): { principal?: z.input<typeof WirePrincipal> } {
   if (principal.kind === 'api-key') return { principal: toKey(principal) };
   if (principal.kind === 'oauth') return { principal: toClient(principal) };
+  if (principal.kind === 'agent') return { principal: toAgent(principal) };
   return {};
 }
 
@@ -102,6 +112,16 @@ const toKey = ({ key, role }: ApiKeyPrincipal): z.input<typeof WirePrincipal> =>
   scopes: key.scopes as string[],
   organization_id: key.organizationId,
   project_id: key.projectId,
+});
+
+const toAgent = ({ agent, scopes }: AgentPrincipal): z.input<typeof WirePrincipal> => ({
+  type: 'agent',
+  id: agent.id,
+  agent_id: agent.agentId,
+  name: agent.name,
+  scopes,
+  organization_id: agent.organizationId,
+  claimed: agent.claimed,
 });
 
 const toClient = ({ clientId, scopes }: OAuthPrincipal): z.input<typeof WirePrincipal> => ({

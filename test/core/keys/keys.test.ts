@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeProtectedHeader } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
+import { AGENT_TOKEN_SECONDS } from '../../../src/core/agents/tokens.js';
 import { PUBLISH_LEAD_SECONDS } from '../../../src/core/keys/keys.js';
 import { introspect } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
@@ -64,7 +65,7 @@ describe.each(stores)('signing keys on $name', (store) => {
     expect(await published()).toContain(before.kid);
     expect(await isActive(before.jwt)).toBe(true);
     expect(await isActive(after.jwt)).toBe(true);
-    aheadMs = LEAD_MS + (house.config.accessTokenSeconds + DAY_SECONDS + 60) * 1000;
+    aheadMs = LEAD_MS + (AGENT_TOKEN_SECONDS + DAY_SECONDS + 60) * 1000; // the longest of all lives
     expect(await published()).toEqual([...fresh].sort());
     expect(await house.core.keys.sweep()).toBe(2);
     expect(await house.base.db.signingKey.count()).toBe(2);

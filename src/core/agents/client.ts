@@ -1,0 +1,38 @@
+/** An agent as the OAuth client that it is too. Nothing of that is stored: it follows from the agent, and ends with it. */
+import type { Client } from '../../base/db/open.js';
+import type { Agent } from './living.js';
+
+export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+/** The same agent, as long as it is remembered, is the same client. */
+const known = new WeakMap<Agent, Client>();
+
+export function toClient(agent: Agent): Client {
+  const client = known.get(agent) ?? build(agent);
+  known.set(agent, client);
+  return client;
+}
+
+function build({ id, name, keyHash, organizationId, createdAt, updatedAt }: Agent): Client {
+  return {
+    id,
+    name,
+    metadata: {
+      client_name: name,
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
+    secretHash: `sha256:${keyHash}`,
+    registrationTokenHash: null,
+    origin: 'agent',
+    firstParty: false,
+    pkceRequired: true,
+    organizationId,
+    createdAt,
+    updatedAt,
+    lastUsedAt: null,
+    documentFreshUntil: null,
+  };
+}

@@ -1,0 +1,205 @@
+/** Agents: onboarded without a human step, looked up, given another key, deleted. Secrets are in the answer that makes them, once. */
+import { z } from 'zod';
+import { addressKey } from '../../base/address.js';
+import { HOUR_SECONDS } from '../../base/clock.js';
+import type { Config } from '../../base/config.js';
+import { forbidden } from '../../base/errors.js';
+import type { Limit, Limits } from '../../base/limits.js';
+import type { AgentActor, FreshAgent } from '../../core/agents/agents.js';
+import type { Agent } from '../../core/agents/living.js';
+import type { Core } from '../../core/core.js';
+import {
+  type AgentPrincipal,
+  type ApiKeyPrincipal,
+  actorOf,
+  type LoginPrincipal,
+} from '../../core/credentials/principal.js';
+import { text } from '../endpoints/body.js';
+import type { Api } from '../endpoints/endpoint.js';
+import type { Context } from '../state.js';
+import { Done } from './wire.js';
+
+interface Needs extends Pick<Core, 'agents' | 'organizations' | 'resources'> {
+  api: Api;
+  issuer: string;
+  limits: Limits;
+  onboarding: Config['agentOnboarding'];
+  onboardingToken: string | undefined;
+}
+
+/** Each makes an organization: strangers from one network get few. */
+const STRANGERS: Limit = { name: 'agent-onboarding', points: 10, seconds: HOUR_SECONDS };
+/** Where a person claims an agent. */
+export const CLAIM_PATH = '/account/agents/claim';
+
+const NewAgent = z.object({
+  agent_id: text(100).describe('What you call it; unique in its organization.'),
+  agent_name: text(100),
+  capabilities: z.array(text(200)).max(100).describe('Names of the catalogue, `GET /api/v1/capabilities`.'),
+  organization_id: text().optional().describe("For a person who is signed in: one's own organization when left out."),
+});
+const WireAgent = z
+  .object({
+    agent_id: z.string(),
+    agent_name: z.string(),
+    company_id: z.string().describe('Its organization.'),
+    client_id: z.string().describe('What it is called as an OAuth client; its key is the secret.'),
+    capabilities: z.array(z.string()),
+    claimed: z.boolean().describe('Whether a person answers for it.'),
+    expires_at: z.iso.datetime().nullable().describe('When it ends, unless it is claimed before.'),
+    provisioned_at: z.iso.datetime(),
+  })
+  .meta({ id: 'Agent' });
+const FreshAgentAnswer = WireAgent.extend({
+  token: z.string().describe('An access token with all its capabilities, for a week.'),
+  api_key: z.string().describe('Its key. It is told here and never again.'),
+}).meta({ id: 'FreshAgent' });
+const OnboardedAgent = FreshAgentAnswer.extend({
+  claim_url: z.url().optional().describe('For an agent that nobody answers for: where a person claims it.'),
+}).meta({ id: 'OnboardedAgent' });
+const Capability = z.object({ name: z.string(), description: z.string() }).meta({ id: 'Capability' });
+
+const ONBOARD_DESCRIPTION = `
+With the token of an administrator the agent joins that organization. Without one it gets an organization of its own, ends after seven
+days unless a person opens \`claim_url\`, and cannot have \`admin\`.`.trim();
+const Place = z.object({ organization_id: text().optional().describe('Of this organization only.') });
+
+export function addAgents(needs: Needs): void {
+  const { api, issuer, limits, onboarding, onboardingToken, agents, organizations, resources } = needs;
+  const readers = ['login', 'api-key'] as const;
+  const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
+  api.get(
+    '/api/v1/capabilities',
+    { summary: 'What agents may be given', accepts: [], answer: [200, z.array(Capability)] },
+    listCapabilities,
+  );
+  api.post(
+    '/api/v1/agents/onboard',
+    {
+      summary: 'Make an agent: its key and its first token',
+      description: ONBOARD_DESCRIPTION,
+      accepts: ['login'],
+      optional: onboarding === 'open',
+      ticket: onboarding === 'token' ? onboardingToken : undefined,
+      recentProof: true,
+      body: NewAgent,
+      answer: [201, OnboardedAgent],
+      refusals: ['insufficient_role', 'not_found', 'conflict'],
+    },
+    onboard,
+  );
+  api.get(
+    '/api/v1/agents',
+    {
+      summary: 'The agents of my organizations',
+      accepts: readers,
+      query: Place,
+      answer: [200, z.array(WireAgent)],
+      refusals: bounds,
+    },
+    list,
+  );
+  api.get(
+    '/api/v1/agents/:agent_id',
+    {
+      summary: 'An agent; agents can look at themselves',
+      accepts: [...readers, 'agent'],
+      query: Place,
+      answer: [200, WireAgent],
+      refusals: bounds,
+    },
+    show,
+  );
+  api.delete(
+    '/api/v1/agents/:agent_id',
+    {
+      summary:
+        'Delete an agent, by an administrator of its organization or by itself: key and tokens are refused from now on',
+      accepts: ['login', 'agent'],
+      query: Place,
+      answer: [200, Done],
+      refusals: bounds,
+    },
+    remove,
+  );
+  api.post(
+    '/api/v1/agents/:agent_id/rotate-key',
+    {
+      summary:
+        'Another key for an agent, by an administrator or by the old key: that and its tokens are refused from now on',
+      accepts: ['login', 'agent'],
+      recentProof: true,
+      query: Place,
+      answer: [201, FreshAgentAnswer],
+      refusals: [...bounds, 'conflict'],
+    },
+    rotateKey,
+  );
+
+  function listCapabilities(ctx: Context): void {
+    ctx.body = resources.capabilities().map(({ name, description }) => ({ name, description }));
+  }
+
+  async function onboard(ctx: Context, input: z.output<typeof NewAgent>, principal: LoginPrincipal | undefined) {
+    const { caller } = ctx.state;
+    const wanted = { agentId: input.agent_id, name: input.agent_name, capabilities: input.capabilities };
+    if (principal) {
+      const { account } = principal;
+      const organizationId = input.organization_id ?? (await organizations.idOfOwn(account.id));
+      ctx.body = toFresh(await agents.onboardInto(organizationId, account, wanted, caller));
+      return;
+    }
+    await limits.spend(STRANGERS, addressKey(caller.address));
+    const { claimToken, ...fresh } = await agents.onboardStranger(wanted, caller);
+    ctx.body = { ...toFresh(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
+  }
+
+  async function list(ctx: Context, place: Place, principal: LoginPrincipal | ApiKeyPrincipal): Promise<void> {
+    ctx.body = (await agents.listFor(actorOf(principal), place.organization_id)).map(toWire);
+  }
+
+  async function show(ctx: Context, place: Place, principal: Visitor): Promise<void> {
+    ctx.body = toWire(await named(ctx, place, principal));
+  }
+
+  async function remove(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
+    await agents.remove(agentActorOf(principal), await named(ctx, place, principal), ctx.state.caller);
+    ctx.body = { ok: true, message: 'The agent is gone, and with it its key and tokens.' };
+  }
+
+  /** A token that somebody got hold of must not become a key, which lasts. */
+  async function rotateKey(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
+    if (principal.kind === 'agent' && principal.by !== 'key') {
+      throw forbidden('insufficient_scope', 'An agent replaces its key with that key, not with a token.');
+    }
+    const agent = await named(ctx, place, principal);
+    ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.caller));
+  }
+
+  function named(ctx: Context, { organization_id: organizationId }: Place, principal: Visitor): Promise<Agent> {
+    return agents.findFor(agentActorOf(principal), ctx.params.agent_id, organizationId);
+  }
+}
+
+type Place = z.output<typeof Place>;
+type Visitor = LoginPrincipal | ApiKeyPrincipal | AgentPrincipal;
+
+const agentActorOf = (principal: Visitor): AgentActor =>
+  principal.kind === 'agent' ? { agent: principal.agent } : { member: actorOf(principal) };
+
+const toWire = (agent: Agent): z.input<typeof WireAgent> => ({
+  agent_id: agent.agentId,
+  agent_name: agent.name,
+  company_id: agent.organizationId,
+  client_id: agent.id,
+  capabilities: agent.capabilities,
+  claimed: agent.claimed,
+  expires_at: agent.expiresAt?.toISOString() ?? null,
+  provisioned_at: agent.createdAt.toISOString(),
+});
+
+const toFresh = ({ agent, key, token }: FreshAgent): z.input<typeof FreshAgentAnswer> => ({
+  ...toWire(agent),
+  token,
+  api_key: key,
+});

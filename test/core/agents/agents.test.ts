@@ -1,0 +1,371 @@
+// Agents: onboarded without a human step, bounded by what they were given, and gone at once when they are deleted.
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { AGENT, onboard, self, tryToOnboard } from '../../support/agents.js';
+import { call, newLogin } from '../../support/api.js';
+import { atOnce } from '../../support/families.js';
+import { type House, openHouse } from '../../support/house.js';
+import { stores } from '../../support/stores.js';
+
+const DAY_MS = 86_400_000;
+
+describe.each(stores)('agents on $name', (store) => {
+  let house: House;
+  let beside: House;
+  let aheadMs = 0;
+  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  const settings = { TRUSTED_PROXIES: '127.0.0.1' };
+  beforeAll(async () => {
+    house = await openHouse({ store, clock, settings });
+    beside = await openHouse({ beside: house, clock, settings });
+  });
+  afterAll(async () => {
+    await beside.close();
+    await house.close();
+  });
+
+  let addresses = 0;
+  /** A stranger from an address of its own. */
+  async function stranger(body: object = {}) {
+    addresses += 1;
+    const headers = { 'x-forwarded-for': `10.1.${addresses >> 8}.${addresses & 255}` };
+    const answer = await tryToOnboard(house, body, { headers });
+    if (answer.status !== 201) throw new Error(answer.text);
+    return answer.json as unknown as Awaited<ReturnType<typeof onboard>>;
+  }
+
+  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
+    aheadMs = ms;
+    try {
+      return await run();
+    } finally {
+      aheadMs = 0;
+    }
+  }
+
+  const statusOf = async (agent: { agent_id: string }, credential: string, at: House = house) =>
+    (await self(at, agent, credential)).status;
+  const ownOf = (accountId: string) => house.core.organizations.idOfOwn(accountId);
+  const nobodyIn = (organizationId: string) => house.base.db.membership.count({ where: { organizationId } });
+
+  it('are onboarded by nobody, into an organization that holds nothing else', async () => {
+    const agent = await stranger();
+    expect(agent).toEqual({
+      ...AGENT,
+      token: expect.any(String),
+      api_key: expect.stringMatching(/^ocs_live_[0-9A-Za-z]{38}$/),
+      company_id: expect.stringMatching(/^co_/),
+      client_id: expect.stringMatching(/^agt_/),
+      claimed: false,
+      claim_url: expect.stringMatching(/^http.*\/account\/agents\/claim\?token=[\w-]{43}$/),
+      provisioned_at: expect.any(String),
+      expires_at: expect.any(String),
+    });
+    expect(await nobodyIn(agent.company_id)).toBe(0);
+    expect(await house.base.db.agent.count({ where: { organizationId: agent.company_id } })).toBe(1);
+    expect((await stranger()).company_id).not.toBe(agent.company_id);
+    for (const credential of [agent.api_key, agent.token]) {
+      const answer = await self(house, agent, credential);
+      expect(answer.json).toMatchObject({ ...AGENT, client_id: agent.client_id, claimed: false });
+      expect(answer.text).not.toContain(agent.api_key);
+    }
+    const rows = JSON.stringify(await house.base.db.agent.findMany());
+    const trail = JSON.stringify(await house.core.audit.list({ clientId: agent.client_id }));
+    for (const secret of [agent.api_key, agent.api_key.slice(20), agent.token, agent.claim_url!.slice(-43)]) {
+      expect(rows + trail + house.lines.join('')).not.toContain(secret);
+    }
+    expect(trail).toContain('agent.onboarded');
+  });
+
+  it('have a token for a week, which says whose they are and that nobody answers for them', async () => {
+    const agent = await stranger();
+    const claims = decodeJwt(agent.token);
+    expect(decodeProtectedHeader(agent.token)).toMatchObject({ typ: 'at+jwt', alg: 'ES256' });
+    expect(claims).toMatchObject({
+      iss: house.issuer,
+      aud: `${house.issuer}/api/v1`,
+      sub: agent.client_id,
+      client_id: agent.client_id,
+      scope: AGENT.capabilities.join(' '),
+      company_id: agent.company_id,
+      claimed: false,
+    });
+    expect(claims.exp! - claims.iat!).toBeGreaterThan(7 * 86_400 - 5);
+    expect(claims.exp! - claims.iat!).toBeLessThanOrEqual(7 * 86_400);
+    const { access_token: token } = await newLogin(house);
+    expect(decodeJwt((await onboard(house, {}, token)).token)).toMatchObject({ claimed: true });
+  });
+
+  it('end after a week, key and token, when nobody answers for them', async () => {
+    const agent = await stranger();
+    const { access_token: token } = await newLogin(house);
+    const kept = await onboard(house, {}, token);
+    await later(7 * DAY_MS + 1000, async () => {
+      for (const at of [house, beside])
+        for (const credential of [agent.api_key, agent.token])
+          expect((await self(at, agent, credential)).json.error).toBe('expired_token');
+      expect((await self(house, kept, kept.token)).json.error).toBe('expired_token');
+      expect(await statusOf(kept, kept.api_key)).toBe(200);
+      await house.core.housekeeping.sweep();
+      expect(await house.base.db.organization.count({ where: { id: agent.company_id } })).toBe(0);
+      expect(await house.base.db.agent.count({ where: { id: agent.client_id } })).toBe(0);
+    });
+    expect(await house.base.db.agent.count({ where: { id: kept.client_id } })).toBe(1);
+  });
+
+  it('join the organization of an administrator who onboards them', async () => {
+    const { access_token: token, accountId } = await newLogin(house);
+    const agent = await onboard(house, { capabilities: ['read:cap-table', 'admin'] }, token);
+    expect(agent).toMatchObject({ company_id: await ownOf(accountId), capabilities: ['read:cap-table', 'admin'] });
+    expect(agent).not.toHaveProperty('claim_url');
+    expect(agent).toMatchObject({ claimed: true, expires_at: null });
+    const { access_token: another, accountId: member } = await newLogin(house);
+    const organizationId = await ownOf(accountId);
+    for (const [role, status] of [
+      [undefined, 404],
+      ['operator', 403],
+      ['admin', 201],
+    ] as const) {
+      if (role) {
+        const where = { accountId_organizationId: { accountId: member, organizationId } };
+        const row = { accountId: member, organizationId, role };
+        await house.base.db.membership.upsert({ where, create: row, update: row });
+      }
+      const body = { agent_id: `of-${role}`, organization_id: organizationId };
+      expect((await tryToOnboard(house, body, { token: another })).status, role).toBe(status);
+    }
+  });
+
+  it('are one for each id in an organization, however many are onboarded at once', async () => {
+    const { access_token: token } = await newLogin(house);
+    const answers = await atOnce(20, (n) => tryToOnboard(n % 2 ? house : beside, {}, { token }));
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
+    expect(answers.find(({ status }) => status === 409)!.json).toMatchObject({
+      error: 'conflict',
+      fields: { agent_id: expect.any(String) },
+    });
+    const { access_token: other } = await newLogin(house);
+    expect((await tryToOnboard(house, {}, { token: other })).status).toBe(201);
+  });
+
+  it('are refused what there is not, and strangers what only administrators give', async () => {
+    const { access_token: token } = await newLogin(house);
+    for (const [field, body] of [
+      ['capabilities', { capabilities: ['read:everything'] }],
+      ['capabilities', { capabilities: [] }],
+      ['capabilities', { capabilities: 'read:cap-table' }],
+      ['agent_id', { agent_id: '../x' }],
+      ['agent_id', { agent_id: '' }],
+      ['agent_name', { agent_name: ' ' }],
+    ] as const) {
+      const { status, json } = await tryToOnboard(house, body, { token });
+      expect([status, json.error, Object.keys(json.fields as object)]).toEqual([400, 'invalid_request', [field]]);
+    }
+    const { status, json } = await tryToOnboard(house, { capabilities: ['admin'] });
+    expect([status, json.error]).toEqual([403, 'insufficient_role']);
+  });
+
+  it('may have what an administrator adds to the catalogue', async () => {
+    const names = async () =>
+      JSON.parse((await call(house, 'GET', '/capabilities')).text).map((one: { name: string }) => one.name);
+    expect(await names()).toEqual([
+      'read:cap-table',
+      'write:stakeholders',
+      'write:equity',
+      'read:financials',
+      'write:documents',
+      'read:analytics',
+      'write:safe-notes',
+      'admin',
+    ]);
+    const { access_token: token, accountId: id } = await newLogin(house);
+    await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    await house.base.announcements.announce('accounts', id);
+    const scopes = [
+      { name: 'read:board', description: 'Read the minutes of the board.', capability: true },
+      { name: 'write:board', description: 'Write the minutes of the board.' },
+    ];
+    const body = { identifier: 'https://board.example', name: 'Board', scopes };
+    expect((await call(house, 'POST', '/resources', { token, body })).status).toBe(201);
+    expect(await names()).not.toContain('write:board');
+    expect(await names()).toContain('read:board');
+    expect((await stranger({ capabilities: ['read:board'] })).capabilities).toEqual(['read:board']);
+  });
+
+  it('are refused at once on every process when they are deleted, by themselves or by an administrator', async () => {
+    const { access_token: token } = await newLogin(house);
+    for (const by of ['itself', 'its token', 'administrator']) {
+      const agent = await onboard(house, {}, token);
+      for (const at of [house, beside])
+        for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential, at)).toBe(200);
+      const credential = { itself: agent.api_key, 'its token': agent.token }[by] ?? token;
+      expect((await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
+      for (const dead of [agent.api_key, agent.token]) {
+        expect(await statusOf(agent, dead)).toBe(401);
+        await expect.poll(() => statusOf(agent, dead, beside), { timeout: 1000, interval: 50 }).toBe(401);
+      }
+      expect((await call(house, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(404);
+    }
+  });
+
+  it('get another key, and the old one ends with all that came of it', async () => {
+    const { access_token: token } = await newLogin(house);
+    const agent = await onboard(house, {}, token);
+    expect(await statusOf(agent, agent.api_key, beside)).toBe(200);
+    for (const [old, by] of [
+      [agent, agent.api_key],
+      [undefined, token],
+    ] as const) {
+      const before = old ?? agent;
+      const answer = await call(house, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
+      expect(answer.status, answer.text).toBe(201);
+      const fresh = answer.json as unknown as typeof agent;
+      expect(fresh).toMatchObject({ client_id: agent.client_id, company_id: agent.company_id });
+      for (const dead of [before.api_key, before.token]) {
+        expect(await statusOf(agent, dead)).toBe(401);
+        await expect.poll(() => statusOf(agent, dead, beside), { timeout: 1000, interval: 50 }).toBe(401);
+      }
+      for (const living of [fresh.api_key, fresh.token]) expect(await statusOf(agent, living, beside)).toBe(200);
+      Object.assign(agent, fresh);
+    }
+  });
+
+  it('have one living key, whoever replaces it at once', async () => {
+    const { access_token: token } = await newLogin(house);
+    const agent = await onboard(house, {}, token);
+    const answers = await atOnce(10, (n) =>
+      call(n % 2 ? house : beside, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token }),
+    );
+    const fresh = answers.filter(({ status }) => status === 201).map(({ json }) => json as unknown as typeof agent);
+    expect(fresh.length).toBeGreaterThanOrEqual(1);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, ...(fresh.length < 10 ? [409] : [])]));
+    const statuses = await Promise.all(fresh.map(({ api_key: key }) => statusOf(agent, key)));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(1);
+    expect(await statusOf(agent, agent.api_key)).toBe(401);
+  });
+
+  it('see and end only themselves, mint no key, and never become more than they are', async () => {
+    const [mine, theirs] = [await newLogin(house), await newLogin(house)];
+    const agent = await onboard(house, { capabilities: ['admin'] }, mine.access_token);
+    const sibling = await onboard(house, { agent_id: 'sibling' }, mine.access_token);
+    const foreign = await onboard(house, { agent_id: 'foreign' }, theirs.access_token);
+    const tries: [method: string, path: string, body?: object][] = [
+      ...[sibling, foreign].flatMap(({ client_id: id, agent_id: name }): [string, string][] => [
+        ['GET', `/agents/${id}`],
+        ['GET', `/agents/${name}`],
+        ['DELETE', `/agents/${id}`],
+        ['POST', `/agents/${id}/rotate-key`],
+      ]),
+      ['GET', '/agents'],
+      ['GET', `/agents?organization_id=${foreign.company_id}`],
+      ['POST', '/agents/onboard', { ...AGENT, agent_id: 'child', capabilities: ['admin'] }],
+      ['POST', '/api-keys', { name: 'K' }],
+      ['GET', '/api-keys'],
+      ['GET', '/organizations'],
+      ['GET', `/organizations/${agent.company_id}/members`],
+      ['POST', '/projects', { name: 'P' }],
+      ['GET', '/auth/me'],
+      ['POST', '/auth/change-password', { current_password: 'x', new_password: 'y' }],
+      ['GET', '/auth/sessions'],
+    ];
+    const before = await house.base.db.agent.findMany({ orderBy: { id: 'asc' } });
+    for (const [method, path, body] of tries) {
+      for (const credential of [agent.api_key, agent.token]) {
+        const answer = await call(house, method, path, { token: credential, ...(body && { body }) });
+        expect([403, 404], `${method} ${path}: ${answer.text}`).toContain(answer.status);
+      }
+    }
+    const stolen = await call(house, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
+    expect([stolen.status, stolen.json.error]).toEqual([403, 'insufficient_scope']); // a token becomes no key
+    expect(await house.base.db.agent.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
+    for (const path of [`/agents/${agent.client_id}`, `/agents/${agent.agent_id}`]) {
+      for (const method of ['GET', 'DELETE'])
+        expect((await call(house, method, path, { token: theirs.access_token })).status).toBe(404);
+    }
+  });
+
+  it('are looked at by members and their keys, and managed by administrators', async () => {
+    const owner = await newLogin(house);
+    const agent = await onboard(house, {}, owner.access_token);
+    const { access_token: token, accountId } = await newLogin(house);
+    await house.base.db.membership.create({ data: { accountId, organizationId: agent.company_id, role: 'operator' } });
+    expect((await call(house, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(200);
+    expect(JSON.parse((await call(house, 'GET', '/agents', { token })).text)).toHaveLength(1);
+    for (const [method, path] of [
+      ['DELETE', ''],
+      ['POST', '/rotate-key'],
+    ] as const) {
+      const answer = await call(house, method, `/agents/${agent.agent_id}${path}`, { token });
+      expect([answer.status, answer.json.error]).toEqual([403, 'insufficient_role']);
+    }
+    const own = await onboard(house, {}, token); // now two organizations have one that is called so
+    expect((await call(house, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
+    for (const { company_id: id, client_id: clientId } of [own, agent]) {
+      const answer = await call(house, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
+      expect(answer.json.client_id).toBe(clientId);
+    }
+    const key = await house.core.apiKeys.create(
+      (await house.core.accounts.find(owner.accountId))!,
+      { name: 'K', format: 'sk_live', lifeSeconds: null },
+      systemCaller,
+    );
+    expect((await call(house, 'GET', '/agents', { token: key.key })).status).toBe(200);
+    expect((await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: key.key })).status).toBe(403);
+    expect((await tryToOnboard(house, { agent_id: 'x' }, { token: key.key })).status).toBe(403);
+  });
+
+  it('go on when whoever made them leaves, and stop while nobody is left who could stop them', async () => {
+    const { access_token: token, accountId } = await newLogin(house);
+    const agent = await onboard(house, {}, token);
+    const { id: colleague } = await house.account(`${accountId}@example.com`);
+    const suspend = async (id: string, status = 'suspended') => {
+      await house.base.db.account.update({ where: { id }, data: { status } });
+      await house.base.announcements.announce('accounts', id);
+    };
+    await suspend(accountId);
+    for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential)).toBe(401);
+    const membership = { accountId: colleague, organizationId: agent.company_id, role: 'admin' };
+    await house.base.db.membership.create({ data: membership });
+    await house.base.announcements.announce('organizations', agent.company_id);
+    for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential)).toBe(200);
+  });
+
+  it('are not many from one stranger', async () => {
+    const headers = { 'x-forwarded-for': '10.9.9.9' };
+    const statuses = [];
+    for (let n = 0; n < 12; n += 1) statuses.push((await tryToOnboard(house, {}, { headers })).status);
+    expect(statuses).toEqual([...Array(10).fill(201), 429, 429]);
+  });
+});
+
+describe('onboarding', () => {
+  const TOKEN = 'an-onboarding-token-of-32-characters';
+
+  it('by token lets in whoever carries it, as a stranger', async () => {
+    const house = await openHouse({ settings: { AGENT_ONBOARDING: 'token', AGENT_ONBOARDING_TOKEN: TOKEN } });
+    try {
+      expect((await tryToOnboard(house)).json.error).toBe('no_auth');
+      expect((await tryToOnboard(house, {}, { token: `${TOKEN}x` })).json.error).toBe('invalid_token');
+      expect((await tryToOnboard(house, {}, { token: TOKEN })).json).toMatchObject({ claimed: false });
+      expect((await tryToOnboard(house, { capabilities: ['admin'] }, { token: TOKEN })).status).toBe(403);
+      const { access_token: token } = await newLogin(house);
+      expect((await tryToOnboard(house, {}, { token })).json).toMatchObject({ claimed: true });
+      expect((await call(house, 'GET', '/agents', { token: TOKEN })).status).toBe(401);
+    } finally {
+      await house.close();
+    }
+  });
+
+  it('that is closed is for administrators of organizations only', async () => {
+    const house = await openHouse({ settings: { AGENT_ONBOARDING: 'closed', AGENT_ONBOARDING_TOKEN: TOKEN } });
+    try {
+      expect((await tryToOnboard(house)).json.error).toBe('no_auth');
+      expect((await tryToOnboard(house, {}, { token: TOKEN })).json.error).toBe('invalid_token');
+      const { access_token: token } = await newLogin(house);
+      expect((await tryToOnboard(house, {}, { token })).status).toBe(201);
+    } finally {
+      await house.close();
+    }
+  });
+});

@@ -1,0 +1,42 @@
+// A program that is onboarded as an agent.
+import { call } from './api.js';
+import type { RawAnswer } from './attacker.js';
+
+export interface OnboardedAgent {
+  token: string;
+  api_key: string;
+  company_id: string;
+  agent_id: string;
+  client_id: string;
+  capabilities: string[];
+  claim_url?: string;
+}
+
+export const AGENT = {
+  agent_id: 'my-cap-table-agent',
+  agent_name: 'Cap Table Automation',
+  capabilities: ['read:cap-table', 'write:stakeholders'],
+};
+
+export function tryToOnboard(
+  house: { port: number },
+  body: object = {},
+  { token, headers }: { token?: string; headers?: Record<string, string> } = {},
+): Promise<RawAnswer> {
+  return call(house, 'POST', '/agents/onboard', {
+    body: { ...AGENT, ...body },
+    ...(token && { token }),
+    ...(headers && { headers }),
+  });
+}
+
+/** A stranger's agent; with the token of a person, one of their organization. */
+export async function onboard(house: { port: number }, body: object = {}, token?: string): Promise<OnboardedAgent> {
+  const answer = await tryToOnboard(house, body, { ...(token && { token }) });
+  if (answer.status !== 201) throw new Error(`not onboarded: ${answer.text}`);
+  return answer.json as unknown as OnboardedAgent;
+}
+
+/** What an agent sees of itself. */
+export const self = (house: { port: number }, { agent_id: id }: Pick<OnboardedAgent, 'agent_id'>, credential: string) =>
+  call(house, 'GET', `/agents/${id}`, { token: credential });
