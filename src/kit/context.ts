@@ -31,7 +31,7 @@ interface Proven {
   expiresAt?: Date;
   /** The thumbprint of the key whose possession was proved (RFC 9449). */
   jkt?: string;
-  /** All that the token says, where it was a token. */
+  /** All that the token says, or what Signet says of the key or app behind it. */
   claims?: Record<string, unknown>;
 }
 

@@ -93,7 +93,8 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     const proof = proving && forwarded(proving);
     if (proof === null) return refused('The proof is missing.');
     const answer = await validate(credential, proof);
-    if (!answer) return refused();
+    if (answer === 'invalid') return refused();
+    if (answer === 'expired') return anonymous(expired());
     return { ...(known ?? toValidated(answer)), ...(tool !== undefined && { level: answer.permission ?? null }) };
   }
 
@@ -115,7 +116,7 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
       });
       return { claims: payload, login };
     } catch (error) {
-      if (error instanceof errors.JWTExpired) return unauthenticated('expired_token', 'This token has expired.');
+      if (error instanceof errors.JWTExpired) return expired();
       if (error instanceof errors.JOSEError) return invalid();
       throw error;
     }
@@ -137,6 +138,7 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
 const typOf = (token: string) => jsonObject(token.split('.')[0]!)?.typ;
 
 const invalid = (why = 'This token is not valid, or no longer.') => unauthenticated('invalid_token', why);
+const expired = () => unauthenticated('expired_token', 'This token has expired.');
 const refused = (why?: string) => anonymous(invalid(why));
 
 function toLogin(claims: JWTPayload): Authenticated {
@@ -171,14 +173,17 @@ interface AccessTokenClaims {
   exp: number;
 }
 
-function toValidated({ user, principal, scopes }: ValidAnswer): Authenticated {
-  const proven = { isAuthenticated: true, via: 'validated', ...(scopes && { scopes }) } as const;
-  const { id, name, email, role } = user;
-  if ((principal?.type ?? principal?.kind) === 'agent') {
-    const agentId = typeof principal?.id === 'string' ? principal.id : id;
-    return { ...proven, type: 'agent', agentId, agentName: principal?.name ?? name, permissions: scopes ?? [] };
+/** A key acts for its owner; an app for a person or, where it is the user itself, for nobody. */
+function toValidated({ user, principal }: ValidAnswer): Authenticated {
+  const { type, scopes, client_id: clientId } = principal ?? {};
+  const proven = { isAuthenticated: true, via: 'validated', scopes, clientId, claims: principal } as const;
+  if (type === 'agent' || (type === 'client' && user.id === clientId)) {
+    const agentId = principal?.agent_id ?? principal?.id ?? user.id;
+    const agentName = principal?.agent_name ?? principal?.name ?? user.name ?? undefined;
+    return { ...proven, type: 'agent', agentId, agentName, permissions: scopes ?? [] };
   }
-  return { ...proven, type: 'human', userId: id, name, email: email ?? undefined, role };
+  const { id: userId, name, email, role } = user;
+  return { ...proven, type: 'human', userId, name: name ?? undefined, email: email ?? undefined, role };
 }
 
 function settleKeys({ refreshAfter = '5m', keepFor = '24h' }: RemoteVerifierOptions['keys'] = {}) {

@@ -6,12 +6,25 @@ import { IssuerUnavailable } from './refusal.js';
 
 /** A yes of `POST /api/validate`. */
 export interface ValidAnswer {
-  user: { id: string; name?: string; email?: string | null; role?: string };
-  /** The key or agent itself, where the credential is not the person's login. */
-  principal?: { type?: string; kind?: string; id?: string; name?: string; [more: string]: unknown };
+  user: { id: string; name?: string | null; email?: string | null; role?: string };
+  /** The key, the app or the agent, where the credential is not the person's own login. */
+  principal?: ActingPrincipal;
   permission?: ToolLevel | null;
-  scopes?: string[];
 }
+
+export interface ActingPrincipal {
+  type: string;
+  id?: string;
+  name?: string;
+  agent_id?: string;
+  agent_name?: string;
+  client_id?: string;
+  scopes?: string[];
+  [more: string]: unknown;
+}
+
+/** What Signet says of a credential. */
+export type Judgement = ValidAnswer | 'invalid' | 'expired';
 
 export interface ValidationOptions extends IssuerOptions {
   tool?: string;
@@ -28,7 +41,7 @@ export interface ForwardedProof {
 }
 
 interface Entry {
-  answer: Promise<ValidAnswer | null>;
+  answer: Promise<Judgement>;
   until: number;
 }
 
@@ -42,7 +55,7 @@ export function createValidation(options: ValidationOptions) {
   const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: ask = fetch, now = Date.now } = options;
   const entries = new Map<string, Entry>();
 
-  return function validate(credential: string, proof?: ForwardedProof): Promise<ValidAnswer | null> {
+  return function validate(credential: string, proof?: ForwardedProof): Promise<Judgement> {
     if (proof) return request(credential, proof);
     const key = sha256Base64url(credential);
     const known = entries.get(key);
@@ -51,7 +64,7 @@ export function createValidation(options: ValidationOptions) {
     remember(key, entry);
     entry.answer.then(
       (answer) => {
-        entry.until = now() + (answer ? cacheSeconds : refusalSeconds) * 1000;
+        entry.until = now() + (typeof answer === 'object' ? cacheSeconds : refusalSeconds) * 1000;
       },
       () => {
         if (entries.get(key) === entry) entries.delete(key); // that nobody answered is not remembered
@@ -67,7 +80,7 @@ export function createValidation(options: ValidationOptions) {
     if (maxEntries > 0) entries.set(key, entry);
   }
 
-  async function request(credential: string, proof?: ForwardedProof): Promise<ValidAnswer | null> {
+  async function request(credential: string, proof?: ForwardedProof): Promise<Judgement> {
     try {
       const response = await ask(`${issuer}/api/validate`, {
         method: 'POST',
@@ -81,8 +94,8 @@ export function createValidation(options: ValidationOptions) {
       });
       const { status } = response;
       if (status !== 200 && status !== 401) throw new Error(`it answers ${status}`);
-      const body = (await response.json()) as Partial<ValidAnswer> & { valid?: unknown };
-      if (status === 401 && body?.valid === false) return null;
+      const body = (await response.json()) as Partial<ValidAnswer> & { valid?: unknown; error?: unknown };
+      if (status === 401 && body?.valid === false) return body.error === 'expired_token' ? 'expired' : 'invalid';
       if (status === 200 && body?.valid === true && typeof body.user?.id === 'string') return body as ValidAnswer;
       throw new Error('its answer is not understood');
     } catch (cause) {

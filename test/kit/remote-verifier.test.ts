@@ -260,9 +260,31 @@ describe('what only the issuer knows', () => {
     expect((await verify('sk_live_good')).type).toBe('human');
   });
 
-  it('is an agent where an agent answers', async () => {
+  it('is a person with the bounds of their key, or an agent where one acts', async () => {
+    const { verify } = open();
+    const key = {
+      type: 'api_key',
+      id: 'key_1',
+      name: 'CI',
+      role: 'viewer',
+      scopes: ['ticket:read'],
+      organization_id: 'co_1',
+    };
+    issuer.answers.set('sk_live_1', { user, principal: key });
+    expect(await verify('sk_live_1')).toMatchObject({
+      type: 'human',
+      userId: 'person-1',
+      scopes: ['ticket:read'],
+      claims: key,
+    });
     issuer.answers.set('ocs_live_1', { user, principal: { type: 'agent', id: 'agt_1', name: 'Bot' } });
-    expect(await open().verify('ocs_live_1')).toMatchObject({ type: 'agent', agentId: 'agt_1', agentName: 'Bot' });
+    expect(await verify('ocs_live_1')).toMatchObject({ type: 'agent', agentId: 'agt_1', agentName: 'Bot' });
+    const app = {
+      user: { id: 'app-1', name: 'app-1', email: null },
+      principal: { type: 'client', client_id: 'app-1', scopes: ['a'] },
+    };
+    issuer.answers.set('opaque', app);
+    expect(await verify('opaque')).toMatchObject({ type: 'agent', agentId: 'app-1', permissions: ['a'] });
   });
 
   it('includes what the credential may at a tool, and then every token is asked about', async () => {

@@ -1,0 +1,158 @@
+// A real house, a real Express: an app that the kit protects takes what Signet hands out for it, and nothing else, while keys change.
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
+import { authOf, type ExpressRequest, protect } from '../../src/kit/adapters/express.js';
+import { createRemoteVerifier, type RemoteVerifierOptions } from '../../src/kit/index.js';
+import { importClient } from '../support/clients.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { dpop, makeKey, tokenWithProof } from '../support/proofs.js';
+import { type TestClient, token } from '../support/relying-party.js';
+
+type Handler = (req: ExpressRequest, res: { json(body: unknown): void }) => void;
+interface Express {
+  (...request: unknown[]): void;
+  get(path: string, guard: ReturnType<typeof protect>, handler: Handler): void;
+  listen(port: number, host: string): Server;
+}
+const { default: express } = await importClient<{ default: () => Express }>('express');
+
+const AUDIENCE = 'https://tickets.example';
+const OTHER = 'https://other.example';
+const SECOND_MS = 1000;
+
+describe('an Express app that the kit protects', () => {
+  let house: House;
+  let machine: TestClient;
+  let server: Server;
+  let url: string;
+  let aheadMs = 0;
+  beforeAll(async () => {
+    house = await openHouse({ clock: { now: () => new Date(Date.now() + aheadMs) } });
+    for (const identifier of [OTHER, AUDIENCE]) await register(identifier);
+    machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    const app = express();
+    serve(app, '/tickets', {}, { scope: 'ticket:read' });
+    serve(app, '/mine', { acceptLogins: true });
+    serve(app, '/online', { acceptLogins: true, online: true, validation: { cacheFor: '0s', refusalsFor: '0s' } });
+    server = app.listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(async () => {
+    server.close();
+    await house.close();
+  });
+
+  async function register(identifier: string) {
+    const scopes = [{ name: 'ticket:read', description: 'Read tickets.', byDefault: true }];
+    const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
+    const input = { identifier, name: identifier, accessTokenFormat: 'jwt' as const, scopes, ...access };
+    if (identifier === OTHER) scopes[0]!.name = 'other:read';
+    return house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller);
+  }
+
+  function serve(app: Express, path: string, options: Partial<RemoteVerifierOptions>, rules = {}) {
+    const now = () => Date.now() + aheadMs;
+    const verifier = createRemoteVerifier({ issuer: house.issuer, audience: AUDIENCE, now, ...options });
+    app.get(path, protect(verifier.resolve, rules), (req, res) => res.json(authOf(req)));
+  }
+
+  const issue = async (resource = AUDIENCE, client = machine) => {
+    const { body } = await token(house, client, { grant_type: 'client_credentials', resource });
+    return body.access_token!;
+  };
+  async function ask(path: string, credential: string, headers: Record<string, string> = {}) {
+    const response = await fetch(url + path, { headers: { authorization: `Bearer ${credential}`, ...headers } });
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (await response.json()) as Record<string, unknown>,
+    };
+  }
+  async function login() {
+    const { email, id } = await house.account();
+    const response = await fetch(`${house.origin}/api/v1/auth/login-json`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ username: email, password: PASSWORD }),
+    });
+    return { id, token: ((await response.json()) as { access_token: string }).access_token };
+  }
+
+  it('takes a token that was made for it', async () => {
+    const { status, body } = await ask('/tickets', await issue());
+    expect([status, body]).toEqual([
+      200,
+      expect.objectContaining({ type: 'agent', agentId: machine.id, scopes: ['ticket:read'] }),
+    ]);
+  });
+
+  it('takes none for another API, none for Signet itself, and no ID token', async () => {
+    expect(await ask('/tickets', await issue(OTHER))).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+    const { token: own } = await login();
+    expect(await ask('/tickets', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+  });
+
+  it('takes none when its time is over', async () => {
+    const old = await issue();
+    aheadMs = 9 * 3600 * SECOND_MS;
+    expect(await ask('/tickets', old)).toMatchObject({ status: 401, body: { error: 'expired_token' } });
+    aheadMs = 0;
+  });
+
+  it('takes those of a new key while it runs, and none of a key that leaked', async () => {
+    const old = await issue();
+    expect((await ask('/tickets', old)).status).toBe(200);
+    aheadMs = 60 * SECOND_MS;
+    await house.core.keys.rotate({ atOnce: true });
+    expect((await ask('/tickets', await issue())).status).toBe(200);
+    expect((await ask('/tickets', old)).status).toBe(401);
+    aheadMs = 0;
+  });
+
+  it('wants the proof of a token that is bound to a key', async () => {
+    const key = await makeKey();
+    const { body } = await tokenWithProof(house, machine, key, {
+      grant_type: 'client_credentials',
+      resource: AUDIENCE,
+    });
+    const bound = body.access_token!;
+    const proof = await dpop(key, { htm: 'GET', htu: `${url}/tickets`, accessToken: bound });
+    const withProof = { authorization: `DPoP ${bound}`, dpop: proof };
+    expect((await ask('/tickets', bound)).status).toBe(401);
+    expect(await ask('/tickets', bound, withProof)).toMatchObject({ status: 200, body: { jkt: key.thumbprint } });
+    expect(await ask('/tickets', bound, withProof)).toMatchObject({
+      status: 401,
+      body: { error: 'invalid_dpop_proof' },
+    });
+  });
+
+  it('takes a login where it says so, until it expires, or until it ended where Signet is asked', async () => {
+    const { id, token: own } = await login();
+    expect(await ask('/mine', own)).toMatchObject({ status: 200, body: { type: 'human', userId: id, via: 'login' } });
+    expect((await ask('/online', own)).status).toBe(200);
+    await fetch(`${house.origin}/api/v1/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${own}` } });
+    expect((await ask('/mine', own)).status).toBe(200); // checked here, by its signature and its end
+    expect(await ask('/online', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+  });
+
+  it('takes an API key until it is revoked, and no longer', async () => {
+    const { id, token: own } = await login();
+    const api = (method: string, path = '', body?: object) =>
+      fetch(`${house.origin}/api/v1/api-keys${path}`, {
+        method,
+        headers: { authorization: `Bearer ${own}`, 'content-type': 'application/json' },
+        body: body && JSON.stringify(body),
+      });
+    const made = (await (await api('POST', '', { name: 'CI' })).json()) as { id: string; api_key: string };
+    expect(await ask('/online', made.api_key)).toMatchObject({
+      status: 200,
+      body: { type: 'human', userId: id, via: 'validated' },
+    });
+    expect((await ask('/tickets', made.api_key)).status).toBe(403); // it has not the scope
+    await api('DELETE', `/${made.id}`);
+    expect(await ask('/online', made.api_key)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+  });
+});
