@@ -44,11 +44,11 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   };
 
   async function freshEnough(): Promise<Known> {
-    const age = known ? now() - known.readAt : Number.POSITIVE_INFINITY;
+    const age = known ? since(known.readAt) : Number.POSITIVE_INFINITY;
     if (age > keepForMs) await refresh(TRY_AGAIN_AFTER_MS);
     else if (age > 2 * refreshAfterMs) await refresh(ASK_AGAIN_AFTER_MS);
     else if (age > refreshAfterMs) void refresh(ASK_AGAIN_AFTER_MS); // whoever asks now need not wait
-    if (!known || now() - known.readAt > keepForMs) {
+    if (!known || since(known.readAt) > keepForMs) {
       throw new IssuerUnavailable(`The keys of ${options.issuer} are not known`, { cause: failure });
     }
     return known;
@@ -57,7 +57,7 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   /** Reads the keys anew, unless that was tried a moment ago. Never rejects. */
   function refresh(notWithinMs: number): Promise<void> {
     if (asking) return asking;
-    if (now() - askedAt < notWithinMs) return Promise.resolve();
+    if (since(askedAt) < notWithinMs) return Promise.resolve();
     askedAt = now();
     asking = read()
       .then(
@@ -72,6 +72,11 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
         asking = undefined;
       });
     return asking;
+  }
+
+  /** Also of a clock that was put back. */
+  function since(time: number): number {
+    return Math.abs(now() - time);
   }
 
   async function read(): Promise<Known> {

@@ -208,6 +208,15 @@ describe('keys', () => {
     expect((await verify(token)).type).toBe('human');
   });
 
+  it('are read again when the clock was put back', async () => {
+    issuer.wait(3600);
+    const { verify } = open();
+    await verify(await issuer.token());
+    issuer.wait(-3600);
+    await issuer.rotate();
+    expect((await verify(await issuer.token())).type).toBe('human');
+  });
+
   it('that were never read are a 503, not a no', async () => {
     issuer.state.away = true;
     const failure = await open()
