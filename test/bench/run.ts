@@ -1,5 +1,6 @@
 // `npm run bench [-- <name>…]`: runs the benches and prints medians. A new bench is a file beside this one and a line below.
 import { cpus } from 'node:os';
+import { kit } from './kit.js';
 import { login } from './login.js';
 import { oidc } from './oidc.js';
 import { signInPages } from './sign-in-pages.js';
@@ -13,6 +14,7 @@ const BENCHES: Record<string, Bench> = {
   'sign-in-pages': signInPages,
   oidc,
   login,
+  kit,
 };
 
 const wanted = process.argv.slice(2);

@@ -46,10 +46,17 @@ describe('an Express app that the kit protects', () => {
   });
 
   async function register(identifier: string) {
-    const scopes = [{ name: 'ticket:read', description: 'Read tickets.', byDefault: true }];
+    const name = identifier === AUDIENCE ? 'ticket:read' : 'other:read';
+    const scopes = [{ name, description: 'Read something.', byDefault: true }];
     const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
-    const input = { identifier, name: identifier, accessTokenFormat: 'jwt' as const, scopes, ...access };
-    if (identifier === OTHER) scopes[0]!.name = 'other:read';
+    const input = {
+      identifier,
+      name: identifier,
+      accessTokenFormat: 'jwt' as const,
+      accessTokenTtlSeconds: undefined,
+      scopes,
+      ...access,
+    };
     return house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller);
   }
 
