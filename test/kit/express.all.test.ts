@@ -47,7 +47,7 @@ describe('an Express app that the kit protects', () => {
 
   async function register(identifier: string) {
     const name = identifier === AUDIENCE ? 'ticket:read' : 'other:read';
-    const scopes = [{ name, description: 'Read something.', byDefault: true }];
+    const scopes = [{ name, description: 'Read something.', byDefault: true, capability: false }];
     const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
     const input = {
       identifier,
