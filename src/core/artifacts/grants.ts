@@ -35,6 +35,8 @@ export type GrantSelection =
   | { id: string }
   | { sessionId: string; offline?: false }
   | { accountId: string; clientId?: string }
+  /** All of an account but those of one login. */
+  | { accountId: string; exceptSessionId: string }
   | { clientId: string };
 
 /** Why a single family ends, as the audit trail calls it. */
@@ -110,7 +112,7 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
    * topic when it has committed.
    */
   async function end(selection: GrantSelection, tx: Queryable): Promise<number> {
-    const { count } = await tx.grant.deleteMany({ where: selection });
+    const { count } = await tx.grant.deleteMany({ where: toWhere(selection) });
     return count;
   }
 
@@ -134,4 +136,10 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
     });
     return rows.map((row) => ({ ...row, payload: row.payload as Payload }));
   }
+}
+
+function toWhere(selection: GrantSelection): Prisma.GrantWhereInput {
+  if (!('exceptSessionId' in selection)) return selection;
+  const { accountId, exceptSessionId } = selection;
+  return { accountId, OR: [{ sessionId: null }, { sessionId: { not: exceptSessionId } }] };
 }

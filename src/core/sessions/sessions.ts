@@ -194,7 +194,8 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   }
 
   /**
-   * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients.
+   * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients, whether the
+   * login it came from still lives or was signed out before. What came of `except` stays.
    *
    * @param first what must happen together with it, in the same transaction: why they end
    * @param last what must happen there once they have ended
@@ -207,13 +208,14 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     first: (tx: Queryable) => Promise<void> = async () => {},
     last?: (tx: Queryable) => Promise<void>,
   ): Promise<void> {
-    const everything = reason !== 'signed_out' && !except;
-    const begin = async (tx: Queryable) => {
-      await first(tx);
-      if (everything) await artifacts.grants.end({ accountId }, tx);
+    const grantsToo = reason !== 'signed_out';
+    // After the logins: whoever was being let in, or signed out, at this moment has left nothing by then that is not seen.
+    const finish = async (tx: Queryable) => {
+      if (grantsToo) await artifacts.grants.end(except ? { accountId, exceptSessionId: except } : { accountId }, tx);
+      await last?.(tx);
     };
-    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller, begin, last);
-    if (everything) await announcements.announce('grants');
+    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller, first, finish);
+    if (grantsToo) await announcements.announce('grants');
   }
 
   /** Calls the listener with what has ended, after it is written. */

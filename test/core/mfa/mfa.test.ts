@@ -3,7 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSecrets } from '../../../src/base/crypto.js';
 import { systemCaller } from '../../../src/core/caller.js';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
-import { type House, openHouse } from '../../support/house.js';
+import { Browser } from '../../support/browser.js';
+import { openFamily } from '../../support/families.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { isAlive, refresh } from '../../support/relying-party.js';
 import { stores } from '../../support/stores.js';
 
 const STEP_MS = 30_000;
@@ -186,6 +189,32 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect([await isOpen(mine.token), await isOpen(third.token)]).toEqual([true, false]);
     const ended = await house.core.audit.list({ accountId: account.id, action: 'session.ended' });
     expect(ended.map(({ detail }) => detail)).toEqual([{ reason: 'factors_changed' }, { reason: 'factors_changed' }]);
+  });
+
+  it('ends what was given for offline use to logins that are over, when it is set up and when it is removed', async () => {
+    const account = await house.account();
+    const client = await house.client();
+    const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    const login = { account, session, amr: ['pwd'] };
+    const app = new Authenticator((await house.core.mfa.begin(account)).secret);
+    const signedOutWithOfflineAccess = async (otp?: string) => {
+      const browser = new Browser(house.origin);
+      const start = otp && (await browser.signIn(account.email, PASSWORD));
+      if (start) await browser.submit(start, { otp });
+      const more = { scope: 'openid offline_access', prompt: 'consent' };
+      const family = await openFamily(house, client, account.email, more, browser);
+      await browser.submit(await browser.open('/logout'));
+      expect(await isAlive(house, family.accessToken)).toBe(true);
+      return family;
+    };
+    const before = await signedOutWithOfflineAccess();
+    const codes = await house.core.mfa.confirm(login, app.code(now()), systemCaller);
+    const after = await signedOutWithOfflineAccess(codes[0]);
+    expect(await isAlive(house, before.accessToken)).toBe(false);
+    expect((await refresh(house, client, before.refreshToken)).body.error).toBe('invalid_grant');
+    await house.core.mfa.remove(login, systemCaller);
+    expect(await isAlive(house, after.accessToken)).toBe(false);
+    expect((await refresh(house, client, after.refreshToken)).body.error).toBe('invalid_grant');
   });
 
   it('is gone with its codes when it is removed, and can be set up anew', async () => {

@@ -212,6 +212,24 @@ describe.each(stores)('changing a password on $name', (store) => {
     await house.core.signIn.withPassword({ email, password: NEXT }, systemCaller);
   });
 
+  it('ends what was given for offline use to logins that are over, and keeps what came of the one that changed it', async () => {
+    const { id, email } = await house.account();
+    const client = await house.client();
+    const thief = new Browser(house.origin);
+    const more = { scope: 'openid offline_access', prompt: 'consent' };
+    const stolen = await openFamily(house, client, email, more, thief);
+    await thief.submit(await thief.open('/logout'));
+    const kept = await openFamily(house, client, email, more);
+    const [session] = await house.core.sessions.list(id);
+    expect(await isAlive(house, stolen.accessToken)).toBe(true);
+
+    await change((await house.core.sessions.find(session!.id))!, PASSWORD, NEXT, 6);
+    expect(await isAlive(house, stolen.accessToken)).toBe(false);
+    expect((await refresh(house, client, stolen.refreshToken)).body.error).toBe('invalid_grant');
+    expect(await isAlive(house, kept.accessToken)).toBe(true);
+    expect((await refresh(house, client, kept.refreshToken)).status).toBe(200);
+  });
+
   it('wants the current password, and counts guesses at it as a sign-in does', async () => {
     const { here, elsewhere } = await signedIn();
     for (let n = 0; n < 10; n += 1)

@@ -303,6 +303,25 @@ describe.each(stores)('logins on $name', (store) => {
     expect(await grants.list(one.account.id)).toEqual([]);
   });
 
+  it('leave nothing alive when all others end while one of them is granted something and signed out', async () => {
+    const { grants } = house.core.artifacts;
+    const { sessions } = house.core;
+    const rounds = Array.from({ length: 8 }, async (_, n) => {
+      const { account, session } = await open();
+      const stays = await sessions.open(account, ['pwd'], systemCaller);
+      const grant = { accountId: account.id, clientId: 'c', offline: true, consented: false, payload: {} };
+      const expiresAt = new Date(Date.now() + 1e9);
+      await Promise.all([
+        grants.save({ ...grant, id: `race ${n}`, sessionId: session.id, expiresAt }),
+        sessions.end(session.id, 'signed_out', systemCaller),
+        sessions.endAll(account.id, 'factors_changed', systemCaller, stays.session.id),
+        grants.save({ ...grant, id: `stays ${n}`, sessionId: stays.session.id, expiresAt }),
+      ]);
+      return (await grants.list(account.id)).map(({ id }) => id);
+    });
+    expect(await Promise.all(rounds)).toEqual(rounds.map((_, n) => [`stays ${n}`]));
+  });
+
   it('tell once which clients want to hear of their end', async () => {
     const { account, session } = await open();
     for (const clientId of ['a', 'b', 'a']) await house.core.sessions.rememberClient(session.id, clientId);
