@@ -9,23 +9,24 @@ const READY_TRIES = 150;
 const READY_EVERY_MS = 100;
 
 /** Starts it, and ends with it; both end on SIGINT and SIGTERM. Its data lies in ./data/demo and can be deleted. */
-export async function startSignet(settings = {}) {
-  const signet = spawn(process.execPath, ['dist/main.js'], {
-    env: {
-      ...process.env,
-      PORT: '3000',
-      ISSUER,
-      DATA_DIR: './data/demo',
-      LOG_LEVEL: 'warn',
-      BOOTSTRAP_ADMIN_EMAIL: PERSON.email,
-      BOOTSTRAP_ADMIN_PASSWORD: PERSON.password,
-      ...settings,
-    },
-    stdio: 'inherit',
-  });
+export async function startSignet() {
+  const signet = spawn(process.execPath, ['dist/main.js'], { env: demoEnvironment(), stdio: 'inherit' });
   signet.once('exit', (code) => process.exit(code ?? 0));
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => signet.kill(signal));
   await untilReady(`${ISSUER}/readyz`);
+}
+
+/** The settings of this server, for its command line as well. */
+export function demoEnvironment() {
+  return {
+    ...process.env,
+    PORT: '3000',
+    ISSUER,
+    DATA_DIR: './data/demo',
+    LOG_LEVEL: 'warn',
+    BOOTSTRAP_ADMIN_EMAIL: PERSON.email,
+    BOOTSTRAP_ADMIN_PASSWORD: PERSON.password,
+  };
 }
 
 /** Registers an app (RFC 7591), as anybody may: an example has no secret of its own to start with. */

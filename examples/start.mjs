@@ -1,13 +1,20 @@
 // `npm run example -- <name>`: Signet and one of the examples beside it. Installs the libraries of the examples when they are missing.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { ISSUER, PERSON, startSignet } from './signet.mjs';
+import { demoEnvironment, ISSUER, PERSON, startSignet, untilReady } from './signet.mjs';
 
-/** What runs, and where to look. */
+const NOTES = 'notes:read=Read your notes.';
+/** What runs; a command of the keeper before it, and another program after it; where to look. */
 const EXAMPLES = {
   'auth-js': { file: 'auth-js/app.mjs', open: 'http://localhost:3001' },
   passport: { file: 'passport/app.mjs', open: 'http://localhost:3001' },
   spa: { file: 'spa/server.mjs', open: 'http://localhost:3001' },
+  mcp: {
+    file: 'mcp/server.mjs',
+    before: ['resource', 'create', 'http://localhost:3001/mcp', '--name', 'Notes', '--scope', NOTES],
+    after: 'mcp/client.mjs',
+  },
+  agent: { command: 'python3', file: 'agent/agent.py' },
 };
 
 const name = process.argv[2] ?? '';
@@ -22,22 +29,31 @@ if (!existsSync('examples/node_modules')) {
   if (status !== 0) process.exit(1);
 }
 
-await startSignet(example.settings);
-const [command, ...args] = example.command ?? [process.execPath];
-const app = spawn(command, [...args, `examples/${example.file}`], {
-  env: { ...process.env, ISSUER, PORT: '3001' },
-  stdio: 'inherit',
-});
-app.once('exit', (code) => process.kill(process.pid, 'SIGTERM') && process.exit(code ?? 0));
-process.once('exit', () => app.kill());
+await startSignet();
+// The second time it is there already.
+if (example.before) spawnSync(process.execPath, ['dist/cli.js', ...example.before], { env: demoEnvironment() });
+const first = run(example.command ?? process.execPath, example.file);
+if (example.after) {
+  await untilReady('http://localhost:3001/.well-known/oauth-protected-resource/mcp');
+  run(process.execPath, example.after).once('exit', stop);
+} else first.once('exit', stop);
 
-if (example.open) {
-  console.log(`
-Open   ${example.open}   and sign in.
+console.log(`
+${example.open ? `Open   ${example.open}   and sign in.` : 'Where somebody has to sign in:'}
 
   e-mail    ${PERSON.email}
   password  ${PERSON.password}      (or make an account of your own)
 
 Stop with Ctrl-C; ./data/demo can be deleted.
 `);
+
+function run(command, file) {
+  const env = { ...process.env, ISSUER, PORT: '3001' };
+  const program = spawn(command, [`examples/${file}`], { env, stdio: 'inherit' });
+  process.once('exit', () => program.kill());
+  return program;
+}
+
+function stop() {
+  process.kill(process.pid, 'SIGTERM');
 }

@@ -3,10 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Browser as Chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
 import { Browser } from '../support/browser.js';
 import { launchChromium, openContext } from '../support/chromium.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { browserFor, walk } from '../support/openid-client.js';
+import { until } from '../support/server.js';
 import { freePort } from '../support/store-servers.js';
 
 const running = new Set<ChildProcess>();
@@ -23,22 +25,32 @@ afterAll(() => house.close());
 
 /** Starts an example and waits until it says where it listens. */
 async function start(file: string): Promise<{ origin: string }> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(`../../examples/${file}`, import.meta.url))], {
-    env: { PATH: process.env.PATH, ISSUER: house.issuer, PORT: String(await freePort()) },
+  const { says } = run(process.execPath, file, { PORT: String(await freePort()) });
+  return { origin: await says(/listening on (\S+)/) };
+}
+
+/** Runs a program of the examples. `says` waits for what it prints. */
+function run(command: string, file: string, settings: Record<string, string> = {}) {
+  const child = spawn(command, [fileURLToPath(new URL(`../../examples/${file}`, import.meta.url))], {
+    env: { PATH: process.env.PATH, PYTHONUNBUFFERED: '1', ISSUER: house.issuer, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
   let said = '';
-  return new Promise((resolve, reject) => {
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text) => {
-        said += text;
-        const origin = /listening on (\S+)/.exec(said)?.[1];
-        if (origin) resolve({ origin });
-      });
-    }
-    child.once('exit', () => reject(new Error(`the example ended: ${said}`)));
-  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      said += text;
+    });
+  }
+  return { says };
+
+  async function says(pattern: RegExp): Promise<string> {
+    await until(`${file} says ${pattern}`, () => {
+      if (!pattern.test(said) && child.exitCode !== null) throw new Error(`the example ended: ${said}`);
+      return pattern.test(said);
+    });
+    return pattern.exec(said)![1]!;
+  }
 }
 
 describe('an example', () => {
@@ -61,6 +73,31 @@ describe('an example', () => {
     const back = await walk(browserFor(house), away.url, email);
     await visitor.open(back.url);
     expect((await visitor.open('/')).html).toContain(`Hello ${email}`);
+  });
+
+  it('of an MCP server and its client, which knows nothing but its address', async () => {
+    const { email, id } = await house.account();
+    const port = String(await freePort());
+    const resource = `http://localhost:${port}/mcp`;
+    const scopes = [{ name: 'notes:read', description: 'Read your notes.', byDefault: true }];
+    const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
+    const tokens = { accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
+    const notes = { identifier: resource, name: 'Notes', scopes, ...tokens, ...access };
+    await house.core.resourceRegistry.create(notes, { kind: 'system' }, systemCaller);
+    await run(process.execPath, 'mcp/server.mjs', { PORT: port }).says(/listening on (\S+)/);
+    const client = run(process.execPath, 'mcp/client.mjs', { MCP_SERVER: resource });
+    const browser = browserFor(house);
+    const back = await walk(browser, await client.says(/^\s+(http\S+)$/m), email);
+    expect((await fetch(back.url)).status).toBe(200);
+    expect(await client.says(/^Tools: (.+)$/m)).toBe('read_notes');
+    expect(await client.says(/^Notes of (\S+):/m)).toBe(id);
+  });
+
+  it('of an agent, in Python without libraries', async () => {
+    const agent = run('python3', 'agent/agent.py');
+    expect(await agent.says(/^Whoever answers for me opens (\S+)$/m)).toContain(house.issuer);
+    expect(await agent.says(/^My token is good for (\S+),/m)).toBe('read:analytics');
+    expect(await agent.says(/^Tools see me as (.+)\.$/m)).toBe('Python example');
   });
 
   describe('in the browser', () => {
