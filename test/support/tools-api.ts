@@ -1,0 +1,53 @@
+// A program, or a tool, that speaks the *tools* dialect.
+import { systemCaller } from '../../src/core/caller.js';
+import { ask, type RawAnswer } from './attacker.js';
+import { type House, PASSWORD } from './house.js';
+
+interface Sent {
+  token?: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+/** One call. `path` is what stands behind /api. */
+export function tell(
+  house: { port: number },
+  method: string,
+  path: string,
+  { token, body, headers = {} }: Sent = {},
+): Promise<RawAnswer> {
+  const all = {
+    ...(body !== undefined && { 'content-type': 'application/json' }),
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...headers,
+  };
+  return ask(house, method, `/api${path}`, all, body === undefined ? undefined : JSON.stringify(body));
+}
+
+/** What a bare array holds. */
+export const itemsOf = (answer: RawAnswer) => JSON.parse(answer.text) as Record<string, unknown>[];
+
+export const validate = (house: { port: number }, token: string, tool?: string) =>
+  tell(house, 'POST', '/validate', { token, ...(tool !== undefined && { body: { tool } }) });
+
+/** A token of this dialect. */
+export async function tokenOf(house: { port: number }, email: string, password = PASSWORD): Promise<string> {
+  const answer = await tell(house, 'POST', '/token', { body: { email, password } });
+  if (answer.status !== 200) throw new Error(`not signed in: ${answer.text}`);
+  return String(answer.json.token);
+}
+
+/** An account and its token: an administrator's, if the role says so. */
+export async function newPerson(house: House, role: 'admin' | 'viewer' = 'viewer') {
+  const email = `${role}-${Math.random().toString(36).slice(2)}@example.com`;
+  const input = { email, name: 'Jane Developer', password: PASSWORD };
+  const { id } = await house.core.accounts.create(input, systemCaller, { role });
+  return { id, email, token: await tokenOf(house, email) };
+}
+
+/** A key of this dialect. */
+export async function newKey(house: House, token: string): Promise<string> {
+  const answer = await tell(house, 'POST', '/keys', { token, body: { name: 'ci-deploy' } });
+  if (answer.status !== 201) throw new Error(answer.text);
+  return String(answer.json.key);
+}
