@@ -59,6 +59,7 @@ export function createArtifacts({ db, clock, audit, announcements, redis, prepar
     else await store.remove(kind, idOf(jti));
     const actor = { kind: 'client' as const, id: clientId };
     await audit.record({ action: 'token.revoked', actor, clientId, accountId, caller });
+    if (jwtUntil) await announcements.announce('tokens');
   }
 
   async function isJwtRevoked(jti: string): Promise<boolean> {

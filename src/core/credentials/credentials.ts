@@ -41,6 +41,7 @@ const ENDING_TOPICS = [
   'keys',
   'organizations',
   'sessions',
+  'tokens',
 ];
 const MAX_LENGTH = 8192;
 const NEVER = new Date(8.64e15);

@@ -1,0 +1,279 @@
+// POST /api/validate: which credentials are worth what to a tool, how often it may ask, and that an ordinary question, which is answered
+// past the routes, gets the same answer as any other.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { ask, basic, FORM, type RawAnswer } from '../../support/attacker.js';
+import { openFamily, revoke } from '../../support/families.js';
+import { AUDIENCE, signToken } from '../../support/foreign-issuer.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { makeKey, tokenWithProof } from '../../support/proofs.js';
+import { obtainCode, REDIRECT_URI, type TestClient } from '../../support/relying-party.js';
+import { newKey, newPerson, tell, validate } from '../../support/tools-api.js';
+
+const ELSEWHERE = 'https://auth.example';
+const SHARED_SECRET = 'a secret that two systems share, 3';
+const TOOL_URL = 'https://dealroom.example/app';
+const VARYING = new Set(['date', 'x-request-id', 'content-length']);
+
+describe('what a tool is told', () => {
+  let house: House;
+  let client: TestClient;
+  let keeper: Awaited<ReturnType<typeof newPerson>>;
+  let queries = 0;
+  beforeAll(async () => {
+    house = await openHouse({
+      settings: {
+        JWT_SECRET: SHARED_SECRET,
+        JWT_ISSUER: ELSEWHERE,
+        JWT_AUDIENCE: AUDIENCE,
+        TRUSTED_PROXIES: '127.0.0.0/8,::1',
+        RATE_LIMIT_VALIDATE: '1000',
+      },
+      around: (base) => ({ ...base, db: counting(base.db) }),
+    });
+    client = await house.client();
+    keeper = await newPerson(house, 'admin');
+    await house.core.tools.create({ slug: 'dealroom', name: 'Deal room', url: TOOL_URL }, keeper.id, systemCaller);
+    await house.core.tools.create({ slug: 'wiki', name: 'Wiki' }, keeper.id, systemCaller);
+  });
+  afterAll(() => house.close());
+
+  /** Counts whatever asks the database. */
+  function counting<Client extends object>(db: Client): Client {
+    return new Proxy(db, {
+      get(target, name) {
+        if (name !== '$on' && name !== '$disconnect') queries += 1;
+        const member = Reflect.get(target, name);
+        return typeof member === 'function' ? member.bind(target) : member;
+      },
+    });
+  }
+
+  const grant = (accountId: string, level: 'read' | 'write' | 'admin') =>
+    house.core.permissions.grant({ accountId, slug: 'dealroom', level }, keeper.id, systemCaller);
+
+  async function tokenFor(email: string, resource: string, scope = 'openid tools:validate') {
+    return (await openFamily(house, client, email, { scope, resource })).accessToken;
+  }
+
+  it('by a token for us or for this tool, with the scope for it: who it is, and what was granted', async () => {
+    const { id, email } = await house.account();
+    await grant(id, 'write');
+    const ours = await tokenFor(email, `${house.issuer}/api/v1`);
+    const theirs = await tokenFor(email, TOOL_URL);
+    const principal = { type: 'client', client_id: client.id, scopes: ['tools:validate'] };
+    for (const token of [ours, theirs]) {
+      const { json } = await validate(house, token, 'dealroom');
+      expect(json).toMatchObject({ valid: true, user: { id, email, role: 'viewer' }, permission: 'write', principal });
+    }
+    expect((await validate(house, ours)).json.valid).toBe(true);
+    expect((await validate(house, ours, 'wiki')).json).toMatchObject({ valid: true, permission: null });
+    for (const tool of [undefined, 'wiki', 'none']) {
+      const { status, json } = await validate(house, theirs, tool);
+      expect([status, json.valid, json.error]).toEqual([401, false, 'invalid_token']);
+    }
+    await revoke(house, client, theirs);
+    await revoke(house, client, ours);
+    for (const token of [ours, theirs]) expect((await validate(house, token, 'dealroom')).status).toBe(401);
+  });
+
+  it('by a token of an app without that scope, or opaque, or bound to a key without its proof: nothing', async () => {
+    const { email } = await house.account();
+    const narrow = await tokenFor(email, `${house.issuer}/api/v1`, 'openid memory:read');
+    expect((await validate(house, narrow, 'dealroom')).json).toMatchObject({
+      valid: false,
+      error: 'insufficient_scope',
+    });
+    const opaque = await openFamily(house, client, email);
+    expect((await validate(house, opaque.accessToken)).json).toMatchObject({ valid: false, error: 'invalid_token' });
+
+    const app = await house.client({ token_endpoint_auth_method: 'none' });
+    const resource = `${house.issuer}/api/v1`;
+    const { code, verifier } = await obtainCode(house, app, email, { scope: 'openid tools:validate', resource });
+    const grantType = { grant_type: 'authorization_code', code, code_verifier: verifier };
+    const more = { redirect_uri: REDIRECT_URI, resource };
+    const { body } = await tokenWithProof(house, app, await makeKey(), { ...grantType, ...more });
+    const bound = body.access_token!;
+    for (const scheme of ['Bearer', 'DPoP']) {
+      const told = await tell(house, 'POST', '/validate', { headers: { authorization: `${scheme} ${bound}` } });
+      expect([told.status, told.json.valid]).toEqual([401, false]);
+      expect(told.headers['www-authenticate']).toMatch(/^DPoP /);
+    }
+  });
+
+  it('of an administrator who came by way of an app: no more than was granted to them', async () => {
+    const token = await tokenFor(keeper.email, TOOL_URL);
+    const none = { valid: true, user: { id: keeper.id, role: 'viewer' }, permission: null };
+    expect((await validate(house, token, 'dealroom')).json).toMatchObject(none);
+    expect((await validate(house, keeper.token, 'dealroom')).json.permission).toBe('admin');
+  });
+
+  it('of an app that acts for nobody: that it is one', async () => {
+    const machine = await house.client({
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      scope: 'tools:validate',
+    });
+    const form = { grant_type: 'client_credentials', resource: TOOL_URL, scope: 'tools:validate' };
+    const headers = { 'content-type': FORM, authorization: basic(machine) };
+    const { json } = await ask(house, 'POST', '/oauth/token', headers, String(new URLSearchParams(form)));
+    const told = await validate(house, String(json.access_token), 'dealroom');
+    const user = { id: machine.id, name: machine.id, email: null, role: 'viewer' };
+    expect(told.json).toMatchObject({ valid: true, user, permission: null, error: 'No access to this tool' });
+  });
+
+  it('by a token of an issuer elsewhere: the account that it stands for', async () => {
+    const { id } = await house.account();
+    await grant(id, 'read');
+    const secret = new TextEncoder().encode(SHARED_SECRET);
+    const token = await signToken(secret, 'HS256', { iss: ELSEWHERE, sub: id, role: 'admin' });
+    const told = (await validate(house, token, 'dealroom')).json;
+    expect(told).toMatchObject({ valid: true, user: { id, role: 'viewer' }, permission: 'read' });
+    expect(told).not.toHaveProperty('principal');
+  });
+
+  it('of nobody, by what is worth nothing: why', async () => {
+    const { token } = await newPerson(house);
+    const expired = await house.core.apiKeys.create(
+      (await house.core.accounts.find(keeper.id))!,
+      { name: 'K', format: 'cb', lifeSeconds: -1 },
+      systemCaller,
+    );
+    for (const [headers, error] of [
+      [{}, 'no_auth'],
+      [{ authorization: 'Bearer nothing' }, 'invalid_token'],
+      [{ authorization: 'Basic amFuZTpzZWNyZXQ=' }, 'invalid_token'],
+      [{ authorization: token }, 'invalid_token'],
+      [{ authorization: `Bearer ${token}`, 'x-api-key': 'cb_other' }, 'invalid_token'],
+      [{ authorization: `Bearer ${expired.key}` }, 'expired_token'],
+      [{ authorization: `Bearer ${token.slice(0, -2)}` }, 'invalid_token'],
+    ] as const) {
+      const { status, json, headers: told } = await tell(house, 'POST', '/validate', { headers: { ...headers } });
+      expect([status, json.valid, json.error], JSON.stringify(headers)).toEqual([401, false, error]);
+      expect(told['www-authenticate']).toContain('resource_metadata');
+    }
+  });
+
+  it.each([
+    [{ tool: 5 }, 400],
+    [{ tool: 'x'.repeat(101) }, 400],
+    [[], 400],
+    [{ tool: null }, 200],
+    [{ tool: 'wiki', more: [1, 2] }, 200],
+  ])('asked with %j is answered with %i', async (body, status) => {
+    expect((await tell(house, 'POST', '/validate', { token: keeper.token, body })).status).toBe(status);
+  });
+
+  describe('past the routes', () => {
+    const alike = ({ status, headers, json }: RawAnswer) => {
+      const { request_id: _varies, ...members } = json;
+      const kept = Object.entries(headers).filter(([name]) => !VARYING.has(name) && !name.startsWith('ratelimit-re'));
+      return { status, headers: Object.fromEntries(kept), members };
+    };
+
+    const questions = async (): Promise<[string, Record<string, string>, string | undefined][]> => {
+      const { id, token } = await newPerson(house);
+      await grant(id, 'read');
+      const json = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
+      return [
+        ['a yes', json, '{"tool":"dealroom"}'],
+        ['a no', json, '{"tool":"wiki"}'],
+        ['without a tool', { authorization: `Bearer ${token}` }, undefined],
+        ['a bad token', { ...json, authorization: 'Bearer nothing' }, '{"tool":"dealroom"}'],
+        ['no JSON', json, '{'],
+        ['no UTF-8', json, '"\udc00'],
+        ['a wrong type', json, '{"tool":5}'],
+        ['no object', json, '7'],
+      ];
+    };
+
+    it('gets the same answer, to the letter', async () => {
+      for (const [name, headers, body] of await questions()) {
+        const straight = await ask(house, 'POST', '/api/validate', headers, body);
+        const long = await ask(house, 'POST', '/api/validate?long', headers, body);
+        expect(alike(straight), name).toEqual(alike(long));
+        expect(straight.headers, name).toMatchObject({
+          'cache-control': 'no-store',
+          'content-security-policy': expect.stringContaining("default-src 'none'"),
+          'x-content-type-options': 'nosniff',
+          'ratelimit-limit': '1000',
+        });
+        expect(straight.headers['x-request-id']).toMatch(/^[\w-]{36}$/);
+      }
+    });
+
+    it('is logged as every other, without its token', async () => {
+      const requestId = `given-${Math.random()}`;
+      const headers = { 'x-request-id': requestId, 'x-forwarded-for': '6.6.6.6, 203.0.113.7' };
+      await tell(house, 'POST', '/validate', { token: keeper.token, headers });
+      const line = () => house.lines.map((text) => JSON.parse(text)).find((one) => one.requestId === requestId);
+      await expect.poll(line, { timeout: 2000 }).toMatchObject({
+        msg: 'request',
+        method: 'POST',
+        path: '/api/validate',
+        status: 200,
+        address: '203.0.113.7',
+      });
+      expect(house.lines.join('')).not.toContain(keeper.token);
+    });
+
+    it('is left to the routes where it is not an ordinary one', async () => {
+      const headers = { authorization: `Bearer ${keeper.token}` };
+      const type = { ...headers, 'content-type': 'application/json' };
+      const send = (more: Record<string, string>, body: string) => ask(house, 'POST', '/api/validate', more, body);
+      expect((await send({ ...type, 'content-encoding': 'gzip' }, '{}')).json.error).toBe('unsupported_media_type');
+      expect((await send({ ...headers, 'content-type': 'text/plain' }, '{}')).status).toBe(415);
+      expect((await send(type, `"${'x'.repeat(70_000)}"`)).status).toBe(413);
+      expect((await send({ ...type, 'x-api-key': keeper.token }, '{}')).status).toBe(200);
+      expect((await ask(house, 'GET', '/api/validate', headers)).status).toBe(405);
+      const preflight = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
+      expect((await ask(house, 'OPTIONS', '/api/validate', preflight)).headers).not.toHaveProperty(
+        'access-control-allow-origin',
+      );
+    });
+
+    it('does not ask the database about a key that it asked about a moment ago', async () => {
+      const { id, token } = await newPerson(house);
+      await grant(id, 'read');
+      const key = await newKey(house, token);
+      expect((await validate(house, key, 'dealroom')).json.permission).toBe('read');
+      const before = queries;
+      const began = performance.now();
+      const answers: RawAnswer[] = [];
+      while (answers.length < 20 && performance.now() - began < 900)
+        answers.push(await validate(house, key, 'dealroom'));
+      const asked = queries - before;
+      expect(new Set(answers.map(({ json }) => json.permission))).toEqual(new Set(['read']));
+      expect(answers.length).toBeGreaterThan(1);
+      expect(performance.now() - began < 1000 ? asked : 0).toBe(0);
+      expect(before).toBeGreaterThan(0);
+    });
+
+    it('is counted by the address of the tool together with all others, and by nothing else', async () => {
+      const from = { 'x-forwarded-for': '198.51.100.7' };
+      const bad = { ...from, authorization: 'Bearer nothing', 'content-type': 'application/json' };
+      const told: string[] = [];
+      for (let n = 0; n < 120; n += 1) {
+        const path = n % 4 === 0 ? '/api/validate?long' : '/api/validate';
+        const { status, headers } = await ask(house, 'POST', path, bad, '{}');
+        if (status !== 401) throw new Error(`the limit of bad tokens counts here: ${status}`);
+        told.push(headers['ratelimit-remaining']!);
+      }
+      expect(told).toEqual(Array.from({ length: 120 }, (_, n) => String(999 - n)));
+    });
+  });
+
+  it('is told so often in a minute, and no more', async () => {
+    const strict = await openHouse({ settings: { RATE_LIMIT_VALIDATE: '3' } });
+    const { email } = await strict.account();
+    const { json } = await tell(strict, 'POST', '/token', { body: { email, password: PASSWORD } });
+    const statuses: number[] = [];
+    for (let n = 0; n < 5; n += 1) statuses.push((await validate(strict, String(json.token))).status);
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+    const refused = await ask(strict, 'POST', '/api/validate?long');
+    expect([refused.status, refused.json.error]).toEqual([429, 'rate_limited']);
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    expect((await tell(strict, 'GET', '/me', { token: String(json.token) })).status).toBe(200);
+    await strict.close();
+  });
+});
