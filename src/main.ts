@@ -90,6 +90,7 @@ async function serve(config: Config, log: Log): Promise<void> {
     await core.housekeeping.stop();
     await app.settle();
     await core.keyUsage.flush();
+    await core.clientUsage.flush();
     await core.audit.flush();
     await base.close();
     log.info('stopped');

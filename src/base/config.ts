@@ -61,6 +61,14 @@ export const settings = {
     'auto',
     'apps whose client_id is the https address of a document that describes them; auto: where REGISTRATION=open',
   ),
+  REAP_UNUSED_CLIENTS: duration(
+    '7d',
+    'when a client that registered itself goes that never signed anybody in; 0s = never',
+  ),
+  REAP_IDLE_CLIENTS: duration(
+    '90d',
+    'when one goes that was not used for so long, and has no living grant; 0s = never',
+  ),
   REDIRECT_HOSTS: list(
     '',
     'if set, the only hosts that registered clients may redirect to; *.example.com takes sub-domains',
@@ -152,6 +160,9 @@ export interface Config {
   registration: 'open' | 'token' | 'closed';
   registrationToken: string | undefined;
   clientDocuments: boolean;
+  /** 0 is never; so is the next. */
+  reapUnusedSeconds: number;
+  reapIdleSeconds: number;
   redirectHosts: string[];
   defaultResource: string | undefined;
   agentOnboarding: 'open' | 'token' | 'closed';
@@ -246,6 +257,8 @@ function toConfig(values: Values): Config {
     registrationToken: values.REGISTRATION_TOKEN || undefined,
     clientDocuments:
       values.CLIENT_DOCUMENTS === 'auto' ? values.REGISTRATION === 'open' : values.CLIENT_DOCUMENTS === 'on',
+    reapUnusedSeconds: values.REAP_UNUSED_CLIENTS,
+    reapIdleSeconds: values.REAP_IDLE_CLIENTS,
     redirectHosts: values.REDIRECT_HOSTS,
     defaultResource: values.DEFAULT_RESOURCE || undefined,
     agentOnboarding: values.AGENT_ONBOARDING,

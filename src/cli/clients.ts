@@ -1,4 +1,4 @@
-/** client create, client list, client delete, client secret. */
+/** client create, client list, client delete, client secret, client reap. */
 import { readFileSync } from 'node:fs';
 import { systemCaller } from '../core/caller.js';
 import type { Client } from '../core/clients/clients.js';
@@ -86,6 +86,38 @@ export const clientCommands: Command[] = [
       return {
         json: { client_id: args.at(0), client_secret: secret },
         text: table([['client_secret', `${secret}  (shown this once)`]]),
+      };
+    },
+  },
+  {
+    name: 'client reap',
+    about:
+      'Takes away clients that came by themselves and that nobody uses, as the server does by REAP_UNUSED_CLIENTS and REAP_IDLE_CLIENTS.',
+    options: { 'dry-run': { type: 'boolean', about: 'only say which would go' } },
+    async run(args, { open }) {
+      const { core } = await open();
+      const isDry = args.has('dry-run');
+      const reaped = isDry ? await core.reaper.due() : await core.reaper.reap();
+      const rows = reaped.map(({ client, reason }) => [
+        client.id,
+        client.name ?? '',
+        reason,
+        client.createdAt.toISOString(),
+        client.lastUsedAt?.toISOString() ?? 'never',
+      ]);
+      const count = `${reaped.length} ${isDry ? 'would go' : 'are gone'}.`;
+      return {
+        json: reaped.map(({ client, reason }) => ({
+          client_id: client.id,
+          client_name: client.name,
+          reason,
+          created_at: client.createdAt,
+          last_used_at: client.lastUsedAt,
+        })),
+        text:
+          rows.length === 0
+            ? count
+            : `${table([['CLIENT ID', 'NAME', 'WHY', 'MADE', 'LAST USED'], ...rows])}\n${count}`,
       };
     },
   },

@@ -18,6 +18,8 @@ import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
 import { createClients } from './clients/clients.js';
 import { createClientDocuments } from './clients/documents.js';
+import { createReaper } from './clients/reaper.js';
+import { createClientUsage } from './clients/usage.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentials } from './credentials/credentials.js';
 import { createDpopNonces } from './credentials/dpop-nonces.js';
@@ -150,6 +152,7 @@ export async function createCore(base: Base) {
     scopes,
     redirectHosts: config.redirectHosts,
   });
+  const clientUsage = createClientUsage({ db, clock, log });
   const clientDocuments = createClientDocuments({
     clock,
     log,
@@ -288,7 +291,16 @@ export async function createCore(base: Base) {
     mail,
   });
   const setup = createSetup({ db, audit, accounts, linkTokens });
-  const housekeeping = createHousekeeping({ db, clock, log, keys, agents });
+  const reaper = createReaper({
+    db,
+    clock,
+    audit,
+    artifacts,
+    announcements,
+    unusedSeconds: config.reapUnusedSeconds,
+    idleSeconds: config.reapIdleSeconds,
+  });
+  const housekeeping = createHousekeeping({ db, clock, log, keys, agents, reaper });
 
   return {
     audit,
@@ -312,6 +324,7 @@ export async function createCore(base: Base) {
     artifacts,
     clients,
     clientDocuments,
+    clientUsage,
     consents,
     sessions,
     tokens,
@@ -328,6 +341,7 @@ export async function createCore(base: Base) {
     recovery,
     keepers,
     setup,
+    reaper,
     housekeeping,
   };
 }

@@ -121,6 +121,7 @@ export async function openHouse({
     await core.housekeeping.stop();
     await app.settle();
     await core.keyUsage.flush();
+    await core.clientUsage.flush();
     await core.audit.flush();
     await base.close();
     if (beside) return;

@@ -16,6 +16,7 @@ export const AUDIT_ACTIONS = [
   'api_key.rotated',
   'client.created',
   'client.deleted',
+  'client.reaped',
   'client.registered',
   'client.updated',
   'code.replayed',

@@ -123,9 +123,11 @@ export function createClients(needs: Needs) {
       if (count === 0) throw notFound('There is no such client.');
       await artifacts.grants.end({ clientId: id }, tx);
       await tx.consent.deleteMany({ where: { clientId: id } });
+      await tx.resourceClient.deleteMany({ where: { clientId: id } });
       await audit.record({ action: 'client.deleted', actor: { kind: 'system' }, clientId: id, caller }, tx);
     });
     await announcements.announce('clients', id);
+    await announcements.announce('resources');
   }
 
   /** What we make of metadata that a client registers for itself. Throws a MetadataFault. */

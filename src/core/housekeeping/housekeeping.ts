@@ -1,8 +1,9 @@
-/** Housekeeping: sweeps what has expired and replaces signing keys in time. Every process may do it; nothing is done twice. */
+/** Housekeeping: sweeps what has expired, replaces signing keys in time, takes unused clients away. Every process may do it; nothing is done twice. */
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
 import type { Agents } from '../agents/agents.js';
+import type { Reaper } from '../clients/reaper.js';
 import type { Keys } from '../keys/keys.js';
 
 interface Needs {
@@ -11,6 +12,7 @@ interface Needs {
   log: Log;
   keys: Keys;
   agents: Pick<Agents, 'sweep'>;
+  reaper: Reaper;
 }
 
 const EVERY_SECONDS = 5 * MINUTE_SECONDS;
@@ -25,11 +27,11 @@ const KEEP_SPENT_SECONDS = DAY_SECONDS;
 
 export type Housekeeping = ReturnType<typeof createHousekeeping>;
 
-export function createHousekeeping({ db, clock, log, keys, agents }: Needs) {
+export function createHousekeeping({ db, clock, log, keys, agents, reaper }: Needs) {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 
-  return { start, stop, sweep };
+  return { start, stop, run, sweep };
 
   function start(): void {
     // Spread a little, so that processes that started together do not sweep together.
@@ -45,6 +47,7 @@ export function createHousekeeping({ db, clock, log, keys, agents }: Needs) {
     clearTimeout(timer);
   }
 
+  /** All of it, once. Never rejects. */
   async function run(): Promise<void> {
     try {
       const swept = await sweep();
@@ -52,6 +55,8 @@ export function createHousekeeping({ db, clock, log, keys, agents }: Needs) {
       await keys.reload(); // should an announcement have been missed: more often than a new key waits before it signs
       if (await keys.rotateIfDue()) log.info('signing keys are being rotated');
       await keys.sweep();
+      const reaped = await reaper.reap();
+      if (reaped.length > 0) log.info({ count: reaped.length }, 'clients that nobody uses were taken away');
     } catch (error) {
       log.error({ error }, 'housekeeping failed; it is tried again');
     }

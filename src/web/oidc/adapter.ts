@@ -11,15 +11,18 @@ import type { RevocationCause } from '../../core/artifacts/grants.js';
 import type { NewRefreshToken } from '../../core/artifacts/refresh-tokens.js';
 import type { Payload, StoredArtifact } from '../../core/artifacts/store.js';
 import type { Clients } from '../../core/clients/clients.js';
+import type { ClientUsage } from '../../core/clients/usage.js';
 import type { Sessions } from '../../core/sessions/sessions.js';
 import { callerOf } from './caller.js';
 import { createClientAdapter, createRegistrationTokenAdapter } from './client-adapter.js';
+import { isUnverified } from './client-card.js';
 import type { LookUp } from './look-up.js';
 import { canBe } from './token-length.js';
 
 export interface AdapterNeeds {
   artifacts: Artifacts;
   clients: Clients;
+  clientUsage: Pick<ClientUsage, 'begin'>;
   lookUp: LookUp;
   sessions: Sessions;
   secrets: Secrets;
@@ -40,7 +43,7 @@ interface PendingRotation {
   successor: NewRefreshToken;
 }
 
-export function createAdapters({ artifacts, clients, lookUp, sessions, secrets, clock }: AdapterNeeds) {
+export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessions, secrets, clock }: AdapterNeeds) {
   const { store, grants, refreshTokens, idOf } = artifacts;
   const rotations = new WeakMap<KoaContextWithOIDC, PendingRotation>();
 
@@ -57,8 +60,16 @@ export function createAdapters({ artifacts, clients, lookUp, sessions, secrets, 
       case 'RefreshToken':
         return refreshTokenAdapter();
       case 'AuthorizationCode':
-      case 'DeviceCode':
         return { ...artifactAdapter(kind), upsert: withItsGrant(artifactAdapter(kind)), consume: redeemOnce(kind) };
+      case 'DeviceCode':
+        return {
+          ...artifactAdapter(kind),
+          upsert: begins(withItsGrant(artifactAdapter(kind))),
+          consume: redeemOnce(kind),
+        };
+      case 'Interaction':
+      case 'PushedAuthorizationRequest':
+        return { ...artifactAdapter(kind), upsert: begins(artifactAdapter(kind).upsert) };
       case 'AccessToken':
         return accessTokenAdapter();
       case 'ClientCredentials':
@@ -96,6 +107,17 @@ export function createAdapters({ artifacts, clients, lookUp, sessions, secrets, 
       async revokeByGrantId() {
         // Nothing of a family is valid without its grant, and the provider destroys that next.
       },
+    };
+  }
+
+  /** With these somebody begins to sign in: a client that came by itself must not be taken away meanwhile. */
+  function begins(upsert: Adapter['upsert']): Adapter['upsert'] {
+    return async function upsertAndKeepClient(id, payload, expiresIn) {
+      const client = currentContext()?.oidc.client;
+      if (client && isUnverified(client) && !(await clientUsage.begin(client.clientId))) {
+        throw new errors.InvalidClient('the app is no longer known');
+      }
+      await upsert(id, payload, expiresIn);
     };
   }
 

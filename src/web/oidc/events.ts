@@ -5,6 +5,7 @@ import { isOutage, isUnstorable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
 import type { Audit } from '../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../core/clients/metadata.js';
+import type { ClientUsage } from '../../core/clients/usage.js';
 import { withoutSecrets } from '../middleware/log-requests.js';
 import { createTellUnsent } from '../unsent-answers.js';
 import { callerOf } from './caller.js';
@@ -12,6 +13,12 @@ import { isUnverified } from './client-card.js';
 
 type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
 type ProviderError = Error & { error?: string; error_description?: string; error_detail?: string; cause?: unknown };
+
+interface Needs {
+  audit: Audit;
+  clientUsage: Pick<ClientUsage, 'note'>;
+  log: Log;
+}
 
 const KNOWN_GRANTS = new Set(['authorization_code', 'refresh_token', 'client_credentials', DEVICE_GRANT]);
 
@@ -33,7 +40,7 @@ const FAILURES = [
   'device_resume.error',
 ];
 
-export function listen(provider: Provider, { audit, log }: { audit: Audit; log: Log }): void {
+export function listen(provider: Provider, { audit, clientUsage, log }: Needs): void {
   /** Whatever a listener throws would become the answer: it is logged instead. */
   function on<Args extends unknown[]>(event: string, listener: (...args: Args) => void): void {
     provider.on(event as never, (...args: unknown[]) => {
@@ -43,6 +50,10 @@ export function listen(provider: Provider, { audit, log }: { audit: Audit; log: 
         log.error({ error, event }, 'a listener failed');
       }
     });
+  }
+
+  for (const event of ['authorization.success', 'grant.success']) {
+    on(event, ({ oidc }: KoaContextWithOIDC) => oidc.client && clientUsage.note(oidc.client.clientId));
   }
 
   on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {

@@ -22,7 +22,7 @@ import { finishSignOut } from './sign-out.js';
 import { resolveStructuredTokens } from './structured-tokens.js';
 
 export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
-  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'jwts' | 'sessions'>;
+  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'clientUsage' | 'jwts' | 'sessions'>;
   lookUp: LookUp;
   loginCookie: LoginCookie;
   log: Log;
@@ -99,7 +99,7 @@ export function createProviders(needs: ProviderNeeds) {
     acceptOwnSecret(provider, core.clients);
     leaveEmptyAnswersUntyped(provider);
     finishSignOut(provider, { sessions: core.sessions, loginCookie });
-    listen(provider, { audit: core.audit, log });
+    listen(provider, { ...core, log });
     return provider;
   }
 }

@@ -1,0 +1,64 @@
+/**
+ * When clients were last used, and when somebody last began to sign in at one: for whoever decides which can go. A request costs no
+ * write: a client is noted once in ten minutes.
+ */
+import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+import type { Database } from '../../base/db/open.js';
+import type { Log } from '../../base/log.js';
+import { createRecent } from '../../base/recent.js';
+
+const NOTED_ONCE_IN_MS = 10 * MINUTE_SECONDS * SECOND_MS;
+const FLUSH_AFTER_MS = 5000;
+
+export type ClientUsage = ReturnType<typeof createClientUsage>;
+
+export function createClientUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
+  const noted = new Map<string, number>();
+  const begun = createRecent<true>({ clock, maxAgeMs: NOTED_ONCE_IN_MS });
+  let waiting = new Map<string, Date>();
+  let timer: NodeJS.Timeout | undefined;
+  let flushing: Promise<void> = Promise.resolve();
+
+  return { note, flush, begin };
+
+  /** It signed somebody in, or got a token. Written a few seconds later; a crash can lose that. */
+  function note(clientId: string): void {
+    const now = clock.now();
+    if (now.getTime() - (noted.get(clientId) ?? 0) < NOTED_ONCE_IN_MS) return;
+    noted.set(clientId, now.getTime());
+    waiting.set(clientId, now);
+    timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+  }
+
+  /** Somebody begins to sign in at it: written at once, so that it is not taken away under their hands. False when it is gone. */
+  async function begin(clientId: string): Promise<boolean> {
+    const isThere = await begun.get(clientId, async () => {
+      const { count } = await db.client.updateMany({ where: { id: clientId }, data: { lastBegunAt: clock.now() } });
+      return count === 1 || undefined;
+    });
+    return isThere ?? false;
+  }
+
+  /** Writes what was noted. Never rejects: what cannot be written is written when the client is used again. */
+  async function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    flushing = flushing.then(write);
+    await flushing;
+  }
+
+  async function write(): Promise<void> {
+    const taken = waiting;
+    waiting = new Map();
+    const old = clock.now().getTime() - NOTED_ONCE_IN_MS;
+    for (const [clientId, at] of noted) if (at <= old) noted.delete(clientId);
+    for (const [id, lastUsedAt] of taken) {
+      try {
+        await db.client.updateMany({ where: { id }, data: { lastUsedAt } });
+      } catch (error) {
+        log.warn({ error }, 'the use of a client could not be noted');
+        noted.delete(id);
+      }
+    }
+  }
+}

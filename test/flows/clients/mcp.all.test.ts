@@ -1,0 +1,252 @@
+// The official MCP clients, old and new, with nothing but the address of an MCP server (specification 2026-07-28): they find us by its
+// metadata, come with a metadata document or register, sign somebody in, and use tokens that are meant for that server alone.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
+import { importClient } from '../../support/clients.js';
+import { type House, openHouse } from '../../support/house.js';
+import { bodyOf, openServer, type TestServer } from '../../support/http-server.js';
+import { browserFor, walk } from '../../support/openid-client.js';
+
+/** What both generations of the client have, as far as it is used here. */
+interface Transport {
+  finishAuth(code: string, iss?: string): Promise<void>;
+}
+interface Mcp {
+  connect(transport: Transport): Promise<void>;
+  listTools(): Promise<{ tools: { name: string }[] }>;
+  callTool(call: { name: string }): Promise<{ content: { text: string }[] }>;
+  close(): Promise<void>;
+}
+interface Sdk {
+  Client: new (info: { name: string; version: string }) => Mcp;
+  StreamableHTTPClientTransport: new (url: URL, options: { authProvider: object }) => Transport;
+}
+
+const SDKS: { sdk: string; load: () => Promise<Sdk> }[] = [
+  {
+    sdk: '@modelcontextprotocol/sdk 1',
+    async load() {
+      const { Client } = await importClient<Sdk>('@modelcontextprotocol/sdk/client/index.js');
+      const { StreamableHTTPClientTransport } = await importClient<Sdk>(
+        '@modelcontextprotocol/sdk/client/streamableHttp.js',
+      );
+      return { Client, StreamableHTTPClientTransport };
+    },
+  },
+  { sdk: '@modelcontextprotocol/client 2', load: () => importClient<Sdk>('@modelcontextprotocol/client') },
+];
+
+/** SDKs want documents over https: this host stands for one with a name and a certificate. */
+const APP = 'https://notebook.example';
+const DOCUMENT = `${APP}/client.json`;
+const CLIENT = {
+  client_name: 'Notebook',
+  redirect_uris: ['http://localhost/callback'],
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  token_endpoint_auth_method: 'none',
+};
+
+describe.each(SDKS)('$sdk', ({ load }) => {
+  let sdk: Sdk;
+  let house: House;
+  let host: DocumentHost;
+  let server: TestServer;
+  const seen: JWTPayload[] = [];
+  const url = () => `${server.origin}/mcp`;
+  beforeAll(async () => {
+    sdk = await load();
+    host = await openDocumentHost();
+    house = await openHouse({
+      around: (base) => ({
+        ...base,
+        fetch: (target, init) => base.fetch(String(target).replace(APP, host.origin), init),
+      }),
+    });
+    host.serve(DOCUMENT, CLIENT);
+    server = await openMcpServer();
+    const scopes = [
+      { name: 'notes:read', description: 'Read your notes.', byDefault: true },
+      { name: 'notes:write', description: 'Change your notes.', byDefault: false },
+    ];
+    const format = { accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
+    const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
+    const api = { identifier: url(), name: 'Notes', scopes, ...format, ...access };
+    await house.core.resourceRegistry.create(api, { kind: 'system' }, systemCaller);
+  });
+  afterAll(async () => {
+    await server.close();
+    await house.close();
+    await host.close();
+  });
+
+  /** A server with two tools, of which one needs more than the other. */
+  async function openMcpServer(): Promise<TestServer> {
+    const keys = createRemoteJWKSet(new URL(`${house.issuer}/oauth/jwks`));
+    const { McpServer } = await importClient<{ McpServer: new (info: object) => AnyMcpServer }>(
+      '@modelcontextprotocol/sdk/server/mcp.js',
+    );
+    const { StreamableHTTPServerTransport } = await importClient<{
+      StreamableHTTPServerTransport: new (options: object) => AnyServerTransport;
+    }>('@modelcontextprotocol/sdk/server/streamableHttp.js');
+
+    return openServer(async (req, res) => {
+      if (req.url === '/.well-known/oauth-protected-resource/mcp') {
+        res.writeHead(200, { 'content-type': 'application/json' });
+        const metadata = { resource: url(), authorization_servers: [house.issuer], scopes_supported: ['notes:read'] };
+        res.end(JSON.stringify(metadata));
+        return;
+      }
+      if (req.url !== '/mcp') return void res.writeHead(404).end();
+      const token = /^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1];
+      const expected = { issuer: house.issuer, audience: url(), typ: 'at+jwt', algorithms: ['ES256'] };
+      const verified = token && (await jwtVerify(token, keys, expected).catch(() => undefined));
+      if (!verified) return refuse(res, 401);
+      seen.push(verified.payload);
+      const message = req.method === 'POST' ? JSON.parse(await bodyOf(req)) : undefined;
+      const scopes = String(verified.payload.scope).split(' ');
+      if (message?.params?.name === 'write' && !scopes.includes('notes:write')) {
+        return refuse(res, 403, 'error="insufficient_scope", scope="notes:write", ');
+      }
+      await answer(req, res, message);
+    });
+
+    function refuse(res: ServerResponse, status: number, reason = ''): void {
+      const metadata = `resource_metadata="${server.origin}/.well-known/oauth-protected-resource/mcp"`;
+      res.writeHead(status, { 'www-authenticate': `Bearer ${reason}${metadata}` }).end();
+    }
+
+    async function answer(req: IncomingMessage, res: ServerResponse, message: unknown): Promise<void> {
+      const mcp = new McpServer({ name: 'notes', version: '1.0.0' });
+      for (const name of ['read', 'write']) {
+        mcp.registerTool(name, { description: name }, async () => ({
+          content: [{ type: 'text', text: `${name} done` }],
+        }));
+      }
+      const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined });
+      const closed = new Promise((resolve) => res.once('close', resolve));
+      await mcp.connect(transport);
+      await transport.handleRequest(req, res, message);
+      await closed;
+      await mcp.close();
+    }
+  }
+
+  /** An app on a free port of a person's computer. `keep` is what it stores. */
+  function newApp(more: object = {}) {
+    const redirectUrl = 'http://localhost:51789/callback';
+    const keep: {
+      client?: Record<string, unknown>;
+      tokens?: Record<string, unknown>;
+      verifier?: string;
+      discovery?: object;
+      to?: URL;
+    } = {};
+    const authProvider = {
+      redirectUrl,
+      clientMetadata: { ...CLIENT, redirect_uris: [redirectUrl] },
+      clientInformation: () => keep.client,
+      saveClientInformation(client: Record<string, unknown>) {
+        keep.client = client;
+      },
+      tokens: () => keep.tokens,
+      saveTokens(tokens: Record<string, unknown>) {
+        keep.tokens = tokens;
+      },
+      codeVerifier: () => keep.verifier,
+      saveCodeVerifier(verifier: string) {
+        keep.verifier = verifier;
+      },
+      discoveryState: () => keep.discovery,
+      saveDiscoveryState(discovery: object) {
+        keep.discovery = discovery;
+      },
+      redirectToAuthorization(to: URL) {
+        keep.to = to;
+      },
+      ...more,
+    };
+    const transport = () => new sdk.StreamableHTTPClientTransport(new URL(url()), { authProvider });
+    const client = () => new sdk.Client({ name: 'notebook', version: '1.0.0' });
+    return { keep, transport, client };
+  }
+
+  /** Through our pages, and back with what the app was waiting for. */
+  async function letIn(
+    { keep, transport }: ReturnType<typeof newApp>,
+    browser: ReturnType<typeof browserFor>,
+    email: string,
+  ) {
+    const back = (await walk(browser, keep.to!, email)).url;
+    expect(back.origin + back.pathname, back.href).toBe('http://localhost:51789/callback');
+    expect(back.searchParams.get('error_description')).toBeNull();
+    expect(back.searchParams.get('iss')).toBe(house.issuer);
+    await transport().finishAuth(back.searchParams.get('code')!, back.searchParams.get('iss')!);
+  }
+
+  async function connected(app: ReturnType<typeof newApp>, browser: ReturnType<typeof browserFor>, email: string) {
+    await expect(app.client().connect(app.transport())).rejects.toThrow();
+    await letIn(app, browser, email);
+    const client = app.client();
+    await client.connect(app.transport());
+    return client;
+  }
+
+  it.each([
+    ['a metadata document', { clientMetadataUrl: DOCUMENT }, 'document'],
+    ['registration', {}, 'registration'],
+  ])('signs in by %s, with tokens for that server alone', async (_name, more, origin) => {
+    const { email, id } = await house.account();
+    const app = newApp(more);
+    const client = await connected(app, browserFor(house), email);
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['read', 'write']);
+    expect((await client.callTool({ name: 'read' })).content[0]!.text).toBe('read done');
+    await client.close();
+    const clientId = String(app.keep.client!.client_id);
+    expect((await house.core.clients.find(clientId))?.origin).toBe(origin);
+    if (origin === 'document') expect(clientId).toBe(DOCUMENT);
+    expect(seen.at(-1)).toMatchObject({ aud: url(), client_id: clientId, sub: id, scope: 'notes:read' });
+    expect(app.keep.to!.searchParams.get('resource')).toBe(url());
+  });
+
+  it('asks the person again when a tool needs more, and goes on', async () => {
+    const { email } = await house.account();
+    const browser = browserFor(house);
+    const app = newApp({ clientMetadataUrl: DOCUMENT });
+    const client = await connected(app, browser, email);
+    delete app.keep.tokens!.refresh_token; // the first generation would refresh, which gives no more
+    await expect(client.callTool({ name: 'write' })).rejects.toThrow();
+    await client.close();
+    expect(app.keep.to!.searchParams.get('scope')).toContain('notes:write');
+    await letIn(app, browser, email);
+    const again = app.client();
+    await again.connect(app.transport());
+    expect((await again.callTool({ name: 'write' })).content[0]!.text).toBe('write done');
+    await again.close();
+  });
+
+  it('renews its tokens by itself', async () => {
+    const { email } = await house.account();
+    const app = newApp({ clientMetadataUrl: DOCUMENT });
+    await (await connected(app, browserFor(house), email)).close();
+    const before = { ...app.keep.tokens };
+    app.keep.tokens = { ...before, access_token: 'expired' };
+    const client = app.client();
+    await client.connect(app.transport());
+    await client.close();
+    expect(app.keep.tokens!.refresh_token).not.toBe(before.refresh_token);
+    expect(seen.at(-1)!.aud).toBe(url());
+  });
+});
+
+interface AnyMcpServer {
+  registerTool(name: string, config: object, run: () => Promise<object>): void;
+  connect(transport: AnyServerTransport): Promise<void>;
+  close(): Promise<void>;
+}
+interface AnyServerTransport {
+  handleRequest(req: IncomingMessage, res: ServerResponse, body: unknown): Promise<void>;
+}
