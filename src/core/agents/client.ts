@@ -34,5 +34,6 @@ function build({ id, name, keyHash, organizationId, createdAt, updatedAt }: Agen
     updatedAt,
     lastUsedAt: null,
     documentFreshUntil: null,
+    lastBegunAt: null,
   };
 }

@@ -178,14 +178,14 @@ export function createInteractions({
       .split(' ')
       .filter(Boolean);
     const identifiers = [params.resource ?? []].flat().map(String);
-    const allowed = client.scope?.split(' ');
+    const allowed = client.scope?.split(' ') ?? scopes();
     return {
       scopes: asked.filter((scope) => scopes().includes(scope)),
       claims: (prompt.details.missingOIDCClaims as string[] | undefined) ?? [],
       resources: Object.fromEntries(
         identifiers.map((identifier) => {
           const names = resources.find(identifier)?.scopes.map((scope) => scope.name) ?? [];
-          return [identifier, names.filter((name) => asked.includes(name) && (!allowed || allowed.includes(name)))];
+          return [identifier, names.filter((name) => asked.includes(name) && allowed.includes(name))];
         }),
       ),
     };

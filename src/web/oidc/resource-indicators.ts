@@ -1,11 +1,11 @@
 /** For which API an access token is meant (RFC 8707), and what is meant when a client says less than it could. */
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import type { Config } from '../../base/config.js';
-import type { Resource, Resources } from '../../core/resources/resources.js';
+import type { Resource, Resources, Scope } from '../../core/resources/resources.js';
 
 interface Needs {
   config: Pick<Config, 'accessTokenSeconds' | 'defaultResource'>;
-  resources: Pick<Resources, 'find' | 'isOpenTo'>;
+  resources: Pick<Resources, 'find' | 'isOpenTo' | 'scopes'>;
 }
 
 type Settings = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
@@ -63,6 +63,23 @@ export function resourceIndicators({ config, resources }: Needs): Settings {
     return resource;
   }
 
+  function namesFor({ scopes }: Resource, client: ProviderClient): string[] {
+    return mayHave(scopes, client);
+  }
+
+  function defaultsOf({ scopes }: Resource, client: ProviderClient): string[] {
+    return mayHave(
+      scopes.filter(({ byDefault }) => byDefault),
+      client,
+    );
+  }
+
+  /** Who is bound to no scopes may have all that are for apps: not each scope of an API is. */
+  function mayHave(scopes: Scope[], { scope }: ProviderClient): string[] {
+    const allowed = scope?.split(' ') ?? resources.scopes();
+    return scopes.map(({ name }) => name).filter((name) => allowed.includes(name));
+  }
+
   function isDefault(identifier: string): boolean {
     return (
       config.defaultResource !== undefined && resources.find(identifier) === resources.find(config.defaultResource)
@@ -79,21 +96,4 @@ function useDefaultScopes({ oidc }: KoaContextWithOIDC, scopes: () => string): v
     .split(' ')
     .filter((name) => name !== 'offline_access' && (route !== 'token' || name !== 'openid'));
   if (usual.join('') !== '') params.scope = usual.join(' ');
-}
-
-const namesFor = ({ scopes }: Resource, client: ProviderClient) =>
-  mayHave(
-    scopes.map(({ name }) => name),
-    client,
-  );
-
-const defaultsOf = ({ scopes }: Resource, client: ProviderClient) =>
-  mayHave(
-    scopes.filter(({ byDefault }) => byDefault).map(({ name }) => name),
-    client,
-  );
-
-function mayHave(names: string[], { scope }: ProviderClient): string[] {
-  const allowed = scope?.split(' ');
-  return names.filter((name) => !allowed || allowed.includes(name));
 }

@@ -141,6 +141,17 @@ describe.each(stores)('API resources on $name', (store) => {
     expect([wide.body.error, wide.body.access_token]).toEqual(['invalid_scope', undefined]);
   });
 
+  it('give no app what only agents may be given, whoever says yes', async () => {
+    const { email } = await house.account();
+    const resource = `${house.issuer}/api/v1`;
+    const scope = 'openid memory:read admin';
+    const { accessToken } = await openFamily(house, await house.client(), email, { resource, scope });
+    expect(claimsOf(accessToken).scope).toBe('memory:read');
+    expect(claimsOf((await asMachine(await machine(), resource, { scope: 'admin' })).body.access_token!).scope).toBe(
+      undefined,
+    );
+  });
+
   it('are found however a library spells their URL', async () => {
     const identifier = `https://${randomUUID()}.example`;
     await newApi({ identifier });

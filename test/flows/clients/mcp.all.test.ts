@@ -69,8 +69,8 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     host.serve(DOCUMENT, CLIENT);
     server = await openMcpServer();
     const scopes = [
-      { name: 'notes:read', description: 'Read your notes.', byDefault: true },
-      { name: 'notes:write', description: 'Change your notes.', byDefault: false },
+      { name: 'notes:read', description: 'Read your notes.', byDefault: true, capability: false },
+      { name: 'notes:write', description: 'Change your notes.', byDefault: false, capability: false },
     ];
     const format = { accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
     const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
