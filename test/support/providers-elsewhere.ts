@@ -28,7 +28,7 @@ export interface Elsewhere {
   claims: Record<string, unknown>;
   /** Signs with a key that it does not publish. */
   forges: boolean;
-  asked: { path: string; headers: IncomingMessage['headers']; body: string }[];
+  asked: { path: string; query: URLSearchParams; headers: IncomingMessage['headers']; body: string }[];
   close(): Promise<void>;
 }
 
@@ -57,6 +57,17 @@ const PATHS = {
 };
 const ISSUER_PATH = { github: '/login/oauth', google: '', linkedin: '/oauth' };
 
+/** Making RSA keys takes long: one serves all. */
+const once = <Value>(make: () => Promise<Value>) => {
+  let made: Promise<Value> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+};
+const published = once(() => makePair('RS256'));
+const unpublished = once(() => makePair('RS256'));
+
 let people = 0;
 /** Somebody whom nobody here knows yet. */
 export function newPerson(more: Partial<PersonElsewhere> = {}): PersonElsewhere {
@@ -72,7 +83,7 @@ export function newPerson(more: Partial<PersonElsewhere> = {}): PersonElsewhere 
 }
 
 export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere> {
-  const [pair, unknown] = [await makePair('RS256'), await makePair('RS256')];
+  const pair = await published();
   const codes = new Map<string, Given>();
   const tokens = new Map<string, PersonElsewhere>();
   const paths = PATHS[kind];
@@ -81,7 +92,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
   const server = await openServer(async (req, res) => {
     const url = new URL(req.url!, 'http://own.invalid');
     const body = await bodyOf(req);
-    self.asked.push({ path: url.pathname, headers: req.headers, body });
+    self.asked.push({ path: url.pathname, query: url.searchParams, headers: req.headers, body });
     const spoilt = self.spoil[url.pathname];
     if (spoilt) return spoilt(res, body);
     if (url.pathname === paths.authorize) return authorize(url, res);
@@ -177,7 +188,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     const present = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
     return new SignJWT(present)
       .setProtectedHeader({ alg: 'RS256', kid: pair.kid })
-      .sign((self.forges ? unknown : pair).privateKey);
+      .sign((self.forges ? await unpublished() : pair).privateKey);
   }
 
   function claimsOf({ id, email, verified, name, picture, hd }: PersonElsewhere) {

@@ -1,0 +1,201 @@
+// A provider elsewhere at its worst: what is answered, that nobody gets in by accident, and what is left behind.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { call } from '../support/api.js';
+import { Browser, type Page } from '../support/browser.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import {
+  comeBy,
+  type Elsewhere,
+  json,
+  newPerson,
+  openElsewhere,
+  type PersonElsewhere,
+  pointTo,
+  SETTINGS,
+} from '../support/providers-elsewhere.js';
+
+type Kind = Elsewhere['kind'];
+const APP = 'https://app.example/callback';
+const elsewhere = {} as Record<Kind, Elsewhere>;
+let house: House;
+
+beforeAll(async () => {
+  for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
+  house = await openHouse({
+    settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP },
+    around: pointTo(...Object.values(elsewhere)),
+  });
+});
+afterEach(() => {
+  for (const one of Object.values(elsewhere)) Object.assign(one, { spoil: {}, claims: {}, forges: false, asked: [] });
+});
+afterAll(async () => {
+  await house.close();
+  for (const one of Object.values(elsewhere)) await one.close();
+});
+
+/** The journey from the sign-in page. */
+async function continueWith(id: Kind, person: PersonElsewhere) {
+  elsewhere[id].person = person;
+  const browser = new Browser(house.origin);
+  return { browser, page: await comeBy(browser, id) };
+}
+
+const errorOn = ({ html }: Page) => /id="form-error" role="alert">([^<]*)</.exec(html)?.[1];
+
+describe('a provider that cannot be used', () => {
+  const failing: [string, Kind, string, (res: Parameters<typeof json>[0]) => unknown, number][] = [
+    ['fails', 'github', '/login/oauth/access_token', (res) => json(res, 500, {}), 503],
+    ['is busy', 'github', '/api/v3/user', (res) => json(res, 429, {}), 503],
+    ['hangs up', 'google', '/token', (res) => void res.destroy(), 503],
+    ['says that it fails', 'google', '/token', (res) => json(res, 400, { error: 'temporarily_unavailable' }), 503],
+    ['does not know us', 'google', '/token', (res) => json(res, 401, { error: 'invalid_client' }), 502],
+    [
+      'does not know us, with a status of 200',
+      'github',
+      '/login/oauth/access_token',
+      (res) => json(res, 200, { error: 'incorrect_client_credentials' }),
+      502,
+    ],
+    [
+      'is a page',
+      'github',
+      '/login/oauth/access_token',
+      (res) => void res.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
+      502,
+    ],
+    ['sends elsewhere', 'github', '/api/v3/user', (res) => void res.writeHead(302, { location: '/stolen' }).end(), 502],
+    [
+      'answers without end',
+      'github',
+      '/api/v3/user',
+      (res) => json(res, 200, { id: 1, pad: 'x'.repeat(200_000) }),
+      502,
+    ],
+    ['gives no token', 'google', '/token', (res) => json(res, 200, { ok: true }), 502],
+    [
+      'gives no ID token',
+      'google',
+      '/token',
+      (res) => json(res, 200, { access_token: 'a', token_type: 'bearer' }),
+      502,
+    ],
+    ['gives no id', 'github', '/api/v3/user', (res) => json(res, 200, { login: 'mara' }), 502],
+    ['gives a name for an id', 'github', '/api/v3/user', (res) => json(res, 200, { id: 'mara', login: 'mara' }), 502],
+    ['gives nothing', 'github', '/api/v3/user', (res) => json(res, 200, null), 502],
+    ['tells addresses that are none', 'github', '/api/v3/user/emails', (res) => json(res, 200, { email: 1 }), 502],
+    [
+      'tells of somebody else',
+      'linkedin',
+      '/userinfo',
+      (res) => json(res, 200, { sub: 'other', email: 'a@b.example' }),
+      502,
+    ],
+  ];
+
+  it.each(failing)(
+    'because it %s (%s) is told in words, and lets nobody in',
+    async (_what, id, path, spoil, status) => {
+      if (id === 'linkedin') elsewhere.linkedin.claims = { email: undefined };
+      elsewhere[id].spoil[path] = spoil;
+      const before = await house.base.db.account.count();
+      const { page, browser } = await continueWith(id, newPerson());
+      expect([page.status, errorOn(page)]).toEqual([
+        status,
+        expect.stringMatching(/^(GitHub|Google|LinkedIn) (answers what|does not)/),
+      ]);
+      expect(page.headers.get('retry-after') !== null).toBe(status === 503);
+      expect(browser.cookies.has('signet_login')).toBe(false);
+      expect(await house.base.db.account.count()).toBe(before);
+      expect(elsewhere[id].asked.map((asked) => asked.path)).not.toContain('/stolen');
+    },
+  );
+
+  it.each<[string, Record<string, unknown>]>([
+    ['for another app', { aud: 'app-2' }],
+    ['of another issuer', { iss: 'https://evil.example' }],
+    ['of long ago', { iat: 1, exp: 2 }],
+    ['with another nonce', { nonce: 'another' }],
+    ['without a nonce', { nonce: undefined }],
+    ['of nobody', { sub: undefined }],
+  ])('is one with an ID token %s', async (_what, claims) => {
+    elsewhere.google.claims = claims;
+    const { page, browser } = await continueWith('google', newPerson());
+    expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
+  });
+
+  it('is one whose ID token is signed with keys that it does not publish', async () => {
+    elsewhere.google.forges = true;
+    const { page, browser } = await continueWith('google', newPerson());
+    expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
+  });
+
+  it('does not stop anybody from signing in otherwise', async () => {
+    elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
+    const { page, browser } = await continueWith('google', newPerson());
+    const { email } = await house.account();
+    expect((await browser.signIn(email, PASSWORD, page)).url.pathname).toBe('/account');
+  });
+
+  it('that knows the person, but tells no address, lets in whom we know, and makes no account', async () => {
+    const person = newPerson({ email: undefined });
+    const { page } = await continueWith('github', person);
+    expect([page.status, errorOn(page)]).toEqual([502, 'GitHub tells no e-mail address that can be used.']);
+    const known = newPerson();
+    await continueWith('github', known);
+    expect((await continueWith('github', { ...known, email: undefined })).page.url.pathname).toBe('/account');
+  });
+});
+
+describe('a provider that does not answer', () => {
+  it('is waited for five seconds, and no longer', async () => {
+    elsewhere.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
+    const started = performance.now();
+    const { page } = await continueWith('github', newPerson());
+    expect(page.status).toBe(503);
+    expect(performance.now() - started).toBeGreaterThan(4500);
+  });
+});
+
+describe('what is left behind', () => {
+  it('is no token, code, state or secret of theirs: not in the log, not in the store', async () => {
+    await continueWith('google', newPerson());
+    elsewhere.google.spoil['/token'] = (res) => json(res, 400, { error: 'invalid_client', token: 'google-secret' });
+    await continueWith('google', newPerson());
+    await house.core.audit.flush();
+    const store = JSON.stringify(
+      await Promise.all([
+        house.base.db.verificationToken.findMany(),
+        house.base.db.federatedIdentity.findMany(),
+        house.base.db.auditEvent.findMany(),
+      ]),
+    );
+    const state = elsewhere.google.asked.map(({ query }) => query.get('state')).find(Boolean)!;
+    const log = house.lines.join('\n');
+    const secrets = elsewhere.google.asked.flatMap(({ body }) => [...new URLSearchParams(body).values()]);
+    for (const secret of [
+      state,
+      'google-',
+      ...secrets.filter((text) => text.length > 20 && !text.startsWith('http')),
+    ]) {
+      expect(store).not.toContain(secret);
+      expect(log).not.toContain(secret);
+    }
+  });
+});
+
+describe('codes that are guessed', () => {
+  it('are counted by address, but not those of a provider that fails', async () => {
+    const guess = () => call(house, 'POST', '/auth/google/callback', { body: { code: 'x', redirect_uri: APP } });
+    elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
+    for (let n = 0; n < 110; n += 1) expect((await guess()).status).toBe(503);
+    elsewhere.google.spoil = {};
+    const statuses: number[] = [];
+    for (let n = 0; n < 110 && !statuses.includes(429); n += 1) statuses.push((await guess()).status);
+    expect(statuses.at(-1)).toBe(429);
+    expect(statuses.length).toBeGreaterThan(60);
+    const { email } = await house.account();
+    const browser = new Browser(house.origin);
+    expect((await browser.signIn(email, PASSWORD)).url.pathname, 'the password still does').toBe('/account');
+  });
+});
