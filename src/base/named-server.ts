@@ -26,6 +26,7 @@ export interface Answer {
 export type NamedServer = (url: string, question?: Question) => Promise<Answer>;
 
 export const ANSWER_WITHIN_MS = 5000;
+const TRY_NEXT_ADDRESS_AFTER_MS = 1000;
 const MAX_BYTES = 64 * 1024;
 const TOO_LONG = 'UND_ERR_RES_EXCEEDED_MAX_SIZE';
 const NO_HTTP = /^HPE_|^UND_ERR_(HEADERS_OVERFLOW|RES_CONTENT_LENGTH_MISMATCH)$/;
@@ -65,7 +66,9 @@ export function createNamedServer({ timeoutMs = ANSWER_WITHIN_MS, maxBytes = MAX
   async function load() {
     const { Agent, request } = await import('undici');
     const limits = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
-    return { request, dispatcher: new Agent({ ...limits, connect: { timeout: timeoutMs } }) };
+    // A name with several addresses: by default the next one is tried after a quarter of a second, which a busy process may let pass.
+    const connect = { timeout: timeoutMs, autoSelectFamilyAttemptTimeout: TRY_NEXT_ADDRESS_AFTER_MS };
+    return { request, dispatcher: new Agent({ ...limits, connect }) };
   }
 }
 

@@ -4,6 +4,7 @@ import { call } from '../support/api.js';
 import { Browser, type Page } from '../support/browser.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import {
+  answerOf,
   comeBy,
   type Elsewhere,
   json,
@@ -11,6 +12,7 @@ import {
   openElsewhere,
   type PersonElsewhere,
   pointTo,
+  press,
   SETTINGS,
 } from '../support/providers-elsewhere.js';
 
@@ -18,12 +20,15 @@ type Kind = Elsewhere['kind'];
 const APP = 'https://app.example/callback';
 const elsewhere = {} as Record<Kind, Elsewhere>;
 let house: House;
+let aheadMs = 0;
+const HOUR_MS = 3_600_000;
 
 beforeAll(async () => {
   for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
   house = await openHouse({
     settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP },
     around: pointTo(...Object.values(elsewhere)),
+    clock: { now: () => new Date(Date.now() + aheadMs) },
   });
 });
 afterEach(() => {
@@ -144,6 +149,63 @@ describe('a provider that cannot be used', () => {
     const known = newPerson();
     await continueWith('github', known);
     expect((await continueWith('github', { ...known, email: undefined })).page.url.pathname).toBe('/account');
+  });
+});
+
+describe('a discovery document', () => {
+  const DOCUMENT = '/.well-known/openid-configuration';
+  const good = async () => (await (await fetch(elsewhere.google.issuer + DOCUMENT)).json()) as object;
+
+  it.each<[string, object, number]>([
+    ['of another issuer', { issuer: 'https://evil.example' }, 502],
+    ['without a page to sign in', { authorization_endpoint: undefined }, 502],
+    ['with a page that is none', { authorization_endpoint: 'nonsense' }, 502],
+    ['with a page that runs a script', { authorization_endpoint: 'javascript:alert(1)' }, 502],
+    ['with a page that others listen in on', { authorization_endpoint: 'http://id.example/' }, 502],
+    ['without a token endpoint', { token_endpoint: undefined }, 502],
+    ['with a token endpoint that others listen in on', { token_endpoint: 'http://192.0.2.1/token' }, 502],
+    ['without keys', { jwks_uri: undefined }, 502],
+    ['with keys that others could change', { jwks_uri: 'http://192.0.2.1/keys' }, 502],
+    ['with algorithms that anybody can sign with', { id_token_signing_alg_values_supported: ['none', 'HS256'] }, 502],
+  ])('%s is not used', async (_what, change, status) => {
+    const document = { ...(await good()), ...change };
+    aheadMs += 2 * HOUR_MS; // the one before is forgotten
+    elsewhere.google.spoil[DOCUMENT] = (res) => json(res, 200, document);
+    const browser = new Browser(house.origin);
+    const page = await comeBy(browser, 'google');
+    expect([page.status, browser.cookies.has('signet_login')]).toEqual([status, false]);
+    expect(errorOn(page)).toBe('Google answers what cannot be used.');
+  });
+
+  it.each<[string, (res: Parameters<typeof json>[0]) => unknown, number]>([
+    ['is not there', (res) => json(res, 404, {}), 502],
+    ['is a page', (res) => void res.writeHead(200, { 'content-type': 'text/html' }).end('<html>'), 502],
+    ['fails', (res) => json(res, 503, {}), 503],
+    ['is not told', (res) => void res.destroy(), 503],
+  ])('that %s is told of before anybody leaves, and asked for again', async (_what, spoil, status) => {
+    aheadMs += 2 * HOUR_MS;
+    elsewhere.google.spoil[DOCUMENT] = spoil;
+    const browser = new Browser(house.origin);
+    const page = await press(browser, await browser.open('/login'), 'google');
+    expect([page.status, page.url.origin]).toEqual([status, house.origin]);
+    elsewhere.google.spoil = {};
+    expect((await comeBy(browser, 'google')).url.pathname).toBe('/account');
+  });
+});
+
+describe('an answer', () => {
+  it('that comes after ten minutes is too late', async () => {
+    const browser = new Browser(house.origin);
+    const away = await press(browser, await browser.open('/login'), 'github');
+    aheadMs += HOUR_MS / 5;
+    const page = await browser.open(await answerOf(away.url));
+    expect([page.status, errorOn(page)]).toEqual([400, expect.stringContaining('expired')]);
+  });
+
+  it.each(['state=a&state=b', 'code=x', 'state=', 'state=%00', ''])('of %j is none', async (query) => {
+    const browser = new Browser(house.origin);
+    await press(browser, await browser.open('/login'), 'github');
+    expect((await browser.open(`/login/with/github/callback?${query}`)).status).toBe(400);
   });
 });
 

@@ -276,11 +276,11 @@ export async function answerOf(authorizationUrl: URL): Promise<URL> {
   return new URL(location);
 }
 
-/** Goes to the provider and comes back, from a page with its button. */
+/** Goes to the provider and comes back, from a page with its button; stays where it is not let out. */
 export async function comeBy(browser: Browser, id: string, at: Page | string = '/login'): Promise<Page> {
   const page = typeof at === 'string' ? await browser.open(at) : at;
   const away = await press(browser, page, id);
-  return browser.open(await answerOf(away.url));
+  return away.url.origin === browser.origin ? away : browser.open(await answerOf(away.url));
 }
 
 /** A code that an app gets, for somebody. */
