@@ -3,7 +3,7 @@ import type { Approvals } from './approvals.js';
 import { sha256Base64url } from './bytes.js';
 import type { AuthContext, Authenticated, ResolveAuth } from './context.js';
 import { type CsrfOptions, csrfProtect } from './csrf.js';
-import { checkPermission } from './permissions.js';
+import { agentMay } from './permissions.js';
 import { enforcePolicies, type Policy, type PolicyDecision } from './policies.js';
 import type { RateLimiter } from './rate-limit.js';
 import {
@@ -83,7 +83,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
       return api.policy === undefined ? unauthenticated('no_auth', 'Send a credential.') : undefined;
     }
     const { capability: action, resource } = api;
-    if (auth.type === 'agent' && !checkPermission({ resource, action }, auth.permissions)) {
+    if (auth.type === 'agent' && !agentMay(auth, { resource, action })) {
       return insufficientScope([`${resource}:${action}`]);
     }
     return auth.byCookie ? checkOrigin(request) : undefined;

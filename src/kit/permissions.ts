@@ -1,4 +1,5 @@
 /** Whether what was granted covers what is needed. A star stands for a whole part, never for a piece of one. */
+import type { AgentContext } from './context.js';
 
 export interface RequiredPermission {
   resource: string;
@@ -24,6 +25,19 @@ export function hasScope(required: string, granted: readonly string[] | string):
   if (scopes.includes(required) || scopes.includes(ADMIN)) return true;
   const [first, second] = partsOf(required) ?? [];
   return first !== undefined && second !== undefined && covers(scopes, first, second);
+}
+
+/**
+ * Whether an agent may do this. What a service granted itself is `resource:action`; what Signet granted may also be written as its scopes
+ * are, `action:resource` or `admin`.
+ */
+export function agentMay(
+  { via, permissions }: Pick<AgentContext, 'via' | 'permissions'>,
+  required: RequiredPermission,
+): boolean {
+  if (checkPermission(required, permissions)) return true;
+  const bySignet = via === 'access-token' || via === 'validated';
+  return bySignet && hasScope(`${required.action}:${required.resource}`, permissions);
 }
 
 function covers(granted: readonly string[], first: string, second: string): boolean {

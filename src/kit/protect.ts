@@ -1,7 +1,7 @@
 /** What a route asks of whoever comes, for the adapters: one decision, whatever the framework. */
 import type { AuthContext, Authenticated, RequestLike, ResolveAuth, ToolLevel } from './context.js';
 import { type CsrfOptions, csrfProtect } from './csrf.js';
-import { checkPermission, hasScope, type RequiredPermission } from './permissions.js';
+import { agentMay, hasScope, type RequiredPermission } from './permissions.js';
 import { IssuerUnavailable, insufficientScope, type Refusal, refusal, unauthenticated } from './refusal.js';
 
 export interface Rules {
@@ -46,7 +46,7 @@ export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
     const { type, permission } = rules;
     const reached = scopes.every((scope) => hasScope(scope, scopesOf(auth)));
     if (!reached && !isOwnLogin(auth)) return insufficientScope(scopes);
-    if (permission && !(auth.type === 'agent' && checkPermission(permission, auth.permissions)) && !isOwnLogin(auth)) {
+    if (permission && !(auth.type === 'agent' && agentMay(auth, permission)) && !isOwnLogin(auth)) {
       return insufficientScope([`${permission.resource}:${permission.action}`]);
     }
     if (type && type !== auth.type) return refusal(403, 'insufficient_role', `Only for ${type}s.`);

@@ -178,8 +178,8 @@ function toValidated({ user, principal }: ValidAnswer): Authenticated {
   const { type, scopes, client_id: clientId } = principal ?? {};
   const proven = { isAuthenticated: true, via: 'validated', scopes, clientId, claims: principal } as const;
   if (type === 'agent' || (type === 'client' && user.id === clientId)) {
-    const agentId = principal?.agent_id ?? principal?.id ?? user.id;
-    const agentName = principal?.agent_name ?? principal?.name ?? user.name ?? undefined;
+    const agentId = principal?.id ?? user.id; // `agent_id` is unique in its organization only
+    const agentName = principal?.name ?? user.name ?? undefined;
     return { ...proven, type: 'agent', agentId, agentName, permissions: scopes ?? [] };
   }
   const { id: userId, name, email, role } = user;

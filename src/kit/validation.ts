@@ -16,8 +16,6 @@ export interface ActingPrincipal {
   type: string;
   id?: string;
   name?: string;
-  agent_id?: string;
-  agent_name?: string;
   client_id?: string;
   scopes?: string[];
   [more: string]: unknown;

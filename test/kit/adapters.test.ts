@@ -171,6 +171,11 @@ describe('rules', () => {
     expect(await status({ ...human, scopes: ['a'] }, { scope: ['a', 'b'] })).toBe(403);
     expect(await status(agent, { permission: { resource: 'ticket', action: 'read' } })).toBe(200);
     expect(await status(agent, { permission: { resource: 'ticket', action: 'write' } })).toBe(403);
+    const capable = { ...agent, permissions: ['write:equity'] };
+    expect(await status(capable, { permission: { resource: 'equity', action: 'write' } })).toBe(200);
+    expect(await status({ ...capable, via: 'api-key' }, { permission: { resource: 'equity', action: 'write' } })).toBe(
+      403,
+    );
     expect(await status(human, { permission: { resource: 'ticket', action: 'read' } })).toBe(403);
     expect(await status({ ...human, level: null }, {})).toBe(403);
     expect(await status({ ...human, level: 'read' }, {})).toBe(200);

@@ -34,6 +34,12 @@ describe('an Express app that the kit protects', () => {
     machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     const app = express();
     serve(app, '/tickets', {}, { scope: 'ticket:read' });
+    serve(
+      app,
+      '/stack',
+      { audience: `${house.issuer}/api/v1` },
+      { permission: { resource: 'cap-table', action: 'read' } },
+    );
     serve(app, '/mine', { acceptLogins: true });
     serve(app, '/online', { acceptLogins: true, online: true, validation: { cacheFor: '0s', refusalsFor: '0s' } });
     server = app.listen(0, '127.0.0.1');
@@ -143,6 +149,19 @@ describe('an Express app that the kit protects', () => {
     await fetch(`${house.origin}/api/v1/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${own}` } });
     expect((await ask('/mine', own)).status).toBe(200); // checked here, by its signature and its end
     expect(await ask('/online', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+  });
+
+  it('takes the key of an agent, and its token where that is what it is for', async () => {
+    const response = await fetch(`${house.origin}/api/v1/agents/onboard`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ agent_id: 'bot', agent_name: 'Bot', capabilities: ['read:cap-table'] }),
+    });
+    const agent = (await response.json()) as { api_key: string; token: string; client_id: string };
+    const known = { type: 'agent', agentId: agent.client_id, permissions: ['read:cap-table'] };
+    expect(await ask('/online', agent.api_key)).toMatchObject({ status: 200, body: { ...known, agentName: 'Bot' } });
+    expect(await ask('/stack', agent.token)).toMatchObject({ status: 200, body: known });
+    expect((await ask('/mine', agent.token)).status).toBe(401);
   });
 
   it('takes an API key until it is revoked, and no longer', async () => {

@@ -286,7 +286,10 @@ describe('what only the issuer knows', () => {
       scopes: ['ticket:read'],
       claims: key,
     });
-    issuer.answers.set('ocs_live_1', { user, principal: { type: 'agent', id: 'agt_1', name: 'Bot' } });
+    issuer.answers.set('ocs_live_1', {
+      user,
+      principal: { type: 'agent', id: 'agt_1', agent_id: 'bot', name: 'Bot', scopes: [] },
+    });
     expect(await verify('ocs_live_1')).toMatchObject({ type: 'agent', agentId: 'agt_1', agentName: 'Bot' });
     const app = {
       user: { id: 'app-1', name: 'app-1', email: null },
