@@ -7,6 +7,7 @@ const NOTES = 'notes:read=Read your notes.';
 /** What runs; a command of the keeper before it, and another program after it; where to look. */
 const EXAMPLES = {
   'auth-js': { file: 'auth-js/app.mjs', open: 'http://localhost:3001' },
+  'express-tool': { file: 'express-tool/app.mjs' },
   passport: { file: 'passport/app.mjs', open: 'http://localhost:3001' },
   spa: { file: 'spa/server.mjs', open: 'http://localhost:3001' },
   mcp: {

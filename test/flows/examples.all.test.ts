@@ -24,8 +24,8 @@ afterEach(() => {
 afterAll(() => house.close());
 
 /** Starts an example and waits until it says where it listens. */
-async function start(file: string): Promise<{ origin: string }> {
-  const { says } = run(process.execPath, file, { PORT: String(await freePort()) });
+async function start(file: string, settings: Record<string, string> = {}): Promise<{ origin: string }> {
+  const { says } = run(process.execPath, file, { PORT: String(await freePort()), ...settings });
   return { origin: await says(/listening on (\S+)/) };
 }
 
@@ -73,6 +73,34 @@ describe('an example', () => {
     const back = await walk(browserFor(house), away.url, email);
     await visitor.open(back.url);
     expect((await visitor.open('/')).html).toContain(`Hello ${email}`);
+  });
+
+  it('of a tool on Express asks who comes and what they may, at each request', async () => {
+    const admin = { email: 'keeper@example.com', password: PASSWORD };
+    await house.core.accounts.create({ ...admin, name: 'Keeper' }, systemCaller, { role: 'admin' });
+    const { id, email } = await house.account();
+    const { origin } = await start('express-tool/app.mjs', { EMAIL: admin.email, PASSWORD });
+    const post = (url: string, token: string, body: object) =>
+      fetch(url, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const tokenOf = async (who: string) => {
+      const answer = await post(`${house.origin}/api/token`, 'none', { email: who, password: PASSWORD });
+      return ((await answer.json()) as { token: string }).token;
+    };
+    const [keeper, visitor] = [await tokenOf(admin.email), await tokenOf(email)];
+    const read = async (token: string) => {
+      return (await fetch(`${origin}/deals`, { headers: { authorization: `Bearer ${token}` } })).status;
+    };
+    const write = async (token: string) => (await post(`${origin}/deals`, token, { name: 'Note G' })).status;
+    expect((await fetch(`${origin}/deals`)).status).toBe(401);
+    expect([await read(keeper), await write(keeper), await read(visitor)]).toEqual([200, 201, 403]);
+    const granted = { user_id: id, tool_slug: 'deals', level: 'read' };
+    expect((await post(`${house.origin}/api/permissions`, keeper, granted)).ok).toBe(true);
+    await expect.poll(() => read(visitor), { timeout: 5000 }).toBe(200); // what the tool was told counts for a second
+    expect(await write(visitor)).toBe(403);
   });
 
   it('of an MCP server and its client, which knows nothing but its address', async () => {
