@@ -9,22 +9,9 @@ import { createRecent } from '../../base/recent.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
 import type { Caller } from '../caller.js';
+import type { NewGrant } from './family.js';
 import type { FastPaths } from './postgresql.js';
 import type { Payload } from './store.js';
-
-export interface NewGrant {
-  id: string;
-  accountId: string;
-  clientId: string;
-  /** The login that it came from. */
-  sessionId?: string;
-  /** Whether it survives the end of that login. */
-  offline: boolean;
-  /** Whether it rests on a consent of the person, and not on an administrator's word. */
-  consented: boolean;
-  payload: Payload;
-  expiresAt: Date;
-}
 
 export interface StoredGrant extends Omit<NewGrant, 'sessionId' | 'consented'> {
   sessionId: string | null;

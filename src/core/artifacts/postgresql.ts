@@ -5,8 +5,7 @@
 
 import type { Grant, RefreshToken } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';
-import type { NewGrant } from './grants.js';
-import type { NewRefreshToken } from './refresh-tokens.js';
+import type { NewGrant, NewRefreshToken } from './family.js';
 
 export type FastPaths = ReturnType<typeof createFastPaths>;
 

@@ -7,17 +7,9 @@
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable, RefreshToken } from '../../base/db/open.js';
+import type { NewRefreshToken } from './family.js';
 import type { FastPaths } from './postgresql.js';
 import type { ArtifactStore, Payload } from './store.js';
-
-export interface NewRefreshToken {
-  id: string;
-  grantId: string;
-  payload: Payload;
-  expiresAt: Date;
-  /** The stored id of the access token that is given out with it, so that it can die with it. */
-  accessTokenId?: string;
-}
 
 export interface StoredRefreshToken {
   grantId: string;

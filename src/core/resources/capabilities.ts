@@ -1,5 +1,5 @@
 /** What agents may be given to do, as our own API names it. An administrator adds more by marking scopes of any API as capabilities. */
-import type { Scope } from './resources.js';
+import type { Scope } from './scope.js';
 
 /** Everything. Only an organization's administrator gives it, and only to an agent of theirs: it is no scope that an app can ask for. */
 export const ADMIN_CAPABILITY = 'admin';

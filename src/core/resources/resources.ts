@@ -2,16 +2,9 @@
 import type { Announcements } from '../../base/announcements.js';
 import type { Database, Tool } from '../../base/db/open.js';
 import { ADMIN_CAPABILITY, OWN_CAPABILITIES } from './capabilities.js';
+import type { Scope } from './scope.js';
 
-export interface Scope {
-  name: string;
-  /** One sentence for the person who is asked. */
-  description: string;
-  /** Whether clients that ask for no scope ask for this one. */
-  byDefault: boolean;
-  /** Agents may be given it. */
-  capability: boolean;
-}
+export type { Scope } from './scope.js';
 
 export interface Resource {
   id: string;

@@ -5,7 +5,8 @@
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import type { EndpointAt } from '../endpoints/endpoint.js';
-import { ErrorAnswer, refusalsOf, whenRefused } from '../endpoints/refusals.js';
+import { ErrorAnswer } from '../endpoints/refusals.js';
+import { refusalsOf, whenRefused } from './refusals.js';
 
 type Json = Record<string, unknown>;
 

@@ -1,8 +1,7 @@
 /** What the API says no with, by code: the status, and when. One table for the route lines and for the OpenAPI document. */
 import { z } from 'zod';
-import type { Endpoint } from './endpoint.js';
 
-const REFUSALS = {
+export const REFUSALS = {
   invalid_request: [400, 'The request is malformed; `fields` says what is wrong.'],
   no_auth: [401, 'No credential came along, and one is needed.'],
   expired_token: [401, 'The token was good, and has expired.'],
@@ -40,38 +39,3 @@ export const ErrorAnswer = z
   .meta({ id: 'Error' });
 
 export type RefusalCode = keyof typeof REFUSALS;
-
-/** All codes that an endpoint may refuse with, by status: its own, and those that follow from its line. */
-export function refusalsOf(endpoint: Endpoint & { method: string; path: string }): Map<number, RefusalCode[]> {
-  const byStatus = new Map<number, RefusalCode[]>();
-  const codes = new Set([...following(endpoint), ...(endpoint.refusals ?? [])]);
-  for (const code of (Object.keys(REFUSALS) as RefusalCode[]).filter((known) => codes.has(known))) {
-    const [status] = REFUSALS[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
-  }
-  return byStatus;
-}
-
-export const whenRefused = (code: RefusalCode) => REFUSALS[code][1];
-
-function following({
-  method,
-  path,
-  accepts,
-  optional,
-  admin,
-  recentProof,
-  query,
-  body,
-}: Parameters<typeof refusalsOf>[0]) {
-  const codes: RefusalCode[] = ['rate_limited', 'temporarily_unavailable'];
-  if (body || query || path.includes(':')) codes.push('invalid_request');
-  if (body) codes.push('payload_too_large', 'unsupported_media_type');
-  if (accepts.length > 0) codes.push('expired_token', 'invalid_token', 'insufficient_scope');
-  if (accepts.length > 0 && !optional) codes.push('no_auth');
-  if (accepts.length > 0 && method !== 'get') codes.push('csrf_validation_failed');
-  if (accepts.includes('foreign')) codes.push('upstream_unavailable');
-  if (admin) codes.push('insufficient_role');
-  if (recentProof) codes.push('reauth_required');
-  return codes;
-}

@@ -7,8 +7,8 @@ import Provider, { type Adapter, type AdapterPayload, errors, type KoaContextWit
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
+import type { NewRefreshToken } from '../../core/artifacts/family.js';
 import type { RevocationCause } from '../../core/artifacts/grants.js';
-import type { NewRefreshToken } from '../../core/artifacts/refresh-tokens.js';
 import type { Payload, StoredArtifact } from '../../core/artifacts/store.js';
 import type { Clients } from '../../core/clients/clients.js';
 import type { ClientUsage } from '../../core/clients/usage.js';
