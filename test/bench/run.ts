@@ -5,6 +5,7 @@ import { login } from './login.js';
 import { oidc } from './oidc.js';
 import { signInPages } from './sign-in-pages.js';
 import { start } from './start.js';
+import { validate } from './validate.js';
 
 /** Returns its figures by name, ready to print. */
 export type Bench = () => Promise<Record<string, string>>;
@@ -15,6 +16,7 @@ const BENCHES: Record<string, Bench> = {
   oidc,
   login,
   kit,
+  validate,
 };
 
 const wanted = process.argv.slice(2);
