@@ -36,6 +36,7 @@ import { createProviders } from './web/oidc/provider.js';
 import { createStraightWay } from './web/oidc/straight-way.js';
 import { createOutboxPage } from './web/outbox.js';
 import { createErrands } from './web/return-to.js';
+import { createShownCertificates } from './web/shown-certificates.js';
 import { createSignInDoor } from './web/sign-in/sign-in.js';
 import type { State } from './web/state.js';
 import { createStaticFiles } from './web/static-files.js';
@@ -67,7 +68,19 @@ export async function createApp(base: Base, core: Core) {
   const lookUp = createLookUp(core);
   const adapters = createAdapters({ ...core, lookUp, secrets, clock });
   const pages = createProviderPages({ views });
-  const providers = createProviders({ config, core, lookUp, secrets, fetch, adapters, pages, loginCookie, log });
+  const certificates = createShownCertificates({ header: config.certificates.header });
+  const providers = createProviders({
+    config,
+    core,
+    lookUp,
+    secrets,
+    fetch,
+    adapters,
+    pages,
+    loginCookie,
+    certificates,
+    log,
+  });
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
   const documents = createDocuments({ ...core, issuer, providers });
   const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, errands, views });
@@ -99,7 +112,7 @@ export async function createApp(base: Base, core: Core) {
 
   // What no answer may be without, whichever way its request goes.
   const failures = createFailures({ issuer, log });
-  const pinRequest = createPinRequest({ issuer, trustedProxies });
+  const pinRequest = createPinRequest({ issuer, trustedProxies, certificates });
   const logRequest = createLogRequest(log);
   const dressAnswer = createDressAnswer({ issuer });
   const straightValidation = createStraightValidation({
@@ -114,7 +127,7 @@ export async function createApp(base: Base, core: Core) {
 
   const koa = new Koa<State>();
   koa.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
-  koa.use(pinIssuer(pinRequest));
+  koa.use(pinIssuer(pinRequest, certificates));
   koa.use(logRequests(logRequest));
   koa.use(securityHeaders(dressAnswer));
   koa.use(answerFailures({ failures, views }));

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { type CertificateConfig, certificateFaults, certificatesOf } from './certificate-config.js';
 import { durationSeconds } from './duration.js';
 import {
   federationFaults,
@@ -45,6 +46,16 @@ export const settings = {
   SECRET: text('', 'master secret, at least 32 characters; made in DATA_DIR when empty'),
   SECRET_PREVIOUS: text('', 'the master secret before the last change'),
   TRUSTED_PROXIES: list('', 'addresses or networks of reverse proxies whose X-Forwarded-For is believed'),
+  CLIENT_CERT_HEADER: text(
+    'X-Client-Cert',
+    'in it, TRUSTED_PROXIES hand on the certificate of a client, as URL-encoded PEM or base64 DER',
+  ),
+  CLIENT_CA_FILE: text('', 'authorities (PEM) whose certificates prove which OAuth client it is (tls_client_auth)'),
+  SPIFFE_TRUST_DOMAIN: text('', 'the trust domain whose workloads are known by their certificate or token'),
+  SPIFFE_TRUSTED_DOMAINS: list('', 'more of them'),
+  SPIFFE_BUNDLES: text('', 'the folder with the bundle of each of them, <trust domain>.json'),
+  TLS_CERT_FILE: text('', 'certificate chain (PEM), where no proxy ends TLS: then this server speaks https itself'),
+  TLS_KEY_FILE: text('', 'the key of TLS_CERT_FILE'),
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'how much is logged'),
   SMTP_URL: mailServer(
     '',
@@ -152,6 +163,7 @@ export interface Config {
   secret: string | undefined;
   secretPrevious: string | undefined;
   trustedProxies: string[];
+  certificates: CertificateConfig;
   logLevel: string;
   smtp: SmtpServer | undefined;
   mailFrom: Mailbox;
@@ -246,6 +258,7 @@ function toConfig(values: Values): Config {
     secret: values.SECRET || undefined,
     secretPrevious: values.SECRET_PREVIOUS || undefined,
     trustedProxies: values.TRUSTED_PROXIES,
+    certificates: certificatesOf(values),
     logLevel: values.LOG_LEVEL,
     smtp: values.SMTP_URL,
     mailFrom: values.MAIL_FROM ?? { name: values.BRAND_NAME, address: `no-reply@${senderHost}` },
@@ -379,6 +392,7 @@ function contradictions(config: Config, values: Values): string[] {
   faults.push(...upstreamFaults(config.upstream, config.issuer));
   faults.push(...foreignFaults(values, config));
   faults.push(...federationFaults(values, config.issuer));
+  faults.push(...certificateFaults(values, config));
   for (const origin of config.corsAllowedOrigins) {
     must(
       URL.parse(origin)?.origin === origin && /^https?:[^*]+$/.test(origin),

@@ -16,6 +16,7 @@ import { createApiKeys } from './api-keys/api-keys.js';
 import { createKeyUsage } from './api-keys/usage.js';
 import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
+import { createClientCertificates } from './clients/certificates.js';
 import { createClients } from './clients/clients.js';
 import { createClientDocuments } from './clients/documents.js';
 import { createReaper } from './clients/reaper.js';
@@ -56,6 +57,7 @@ import { createPermissions } from './tools/permissions.js';
 import { createTools } from './tools/tools.js';
 import { createValidate } from './tools/validate.js';
 import { createUpstream } from './upstream/upstream.js';
+import { createWorkloads } from './workloads/workloads.js';
 
 /** OpenID scopes; the scopes of APIs come from the resources. */
 export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 'address'];
@@ -194,6 +196,9 @@ export async function createCore(base: Base) {
     accounts,
     identities,
   });
+  const { spiffe, authoritiesFile } = config.certificates;
+  const workloads = createWorkloads({ spiffe, clock, log });
+  const clientCertificates = createClientCertificates({ authoritiesFile, clock, log });
   const dpopNonces = createDpopNonces({ clock, secrets });
   const possession = createPossession({ clock, nonces: dpopNonces, store: artifacts.store });
   const credentials = createCredentials({
@@ -203,6 +208,7 @@ export async function createCore(base: Base) {
     oauthTokens,
     foreignTokens,
     possession,
+    workloads,
     apiKeys,
     livingAgents,
     keyUsage,
@@ -325,6 +331,8 @@ export async function createCore(base: Base) {
     clients,
     clientDocuments,
     clientUsage,
+    clientCertificates,
+    workloads,
     consents,
     sessions,
     tokens,

@@ -1,6 +1,7 @@
 // Every route of the route table, tried with every kind of credential there is, of the own and of a foreign account. A new route
 // joins by itself, and fails until a line of the table below says who may come in by it.
 import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../src/core/caller.js';
 import { ask, basic, FORM, postForm, type RawAnswer, registerStranger } from '../support/attacker.js';
@@ -19,6 +20,7 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
+import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
 
 /**
  * Who may come in: `public`, anybody, and a credential changes nothing; `login`, the cookie of a person; `client`, a client that
@@ -97,8 +99,13 @@ const LOGIN_COOKIE = 'signet_login';
 const ELSEWHERE = 'https://auth.example';
 const SHARED_SECRET = 'a secret that two systems share, 2';
 
+const domain = makeTrustDomain('example.org');
+const bundles = makeBundleFolder(domain);
+
 const house = await openHouse({
   settings: {
+    SPIFFE_TRUST_DOMAIN: domain.name,
+    SPIFFE_BUNDLES: bundles.folder,
     TRUSTED_PROXIES: '127.0.0.1',
     JWT_SECRET: SHARED_SECRET,
     JWT_ISSUER: ELSEWHERE,
@@ -107,7 +114,10 @@ const house = await openHouse({
     GITHUB_CLIENT_SECRET: 'x',
   },
 });
-afterAll(() => house.close());
+afterAll(async () => {
+  await house.close();
+  rmSync(bundles.folder, { recursive: true, force: true });
+});
 
 const routes = house.app.routes.flatMap(({ methods, path }) =>
   methods.map((method) => ({ method, path: String(path), rule: ruleOf(method, String(path)) })),
@@ -302,6 +312,7 @@ beforeAll(async () => {
     .secretHash!;
   tokens['an account id'] = ids.own;
   tokens.garbage = 'garbage';
+  kinds['the certificate of a workload'] = { headers: { 'x-client-cert': asHeader(domain.workload()) } };
   tokens['garbage in the form of a JWT'] = 'a.b.c';
   for (const [name, text] of Object.entries(tokens)) {
     kinds[name] ??= bearer(text);

@@ -4,14 +4,14 @@ import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
-import { invalidRequest, notFound } from '../../base/errors.js';
+import { conflict, invalidRequest, isTaken, notFound } from '../../base/errors.js';
 import { createRecent } from '../../base/recent.js';
 import { toClient } from '../agents/client.js';
 import { isAgentId, type LivingAgents } from '../agents/living.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
-import { type ClientMetadata, firstPartyFault, MetadataFault, settleMetadata } from './metadata.js';
+import { type ClientMetadata, firstPartyFault, MetadataFault, settleMetadata, workloadFault } from './metadata.js';
 
 export type { Client } from '../../base/db/open.js';
 
@@ -61,7 +61,9 @@ export function createClients(needs: Needs) {
 
   /** Makes a client for an administrator. The secret, if it has one, is returned here and never again. */
   async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, caller: Caller) {
-    const id = randomUUID();
+    const noWorkload = workloadFault(metadata);
+    if (noWorkload) throw invalidRequest(noWorkload, { spiffe_id: noWorkload });
+    const id = (metadata.spiffe_id as string | undefined) ?? randomUUID();
     const settled = {
       token_endpoint_auth_method: 'client_secret_basic',
       ...metadata,
@@ -73,31 +75,35 @@ export function createClients(needs: Needs) {
     const fault = firstParty && firstPartyFault(redirectUris);
     if (fault) throw invalidRequest(fault, { redirect_uris: fault });
     const secret = /^client_secret_/.test(String(settled.token_endpoint_auth_method)) ? makeSecret() : undefined;
-    const client = await db.$transaction(async (tx) => {
-      const row = await tx.client.create({
-        data: {
-          id,
-          name: nameOf(settled),
-          metadata: settled as Prisma.InputJsonObject,
-          secretHash: secret && hashSecret(secret),
-          origin: 'admin',
-          firstParty,
-          pkceRequired,
-          createdAt: clock.now(),
-        },
+    const client = await db
+      .$transaction(async (tx) => {
+        const row = await tx.client.create({
+          data: {
+            id,
+            name: nameOf(settled),
+            metadata: settled as Prisma.InputJsonObject,
+            secretHash: secret && hashSecret(secret),
+            origin: 'admin',
+            firstParty,
+            pkceRequired,
+            createdAt: clock.now(),
+          },
+        });
+        await audit.record(
+          {
+            action: 'client.created',
+            actor: { kind: 'system' },
+            clientId: id,
+            caller,
+            detail: { firstParty, pkceRequired },
+          },
+          tx,
+        );
+        return row;
+      })
+      .catch((error) => {
+        throw isTaken(error) ? conflict('There is a client with this SPIFFE ID already.') : error;
       });
-      await audit.record(
-        {
-          action: 'client.created',
-          actor: { kind: 'system' },
-          clientId: id,
-          caller,
-          detail: { firstParty, pkceRequired },
-        },
-        tx,
-      );
-      return row;
-    });
     await announcements.announce('clients', id);
     return { client, secret };
   }

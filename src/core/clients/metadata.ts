@@ -1,6 +1,7 @@
 /** What a client may say of itself (RFC 7591), and what we make of it. Pure: no store, no network. */
 import { isLoopback } from '../../base/loopback.js';
 import { isReadable, isStorable } from '../../base/text.js';
+import { parseSpiffeId } from '../../kit/spiffe.js';
 
 /** Metadata as it comes over the wire, member names as in RFC 7591. */
 export type ClientMetadata = Record<string, unknown>;
@@ -95,6 +96,20 @@ export function settleMetadata(metadata: ClientMetadata, rules: MetadataRules): 
 export function firstPartyFault(redirectUris: string[]): string | undefined {
   const unfit = redirectUris.find((uri) => !uri.startsWith('https:') || isLoopback(new URL(uri).hostname));
   return unfit && `A first-party client may only redirect to https, and not to this machine; ${unfit} is neither`;
+}
+
+export const WORKLOAD_AUTH_METHODS = ['spiffe_jwt', 'spiffe_x509'];
+
+/** Why it is no client that a workload can be; undefined also for one that is none. Its name is its SPIFFE ID. */
+export function workloadFault({
+  spiffe_id: id,
+  token_endpoint_auth_method: method,
+}: ClientMetadata): string | undefined {
+  const isWorkload = WORKLOAD_AUTH_METHODS.includes(String(method));
+  if (id === undefined) return isWorkload ? `spiffe_id is missing: ${method} proves one` : undefined;
+  if (typeof id !== 'string' || !parseSpiffeId(id)?.path)
+    return 'spiffe_id must be the SPIFFE ID of a workload, such as spiffe://example.org/ns/shop/sa/api';
+  return isWorkload ? undefined : `a workload proves its SPIFFE ID by ${WORKLOAD_AUTH_METHODS.join(' or ')}`;
 }
 
 /** Whether two redirect URIs are the same but for the port of a loopback address (RFC 8252, section 7.3). */

@@ -3,6 +3,7 @@
  * said by each route. Whether a credential is alive is asked, not guessed: login or grant alive, account active, nothing revoked, from
  * the stores, behind a memory of at most a second that is told at once. If a store cannot be asked, nobody is anybody: 503.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
@@ -13,10 +14,11 @@ import type { ApiKeys } from '../api-keys/api-keys.js';
 import { formatOf, KEY_FORMATS, looksLikeKey } from '../api-keys/formats.js';
 import type { KeyUsage } from '../api-keys/usage.js';
 import type { Tokens } from '../sessions/tokens.js';
+import type { Workloads } from '../workloads/workloads.js';
 import type { ForeignTokens } from './foreign-tokens.js';
 import type { OAuthTokens } from './oauth-tokens.js';
 import type { Possession, Presentation } from './possession.js';
-import type { Principal } from './principal.js';
+import type { Principal, WorkloadPrincipal } from './principal.js';
 
 interface Needs {
   clock: Clock;
@@ -25,6 +27,7 @@ interface Needs {
   oauthTokens: OAuthTokens;
   foreignTokens: ForeignTokens;
   possession: Possession;
+  workloads: Workloads;
   apiKeys: Pick<ApiKeys, 'verify'>;
   livingAgents: Pick<LivingAgents, 'findByKey'>;
   keyUsage: Pick<KeyUsage, 'count'>;
@@ -55,6 +58,7 @@ export function createCredentials({
   oauthTokens,
   foreignTokens,
   possession,
+  workloads,
   apiKeys,
   livingAgents,
   keyUsage,
@@ -62,7 +66,7 @@ export function createCredentials({
   const recent = createRecent<Principal | 'expired'>({ clock });
   for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
 
-  return { resolve, nextNonce: possession.nextNonce, behindRefreshToken };
+  return { resolve, resolveCertificate, nextNonce: possession.nextNonce, behindRefreshToken };
 
   /**
    * Refuses with `expired_token` or `invalid_token`. `shown` is what came along: without it, a token that is bound to something is
@@ -82,6 +86,15 @@ export function createCredentials({
     await possession.check(credential, 'boundTo' in found ? found.boundTo : undefined, shown);
     if (found.kind === 'api-key') keyUsage.count(found.key.id);
     return found;
+  }
+
+  /** The workload whose certificate it is; undefined where it is nobody's who is known by one. Refuses with `invalid_token`. */
+  function resolveCertificate(chain: X509Certificate[]): WorkloadPrincipal | undefined {
+    const [certificate] = chain;
+    if (!certificate || !workloads.isNamedBy(certificate)) return undefined;
+    const verdict = workloads.byCertificate(chain);
+    if (verdict.kind === 'invalid') throw unauthenticated('invalid_token', `Client certificate: ${verdict.reason}.`);
+    return { kind: 'workload', account: undefined, spiffeId: verdict.spiffeId.id, expiresAt: verdict.expiresAt };
   }
 
   /** The living login that a refresh token belongs to; the token is not spent by this. */

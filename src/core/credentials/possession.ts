@@ -2,9 +2,11 @@
  * Proof of possession: a token that is bound to a key (RFC 9449) or to a certificate (RFC 8705) is worth nothing without it. What is
  * decided here is never remembered: each request brings a proof of its own.
  */
+import type { X509Certificate } from 'node:crypto';
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import { type DpopError, unauthenticated, unproven } from '../../base/errors.js';
+import { certificateHash } from '../../kit/certificate.js';
 import { verifyDpopProof } from '../../kit/dpop.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { DpopNonces } from './dpop-nonces.js';
@@ -23,8 +25,8 @@ export interface Presentation {
   proof?: string;
   method?: string;
   url?: string;
-  /** The hash of the certificate that the caller has the key of, as in `cnf.x5t#S256`. */
-  certificateHash?: string;
+  /** The certificate that the caller has the key of, and those that came along. */
+  certificates?: X509Certificate[];
 }
 
 /** `cnf` of a token (RFC 7800). Members that are not known here make it worth nothing. */
@@ -51,7 +53,8 @@ export function createPossession({ clock, nonces, store }: Needs) {
     else if (shown.scheme === 'dpop')
       throw unauthenticated('invalid_token', 'This token is bound to no key: send it as a bearer token.');
     const hash = bound?.['x5t#S256'];
-    if (hash !== undefined && hash !== shown.certificateHash)
+    const [certificate] = shown.certificates ?? [];
+    if (hash !== undefined && (!certificate || hash !== certificateHash(certificate)))
       throw unauthenticated('invalid_token', 'This token is bound to a client certificate, which is not this one.');
   }
 

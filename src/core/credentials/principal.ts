@@ -49,7 +49,21 @@ export interface AgentPrincipal {
   boundTo?: Confirmation | undefined;
 }
 
-export type Principal = LoginPrincipal | OAuthPrincipal | ForeignPrincipal | ApiKeyPrincipal | AgentPrincipal;
+/** A program that the platform on which it runs certifies (SPIFFE). Nobody here made it, and no account stands behind it. */
+export interface WorkloadPrincipal {
+  kind: 'workload';
+  account: undefined;
+  spiffeId: string;
+  expiresAt: Date;
+}
+
+export type Principal =
+  | LoginPrincipal
+  | OAuthPrincipal
+  | ForeignPrincipal
+  | ApiKeyPrincipal
+  | AgentPrincipal
+  | WorkloadPrincipal;
 /** Those that stand for an account. */
 export type AccountPrincipal = LoginPrincipal | ForeignPrincipal | ApiKeyPrincipal;
 export type PrincipalKind = Principal['kind'];
@@ -67,6 +81,8 @@ export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: 
       return principal.account
         ? { type: 'human', id: principal.account.id }
         : { type: 'agent', id: principal.clientId };
+    case 'workload':
+      return { type: 'agent', id: principal.spiffeId };
   }
 }
 

@@ -24,7 +24,7 @@ export function addTestAuth({ api, wire, signIn }: Needs): void {
     '/api/v1/test-auth/auth-status',
     {
       summary: 'Sandboxes only: what my credential stands for',
-      accepts: ['login', 'oauth', 'foreign', 'api-key', 'agent'],
+      accepts: ['login', 'oauth', 'foreign', 'api-key', 'agent', 'workload'],
       scope: null,
       optional: true,
       answer: [200, Status],

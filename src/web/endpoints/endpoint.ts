@@ -184,13 +184,15 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth, or sign in.');
   }
 
-  async function identify(ctx: Context, { refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
+  async function identify(ctx: Context, { accepts, refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
     const { address } = ctx.state.caller;
     try {
       const presented = presentedBy(ctx, browsers.cookieName);
       const principal =
         (presented && (await credentials.resolve(presented.value, presented.shown))) ??
-        (refreshCookieToo ? await credentials.behindRefreshToken(browsers.refreshToken?.(ctx)) : undefined);
+        (refreshCookieToo ? await credentials.behindRefreshToken(browsers.refreshToken?.(ctx)) : undefined) ??
+        // A platform may certify every connection: where that is no credential, it must not stand in anybody's way.
+        (accepts.includes('workload') ? credentials.resolveCertificate(ctx.state.certificates) : undefined);
       if (!principal) {
         await count(ctx, 'anonymous', address);
         return undefined;
@@ -199,7 +201,8 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       if (presented?.shown.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
       const { type, id } = countedFor(principal);
       await count(ctx, type, id);
-      if (presented?.by !== 'header' && !SAFE_METHODS.has(ctx.method)) checkChange(ctx, principal);
+      const byCookie = presented?.by !== 'header' && principal.kind !== 'workload';
+      if (byCookie && !SAFE_METHODS.has(ctx.method)) checkChange(ctx, principal);
       return principal;
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) await count(ctx, 'default', address);

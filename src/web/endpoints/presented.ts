@@ -38,5 +38,7 @@ function fromCookie(ctx: Context, name: string): Presented | undefined {
 
 /** A proof is for the address as its sender knows it, which is below the issuer: scheme and host are pinned to it. */
 function shownBy(ctx: Context): Presentation {
-  return { proof: ctx.get('DPoP') || undefined, method: ctx.method, url: `${ctx.protocol}://${ctx.host}${ctx.path}` };
+  const { method, protocol, host, path } = ctx;
+  const { certificates } = ctx.state;
+  return { proof: ctx.get('DPoP') || undefined, method, url: `${protocol}://${host}${path}`, certificates };
 }

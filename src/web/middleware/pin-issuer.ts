@@ -5,6 +5,7 @@ import type { Next } from 'koa';
 import proxyAddr from 'proxy-addr';
 import { rememberByAddress } from '../../base/address.js';
 import type { Caller } from '../../core/caller.js';
+import type { ShownCertificates } from '../shown-certificates.js';
 import type { Context } from '../state.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
@@ -12,11 +13,17 @@ const REQUEST_ID = /^[\w.:-]{1,100}$/;
 /** Pins a request and says who sent it. Done twice it changes nothing more. */
 export type PinRequest = (req: IncomingMessage, res: ServerResponse) => Caller;
 
+interface Needs {
+  issuer: string;
+  trustedProxies: string[];
+  certificates: ShownCertificates;
+}
+
 /**
  * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop that is not a trusted proxy
  * (RFC 9700, 4.13: headers of strangers are not believed).
  */
-export function createPinRequest({ issuer, trustedProxies }: { issuer: string; trustedProxies: string[] }): PinRequest {
+export function createPinRequest({ issuer, trustedProxies, certificates }: Needs): PinRequest {
   const { host, protocol } = new URL(issuer);
   const scheme = protocol.slice(0, -1);
   const decide = proxyAddr.compile(trustedProxies);
@@ -28,6 +35,7 @@ export function createPinRequest({ issuer, trustedProxies }: { issuer: string; t
     const address = (fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '';
     const given = fromProxy ? headers['x-request-id'] : undefined;
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    certificates.take(req, fromProxy);
     headers.host = host;
     headers['x-forwarded-proto'] = scheme;
     headers['x-forwarded-for'] = address;
@@ -38,10 +46,11 @@ export function createPinRequest({ issuer, trustedProxies }: { issuer: string; t
   };
 }
 
-/** Sets `ctx.state.caller`. */
-export function pinIssuer(pin: PinRequest) {
+/** Sets `ctx.state.caller` and `ctx.state.certificates`. */
+export function pinIssuer(pin: PinRequest, certificates: ShownCertificates) {
   return async function pinIssuer(ctx: Context, next: Next): Promise<void> {
     ctx.state.caller = pin(ctx.req, ctx.res);
+    ctx.state.certificates = certificates.of(ctx.req);
     await next();
   };
 }

@@ -5,9 +5,10 @@ import type { Client, Clients } from '../../core/clients/clients.js';
 import type { ClientMetadata } from '../../core/clients/metadata.js';
 import { callerOf } from './caller.js';
 import type { LookUp } from './look-up.js';
+import { asEngineClient } from './workload-clients.js';
 
 /** What we know of a client beside its metadata; never taken from a registration. */
-export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required'] as const;
+export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id'] as const;
 
 export function createClientAdapter({ clients, lookUp }: { clients: Clients; lookUp: LookUp }): Adapter {
   return {
@@ -58,6 +59,7 @@ function toPayload(client: Client): AdapterPayload {
     origin: client.origin,
     first_party: client.firstParty,
     pkce_required: client.pkceRequired,
+    ...asEngineClient(client),
   } as AdapterPayload;
 }
 

@@ -20,6 +20,7 @@ import { DISCOVERY, ROUTES, TOKEN_ALIAS } from './routes.js';
 import { providerSettings, type SettingsNeeds } from './settings.js';
 import { finishSignOut } from './sign-out.js';
 import { resolveStructuredTokens } from './structured-tokens.js';
+import { acceptWorkloads } from './workload-clients.js';
 
 export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
   core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'clientUsage' | 'jwts' | 'sessions'>;
@@ -96,6 +97,7 @@ export function createProviders(needs: ProviderNeeds) {
     rememberClients(provider, lookUp);
     patchReplayDetection(provider, core.artifacts);
     resolveStructuredTokens(provider, core);
+    acceptWorkloads(provider, { issuer: config.issuer, workloads: core.workloads });
     acceptOwnSecret(provider, core.clients);
     leaveEmptyAnswersUntyped(provider);
     finishSignOut(provider, { sessions: core.sessions, loginCookie });

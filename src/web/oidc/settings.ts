@@ -10,12 +10,14 @@ import { MetadataFault } from '../../core/clients/metadata.js';
 import type { Core } from '../../core/core.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../cookies.js';
+import type { ShownCertificates } from '../shown-certificates.js';
 import type { Adapters } from './adapter.js';
 import { OWN_MEMBERS } from './client-adapter.js';
 import { livesAt } from './client-checks.js';
 import { createFindAccount } from './find-account.js';
 import { createGrantLoader } from './grant-loader.js';
 import { createInteractionPolicy } from './interaction-policy.js';
+import { mutualTls } from './mutual-tls.js';
 import type { ProviderPages } from './pages.js';
 import { resourceIndicators } from './resource-indicators.js';
 import { ROUTES } from './routes.js';
@@ -24,11 +26,23 @@ import { tokenBits } from './token-length.js';
 
 export interface SettingsNeeds {
   config: Config;
-  core: Pick<Core, 'accounts' | 'artifacts' | 'clients' | 'consents' | 'keys' | 'resources' | 'scopes'>;
+  core: Pick<
+    Core,
+    | 'accounts'
+    | 'artifacts'
+    | 'clients'
+    | 'clientCertificates'
+    | 'consents'
+    | 'keys'
+    | 'resources'
+    | 'scopes'
+    | 'workloads'
+  >;
   secrets: Secrets;
   fetch: GuardedFetch;
   adapters: Adapters;
   pages: ProviderPages;
+  certificates: ShownCertificates;
   /** `/oauth/token` is served by a second provider, so that DPoP and assertions are checked against the address that was asked. */
   tokenPath: string;
 }
@@ -45,6 +59,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
   const { clients, resources } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
+  const mTLS = mutualTls(needs);
 
   return {
     adapter: adapters.adapterFor,
@@ -65,7 +80,13 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     conformIdTokenClaims: false,
     responseTypes: ['code'],
     subjectTypes: ['public'],
-    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    clientAuthMethods: [
+      'none',
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      ...(mTLS.tlsClientAuth ? (['tls_client_auth'] as const) : []),
+    ],
     clientDefaults: {
       grant_types: ['authorization_code'],
       response_types: ['code'],
@@ -144,6 +165,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
         nonceSecret: secrets.key('dpop-nonce').subarray(0, DPOP_NONCE_BYTES),
         requireNonce: () => true,
       },
+      mTLS,
       introspection: {
         enabled: true,
         allowedPolicy: async (_ctx, client, token) => mayAsk(client, token) && (await isBehindAlive(token)),

@@ -6,6 +6,7 @@ import { createEndpoints } from '../../../src/web/endpoints/endpoint.js';
 import { createFailures } from '../../../src/web/failures.js';
 import { answerFailures } from '../../../src/web/middleware/answer-failures.js';
 import { createPinRequest, pinIssuer } from '../../../src/web/middleware/pin-issuer.js';
+import { createShownCertificates } from '../../../src/web/shown-certificates.js';
 import type { State } from '../../../src/web/state.js';
 import { createViews } from '../../../src/web/views.js';
 import { openFamily } from '../../support/families.js';
@@ -29,7 +30,8 @@ describe('a route that apps may take with a scope', () => {
     });
     expect(() => api.get('/api/v1/x', { summary: 'x', accepts: ['oauth'], answer }, () => {})).toThrow('which scope');
     const koa = new Koa<State>();
-    koa.use(pinIssuer(createPinRequest({ issuer, trustedProxies: [] })));
+    const certificates = createShownCertificates({ header: 'x-client-cert' });
+    koa.use(pinIssuer(createPinRequest({ issuer, trustedProxies: [], certificates }), certificates));
     const failures = createFailures({ issuer, log });
     koa.use(answerFailures({ failures, views: createViews({ brandName: 'Signet', assetUrl: (path) => path }) }));
     koa.use(api.router.routes());

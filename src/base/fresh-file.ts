@@ -1,0 +1,62 @@
+/** A file that its keepers replace while we run: read again once it has changed. */
+import { readFileSync, statSync } from 'node:fs';
+import type { Clock } from './clock.js';
+import type { Log } from './log.js';
+
+interface Options<Content> {
+  path: string;
+  /** Throws a sentence for what cannot be used. */
+  parse: (text: string) => Content;
+  clock: Clock;
+  log: Log;
+}
+
+const LOOK_EVERY_MS = 1000;
+
+/**
+ * Returns how to get its content, at most a second old. Throws a sentence when it cannot be read at first; later that is told in the
+ * log, once for each time it changes, and what was read before stays.
+ */
+export function openFreshFile<Content>({ path, parse, clock, log }: Options<Content>): () => Content {
+  let state = stateOf(path);
+  let content = read();
+  let lookedAt = clock.now().getTime();
+
+  return function current(): Content {
+    const now = clock.now().getTime();
+    if (now - lookedAt < LOOK_EVERY_MS) return content;
+    lookedAt = now;
+    try {
+      const seen = stateOf(path);
+      if (seen === state) return content;
+      state = seen;
+      content = read();
+      log.info({ path }, 'a file has changed, and was read again');
+    } catch (error) {
+      if (state !== UNREADABLE)
+        log.error({ error, path }, 'a file has changed, and cannot be used: what it held before stays');
+      state = UNREADABLE;
+    }
+    return content;
+  };
+
+  function read(): Content {
+    try {
+      return parse(readFileSync(path, 'utf8'));
+    } catch (error) {
+      throw new Error(`${path} cannot be used: ${(error as Error).message}`, { cause: error });
+    }
+  }
+}
+
+const UNREADABLE = '';
+
+/** What changes with its content. */
+function stateOf(path: string): string {
+  try {
+    const { ino, size, mtimeMs } = statSync(path);
+    return `${ino} ${size} ${mtimeMs}`;
+  } catch (error) {
+    throw new Error(`${path} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
