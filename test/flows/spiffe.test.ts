@@ -111,6 +111,27 @@ describe('a workload', () => {
       expect((await me({ authorization: `Bearer ${accessToken}` })).status).toBe(200);
     });
 
+    it('may ask who it is, and is no visitor of the tool that has the certificate', async () => {
+      const validate = (headers: Record<string, string>) =>
+        ask(house, 'POST', '/api/validate', { 'content-type': 'application/json', ...headers }, '{}');
+      const holder = own.workload();
+      const answer = await validate({ [HEADER]: asHeader(holder) });
+      expect(answer.json).toEqual({
+        valid: true,
+        user: { id: ID, name: ID, email: null, role: 'viewer' },
+        principal: { type: 'workload', spiffe_id: ID },
+      });
+      const { access_token: accessToken, accountId } = await newLogin(house);
+      const visitor = await validate({ [HEADER]: asHeader(holder), authorization: `Bearer ${accessToken}` });
+      expect(visitor.json).toMatchObject({ valid: true, user: { id: accountId } });
+      for (const headers of [
+        { [HEADER]: asHeader(stranger.workload()) },
+        { [HEADER]: 'garbage' },
+        { 'x-client-cert': asHeader(holder) },
+      ] as Record<string, string>[])
+        expect((await validate(headers)).json.valid).toBe(false);
+    });
+
     it('is trusted by the bundle as it is now', async () => {
       const before = partner.workload();
       partner.renewAuthority();

@@ -153,6 +153,8 @@ interface Kind {
   confined?: true;
   /** Nobody answers for a stranger. */
   agent?: 'own' | 'foreign' | 'stranger';
+  /** Its SPIFFE ID. */
+  workload?: string;
   /** The same kind anew: what a route does with it may end it. */
   again?: () => Promise<Credential>;
 }
@@ -312,7 +314,10 @@ beforeAll(async () => {
     .secretHash!;
   tokens['an account id'] = ids.own;
   tokens.garbage = 'garbage';
-  kinds['the certificate of a workload'] = { headers: { 'x-client-cert': asHeader(domain.workload()) } };
+  kinds['the certificate of a workload'] = {
+    headers: { 'x-client-cert': asHeader(domain.workload('/api')) },
+    workload: `spiffe://${domain.name}/api`,
+  };
   tokens['garbage in the form of a JWT'] = 'a.b.c';
   for (const [name, text] of Object.entries(tokens)) {
     kinds[name] ??= bearer(text);
@@ -571,9 +576,11 @@ describe('every route, with every kind of credential', () => {
     for (const [name, kind] of Object.entries({ nothing: { headers: {} } as Kind, ...kinds })) {
       const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
       const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey') ?? kind.agent;
-      expect([answer.status, answer.json.valid], name).toEqual(side ? [200, true] : [401, false]);
+      const isAnybody = side !== undefined || kind.workload !== undefined;
+      expect([answer.status, answer.json.valid], name).toEqual(isAnybody ? [200, true] : [401, false]);
       const id = (answer.json.user as { id?: string } | undefined)?.id;
-      if (side === 'stranger') expect(id, name).toMatch(/^agt_/);
+      if (kind.workload) expect(id, name).toBe(kind.workload);
+      else if (side === 'stranger') expect(id, name).toMatch(/^agt_/);
       else expect(id, name).toBe(side && ids[side]);
     }
   });

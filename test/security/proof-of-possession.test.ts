@@ -3,8 +3,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
 import { call, newLogin } from '../support/api.js';
-import type { RawAnswer } from '../support/attacker.js';
+import { type RawAnswer, ask as raw } from '../support/attacker.js';
 import { atOnce } from '../support/families.js';
 import { type House, openHouse } from '../support/house.js';
 import { type ClientKey, makeKey, tokenWithProof } from '../support/proofs.js';
@@ -159,6 +160,93 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
     for (const proof of wrong) expectRefused(await present(proof), 'invalid_dpop_proof');
     const two = await ask({ authorization: `DPoP ${accessToken}`, dpop: [await prove(), await prove()] });
     expectRefused(two, 'invalid_dpop_proof');
+  });
+
+  describe('that a tool asks about (/api/validate)', () => {
+    const VISITED = 'https://tool.example/app/things';
+    let bound: string;
+    beforeAll(async () => {
+      const keeper = await house.account();
+      const tool = { slug: 'tool', name: 'Tool', url: 'https://tool.example/app' };
+      await house.core.tools.create(tool, keeper.id, systemCaller);
+      await house.core.tools.create({ slug: 'nowhere', name: 'Without a URL' }, keeper.id, systemCaller);
+      const asked = await tokenWithProof(house, machine, key, { ...forApi, scope: 'tools:validate' });
+      bound = asked.body.access_token!;
+    });
+
+    const validate = (body: object, headers: Record<string, string> = {}, at: { port: number } = house) =>
+      raw(
+        at,
+        'POST',
+        '/api/validate',
+        { 'content-type': 'application/json', authorization: `DPoP ${bound}`, ...headers },
+        JSON.stringify(body),
+      );
+    const forward = (claims: Record<string, unknown> = {}, by = key) =>
+      prove({ htu: VISITED, nonce: undefined, ath: ath(bound), ...claims }, by);
+    const question = async (claims?: Record<string, unknown>, more: object = {}, by = key) => ({
+      tool: 'tool',
+      dpop: { proof: await forward(claims, by), htm: 'GET', htu: VISITED, ...more },
+    });
+    const expectNotValid = ({ status, json }: RawAnswer) =>
+      expect([status, json.valid, json.error]).toEqual([401, false, 'invalid_token']);
+
+    it('is valid with the proof that the visitor sent to the tool, once in all processes', async () => {
+      for (const scheme of ['DPoP', 'Bearer']) {
+        const asked = await question({ nonce: 'of the tool' });
+        const answer = await validate(asked, { authorization: `${scheme} ${bound}` });
+        expect(answer.status, answer.text).toBe(200);
+        expect(answer.json).toMatchObject({ valid: true, principal: { type: 'client', client_id: machine.id } });
+        for (const at of [house, beside])
+          expectNotValid(await validate(asked, { authorization: `${scheme} ${bound}` }, at));
+      }
+    });
+
+    it('is not valid without a proof, nor with one for something else, of somebody else, or not of now', async () => {
+      const thief = await makeKey();
+      for (const asked of [
+        { tool: 'tool' },
+        {},
+        await question({ htm: 'POST' }),
+        await question({ htu: 'https://tool.example/app/other' }),
+        await question({ htu: `${ISSUER}/api/validate` }),
+        await question({ ath: ath('another') }),
+        await question({ iat: now() - 3600 }),
+        await question({}, {}, thief),
+        await question({}, { proof: 'garbage' }),
+        await question({}, { htm: 'POST' }),
+      ]) {
+        expectNotValid(await validate(asked));
+        expectNotValid(await validate(asked, { authorization: `Bearer ${bound}` }));
+      }
+    });
+
+    it('takes from a tool no proof that was made for another place', async () => {
+      for (const htu of [
+        'https://other.example/app/things',
+        'http://tool.example/app/things',
+        'https://tool.example/application',
+        'https://tool.example/',
+        'https://tool.example/app/../things',
+        'https://tool.example/app/%2e%2e/things',
+        'https://tool.example@other.example/app/things',
+        'https://somebody@tool.example/app/things',
+        'https://tool.example:8443/app/things',
+        'nonsense',
+      ]) {
+        const answer = await validate(await question({ htu }, { htu }));
+        expect([answer.status, answer.json.error], htu).toEqual([400, 'invalid_request']);
+      }
+      for (const tool of ['nowhere', 'unknown', undefined]) {
+        expect((await validate({ ...(await question()), tool })).status).toBe(400);
+      }
+    });
+
+    it('may be asked about by whoever has the key, with a proof for that very question', async () => {
+      const dpop = await prove({ htm: 'POST', htu: `${ISSUER}/api/validate`, ath: ath(bound) });
+      expect((await validate({}, { dpop })).json.valid).toBe(true);
+      expectNotValid(await validate({}, { dpop }));
+    });
   });
 
   it('leaves what is bound to no key alone: it is a bearer token, and nothing else', async () => {

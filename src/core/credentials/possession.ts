@@ -25,6 +25,8 @@ export interface Presentation {
   proof?: string;
   method?: string;
   url?: string;
+  /** The proof was sent to somebody else, who passed it on: a nonce in it is theirs. */
+  isForwarded?: boolean;
   /** The certificate that the caller has the key of, and those that came along. */
   certificates?: X509Certificate[];
 }
@@ -59,12 +61,12 @@ export function createPossession({ clock, nonces, store }: Needs) {
   }
 
   async function checkKey(credential: string, thumbprint: string, shown: Presentation): Promise<void> {
-    const { scheme, proof, method = '', url = '' } = shown;
+    const { scheme, proof, method = '', url = '', isForwarded = false } = shown;
     if (scheme !== 'dpop')
       throw refused('invalid_token', 'This token is bound to a key: send it as "DPoP", with a proof.');
     if (!proof) throw refused('use_dpop_nonce', 'This token is bound to a key: a DPoP proof is missing.');
-    const request = { method, url, accessToken: credential, isNonce: nonces.isFresh, now: clock.now() };
-    const verdict = await verifyDpopProof(proof, request);
+    const request = { method, url, accessToken: credential, now: clock.now() };
+    const verdict = await verifyDpopProof(proof, { ...request, ...(!isForwarded && { isNonce: nonces.isFresh }) });
     if (verdict.kind === 'nonce') throw refused('use_dpop_nonce', `DPoP: ${verdict.reason}.`);
     if (verdict.kind === 'invalid') throw refused('invalid_dpop_proof', `DPoP: ${verdict.reason}.`);
     if (verdict.thumbprint !== thumbprint) throw refused('invalid_token', 'This token is bound to another key.');

@@ -2,13 +2,14 @@
  * What a tool asks at each request: who is behind this credential, and what may they here? Asked thousands of times a minute, so all of
  * it is remembered for a second; whatever ends a credential or a permission is told to every process at once.
  */
-import { unauthenticated } from '../../base/errors.js';
+import type { X509Certificate } from 'node:crypto';
+import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Credentials } from '../credentials/credentials.js';
 import type { Presentation } from '../credentials/possession.js';
 import type { Principal } from '../credentials/principal.js';
 import type { Level } from './levels.js';
 import type { Permissions } from './permissions.js';
-import type { Tools } from './tools.js';
+import type { Tool, Tools } from './tools.js';
 
 /** Whoever asks for tokens that tools may take needs this scope. */
 export const VALIDATE_SCOPE = 'tools:validate';
@@ -20,9 +21,27 @@ export interface Validated {
 }
 
 interface Needs {
-  credentials: Pick<Credentials, 'resolve'>;
+  credentials: Pick<Credentials, 'resolve' | 'resolveCertificate'>;
   tools: Pick<Tools, 'find'>;
   permissions: Pick<Permissions, 'levelOf'>;
+}
+
+/** Somebody who shows nothing but a certificate. */
+export interface Certified {
+  certificates: X509Certificate[];
+}
+
+/** The proof that a visitor sent to the tool, and for which request (RFC 9449). */
+export interface ForwardedProof {
+  proof: string;
+  htm: string;
+  htu: string;
+}
+
+/** What came in a header or a cookie, and what came along with it. */
+export interface Credential {
+  value: string;
+  shown: Presentation;
 }
 
 export type Validate = ReturnType<typeof createValidate>;
@@ -30,17 +49,46 @@ export type Validate = ReturnType<typeof createValidate>;
 /**
  * Any credential that is alive will do. An app's token must be for us or for that very tool, with the scope for it. Refuses with
  * `expired_token`, `invalid_token` or `insufficient_scope`, all of them 401.
- *
- * @param shown what came along with the credential: what a tool passes on of it is for this, too
  */
 export function createValidate({ credentials, tools, permissions }: Needs) {
-  return async function validate(credential: string, shown: Presentation, slug?: string): Promise<Validated> {
+  return async function validate(
+    presented: Credential | Certified,
+    slug?: string,
+    forwarded?: ForwardedProof,
+  ): Promise<Validated> {
     const tool = slug === undefined ? undefined : await tools.find(slug);
-    const principal = await credentials.resolve(credential, shown, tool?.url ?? undefined);
+    const principal =
+      'value' in presented ? await byCredential(presented, tool, forwarded) : byCertificate(presented.certificates);
     if (principal.kind === 'oauth' && !principal.scopes.includes(VALIDATE_SCOPE)) {
       throw unauthenticated('insufficient_scope', `This token lacks the scope ${VALIDATE_SCOPE}.`);
     }
     if (slug === undefined) return { principal, level: undefined };
     return { principal, level: (tool && (await permissions.levelOf(principal, tool))) ?? null };
   };
+
+  function byCredential({ value, shown }: Credential, tool: Tool | undefined, forwarded: ForwardedProof | undefined) {
+    const proven = forwarded ? asShown(forwarded, tool) : shown;
+    return credentials.resolve(value, proven, tool?.url ?? undefined);
+  }
+
+  function byCertificate(certificates: X509Certificate[]): Principal {
+    const workload = credentials.resolveCertificate(certificates);
+    if (!workload) throw unauthenticated('no_auth', 'Pass on the credential of whoever asks you.');
+    return workload;
+  }
+}
+
+/** A tool says for which request a proof was made: that must be one to itself, or it could pass on those that others were sent. */
+function asShown({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): Presentation {
+  if (!tool?.url || !isUnder(htu, tool.url)) {
+    const fault = 'It must lie under the URL with which the tool is registered; name the tool.';
+    throw invalidRequest('The proof was not made for this tool.', { 'dpop.htu': fault });
+  }
+  return { scheme: 'dpop', proof, method: htm, url: htu, isForwarded: true };
+}
+
+function isUnder(address: string, base: string): boolean {
+  const [asked, own] = [URL.parse(address), URL.parse(base)];
+  if (!asked || !own || asked.origin !== own.origin || asked.username || asked.password) return false;
+  return asked.pathname === own.pathname || asked.pathname.startsWith(own.pathname.replace(/\/*$/, '/'));
 }

@@ -54,9 +54,9 @@ export function createStraightValidation(needs: Needs) {
     let limit: LimitState | undefined;
     try {
       limit = await validation.count(caller.address);
-      const { tool } = parsed(Question, await readQuestion(req), 'body');
+      const question = parsed(Question, await readQuestion(req), 'body');
       const presented: Presented = { value, by: 'header', shown: { scheme: 'bearer' } };
-      const answer = await validation.answer(() => presented, tool ?? undefined);
+      const answer = await validation.answer(() => presented, question);
       send(res, 200, limit ? limitHeaders(limit) : {}, answer);
     } catch (error) {
       if (req.errored || res.destroyed) return; // whoever asked has gone

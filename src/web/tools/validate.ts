@@ -16,6 +16,9 @@ const DESCRIPTION = `
 Any credential will do: the token or the cookie of a person, an API key, a token of an issuer elsewhere that is trusted here. The token of
 an app must have the scope \`tools:validate\`, and be meant for this API or, when \`tool\` names it, for the tool's own URL.
 
+A token that is bound to a key (RFC 9449) is valid with the proof that the visitor sent to the tool: pass it on as \`dpop\`. It is good
+once; a nonce in it is between the two of you. A workload that shows a certificate of its trust domain may ask who it is itself.
+
 Who may nothing in the tool is valid all the same: \`permission\` is null then.`.trim();
 
 export function addValidate({ api, cookie, validation }: Needs): void {
@@ -42,13 +45,15 @@ export function addValidate({ api, cookie, validation }: Needs): void {
     validate,
   );
 
-  async function validate(ctx: Context, { tool }: z.output<typeof Question>): Promise<void> {
-    ctx.body = await validation.answer(() => present(ctx), tool ?? undefined);
+  async function validate(ctx: Context, question: z.output<typeof Question>): Promise<void> {
+    ctx.body = await validation.answer(() => present(ctx), question);
   }
 
+  /** A certificate is looked at where there is nothing else: it is that of whoever asks, and not of a visitor. */
   function present(ctx: Context) {
     const presented = presentedBy(ctx, cookie.browsers.cookieName);
     if (presented?.by === 'cookie') cookie.checkChange(ctx);
-    return presented;
+    const { certificates } = ctx.state;
+    return presented ?? (certificates.length > 0 ? { certificates } : undefined);
   }
 }

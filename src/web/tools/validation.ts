@@ -6,7 +6,7 @@ import { MINUTE_SECONDS } from '../../base/clock.js';
 import { type LimitState, Refusal, unauthenticated } from '../../base/errors.js';
 import type { Limits } from '../../base/limits.js';
 import type { AgentPrincipal, ApiKeyPrincipal, OAuthPrincipal, Principal } from '../../core/credentials/principal.js';
-import type { Validate } from '../../core/tools/validate.js';
+import type { Certified, Validate } from '../../core/tools/validate.js';
 import { text } from '../endpoints/body.js';
 import type { Presented } from '../endpoints/presented.js';
 import { ErrorAnswer } from '../endpoints/refusals.js';
@@ -14,9 +14,16 @@ import { toVisitor, WireLevel, WireVisitor } from './wire.js';
 
 export const VALIDATE = '/api/validate';
 
-/** A tool that passes on a proof of possession says so here too: `dpop` (RFC 9449). */
 export const Question = z.object({
   tool: text(100).nullish().describe('The slug of the tool that asks. Without it, only who it is gets answered.'),
+  dpop: z
+    .object({
+      proof: text(4096).describe('What came in the header `DPoP`.'),
+      htm: text(20).describe('The method of the request that it came with.'),
+      htu: text(2048).describe("The address of that request, under the tool's own URL."),
+    })
+    .nullish()
+    .describe('For a token that is bound to a key (RFC 9449): the proof that the visitor sent to the tool.'),
 });
 
 const WirePrincipal = z.union([
@@ -38,6 +45,7 @@ const WirePrincipal = z.union([
     organization_id: z.string(),
     claimed: z.boolean().describe('Whether a person answers for it.'),
   }),
+  z.object({ type: z.literal('workload'), spiffe_id: z.string() }),
   z.object({ type: z.literal('client'), client_id: z.string(), scopes: z.array(z.string()) }),
 ]);
 
@@ -75,13 +83,11 @@ export function createValidation({ validate, limits, points }: Needs) {
 
   /** Whatever is wrong with the credential is told with 401. */
   async function answer(
-    present: () => Presented | undefined,
-    slug: string | undefined,
+    present: () => Presented | Certified | undefined,
+    { tool, dpop }: z.output<typeof Question>,
   ): Promise<z.input<typeof Valid>> {
     try {
-      const presented = present();
-      if (!presented) throw unauthenticated('no_auth', 'Pass on the credential of whoever asks you.');
-      const { principal, level } = await validate(presented.value, presented.shown, slug);
+      const { principal, level } = await validate(demand(present()), tool ?? undefined, dpop ?? undefined);
       return {
         valid: true,
         user: toVisitor(principal),
@@ -97,10 +103,16 @@ export function createValidation({ validate, limits, points }: Needs) {
   }
 }
 
+function demand(presented: Presented | Certified | undefined): Presented | Certified {
+  if (!presented) throw unauthenticated('no_auth', 'Pass on the credential of whoever asks you.');
+  return presented;
+}
+
 function actingFor(principal: Principal): { principal?: z.input<typeof WirePrincipal> } {
   if (principal.kind === 'api-key') return { principal: toKey(principal) };
   if (principal.kind === 'oauth') return { principal: toClient(principal) };
   if (principal.kind === 'agent') return { principal: toAgent(principal) };
+  if (principal.kind === 'workload') return { principal: { type: 'workload', spiffe_id: principal.spiffeId } };
   return {};
 }
 

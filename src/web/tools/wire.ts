@@ -1,12 +1,12 @@
 /** What the *tools* dialect calls things. */
 import { z } from 'zod';
 import { ACCOUNT_ROLES, ACCOUNT_STATES, type Account } from '../../core/accounts/accounts.js';
-import type { Principal } from '../../core/credentials/principal.js';
+import { type Principal, subjectOf } from '../../core/credentials/principal.js';
 import { LEVELS } from '../../core/tools/levels.js';
 
 export const WireVisitor = z
   .object({
-    id: z.string().describe('Of the account; of the app or agent itself, where there is none.'),
+    id: z.string().describe('Of the account; of the app, agent or workload itself, where there is none.'),
     name: z.string().nullable(),
     email: z.email().nullable(),
     role: z.enum(ACCOUNT_ROLES).describe('In this instance, and no more than the credential stands for.'),
@@ -29,20 +29,22 @@ export const WireLevel = z.enum(LEVELS);
 
 export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
 
-/** Who stands behind a credential; of an agent, the person who answers for it. An app or agent is never an administrator, and a key is one only with all that its owner may. */
+/**
+ * Who stands behind a credential; of an agent, the person who answers for it. An app or agent is never an administrator, and a key is one
+ * only with all that its owner may.
+ */
 export function toVisitor(principal: Principal): z.input<typeof WireVisitor> {
-  if (principal.kind === 'oauth') {
-    const { account, clientId } = principal;
-    return account
-      ? { ...toPerson(account), role: 'viewer' }
-      : { id: clientId, name: clientId, email: null, role: 'viewer' };
-  }
   if (principal.kind === 'agent') {
     const { id, name, owner } = principal.agent;
     return owner ? { ...toPerson(owner), role: 'viewer' } : { id, name, email: null, role: 'viewer' };
   }
-  const isBounded = principal.kind === 'api-key' && principal.role !== 'admin';
-  return { ...toPerson(principal.account), ...(isBounded && { role: 'viewer' }) };
+  const { account } = principal;
+  if (!account) {
+    const { id } = subjectOf(principal);
+    return { id, name: id, email: null, role: 'viewer' };
+  }
+  const isBounded = principal.kind === 'oauth' || (principal.kind === 'api-key' && principal.role !== 'admin');
+  return { ...toPerson(account), ...(isBounded && { role: 'viewer' }) };
 }
 
 export function toPerson({ id, name, email, role }: Account): z.input<typeof WireVisitor> {
