@@ -122,7 +122,11 @@ export const settings = {
     'whether new passwords are looked up among stolen ones; nobody learns them',
   ),
   PWNED_PASSWORDS_URL: text('https://api.pwnedpasswords.com/range/', 'the range API that is asked'),
-  UPSTREAM_AUTH_URL: text('', 'the provider whose accounts proxy login takes, such as https://auth.example.com'),
+  UPSTREAM_AUTH_URL: text(
+    '',
+    'the provider whose accounts proxy login takes, such as https://auth.example.com; ' +
+      'a Signet must have our address in its TRUSTED_PROXIES, else one stranger uses up the guesses of all',
+  ),
   UPSTREAM_LOGIN_PATH: text('/api/v1/auth/login-json', 'where it takes e-mail and password as JSON'),
   UPSTREAM_PROFILE_PATH: text('/api/v1/auth/me', 'where it says whose its token is'),
   JWT_SECRET: text('', 'accepts tokens that another system signs with HS256 and this secret, of at least 32 bytes'),

@@ -37,34 +37,58 @@ const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
 const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_NOTED = 10_000;
 
+/** One attempt, and what it was counted under. */
+export interface Attempt {
+  pair: string;
+  counted: { limit: Limit; key: string }[];
+}
+
 export type Attempts = ReturnType<typeof createAttempts>;
 
 export function createAttempts({ db, clock, limits, audit }: Needs) {
   const noted = new Map<string, number>();
 
-  return { spend, forgive, noteRefusal, noteFailure };
+  return { spend, takeBack, forgive, forgiveGuesses, noteRefusal, noteFailure };
 
   /** Counted before the password is looked at, so that many guesses at once are counted too. */
-  async function spend(login: string, account: Account | null, caller: Caller): Promise<void> {
+  async function spend(login: string, account: Account | null, caller: Caller): Promise<Attempt> {
     const keys = keysFor(login, caller);
+    const counted: Attempt['counted'] = [];
+    const count = async (limit: Limit, key: string) => {
+      await limits.spend(limit, key);
+      counted.push({ limit, key });
+    };
     try {
       // The address first: whoever invents addresses of others makes no counters for them.
-      for (const limit of BY_ADDRESS) await limits.spend(limit, keys.address);
-      for (const limit of BY_PAIR) await limits.spend(limit, keys.pair);
-      if (!(await limits.isSpent(BY_ACCOUNT, keys.account))) await limits.spend(BY_ACCOUNT, keys.account);
-      else if (!(await isFamiliar(account, caller))) await limits.spend(UNDER_ATTACK, keys.pair);
+      for (const limit of BY_ADDRESS) await count(limit, keys.address);
+      for (const limit of BY_PAIR) await count(limit, keys.pair);
+      if (!(await limits.isSpent(BY_ACCOUNT, keys.account))) await count(BY_ACCOUNT, keys.account);
+      else if (!(await isFamiliar(account, caller))) await count(UNDER_ATTACK, keys.pair);
     } catch (error) {
       if (isRateLimit(error)) noteRefusal(account, caller);
       throw error;
     }
+    return { pair: keys.pair, counted };
   }
 
-  /** Takes back what was counted, once everything was right. */
-  async function forgive(login: string, caller: Caller): Promise<void> {
-    const keys = keysFor(login, caller);
-    for (const limit of BY_ADDRESS) await limits.refund(limit, keys.address);
-    for (const limit of BY_PAIR) await limits.reset(limit, keys.pair);
-    await limits.reset(UNDER_ATTACK, keys.pair);
+  /** It was no guess after all: nobody could look at the password, or it was right and something else is asked for first. */
+  async function takeBack({ counted }: Attempt): Promise<void> {
+    for (const { limit, key } of counted) await limits.refund(limit, key);
+  }
+
+  /** Everything was right: takes this attempt back, and forgets the guesses before it. */
+  async function forgive({ pair, counted }: Attempt): Promise<void> {
+    await takeBack({ pair, counted: counted.filter(({ key }) => key !== pair) });
+    await forget(pair);
+  }
+
+  /** The same for somebody whose attempt was taken back when it was right so far. */
+  async function forgiveGuesses(login: string, caller: Caller): Promise<void> {
+    await forget(keysFor(login, caller).pair);
+  }
+
+  async function forget(pair: string): Promise<void> {
+    for (const limit of [...BY_PAIR, UNDER_ATTACK]) await limits.reset(limit, pair);
   }
 
   /** Once a minute for each source: somebody who is refused a thousand times a second does not fill the trail. */

@@ -15,7 +15,7 @@ import { type Mfa, wrongOtp } from '../mfa/mfa.js';
 import { combineProofs } from '../sessions/proofs.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
 import type { LoginWithToken, RefreshedLogin, Tokens } from '../sessions/tokens.js';
-import { type Attempts, isRateLimit } from './attempts.js';
+import { type Attempt, type Attempts, isRateLimit } from './attempts.js';
 import type { NewDevice } from './new-device.js';
 import { suspended, wrongCredentials } from './refusals.js';
 import { createTickets } from './tickets.js';
@@ -94,16 +94,16 @@ export function createSignIn(needs: Needs) {
    */
   async function withPassword({ email, password, otp }: Credentials, caller: Caller): Promise<Admission> {
     const login = normalizeEmail(email);
-    const account = await provePassword(login, password, caller);
+    const { account, attempt } = await provePassword(login, password, caller);
     if (!accounts.isActive(account)) {
-      await attempts.forgive(login, caller);
+      await attempts.forgive(attempt);
       attempts.noteFailure(account, 'suspended', caller);
       throw suspended();
     }
     await accounts.renewHash(account, password);
     const admission = await demandFactor({ account, amr: ['pwd'] }, otp, caller);
-    // Only now: a right password with a wrong code is an attempt like any other.
-    if (admission.kind === 'proven') await attempts.forgive(login, caller);
+    // Only now: a right password with a wrong code is an attempt like any other. Without a code it is none.
+    await (admission.kind === 'proven' ? attempts.forgive(attempt) : attempts.takeBack(attempt));
     return admission;
   }
 
@@ -132,7 +132,7 @@ export function createSignIn(needs: Needs) {
     }
     const more = await proveFactor(account, otp, caller);
     if (!(await tickets.spend(ticket))) throw tooLate();
-    await attempts.forgive(account.email, caller);
+    await attempts.forgiveGuesses(account.email, caller);
     return { account, amr: combineProofs(ticket.amr, more), from: ticket.from };
   }
 
@@ -148,24 +148,29 @@ export function createSignIn(needs: Needs) {
     if (!password && !otp) throw invalidRequest('Send the password, or a code of the second factor.');
     const { account } = login;
     const amr: string[] = [];
-    if (password && (await provePassword(account.email, password, caller))) amr.push('pwd');
+    const proof = password ? await provePassword(account.email, password, caller) : undefined;
+    if (proof) amr.push('pwd');
     if (otp) amr.push(...(await proveFactor(account, otp, caller)));
-    if (password) await attempts.forgive(account.email, caller);
+    if (proof) await attempts.forgive(proof.attempt);
     await sessions.proveAgain(login, amr, caller);
   }
 
   /** Whose e-mail and password these are. The attempt counts until it is forgiven. Refuses with `invalid_credentials`. */
-  async function provePassword(login: string, password: string, caller: Caller): Promise<Account> {
+  async function provePassword(
+    login: string,
+    password: string,
+    caller: Caller,
+  ): Promise<{ account: Account; attempt: Attempt }> {
     // What cannot be an address is nobody's; it takes as long all the same.
     const account = isEmail(login) ? await accounts.findByEmail(login) : null;
-    await attempts.spend(login, account, caller);
+    const attempt = await attempts.spend(login, account, caller);
 
     const right = await passwords.verify(password, account?.passwordHash);
     if (!account || !right) {
       attempts.noteFailure(account, account ? 'wrong_password' : 'unknown_account', caller);
       throw wrongCredentials();
     }
-    return account;
+    return { account, attempt };
   }
 
   async function proveFactor(account: Account, otp: string, caller: Caller): Promise<string[]> {

@@ -11,7 +11,7 @@ import { type Account, type Accounts, normalizeEmail } from '../accounts/account
 import type { Caller } from '../caller.js';
 import type { ForeignPerson, Identities } from '../federation/identities.js';
 import type { Newcomers } from '../federation/newcomers.js';
-import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
+import { type Attempt, type Attempts, isRateLimit } from '../sign-in/attempts.js';
 import { suspended } from '../sign-in/refusals.js';
 import type { Admission, Credentials, SignIn } from '../sign-in/sign-in.js';
 import { createUpstreamProvider, type UpstreamPerson, type UpstreamProvider } from './provider.js';
@@ -62,28 +62,32 @@ export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) 
     }
     const login = normalizeEmail(credentials.email);
     const local = await accounts.findByEmail(login);
-    await attempts.spend(login, local, caller);
+    const attempt = await attempts.spend(login, local, caller);
     const headers = {
       [HOP_HEADER]: [...hops, issuer].join(', '),
       ...(caller.address && { 'X-Forwarded-For': caller.address }), // so that it counts guesses by person, if it trusts us
     };
-    const { account, from } = await noting(local, caller, async () => {
+    const { account, from } = await noting(attempt, local, caller, async () => {
       const { issuer, subject, ...rest } = await provider.whoIs(credentials, headers);
       const from = { issuer, subject };
       return { account: await accountOf({ ...from, ...rest }, caller), from };
     });
     if (!accounts.isActive(account)) {
-      await attempts.forgive(login, caller);
+      await attempts.forgive(attempt);
       attempts.noteFailure(account, 'suspended', caller);
       throw suspended();
     }
     const admission = await signIn.demandFactor({ account, amr: ['pwd'], from }, credentials.otp, caller);
-    if (admission.kind === 'proven') await attempts.forgive(login, caller);
+    await (admission.kind === 'proven' ? attempts.forgive(attempt) : attempts.takeBack(attempt));
     return admission;
   }
 
-  /** Every no leaves the trail that it leaves with a local password. That a code is asked for is none yet. */
+  /**
+   * Every no leaves the trail that it leaves with a local password. That a code is asked for is none yet. Where no
+   * password was refused there was no guess: nobody is shut out because the upstream is down.
+   */
   async function noting<Proof extends { account: Account; from: ForeignPerson }>(
+    attempt: Attempt,
     local: Account | null,
     caller: Caller,
     prove: () => Promise<Proof>,
@@ -91,6 +95,7 @@ export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) 
     try {
       return await prove();
     } catch (error) {
+      if (!isWrongGuess(error)) await attempts.takeBack(attempt);
       if (isRateLimit(error)) attempts.noteRefusal(local, caller);
       else if (error instanceof Refusal && error.code !== 'mfa_required') {
         attempts.noteFailure(local, error.code, caller);
@@ -136,3 +141,8 @@ export function createUpstream({ issuer, upstream, ask, log, ...needs }: Needs) 
     await provider?.settle();
   }
 }
+
+/** With `account_suspended`: that may be how an upstream words any no to a password. */
+const WRONG_GUESSES = ['invalid_credentials', 'invalid_otp', 'account_suspended'];
+
+const isWrongGuess = (error: unknown) => error instanceof Refusal && WRONG_GUESSES.includes(error.code);

@@ -206,6 +206,40 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect((await house.core.signIn.withPassword(owner, caller())).kind).toBe('proven');
   });
 
+  it('counts a right password without a code as no attempt, and forgives no more than there was', async () => {
+    const from = { ...caller(), address: '10.9.9.8' };
+    const tries = async (password: string, email: string, times: number) => {
+      const codes: string[] = [];
+      for (let n = 0; n < times; n += 1) {
+        const answer = house.core.signIn.withPassword({ email, password }, from);
+        codes.push(
+          await answer.then(
+            ({ kind }) => kind,
+            ({ code }) => code,
+          ),
+        );
+      }
+      return codes;
+    };
+    const { account, recoveryCodes } = await enrol(house, now());
+    expect(await tries(PASSWORD, account.email, 120)).toEqual(Array(120).fill('factor_needed'));
+    expect(await tries('a wrong password', account.email, 10)).toEqual(Array(10).fill('invalid_credentials'));
+    expect(await tries(PASSWORD, account.email, 1)).toEqual(['auth_rate_limited']);
+    // Each address has its hundred guesses, however many people got in from it by two steps in between.
+    for (const otp of recoveryCodes.slice(0, 5)) {
+      const other = { ...from, address: '10.9.9.7' };
+      const step = await house.core.signIn.withPassword({ email: account.email, password: PASSWORD }, other);
+      if (step.kind === 'factor_needed') await house.core.signIn.withSecondFactor(step.ticket, otp, other);
+    }
+    const guesses: string[] = [];
+    for (let n = 0; n < 101; n += 1) {
+      const guess = { email: `target${n}@example.com`, password: 'a wrong password' };
+      const other = { ...from, address: '10.9.9.7' };
+      guesses.push(await house.core.signIn.withPassword(guess, other).then(String, ({ code }) => code));
+    }
+    expect(guesses).toEqual([...Array(100).fill('invalid_credentials'), 'auth_rate_limited']);
+  });
+
   it('slows down who guesses codes on the page, and says for how long', async () => {
     const { account, app } = await enrol(house, now());
     const browser = browserAt();

@@ -244,6 +244,34 @@ describe('an upstream provider', () => {
     expect(Number(retryAfter)).toBeLessThanOrEqual(3600);
   });
 
+  it.each([
+    ['hangs up', hangUp, 503],
+    ['fails', json({ error: 'server_error' }, 500), 503],
+    ['talks nonsense', html, 502],
+    ['leads elsewhere', elsewhere, 502],
+    ['asks for a code', json({ error: 'mfa_required' }, 401), 401],
+    ['has no time', json({ error: 'auth_rate_limited' }, 429), 429],
+  ])('that %s shuts nobody out: those were no guesses', async (_does, answer, status) => {
+    const sent = { email: 'patient@example.com', password: 'a password' };
+    const ask = () =>
+      fetch(`${house.origin}/api/v1/auth/proxy-login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-for': '10.7.7.7' },
+        body: JSON.stringify(sent),
+      }).then((response) => response.status);
+    answers = { ...good, [LOGIN]: answer };
+    const statuses: number[] = [];
+    for (let n = 0; n < 11; n += 1) statuses.push(await ask());
+    expect(statuses).toEqual(Array(11).fill(status));
+    // What was wrong before still counts.
+    answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
+    for (let n = 0; n < 9; n += 1) expect(await ask()).toBe(401);
+    answers = { ...good, [LOGIN]: answer };
+    expect(await ask()).toBe(status);
+    answers = { ...good, [ME]: json({ id: 'patient', email: sent.email }) };
+    expect(await ask()).toBe(200);
+  });
+
   it('is asked the same for a known and for an unknown address, and takes as long', async () => {
     answers = good;
     const { user } = await logIn({ email: 'jane@example.com' });

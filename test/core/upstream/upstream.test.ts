@@ -221,6 +221,18 @@ describe('proxy login', () => {
     expect((await logIn(house, { email, password: PASSWORD })).status, 'from elsewhere').toBe(200);
   });
 
+  it('counts a right password without the code that is asked for as no guess, and one with a wrong code as one', async () => {
+    const { email } = await person();
+    const { id } = (await logIn(house, { email, password: PASSWORD })).body;
+    await enrol(house, new Date(), await house.base.db.account.findUniqueOrThrow({ where: { id } }));
+    const address = nextAddress();
+    const ask = async (otp?: string) =>
+      (await logIn(house, { email, password: PASSWORD, ...(otp && { otp }) }, { address })).body.error;
+    for (let n = 0; n < 11; n += 1) expect(await ask()).toBe('mfa_required');
+    for (let n = 0; n < 10; n += 1) expect(await ask('9999-9999-9999-9999-9999-9999')).toBe('invalid_otp');
+    expect(await ask()).toBe('auth_rate_limited');
+  });
+
   it('writes the password down nowhere, nor a token', async () => {
     const { email } = await person();
     const password = 'a password of its own kind';
