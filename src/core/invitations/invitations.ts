@@ -35,7 +35,7 @@ interface Needs {
   limits: Limits;
   mail: Mail;
   organizations: Organizations;
-  accounts: Pick<Accounts, 'hold' | 'isActive' | 'findByEmail'>;
+  accounts: Pick<Accounts, 'hold' | 'isActive'>;
 }
 
 const LIFE_SECONDS = 7 * DAY_SECONDS;
@@ -144,11 +144,12 @@ export function createInvitations(needs: Needs) {
     const role = invitation.role as OrganizationRole;
     const now = clock.now();
     await db.$transaction(async (tx) => {
+      // In the order in which everybody holds them: two who wait for each other would wait in vain.
+      const current = await accounts.hold(account.id, tx);
+      if (!accounts.isActive(current)) throw invitationSpent();
       await organizations.lock(organizationId, tx); // as whoever changes roles does: the inviter's is settled now
       const { count } = await tx.invitation.deleteMany({ where: { id, tokenHash, expiresAt: { gt: now } } });
       if (count !== 1 || !(await stands(invitation, tx))) throw invitationSpent();
-      const current = await accounts.hold(account.id, tx);
-      if (!accounts.isActive(current)) throw invitationSpent();
       refuseObstacle(invitation, current);
       if (await organizations.roleOf({ accountId: account.id }, organizationId, tx)) throw isMember();
       await tx.membership.create({ data: { accountId: account.id, organizationId, role, createdAt: now } });
