@@ -71,6 +71,7 @@ export async function createApp(base: Base, core: Core) {
   const certificates = createShownCertificates({ header: config.certificates.header });
   const providers = createProviders({
     config,
+    clock,
     core,
     lookUp,
     secrets,
@@ -79,6 +80,7 @@ export async function createApp(base: Base, core: Core) {
     pages,
     loginCookie,
     certificates,
+    limits,
     log,
   });
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor

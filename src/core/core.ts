@@ -14,6 +14,7 @@ import { createLivingAgents } from './agents/living.js';
 import { AGENT_TOKEN_SECONDS, createAgentTokens } from './agents/tokens.js';
 import { createApiKeys } from './api-keys/api-keys.js';
 import { createKeyUsage } from './api-keys/usage.js';
+import { createApprovals } from './approvals/approvals.js';
 import { createArtifacts } from './artifacts/artifacts.js';
 import { createAudit } from './audit/audit.js';
 import { createClientCertificates } from './clients/certificates.js';
@@ -184,6 +185,7 @@ export async function createCore(base: Base) {
     accessSeconds: config.accessTokenSeconds,
     refreshSeconds: config.refreshTokenSeconds,
   });
+  const approvals = createApprovals({ db, clock, audit, limits, mail, accounts, artifacts });
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients, livingAgents });
   const server = createNamedServer();
   const ask = createJsonClient(server);
@@ -329,6 +331,7 @@ export async function createCore(base: Base) {
     scopes,
     artifacts,
     clients,
+    approvals,
     clientDocuments,
     clientUsage,
     clientCertificates,

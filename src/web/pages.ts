@@ -28,6 +28,7 @@ export interface Pages {
   'account/security': SecurityPage;
   'account/factor': EnrolmentPage;
   'account/recovery-codes': RecoveryCodesPage;
+  'account/approvals': ApprovalsPage;
   'docs/api': ApiReferencePage;
   outbox: OutboxPage;
 }
@@ -291,6 +292,8 @@ export interface AccountPage {
   hasFactor: boolean;
   logins: AccountLogin[];
   apps: AccountApp[];
+  /** How many questions of agents wait for an answer. */
+  openApprovals: number;
   /** One sentence about what was just done: "Signed out of Firefox on Linux." */
   notice?: string;
   /** Whether a link that verifies the address can be sent: posts `csrf` to `/account/verify-email`. */
@@ -371,6 +374,34 @@ export interface EnrolmentPage {
 export interface RecoveryCodesPage {
   csrfToken: string;
   codes: string[];
+}
+
+/** What agents ask. Posts `csrf` and `decision` = `approve` | `deny` to `/account/approvals/:id`. */
+export interface ApprovalsPage {
+  csrfToken: string;
+  email: string;
+  questions: ApprovalQuestion[];
+  notice?: string;
+}
+
+export interface ApprovalQuestion {
+  id: string;
+  agent: { name: string; agentId: string; initial: string };
+  /** What the agent shows elsewhere, so that the person knows which question this is. */
+  bindingMessage: string;
+  actions: ApprovalAction[];
+  resource: { name: string; identifier: string };
+  scopes: { name: string; sentence: string }[];
+  /** "2 minutes ago" */
+  since: string;
+  /** "for 8 more minutes" */
+  timeLeft: string;
+}
+
+/** One thing that the agent wants to do: all that it says of it. */
+export interface ApprovalAction {
+  titles: string[];
+  facts: { name: string; value: string }[];
 }
 
 /** What a machine without a mail server would have sent. */

@@ -20,4 +20,10 @@ export function describeLastUse(date: Date, now: Date): string {
   return now.getTime() - date.getTime() < HOUR_SECONDS * SECOND_MS ? 'within the last hour' : describeAge(date, now);
 }
 
+/** "for 9 more minutes" */
+export function describeTimeLeft(until: Date, now: Date): string {
+  const minutes = Math.ceil((until.getTime() - now.getTime()) / (MINUTE_SECONDS * SECOND_MS));
+  return minutes <= 1 ? 'for a minute at most' : `for ${minutes} more minutes`;
+}
+
 const count = (n: number, unit: string) => `${n} ${unit}${n === 1 ? '' : 's'}`;

@@ -101,6 +101,19 @@ async function fill(db: Database): Promise<void> {
   await db.agent.create({
     data: { ...agent, id: 'agt_2', organizationId: 'o2', claimTokenHash: 'h', expiresAt: at, updatedAt: at },
   });
+  const asked = {
+    agentId: 'agt_1',
+    accountId: 'a1',
+    bindingMessage: 'M',
+    asked: json,
+    grantPayload: json,
+    createdAt: at,
+    expiresAt: at,
+  };
+  await db.approval.create({ data: { ...asked, id: 'q1', requestId: 'r1', grantId: 'g1', pendingKey: 'agt_1 a1' } });
+  await db.approval.create({
+    data: { ...asked, id: 'q2', requestId: 'r2', grantId: 'g2', authTime: at, amr: ['pwd'] },
+  });
   await db.session.create({
     data: {
       accountId: 'a1',

@@ -4,11 +4,13 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../src/core/accounts/accounts.js';
 import { systemCaller } from '../../src/core/caller.js';
+import { onboard } from '../support/agents.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
 import { Authenticator } from '../support/authenticator.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { mailTo, tokenIn } from '../support/mailbox.js';
 import { codeFor, newPerson, openElsewhere, SETTINGS } from '../support/providers-elsewhere.js';
+import { addCapTable, askPerson, CAP_TABLE } from '../support/questions.js';
 
 /** A person who is signed in: what the lines below need of one. */
 interface SignedIn {
@@ -100,6 +102,18 @@ async function agentOf(email: string): Promise<string> {
   return (await house.core.agents.onboardInto(organizationId, account, wanted, systemCaller)).agent.id;
 }
 const ofAgent: Yes = async ({ bearer, email }) => ({ headers: bearer, params: { agent_id: await agentOf(email) } });
+/** A question of an agent that somebody owns, open for its owner. */
+async function questionTo({ email, bearer }: SignedIn): Promise<string> {
+  const agent = await onboard(
+    house,
+    { agent_id: randomUUID(), capabilities: ['write:equity'] },
+    bearer.authorization.slice(7),
+  );
+  if (!house.core.resources.find(CAP_TABLE)) await addCapTable(house);
+  await askPerson(house, agent, email);
+  const account = (await house.core.accounts.findByEmail(email))!;
+  return (await house.core.approvals.list(account))[0]!.id;
+}
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 /** An administrator's request. */
 async function byKeeper(request: ApiRequest = {}): Promise<ApiRequest> {
@@ -213,6 +227,15 @@ const YES: Record<OperationName, Yes> = {
     const { id, invitation } = await invitationBy(email);
     return { headers: bearer, params: { id, invitation_id: invitation } };
   },
+  'GET /api/v1/approvals': async (person) => {
+    await questionTo(person);
+    return { headers: person.bearer };
+  },
+  'POST /api/v1/approvals/{id}': async (person) => ({
+    headers: person.bearer,
+    params: { id: await questionTo(person) },
+    json: { decision: 'approve' },
+  }),
   'POST /api/v1/invitations/accept': async ({ bearer, email }) => ({
     headers: bearer,
     json: { token: await invitationTo(email) },
@@ -334,6 +357,11 @@ const NO: [OperationName, code: string, Yes][] = [
     'POST /api/v1/auth/change-password',
     'invalid_credentials',
     ({ bearer }) => ({ headers: bearer, json: { current_password: 'wrong', new_password: NEXT_PASSWORD } }),
+  ],
+  [
+    'POST /api/v1/approvals/{id}',
+    'not_found',
+    ({ bearer }) => ({ headers: bearer, params: { id: 'none' }, json: { decision: 'deny' } }),
   ],
   ['POST /api/v1/invitations/accept', 'not_found', ({ bearer }) => ({ headers: bearer, json: { token: 'x' } })],
   ['GET /api/v1/resources', 'insufficient_role', ({ bearer }) => ({ headers: bearer })],

@@ -8,6 +8,7 @@ import { systemCaller } from '../../src/core/caller.js';
 import { Authenticator } from '../support/authenticator.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
+import { addCapTable, agentOfSomebody, askPerson } from '../support/questions.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 
 const LAUNCH_ARGS = [
@@ -300,6 +301,21 @@ describe('the real pages, in Chromium', () => {
     await look('invitation-used', 'This link does not work any more');
   });
 
+  it('ask a person what an agent wants to be allowed', async () => {
+    await addCapTable(house);
+    const agent = await agentOfSomebody(house);
+    await page.goto(`${house.origin}/account/approvals`);
+    await signIn(agent.ownerEmail);
+    await look('approvals-none', 'Approvals');
+    await askPerson(house, agent, agent.ownerEmail);
+    await page.goto(`${house.origin}/account`);
+    await look('account-with-approval', 'Jane Developer');
+    await page.click('a[href="/account/approvals"]');
+    await look('approvals', 'Approvals');
+    await page.click('button[value=approve]');
+    await look('approvals-given', 'Approvals');
+  });
+
   it('look as they should in a mail as well', async () => {
     const { compose } = createLetters({ brandName: 'Signet', issuer: house.issuer });
     const happening = {
@@ -313,6 +329,7 @@ describe('the real pages, in Chromium', () => {
       'reset-password': compose('reset-password', { token }),
       'password-changed': compose('password-changed', happening),
       'new-device': compose('new-device', happening),
+      'approval-requested': compose('approval-requested', { agent: 'Cap Table Automation' }),
       invitation: compose('invitation', { token, inviter: 'ada.okafor@northwind-traders.example', role: 'operator' }),
     };
     for (const [name, { subject, html }] of Object.entries(letters)) {

@@ -10,6 +10,7 @@ import { introspect, revoke } from '../support/families.js';
 import { type House, openHouse } from '../support/house.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../support/proofs.js';
+import { addCapTable, agentOfSomebody, askPerson, poll } from '../support/questions.js';
 import {
   authorizeUrl,
   isAlive,
@@ -43,7 +44,7 @@ describe('secrets', () => {
     };
     await journeys();
     await house.core.audit.flush();
-  });
+  }, 120_000);
   afterAll(async () => {
     globalThis.fetch = honestFetch;
     await house.close();
@@ -96,6 +97,7 @@ describe('secrets', () => {
     await arrive(browser, email, password);
     await recover();
     await invite();
+    await askForApproval();
     const code = await authorize(browser, client, email, password);
     await useTokens(client, code);
     await useFactor();
@@ -206,6 +208,28 @@ describe('secrets', () => {
     const authorization = `Bearer ${keepTokens((await answer.json()) as Record<string, unknown>).access_token}`;
     const wrong = JSON.stringify({ token: secret('wrong invitation by the API') });
     await send('/api/v1/invitations/accept', wrong, 'application/json', { authorization });
+  }
+
+  /** An agent that asks a person, polls, and gets what it asked for; and one that asks wrongly. */
+  async function askForApproval() {
+    await addCapTable(house);
+    const agent = await agentOfSomebody(house);
+    keep('agent key', agent.api_key);
+    keep('agent token', agent.token);
+    const asked = await askPerson(house, agent, agent.ownerEmail);
+    keep('auth_req_id', asked.body.auth_req_id);
+    await poll(house, agent, asked);
+    await poll(house, agent, asked); // too soon
+    await askPerson(house, agent, agent.ownerEmail); // while that is open
+    await askPerson(house, { ...agent, api_key: secret('wrong agent key') }, agent.ownerEmail);
+    const [open] = await house.core.approvals.list((await house.core.accounts.find(agent.ownerId))!);
+    const body = JSON.stringify({ decision: 'approve' });
+    const authorization = `Bearer ${keep('access_token', agent.bearer)}`;
+    await send(`/api/v1/approvals/${open!.id}`, body, 'application/json', { authorization });
+    await send(`/api/v1/approvals/${open!.id}`, body, 'application/json', { authorization }); // again
+    keepTokens((await poll(house, agent, asked)).body);
+    await poll(house, agent, asked); // again
+    await poll(house, agent, { body: { auth_req_id: secret('wrong auth_req_id') } });
   }
 
   async function authorize(browser: Browser, client: TestClient, email: string, password: string) {
@@ -500,6 +524,7 @@ describe('secrets', () => {
       'id_token',
       'device code',
       'mailed token',
+      'auth_req_id',
       'invitation',
       'user code',
       'interaction',
@@ -529,6 +554,7 @@ describe('secrets', () => {
     const actions = new Set(rows.map(({ action }) => action));
     for (const action of [
       'account.created',
+      'approval.given',
       'client.deleted',
       'client.registered',
       'code.replayed',

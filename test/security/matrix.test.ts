@@ -62,7 +62,7 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/oauth\/clients\/register$/],
   ['login', /^\/account(\/|$)/],
   ['client', /^\/(api\/v1\/)?oauth\/token$/],
-  ['client', /^\/oauth\/(introspect|revoke|par|device)$/],
+  ['client', /^\/oauth\/(introspect|revoke|par|device|ciba)$/],
   ['openid', /^\/oauth\/userinfo$/],
   ['registration', /^\/oauth\/clients\/register\/:clientId$/],
   [
@@ -83,6 +83,7 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['reader', /^\/api\/v1\/agents$/, /^(GET|HEAD)$/],
   ['agent-reader', /^\/api\/v1\/agents\/:agent_id$/, /^(GET|HEAD)$/],
   ['agent-keeper', /^\/api\/v1\/agents\/:agent_id(\/rotate-key)?$/],
+  ['first-party', /^\/api\/v1\/approvals(\/:id)?$/],
   ['first-party', /^\/api\/v1\/api-keys(\/:id(\/rotate)?)?$/],
   ['admin', /^\/api\/v1\/resources(\/:id)?$/],
   ['public', /^\/api\/(login|token)$/],

@@ -194,6 +194,35 @@ export const examplePages: Pages = {
     csrfToken,
     codes: ['4831-0927-5560-1384-7726-0042', '9004-7182-3365-0911-2847-5561'],
   },
+  'account/approvals': {
+    csrfToken,
+    email: 'mara.lindqvist@example.com',
+    notice: 'Refused. The agent is told.',
+    questions: [
+      {
+        id: '019ab2f4-7c1e-7000-8000-2f6d1c0e5a77',
+        agent: { name: 'Cap Table Automation', agentId: 'my-cap-table-agent', initial: 'C' },
+        bindingMessage: 'Grant 2026-114',
+        actions: [
+          {
+            titles: ['issue an equity grant'],
+            facts: [
+              { name: 'On', value: 'Northwind Traders, Series A' },
+              { name: 'shares', value: '12000' },
+              { name: 'to', value: 'Ada Okafor' },
+            ],
+          },
+          { titles: ['notify the board'], facts: [] },
+        ],
+        resource: { name: 'Cap table', identifier: 'https://cap.example.com/api' },
+        scopes: [
+          { name: 'write:equity', sentence: 'Issue grants, change vesting schedules and create share classes.' },
+        ],
+        since: '2 minutes ago',
+        timeLeft: 'for 8 more minutes',
+      },
+    ],
+  },
   'account/home': {
     csrfToken,
     account: {
@@ -206,6 +235,7 @@ export const examplePages: Pages = {
     hasFactor: true,
     notice: 'Signed out of Chrome on Windows.',
     canVerifyEmail: true,
+    openApprovals: 2,
     logins: [
       {
         id: 'ses_9f2c',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeAge, describeDay, describeLastUse } from '../../src/web/words.js';
+import { describeAge, describeDay, describeLastUse, describeTimeLeft } from '../../src/web/words.js';
 
 const NOW = new Date('2026-11-22T10:15:30Z');
 const ago = (seconds: number) => new Date(NOW.getTime() - seconds * 1000);
@@ -21,6 +21,16 @@ describe('a moment, in words', () => {
   it('is no more exact about the last use of a login than what is known of it', () => {
     expect(describeLastUse(ago(10), NOW)).toBe('within the last hour');
     expect(describeLastUse(ago(2 * 3600), NOW)).toBe('2 hours ago');
+  });
+
+  it.each([
+    [600, 'for 10 more minutes'],
+    [541, 'for 10 more minutes'],
+    [61, 'for 2 more minutes'],
+    [60, 'for a minute at most'],
+    [-5, 'for a minute at most'],
+  ])('%i seconds ahead is "%s"', (seconds, words) => {
+    expect(describeTimeLeft(ago(-seconds), NOW)).toBe(words);
   });
 
   it('may be a whole day', () => {

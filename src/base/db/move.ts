@@ -18,6 +18,7 @@ const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   Tool: ['id'],
   Permission: ['id'],
   Agent: ['id'],
+  Approval: ['id'],
   Session: ['id'],
   SessionClient: ['sessionId', 'clientId'],
   Client: ['id'],

@@ -12,6 +12,10 @@ export interface Letters {
   'reset-password': { token: string };
   'password-changed': Happening;
   'new-device': Happening;
+  'approval-requested': {
+    /** The name of the agent. */
+    agent: string;
+  };
   invitation: {
     token: string;
     /** The address of who invites. */
@@ -41,6 +45,7 @@ const SUBJECTS: Record<keyof Letters, string> = {
   'reset-password': 'Choose a new password',
   'password-changed': 'Your password was changed',
   'new-device': 'New sign-in to your account',
+  'approval-requested': 'An agent asks for your approval',
   invitation: 'You are invited to an organization',
 };
 

@@ -2,6 +2,7 @@
 import type { Client } from '../../base/db/open.js';
 import type { Agent } from './living.js';
 
+export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
 /** The same agent, as long as it is remembered, is the same client. */
@@ -13,15 +14,17 @@ export function toClient(agent: Agent): Client {
   return client;
 }
 
-function build({ id, name, keyHash, organizationId, createdAt, updatedAt }: Agent): Client {
+function build({ id, name, claimed, keyHash, organizationId, createdAt, updatedAt }: Agent): Client {
   return {
     id,
     name,
     metadata: {
       client_name: name,
-      grant_types: ['client_credentials'],
+      grant_types: ['client_credentials', ...(claimed ? [CIBA_GRANT] : [])],
       response_types: [],
       redirect_uris: [],
+      // What it may ask of people; nobody would answer to an agent that nobody answers for.
+      ...(claimed && { backchannel_token_delivery_mode: 'poll', authorization_details_types: ['agent_action'] }),
       token_endpoint_auth_method: 'client_secret_basic',
     },
     secretHash: `sha256:${keyHash}`,

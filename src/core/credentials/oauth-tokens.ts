@@ -52,7 +52,7 @@ export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients, 
     const { jti, sub, client_id: clientId, scope, exp, cnf } = claims;
     if (!clientId || (await artifacts.isJwtRevoked(jti))) return undefined;
     const use = { scopes: scope?.split(' ') ?? [], expiresAt: new Date(exp * 1000), boundTo: cnf };
-    if (isAgentId(clientId)) return verifyAgent(claims, use);
+    if (isAgentId(clientId) && sub === clientId) return verifyAgent(claims, use);
     if (!(await clients.find(clientId))) return undefined;
     if (sub === clientId) return { kind: 'oauth', account: undefined, clientId, ...use };
     const account = await accountOf(claims);
@@ -65,7 +65,7 @@ export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients, 
     { expiresAt, ...use }: Pick<AgentPrincipal, 'scopes' | 'expiresAt' | 'boundTo'>,
   ): Promise<AgentPrincipal | 'expired' | undefined> {
     const agent = await livingAgents.find(claims.client_id ?? '');
-    if (!agent || claims.sub !== agent.id || claims.key_id !== agent.keyId) return undefined;
+    if (!agent || claims.key_id !== agent.keyId) return undefined;
     const { expiresAt: ends = expiresAt } = agent;
     return { kind: 'agent', agent, by: 'token', ...use, expiresAt: ends < expiresAt ? ends : expiresAt };
   }

@@ -70,6 +70,7 @@ export function createHousekeeping({ db, clock, log, keys, agents, reaper }: Nee
     const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, longSpent] } });
     const grants = await db.grant.deleteMany(expired);
     const verificationTokens = await db.verificationToken.deleteMany(expired);
+    const approvals = await db.approval.deleteMany(expired);
     const invitations = await db.invitation.deleteMany(expired);
     const forgotten = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);
     const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: forgotten } } });
@@ -79,6 +80,7 @@ export function createHousekeeping({ db, clock, log, keys, agents, reaper }: Nee
       refreshTokens: refreshTokens.count,
       grants: grants.count,
       verificationTokens: verificationTokens.count,
+      approvals: approvals.count,
       invitations: invitations.count,
       sessions: sessions.count,
       rateLimits: rateLimits.count,

@@ -15,6 +15,7 @@ import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeAge, describeDay, describeLastUse } from '../words.js';
+import { addApprovals } from './approvals.js';
 import { createGuards, loginOf } from './guards.js';
 import { addLinks } from './links.js';
 import { addSecurity } from './security.js';
@@ -32,6 +33,7 @@ interface Needs
     | 'recovery'
     | 'federation'
     | 'links'
+    | 'approvals'
   > {
   issuer: string;
   clock: Clock;
@@ -61,7 +63,7 @@ const NOTICES: Record<string, string | undefined> = {
 };
 
 export function createAccountDoor(needs: Needs): Router<State> {
-  const { sessions, consents, clients, resources, verification, clock, csrf, views, mfa } = needs;
+  const { sessions, consents, clients, resources, verification, approvals, clock, csrf, views, mfa } = needs;
   const router = new Router<State>({ sensitive: true });
   const guards = createGuards(needs);
   const { requireLogin } = guards;
@@ -71,6 +73,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
   router.post('/account/apps/remove', requireLogin, formBody, removeApp);
   addSecurity(router, { ...needs, guards });
   addLinks(router, { ...needs, guards });
+  addApprovals(router, { ...needs, guards });
   return router;
 
   async function home(ctx: Context): Promise<void> {
@@ -87,6 +90,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
       hasFactor: await mfa.isEnrolled(account.id),
       logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
       apps: await Promise.all((await consents.list(account.id)).map(toApp)),
+      openApprovals: (await approvals.list(account)).length,
       canVerifyEmail: verification.isOffered && !account.emailVerified,
       notice: NOTICES[queryText(ctx, 'notice') ?? ''],
     });

@@ -8,6 +8,7 @@ import { createEndpoints } from '../endpoints/endpoint.js';
 import type { SameOrigin } from '../endpoints/same-origin.js';
 import { addAgents } from './agents.js';
 import { addApiKeys } from './api-keys.js';
+import { addApprovals } from './approvals.js';
 import { addAuth } from './auth.js';
 import { createApiCookies } from './cookies.js';
 import { addFederation } from './federation.js';
@@ -49,6 +50,7 @@ export function createApiDoor({ config, clock, secrets, limits, sameOrigin, core
   addOrganizations({ ...core, api });
   addInvitations({ ...core, api });
   addResources({ ...core, api });
+  addApprovals({ ...core, api });
   addRecovery({ ...core, api });
   if (config.testAuth) addTestAuth({ ...core, api, wire });
   return { routes: () => api.router.routes(), endpoints: api.endpoints, cookieNames: cookies.names };

@@ -24,6 +24,7 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
   ['Me', 'Who is signed in, and how they like it.', /^\/api\/v1\/auth\/me(\/|$)/],
   ['Logins', 'Where an account is signed in.', /^\/api\/v1\/auth\/sessions(\/|$)/],
   ['Second factors', 'Codes of an authenticator app, and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
+  ['Approvals', 'What agents ask of people, and the answers.', /^\/api\/v1\/approvals(\/|$)/],
   [
     'Agents',
     'Programs that act for themselves, and what they may be given.',

@@ -29,8 +29,9 @@ export interface AdapterNeeds {
   clock: Clock;
 }
 
-/** How long an expired device code is kept, so that the device is told that it expired and not that there was none (RFC 8628, 3.5). */
+/** How long what is polled for is kept when it has expired, so that this is told, and not that there was none (RFC 8628, 3.5). */
 const TELL_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
+const POLLED = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
 /** Of two redemptions at once one succeeds: the other waits so long with ending what the first is about to get. */
 const FIRST_ANSWER_MS = 500;
@@ -70,6 +71,8 @@ export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessio
       case 'Interaction':
       case 'PushedAuthorizationRequest':
         return { ...artifactAdapter(kind), upsert: begins(artifactAdapter(kind).upsert) };
+      case 'BackchannelAuthenticationRequest':
+        return { ...artifactAdapter(kind), consume: takeOnce(kind) };
       case 'AccessToken':
         return accessTokenAdapter();
       case 'ClientCredentials':
@@ -143,6 +146,13 @@ export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessio
       await sleep(FIRST_ANSWER_MS);
       if (typeof grantId === 'string') await grants.revoke(grantId, 'code.replayed', callerOf(currentContext()));
       throw new errors.InvalidGrant('it was redeemed already');
+    };
+  }
+
+  /** Of an agent's polls at once one gets the token. The others came from the same agent: nothing was stolen, and the token stays. */
+  function takeOnce(kind: string): Adapter['consume'] {
+    return async function take(id) {
+      if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidGrant('it was redeemed already');
     };
   }
 
@@ -266,7 +276,7 @@ export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessio
 
   function expiryOf(kind: string, expiresIn: number | undefined): Date {
     if (!expiresIn) throw new Error(`${kind} would be stored for ever`);
-    return addSeconds(clock.now(), kind === 'DeviceCode' ? expiresIn + TELL_EXPIRED_SECONDS : expiresIn);
+    return addSeconds(clock.now(), POLLED.has(kind) ? expiresIn + TELL_EXPIRED_SECONDS : expiresIn);
   }
 
   /** Under which id a value is stored: its hash, or the hash that a handle of ours stands for. */

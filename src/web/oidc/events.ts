@@ -3,6 +3,7 @@ import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isOutage, isUnstorable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
+import { CIBA_GRANT } from '../../core/agents/client.js';
 import type { Audit } from '../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../core/clients/metadata.js';
 import type { ClientUsage } from '../../core/clients/usage.js';
@@ -20,10 +21,13 @@ interface Needs {
   log: Log;
 }
 
-const KNOWN_GRANTS = new Set(['authorization_code', 'refresh_token', 'client_credentials', DEVICE_GRANT]);
+const KNOWN_GRANTS = new Set(['authorization_code', 'refresh_token', 'client_credentials', DEVICE_GRANT, CIBA_GRANT]);
+/** Whoever polls is told so again and again: nothing was refused. */
+const NOT_YET = new Set(['authorization_pending', 'slow_down']);
 
 const FAILURES = [
   'authorization.error',
+  'backchannel_authentication.error',
   'device_authorization.error',
   'grant.error',
   'introspection.error',
@@ -57,6 +61,7 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Needs): 
   }
 
   on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
+    if (NOT_YET.has(error.message)) return;
     const { client, params } = ctx.oidc;
     audit.recordSoon({
       action: 'token.refused',
@@ -138,6 +143,6 @@ function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void
 
 /** A grant type that exists but is not this client's: the provider calls the request invalid; RFC 6749, 5.2 has a word of its own. */
 function nameRefusedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
-  if (message !== 'invalid_request' || why !== 'requested grant type is not allowed for this client') return;
+  if (message !== 'invalid_request' || !why?.endsWith(' is not allowed for this client')) return;
   ctx.body = { error: 'unauthorized_client', error_description: why };
 }

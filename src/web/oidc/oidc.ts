@@ -61,6 +61,7 @@ export function createOidcDoor({
   for (const path of [ROUTES.pushed_authorization_request, ROUTES.device_authorization]) {
     router.post(path, limitBody, limitGuesses, limitFloods, toProvider).options(path, toProvider);
   }
+  router.post(ROUTES.backchannel_authentication, limitBody, limitGuesses, limitFloods, toProvider); // never from a page
   router
     .get(ROUTES.userinfo, toProvider)
     .post(ROUTES.userinfo, limitBody, toProvider)

@@ -5,10 +5,12 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import Provider from 'oidc-provider';
+import type { Limits } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
 import type { Core } from '../../core/core.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { followLogin } from './browser-session.js';
+import { tellDecisions } from './ciba.js';
 import { checkClientsOurWay } from './client-checks.js';
 import { rememberClients } from './client-memory.js';
 import { leaveEmptyAnswersUntyped } from './empty-answers.js';
@@ -26,6 +28,7 @@ export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'>
   core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'clientUsage' | 'jwts' | 'sessions'>;
   lookUp: LookUp;
   loginCookie: LoginCookie;
+  limits: Limits;
   log: Log;
 }
 
@@ -43,7 +46,7 @@ export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void
 export type Providers = ReturnType<typeof createProviders>;
 
 export function createProviders(needs: ProviderNeeds) {
-  const { config, core, lookUp, loginCookie, log, secrets } = needs;
+  const { config, core, lookUp, loginCookie, limits, log, secrets } = needs;
   let version = '';
   let generation: Promise<Generation> | undefined;
   let built: { version: string; generation: Generation } | undefined;
@@ -98,6 +101,7 @@ export function createProviders(needs: ProviderNeeds) {
     patchReplayDetection(provider, core.artifacts);
     resolveStructuredTokens(provider, core);
     acceptWorkloads(provider, { issuer: config.issuer, workloads: core.workloads });
+    tellDecisions(provider, { ...core, limits });
     acceptOwnSecret(provider, core.clients);
     leaveEmptyAnswersUntyped(provider);
     finishSignOut(provider, { sessions: core.sessions, loginCookie });

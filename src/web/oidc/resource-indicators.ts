@@ -17,9 +17,11 @@ export function resourceIndicators({ config, resources }: Needs): Settings {
   return {
     enabled: true,
     defaultResource,
-    // An app that needs a token for userinfo as well redeems its code without `resource`; see README.
-    useGrantedResource: async (_ctx, { resource }) =>
-      resource !== undefined && [resource].flat().some((identifier) => isDefault(identifier)),
+    // An app that needs a token for userinfo as well redeems its code without `resource`; see README. What a person allowed an agent
+    // is for that API alone.
+    useGrantedResource: async (_ctx, { kind, resource }) =>
+      kind === 'BackchannelAuthenticationRequest' ||
+      (resource !== undefined && [resource].flat().some((identifier) => isDefault(identifier))),
     getResourceServerInfo,
   };
 

@@ -11,6 +11,7 @@ export const ROUTES = {
   pushed_authorization_request: '/oauth/par',
   device_authorization: '/oauth/device',
   code_verification: '/device',
+  backchannel_authentication: '/oauth/ciba',
   end_session: '/oauth/logout',
 } as const;
 

@@ -1,7 +1,7 @@
 /** The protocol engine's settings: what the contract promises, as oidc-provider wants it said. */
 import { randomUUID } from 'node:crypto';
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
-import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import { type Clock, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { GuardedFetch } from '../../base/fetch.js';
@@ -12,6 +12,7 @@ import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../cookies.js';
 import type { ShownCertificates } from '../shown-certificates.js';
 import type { Adapters } from './adapter.js';
+import { actorClaims, cibaFeatures, mostSecondsOf, questionSeconds } from './ciba.js';
 import { OWN_MEMBERS } from './client-adapter.js';
 import { livesAt } from './client-checks.js';
 import { createFindAccount } from './find-account.js';
@@ -26,14 +27,17 @@ import { tokenBits } from './token-length.js';
 
 export interface SettingsNeeds {
   config: Config;
+  clock: Clock;
   core: Pick<
     Core,
     | 'accounts'
+    | 'approvals'
     | 'artifacts'
     | 'clients'
     | 'clientCertificates'
     | 'consents'
     | 'keys'
+    | 'livingAgents'
     | 'resources'
     | 'scopes'
     | 'workloads'
@@ -104,7 +108,8 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') && livesAt(client, origin),
     rotateRefreshToken: true,
     // A client that registered for refresh tokens gets them: with offline_access they outlive the login, without it they end with it.
-    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    issueRefreshToken: async (_ctx, client, source) =>
+      source.kind !== 'BackchannelAuthenticationRequest' && client.grantTypeAllowed('refresh_token'),
     // Tokens end with their grant, which ends with its login: no need to look the browser's session up each time.
     expiresWithSession: async () => false,
     findAccount,
@@ -124,7 +129,9 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       short: { httpOnly: true, sameSite: 'lax', overwrite: true },
     },
     ttl: {
-      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? accessTokenSeconds,
+      AccessToken: (_ctx, token) =>
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, mostSecondsOf(token)),
+      BackchannelAuthenticationRequest: (ctx) => questionSeconds(ctx),
       ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? accessTokenSeconds,
       AuthorizationCode: CODE_SECONDS,
       DeviceCode: DEVICE_CODE_SECONDS,
@@ -135,7 +142,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       RefreshToken: (ctx) => Math.min(config.refreshTokenSeconds, ctx?.oidc.entities.Grant?.remainingTTL ?? Infinity),
       Session: config.sessionSeconds,
     },
-    extraTokenClaims: async () => undefined,
+    extraTokenClaims: async (_ctx, token) => actorClaims(token),
     formats: {
       bitsOfOpaqueRandomness: (_ctx, model) => tokenBits(model.kind),
       customizers: {
@@ -150,6 +157,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     extraClientMetadata: { properties: [...OWN_MEMBERS], validator: settleRegistration },
     features: {
       devInteractions: { enabled: false },
+      ...cibaFeatures(needs),
       backchannelLogout: { enabled: true },
       claimsParameter: { enabled: true },
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },

@@ -60,6 +60,8 @@ export function resolveStructuredTokens(provider: unknown, { jwts, artifacts }: 
       sid: payload.sid,
       iat: payload.iat,
       exp: payload.exp,
+      rar: payload.authorization_details,
+      extra: payload.act && { act: payload.act },
       jkt: payload.cnf?.jkt,
       'x5t#S256': payload.cnf?.['x5t#S256'],
     });
@@ -95,5 +97,8 @@ interface AccessTokenPayload {
   scope?: string;
   gid?: string;
   sid?: string;
+  authorization_details?: object[];
+  /** Who acts for the person (RFC 8693, 4.1). */
+  act?: object;
   cnf?: { jkt?: string; 'x5t#S256'?: string };
 }

@@ -1,0 +1,85 @@
+/** What agents ask of the person, one thing at a time. The answer takes a recent proof of who gives it. */
+import type Router from '@koa/router';
+import { z } from 'zod';
+import type { Clock } from '../../base/clock.js';
+import { Refusal } from '../../base/errors.js';
+import type { AgentAction, Approval } from '../../core/approvals/approvals.js';
+import type { Core } from '../../core/core.js';
+import type { Csrf } from '../csrf.js';
+import { formBody, queryText, readForm } from '../input.js';
+import type { ApprovalAction, ApprovalQuestion } from '../pages.js';
+import { seeOther } from '../see-other.js';
+import type { Context, State } from '../state.js';
+import type { Views } from '../views.js';
+import { describeAge, describeTimeLeft } from '../words.js';
+import { type Guards, loginOf } from './guards.js';
+
+interface Needs extends Pick<Core, 'approvals' | 'resources'> {
+  clock: Clock;
+  csrf: Csrf;
+  guards: Guards;
+  views: Views;
+}
+
+export const APPROVALS_PAGE = '/account/approvals';
+const DecisionForm = z.object({ csrf: z.string(), decision: z.enum(['approve', 'deny']) });
+
+const NOTICES: Record<string, string | undefined> = {
+  approve: 'Allowed. The agent can do it now, within minutes, and nothing else.',
+  deny: 'Refused. The agent is told.',
+  late: 'That question was answered already, or is not open any more. Nothing was changed.',
+};
+
+export function addApprovals(router: Router<State>, { approvals, resources, clock, csrf, guards, views }: Needs): void {
+  const requireProof = guards.requireProof(APPROVALS_PAGE);
+  router.get(APPROVALS_PAGE, requireProof, show);
+  router.post(`${APPROVALS_PAGE}/:id`, requireProof, formBody, decide);
+
+  async function show(ctx: Context): Promise<void> {
+    const { account } = loginOf(ctx);
+    ctx.body = views.render('account/approvals', {
+      csrfToken: csrf.tokenFor(ctx),
+      email: account.email,
+      questions: (await approvals.list(account)).map(toQuestion),
+      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
+    });
+  }
+
+  async function decide(ctx: Context): Promise<void> {
+    const { csrf: token, decision } = readForm(ctx, DecisionForm);
+    csrf.check(ctx, token);
+    try {
+      await approvals.decide(loginOf(ctx), ctx.params.id, decision, ctx.state.caller);
+      seeOther(ctx, `${APPROVALS_PAGE}?notice=${decision}`);
+    } catch (error) {
+      if (!(error instanceof Refusal) || ![404, 409].includes(error.status)) throw error;
+      seeOther(ctx, `${APPROVALS_PAGE}?notice=late`);
+    }
+  }
+
+  function toQuestion({ id, agent, bindingMessage, asked, createdAt, expiresAt }: Approval): ApprovalQuestion {
+    const { resource: identifier, scopes, actions } = asked;
+    const now = clock.now();
+    return {
+      id,
+      agent: { name: agent.name, agentId: agent.agentId, initial: [...agent.name][0]!.toUpperCase() },
+      bindingMessage,
+      actions: actions.map(toAction),
+      resource: { name: resources.find(identifier)?.name ?? identifier, identifier },
+      scopes: scopes.map((scope) => ({ name: scope, sentence: resources.describe(scope, identifier) ?? scope })),
+      since: describeAge(createdAt, now),
+      timeLeft: describeTimeLeft(expiresAt, now),
+    };
+  }
+}
+
+function toAction({ actions, identifier, datatypes, parameters = {} }: AgentAction): ApprovalAction {
+  return {
+    titles: actions,
+    facts: [
+      ...(identifier ? [{ name: 'On', value: identifier }] : []),
+      ...(datatypes ? [{ name: 'Data', value: datatypes.join(', ') }] : []),
+      ...Object.entries(parameters).map(([name, value]) => ({ name, value: String(value) })),
+    ],
+  };
+}

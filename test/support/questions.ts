@@ -1,0 +1,91 @@
+// An agent that asks a person, and what its polls are answered.
+import { type OnboardedAgent, onboard } from './agents.js';
+import { logIn } from './api.js';
+import { type House, PASSWORD } from './house.js';
+import { type TokenAnswer, token } from './relying-party.js';
+
+export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
+export const CAP_TABLE = 'https://cap.example/api';
+
+/** An API of somebody's, with two capabilities of agents. */
+export async function addCapTable(house: House): Promise<void> {
+  const scopes = { 'write:equity': 'Issue grants.', 'read:cap-table': 'Read who owns what.' };
+  await house.base.db.resource.create({
+    data: {
+      identifier: CAP_TABLE,
+      name: 'Cap table',
+      scopes: {
+        create: Object.entries(scopes).map(([name, description]) => ({ name, description, capability: true })),
+      },
+    },
+  });
+  await house.core.resources.reload();
+}
+
+export interface AskedAgent extends OnboardedAgent {
+  ownerId: string;
+  ownerEmail: string;
+  /** The owner's login. */
+  bearer: string;
+}
+
+let agents = 0;
+
+/** An agent of a new person's own organization. */
+export async function agentOfSomebody(house: House): Promise<AskedAgent> {
+  const owner = await house.account();
+  const { access_token: bearer } = await logIn(house, owner.email, PASSWORD);
+  agents += 1;
+  const agent = await onboard(house, { agent_id: `agent-${agents}`, capabilities: ['write:equity'] }, bearer);
+  return { ...agent, ownerId: owner.id, ownerEmail: owner.email, bearer };
+}
+
+export const ACTION = {
+  type: 'agent_action',
+  actions: ['issue an equity grant'],
+  identifier: 'Series A',
+  parameters: { shares: 1000, to: 'Ada Okafor' },
+};
+
+export interface Question {
+  status: number;
+  headers: Headers;
+  body: { auth_req_id?: string; expires_in?: number; interval?: number; error?: string; error_description?: string };
+}
+
+/** Asks whom the hint names. An empty parameter is left out. */
+export async function askPerson(
+  house: { origin: string },
+  agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,
+  hint: string,
+  more: Record<string, string> = {},
+): Promise<Question> {
+  const all = {
+    scope: 'openid write:equity',
+    resource: CAP_TABLE,
+    login_hint: hint,
+    binding_message: 'Grant 2026-114',
+    authorization_details: JSON.stringify([ACTION]),
+    ...more,
+  };
+  const response = await fetch(`${house.origin}/oauth/ciba`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${Buffer.from(`${agent.client_id}:${agent.api_key}`).toString('base64')}` },
+    body: new URLSearchParams(Object.entries(all).filter(([, value]) => value !== '')),
+  });
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (await response.json()) as Question['body'],
+  };
+}
+
+/** One poll. */
+export function poll(
+  house: { origin: string },
+  agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,
+  { body }: Pick<Question, 'body'>,
+): Promise<TokenAnswer> {
+  const client = { id: agent.client_id, secret: agent.api_key };
+  return token(house, client, { grant_type: CIBA_GRANT, auth_req_id: String(body.auth_req_id) });
+}
