@@ -6,6 +6,8 @@ import { EMAIL, PASSWORD, REDIRECT_URI, type Side, type SideName } from './sides
 
 export interface Case {
   name: string;
+  /** By what it is asked for alone: `npm run bench -- <word>`. Some stand for several. */
+  word: string;
   /** What ours may cost, as a multiple of bare. */
   aim: number;
   bare: SideName;
@@ -20,10 +22,19 @@ const OUR_AIM = 1.25;
 const onRedis = { bare: 'bareOnRedis', ours: 'oursOnBoth', aim: OUR_AIM } as const;
 
 export const CASES: Case[] = [
-  { name: 'discovery', ...onRedis, aim: 0.5, requests: 5000, inFlight: 32, prepare: get('discovery') },
-  { name: 'jwks', ...onRedis, aim: 0.5, requests: 5000, inFlight: 32, prepare: get('jwks') },
+  {
+    name: 'discovery',
+    word: 'discovery',
+    ...onRedis,
+    aim: 0.5,
+    requests: 5000,
+    inFlight: 32,
+    prepare: get('discovery'),
+  },
+  { name: 'jwks', word: 'jwks', ...onRedis, aim: 0.5, requests: 5000, inFlight: 32, prepare: get('jwks') },
   {
     name: 'client credentials, opaque',
+    word: 'client-credentials',
     ...onRedis,
     requests: 3000,
     inFlight: 32,
@@ -31,6 +42,7 @@ export const CASES: Case[] = [
   },
   {
     name: 'client credentials, ES256 JWT',
+    word: 'client-credentials',
     ...onRedis,
     requests: 2000,
     inFlight: 32,
@@ -39,11 +51,12 @@ export const CASES: Case[] = [
       return always(async (worker) => void (await token(side, worker, form)));
     },
   },
-  { name: 'code (redeem)', ...onRedis, requests: 400, inFlight: 16, prepare: redeemed },
-  { name: 'repeat sign-in', ...onRedis, requests: 500, inFlight: 16, prepare: signedInAgain },
-  { name: 'refresh', ...onRedis, aim: 2.5, requests: 800, inFlight: 16, prepare: refreshed },
+  { name: 'code (redeem)', word: 'code', ...onRedis, requests: 400, inFlight: 16, prepare: redeemed },
+  { name: 'repeat sign-in', word: 'repeat-sign-in', ...onRedis, requests: 500, inFlight: 16, prepare: signedInAgain },
+  { name: 'refresh', word: 'refresh', ...onRedis, aim: 2.5, requests: 800, inFlight: 16, prepare: refreshed },
   {
     name: 'refresh, beside bare on PostgreSQL',
+    word: 'refresh',
     bare: 'bareOnPostgresql',
     ours: 'oursOnBoth',
     aim: 1,
@@ -53,6 +66,7 @@ export const CASES: Case[] = [
   },
   {
     name: 'refresh, both on PostgreSQL alone',
+    word: 'refresh',
     bare: 'bareOnPostgresql',
     ours: 'oursOnPostgresql',
     aim: 1,
@@ -60,8 +74,8 @@ export const CASES: Case[] = [
     inFlight: 16,
     prepare: refreshed,
   },
-  { name: 'userinfo', ...onRedis, requests: 3000, inFlight: 32, prepare: userinfoAsked },
-  { name: 'introspection', ...onRedis, requests: 2500, inFlight: 32, prepare: introspected },
+  { name: 'userinfo', word: 'userinfo', ...onRedis, requests: 3000, inFlight: 32, prepare: userinfoAsked },
+  { name: 'introspection', word: 'introspect', ...onRedis, requests: 2500, inFlight: 32, prepare: introspected },
 ];
 
 const CLIENT_CREDENTIALS = { grant_type: 'client_credentials' };
