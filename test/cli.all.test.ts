@@ -60,6 +60,68 @@ describe('beside a running server', () => {
     expect(stages.map((key: { kid: string }) => key.kid).sort()).toEqual((await kids()).sort());
   }, 45_000);
 
+  test('APIs are registered, changed and taken away without a restart', async () => {
+    const server = await startServer(settings);
+    settings.ISSUER = server.origin;
+    const api = 'https://notes.example/v1';
+    const client = await json('client', 'create', '--name', 'CI', '--grant-types', 'client_credentials');
+    const ask = async () => {
+      const response = await fetch(`${server.origin}/oauth/token`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${btoa(`${client.client_id}:${client.client_secret}`)}` },
+        body: new URLSearchParams({ grant_type: 'client_credentials', resource: api }),
+      });
+      return (await response.json()) as { error?: string; expires_in?: number; scope?: string };
+    };
+    expect((await ask()).error).toBe('invalid_target');
+    const scopes = ['--scope', 'notes:read=Read your notes.', '--extra-scope', 'notes:write=Change your notes.'];
+    const made = await json('resource', 'create', api, '--name', 'Notes', ...scopes, '--ttl', '5m');
+    expect(made).toMatchObject({ identifier: api, access_token_ttl: 300, clients: null });
+    await until('the API is known', async () => (await ask()).expires_in === 300, 3000);
+    expect((await ask()).scope).toBe('notes:read');
+    await json('resource', 'update', api, '--client', 'another', '--ttl', 'default');
+    await until('it is closed to the client', async () => (await ask()).error === 'invalid_target', 3000);
+    await json('resource', 'update', api, '--all-clients');
+    await until('it is open again', async () => (await ask()).expires_in === 28_800, 3000);
+    const listed = await json('resource', 'list');
+    expect(listed.map(({ identifier }: { identifier: string }) => identifier)).toContain(api);
+    await json('resource', 'delete', api);
+    await until('it is gone', async () => (await ask()).error === 'invalid_target', 3000);
+    const { code, stderr } = await cli(
+      'resource',
+      'create',
+      'notes',
+      '--name',
+      'N',
+      '--scope',
+      'read',
+      '--format',
+      'x',
+    );
+    expect(code).toBe(64);
+    for (const fault of ['"read" is no scope', '--format must be']) expect(stderr).toContain(fault);
+    expect((await cli('resource', 'create', 'notes', '--name', 'N')).stderr).toContain('absolute URI');
+  }, 60_000);
+
+  test('clients that nobody uses are shown first, and then taken away', async () => {
+    settings.REAP_UNUSED_CLIENTS = '1s';
+    const server = await startServer(settings);
+    settings.ISSUER = server.origin;
+    const kept = await json('client', 'create', '--name', 'Kept', '--redirect-uri', REDIRECT);
+    const answer = await fetch(`${server.origin}/oauth/clients/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ client_name: 'Newcomer', redirect_uris: [REDIRECT] }),
+    });
+    const { client_id: id } = (await answer.json()) as { client_id: string };
+    const dryRun = () => json('client', 'reap', '--dry-run');
+    await until('it is due', async () => (await dryRun()).length === 1, 10_000);
+    expect(await dryRun()).toMatchObject([{ client_id: id, client_name: 'Newcomer', reason: 'unused' }]);
+    expect(await json('client', 'reap')).toMatchObject([{ client_id: id }]);
+    const left = (await json('client', 'list')).map((client: { client_id: string }) => client.client_id);
+    expect(left).toEqual([kept.client_id]);
+  }, 60_000);
+
   test('a new set-up link replaces the one of the start', async () => {
     const server = await startServer(settings);
     settings.ISSUER = server.origin;

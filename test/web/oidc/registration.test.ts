@@ -296,6 +296,14 @@ describe.each(stores)('registration on $name', (store) => {
     );
   });
 
+  it('is not open to the sixty-first of a network within an hour', async () => {
+    const from = { 'x-forwarded-for': '192.0.2.61' };
+    for (let n = 0; n < 60; n += 1) expect((await register(GOOD, house, from)).status).toBe(201);
+    const { status, body } = await register(GOOD, house, from);
+    expect([status, body.error]).toEqual([429, 'rate_limited']);
+    expect((await register(GOOD)).status).toBe(201);
+  });
+
   it('asks for the token of the settings, or is not there at all', async () => {
     const REGISTRATION_TOKEN = 'a-registration-token-of-enough-characters';
     const guarded = await openHouse({
