@@ -42,6 +42,8 @@ export interface ServeOptions {
   resolve: ResolveAuth;
   policies?: readonly Policy[];
   rateLimit?: Pick<RateLimiter, 'check'>;
+  /** What strangers are counted by, their address for example. Without it all strangers are counted as one. */
+  from?: (request: Request) => string;
   csrf?: CsrfOptions;
   /** How `approve` is asked for, and whom. Without it such a request is refused. */
   approvals?: { by: Approvals; person: (auth: AuthContext) => string | undefined | Promise<string | undefined> };
@@ -64,7 +66,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
   return async function answerApi(request: Request): Promise<Response> {
     try {
       const auth = await resolve(request);
-      const limit = await rateLimit?.check(auth);
+      const limit = await rateLimit?.check(auth, options.from?.(request));
       const no = limit?.refusal ?? whyNot(auth, request);
       if (no) return refusalResponse(no);
       const answer = await answerAllowed(auth, request);

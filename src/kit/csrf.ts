@@ -22,7 +22,7 @@ export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
     const site = headers.get('sec-fetch-site');
     if (site === 'same-origin' || site === 'none') return undefined;
     const from = originOf(headers.get('origin')) ?? originOf(headers.get('referer'));
-    const own = new URL(origin ?? url).origin;
+    const own = originOf(origin ?? url);
     if (from !== undefined && (allowed.has(from) || (from === own && !site))) return undefined;
     return refusal(403, 'csrf_validation_failed', 'This change came from a page of another origin.');
   };

@@ -24,9 +24,9 @@ export function readCookie({ headers }: Pick<RequestLike, 'headers'>, name: stri
   return undefined;
 }
 
-/** Where a request went, under the origin that the world knows the service by. */
+/** Where a request went, under the origin that the world knows the service by. What is no URL, as a stranger may write `Host`, stays so. */
 export function publicUrl(url: string, origin: string | undefined): string {
-  if (!origin) return url;
+  if (!origin || !URL.canParse(url)) return url;
   const { pathname, search } = new URL(url);
   return new URL(origin).origin + pathname + search; // not `new URL(path, origin)`: a path may begin with two slashes
 }

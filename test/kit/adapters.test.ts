@@ -192,6 +192,33 @@ describe('rules', () => {
   });
 });
 
+describe('a request that names no host', () => {
+  it('is told no like any other', async () => {
+    const issuer = await openIssuer();
+    const verifier = createRemoteVerifier({
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      fetch: issuer.fetch,
+      now: issuer.now,
+      origin: AUDIENCE,
+    });
+    const login = { type: 'human', isAuthenticated: true, via: 'session', byCookie: true, userId: 'a' } as const;
+    const bound = await issuer.token({ cnf: { jkt: 'x' } });
+    async function statusOf(resolve: RemoteVerifier['resolve'], headers: Record<string, string>) {
+      const res = { statusCode: 0, setHeader() {}, end() {} };
+      const fail = (error?: unknown) => expect(error).toBeUndefined();
+      await express.protect(resolve)(
+        { method: 'POST', url: '/x', headers: { host: 'a b:c', ...headers }, socket: {} },
+        res,
+        fail,
+      );
+      return res.statusCode;
+    }
+    expect(await statusOf(verifier.resolve, { authorization: `DPoP ${bound}`, dpop: 'a.b.c' })).toBe(401);
+    expect(await statusOf(async () => login, { cookie: 'a=b', origin: 'https://evil.example' })).toBe(403);
+  });
+});
+
 describe('a Next.js middleware', () => {
   let issuer: Issuer;
   let login: string;
@@ -224,7 +251,7 @@ describe('a Next.js middleware', () => {
     expect((await middleware(page('/api/board', { accept: 'application/json' })))?.status).toBe(401);
     expect(await middleware(page('/login'))).toBeUndefined();
     const elsewhere = await middleware(page('//evil.example/x'));
-    expect(new URL(elsewhere!.headers.get('location')!).origin).toBe('https://app.example.com');
+    expect(elsewhere!.headers.get('location')).toBe('https://app.example.com/login?next=%2Fevil.example%2Fx');
   });
 
   it('takes a header before the cookie, and no change from another site', async () => {

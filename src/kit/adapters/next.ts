@@ -26,7 +26,7 @@ export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, 
     if ('auth' in admission) return undefined;
     if (!signIn || admission.refusal.status !== 401 || !isForPage(request)) return refusalResponse(admission.refusal);
     const to = new URL(signIn, url);
-    to.searchParams.set('next', url.pathname + url.search);
+    to.searchParams.set('next', url.pathname.replace(/^\/+/, '/') + url.search); // two slashes would be another host
     return Response.redirect(to, 307);
   };
 
