@@ -1,6 +1,8 @@
 /** Starts the server: config → base → core → app → listen. On SIGTERM it closes in reverse. */
 import cluster from 'node:cluster';
-import { createServer, type Server } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
 import { openBase } from './base/base.js';
@@ -35,7 +37,7 @@ async function serve(config: Config, log: Log): Promise<void> {
   const core = await createCore(base);
   if (isFirstProcess() && config.bootstrapAdmin) await makeAdmin(config.bootstrapAdmin);
   const app = await createApp(base, core);
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_WITHIN_MS }, app.handle);
+  const server = makeServer(config, app.handle);
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
   await listen(server, config);
@@ -95,6 +97,22 @@ async function serve(config: Config, log: Log): Promise<void> {
     await base.close();
     log.info('stopped');
     process.exit(0);
+  }
+}
+
+/**
+ * Speaks https itself where it was given a certificate. Clients may show theirs then: TLS proves that they hold its key, and who stands
+ * behind it is asked where it matters, so that a certificate of nobody's does not end the connection.
+ */
+function makeServer({ certificates: { tls } }: Config, handle: RequestListener): Server {
+  const options = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_WITHIN_MS };
+  if (!tls) return createServer(options, handle);
+  try {
+    const [cert, key] = [readFileSync(tls.certificateFile), readFileSync(tls.keyFile)];
+    return createTlsServer({ ...options, cert, key, requestCert: true, rejectUnauthorized: false }, handle);
+  } catch (cause) {
+    const message = `TLS_CERT_FILE and TLS_KEY_FILE cannot be used: ${(cause as Error).message}`;
+    throw new Error(message, { cause });
   }
 }
 

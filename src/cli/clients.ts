@@ -2,11 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { systemCaller } from '../core/caller.js';
 import type { Client } from '../core/clients/clients.js';
-import type { ClientMetadata } from '../core/clients/metadata.js';
+import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../core/clients/metadata.js';
 import { limitFaults } from './accounts.js';
 import { type Arguments, type Command, table } from './command.js';
 
-const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'];
+const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'];
+const CERTIFICATE_NAMES = ['subject-dn', 'san-dns', 'san-uri'];
 const PRIVATE_JWK_MEMBERS = ['d', 'p', 'q', 'k'];
 
 export const clientCommands: Command[] = [
@@ -26,6 +27,14 @@ export const clientCommands: Command[] = [
       'backchannel-logout-uri': { type: 'string', about: 'told when a login ends' },
       'jwks-file': { type: 'string', about: 'a file with its public keys (a JWK set)' },
       'jwks-uri': { type: 'string', about: 'where it publishes its public keys' },
+      'subject-dn': { type: 'string', about: 'the subject of its certificate, for --auth-method tls_client_auth' },
+      'san-dns': { type: 'string', about: 'or a host name in it' },
+      'san-uri': { type: 'string', about: 'or a URI in it' },
+      'certificate-bound': { type: 'boolean', about: 'its tokens are good only with the certificate that it showed' },
+      'spiffe-id': {
+        type: 'string',
+        about: 'a workload: its client_id, proven by --auth-method spiffe_jwt or spiffe_x509',
+      },
     },
     faults: createFaults,
     async run(args, { open }) {
@@ -130,8 +139,12 @@ function createFaults(args: Arguments): string[] {
   const backchannel = args.text('backchannel-logout-uri');
   const faults: [boolean, string][] = [
     [
-      method !== undefined && !AUTH_METHODS.includes(method),
-      `--auth-method must be one of ${AUTH_METHODS.join(', ')}.`,
+      method !== undefined && !(args.has('spiffe-id') ? WORKLOAD_AUTH_METHODS : AUTH_METHODS).includes(method),
+      `--auth-method must be one of ${AUTH_METHODS.join(', ')}; with --spiffe-id ${WORKLOAD_AUTH_METHODS.join(' or ')}.`,
+    ],
+    [
+      (method === 'tls_client_auth') !== (CERTIFICATE_NAMES.filter((name) => args.has(name)).length === 1),
+      `--auth-method tls_client_auth needs one of ${CERTIFICATE_NAMES.map((name) => `--${name}`).join(', ')}, which are for it alone.`,
     ],
     [args.has('public') && method !== undefined && method !== 'none', '--public means --auth-method none.'],
     [isPublic(args) && args.has('no-pkce'), 'A public client cannot do without PKCE: leave out --no-pkce.'],
@@ -146,6 +159,8 @@ function createFaults(args: Arguments): string[] {
   const jwksFault = args.has('jwks-file') && faultOfJwks(args.text('jwks-file')!);
   return [...faults.filter(([wrong]) => wrong).map(([, fault]) => fault), ...(jwksFault ? [jwksFault] : [])];
 }
+
+const usualMethod = (args: Arguments) => (args.has('spiffe-id') ? 'spiffe_jwt' : 'client_secret_basic');
 
 const isPublic = (args: Arguments) => args.has('public') || args.text('auth-method') === 'none';
 
@@ -173,12 +188,17 @@ function toMetadata(args: Arguments): ClientMetadata {
     client_name: args.text('name'),
     ...(args.has('redirect-uri') && { redirect_uris: args.list('redirect-uri') }),
     grant_types: grantTypesOf(args),
-    token_endpoint_auth_method: isPublic(args) ? 'none' : (args.text('auth-method') ?? 'client_secret_basic'),
+    token_endpoint_auth_method: isPublic(args) ? 'none' : (args.text('auth-method') ?? usualMethod(args)),
     ...(args.has('scope') && { scope: args.text('scope') }),
     ...(postLogout.length > 0 && { post_logout_redirect_uris: postLogout }),
     ...(args.has('backchannel-logout-uri') && { backchannel_logout_uri: args.text('backchannel-logout-uri') }),
     ...(args.has('jwks-file') && { jwks: readJwks(args.text('jwks-file')!) }),
     ...(args.has('jwks-uri') && { jwks_uri: args.text('jwks-uri') }),
+    ...(args.has('subject-dn') && { tls_client_auth_subject_dn: args.text('subject-dn') }),
+    ...(args.has('san-dns') && { tls_client_auth_san_dns: args.text('san-dns') }),
+    ...(args.has('san-uri') && { tls_client_auth_san_uri: args.text('san-uri') }),
+    ...(args.has('certificate-bound') && { tls_client_certificate_bound_access_tokens: true }),
+    ...(args.has('spiffe-id') && { spiffe_id: args.text('spiffe-id') }),
   };
 }
 

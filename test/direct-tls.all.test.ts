@@ -1,0 +1,88 @@
+// A server that ends TLS itself: the certificate of a client is the one whose key it has proven to hold in the handshake, and no header
+// is a certificate.
+import { randomUUID } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Server, startServer, temporaryFolder } from './support/server.js';
+import { asHeader, type Holder, issue, makeBundleFolder, makeTrustDomain } from './support/workloads.js';
+
+describe('a server with a certificate of its own', () => {
+  const folder = temporaryFolder();
+  const domain = makeTrustDomain('example.org');
+  const bundles = makeBundleFolder(domain);
+  let server: Server;
+
+  const file = (name: string, text: string | Buffer) => {
+    const path = join(folder.path, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const keyOf = (holder: Holder) => holder.privateKey.export({ type: 'pkcs8', format: 'pem' });
+
+  beforeAll(async () => {
+    const own = issue(undefined, { commonName: 'localhost', dnsNames: ['localhost'] });
+    server = await startServer({
+      PORT: '0',
+      ISSUER: 'https://localhost:0',
+      DATA_DIR: folder.path,
+      TEST_AUTH: 'true',
+      TLS_CERT_FILE: file('cert.pem', own.pem),
+      TLS_KEY_FILE: file('key.pem', keyOf(own)),
+      SPIFFE_TRUST_DOMAIN: domain.name,
+      SPIFFE_BUNDLES: bundles.folder,
+    });
+  });
+  afterAll(async () => {
+    server?.kill('SIGTERM');
+    await server?.ended;
+    folder.remove();
+    rmSync(bundles.folder, { recursive: true, force: true });
+  });
+
+  function ask(
+    path: string,
+    chain: Holder[] = [],
+    headers: Record<string, string> = {},
+  ): Promise<Record<string, unknown>> {
+    const { port } = new URL(server.origin);
+    const [holder] = chain;
+    const certificate = holder && { cert: chain.map(({ pem }) => pem).join(''), key: keyOf(holder) };
+    const options = { host: 'localhost', port, path, headers, rejectUnauthorized: false, agent: false, ...certificate };
+    return new Promise((resolve, reject) => {
+      request(options as never, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve(JSON.parse(text)));
+      })
+        .on('error', reject)
+        .end();
+    });
+  }
+  const status = (chain: Holder[] = [], headers: Record<string, string> = {}) =>
+    ask('/api/v1/test-auth/auth-status', chain, headers);
+
+  it('knows a workload by its handshake, also by way of another authority, and nobody by a header', async () => {
+    const nobody = { authenticated: false, principal: { type: 'anonymous' } };
+    const holder = domain.workload('/api');
+    const known = { authenticated: true, principal: { type: 'agent', id: 'spiffe://example.org/api' } };
+    expect(await status([holder])).toEqual(known);
+    const between = issue(domain.authority(), { commonName: 'Between', isAuthority: true });
+    const below = issue(between, { uris: ['spiffe://example.org/api'] });
+    expect(await status([below, between])).toEqual(known);
+    expect(await status([below])).toMatchObject({ error: 'invalid_token' });
+    expect(await status([issue(undefined, { uris: ['spiffe://example.org/api'] })])).toMatchObject({
+      error: 'invalid_token',
+    });
+    expect(await status()).toEqual(nobody);
+    expect(await status([], { 'x-client-cert': asHeader(holder), 'x-request-id': randomUUID() })).toEqual(nobody);
+  });
+
+  it('says that certificates can come', async () => {
+    const { token_endpoint_auth_methods_supported: methods } = await ask('/.well-known/openid-configuration');
+    expect(methods).toEqual(expect.arrayContaining(['tls_client_auth', 'spiffe_jwt', 'spiffe_x509']));
+  });
+});
