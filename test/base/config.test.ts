@@ -176,6 +176,24 @@ describe('the settings', () => {
     expect(faultsOf({ SESSION_TTL: text })).toHaveLength(1);
   });
 
+  it.each<[string, Record<string, string>]>([
+    ['CLIENT_CERT_HEADER', { CLIENT_CERT_HEADER: 'X Client' }],
+    ['CLIENT_CERT_HEADER', { CLIENT_CERT_HEADER: 'Authorization' }],
+    ['CLIENT_CERT_HEADER', { CLIENT_CERT_HEADER: 'x-forwarded-for' }],
+    ['CLIENT_CA_FILE', { CLIENT_CA_FILE: 'ca.pem' }],
+    ['SPIFFE_BUNDLES', { SPIFFE_TRUST_DOMAIN: 'example.org' }],
+    ['SPIFFE_BUNDLES', { SPIFFE_BUNDLES: './bundles' }],
+    ['SPIFFE_TRUST_DOMAIN', { SPIFFE_TRUST_DOMAIN: 'spiffe://example.org', SPIFFE_BUNDLES: '.' }],
+    ['SPIFFE_TRUSTED_DOMAINS', { SPIFFE_TRUSTED_DOMAINS: '../evil', SPIFFE_BUNDLES: '.' }],
+    ['SPIFFE_TRUSTED_DOMAINS', { SPIFFE_TRUSTED_DOMAINS: '..', SPIFFE_BUNDLES: '.' }],
+    ['TLS_KEY_FILE', { TLS_CERT_FILE: 'cert.pem', ISSUER: 'https://id.example.com' }],
+    ['TLS_CERT_FILE', { TLS_CERT_FILE: 'cert.pem', TLS_KEY_FILE: 'key.pem' }],
+  ])('do not start with a wrong %s', (name, environment) => {
+    const faults = faultsOf(environment);
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(name);
+  });
+
   it('are those of .env.example: the same names, order, words and defaults', () => {
     const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
     const listed = [...text.matchAll(/^# (.*)\n# allowed: (.*)\n(\w+)=(.*)$/gm)].map(
