@@ -120,6 +120,7 @@ export async function createApp(base: Base, core: Core) {
   const straightValidation = createStraightValidation({
     validation,
     failures,
+    certificates,
     pinRequest,
     logRequest,
     dressAnswer,

@@ -188,6 +188,21 @@ describe('a client with a certificate', () => {
       expect((await status(accessToken, mine)).status).toBe(200);
     });
 
+    it('gets tokens that are valid to tools with this very certificate only, whichever way they ask', async () => {
+      const client = await machine({ ...BOUND, scope: 'tools:validate' });
+      const holder = certificate();
+      const asked = { resource: ownApi, scope: 'tools:validate' };
+      const { body } = await tokenFor(client, asHeader(holder), house, asked);
+      const authorization = `Bearer ${body.access_token!}`;
+      const statuses: number[] = [];
+      for (const path of ['/api/validate', '/api/validate?long'])
+        for (const shown of [asHeader(holder), asHeader(certificate()), undefined]) {
+          const headers: Record<string, string> = shown ? { authorization, [HEADER]: shown } : { authorization };
+          statuses.push((await ask(house, 'POST', path, headers)).status);
+        }
+      expect(statuses).toEqual([200, 401, 401, 200, 401, 401]);
+    });
+
     it('does not believe a header of somebody who is no trusted proxy', async () => {
       const client = await machine(BOUND);
       const holder = certificate();

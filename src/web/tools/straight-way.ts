@@ -13,11 +13,13 @@ import { limitHeaders } from '../limit-headers.js';
 import type { LogRequest } from '../middleware/log-requests.js';
 import type { PinRequest } from '../middleware/pin-issuer.js';
 import type { DressAnswer } from '../middleware/security-headers.js';
+import type { ShownCertificates } from '../shown-certificates.js';
 import { Question, VALIDATE, type Validation } from './validation.js';
 
 interface Needs {
   validation: Validation;
   failures: Failures;
+  certificates: Pick<ShownCertificates, 'of'>;
   pinRequest: PinRequest;
   logRequest: LogRequest;
   dressAnswer: DressAnswer;
@@ -31,7 +33,7 @@ const JSON_TYPE = /^application\/json(?:; ?charset=utf-8)?$/i;
 const SPECIAL = ['x-api-key', 'dpop', 'origin', 'content-encoding', 'transfer-encoding', 'expect'];
 
 export function createStraightValidation(needs: Needs) {
-  const { validation, failures, pinRequest, logRequest, dressAnswer, log } = needs;
+  const { validation, failures, certificates, pinRequest, logRequest, dressAnswer, log } = needs;
   return { take };
 
   /** Answers an ordinary question. False, and nothing has happened, when it is none. */
@@ -55,7 +57,8 @@ export function createStraightValidation(needs: Needs) {
     try {
       limit = await validation.count(caller.address);
       const question = parsed(Question, await readQuestion(req), 'body');
-      const presented: Presented = { value, by: 'header', shown: { scheme: 'bearer' } };
+      const shown = { scheme: 'bearer' as const, certificates: certificates.of(req) };
+      const presented: Presented = { value, by: 'header', shown };
       const answer = await validation.answer(() => presented, question);
       send(res, 200, limit ? limitHeaders(limit) : {}, answer);
     } catch (error) {
