@@ -134,7 +134,8 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     if (state === 'approved') return undefined;
     if (state === 'pending') return Response.json({ status: 'approval_pending', approval_id: id }, { status: 202 });
     if (state) return refusalResponse(refusal(403, `approval_${state}`, 'The approval was not given.'));
-    const pending = await approvals.by.begin({ person, message: reason, action });
+    const details = { for: whoIs(auth), request: `${request.method} ${pathname}${search}` };
+    const pending = await approvals.by.begin({ person, message: reason, details, action });
     if (!pending) return refusalResponse(refusal(403, 'approval_required', 'There is nobody who could approve this.'));
     const { id: approvalId, expiresInSeconds, intervalSeconds } = pending;
     return Response.json(

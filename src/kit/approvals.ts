@@ -1,6 +1,6 @@
 /**
- * Asking a person before something is done. Signet shows them the question wherever they are signed in (CIBA, poll mode), and this service,
- * a client of Signet that has the grant, learns the answer once.
+ * Asking a person before something is done. Signet shows them the question on their account's page (CIBA, poll mode), and this service, an
+ * agent of Signet for which that person answers, learns the answer once.
  */
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
 import { discover, type IssuerOptions, secureUrl } from './issuer.js';
@@ -9,8 +9,10 @@ import { IssuerUnavailable } from './refusal.js';
 export interface ApprovalRequest {
   /** Whom to ask: their e-mail address at Signet. */
   person: string;
-  /** What they read. */
+  /** What they read: at most 100 characters. */
   message: string;
+  /** What else they read, by name. */
+  details?: Record<string, string>;
   /** What exactly is approved, and for whom. An approval counts for nothing else. */
   action: string;
 }
@@ -34,9 +36,12 @@ export interface Approvals {
 }
 
 export interface ApprovalClientOptions extends IssuerOptions {
+  /** `agt_…`, and the key of the agent. */
   clientId: string;
   clientSecret: string;
-  scope?: string;
+  /** The API of which something is to be allowed, as it is registered at Signet, and the capabilities that it takes. */
+  resource: string;
+  scope: string;
 }
 
 interface Answer {
@@ -47,19 +52,31 @@ interface Answer {
 const GRANT_TYPE = 'urn:openid:params:grant-type:ciba';
 const INTERVAL_SECONDS = 5;
 const TIMEOUT_MS = 5000;
+/** What Signet shows of each. */
+const MAX_MESSAGE_LENGTH = 100;
+const MAX_DETAIL_LENGTH = 200;
 const PENDING = new Set(['authorization_pending', 'slow_down']);
 
 /** Rejects with IssuerUnavailable when Signet does not answer, and with an Error when it does not take this client or its question. */
 export function createApprovalClient(options: ApprovalClientOptions): Approvals {
-  const { clientId, clientSecret, scope = 'openid', fetch: ask = fetch } = options;
+  const { clientId, clientSecret, resource, scope, fetch: ask = fetch } = options;
   const issuer = secureUrl(options.issuer);
   if (!clientSecret) throw new TypeError('The client that asks for approvals needs a secret');
   let endpoints: Promise<{ ask: string; token: string }> | undefined;
 
   return { begin, check };
 
-  async function begin({ person, message, action }: ApprovalRequest): Promise<PendingApproval | undefined> {
-    const { status, body } = await post('ask', { scope, login_hint: person, binding_message: message });
+  async function begin({ person, message, details, action }: ApprovalRequest): Promise<PendingApproval | undefined> {
+    const shown = message.slice(0, MAX_MESSAGE_LENGTH);
+    const { status, body } = await post('ask', {
+      scope: `openid ${scope}`,
+      resource,
+      login_hint: person,
+      binding_message: shown,
+      authorization_details: JSON.stringify([
+        { type: 'agent_action', actions: [shown], ...(details && { parameters: shortened(details) }) },
+      ]),
+    });
     if (body.error === 'unknown_user_id') return undefined;
     const { auth_req_id: requestId, expires_in: expiresInSeconds, interval = INTERVAL_SECONDS } = body;
     if (status !== 200 || typeof requestId !== 'string') throw refusedBy(body);
@@ -113,6 +130,10 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
     if (typeof asking !== 'string' || typeof token !== 'string') throw new Error(`${issuer} asks nobody for approvals`);
     return { ask: secureUrl(asking), token: secureUrl(token) };
   }
+}
+
+function shortened(details: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(details).map(([name, value]) => [name, value.slice(0, MAX_DETAIL_LENGTH)]));
 }
 
 /** As RFC 6749 (2.3.1) wants both halves of Basic. */

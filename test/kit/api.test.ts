@@ -104,10 +104,18 @@ function openCiba() {
   return { ...state, state, fetch: ask as typeof fetch };
 }
 
+const FOR = { resource: 'https://api.example.com', scope: 'write:ticket' };
+
 describe('asking a person', () => {
   const open = (ciba = openCiba()) => ({
     ciba,
-    approvals: createApprovalClient({ issuer: ISSUER, clientId: 'api client', clientSecret: 'a+b', fetch: ciba.fetch }),
+    approvals: createApprovalClient({
+      issuer: ISSUER,
+      clientId: 'api client',
+      clientSecret: 'a+b',
+      ...FOR,
+      fetch: ciba.fetch,
+    }),
   });
   const question = { person: 'alice@example.com', message: 'Delete ticket 7?', action: 'bot deletes 7' };
 
@@ -116,9 +124,11 @@ describe('asking a person', () => {
     const pending = await approvals.begin(question);
     expect(pending).toMatchObject({ expiresInSeconds: 120, intervalSeconds: 2 });
     expect(Object.fromEntries(ciba.asked[0]!)).toEqual({
-      scope: 'openid',
+      scope: 'openid write:ticket',
+      resource: 'https://api.example.com',
       login_hint: 'alice@example.com',
       binding_message: 'Delete ticket 7?',
+      authorization_details: '[{"type":"agent_action","actions":["Delete ticket 7?"]}]',
     });
     expect(atob(ciba.state.authorization.slice('Basic '.length))).toBe('api+client:a%2Bb');
     expect(await approvals.check(pending!.id, question.action)).toBe('pending');
@@ -223,11 +233,13 @@ describe('an API', () => {
 
   it('waits for a person: 202, then the same request with the approval', async () => {
     const ciba = openCiba();
-    const by = createApprovalClient({ issuer: ISSUER, clientId: 'api', clientSecret: 's', fetch: ciba.fetch });
+    const by = createApprovalClient({ issuer: ISSUER, clientId: 'api', clientSecret: 's', ...FOR, fetch: ciba.fetch });
     const approvals = { by, person: () => 'alice@example.com' };
     expect(await answer(bot, 'agentApproval')).toMatchObject({ status: 403, body: { error: 'approval_required' } });
     const first = await answer(bot, 'agentApproval', { approvals });
     expect(first).toMatchObject({ status: 202, body: { status: 'approval_required', interval: 2 } });
+    const [shown] = JSON.parse(ciba.asked[0]!.get('authorization_details')!);
+    expect(shown.parameters).toEqual({ for: 'agent bot', request: 'POST /tickets/7' });
     const again = (body = '{"n":1}', auth = bot) =>
       answer(auth, 'agentApproval', { approvals }, request(body, { 'approval-id': first.body.approval_id }));
     expect(await again()).toMatchObject({ status: 202, body: { status: 'approval_pending' } });

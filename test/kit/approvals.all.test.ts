@@ -1,0 +1,39 @@
+// The kit asks a person at a real house, who says yes on their page; the yes counts once.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createApprovalClient } from '../../src/kit/index.js';
+import { Browser, formsOf } from '../support/browser.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
+
+describe('a service that asks for an approval', () => {
+  let house: House;
+  let aheadMs = 0;
+  beforeAll(async () => {
+    house = await openHouse({ clock: { now: () => new Date(Date.now() + aheadMs) } });
+    await addCapTable(house);
+  });
+  afterAll(() => house.close());
+
+  it('hears of it once, and for that action', async () => {
+    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(house);
+    const client = { issuer: house.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
+    const { begin, check } = createApprovalClient(client);
+    const question = { message: 'An agent wants to write', details: { request: 'POST /grants' }, action: 'a' };
+    expect(await begin({ ...question, person: 'nobody@example.com' })).toBeUndefined();
+    const { id } = (await begin({ ...question, person: ownerEmail }))!;
+    const later = (action: string) => {
+      aheadMs += 6000; // polls have a pace
+      return check(id, action);
+    };
+    expect(await later('a')).toBe('pending');
+    const browser = new Browser(house.origin);
+    await browser.signIn(ownerEmail, PASSWORD);
+    const page = await browser.open('/account/approvals');
+    expect(page.html).toContain('POST /grants');
+    const form = formsOf(page.html).findIndex(({ action }) => action.startsWith('/account/approvals/'));
+    await browser.submit(page, { decision: 'approve' }, form);
+    expect(await later('b')).toBe('denied');
+    expect(await later('a')).toBe('approved');
+    expect(await later('a')).toBe('expired');
+  });
+});
