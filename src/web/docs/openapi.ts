@@ -23,6 +23,7 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
   ['Sandbox', 'Made-up people for tests. Only there with `TEST_AUTH=true`.', /^\/api\/v1\/test-auth\//],
   ['Me', 'Who is signed in, and how they like it.', /^\/api\/v1\/auth\/me(\/|$)/],
   ['Logins', 'Where an account is signed in.', /^\/api\/v1\/auth\/sessions(\/|$)/],
+  ['Links', 'Who an account is at providers elsewhere.', /^\/api\/v1\/auth\/(links(\/|$)|[\w-]+\/link$)/],
   ['Second factors', 'Codes of an authenticator app, and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
   ['Approvals', 'What agents ask of people, and the answers.', /^\/api\/v1\/approvals(\/|$)/],
   [
