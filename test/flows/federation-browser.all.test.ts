@@ -24,7 +24,6 @@ let page: Page;
 
 beforeAll(async () => {
   github = await openElsewhere('github');
-  github.issuer = github.issuer.replace('localhost', '127.0.0.1'); // not even the same site
   google = await openElsewhere('google');
   house = await openHouse({ settings: SETTINGS, around: pointTo(github, google) });
   browser = await launchChromium();

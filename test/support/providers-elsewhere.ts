@@ -100,7 +100,8 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     if (isGithub) return githubApi(url.pathname, req, res);
     return openid(url.pathname, req, res);
   });
-  const { origin } = server;
+  // By its number: a name has two addresses, and a process that is busy for a moment gives the first one up. And it is another site.
+  const origin = server.origin.replace('localhost', '127.0.0.1');
   const self: Elsewhere = {
     kind,
     issuer: origin + ISSUER_PATH[kind],
