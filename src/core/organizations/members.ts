@@ -43,7 +43,8 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
   }
 
   /**
-   * Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one. Whoever is lowered invites
+   * Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one, and
+   * so does whoever it was made for at their registration. Whoever is lowered invites
    * nobody any more whom they could not invite now.
    */
   async function changeRole(
@@ -55,6 +56,7 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
   ): Promise<void> {
     await change({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
       if (!isAtLeast(own, role)) throw aboveOneself();
+      if (role !== 'owner') await demandNotFounder(organizationId, accountId, tx);
       await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
       const beyond = ORGANIZATION_ROLES.filter((wanted) => !mayBring(role, wanted));
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId, role: { in: beyond } } });
@@ -62,15 +64,25 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
     });
   }
 
-  /** Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays. Their keys and invitations go too. */
+  /**
+   * Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays, and
+   * nobody leaves their own organization. Their keys and invitations go too.
+   */
   async function remove(actor: Actor, organizationId: string, accountId: string, caller: Caller): Promise<void> {
     const wanted = actor.accountId === accountId ? 'viewer' : 'admin';
     await change({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
+      await demandNotFounder(organizationId, accountId, tx);
       await tx.membership.deleteMany({ where: { accountId, organizationId } });
       await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId } });
       await note('member.removed', organizationId, actor, caller, tx, { member: accountId });
     });
+  }
+
+  /** The organization that an account was given is where its things go when nobody says where: it is never without it. */
+  async function demandNotFounder(id: string, accountId: string, tx: Queryable): Promise<void> {
+    if ((await tx.organization.count({ where: { id, ownerId: accountId } })) === 0) return;
+    throw conflict('Everybody stays an owner of the organization that they were given at their registration.');
   }
 
   /**

@@ -59,9 +59,11 @@ export function createProjects({ db, audit, announcements, organizations }: Need
   async function find(actor: Actor, id: string, wanted: OrganizationRole = 'viewer'): Promise<Project> {
     if (actor.key?.projectId && actor.key.projectId !== id) throw outOfScope();
     const project = await db.project.findUnique({ where: { id } });
-    if (!project) throw notFound('There is no such project.');
-    if (actor.key && actor.key.organizationId !== project.organizationId) throw outOfScope();
-    if (!(await organizations.roleOf(actor, project.organizationId))) throw notFound('There is no such project.');
+    // What other organizations have is told to nobody: the key of one hears the same as whoever is no member.
+    const isElsewhere = actor.key && actor.key.organizationId !== project?.organizationId;
+    if (!project || isElsewhere || !(await organizations.roleOf(actor, project.organizationId))) {
+      throw notFound('There is no such project.');
+    }
     await organizations.demandRole(actor, project.organizationId, wanted);
     return project;
   }

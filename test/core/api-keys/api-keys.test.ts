@@ -242,6 +242,20 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await me(key)).json.error).toBe('invalid_token');
   });
 
+  it('of an organization hear of no other: its projects are not there, whether they are or not', async () => {
+    const [mine, theirs] = [await newLogin(house), await newLogin(house)];
+    const project = (token: string) => call(house, 'POST', '/projects', { token, body: { name: 'Secret' } });
+    const { id } = (await project(theirs.access_token)).json;
+    const { api_key: key } = await make(mine.access_token);
+    const get = async (path: string) => {
+      const { status, json } = await call(house, 'GET', path, { token: key });
+      return [status, json.error, json.error_description];
+    };
+    const nothing = await get('/projects/prj_00000000-0000-4000-8000-000000000000');
+    expect(nothing.slice(0, 2)).toEqual([404, 'not_found']);
+    expect(await get(`/projects/${id}`)).toEqual(nothing);
+  });
+
   it('cannot make, list, replace or revoke keys, nor touch the account', async () => {
     const { access_token: token } = await newLogin(house);
     const made = await make(token);

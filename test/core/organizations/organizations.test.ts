@@ -138,6 +138,27 @@ describe.each(stores)('organizations on $name', (store) => {
     }
   });
 
+  it('are never lost by whom they were given to at their registration, whoever else owns them and however they try', async () => {
+    const founder = await newLogin(house);
+    const second = await newLogin(house);
+    const [own] = JSON.parse((await as(founder, 'GET', '/organizations')).text) as { id: string }[];
+    const membership = { accountId: second.accountId, organizationId: own!.id, role: 'owner' };
+    await house.base.db.membership.create({ data: membership });
+    const path = `/organizations/${own!.id}/members/${founder.accountId}`;
+    const answers = await Promise.all(
+      [founder, second].flatMap((person) => [
+        as(person, 'DELETE', path),
+        as(person, 'PATCH', path, { role: 'admin' }),
+        as(person, 'PATCH', path, { role: 'viewer' }),
+      ]),
+    );
+    for (const answer of answers) expect([answer.status, answer.json.error]).toEqual([409, 'conflict']);
+    expect((await as(second, 'PATCH', path, { role: 'owner' })).status).toBe(200);
+    expect((await as(founder, 'GET', '/auth/me')).json).toMatchObject({ companyId: own!.id, org_role: 'owner' });
+    const other = `/organizations/${own!.id}/members/${second.accountId}`;
+    expect((await as(founder, 'DELETE', other)).status).toBe(200);
+  });
+
   it('let nobody lower another who was lowered by them at the same moment', async () => {
     for (let round = 0; round < 5; round += 1) {
       const { owner, admin, operator, change, roles } = await place();
