@@ -264,10 +264,10 @@ beforeAll(async () => {
     kinds[`the key of an agent that nobody answers for, ${side}`] = { ...bearer(stranger.key), agent: 'stranger' };
     const fromElsewhere = await signElsewhere(account.id);
     kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), elsewhere: side };
-    kinds[`a token of an issuer elsewhere in the API's cookie, ${side}`] = {
-      ...apiCookie(fromElsewhere),
-      elsewhere: side,
-    };
+    kinds[`a token of an issuer elsewhere in the API's cookie, ${side}`] = apiCookie(fromElsewhere);
+    kinds[`an API key in the API's cookie, ${side}`] = apiCookie(wide.key);
+    kinds[`an agent's key in the API's cookie, ${side}`] = apiCookie(agent.key);
+    kinds[`an agent's token in the API's cookie, ${side}`] = apiCookie(agent.token);
     tokens[`an expired token of an issuer elsewhere, ${side}`] = await signElsewhere(account.id, { exp: 1 });
     tokens[`a token of an issuer elsewhere for somebody else, ${side}`] = await signElsewhere(account.id, { aud: 'x' });
     tokens[`a first-party refresh token, ${side}`] = firstParty.refreshToken;

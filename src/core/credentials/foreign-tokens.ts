@@ -3,7 +3,7 @@
  * claim of roles is not read, and nobody gets an account by one. Each issuer has its keys, its audience and its algorithms.
  */
 import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
-import type { Clock } from '../../base/clock.js';
+import { type Clock, epochSeconds } from '../../base/clock.js';
 import type { ForeignIssuer } from '../../base/foreign-issuers.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
@@ -67,6 +67,7 @@ export function createForeignTokens({ issuers, ask, clock, log, accounts, identi
       });
       const { sub, exp = 0, iat } = payload;
       if (typeof sub !== 'string' || !TYP.test(protectedHeader.typ ?? 'JWT')) return undefined;
+      if (iat !== undefined && iat > epochSeconds(clock.now()) + SKEW_SECONDS) return undefined;
       const account = await accountOf(sub, from);
       if (!accounts.isActive(account) || isTooOld(iat, account)) return undefined;
       return { kind: 'foreign', account, issuer, expiresAt: new Date(exp * 1000) };

@@ -197,22 +197,21 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
         await count(ctx, 'anonymous', address);
         return undefined;
       }
+      if (presented?.by === 'cookie' && principal.kind !== 'login') {
+        throw unauthenticated('invalid_token', 'This token does not belong in a cookie.');
+      }
       // Whoever proves something with each request has the next nonce before the last one is too old.
       if (presented?.shown.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
       const { type, id } = countedFor(principal);
       await count(ctx, type, id);
-      const byCookie = presented?.by !== 'header' && principal.kind !== 'workload';
-      if (byCookie && !SAFE_METHODS.has(ctx.method)) checkChange(ctx, principal);
+      if (presented?.by !== 'header' && principal.kind === 'login' && !SAFE_METHODS.has(ctx.method)) {
+        browsers.checkChange(ctx, principal.login.session.id);
+      }
       return principal;
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) await count(ctx, 'default', address);
       throw error;
     }
-  }
-
-  function checkChange(ctx: Context, principal: Principal): void {
-    if (principal.kind !== 'login') throw unauthenticated('invalid_token', 'This token does not belong in a cookie.');
-    browsers.checkChange(ctx, principal.login.session.id);
   }
 
   async function countAddress(ctx: Context, limit: Endpoint['limit'] = 'anonymous'): Promise<void> {

@@ -22,6 +22,10 @@ function fromHeaders(ctx: Context): Presented | undefined {
   const authorization = ctx.get('Authorization');
   const apiKey = ctx.get('X-API-Key');
   if (!authorization && !apiKey) return undefined;
+  // Node keeps the first of several, and a proxy on the way may have looked at another.
+  if ((ctx.req.headersDistinct.authorization ?? []).length > 1) {
+    throw unauthenticated('invalid_token', 'Send one Authorization header.');
+  }
   const [, scheme, token] = SCHEME.exec(authorization) ?? [];
   if (authorization && !token) throw unauthenticated('invalid_token', 'Send "Authorization: Bearer <token>".');
   if (token && apiKey && token !== apiKey) {

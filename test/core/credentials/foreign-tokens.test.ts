@@ -148,6 +148,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     ['of a list of issuers', (make) => make({ iss: [issuer] as unknown as string })],
     ['of the issuer with a slash more', (make) => make({ iss: `${issuer}/` })],
     ['that begins later', (make) => make({ nbf: epoch(60) })],
+    ['that was made in the future', (make) => make({ iat: epoch(60) })],
     ['without an end', (make) => make({ exp: undefined })],
     ['whose end is a text', (make) => make({ exp: 'tomorrow' as unknown as number })],
     ['without a subject', (make) => make({ sub: undefined })],

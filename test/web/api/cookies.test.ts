@@ -168,6 +168,14 @@ describe('the cookies of browser apps', () => {
       expect([changed.status, changed.json.timezone]).toEqual([200, 'Europe/Vienna']);
     });
 
+    it('is for the token of a login: a key in the cookie is refused, also where nothing is changed', async () => {
+      const { bearer } = await loginByCookie(house, email);
+      const headers = { ...bearer, 'content-type': 'application/json' };
+      const made = await ask(house, 'POST', '/api/v1/api-keys', headers, JSON.stringify({ name: 'K' }));
+      expect((await me({ 'x-api-key': String(made.json.api_key) })).status).toBe(200);
+      expect(refusal(await me({ cookie: `cap_access=${made.json.api_key}` }))).toEqual([401, 'invalid_token']);
+    });
+
     it('stays the same when the cookies are refreshed, so that no other tab is shut out', async () => {
       const { refresh, csrf } = await loginByCookie(house, email);
       const refreshed = await askJson(house, 'POST', '/auth/refresh', {
@@ -248,6 +256,18 @@ describe('the cookies of browser apps', () => {
         expect(refusal(await me({ 'x-api-key': 'unknown', cookie }))).toEqual([401, 'invalid_token']);
       },
     );
+
+    it('two of one name are refused, whichever comes first', async () => {
+      const { bearer } = await loginByCookie(house, email);
+      for (const authorization of [
+        [bearer.authorization, 'Bearer unknown'],
+        ['Bearer unknown', bearer.authorization],
+        [bearer.authorization, bearer.authorization],
+      ]) {
+        const answer = await ask(house, 'GET', '/api/v1/auth/me', { authorization });
+        expect(refusal(answer)).toEqual([401, 'invalid_token']);
+      }
+    });
 
     it('two headers that differ are refused, two that agree are one', async () => {
       const [a, b] = [await loginByCookie(house, email), await loginByCookie(house, email)];
