@@ -73,6 +73,7 @@ export async function createApp(base: Base, core: Core) {
     config,
     clock,
     core,
+    clock,
     lookUp,
     secrets,
     fetch,

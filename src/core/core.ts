@@ -10,6 +10,7 @@ import { createProfiles } from './accounts/profile.js';
 import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createVerification } from './accounts/verification.js';
 import { createAgents } from './agents/agents.js';
+import { createAudiences } from './agents/audiences.js';
 import { createLivingAgents } from './agents/living.js';
 import { AGENT_TOKEN_SECONDS, createAgentTokens } from './agents/tokens.js';
 import { createApiKeys } from './api-keys/api-keys.js';
@@ -28,6 +29,7 @@ import { createDpopNonces } from './credentials/dpop-nonces.js';
 import { createForeignTokens } from './credentials/foreign-tokens.js';
 import { createOAuthTokens } from './credentials/oauth-tokens.js';
 import { createPossession } from './credentials/possession.js';
+import { createDelegations } from './delegations/delegations.js';
 import { createExchange } from './federation/exchange.js';
 import { createFederation } from './federation/federation.js';
 import { createFlows } from './federation/flows.js';
@@ -134,6 +136,7 @@ export async function createCore(base: Base) {
     retrySeconds: config.refreshRetrySeconds,
   });
   const livingAgents = createLivingAgents({ db, clock, announcements });
+  const audiences = createAudiences({ issuer: config.issuer, resources, livingAgents });
   const agents = createAgents({
     db,
     clock,
@@ -187,6 +190,7 @@ export async function createCore(base: Base) {
   });
   const approvals = createApprovals({ db, clock, audit, limits, mail, accounts, artifacts });
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients, livingAgents });
+  const delegations = createDelegations({ audit, oauthTokens, audiences });
   const server = createNamedServer();
   const ask = createJsonClient(server);
   const identities = createIdentities({ db, clock, audit });
@@ -323,6 +327,9 @@ export async function createCore(base: Base) {
     keyUsage,
     agents,
     livingAgents,
+    audiences,
+    delegations,
+    oauthTokens,
     accounts,
     profiles,
     verification,

@@ -62,6 +62,7 @@ export const AUDIT_ACTIONS = [
   'setup.link_made',
   'sign_in.failed',
   'sign_in.succeeded',
+  'token.exchanged',
   'token.refused',
   'token.revoked',
   'tool.created',

@@ -1,6 +1,7 @@
 /** Clients and their registration tokens, translated between oidc-provider and core/clients. */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
 import { Refusal } from '../../base/errors.js';
+import type { AgentMember } from '../../core/agents/client.js';
 import type { Client, Clients } from '../../core/clients/clients.js';
 import type { ClientMetadata } from '../../core/clients/metadata.js';
 import { callerOf } from './caller.js';
@@ -8,7 +9,7 @@ import type { LookUp } from './look-up.js';
 import { asEngineClient } from './workload-clients.js';
 
 /** What we know of a client beside its metadata; never taken from a registration. */
-export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id'] as const;
+export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id', 'agent'] as const;
 
 export function createClientAdapter({ clients, lookUp }: { clients: Clients; lookUp: LookUp }): Adapter {
   return {
@@ -60,8 +61,13 @@ function toPayload(client: Client): AdapterPayload {
     first_party: client.firstParty,
     pkce_required: client.pkceRequired,
     ...asEngineClient(client),
+    // A document of somebody else's may say anything.
+    agent: client.origin === 'agent' ? (client.metadata as ClientMetadata).agent : undefined,
   } as AdapterPayload;
 }
+
+/** What an agent is allowed; undefined for every other client. */
+export const agentOf = (client: object | undefined) => (client as { agent?: AgentMember } | undefined)?.agent;
 
 const notForClients = {
   async findByUid() {

@@ -1,20 +1,28 @@
 /** What we ask of a client differently from oidc-provider: its secret by hash, and loopback redirects whatever their port. */
 import type { Client } from 'oidc-provider';
+import type { LivingAgents } from '../../core/agents/living.js';
 import type { Clients } from '../../core/clients/clients.js';
 import { sameLoopback } from '../../core/clients/metadata.js';
+import { agentOf } from './client-adapter.js';
 
 interface ClientClass {
   prototype: {
-    compareClientSecret(this: Client, actual: string): boolean;
+    compareClientSecret(this: Client, actual: string): boolean | Promise<boolean>;
     redirectUriAllowed(this: Client, value: string): boolean;
     postLogoutRedirectUriAllowed(this: Client, value: string): boolean;
   };
 }
 
-export function checkClientsOurWay(provider: { Client: unknown }, clients: Clients): void {
+interface Needs {
+  clients: Pick<Clients, 'isSecret'>;
+  livingAgents: Pick<LivingAgents, 'findByKey'>;
+}
+
+export function checkClientsOurWay(provider: { Client: unknown }, { clients, livingAgents }: Needs): void {
   const { prototype } = provider.Client as ClientClass;
 
   prototype.compareClientSecret = function compareClientSecret(actual) {
+    if (agentOf(this)) return isKeyOf(this.clientId, actual);
     return clients.isSecret(actual, this.clientSecret);
   };
   prototype.redirectUriAllowed = function redirectUriAllowed(value) {
@@ -23,6 +31,12 @@ export function checkClientsOurWay(provider: { Client: unknown }, clients: Clien
   prototype.postLogoutRedirectUriAllowed = function postLogoutRedirectUriAllowed(value) {
     return isAllowed(value, this.postLogoutRedirectUris);
   };
+
+  /** An agent's secret is its key, and keys are compared in one place. */
+  async function isKeyOf(clientId: string, key: string): Promise<boolean> {
+    const agent = await livingAgents.findByKey(key);
+    return agent !== undefined && agent !== 'expired' && agent.id === clientId;
+  }
 }
 
 /** Whether a page of this origin may be this client: it has a redirect there. */

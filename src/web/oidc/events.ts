@@ -3,7 +3,7 @@ import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isOutage, isUnstorable } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
-import { CIBA_GRANT } from '../../core/agents/client.js';
+import { CIBA_GRANT, TOKEN_EXCHANGE_GRANT } from '../../core/agents/client.js';
 import type { Audit } from '../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../core/clients/metadata.js';
 import type { ClientUsage } from '../../core/clients/usage.js';
@@ -21,7 +21,14 @@ interface Needs {
   log: Log;
 }
 
-const KNOWN_GRANTS = new Set(['authorization_code', 'refresh_token', 'client_credentials', DEVICE_GRANT, CIBA_GRANT]);
+const KNOWN_GRANTS = new Set([
+  'authorization_code',
+  'refresh_token',
+  'client_credentials',
+  DEVICE_GRANT,
+  CIBA_GRANT,
+  TOKEN_EXCHANGE_GRANT,
+]);
 /** Whoever polls is told so again and again: nothing was refused. */
 const NOT_YET = new Set(['authorization_pending', 'slow_down']);
 

@@ -7,8 +7,9 @@ import { z } from 'zod';
 import { type Clock, epochSeconds } from '../../base/clock.js';
 import { Refusal } from '../../base/errors.js';
 import { isLoopback } from '../../base/loopback.js';
+import type { Audiences } from '../../core/agents/audiences.js';
 import type { Allowance, Consents } from '../../core/consents/consents.js';
-import type { Resources } from '../../core/resources/resources.js';
+import { isForApps, type Resources } from '../../core/resources/resources.js';
 import type { Login } from '../../core/sessions/sessions.js';
 import type { Csrf } from '../csrf.js';
 import { readForm } from '../input.js';
@@ -26,6 +27,7 @@ interface Needs {
   clock: Clock;
   consents: Consents;
   resources: Resources;
+  audiences: Pick<Audiences, 'find'>;
   scopes: () => string[];
   providers: Providers;
   loginCookie: LoginCookie;
@@ -55,6 +57,7 @@ export function createInteractions({
   clock,
   consents,
   resources,
+  audiences,
   scopes,
   providers,
   loginCookie,
@@ -77,7 +80,7 @@ export function createInteractions({
     if (!login) return sendToSignIn(ctx, interaction, client);
     // Somebody else has signed in meanwhile: what was found missing for the one before says nothing now.
     if (interaction.session?.accountId !== login.account.id) return goOn(ctx, provider, interaction, login);
-    showConsent(ctx, interaction, client, login);
+    await showConsent(ctx, interaction, client, login);
   }
 
   /** POST: the person's yes or no. */
@@ -95,7 +98,7 @@ export function createInteractions({
       const no = { error: 'access_denied', error_description: 'the person said no' };
       return seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
     }
-    await consents.give(login.account.id, client.clientId, requested(interaction, client), ctx.state.caller);
+    await consents.give(login.account.id, client.clientId, await requested(interaction, client), ctx.state.caller);
     seeOther(
       ctx,
       await provider.interactionResult(ctx.req, ctx.res, { consent: {} }, { mergeWithLastSubmission: true }),
@@ -146,10 +149,15 @@ export function createInteractions({
     seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, { login }, { mergeWithLastSubmission: false }));
   }
 
-  function showConsent(ctx: Context, interaction: Interaction, client: Client, { account }: Login): void {
+  async function showConsent(
+    ctx: Context,
+    interaction: Interaction,
+    client: Client,
+    { account }: Login,
+  ): Promise<void> {
     const { uid, params } = interaction;
     const redirectUri = typeof params.redirect_uri === 'string' ? params.redirect_uri : undefined;
-    const wanted = requested(interaction, client);
+    const wanted = await requested(interaction, client);
     const card = clientCard(client);
     const namedByResource = new Set(Object.values(wanted.resources).flat());
     if (redirectUri) allowFormRedirect(ctx, redirectUri);
@@ -167,24 +175,31 @@ export function createInteractions({
         ...wanted.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
         ...wanted.claims.map(describeClaim),
       ],
-      resources: Object.entries(wanted.resources).flatMap(([identifier, names]) => describeResource(identifier, names)),
+      resources: (
+        await Promise.all(
+          Object.entries(wanted.resources).map(([identifier, names]) => describeResource(identifier, names)),
+        )
+      ).flat(),
       offline: wanted.scopes.includes('offline_access'),
     });
   }
 
   /** What the request asks for and this client may have. */
-  function requested({ params, prompt }: Interaction, client: Client): Allowance {
+  async function requested({ params, prompt }: Interaction, client: Client): Promise<Allowance> {
     const asked = String(params.scope ?? '')
       .split(' ')
       .filter(Boolean);
     const identifiers = [params.resource ?? []].flat().map(String);
     const allowed = client.scope?.split(' ') ?? scopes();
+    const named = await Promise.all(
+      identifiers.map(async (identifier) => [identifier, await audiences.find(identifier)] as const),
+    );
     return {
       scopes: asked.filter((scope) => scopes().includes(scope)),
       claims: (prompt.details.missingOIDCClaims as string[] | undefined) ?? [],
       resources: Object.fromEntries(
-        identifiers.map((identifier) => {
-          const names = resources.find(identifier)?.scopes.map((scope) => scope.name) ?? [];
+        named.map(([identifier, resource]) => {
+          const names = resource?.scopes.filter(isForApps).map((scope) => scope.name) ?? [];
           return [identifier, names.filter((name) => asked.includes(name) && allowed.includes(name))];
         }),
       ),
@@ -202,8 +217,8 @@ export function createInteractions({
     return { title: claim.replaceAll('_', ' '), sentence: 'Asked for by itself.', kind: 'identity' };
   }
 
-  function describeResource(identifier: string, names: string[]) {
-    const resource = resources.find(identifier);
+  async function describeResource(identifier: string, names: string[]) {
+    const resource = await audiences.find(identifier);
     if (!resource || names.length === 0) return [];
     const sentences = names.map((name) => ({ sentence: resources.describe(name, identifier) ?? name }));
     return [{ name: resource.name, identifier, scopes: sentences }];

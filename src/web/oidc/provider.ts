@@ -5,6 +5,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import Provider from 'oidc-provider';
+import type { Clock } from '../../base/clock.js';
 import type { Limits } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
 import type { Core } from '../../core/core.js';
@@ -15,6 +16,7 @@ import { checkClientsOurWay } from './client-checks.js';
 import { rememberClients } from './client-memory.js';
 import { leaveEmptyAnswersUntyped } from './empty-answers.js';
 import { listen } from './events.js';
+import { registerGrants } from './grants.js';
 import type { LookUp } from './look-up.js';
 import { acceptOwnSecret } from './own-secret.js';
 import { patchReplayDetection } from './replay-detection.js';
@@ -25,8 +27,9 @@ import { resolveStructuredTokens } from './structured-tokens.js';
 import { acceptWorkloads } from './workload-clients.js';
 
 export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
-  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'clientUsage' | 'jwts' | 'sessions'>;
+  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'livingAgents' | 'oauthTokens' | 'sessions'>;
   lookUp: LookUp;
+  clock: Clock;
   loginCookie: LoginCookie;
   limits: Limits;
   log: Log;
@@ -46,7 +49,7 @@ export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void
 export type Providers = ReturnType<typeof createProviders>;
 
 export function createProviders(needs: ProviderNeeds) {
-  const { config, core, lookUp, loginCookie, limits, log, secrets } = needs;
+  const { config, core, clock, lookUp, loginCookie, limits, log, secrets } = needs;
   let version = '';
   let generation: Promise<Generation> | undefined;
   let built: { version: string; generation: Generation } | undefined;
@@ -95,8 +98,9 @@ export function createProviders(needs: ProviderNeeds) {
   function buildOne(tokenPath: string): Provider {
     const provider = new Provider(config.issuer, providerSettings({ ...needs, tokenPath }));
     provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
+    registerGrants(provider, { ...core, clock });
     followLogin(provider, loginCookie, secrets);
-    checkClientsOurWay(provider, core.clients);
+    checkClientsOurWay(provider, core);
     rememberClients(provider, lookUp);
     patchReplayDetection(provider, core.artifacts);
     resolveStructuredTokens(provider, core);

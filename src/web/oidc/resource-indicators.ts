@@ -1,11 +1,14 @@
 /** For which API an access token is meant (RFC 8707), and what is meant when a client says less than it could. */
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import type { Config } from '../../base/config.js';
-import type { Resource, Resources, Scope } from '../../core/resources/resources.js';
+import type { Audiences } from '../../core/agents/audiences.js';
+import { isForApps, type Resource, type Resources, type Scope } from '../../core/resources/resources.js';
+import { agentOf } from './client-adapter.js';
 
 interface Needs {
   config: Pick<Config, 'accessTokenSeconds' | 'defaultResource'>;
-  resources: Pick<Resources, 'find' | 'isOpenTo' | 'scopes'>;
+  resources: Pick<Resources, 'own' | 'find' | 'isOpenTo' | 'capabilities'>;
+  audiences: Pick<Audiences, 'find'>;
 }
 
 type Settings = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
@@ -13,7 +16,7 @@ type Settings = NonNullable<NonNullable<Configuration['features']>['resourceIndi
 /** Of a client without a scope of its own, when it asks for none. */
 const LEAST_SCOPE = 'openid';
 
-export function resourceIndicators({ config, resources }: Needs): Settings {
+export function resourceIndicators({ config, resources, audiences }: Needs): Settings {
   return {
     enabled: true,
     defaultResource,
@@ -28,8 +31,9 @@ export function resourceIndicators({ config, resources }: Needs): Settings {
   /** `oneOf`: those that were granted together, of which a token can be for one. */
   async function defaultResource(ctx: KoaContextWithOIDC, client: ProviderClient, oneOf?: readonly string[]) {
     if (oneOf) return oneOf.find(isDefault) ?? oneOf[0];
+    if (agentOf(client)) return resources.own.identifier;
     const meant = meantBy(ctx, client);
-    if (!meant) useDefaultScopes(ctx, () => client.scope ?? LEAST_SCOPE);
+    if (!meant) await useDefaultScopes(ctx, async () => client.scope ?? LEAST_SCOPE);
     return meant?.identifier;
   }
 
@@ -44,10 +48,11 @@ export function resourceIndicators({ config, resources }: Needs): Settings {
   }
 
   async function getResourceServerInfo(ctx: KoaContextWithOIDC, identifier: string, client: ProviderClient) {
-    const resource = demand(identifier, client);
-    useDefaultScopes(ctx, () => {
+    const resource = await demand(identifier, client);
+    await useDefaultScopes(ctx, async () => {
       const asked = [(ctx.oidc.params?.resource as string | string[] | undefined) ?? identifier].flat();
-      return [...new Set(asked.flatMap((one) => defaultsOf(demand(one, client), client)))].join(' ');
+      const all = await Promise.all(asked.map((one) => demand(one, client)));
+      return [...new Set(all.flatMap((one) => defaultsOf(one, client)))].join(' ');
     });
     return {
       scope: namesFor(resource, client).join(' '),
@@ -59,27 +64,32 @@ export function resourceIndicators({ config, resources }: Needs): Settings {
   }
 
   /** Refuses with `invalid_target`, whether it is not there or not for this client: that is nobody else's business. */
-  function demand(identifier: string, client: ProviderClient): Resource {
-    const resource = resources.find(identifier);
-    if (!resource || !resources.isOpenTo(resource, client.clientId)) throw new errors.InvalidTarget();
+  async function demand(identifier: string, client: ProviderClient): Promise<Resource> {
+    const resource = await audiences.find(identifier);
+    const agent = agentOf(client);
+    const isStrange = agent && !agent.claimed && !resource?.openToUnclaimedAgents;
+    if (!resource || isStrange || !resources.isOpenTo(resource, client.clientId)) throw new errors.InvalidTarget();
     return resource;
   }
 
-  function namesFor({ scopes }: Resource, client: ProviderClient): string[] {
-    return mayHave(scopes, client);
+  /** What a client can have of an API. An agent's capabilities are its bounds, and mean the same in our own API whoever named them. */
+  function scopesFor(resource: Resource, client: ProviderClient): Scope[] {
+    const agent = agentOf(client);
+    const names = agent?.capabilities ?? client.scope?.split(' ');
+    const all = agent && resource.id === resources.own.id ? resources.capabilities() : resource.scopes;
+    return all.filter((scope) => (agent || isForApps(scope)) && (!names || names.includes(scope.name)));
   }
 
-  function defaultsOf({ scopes }: Resource, client: ProviderClient): string[] {
-    return mayHave(
-      scopes.filter(({ byDefault }) => byDefault),
-      client,
-    );
+  function namesFor(resource: Resource, client: ProviderClient): string[] {
+    return scopesFor(resource, client).map(({ name }) => name);
   }
 
-  /** Who is bound to no scopes may have all that are for apps: not each scope of an API is. */
-  function mayHave(scopes: Scope[], { scope }: ProviderClient): string[] {
-    const allowed = scope?.split(' ') ?? resources.scopes();
-    return scopes.map(({ name }) => name).filter((name) => allowed.includes(name));
+  /** An agent that asks for nothing means all that it may. */
+  function defaultsOf(resource: Resource, client: ProviderClient): string[] {
+    const isAgent = agentOf(client) !== undefined;
+    return scopesFor(resource, client)
+      .filter(({ byDefault }) => isAgent || byDefault)
+      .map(({ name }) => name);
   }
 
   function isDefault(identifier: string): boolean {
@@ -90,11 +100,11 @@ export function resourceIndicators({ config, resources }: Needs): Settings {
 }
 
 /** A client that asks for no scope means the usual ones (RFC 6749, 3.3). A refresh means those that it has. */
-function useDefaultScopes({ oidc }: KoaContextWithOIDC, scopes: () => string): void {
+async function useDefaultScopes({ oidc }: KoaContextWithOIDC, scopes: () => Promise<string>): Promise<void> {
   const { params, route } = oidc;
   const begins = route !== 'token' || params?.grant_type === 'client_credentials';
   if (!params || !begins || params.scope !== undefined) return;
-  const usual = scopes()
+  const usual = (await scopes())
     .split(' ')
     .filter((name) => name !== 'offline_access' && (route !== 'token' || name !== 'openid'));
   if (usual.join('') !== '') params.scope = usual.join(' ');

@@ -6,6 +6,7 @@ import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { GuardedFetch } from '../../base/fetch.js';
 import { SCOPE_CLAIMS } from '../../core/accounts/claims.js';
+import type { AgentMember } from '../../core/agents/client.js';
 import { MetadataFault } from '../../core/clients/metadata.js';
 import type { Core } from '../../core/core.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
@@ -13,10 +14,11 @@ import { hostCookie, pathCookieName } from '../cookies.js';
 import type { ShownCertificates } from '../shown-certificates.js';
 import type { Adapters } from './adapter.js';
 import { actorClaims, cibaFeatures, mostSecondsOf, questionSeconds } from './ciba.js';
-import { OWN_MEMBERS } from './client-adapter.js';
+import { agentOf, OWN_MEMBERS } from './client-adapter.js';
 import { livesAt } from './client-checks.js';
 import { createFindAccount } from './find-account.js';
 import { createGrantLoader } from './grant-loader.js';
+import { delegationClaims } from './grants/token-exchange.js';
 import { createInteractionPolicy } from './interaction-policy.js';
 import { mutualTls } from './mutual-tls.js';
 import type { ProviderPages } from './pages.js';
@@ -33,6 +35,7 @@ export interface SettingsNeeds {
     | 'accounts'
     | 'approvals'
     | 'artifacts'
+    | 'audiences'
     | 'clients'
     | 'clientCertificates'
     | 'consents'
@@ -60,7 +63,7 @@ const ASSERTION_SECONDS = HOUR_SECONDS;
 
 export function providerSettings(needs: SettingsNeeds): Configuration {
   const { config, core, secrets, fetch, adapters, pages, tokenPath } = needs;
-  const { clients, resources } = core;
+  const { clients, resources, audiences, artifacts } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
   const mTLS = mutualTls(needs);
@@ -142,7 +145,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       RefreshToken: (ctx) => Math.min(config.refreshTokenSeconds, ctx?.oidc.entities.Grant?.remainingTTL ?? Infinity),
       Session: config.sessionSeconds,
     },
-    extraTokenClaims: async (_ctx, token) => actorClaims(token),
+    extraTokenClaims: async (ctx, token) => claimsOfAgents(ctx, token),
     formats: {
       bitsOfOpaqueRandomness: (_ctx, model) => tokenBits(model.kind),
       customizers: {
@@ -150,7 +153,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
         async jwt(ctx, token, parts) {
           if (token.kind !== 'AccessToken') return;
           await adapters.completeRotation(ctx, token as never);
-          Object.assign(parts.payload, { gid: token.grantId, sid: token.sessionUid });
+          if (token.grantId) Object.assign(parts.payload, { gid: token.grantId, sid: token.sessionUid });
         },
       },
     },
@@ -186,7 +189,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
         secretFactory: async () => clients.makeSecret(),
       },
       registrationManagement: { enabled: config.registration !== 'closed', rotateRegistrationAccessToken: false },
-      resourceIndicators: resourceIndicators({ config, resources }),
+      resourceIndicators: resourceIndicators({ config, resources, audiences }),
       revocation: {
         enabled: true,
         async allowedPolicy(_ctx, client, token) {
@@ -220,10 +223,26 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     accountId?: string;
     iat?: number;
     aud?: string | string[];
+    extra?: object;
   }): Promise<boolean> {
-    if ([token.aud ?? []].flat().some((audience) => !resources.find(audience))) return false; // that API was taken away
-    if (!(await clients.find(String(token.clientId)))) return false;
+    for (const audience of [token.aud ?? []].flat()) if (!(await audiences.find(audience))) return false; // it was taken away
+    const client = await clients.find(String(token.clientId));
+    if (!client) return false;
+    const { agent } = client.metadata as { agent?: AgentMember };
+    const { key_id: keyId, gid } = (token.extra ?? {}) as { key_id?: string; gid?: string };
+    if (client.origin === 'agent' && agent?.key_id !== keyId) return false;
+    if (gid && !(await artifacts.grants.find(gid))) return false;
     return !token.accountId || (await findAccount(undefined, token.accountId, token)) !== undefined;
+  }
+
+  /** Tokens say which agent has them, which acts for whom, and which one agent may act for the person of this sign-in. */
+  function claimsOfAgents(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
+    const { capabilities: _bounds, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
+    const granted = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
+    const agents = granted.filter((identifier) => audiences.agentIn(identifier) && identifier !== token.aud);
+    const mayAct = agents.length === 1 && token.aud ? { may_act: { sub: audiences.agentIn(agents[0]!) } } : {};
+    const claims = { ...ofAgent, ...mayAct, ...actorClaims(token as never), ...delegationClaims(token) };
+    return Object.keys(claims).length > 0 ? claims : undefined;
   }
 
   /** A family with refresh tokens lasts as long as a login can; one without needs to outlive its access token only. */

@@ -4,11 +4,11 @@
  */
 import Provider, { type AccessToken, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
-import type { Jwts } from '../../core/keys/jwts.js';
+import type { OAuthTokens } from '../../core/credentials/oauth-tokens.js';
 import { callerOf } from './caller.js';
 
 interface Needs {
-  jwts: Jwts;
+  oauthTokens: Pick<OAuthTokens, 'read'>;
   artifacts: Artifacts;
 }
 
@@ -25,7 +25,7 @@ const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
-export function resolveStructuredTokens(provider: unknown, { jwts, artifacts }: Needs): void {
+export function resolveStructuredTokens(provider: unknown, { oauthTokens, artifacts }: Needs): void {
   const patched = provider as PatchedProvider;
   const { AccessToken, OIDCContext } = patched;
   const findStored = AccessToken.find.bind(AccessToken);
@@ -47,21 +47,24 @@ export function resolveStructuredTokens(provider: unknown, { jwts, artifacts }: 
   Object.defineProperty(patched, 'OIDCContext', { value: MarkingContext, configurable: true });
 
   async function resolve(token: string): Promise<AccessToken | undefined> {
-    const payload = await verify(token);
-    if (!payload || (await artifacts.isJwtRevoked(payload.jti))) return undefined;
+    const living = await oauthTokens.read(token); // of others, and of those that live no more, nothing is known
+    if (!living || living === 'expired') return undefined;
+    const payload = living.claims;
+    const { act, may_act: mayAct, key_id: keyId, company_id: companyId, claimed } = payload;
     const found = new AccessToken({
       jti: payload.jti,
       kind: 'AccessToken',
       accountId: payload.sub === payload.client_id ? undefined : payload.sub,
       clientId: payload.client_id,
-      grantId: payload.gid,
+      // The provider would ask whether the grant is the client's own: an agent's may be that of the app that asked the person.
+      grantId: living.person?.grant.clientId === payload.client_id ? payload.gid : undefined,
+      extra: { company_id: companyId, claimed, key_id: keyId, act, may_act: mayAct },
       aud: payload.aud,
       scope: payload.scope,
       sid: payload.sid,
       iat: payload.iat,
       exp: payload.exp,
       rar: payload.authorization_details,
-      extra: payload.act && { act: payload.act },
       jkt: payload.cnf?.jkt,
       'x5t#S256': payload.cnf?.['x5t#S256'],
     });
@@ -78,27 +81,4 @@ export function resolveStructuredTokens(provider: unknown, { jwts, artifacts }: 
       );
     return found;
   }
-
-  async function verify(token: string): Promise<AccessTokenPayload | undefined> {
-    const verified = await jwts.verify(token, { typ: 'at+jwt' });
-    if (verified.kind !== 'valid') return undefined; // not one of ours, or no longer
-    const { client_id: clientId, aud } = verified.claims;
-    return clientId && aud ? (verified.claims as unknown as AccessTokenPayload) : undefined;
-  }
-}
-
-interface AccessTokenPayload {
-  jti: string;
-  sub: string;
-  client_id: string;
-  aud: string;
-  iat: number;
-  exp: number;
-  scope?: string;
-  gid?: string;
-  sid?: string;
-  authorization_details?: object[];
-  /** Who acts for the person (RFC 8693, 4.1). */
-  act?: object;
-  cnf?: { jkt?: string; 'x5t#S256'?: string };
 }

@@ -1,0 +1,95 @@
+/**
+ * Agents that act for people (token exchange, RFC 8693). An agent may, with a token of the person that names it: as its audience (see
+ * core/agents/audiences), or as `may_act`, which every token of a sign-in has in which the app asked for one agent. What it then may is
+ * never more than that token, than what the person allowed it, and than its own capabilities; and it ends when any of these ends.
+ */
+
+import type { Audiences } from '../agents/audiences.js';
+import type { AgentMember } from '../agents/client.js';
+import type { Audit } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import { type Acting, actorsIn, type LivingToken, type OAuthTokens } from '../credentials/oauth-tokens.js';
+
+/** What an agent may do for a person. */
+export interface Delegation {
+  accountId: string;
+  grantId: string;
+  sessionId: string | undefined;
+  scopes: string[];
+  /** It ends no later than the token that it came of. */
+  expiresAt: Date;
+  act: Acting;
+}
+
+/** Why there is none, in words for whoever asked. */
+export interface NoDelegation {
+  fault: string;
+}
+
+interface Needs {
+  audit: Audit;
+  oauthTokens: Pick<OAuthTokens, 'read'>;
+  audiences: Pick<Audiences, 'ofAgent'>;
+}
+
+/** Person, app, agents: longer chains nobody can follow any more. */
+const MAX_ACTORS = 4;
+
+export type Delegations = ReturnType<typeof createDelegations>;
+
+export function createDelegations({ audit, oauthTokens, audiences }: Needs) {
+  return { find, note };
+
+  /** What this agent may with this token of a person. */
+  async function find(
+    agentId: string,
+    { capabilities }: Pick<AgentMember, 'capabilities'>,
+    subjectToken: string,
+  ): Promise<Delegation | NoDelegation> {
+    const living = await oauthTokens.read(subjectToken);
+    if (!living) return no('the subject token is not valid, or no longer');
+    if (living === 'expired') return no('the subject token has expired');
+    const { claims, person } = living;
+    if (!person) return no('the subject token stands for no person');
+    const audience = audiences.ofAgent(agentId);
+    const isMeant = [claims.aud].flat().includes(audience);
+    if (!isMeant && claims.may_act?.sub !== agentId) return no('the subject token does not name this agent');
+    const actors = actorsIn(claims.act);
+    if (actors.length >= MAX_ACTORS) return no(`at most ${MAX_ACTORS} agents act one for another`);
+    const allowed = allowedBy(living, audience);
+    const { sub: accountId, sid: sessionId, exp, act, scope = '' } = claims;
+    return {
+      accountId,
+      grantId: person.grant.id,
+      sessionId,
+      scopes: scope.split(' ').filter((name) => allowed.includes(name) && capabilities.includes(name)),
+      expiresAt: new Date(exp * 1000),
+      act: { sub: agentId, ...(act && { act }) },
+    };
+  }
+
+  /** Writes down that an agent got a token for a person. */
+  async function note(agentId: string, { accountId, sessionId, act }: Delegation, scope: string, caller: Caller) {
+    await audit.record({
+      action: 'token.exchanged',
+      actor: { kind: 'agent', id: agentId },
+      accountId,
+      clientId: agentId,
+      ...(sessionId && { sessionId }),
+      caller,
+      detail: { scope, actors: actorsIn(act) },
+    });
+  }
+}
+
+/**
+ * What the person said yes to when the app asked them for this agent. An agent that passes its task on to another one passes on what it
+ * may itself: the other one's bounds are in the token that it was given.
+ */
+function allowedBy({ claims, person }: LivingToken, audience: string): string[] {
+  if (claims.act) return claims.scope?.split(' ') ?? [];
+  const { resources = {} } = (person?.grant.payload ?? {}) as { resources?: Record<string, string> };
+  return resources[audience]?.split(' ') ?? [];
+}
+
+const no = (fault: string): NoDelegation => ({ fault });

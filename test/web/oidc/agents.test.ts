@@ -1,0 +1,412 @@
+// Agents as OAuth clients: tokens for themselves, and tokens by which they act for people (RFC 8693), with all that must not work.
+import { decodeJwt } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
+import { type OnboardedAgent, onboard, self } from '../../support/agents.js';
+import { call, newLogin } from '../../support/api.js';
+import { Browser } from '../../support/browser.js';
+import { introspect, openFamily, revoke } from '../../support/families.js';
+import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { makeKey, tokenWithProof } from '../../support/proofs.js';
+import { type TestClient, token } from '../../support/relying-party.js';
+import { stores } from '../../support/stores.js';
+
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const BOARD = 'https://board.example';
+
+describe.each(stores)('an agent as a client on $name', (store) => {
+  let house: House;
+  let beside: House;
+  let app: TestClient;
+  let aheadMs = 0;
+  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  const settings = { TRUSTED_PROXIES: '127.0.0.1' };
+  beforeAll(async () => {
+    house = await openHouse({ store, clock, settings });
+    await house.base.db.resource.create({
+      data: {
+        identifier: BOARD,
+        name: 'Board',
+        scopes: {
+          create: [
+            { name: 'read:board', description: 'Read the minutes.', capability: true },
+            { name: 'write:board', description: 'Write the minutes.', capability: true },
+            { name: 'read:cap-table', description: 'Read the cap table.' },
+            { name: 'admin', description: 'All of it.', capability: true },
+          ],
+        },
+      },
+    });
+    await house.core.resources.reload();
+    beside = await openHouse({ beside: house, clock, settings });
+    app = await house.client();
+  });
+  afterAll(async () => {
+    await beside.close();
+    await house.close();
+  });
+
+  const own = () => `${house.issuer}/api/v1`;
+  const audienceOf = ({ client_id: id }: OnboardedAgent) => `${house.issuer}/agents/${id}`;
+  const asClient = ({ client_id: id, api_key: secret }: OnboardedAgent): TestClient => ({ id, secret });
+  const scopesOf = (accessToken: string | undefined) => String(decodeJwt(accessToken!).scope).split(' ').sort();
+
+  /** A person, and an agent of theirs. */
+  async function household(capabilities = ['read:cap-table', 'write:equity', 'read:board']) {
+    const person = await newLogin(house);
+    return { person, agent: await onboard(house, { capabilities }, person.access_token) };
+  }
+
+  /** The tokens of a sign-in in which an app asked for these. */
+  async function signIn(email: string, more: { scope: string; resource: string }, browser = new Browser(house.origin)) {
+    await browser.signIn(email, PASSWORD);
+    return openFamily(house, app, email, more, browser);
+  }
+
+  /** A token of the person that is meant for the agent. */
+  const forAgent = async (email: string, agent: OnboardedAgent, scope = 'openid read:cap-table write:equity') =>
+    (await signIn(email, { scope, resource: audienceOf(agent) })).accessToken;
+
+  const exchange = (agent: OnboardedAgent, subject: string, more: Record<string, string> = {}, at = house) =>
+    token(at, asClient(agent), {
+      grant_type: EXCHANGE,
+      subject_token: subject,
+      subject_token_type: ACCESS_TOKEN,
+      ...more,
+    });
+
+  const isActive = async (accessToken: string, at = house) => {
+    const keeper = await keeperClient();
+    return (await introspect(at, keeper, accessToken)).body.active === true;
+  };
+  let keeper: Promise<TestClient> | undefined;
+  const keeperClient = () => {
+    keeper ??= house.client();
+    return keeper;
+  };
+
+  describe('for itself', () => {
+    const credentials = { grant_type: 'client_credentials' };
+
+    it('gets tokens by its client id and key, in the header or in the form, within its capabilities', async () => {
+      const { agent } = await household();
+      const inForm = { id: agent.client_id, secret: '' };
+      for (const [client, more] of [
+        [asClient(agent), {}],
+        [inForm, { client_secret: agent.api_key }],
+      ] as const) {
+        const all = await token(house, client, { ...credentials, ...more });
+        expect(all.status, JSON.stringify(all.body)).toBe(200);
+        expect(scopesOf(all.body.access_token)).toEqual(['read:board', 'read:cap-table', 'write:equity']);
+        expect(decodeJwt(all.body.access_token!)).toMatchObject({
+          aud: own(),
+          sub: agent.client_id,
+          client_id: agent.client_id,
+          company_id: agent.company_id,
+          claimed: true,
+        });
+        const less = await token(house, client, { ...credentials, ...more, scope: 'read:cap-table', resource: own() });
+        expect(scopesOf(less.body.access_token)).toEqual(['read:cap-table']);
+        expect((await self(house, agent, less.body.access_token!)).status).toBe(200);
+        const elsewhere = await token(house, client, { ...credentials, ...more, resource: BOARD });
+        expect(decodeJwt(elsewhere.body.access_token!)).toMatchObject({ aud: BOARD, company_id: agent.company_id });
+        expect(scopesOf(elsewhere.body.access_token)).toEqual(['read:board', 'read:cap-table']);
+        expect((await self(house, agent, elsewhere.body.access_token!)).status).toBe(401); // not meant for us
+      }
+    });
+
+    it('gets nothing beyond them, and nothing by another key', async () => {
+      const { agent } = await household(['read:cap-table']);
+      const { agent: other } = await household();
+      const wide = await token(house, asClient(agent), {
+        ...credentials,
+        scope: 'admin write:equity memory:read',
+        resource: own(),
+      });
+      expect(wide.body.access_token && decodeJwt(wide.body.access_token).scope).toBeUndefined();
+      for (const secret of [other.api_key, agent.token, agent.api_key.slice(0, -1), 'x']) {
+        const answer = await token(house, { id: agent.client_id, secret }, credentials);
+        expect([answer.status, answer.body.error]).toEqual([401, 'invalid_client']);
+      }
+      for (const grant of ['authorization_code', 'refresh_token']) {
+        const answer = await token(house, asClient(agent), { grant_type: grant, code: 'x', refresh_token: 'x' });
+        expect([answer.status, answer.body.error]).toEqual([400, 'unauthorized_client']);
+      }
+      expect((await house.core.clients.list()).map(({ id }) => id)).not.toContain(agent.client_id);
+      await expect(house.core.clients.rotateSecret(agent.client_id, systemCaller)).rejects.toThrow('no such client');
+    });
+
+    it('gets tokens for marked resources only, as long as nobody answers for it', async () => {
+      const agent = await onboard(house, { capabilities: ['read:cap-table', 'read:board'] });
+      const ours = await token(house, asClient(agent), { ...credentials, resource: own() });
+      expect(decodeJwt(ours.body.access_token!)).toMatchObject({ claimed: false });
+      const elsewhere = await token(house, asClient(agent), { ...credentials, resource: BOARD });
+      expect([elsewhere.status, elsewhere.body.error]).toEqual([400, 'invalid_target']);
+      const exchanged = await exchange(agent, 'x');
+      expect([exchanged.status, exchanged.body.error]).toEqual([400, 'unauthorized_client']);
+      const { email } = await newLogin(house);
+      const asked = await fetch(
+        `${house.origin}/oauth/authorize?${new URLSearchParams({
+          ...{ response_type: 'code', client_id: app.id, scope: 'openid', code_challenge_method: 'S256' },
+          ...{ redirect_uri: 'https://acme.example/cb', code_challenge: 'x'.repeat(43), resource: audienceOf(agent) },
+        })}`,
+        { redirect: 'manual', headers: { cookie: `x=${email}` } },
+      );
+      expect(asked.headers.get('location')).toContain('invalid_target');
+      await later(7 * 86_400_000 + 1000, async () => {
+        expect((await token(house, asClient(agent), credentials)).body.error).toBe('invalid_client');
+      });
+    });
+
+    it('loses its tokens on every process when its key is replaced, or it is deleted', async () => {
+      const { agent, person } = await household();
+      for (const end of ['rotate', 'delete']) {
+        const opaque = (await token(house, asClient(agent), credentials)).body.access_token!;
+        for (const at of [house, beside]) expect(await isActive(opaque, at)).toBe(true);
+        const path = `/agents/${agent.client_id}${end === 'rotate' ? '/rotate-key' : ''}`;
+        const answer = await call(house, end === 'rotate' ? 'POST' : 'DELETE', path, { token: person.access_token });
+        expect(answer.status).toBeLessThan(300);
+        expect(await isActive(opaque)).toBe(false);
+        await expect.poll(() => isActive(opaque, beside), { timeout: 1000, interval: 50 }).toBe(false);
+        expect((await token(beside, asClient(agent), credentials)).body.error).toBe('invalid_client');
+        Object.assign(agent, answer.json);
+      }
+    });
+  });
+
+  /** Some time later, and then now again. */
+  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
+    aheadMs = ms;
+    try {
+      return await run();
+    } finally {
+      aheadMs = 0;
+    }
+  }
+
+  describe('for a person', () => {
+    it('gets a token in which it acts for them, with no more than they allowed, and no refresh token', async () => {
+      const { person, agent } = await household();
+      const subject = await forAgent(person.email, agent);
+      expect(decodeJwt(subject)).toMatchObject({ aud: audienceOf(agent), sub: person.accountId });
+      const { status, body } = await exchange(agent, subject);
+      expect(status, JSON.stringify(body)).toBe(200);
+      expect(body).toEqual({
+        access_token: expect.any(String),
+        issued_token_type: ACCESS_TOKEN,
+        token_type: 'Bearer',
+        expires_in: expect.any(Number),
+        scope: 'read:cap-table write:equity',
+      });
+      const claims = decodeJwt(body.access_token!);
+      expect(claims).toMatchObject({
+        aud: own(),
+        sub: person.accountId,
+        client_id: agent.client_id,
+        act: { sub: agent.client_id },
+        company_id: agent.company_id,
+        claimed: true,
+      });
+      expect(claims.exp).toBeLessThanOrEqual(decodeJwt(subject).exp!);
+      expect(await isActive(body.access_token!)).toBe(true);
+      const { body: told } = await introspect(house, await keeperClient(), body.access_token!);
+      expect(told).toMatchObject({ sub: person.accountId, act: { sub: agent.client_id }, client_id: agent.client_id });
+      const less = await exchange(agent, subject, { scope: 'read:cap-table', resource: BOARD });
+      expect(decodeJwt(less.body.access_token!)).toMatchObject({ aud: BOARD, scope: 'read:cap-table' });
+      const trail = await house.core.audit.list({ accountId: person.accountId, action: 'token.exchanged' });
+      expect(trail).toHaveLength(2);
+      expect(JSON.stringify(trail)).not.toContain(body.access_token);
+    });
+
+    it('shows the person which agent it is and what it wants, before they say yes', async () => {
+      const { person, agent } = await household();
+      const browser = new Browser(house.origin);
+      await browser.signIn(person.email, PASSWORD);
+      const page = await browser.open(
+        `/oauth/authorize?${new URLSearchParams({
+          ...{ response_type: 'code', client_id: app.id, redirect_uri: 'https://acme.example/cb' },
+          ...{ scope: 'openid write:equity', code_challenge: 'x'.repeat(43), code_challenge_method: 'S256' },
+          resource: audienceOf(agent),
+        })}`,
+      );
+      expect(page.html).toContain('Agent Cap Table Automation');
+      expect(page.html).toContain('Issue grants');
+    });
+
+    it('may with a token for another API whose sign-in asked for the agent as well', async () => {
+      const { person, agent } = await household();
+      const { code, verifier } = await codeFor(
+        person.email,
+        [own(), audienceOf(agent)],
+        'openid read:cap-table write:equity memory:read',
+      );
+      const redeemed = await token(house, app, {
+        ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
+        ...{ redirect_uri: 'https://acme.example/cb', resource: own() },
+      });
+      const subject = redeemed.body.access_token!;
+      expect(decodeJwt(subject)).toMatchObject({ aud: own(), may_act: { sub: agent.client_id } });
+      const { body } = await exchange(agent, subject);
+      expect(scopesOf(body.access_token)).toEqual(['read:cap-table', 'write:equity']);
+      const { agent: other } = await household();
+      expect((await exchange(other, subject)).body.error).toBe('invalid_request');
+    });
+
+    async function codeFor(email: string, resources: string[], scope: string) {
+      const { pkce, passThrough } = await import('../../support/relying-party.js');
+      const { verifier, challenge } = pkce();
+      const query = new URLSearchParams({
+        ...{ response_type: 'code', client_id: app.id, redirect_uri: 'https://acme.example/cb', scope },
+        ...{ code_challenge: challenge, code_challenge_method: 'S256' },
+      });
+      for (const resource of resources) query.append('resource', resource);
+      const browser = new Browser(house.origin);
+      const url = await passThrough(browser, `${house.origin}/oauth/authorize?${query}`, email);
+      return { code: url.searchParams.get('code')!, verifier };
+    }
+
+    it('binds what it gets to its own key', async () => {
+      const { person, agent } = await household();
+      const subject = await forAgent(person.email, agent);
+      const { body } = await tokenWithProof(house, asClient(agent), await makeKey(), {
+        ...{ grant_type: EXCHANGE, subject_token: subject, subject_token_type: ACCESS_TOKEN },
+      });
+      expect(body.token_type).toBe('DPoP');
+      expect(decodeJwt(body.access_token!)).toMatchObject({ cnf: { jkt: expect.any(String) } });
+    });
+
+    it('passes on to other agents, at most four deep', async () => {
+      const { person, agent: first } = await household();
+      const agents = [first];
+      for (const agent_id of ['b', 'c', 'd', 'e'])
+        agents.push(await onboard(house, { agent_id, capabilities: ['read:cap-table'] }, person.access_token));
+      let subject = await forAgent(person.email, first);
+      for (const [n, agent] of agents.entries()) {
+        const next = agents[n + 1];
+        const answer = await exchange(agent, subject, next ? { resource: audienceOf(next) } : {});
+        if (n === 4) {
+          expect([answer.status, answer.body.error]).toEqual([400, 'invalid_request']);
+          break;
+        }
+        expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+        subject = answer.body.access_token!;
+        expect(scopesOf(subject)).toEqual(n === 0 ? ['read:cap-table'] : ['read:cap-table']);
+      }
+      expect(JSON.stringify(decodeJwt(subject).act).match(/sub/g)).toHaveLength(4);
+      expect(await isActive(subject)).toBe(true);
+      await call(house, 'DELETE', `/agents/${agents[1]!.client_id}`, { token: person.access_token });
+      expect(await isActive(subject)).toBe(false); // a link of the chain is gone
+    });
+
+    it('gets nothing for what is not a living access token of a person that names it', async () => {
+      const { person, agent } = await household();
+      const { agent: other } = await household();
+      const subject = await forAgent(person.email, agent);
+      const family = await signIn(person.email, { scope: 'openid read:cap-table', resource: own() });
+      const plain = await openFamily(house, app, person.email, {});
+      const [header, payload, signature] = subject.split('.');
+      const forged = { ...decodeJwt(subject), scope: 'admin' };
+      for (const [name, by, text] of [
+        ["another agent's token", other, subject],
+        ['a token for our API', agent, family.accessToken],
+        ['an opaque token', agent, plain.accessToken],
+        ['a refresh token', agent, plain.refreshToken],
+        ['a first-party token', agent, person.access_token],
+        ["the agent's own token", agent, agent.token],
+        ["the agent's key", agent, agent.api_key],
+        [
+          'a changed token',
+          agent,
+          `${header}.${Buffer.from(JSON.stringify(forged)).toString('base64url')}.${signature}`,
+        ],
+        [
+          'an unsigned token',
+          agent,
+          `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${payload}.`,
+        ],
+        ['garbage', agent, 'garbage'],
+      ] as const) {
+        const { status, body } = await exchange(by, text);
+        expect([status, body.error], name).toEqual([400, 'invalid_request']);
+      }
+      const { code, verifier } = await codeFor(person.email, [audienceOf(agent)], 'openid read:cap-table');
+      const redeemed = await token(house, app, {
+        ...{ grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: 'https://acme.example/cb' },
+      });
+      const { body } = await exchange(agent, redeemed.body.id_token!);
+      expect(body.error).toBe('invalid_request');
+      for (const more of [
+        { subject_token_type: 'urn:ietf:params:oauth:token-type:id_token' },
+        { requested_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' },
+        { actor_token: agent.token },
+        { subject_token: '' },
+      ])
+        expect((await exchange(agent, subject, more as never)).body.error, JSON.stringify(more)).toBe(
+          'invalid_request',
+        );
+      for (const more of [{ resource: 'https://unknown.example' }, { audience: 'x' }] as const)
+        expect((await exchange(agent, subject, more as never)).body.error).toBe('invalid_target');
+      const appItself = await token(house, app, {
+        ...{ grant_type: EXCHANGE, subject_token: subject, subject_token_type: ACCESS_TOKEN },
+      });
+      expect([appItself.status, appItself.body.error]).toEqual([400, 'unauthorized_client']);
+    });
+
+    it('gets no more than the person allowed, the agent has and the resource knows', async () => {
+      const { person, agent } = await household(['read:cap-table', 'read:board', 'admin']);
+      const subject = await forAgent(person.email, agent, 'openid read:cap-table write:equity read:board admin');
+      expect(scopesOf(subject)).toEqual(['read:board', 'read:cap-table']); // nobody gives `admin` by a consent
+      for (const scope of ['write:equity', 'admin', 'read:cap-table admin', 'openid', 'write:board']) {
+        const { status, body } = await exchange(agent, subject, { scope });
+        expect([status, body.error], scope).toEqual([400, 'invalid_scope']);
+      }
+      const narrow = await forAgent(person.email, agent, 'openid read:board');
+      expect((await exchange(agent, narrow, { scope: 'read:cap-table' })).body.error).toBe('invalid_scope');
+    });
+
+    it('loses it with the sign-in, the consent, the account, the agent or its key', async () => {
+      const endings: Record<string, (who: Awaited<ReturnType<typeof household>>, subject: string) => Promise<unknown>> =
+        {
+          'the consent': ({ person }) => house.core.consents.withdraw(person.accountId, app.id, systemCaller),
+          'the sign-in': ({ person }) => house.core.sessions.endAll(person.accountId, 'signed_out', systemCaller),
+          'the account': async ({ person: { accountId: id } }) => {
+            await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+            await house.base.announcements.announce('accounts', id);
+          },
+          'the key': ({ person, agent }) =>
+            call(house, 'POST', `/agents/${agent.client_id}/rotate-key`, { token: person.access_token }),
+          'the agent': ({ person, agent }) =>
+            call(house, 'DELETE', `/agents/${agent.client_id}`, { token: person.access_token }),
+        };
+      for (const [name, end] of Object.entries(endings)) {
+        const who = await household();
+        const subject = await forAgent(who.person.email, who.agent);
+        const { body } = await exchange(who.agent, subject);
+        const got = body.access_token!;
+        for (const at of [house, beside]) expect(await isActive(got, at), name).toBe(true);
+        await end(who, subject);
+        expect(await isActive(got), name).toBe(false);
+        await expect.poll(() => isActive(got, beside), { timeout: 1000, interval: 50 }).toBe(false);
+        if (name === 'the key') continue;
+        expect((await exchange(who.agent, subject)).body.error, name).toMatch(/invalid_(request|client)/);
+      }
+    });
+
+    it('gets nothing for a token that has expired or was revoked', async () => {
+      const { person, agent } = await household();
+      const subject = await forAgent(person.email, agent);
+      await later(8 * 3_600_000 + 1000, async () => {
+        expect((await exchange(agent, subject)).body.error_description).toContain('expired');
+      });
+      await revoke(house, app, subject);
+      expect((await exchange(agent, subject)).body.error).toBe('invalid_request');
+    });
+
+    it('is advertised', async () => {
+      const metadata = await (await fetch(`${house.origin}/.well-known/openid-configuration`)).json();
+      expect((metadata as { grant_types_supported: string[] }).grant_types_supported).toContain(EXCHANGE);
+      expect(JSON.stringify(metadata)).not.toContain('"admin"');
+    });
+  });
+});
