@@ -11,6 +11,7 @@ import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createVerification } from './accounts/verification.js';
 import { createAgents } from './agents/agents.js';
 import { createAudiences } from './agents/audiences.js';
+import { createAgentClaims } from './agents/claims.js';
 import { createLivingAgents } from './agents/living.js';
 import { AGENT_TOKEN_SECONDS, createAgentTokens } from './agents/tokens.js';
 import { createApiKeys } from './api-keys/api-keys.js';
@@ -148,6 +149,7 @@ export async function createCore(base: Base) {
     artifacts,
     tokens: createAgentTokens({ clock, issuer: config.issuer, jwts }),
   });
+  const agentClaims = createAgentClaims({ db, clock, audit, announcements, accounts, organizations });
   const clients = createClients({
     db,
     clock,
@@ -327,6 +329,7 @@ export async function createCore(base: Base) {
     keyUsage,
     agents,
     livingAgents,
+    agentClaims,
     audiences,
     delegations,
     oauthTokens,

@@ -29,6 +29,8 @@ export interface Pages {
   'account/factor': EnrolmentPage;
   'account/recovery-codes': RecoveryCodesPage;
   'account/approvals': ApprovalsPage;
+  'account/claim-agent': ClaimAgentPage;
+  'account/agent-claimed': AgentClaimedPage;
   'docs/api': ApiReferencePage;
   outbox: OutboxPage;
 }
@@ -177,6 +179,27 @@ export interface InvitationPage {
 export interface InvitationAcceptedPage {
   organization: string;
   role: string;
+}
+
+/** Posts `csrf` and `token` to `/account/agents/claim`. */
+export interface ClaimAgentPage {
+  csrfToken: string;
+  /** Of the link. */
+  token: string;
+  name: string;
+  /** As whoever made it calls it. */
+  agentId: string;
+  /** "22 November 2026" */
+  made: string;
+  ends: string;
+  /** A sentence each. */
+  capabilities: string[];
+  /** Of the person who is signed in. */
+  email: string;
+}
+
+export interface AgentClaimedPage {
+  name: string;
 }
 
 /** Posts `csrf` to `/logout`. */

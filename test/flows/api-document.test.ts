@@ -204,6 +204,11 @@ const YES: Record<OperationName, Yes> = {
   }),
   'GET /api/v1/capabilities': () => ({}),
   'POST /api/v1/agents/onboard': () => ({ json: newAgent() }),
+  'POST /api/v1/agents/claim': async ({ bearer }) => {
+    const wanted = { agentId: 'stray', name: 'Stray', capabilities: ['read:cap-table'] };
+    const { claimToken } = await house.core.agents.onboardStranger(wanted, systemCaller);
+    return { headers: bearer, json: { token: claimToken } };
+  },
   'GET /api/v1/agents': signedIn,
   'GET /api/v1/agents/{agent_id}': ofAgent,
   'DELETE /api/v1/agents/{agent_id}': ofAgent,

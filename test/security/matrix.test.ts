@@ -80,6 +80,7 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['first-party', /^\/api\/v1\/(organizations\/:id\/invitations(\/:invitation_id)?|invitations\/accept)$/],
   ['public', /^\/api\/v1\/capabilities$/],
   ['newcomer', /^\/api\/v1\/agents\/onboard$/],
+  ['first-party', /^\/api\/v1\/agents\/claim$/],
   ['reader', /^\/api\/v1\/agents$/, /^(GET|HEAD)$/],
   ['agent-reader', /^\/api\/v1\/agents\/:agent_id$/, /^(GET|HEAD)$/],
   ['agent-keeper', /^\/api\/v1\/agents\/:agent_id(\/rotate-key)?$/],

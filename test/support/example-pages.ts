@@ -91,6 +91,17 @@ export const examplePages: Pages = {
     href: '/forgot-password',
     action: 'Ask for a new link',
   },
+  'account/claim-agent': {
+    csrfToken: 'csrf',
+    token: 'token',
+    name: 'Cap Table Automation',
+    agentId: 'my-cap-table-agent',
+    made: '22 November 2026',
+    ends: '29 November 2026',
+    capabilities: ['Read stakeholders, share classes, equity grants and ownership percentages.'],
+    email: 'ada.okafor@northwind-traders.example',
+  },
+  'account/agent-claimed': { name: 'Cap Table Automation' },
   'sign-in/invitation': {
     csrfToken,
     token: 'n2M5xW8cL0pD4hJ6',

@@ -16,6 +16,7 @@ import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeAge, describeDay, describeLastUse } from '../words.js';
 import { addApprovals } from './approvals.js';
+import { addAgentClaims } from './agents.js';
 import { createGuards, loginOf } from './guards.js';
 import { addLinks } from './links.js';
 import { addSecurity } from './security.js';
@@ -23,6 +24,7 @@ import { addSecurity } from './security.js';
 interface Needs
   extends Pick<
     Core,
+    | 'agentClaims'
     | 'sessions'
     | 'consents'
     | 'clients'
@@ -71,6 +73,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
   router.post('/account/logins/:id/end', requireLogin, formBody, endLogin);
   if (verification.isOffered) router.post('/account/verify-email', requireLogin, formBody, requestLink);
   router.post('/account/apps/remove', requireLogin, formBody, removeApp);
+  addAgentClaims(router, needs);
   addSecurity(router, { ...needs, guards });
   addLinks(router, { ...needs, guards });
   addApprovals(router, { ...needs, guards });

@@ -19,7 +19,7 @@ import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
 import { Done } from './wire.js';
 
-interface Needs extends Pick<Core, 'agents' | 'organizations' | 'resources'> {
+interface Needs extends Pick<Core, 'agents' | 'agentClaims' | 'organizations' | 'resources'> {
   api: Api;
   issuer: string;
   limits: Limits;
@@ -30,7 +30,7 @@ interface Needs extends Pick<Core, 'agents' | 'organizations' | 'resources'> {
 /** Each makes an organization: strangers from one network get few. */
 const STRANGERS: Limit = { name: 'agent-onboarding', points: 10, seconds: HOUR_SECONDS };
 /** Where a person claims an agent. */
-export const CLAIM_PATH = '/account/agents/claim';
+const CLAIM_PATH = '/account/agents/claim';
 
 const NewAgent = z.object({
   agent_id: text(100).describe('What you call it; unique in its organization.'),
@@ -38,6 +38,7 @@ const NewAgent = z.object({
   capabilities: z.array(text(200)).max(100).describe('Names of the catalogue, `GET /api/v1/capabilities`.'),
   organization_id: text().optional().describe("For a person who is signed in: one's own organization when left out."),
 });
+const Claim = z.object({ token: text(200) });
 const WireAgent = z
   .object({
     agent_id: z.string(),
@@ -65,7 +66,7 @@ days unless a person opens \`claim_url\`, and cannot have \`admin\`.`.trim();
 const Place = z.object({ organization_id: text().optional().describe('Of this organization only.') });
 
 export function addAgents(needs: Needs): void {
-  const { api, issuer, limits, onboarding, onboardingToken, agents, organizations, resources } = needs;
+  const { api, issuer, limits, onboarding, onboardingToken, agents, agentClaims, organizations, resources } = needs;
   const readers = ['login', 'api-key'] as const;
   const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
   api.get(
@@ -87,6 +88,18 @@ export function addAgents(needs: Needs): void {
       refusals: ['insufficient_role', 'not_found', 'conflict'],
     },
     onboard,
+  );
+  api.post(
+    '/api/v1/agents/claim',
+    {
+      summary: 'Take on an agent that nobody answers for, with the token of its `claim_url`',
+      accepts: ['login'],
+      recentProof: true,
+      body: Claim,
+      answer: [200, WireAgent],
+      refusals: ['not_found'],
+    },
+    claim,
   );
   api.get(
     '/api/v1/agents',
@@ -152,6 +165,10 @@ export function addAgents(needs: Needs): void {
     await limits.spend(STRANGERS, addressKey(caller.address));
     const { claimToken, ...fresh } = await agents.onboardStranger(wanted, caller);
     ctx.body = { ...toFresh(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
+  }
+
+  async function claim(ctx: Context, { token }: z.output<typeof Claim>, { account }: LoginPrincipal): Promise<void> {
+    ctx.body = toWire(await agentClaims.claim(token, account, ctx.state.caller));
   }
 
   async function list(ctx: Context, place: Place, principal: LoginPrincipal | ApiKeyPrincipal): Promise<void> {

@@ -209,6 +209,43 @@ describe.each(stores)('agents on $name', (store) => {
     }
   });
 
+  it('are claimed by one person, who then answers for them', async () => {
+    const agent = await stranger();
+    const token = agent.claim_url!.slice(-43);
+    const people = await Promise.all(Array.from({ length: 6 }, () => newLogin(house)));
+    const claims = await Promise.all(
+      people.map(({ access_token: by }, n) =>
+        call(n % 2 ? house : beside, 'POST', '/agents/claim', { token: by, body: { token } }),
+      ),
+    );
+    expect(claims.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(404)]);
+    const winner = people[claims.findIndex(({ status }) => status === 200)]!;
+    expect(await house.base.db.membership.findMany({ where: { organizationId: agent.company_id } })).toMatchObject([
+      { accountId: winner.accountId, role: 'owner' },
+    ]);
+    await expect
+      .poll(async () => (await self(beside, agent, agent.api_key)).json.claimed, { timeout: 1000, interval: 50 })
+      .toBe(true);
+    const again = await call(house, 'POST', '/agents/claim', { token: winner.access_token, body: { token } });
+    expect(again.status).toBe(404);
+    await later(8 * DAY_MS, async () => {
+      expect(await statusOf(agent, agent.api_key)).toBe(200);
+      await house.core.housekeeping.sweep();
+    });
+    const answer = await call(house, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
+    expect(answer.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });
+    const late = await stranger();
+    await later(7 * DAY_MS + 1000, async () => {
+      const tooLate = {
+        account: (await house.core.accounts.find(winner.accountId))!,
+        token: late.claim_url!.slice(-43),
+      };
+      await expect(house.core.agentClaims.claim(tooLate.token, tooLate.account, systemCaller)).rejects.toThrow(
+        'expired',
+      );
+    });
+  });
+
   it('get another key, and the old one ends with all that came of it', async () => {
     const { access_token: token } = await newLogin(house);
     const agent = await onboard(house, {}, token);
