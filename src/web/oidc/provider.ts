@@ -27,7 +27,8 @@ import { resolveStructuredTokens } from './structured-tokens.js';
 import { acceptWorkloads } from './workload-clients.js';
 
 export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
-  core: SettingsNeeds['core'] & Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'livingAgents' | 'oauthTokens' | 'sessions'>;
+  core: SettingsNeeds['core'] &
+    Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'livingAgents' | 'oauthTokens' | 'sessions'>;
   lookUp: LookUp;
   clock: Clock;
   loginCookie: LoginCookie;

@@ -19,7 +19,8 @@ it('leads through the sign-in and back, tells what the agent may, and takes it o
   expect(login.url.pathname).toBe('/login');
   const page = await browser.signIn(email, PASSWORD, login);
   expect(page.url.pathname).toBe('/account/agents/claim');
-  for (const text of ['&lt;b&gt;Stray&lt;/b&gt;', 'stray', 'Read stakeholders', email]) expect(page.html).toContain(text);
+  for (const text of ['&lt;b&gt;Stray&lt;/b&gt;', 'stray', 'Read stakeholders', email])
+    expect(page.html).toContain(text);
   expect((await self(house, agent, agent.api_key)).json.claimed).toBe(false); // looking at it takes nothing on
   const done = await browser.submit(page);
   expect(done.html).toContain('You answer for &lt;b&gt;Stray&lt;/b&gt; now');
