@@ -73,7 +73,6 @@ export async function createApp(base: Base, core: Core) {
     config,
     clock,
     core,
-    clock,
     lookUp,
     secrets,
     fetch,
