@@ -10,6 +10,8 @@ export interface NewLink {
   /** Whose it is. It then works only as long as the account has the address that it was mailed to. */
   account?: Account;
   seconds: number;
+  /** How many there may be at a time, this one included, where it is not the only one. */
+  atMost?: number;
 }
 
 /** What a link says that works no more. */
@@ -19,13 +21,13 @@ export const linkSpent = () =>
 export type LinkTokens = ReturnType<typeof createLinkTokens>;
 
 export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) {
-  return { make, find, spend, revoke };
+  return { make, find, spend, spendAll, revoke };
 
   /** A token, 256 bits, of which only the hash is stored. Earlier ones for the same purpose and account are void. */
-  async function make(purpose: LinkPurpose, { account, seconds }: NewLink, tx: Queryable): Promise<string> {
+  async function make(purpose: LinkPurpose, { account, seconds, atMost = 1 }: NewLink, tx: Queryable): Promise<string> {
     const token = randomToken();
     const now = clock.now();
-    await revoke(purpose, account?.id ?? null, tx);
+    await revoke(purpose, account?.id ?? null, tx, atMost - 1);
     await tx.verificationToken.create({
       data: {
         tokenHash: sha256(token),
@@ -59,8 +61,30 @@ export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) 
     return count === 1;
   }
 
-  /** Makes those void that nobody has used. */
-  async function revoke(purpose: LinkPurpose, accountId: string | null, tx: Queryable): Promise<void> {
-    await tx.verificationToken.deleteMany({ where: { purpose, accountId, consumedAt: null } });
+  /**
+   * Spends it, and with it all others that are for nobody in particular: of many at once, with whichever of them, exactly one is told
+   * yes. In the order of their hashes, so that nobody waits in a ring.
+   */
+  async function spendAll(purpose: LinkPurpose, token: string, tx: Queryable): Promise<boolean> {
+    const where = { purpose, accountId: null, consumedAt: null };
+    const all = await tx.verificationToken.findMany({ where, orderBy: { tokenHash: 'asc' } });
+    const [now, own] = [clock.now(), sha256(token)];
+    let spent = false;
+    for (const { tokenHash, expiresAt } of all) {
+      const { count } = await tx.verificationToken.updateMany({
+        where: { tokenHash, consumedAt: null },
+        data: { consumedAt: now },
+      });
+      if (tokenHash === own && count === 1 && expiresAt > now) spent = true;
+    }
+    return spent;
+  }
+
+  /** Makes those void that nobody has used, but for the newest so many. */
+  async function revoke(purpose: LinkPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
+    const where = { purpose, accountId, consumedAt: null };
+    const newest = await tx.verificationToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep });
+    const tokenHash = { notIn: newest.map((one) => one.tokenHash) };
+    await tx.verificationToken.deleteMany({ where: { ...where, tokenHash } });
   }
 }

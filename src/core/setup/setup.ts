@@ -14,6 +14,9 @@ interface Needs {
   linkTokens: LinkTokens;
 }
 
+/** Each process that starts writes a link, and whoever reads one of them cannot know which. */
+const LINKS_AT_A_TIME = 5;
+
 export function createSetup({ db, audit, accounts, linkTokens }: Needs) {
   return { bootstrap, makeToken, isValid, complete };
 
@@ -28,12 +31,12 @@ export function createSetup({ db, audit, accounts, linkTokens }: Needs) {
     }
   }
 
-  /** A token for the set-up page, valid for a day, if there is no administrator yet. Earlier ones are void. */
+  /** A token for the set-up page, valid for a day, if there is no administrator yet, beside those of the last few starts. */
   async function makeToken(): Promise<string | undefined> {
     if (await accounts.hasAdmin()) return undefined;
     return db.$transaction(async (tx) => {
       await audit.record({ action: 'setup.link_made', actor: { kind: 'system' } }, tx);
-      return linkTokens.make('setup', { seconds: DAY_SECONDS }, tx);
+      return linkTokens.make('setup', { seconds: DAY_SECONDS, atMost: LINKS_AT_A_TIME }, tx);
     });
   }
 
@@ -43,14 +46,16 @@ export function createSetup({ db, audit, accounts, linkTokens }: Needs) {
     return (await linkTokens.find('setup', token)) !== undefined;
   }
 
-  /** Makes the first administrator. The token is spent in the same transaction. Refuses with `invalid_token`. */
+  /** Makes the first administrator. All links are spent in the same transaction. Refuses with `invalid_token`. */
   async function complete(token: string, input: NewAccount, caller: Caller): Promise<Account> {
     if (!(await isValid(token))) throw setupLinkSpent();
     return accounts.create(input, caller, {
       role: 'admin',
       verified: true,
       async also(account, tx) {
-        if (!(await linkTokens.spend('setup', token, tx))) throw setupLinkSpent();
+        if (!(await linkTokens.spendAll('setup', token, tx))) throw setupLinkSpent();
+        // A link that was made meanwhile may have been used: of two administrators the second one does not come to be.
+        if ((await tx.account.count({ where: { role: 'admin' } })) > 1) throw setupLinkSpent();
         const actor = { kind: 'account' as const, id: account.id };
         await audit.record({ action: 'setup.completed', actor, accountId: account.id, caller }, tx);
       },
