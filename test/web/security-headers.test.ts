@@ -74,6 +74,7 @@ describe('a form that ends at a client', () => {
     ['cursor://anysphere.cursor-retrieval/oauth/callback', 'cursor:'],
     ['com.example.app:/callback', 'com.example.app:'],
     ['http://[::1]:49152/callback', 'http:'],
+    ['http://127.0.0.2:49152/callback', 'http:'],
   ])('may lead to %s when the page says so', async (redirectUri, source) => {
     const { headers } = await house((ctx) => {
       allowFormRedirect(ctx, redirectUri);

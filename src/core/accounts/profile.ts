@@ -40,8 +40,8 @@ export function createProfiles({ db, audit, announcements }: Needs) {
     );
     const faults = faultsOf(values, notifications);
     if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
-    if (typeof values.name === 'string') {
-      const { givenName = null, familyName = null } = splitName(values.name);
+    if (values.name !== undefined) {
+      const { givenName = null, familyName = null } = splitName(values.name ?? undefined);
       Object.assign(values, { givenName, familyName, ...values });
     }
     const data = { ...values, ...(notifications && { notifications: notifications as Prisma.InputJsonObject }) };

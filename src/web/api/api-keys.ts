@@ -22,7 +22,10 @@ const NewKey = z.object({
   name: text(),
   expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('null = never.'),
   scopes: z.array(text(200)).max(50).optional(),
-  role: z.enum(KEY_ROLES).optional().describe("In the organization; at most one's own, which it is when left out."),
+  role: z
+    .enum(KEY_ROLES)
+    .optional()
+    .describe("In the organization. At most one's own, which it is when left out; an owner's key then has `admin`."),
   organization_id: text().optional().describe("One's own organization when left out."),
   project_id: text().optional().describe('Confines the key to this project.'),
   environment: z.enum(['live', 'test']).optional(),

@@ -24,6 +24,7 @@ const LoginBody = z
   .refine(({ email, username }) => email !== undefined || username !== undefined, {
     path: ['email'],
     message: 'Give an e-mail address.',
+    when: ({ value }) => typeof value === 'object' && value !== null, // beside a password that is missing too
   });
 const Refresh = z.object({ refreshToken: text().optional(), refresh_token: text().optional() });
 const CsrfAnswer = z.object({ csrf_token: z.string(), user: WireUser }).meta({ id: 'CookieAnswer' });

@@ -31,7 +31,7 @@ async function parse(ctx: Context, form: boolean): Promise<unknown> {
   if (!isForm && !ctx.is('json')) {
     throw new Refusal(415, 'unsupported_media_type', `Send ${form ? 'JSON or a form' : 'JSON'}.`);
   }
-  return isForm ? Object.fromEntries(new URLSearchParams(decode(bytes))) : readJson(bytes);
+  return isForm ? fieldsOf(new URLSearchParams(decode(bytes))) : readJson(bytes);
 }
 
 /** What the bytes say; nothing at all is an empty object. Refuses with `invalid_request` what is no JSON. */
@@ -42,6 +42,16 @@ export function readJson(bytes: Buffer): unknown {
   } catch (error) {
     throw error instanceof Refusal ? error : invalidRequest('The body is not JSON.');
   }
+}
+
+/** Of two values nobody knows which one is meant, and a filter on the way may have looked at the other. */
+function fieldsOf(form: URLSearchParams): Record<string, string> {
+  const twice = [...form.keys()].filter((name, n, names) => names.indexOf(name) !== n);
+  if (twice.length === 0) return Object.fromEntries(form);
+  throw invalidRequest(
+    'Some fields are there twice.',
+    Object.fromEntries(twice.map((name) => [name, 'Give it once.'])),
+  );
 }
 
 function decode(bytes: Buffer): string {

@@ -3,6 +3,7 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
+import { isLoopback } from '../../base/loopback.js';
 
 const HSTS_SECONDS = 31_536_000;
 const CSP = 'Content-Security-Policy';
@@ -11,8 +12,8 @@ const CORP = 'Cross-Origin-Resource-Policy';
 
 /**
  * Chrome holds the redirects that follow a form against `form-action` as well, and after signing in or consenting they
- * end at a client's redirect URI. So every place where one may be is listed, but for private-use schemes and `[::1]`:
- * those are added to the one page that needs them, by `allowFormRedirect`.
+ * end at a client's redirect URI. So every place where one may be is listed, but for private-use schemes and the
+ * other addresses of this machine: those are added to the pages that need them, by `allowFormTarget`.
  */
 const FORM_TARGETS = ["'self'", 'https:', 'http://localhost:*', 'http://127.0.0.1:*'];
 
@@ -91,12 +92,13 @@ export function securityHeaders(dress: DressAnswer) {
   };
 }
 
-/**
- * Lets the forms of the page that is being answered lead to this redirect URI in the end. Does nothing for what the
- * policy allows already, and for what is not a URI that a form could lead to.
- */
+/** Lets the forms of the page that is being answered lead to this redirect URI in the end. */
 export function allowFormRedirect(ctx: Context, redirectUri: string): void {
-  const source = formTarget(redirectUri);
+  allowFormTarget(ctx, formTarget(redirectUri));
+}
+
+/** The same for what `formTarget` says of it. */
+export function allowFormTarget(ctx: Context, source: string | undefined): void {
   const policy = ctx.response.get(CSP);
   if (!source || !policy) return;
   const directives = policy.split(/;\s*/).map((directive) => {
@@ -120,14 +122,18 @@ export function keepOpener(ctx: Context): void {
   ctx.set(COOP, 'unsafe-none');
 }
 
-function formTarget(redirectUri: string): string | undefined {
+/**
+ * What the policy of a page must name so that its forms can lead to this redirect URI. Nothing for what it names already, and for
+ * what is not a URI that a form could lead to.
+ */
+export function formTarget(redirectUri: string): string | undefined {
   if (!URL.canParse(redirectUri)) return undefined;
   const { protocol, hostname } = new URL(redirectUri);
   if (protocol === 'https:' || ['javascript:', 'data:', 'blob:', 'about:', 'file:'].includes(protocol))
     return undefined;
   if (protocol !== 'http:') return protocol;
-  // A policy has no way to name an IPv6 host, so this one page has to allow the scheme.
-  return hostname === '[::1]' ? 'http:' : undefined;
+  // A policy has no way to name an IPv6 host, nor any IPv4 one but 127.0.0.1, so these pages have to allow the scheme.
+  return isLoopback(hostname) && !['localhost', '127.0.0.1'].includes(hostname) ? 'http:' : undefined;
 }
 
 /** What every answer has. These go with each of them, many times a second: nothing here that only a page needs. */

@@ -14,9 +14,9 @@ import type { Login } from '../../core/sessions/sessions.js';
 import type { Csrf } from '../csrf.js';
 import { readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
-import { allowFormRedirect, keepOpener } from '../middleware/security-headers.js';
+import { allowFormRedirect, formTarget, keepOpener } from '../middleware/security-headers.js';
 import type { ConsentScope } from '../pages.js';
-import type { Errands } from '../return-to.js';
+import type { Errand, Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
@@ -121,7 +121,15 @@ export function createInteractions({
   function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
     const email =
       typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
-    seeOther(ctx, errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName, email }));
+    seeOther(ctx, errands.href('/login', { ...errandOf(uid, params, client), email }));
+  }
+
+  function errandOf(uid: string, { redirect_uri: uri }: Interaction['params'], { clientName }: Client): Errand {
+    return {
+      returnTo: `/interaction/${uid}`,
+      appName: clientName,
+      formTarget: typeof uri === 'string' ? formTarget(uri) : undefined,
+    };
   }
 
   /** The proof of the person has to be younger than this, in ms since 1970: than the first visit, unless any living login will do. */
@@ -170,7 +178,7 @@ export function createInteractions({
       local: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
       redirectHost: placeOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
-      switchHref: errands.href('/login', { returnTo: `/interaction/${uid}`, appName: client.clientName }),
+      switchHref: errands.href('/login', errandOf(uid, params, client)),
       scopes: [
         ...wanted.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
         ...wanted.claims.map(describeClaim),

@@ -83,7 +83,11 @@ export function createOidcDoor({
       .post(registration, openToAll, limitBody, limitRegistrations, toProvider)
       .options(registration, openToAll, preflight);
     const one = `${registration}/:clientId`;
-    router.get(one, toProvider).put(one, limitBody, toProvider).delete(one, toProvider);
+    router
+      .get(one, openToAll, toProvider)
+      .put(one, openToAll, limitBody, toProvider)
+      .delete(one, openToAll, toProvider)
+      .options(one, openToAll, preflight);
   }
 
   /** From here on the provider answers by itself, on the raw request, with no body parsed. */
@@ -151,7 +155,7 @@ async function openToAll(ctx: Context, next: Next): Promise<void> {
 }
 
 function preflight(ctx: Context): void {
-  ctx.set('Access-Control-Allow-Methods', 'GET, POST');
+  ctx.set('Access-Control-Allow-Methods', 'GET, POST, PUT, DELETE');
   ctx.set('Access-Control-Allow-Headers', 'Authorization, Content-Type, MCP-Protocol-Version');
   ctx.set('Access-Control-Max-Age', '3600');
   ctx.status = 204;

@@ -17,7 +17,7 @@ export function createProviderPages({ views }: { views: Views }) {
 
   /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
   async function error(ctx: KoaContextWithOIDC, out: ErrorAnswer, cause?: Error): Promise<void> {
-    if (isForPrograms(ctx.path)) {
+    if (isForPrograms(ctx.path) || ctx.accepts('html', 'json') === 'json') {
       ctx.body = out; // whatever it says that it accepts
       return;
     }

@@ -85,6 +85,26 @@ describe('the JSON API', () => {
     expect((await ask(house, 'POST', '/api/v1/auth/login-json', headers, form)).status).toBe(415);
   });
 
+  it('takes no field of a form twice', async () => {
+    const { email } = await house.account();
+    const form = `username=${email}&password=${encodeURIComponent(PASSWORD)}&username=${email}`;
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const { status, json } = await ask(house, 'POST', '/api/v1/auth/login', headers, form);
+    expect([status, json.error, json.fields]).toEqual([400, 'invalid_request', { username: 'Give it once.' }]);
+  });
+
+  it('names all that is missing', async () => {
+    const login = (body: object) => call(house, 'POST', '/auth/login-json', { body });
+    expect(Object.keys((await login({})).json.fields as object).sort()).toEqual(['email', 'password']);
+    expect((await login([])).status).toBe(400);
+  });
+
+  it('forgets the parts of a name with the name', async () => {
+    const { access_token: token } = await newLogin(house);
+    const patched = await call(house, 'PATCH', '/auth/me/profile', { body: { name: null }, token });
+    expect(patched.json).toMatchObject({ name: null, full_name: null, given_name: null, family_name: null });
+  });
+
   it('has no registration where nobody may sign up', async () => {
     const closed = await openHouse({ settings: { SIGNUP: 'closed' } });
     try {

@@ -243,6 +243,16 @@ describe('a redirect URI', () => {
     expect([page.status, page.url.origin]).toEqual([400, house.origin]);
   });
 
+  it('is no page for a program: what went wrong is JSON for who wants that', async () => {
+    const path = '/oauth/authorize?client_id=nobody&response_type=code';
+    const forPrograms = await ask(path, { accept: 'application/json' });
+    expect([forPrograms.status, JSON.parse(forPrograms.body).error]).toEqual([400, 'invalid_client']);
+    for (const accept of ['text/html,application/xhtml+xml,*/*;q=0.8', '*/*']) {
+      const { status, headers } = await ask(path, { accept });
+      expect([status, headers['content-type']]).toEqual([400, 'text/html; charset=utf-8']);
+    }
+  });
+
   it('is never followed for a client that does not exist', async () => {
     const page = await new Browser(house.origin).open(authorizeUrl(house, { id: 'unknown' }, pkce().challenge));
     expect([page.status, page.url.origin]).toEqual([400, house.origin]);

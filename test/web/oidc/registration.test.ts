@@ -1,6 +1,7 @@
 // Registration that is open to strangers, tried by a stranger who means harm (RFC 7591, RFC 7592).
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ask, registerStranger } from '../../support/attacker.js';
 import { openFamily } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
 import { token } from '../../support/relying-party.js';
@@ -212,13 +213,29 @@ describe.each(stores)('registration on $name', (store) => {
   });
 
   it('answers a browser from anywhere', async () => {
-    const preflight = await fetch(`${house.origin}/oauth/clients/register`, {
-      method: 'OPTIONS',
-      headers: { origin: 'https://app.example', 'access-control-request-method': 'POST' },
-    });
-    expect(preflight.status).toBe(204);
-    expect(preflight.headers.get('access-control-allow-origin')).toBe('*');
-    expect(preflight.headers.get('access-control-allow-credentials')).toBeNull();
+    for (const [path, method] of [
+      ['/oauth/clients/register', 'POST'],
+      ['/oauth/clients/register/some-client', 'PUT'],
+    ]) {
+      const preflight = await fetch(`${house.origin}${path}`, {
+        method: 'OPTIONS',
+        headers: { origin: 'https://app.example', 'access-control-request-method': method! },
+      });
+      expect(preflight.status).toBe(204);
+      expect(preflight.headers.get('access-control-allow-origin')).toBe('*');
+      expect(preflight.headers.get('access-control-allow-methods')).toContain(method);
+      expect(preflight.headers.get('access-control-allow-credentials')).toBeNull();
+    }
+  });
+
+  it('is managed by a browser from anywhere, which reads the answer', async () => {
+    const { id, managementToken } = await registerStranger(house);
+    const headers = { authorization: `Bearer ${managementToken}`, origin: 'https://app.example' };
+    for (const method of ['GET', 'DELETE']) {
+      const answer = await ask(house, method, `/oauth/clients/register/${id}`, headers);
+      expect(answer.status).toBeLessThan(300);
+      expect(answer.headers['access-control-allow-origin']).toBe('*');
+    }
   });
 
   it.each<[string, string]>([

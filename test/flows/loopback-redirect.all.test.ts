@@ -1,0 +1,48 @@
+// Apps on this computer that listen on any of its addresses, in Chromium: it holds each redirect after a form against the policy of the
+// page, from the sign-in on.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { registerStranger } from '../support/attacker.js';
+import { launchChromium, openContext } from '../support/chromium.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { authorizeUrl, pkce } from '../support/relying-party.js';
+
+let house: House;
+let browser: Browser;
+beforeAll(async () => {
+  house = await openHouse();
+  browser = await launchChromium();
+});
+afterAll(async () => {
+  await browser?.close();
+  await house.close();
+});
+
+it.each(['::1', '127.0.0.1', '127.0.0.2'])('an app at %s gets its code with a consent and without', async (host) => {
+  const app: Server = createServer((_req, res) => res.end('signed in'));
+  await new Promise<void>((resolve) => app.listen(0, host, resolve));
+  try {
+    const redirectUri = `http://${host.includes(':') ? `[${host}]` : host}:${(app.address() as AddressInfo).port}/cb`;
+    const client = await registerStranger(house, { redirect_uris: [redirectUri] });
+    const { email } = await house.account();
+    const start = authorizeUrl(house, client, pkce().challenge, { redirect_uri: redirectUri });
+    for (const asksForConsent of [true, false]) {
+      const { context, complaints } = await openContext(browser, { javaScriptEnabled: false });
+      const page = await context.newPage();
+      await page.goto(start);
+      await page.getByLabel('E-mail').fill(email);
+      await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+      await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+      if (asksForConsent) await page.getByRole('button', { name: 'Allow', exact: true }).click();
+      await page.waitForURL(`${redirectUri}?**`);
+      expect(new URL(page.url()).searchParams.get('code')).toBeTruthy();
+      expect(complaints).toEqual([]);
+      await context.close();
+    }
+  } finally {
+    app.closeAllConnections();
+    app.close();
+  }
+});
