@@ -21,7 +21,7 @@ const LONG = [
   'crash/nth-call.all',
   'test/main.all',
   'bad-input.all',
-  'test/cli.all',
+  'test/cli',
 ];
 
 class LongOnesFirst extends BaseSequencer {

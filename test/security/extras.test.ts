@@ -184,11 +184,17 @@ describe('OAuth 2.1 and what else was tried', () => {
     expect(app.managementToken.length).toBeGreaterThanOrEqual(43); // 256 bits need no limit
   });
 
-  it('47. client-id metadata documents are not built, and not followed', async () => {
-    const { json } = await ask(house, 'GET', '/.well-known/openid-configuration');
-    expect(json.client_id_metadata_document_supported ?? false).toBe(false);
-    const page = await person.open(start({ id: 'https://evil.example/client.json' }));
-    expect([page.status, page.url.origin]).toEqual([400, house.origin]);
+  // What a document may say, and how it is read: core/clients/documents.test.ts.
+  it('47. a client-id metadata document that cannot be read makes no client', async () => {
+    for (const id of [
+      'https://evil.example/client.json',
+      'https://127.0.0.1/client.json',
+      'http://evil.example/c.json',
+    ]) {
+      const page = await person.open(start({ id }));
+      expect([page.status, page.url.origin], id).toEqual([400, house.origin]);
+      expect(await house.core.clients.find(id)).toBeUndefined();
+    }
   });
 
   it('48. a resource that nobody knows is refused, and the token stays within what was authorized', async () => {

@@ -212,7 +212,7 @@ describe.each(stores.filter(({ name }) => name !== 'SQLite'))('two houses on $na
 
 describe('where nothing is set', () => {
   it('the limits are those of the contract', () => {
-    expect(readConfig({}).rateLimits).toEqual(CONTRACT);
+    expect(readConfig({}).rateLimits).toEqual({ ...CONTRACT, validate: 6000 });
   });
 
   it('0 means none', async () => {

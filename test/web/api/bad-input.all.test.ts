@@ -147,7 +147,10 @@ let bearer: { authorization: string };
 let before: object;
 
 beforeAll(async () => {
-  bearer = (await loginByCookie(house, (await house.account()).email)).bearer;
+  // Whom no role stops, so that it is the body that is refused.
+  const { id, email } = await house.account();
+  await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+  bearer = (await loginByCookie(house, email)).bearer;
   before = await written();
 });
 afterAll(async () => {
