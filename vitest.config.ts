@@ -1,6 +1,7 @@
 // `npm test`: everything that needs nothing but this package, on the embedded database.
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { longOnesFirst } from './test/support/long-ones-first.js';
 
 const shared = {
   globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts'],
@@ -11,8 +12,11 @@ const shared = {
 /** Tests that replace a module for everybody else. */
 const ALONE = ['test/base/fetch.test.ts'];
 
+const LONG = ['security/matrix', 'test/main', 'flows/api-document', 'upstream/provider', 'base/mail'];
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: longOnesFirst(LONG) },
     maxWorkers: availableParallelism() + 1, // much of a test is waiting
     projects: [
       {
