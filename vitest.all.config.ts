@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { longOnesFirst } from './test/support/long-ones-first.js';
+import { INSTALLED } from './test/support/packed-kit.js';
 
 const shared = {
   globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts', 'test/support/requirements.ts'],
@@ -14,6 +15,8 @@ const shared = {
 /** Tests that replace a module for everybody else, or load whole worlds of their own. */
 const ALONE = ['test/base/fetch.test.ts', 'test/flows/clients/**'];
 
+/** On the kit that was packed and installed, not on its source. */
+const KIT = 'test/kit/**/*.test.ts';
 const LONG = [
   'sign-in/timing.all',
   'approvals/timing.all',
@@ -35,7 +38,19 @@ export default defineConfig({
           ...shared,
           name: 'house',
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, 'test/clients/**', ...ALONE],
+          exclude: [...configDefaults.exclude, 'test/clients/**', KIT, ...ALONE],
+          isolate: false,
+        },
+      },
+      {
+        resolve: {
+          alias: [{ find: /^(?:\.\.\/)+src\/kit\/(.*)$/, replacement: `${INSTALLED}/node_modules/signet/kit/$1` }],
+        },
+        test: {
+          ...shared,
+          name: 'kit',
+          globalSetup: [...shared.globalSetup, 'test/support/packed-kit.ts'],
+          include: [KIT],
           isolate: false,
         },
       },

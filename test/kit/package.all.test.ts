@@ -5,6 +5,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installKit } from '../support/packed-kit.js';
 
 const TSC = resolve('node_modules/typescript/bin/tsc');
 const SNIPPETS = ['kit.mts', 'kit.config.mts', 'stubs.mts'];
@@ -21,21 +22,7 @@ const write = (name: string, text: string) => writeFileSync(join(project, name),
 
 beforeAll(() => {
   project = mkdtempSync(join(tmpdir(), 'signet-kit-'));
-  execFileSync(process.execPath, ['scripts/pack-kit.mjs', join(project, 'made')]);
-  inProject('npm', 'pack', './made', '--silent');
-  write('package.json', '{ "private": true }');
-  // What it depends on is taken from here, so that nobody is asked for it.
-  const dependencies = ['jose', '@noble/hashes'].map((name) => resolve('node_modules', name));
-  inProject(
-    'npm',
-    'install',
-    '--offline',
-    '--install-links',
-    '--no-audit',
-    '--no-fund',
-    './signet-0.1.0.tgz',
-    ...dependencies,
-  );
+  installKit(project);
   for (const snippet of SNIPPETS) copyFileSync(`test/clients/snippets/${snippet}`, join(project, snippet));
 });
 afterAll(() => rmSync(project, { recursive: true, force: true }));
