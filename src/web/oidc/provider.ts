@@ -10,6 +10,7 @@ import type { Limits } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
 import type { Core } from '../../core/core.js';
 import type { LoginCookie } from '../login-cookie.js';
+import { letAppsAskForMore } from './asking-for-more.js';
 import { followLogin } from './browser-session.js';
 import { tellDecisions } from './ciba.js';
 import { checkClientsOurWay } from './client-checks.js';
@@ -102,6 +103,7 @@ export function createProviders(needs: ProviderNeeds) {
     registerGrants(provider, { ...core, clock });
     followLogin(provider, loginCookie, secrets);
     checkClientsOurWay(provider, core);
+    letAppsAskForMore(provider, core.resources);
     rememberClients(provider, lookUp);
     patchReplayDetection(provider, core.artifacts);
     resolveStructuredTokens(provider, core);

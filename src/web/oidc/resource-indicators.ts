@@ -3,6 +3,7 @@ import { type Configuration, errors, type KoaContextWithOIDC, type Client as Pro
 import type { Config } from '../../base/config.js';
 import type { Audiences } from '../../core/agents/audiences.js';
 import { isForApps, type Resource, type Resources, type Scope } from '../../core/resources/resources.js';
+import { namedScope } from './asking-for-more.js';
 import { agentOf } from './client-adapter.js';
 
 interface Needs {
@@ -33,7 +34,7 @@ export function resourceIndicators({ config, resources, audiences }: Needs): Set
     if (oneOf) return oneOf.find(isDefault) ?? oneOf[0];
     if (agentOf(client)) return resources.own.identifier;
     const meant = meantBy(ctx, client);
-    if (!meant) await useDefaultScopes(ctx, async () => client.scope ?? LEAST_SCOPE);
+    if (!meant) await useDefaultScopes(ctx, async () => namedScope(client) ?? LEAST_SCOPE);
     return meant?.identifier;
   }
 

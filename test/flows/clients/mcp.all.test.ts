@@ -212,10 +212,13 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     expect(app.keep.to!.searchParams.get('resource')).toBe(url());
   });
 
-  it('asks the person again when a tool needs more, and goes on', async () => {
+  it.each([
+    ['a metadata document', { clientMetadataUrl: DOCUMENT }],
+    ['registration', {}],
+  ])('asks the person again when a tool needs more, and goes on, by %s', async (_name, more) => {
     const { email } = await house.account();
     const browser = browserFor(house);
-    const app = newApp({ clientMetadataUrl: DOCUMENT });
+    const app = newApp(more);
     const client = await connected(app, browser, email);
     delete app.keep.tokens!.refresh_token; // the first generation would refresh, which gives no more
     await expect(client.callTool({ name: 'write' })).rejects.toThrow();

@@ -1,8 +1,9 @@
 // Registration that is open to strangers, tried by a stranger who means harm (RFC 7591, RFC 7592).
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/caller.js';
 import { ask, registerStranger } from '../../support/attacker.js';
-import { openFamily } from '../../support/families.js';
+import { introspect, openFamily } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
 import { token } from '../../support/relying-party.js';
 import { stores } from '../../support/stores.js';
@@ -210,6 +211,41 @@ describe.each(stores)('registration on $name', (store) => {
     const family = await openFamily(house, app, email, { scope: 'openid memory:read', resource });
     const claims = JSON.parse(Buffer.from(family.accessToken.split('.')[1]!, 'base64url').toString());
     expect(claims).toMatchObject({ scope: 'memory:read', aud: resource });
+  });
+
+  it('lets a client ask an API that was registered for more than it began with, and nowhere else', async () => {
+    const identifier = 'https://notes.example/mcp';
+    const scopes = ['notes:read', 'notes:write'].map((name) => ({
+      name,
+      description: name,
+      byDefault: true,
+      capability: false,
+    }));
+    const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
+    const tokens = { accessTokenFormat: 'opaque', accessTokenTtlSeconds: undefined } as const;
+    const api = { identifier, name: 'Notes', scopes, ...tokens, ...access };
+    await house.core.resourceRegistry.create(api, { kind: 'system' }, systemCaller);
+    const { body } = await register({
+      ...GOOD,
+      redirect_uris: ['https://acme.example/cb'],
+      scope: 'openid notes:read',
+    });
+    const client = { id: body.client_id, secret: body.client_secret };
+    const { email } = await house.account();
+    const more = await openFamily(house, client, email, {
+      scope: 'openid notes:read notes:write',
+      resource: identifier,
+    });
+    expect((await introspect(house, client, more.accessToken)).body.scope).toBe('notes:read notes:write');
+    await expect(
+      openFamily(house, client, email, { scope: 'openid memory:read', resource: `${house.issuer}/api/v1` }),
+    ).rejects.toThrow(/^400 at/);
+    await expect(openFamily(house, client, email, { scope: 'openid email' })).rejects.toThrow(/^400 at/);
+    const own = (await manage('GET', body)).body;
+    expect(own.scope).toBe('openid notes:read');
+    expect((await manage('PUT', body, { client_id: own.client_id, ...GOOD, scope: own.scope })).body.scope).toBe(
+      'openid notes:read',
+    );
   });
 
   it('answers a browser from anywhere', async () => {
