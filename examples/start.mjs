@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { demoEnvironment, ISSUER, PERSON, startSignet, untilReady } from './signet.mjs';
 
 const NOTES = 'notes:read=Read your notes.';
-/** What runs; a command of the keeper before it, and another program after it; where to look. */
+/** What runs; a command of the keeper before it, and another program after it; where to look; whether Signet stays when it has ended. */
 const EXAMPLES = {
   'auth-js': { file: 'auth-js/app.mjs', open: 'http://localhost:3001' },
   'express-tool': { file: 'express-tool/app.mjs' },
@@ -15,7 +15,7 @@ const EXAMPLES = {
     before: ['resource', 'create', 'http://localhost:3001/mcp', '--name', 'Notes', '--scope', NOTES],
     after: 'mcp/client.mjs',
   },
-  agent: { command: 'python3', file: 'agent/agent.py' },
+  agent: { command: 'python3', file: 'agent/agent.py', stays: true },
 };
 
 const name = process.argv[2] ?? '';
@@ -37,7 +37,7 @@ const first = run(example.command ?? process.execPath, example.file);
 if (example.after) {
   await untilReady('http://localhost:3001/.well-known/oauth-protected-resource/mcp');
   run(process.execPath, example.after).once('exit', stop);
-} else first.once('exit', stop);
+} else first.once('exit', (code) => (example.stays && code === 0 ? undefined : stop()));
 
 console.log(`
 ${example.open ? `Open   ${example.open}   and sign in.` : 'Where somebody has to sign in:'}

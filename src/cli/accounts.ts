@@ -93,7 +93,7 @@ export const accountCommands: Command[] = [
   },
   {
     name: 'setup link',
-    about: 'A new link to make the first administrator with; earlier ones are void.',
+    about: 'A new link to make the first administrator with, beside those of the last starts.',
     async run(_args, { open, config }) {
       const { core } = await open();
       const token = await core.setup.makeToken();

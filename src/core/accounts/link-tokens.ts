@@ -23,7 +23,7 @@ export type LinkTokens = ReturnType<typeof createLinkTokens>;
 export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) {
   return { make, find, spend, spendAll, revoke };
 
-  /** A token, 256 bits, of which only the hash is stored. Earlier ones for the same purpose and account are void. */
+  /** A token, 256 bits, of which only the hash is stored. Earlier ones of the same purpose and account are void, but for `atMost`. */
   async function make(purpose: LinkPurpose, { account, seconds, atMost = 1 }: NewLink, tx: Queryable): Promise<string> {
     const token = randomToken();
     const now = clock.now();

@@ -17,7 +17,7 @@ export const REFUSALS = {
   account_suspended: [403, 'The account is suspended.'],
   signup_closed: [403, 'Nobody new can make an account here.'],
   not_found: [404, 'There is no such thing.'],
-  conflict: [409, 'It is there already.'],
+  conflict: [409, 'It is there already, or something else stands against it, as the sentence says.'],
   link_required: [409, 'The e-mail address belongs to an account here: sign in, then link.'],
   payload_too_large: [413, 'The body is too large.'],
   unsupported_media_type: [415, 'The body has a type that is not accepted here.'],
