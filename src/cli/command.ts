@@ -56,7 +56,7 @@ export class UsageError extends Error {
 }
 
 /** For every command. */
-export const COMMON_OPTIONS: Record<string, Option> = {
+const COMMON_OPTIONS: Record<string, Option> = {
   json: { type: 'boolean', about: 'print JSON' },
   help: { type: 'boolean', about: 'say what the command does' },
 };

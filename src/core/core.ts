@@ -64,7 +64,7 @@ import { createUpstream } from './upstream/upstream.js';
 import { createWorkloads } from './workloads/workloads.js';
 
 /** OpenID scopes; the scopes of APIs come from the resources. */
-export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 'address'];
+const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 'address'];
 
 export type Core = Awaited<ReturnType<typeof createCore>>;
 

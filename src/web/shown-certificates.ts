@@ -37,7 +37,7 @@ export function createShownCertificates({ header }: { header: string }) {
 }
 
 /** One or more certificates as PEM, plain or URL-encoded, or one as base64 DER. */
-export function chainIn(text: string): X509Certificate[] {
+function chainIn(text: string): X509Certificate[] {
   if (text.length > MAX_LENGTH) return [];
   try {
     const plain = text.includes('%') ? decodeURIComponent(text) : text;

@@ -22,8 +22,6 @@ export type CertificateName =
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-export type ClientCertificates = ReturnType<typeof createClientCertificates>;
-
 /** Throws a sentence when the file with the authorities cannot be read. */
 export function createClientCertificates({ authoritiesFile, clock, log }: Needs) {
   const authorities = authoritiesFile

@@ -57,8 +57,6 @@ const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, s
 /** Answers that come to nothing: what is right is taken back. */
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
-export type Federation = ReturnType<typeof createFederation>;
-
 export function createFederation({ providers, redirectUris, signup, db, limits, ...needs }: Needs) {
   const { accounts, identities, newcomers, attempts, signIn, exchange, flows } = needs;
 

@@ -23,8 +23,6 @@ interface Needs {
   reservedScopes: readonly string[];
 }
 
-export type ResourceRegistry = ReturnType<typeof createResourceRegistry>;
-
 export function createResourceRegistry({ db, audit, announcements, resources, reservedScopes }: Needs) {
   return { create, update, remove };
 

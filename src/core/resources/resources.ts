@@ -41,8 +41,9 @@ const OWN_SCOPES: Scope[] = [
   { name: 'agent:write', description: 'Create and run agents for you.' },
 ].map((scope) => ({ ...scope, byDefault: true, capability: false }));
 /** What a token needs that tools may ask us about. */
+export const VALIDATE_SCOPE = 'tools:validate';
 const FOR_TOOLS: Scope = {
-  name: 'tools:validate',
+  name: VALIDATE_SCOPE,
   description: 'Let tools see who you are, and what you may do in them.',
   byDefault: false,
   capability: false,
@@ -161,7 +162,7 @@ function withTools(resources: Resource[], tools: Tool[]): Resource[] {
   for (const tool of tools) {
     const spelling = spellingOf(tool.url!);
     const known = byIdentifier.get(spelling) ?? forTool(tool);
-    const others = known.scopes.filter((scope) => scope.name !== FOR_TOOLS.name);
+    const others = known.scopes.filter((scope) => scope.name !== VALIDATE_SCOPE);
     byIdentifier.set(spelling, { ...known, scopes: [...others, FOR_TOOLS] });
   }
   return [...byIdentifier.values()];

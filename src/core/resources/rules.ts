@@ -1,4 +1,5 @@
 /** What an API resource may look like. Pure: no store, no network. */
+import { DAY_SECONDS } from '../../base/clock.js';
 import { invalidRequest } from '../../base/errors.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { Resource, Scope } from './resources.js';
@@ -12,7 +13,7 @@ const MAX_NAME_LENGTH = 100;
 const MAX_SENTENCE_LENGTH = 300;
 const MAX_SCOPES = 100;
 const MAX_CLIENTS = 1000;
-const MAX_TOKEN_SECONDS = 365 * 86_400;
+const MAX_TOKEN_SECONDS = 365 * DAY_SECONDS;
 /** RFC 6749, 3.3; long enough for a URL, which some APIs use as the name of a scope. */
 const SCOPE_NAME = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 /** What RFC 3986 lets a URI consist of, without the fragment that RFC 8707 forbids. */

@@ -7,12 +7,10 @@ import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Credentials } from '../credentials/credentials.js';
 import type { Presentation } from '../credentials/possession.js';
 import type { Principal } from '../credentials/principal.js';
+import { VALIDATE_SCOPE } from '../resources/resources.js';
 import type { Level } from './levels.js';
 import type { Permissions } from './permissions.js';
 import type { Tool, Tools } from './tools.js';
-
-/** Whoever asks for tokens that tools may take needs this scope. */
-export const VALIDATE_SCOPE = 'tools:validate';
 
 export interface Validated {
   principal: Principal;

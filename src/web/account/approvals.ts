@@ -21,7 +21,7 @@ interface Needs extends Pick<Core, 'approvals' | 'resources'> {
   views: Views;
 }
 
-export const APPROVALS_PAGE = '/account/approvals';
+const APPROVALS_PAGE = '/account/approvals';
 const DecisionForm = z.object({ csrf: z.string(), decision: z.enum(['approve', 'deny']) });
 
 const NOTICES: Record<string, string | undefined> = {

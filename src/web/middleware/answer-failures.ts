@@ -51,6 +51,6 @@ export function answerFailures({ failures, views }: { failures: Failures; views:
 }
 
 /** People get pages, except where only programs come. */
-export function wantsPage(ctx: Context): boolean {
+function wantsPage(ctx: Context): boolean {
   return !isForPrograms(ctx.path) && ctx.accepts('json', 'html') === 'html';
 }

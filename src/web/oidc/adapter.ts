@@ -309,6 +309,6 @@ function causeOf(ctx: KoaContextWithOIDC | undefined): RevocationCause {
 }
 
 /** The request that is being answered, where there is one. */
-export function currentContext(): KoaContextWithOIDC | undefined {
+function currentContext(): KoaContextWithOIDC | undefined {
   return Provider.ctx;
 }
