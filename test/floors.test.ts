@@ -73,7 +73,7 @@ describe('the floors', () => {
   it('build each room of core above those that it uses', () => {
     const text = textOf('core/core.ts');
     const built = new Map<string, number>();
-    for (const [, name, file] of text.matchAll(/import \{ (create\w+) \} from '\.\/([^']+)\.js'/g)) {
+    for (const [, name, file] of text.matchAll(/import \{ (?:\w+, )*(create\w+) \} from '\.\/([^']+)\.js'/g)) {
       built.set(`core/${file}.ts`, text.search(new RegExp(`= (?:await )?${name}\\(`)));
     }
     expect(built.size).toBeGreaterThan(8);
@@ -92,10 +92,10 @@ describe('the floors', () => {
   });
 
   it('keep HTTP out of core, and the protocol engine in its door', () => {
-    expect(faults(({ from, to }) => from.startsWith('core/') && /^(koa|@koa\/.*|ejs|oidc-provider)$/.test(to))).toEqual(
-      [],
-    );
-    expect(faults(({ from, to }) => to === 'oidc-provider' && !from.startsWith('web/oidc/'))).toEqual([]);
+    expect(
+      faults(({ from, to }) => from.startsWith('core/') && /^(koa|@koa|ejs|oidc-provider)(\/|$)/.test(to)),
+    ).toEqual([]);
+    expect(faults(({ from, to }) => /^oidc-provider(\/|$)/.test(to) && !from.startsWith('web/oidc/'))).toEqual([]);
     expect(faults(({ from, to }) => to.startsWith('generated/') && !from.startsWith('base/db/'))).toEqual([]);
   });
 

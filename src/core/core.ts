@@ -138,6 +138,7 @@ export async function createCore(base: Base) {
   });
   const livingAgents = createLivingAgents({ db, clock, announcements });
   const audiences = createAudiences({ issuer: config.issuer, resources, livingAgents });
+  const agentTokens = createAgentTokens({ clock, issuer: config.issuer, jwts });
   const agents = createAgents({
     db,
     clock,
@@ -147,7 +148,7 @@ export async function createCore(base: Base) {
     organizations,
     resources,
     artifacts,
-    tokens: createAgentTokens({ clock, issuer: config.issuer, jwts }),
+    tokens: agentTokens,
   });
   const agentClaims = createAgentClaims({ db, clock, audit, announcements, accounts, organizations });
   const clients = createClients({
