@@ -92,7 +92,7 @@ export function createKeepers(needs: Needs) {
         where: { id },
         data: { ...data, ...(moved && { emailVerified: false }) },
       });
-      await demandKeeper(tx);
+      await demandOneStays(tx);
       if (moved) {
         for (const purpose of ['reset', 'email'] as const) await linkTokens.revoke(purpose, id, tx);
         if (accounts.isActive(changed)) mailLink = await verification.begin(changed, tx);
@@ -126,7 +126,7 @@ export function createKeepers(needs: Needs) {
     await sessions.endAll(id, 'account_deleted', caller, undefined, first, async (tx) => {
       await leaveAll(id, tx);
       await tx.account.delete({ where: { id } });
-      await demandKeeper(tx);
+      await demandOneStays(tx);
       const actor = { kind: 'account' as const, id: keeper.id };
       await audit.record({ action: 'account.deleted', actor, accountId: id, caller }, tx);
     });
@@ -149,7 +149,7 @@ export function createKeepers(needs: Needs) {
     if (!held.get(id)) throw noSuchAccount();
   }
 
-  async function demandKeeper(tx: Queryable): Promise<void> {
+  async function demandOneStays(tx: Queryable): Promise<void> {
     if ((await tx.account.count({ where: { role: 'admin', status: 'active' } })) > 0) return;
     throw conflict('The last administrator stays: make somebody else one first.');
   }
