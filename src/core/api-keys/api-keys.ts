@@ -73,7 +73,7 @@ export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys(needs: Needs) {
   const { db, clock, audit, announcements, accounts, organizations, projects, usage, scopes } = needs;
-  return { create, list, ownerOf, revoke, rotate, verify, forgetAll };
+  return { create, list, isAlive, ownerOf, revoke, rotate, verify, forgetAll };
 
   /**
    * Refuses with `invalid_request`, `insufficient_role` (never above the owner's own), `not_found` or `conflict`.
@@ -110,6 +110,10 @@ export function createApiKeys(needs: Needs) {
   async function list(accountId: string): Promise<ApiKey[]> {
     const rows = await db.apiKey.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
     return rows.map(usage.withLatest);
+  }
+
+  function isAlive({ revokedAt, expiresAt }: ApiKey): boolean {
+    return !revokedAt && (!expiresAt || expiresAt > clock.now());
   }
 
   /** The account whose key it is, if there is one that was not revoked. */

@@ -131,25 +131,26 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Needs): void {
     const graceSeconds = typeof given === 'number' ? given : durationSeconds(given)!;
     ctx.body = toFresh(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.caller));
   }
-}
 
-const toFresh = ({ key, record }: FreshApiKey): z.input<typeof FreshKey> => ({ ...toWire(record), api_key: key });
+  function toFresh({ key, record }: FreshApiKey): z.input<typeof FreshKey> {
+    return { ...toWire(record), api_key: key };
+  }
 
-function toWire(key: ApiKey): z.input<typeof WireKey> {
-  const isOver = key.revokedAt !== null || (key.expiresAt !== null && key.expiresAt <= new Date());
-  return {
-    id: key.id,
-    name: key.name,
-    prefix: formatWith(key.format).shown(key.lookup),
-    key_hint: `${key.lookup}…`,
-    scopes: key.scopes as string[],
-    role: key.role as KeyRole,
-    organization_id: key.organizationId,
-    project_id: key.projectId,
-    is_active: !isOver,
-    last_used_at: key.lastUsedAt?.toISOString() ?? null,
-    usage_count: Number(key.usageCount),
-    expires_at: key.expiresAt?.toISOString() ?? null,
-    created_at: key.createdAt.toISOString(),
-  };
+  function toWire(key: ApiKey): z.input<typeof WireKey> {
+    return {
+      id: key.id,
+      name: key.name,
+      prefix: formatWith(key.format).shown(key.lookup),
+      key_hint: `${key.lookup}…`,
+      scopes: key.scopes as string[],
+      role: key.role as KeyRole,
+      organization_id: key.organizationId,
+      project_id: key.projectId,
+      is_active: apiKeys.isAlive(key),
+      last_used_at: key.lastUsedAt?.toISOString() ?? null,
+      usage_count: Number(key.usageCount),
+      expires_at: key.expiresAt?.toISOString() ?? null,
+      created_at: key.createdAt.toISOString(),
+    };
+  }
 }

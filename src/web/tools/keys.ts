@@ -67,9 +67,7 @@ export function addKeys({ api, accounts, apiKeys }: Needs): void {
 
   async function list(ctx: Context, { user_id: userId }: z.output<typeof OfUser>, principal: LoginPrincipal) {
     const { id } = await ownerFor(principal, userId);
-    const now = new Date();
-    const isAlive = ({ revokedAt, expiresAt }: ApiKey) => !revokedAt && (!expiresAt || expiresAt > now);
-    ctx.body = (await apiKeys.list(id)).filter(isAlive).map(toWire);
+    ctx.body = (await apiKeys.list(id)).filter(apiKeys.isAlive).map(toWire);
   }
 
   async function create(ctx: Context, input: z.output<typeof NewKey>, principal: LoginPrincipal): Promise<void> {
