@@ -70,9 +70,12 @@ export function createStraightValidation(needs: Needs) {
   }
 }
 
-/** The token of a question that nothing is special about: JSON, and short. */
-function ordinaryCredential({ headers }: IncomingMessage): string | undefined {
+/** The token of a question that nothing is special about: one token, JSON, and short. */
+function ordinaryCredential({ headers, rawHeaders }: IncomingMessage): string | undefined {
   if (SPECIAL.some((name) => headers[name] !== undefined)) return undefined;
+  // Node keeps the first of several; the long way refuses them.
+  if (rawHeaders.filter((text, n) => n % 2 === 0 && text.toLowerCase() === 'authorization').length > 1)
+    return undefined;
   const length = Number(headers['content-length'] ?? 0);
   if (length > MAX_BODY_BYTES || (length > 0 && !JSON_TYPE.test(headers['content-type'] ?? ''))) return undefined;
   return BEARER.exec(headers.authorization ?? '')?.[1];

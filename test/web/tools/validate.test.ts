@@ -171,7 +171,7 @@ describe('what a tool is told', () => {
       return { status, headers: Object.fromEntries(kept), members };
     };
 
-    const questions = async (): Promise<[string, Record<string, string>, string | undefined][]> => {
+    const questions = async (): Promise<[string, Record<string, string | string[]>, string | undefined][]> => {
       const { id, token } = await newPerson(house);
       await grant(id, 'read');
       const json = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
@@ -179,6 +179,7 @@ describe('what a tool is told', () => {
         ['a yes', json, '{"tool":"dealroom"}'],
         ['a no', json, '{"tool":"wiki"}'],
         ['without a tool', { authorization: `Bearer ${token}` }, undefined],
+        ['two tokens', { ...json, authorization: [`Bearer ${token}`, 'Bearer nothing'] }, '{"tool":"dealroom"}'],
         ['a bad token', { ...json, authorization: 'Bearer nothing' }, '{"tool":"dealroom"}'],
         ['no JSON', json, '{'],
         ['no UTF-8', json, '"\udc00'],
