@@ -28,7 +28,13 @@ const WireTool = z
   })
   .meta({ id: 'Tool' });
 const NewPermission = z.object({ user_id: text(100), tool_slug: text(100), level: WireLevel });
-const Choice = z.object({ id: text(100), user_id: text(100), tool_slug: text(100) }).partial();
+const Choice = z
+  .object({
+    id: text(100).describe('Of the permission.'),
+    user_id: text(100).describe('Whose it is.'),
+    tool_slug: text(100).describe('In which tool.'),
+  })
+  .partial();
 const WirePermission = z
   .object({
     id: z.string(),
