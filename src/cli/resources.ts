@@ -68,10 +68,8 @@ export const resourceCommands: Command[] = [
           ...resources.map((resource) => [
             resource.identifier,
             resource.name,
-            [resource.accessTokenFormat, resource.accessTokenTtlSeconds && `${resource.accessTokenTtlSeconds}s`]
-              .filter(Boolean)
-              .join(' '),
-            resource.openToAllClients ? 'all' : `${resource.clientIds.length} listed`,
+            tokensOf(resource),
+            clientsOf(resource),
             resource.scopes.map(({ name }) => name).join(' '),
           ]),
         ]),
@@ -176,10 +174,18 @@ function answer(resource: Resource) {
       ['identifier', resource.identifier],
       ['name', resource.name],
       ['scopes', resource.scopes.map(({ name }) => name).join(' ')],
-      ['tokens', resource.accessTokenFormat],
+      ['tokens', tokensOf(resource)],
+      ['clients', clientsOf(resource)],
     ]),
   };
 }
+
+function tokensOf({ accessTokenFormat: format, accessTokenTtlSeconds: seconds }: Resource): string {
+  return seconds === undefined ? format : `${format} ${seconds}s`;
+}
+
+const clientsOf = ({ openToAllClients, clientIds }: Resource) =>
+  openToAllClients ? 'all' : `${clientIds.length} listed`;
 
 function toWire(resource: Resource) {
   return {
