@@ -6,7 +6,7 @@
 import { decodeJwt } from 'jose';
 import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Client as StoredClient } from '../../core/clients/clients.js';
-import type { ClientMetadata } from '../../core/clients/metadata.js';
+import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../../core/clients/metadata.js';
 import type { Workloads } from '../../core/workloads/workloads.js';
 import { ROUTES, TOKEN_ALIAS } from './routes.js';
 
@@ -24,7 +24,6 @@ interface PatchedProvider {
 }
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
-const AUTH_METHODS = ['spiffe_jwt', 'spiffe_x509'];
 /** The engine wants a secret to be there. It is never compared with anything. */
 const NO_SECRET = 'none: this client shows a JWT-SVID';
 
@@ -82,7 +81,7 @@ export function acceptWorkloads(provider: unknown, { issuer, workloads }: Needs)
     await next();
     const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
       ?.token_endpoint_auth_methods_supported;
-    if (ctx.oidc?.route === 'discovery' && workloads.areKnown()) methods?.push(...AUTH_METHODS);
+    if (ctx.oidc?.route === 'discovery' && workloads.areKnown()) methods?.push(...WORKLOAD_AUTH_METHODS);
   });
 }
 
