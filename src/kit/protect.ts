@@ -5,7 +5,10 @@ import { agentMay, hasScope, type RequiredPermission } from './permissions.js';
 import { IssuerUnavailable, insufficientScope, type Refusal, refusal, unauthenticated } from './refusal.js';
 
 export interface Rules {
-  /** Scopes that an access token or an agent needs, all of them. People by their own login are not limited by scopes. */
+  /**
+   * Scopes that an access token or an agent needs, all of them. People by their own login are not limited by scopes. Those of a key, which
+   * its holder chose, count only where the verifier has a `tool` at which it may do something, or `acceptKeys`.
+   */
   scope?: string | readonly string[];
   /** A permission that an agent needs, of those that were granted to it. */
   permission?: RequiredPermission;
@@ -62,4 +65,8 @@ export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
 
 const isOwnLogin = ({ type, via }: Authenticated) => type === 'human' && (via === 'session' || via === 'login');
 
-const scopesOf = (auth: Authenticated) => auth.scopes ?? (auth.type === 'agent' ? auth.permissions : []);
+/** Whoever may do nothing at the tool has no scopes either. */
+function scopesOf(auth: Authenticated): readonly string[] {
+  if (auth.via === 'validated' && auth.level === null) return [];
+  return auth.scopes ?? (auth.type === 'agent' ? auth.permissions : []);
+}

@@ -2,6 +2,9 @@
  * Checks what Signet hands out, in a service of somebody else. Access tokens are checked here, by Signet's published keys: fast, also while
  * Signet is away, and **blind to a revocation until the token expires**. API keys and opaque tokens are asked about at `/api/validate`, and
  * with `online` or `tool` every token is, after it was checked here: then a revocation counts within `cacheFor`.
+ *
+ * A key is not made for this service, and whoever makes one chooses its scopes or capabilities: it is taken only where Signet says what it
+ * may (`tool`), or where the service says so (`acceptKeys`). An agent that nobody answers for is a stranger, whatever it carries.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { isCompactJws, jsonObject } from './bytes.js';
@@ -21,9 +24,19 @@ export interface RemoteVerifierOptions extends IssuerOptions {
   audience: string | string[];
   /** Also take the access tokens of first-party logins (`session+jwt`), which are made for Signet's own API. For your own apps only. */
   acceptLogins?: boolean;
+  /**
+   * Also take API keys and the keys of agents without asking what they may here. **Their scopes and capabilities then count as `scope` and
+   * `permission`, though whoever made the key chose them**: for services where everybody with a key may do all that the rules ask for.
+   */
+  acceptKeys?: boolean;
+  /** Also take agents that onboarded themselves and that no person answers for. Anybody can have one. */
+  acceptUnclaimedAgents?: boolean;
   /** Ask Signet about every token, not only about those that cannot be checked here. */
   online?: boolean;
-  /** Ask what the credential may at this tool as well (its slug). Implies `online`. */
+  /**
+   * Ask what the credential may at this tool as well (its slug). Implies `online`. Keys are taken then, by that level; where it is none,
+   * their scopes and capabilities are left out.
+   */
   tool?: string;
   /** The origin that the world knows this service by, for DPoP proofs. Else that of the request's URL. */
   origin?: string;
@@ -53,7 +66,8 @@ const CREDENTIAL = /^[\w.~+/-]{1,8192}=*$/;
 
 export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVerifier {
   const issuer = secureUrl(options.issuer);
-  const { acceptLogins = false, tool, online = tool !== undefined, origin, fetch, now = Date.now } = options;
+  const { acceptLogins = false, acceptKeys = false, acceptUnclaimedAgents = false } = options;
+  const { tool, online = tool !== undefined, origin, fetch, now = Date.now } = options;
   if (options.audience.length === 0) throw new TypeError('The verifier needs an audience');
   const findKey = createIssuerKeys({ issuer, fetch, now, ...settleKeys(options.keys) });
   const validate = createValidation({ issuer, fetch, now, tool, ...settleValidation(options.validation) });
@@ -78,13 +92,14 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     const checked = isCompactJws(credential) ? await checkToken(credential) : invalid();
     if ('status' in checked) return anonymous(checked);
     const { claims, login } = checked;
-    const boundTo = (claims.cnf as { jkt?: unknown } | undefined)?.jkt;
-    if (claims.cnf !== undefined && (!proving || typeof boundTo !== 'string')) {
+    if (isStranger(claims)) return refused(UNCLAIMED);
+    const boundTo = thumbprintOf(claims.cnf);
+    if (claims.cnf !== undefined && (!proving || boundTo === undefined)) {
       return refused('This token is bound to a key: send it as "Authorization: DPoP" with its proof.');
     }
     if (claims.cnf === undefined && proving) return refused('This token is bound to no key: send it as Bearer.');
     const known = login ? toLogin(claims) : toContext(claims);
-    const proven = proving ? await prove(credential, known, proving, boundTo as string) : known;
+    const proven = proving ? await prove(credential, known, proving, boundTo!) : known;
     return online && proven.isAuthenticated ? ask(credential, proving, proven) : proven;
   }
 
@@ -95,7 +110,16 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     const answer = await validate(credential, proof);
     if (answer === 'invalid') return refused();
     if (answer === 'expired') return anonymous(expired());
-    return { ...(known ?? toValidated(answer)), ...(tool !== undefined && { level: answer.permission ?? null }) };
+    if (isStranger(answer.principal)) return refused(UNCLAIMED);
+    const level = answer.permission ?? null;
+    if (tool !== undefined) return { ...(known ?? toValidated(answer, acceptKeys || level !== null)), level };
+    if (!known && isKey(answer) && !acceptKeys) return refused('Keys are not taken here: send an access token.');
+    return known ?? toValidated(answer, true);
+  }
+
+  /** An agent that onboarded itself, and that no person has claimed. */
+  function isStranger(claims: Record<string, unknown> | undefined): boolean {
+    return claims?.claimed === false && !acceptUnclaimedAgents;
   }
 
   function forwarded({ method, url, headers }: RequestLike): ForwardedProof | null {
@@ -141,6 +165,14 @@ const invalid = (why = 'This token is not valid, or no longer.') => unauthentica
 const expired = () => unauthenticated('expired_token', 'This token has expired.');
 const refused = (why?: string) => anonymous(invalid(why));
 
+const UNCLAIMED = 'No person answers for this agent.';
+
+/** Undefined as well where something else has to be proved with it: what is not checked here is not taken. */
+function thumbprintOf(confirmation: unknown): string | undefined {
+  const { jkt, ...more } = (confirmation ?? {}) as { jkt?: unknown };
+  return typeof jkt === 'string' && Object.keys(more).length === 0 ? jkt : undefined;
+}
+
 function toLogin(claims: JWTPayload): Authenticated {
   const { sub, email, role, exp } = claims as { sub: string; email?: string; role?: string; exp: number };
   const expiresAt = new Date(exp * 1000);
@@ -173,9 +205,14 @@ interface AccessTokenClaims {
   exp: number;
 }
 
+/** What its holder chose the scopes or capabilities of. Apps have theirs from Signet; a login has none, and no principal. */
+const isKey = ({ principal }: ValidAnswer) => principal !== undefined && principal.type !== 'client';
+
 /** A key acts for its owner; an app for a person or, where it is the user itself, for nobody. */
-function toValidated({ user, principal }: ValidAnswer): Authenticated {
-  const { type, scopes, client_id: clientId } = principal ?? {};
+function toValidated(answer: ValidAnswer, keysCount: boolean): Authenticated {
+  const { user, principal } = answer;
+  const { type, client_id: clientId } = principal ?? {};
+  const scopes = isKey(answer) && !keysCount ? [] : principal?.scopes;
   const proven = { isAuthenticated: true, via: 'validated', scopes, clientId, claims: principal } as const;
   if (type === 'agent' || (type === 'client' && user.id === clientId)) {
     const agentId = principal?.id ?? user.id; // `agent_id` is unique in its organization only

@@ -37,11 +37,15 @@ describe('an Express app that the kit protects', () => {
     serve(
       app,
       '/stack',
-      { audience: `${house.issuer}/api/v1` },
+      { audience: `${house.issuer}/api/v1`, acceptUnclaimedAgents: true },
       { permission: { resource: 'cap-table', action: 'read' } },
     );
     serve(app, '/mine', { acceptLogins: true });
     serve(app, '/online', { acceptLogins: true, online: true, validation: { cacheFor: '0s', refusalsFor: '0s' } });
+    serve(app, '/keys', { acceptKeys: true, validation: { cacheFor: '0s', refusalsFor: '0s' } });
+    serve(app, '/keys/tickets', { acceptKeys: true }, { scope: 'ticket:read' });
+    serve(app, '/strangers', { acceptKeys: true, acceptUnclaimedAgents: true });
+    serve(app, '/strangers/stack', { audience: `${house.issuer}/api/v1` });
     server = app.listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -151,7 +155,7 @@ describe('an Express app that the kit protects', () => {
     expect(await ask('/online', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
-  it('takes the key of an agent, and its token where that is what it is for', async () => {
+  it('takes the key of an agent that nobody answers for, and its token, only where it says so', async () => {
     const response = await fetch(`${house.origin}/api/v1/agents/onboard`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -159,12 +163,15 @@ describe('an Express app that the kit protects', () => {
     });
     const agent = (await response.json()) as { api_key: string; token: string; client_id: string };
     const known = { type: 'agent', agentId: agent.client_id, permissions: ['read:cap-table'] };
-    expect(await ask('/online', agent.api_key)).toMatchObject({ status: 200, body: { ...known, agentName: 'Bot' } });
+    expect(await ask('/strangers', agent.api_key)).toMatchObject({ status: 200, body: { ...known, agentName: 'Bot' } });
+    expect((await ask('/online', agent.api_key)).status).toBe(401);
+    expect((await ask('/keys', agent.api_key)).status).toBe(401);
+    expect((await ask('/strangers/stack', agent.token)).status).toBe(401);
     expect(await ask('/stack', agent.token)).toMatchObject({ status: 200, body: known });
     expect((await ask('/mine', agent.token)).status).toBe(401);
   });
 
-  it('takes an API key until it is revoked, and no longer', async () => {
+  it('takes an API key where it says so, until it is revoked, and no longer', async () => {
     const { id, token: own } = await login();
     const api = (method: string, path = '', body?: object) =>
       fetch(`${house.origin}/api/v1/api-keys${path}`, {
@@ -173,12 +180,13 @@ describe('an Express app that the kit protects', () => {
         body: body && JSON.stringify(body),
       });
     const made = (await (await api('POST', '', { name: 'CI' })).json()) as { id: string; api_key: string };
-    expect(await ask('/online', made.api_key)).toMatchObject({
+    expect((await ask('/online', made.api_key)).status).toBe(401);
+    expect(await ask('/keys', made.api_key)).toMatchObject({
       status: 200,
       body: { type: 'human', userId: id, via: 'validated' },
     });
-    expect((await ask('/tickets', made.api_key)).status).toBe(403); // it has not the scope
+    expect((await ask('/keys/tickets', made.api_key)).status).toBe(403); // it has not the scope
     await api('DELETE', `/${made.id}`);
-    expect(await ask('/online', made.api_key)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+    expect(await ask('/keys', made.api_key)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { decodeProtectedHeader } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createRemoteVerifier, IssuerUnavailable, type RemoteVerifierOptions } from '../../src/kit/index.js';
+import { createAdmission } from '../../src/kit/protect.js';
 import { dpop, makeKey } from '../support/proofs.js';
 import { AUDIENCE, ISSUER, openIssuer } from './issuer.js';
 import { mutations } from './mutations.js';
@@ -158,6 +159,17 @@ describe('a token that is bound to a key', () => {
     expect((await verify(token)).type).toBe('anonymous');
     expect((await verify(await issuer.token({ cnf: { 'x5t#S256': 'abc' } }))).type).toBe('anonymous');
   });
+
+  it('and to a certificate as well is refused, as no certificate is looked at', async () => {
+    const key = await makeKey();
+    const { resolve } = open();
+    for (const more of [{}, { 'x5t#S256': 'abc' }]) {
+      const token = await issuer.token({ cnf: { jkt: key.thumbprint, ...more } });
+      const proof = await dpop(key, { htm: 'GET', htu: `${AUDIENCE}/tickets`, accessToken: token });
+      const { isAuthenticated } = await resolve(bearing(`DPoP ${token}`, { dpop: proof }));
+      expect(isAuthenticated).toBe(Object.keys(more).length === 0);
+    }
+  });
 });
 
 describe('keys', () => {
@@ -269,8 +281,8 @@ describe('what only the issuer knows', () => {
     expect((await verify('sk_live_good')).type).toBe('human');
   });
 
-  it('is a person with the bounds of their key, or an agent where one acts', async () => {
-    const { verify } = open();
+  it('is a person with the bounds of their key, or an agent where one acts, where keys are taken', async () => {
+    const { verify } = open({ acceptKeys: true });
     const key = {
       type: 'api_key',
       id: 'key_1',
@@ -297,6 +309,53 @@ describe('what only the issuer knows', () => {
     };
     issuer.answers.set('opaque', app);
     expect(await verify('opaque')).toMatchObject({ type: 'agent', agentId: 'app-1', permissions: ['a'] });
+  });
+
+  describe('of a key, whose holder chose what it says,', () => {
+    const apiKey = { type: 'api_key', id: 'key_1', name: 'CI', role: 'viewer', scopes: ['ticket:delete'] };
+    const agent = { type: 'agent', id: 'agt_1', agent_id: 'bot', name: 'Bot', scopes: ['admin'], claimed: true };
+    const unclaimed = { ...agent, claimed: false };
+    const admits = async (principal: object, options: Partial<RemoteVerifierOptions> = {}, permission?: string) => {
+      issuer.answers.set('key', { user, principal, ...(permission && { permission }) });
+      const { resolve } = open({ ...options, validation: { cacheFor: '0s' } });
+      const admission = await createAdmission(resolve, { scope: 'ticket:delete' })(bearing('Bearer key'));
+      return 'auth' in admission ? 'admitted' : admission.refusal.status;
+    };
+
+    it('is nothing, unless the service takes keys or is told what they may', async () => {
+      for (const principal of [apiKey, agent, unclaimed, { ...agent, type: 'something new' }]) {
+        expect(await admits(principal), JSON.stringify(principal)).toBe(401);
+        expect(await admits(principal, { online: true })).toBe(401);
+      }
+      for (const principal of [apiKey, agent]) {
+        expect(await admits(principal, { acceptKeys: true })).toBe('admitted');
+        expect(await admits(principal, { tool: 'tickets' }, 'write')).toBe('admitted');
+        expect(await admits(principal, { tool: 'tickets' })).toBe(403);
+      }
+      const app = { type: 'client', client_id: 'app-1', scopes: ['ticket:delete'] };
+      expect(await admits(app)).toBe('admitted');
+    });
+
+    it('is left out where it may do nothing at the tool', async () => {
+      const { verify } = open({ tool: 'tickets', validation: { cacheFor: '0s' } });
+      issuer.answers.set('key', { user, principal: agent });
+      expect(await verify('key')).toMatchObject({ type: 'agent', permissions: [], scopes: [], level: null });
+      issuer.answers.set('key', { user, principal: apiKey });
+      expect(await verify('key')).toMatchObject({ type: 'human', scopes: [], level: null });
+    });
+
+    it('is nothing of an agent that nobody answers for, unless the service says so', async () => {
+      expect(await admits(unclaimed, { acceptKeys: true })).toBe(401);
+      expect(await admits(unclaimed, { tool: 'tickets' }, 'admin')).toBe(401);
+      expect(await admits(unclaimed, { acceptUnclaimedAgents: true })).toBe(401);
+      expect(await admits(unclaimed, { acceptKeys: true, acceptUnclaimedAgents: true })).toBe('admitted');
+      const token = await issuer.token({ sub: 'agt_1', client_id: 'agt_1', claimed: false });
+      expect((await open().verify(token)).type).toBe('anonymous');
+      expect((await open({ acceptUnclaimedAgents: true }).verify(token)).type).toBe('agent');
+      const silent = await issuer.token({ sub: 'agt_1', client_id: 'agt_1' });
+      issuer.answers.set(silent, { user, principal: unclaimed });
+      expect((await open({ online: true }).verify(silent)).type).toBe('anonymous');
+    });
   });
 
   it('includes what the credential may at a tool, and then every token is asked about', async () => {
