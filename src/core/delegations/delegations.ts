@@ -6,6 +6,7 @@
 
 import type { Audiences } from '../agents/audiences.js';
 import type { AgentMember } from '../agents/client.js';
+import { isAgentId } from '../agents/living.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { type Acting, actorsIn, type LivingToken, type OAuthTokens } from '../credentials/oauth-tokens.js';
@@ -51,6 +52,7 @@ export function createDelegations({ audit, oauthTokens, audiences }: Needs) {
     if (living === 'expired') return no('the subject token has expired');
     const { claims, person } = living;
     if (!person) return no('the subject token stands for no person');
+    if (isForOneThing(living)) return no('what a person allowed an agent for one thing is not passed on');
     const audience = audiences.ofAgent(agentId);
     const isMeant = [claims.aud].flat().includes(audience);
     if (!isMeant && claims.may_act?.sub !== agentId) return no('the subject token does not name this agent');
@@ -80,6 +82,11 @@ export function createDelegations({ audit, oauthTokens, audiences }: Needs) {
       detail: { scope, actors: actorsIn(act) },
     });
   }
+}
+
+/** An agent's own grant is an approval: one thing, for a few minutes (see core/approvals). A token by exchange would be more than that. */
+function isForOneThing({ claims, person }: LivingToken): boolean {
+  return isAgentId(person?.grant.clientId ?? '') || claims.authorization_details !== undefined;
 }
 
 /**

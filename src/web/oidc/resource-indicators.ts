@@ -9,7 +9,7 @@ import { agentOf } from './client-adapter.js';
 interface Needs {
   config: Pick<Config, 'accessTokenSeconds' | 'defaultResource'>;
   resources: Pick<Resources, 'own' | 'find' | 'isOpenTo' | 'capabilities'>;
-  audiences: Pick<Audiences, 'find'>;
+  audiences: Pick<Audiences, 'find' | 'agentIn'>;
 }
 
 type Settings = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
@@ -49,10 +49,10 @@ export function resourceIndicators({ config, resources, audiences }: Needs): Set
   }
 
   async function getResourceServerInfo(ctx: KoaContextWithOIDC, identifier: string, client: ProviderClient) {
-    const resource = await demand(identifier, client);
+    const resource = await demand(ctx, identifier, client);
     await useDefaultScopes(ctx, async () => {
       const asked = [(ctx.oidc.params?.resource as string | string[] | undefined) ?? identifier].flat();
-      const all = await Promise.all(asked.map((one) => demand(one, client)));
+      const all = await Promise.all(asked.map((one) => demand(ctx, one, client)));
       return [...new Set(all.flatMap((one) => defaultsOf(one, client)))].join(' ');
     });
     return {
@@ -65,7 +65,10 @@ export function resourceIndicators({ config, resources, audiences }: Needs): Set
   }
 
   /** Refuses with `invalid_target`, whether it is not there or not for this client: that is nobody else's business. */
-  async function demand(identifier: string, client: ProviderClient): Promise<Resource> {
+  async function demand({ oidc }: KoaContextWithOIDC, identifier: string, client: ProviderClient): Promise<Resource> {
+    // What a person allows an agent for one thing is not to be passed on.
+    const isForAnAgent = audiences.agentIn(identifier) !== undefined;
+    if (isForAnAgent && oidc.route === 'backchannel_authentication') throw new errors.InvalidTarget();
     const resource = await audiences.find(identifier);
     const agent = agentOf(client);
     const isStrange = agent && !agent.claimed && !resource?.openToUnclaimedAgents;

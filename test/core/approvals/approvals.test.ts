@@ -1,4 +1,5 @@
 // What agents ask of people: of whom, once at a time, answered once, and over with whatever it rests on.
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../../src/core/caller.js';
 import { onboard } from '../../support/agents.js';
@@ -7,6 +8,7 @@ import { atOnce, introspect } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
 import { mailTo, tokenIn } from '../../support/mailbox.js';
 import { type AskedAgent, addCapTable, agentOfSomebody, askPerson, poll } from '../../support/questions.js';
+import { token } from '../../support/relying-party.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('a question of an agent on $name', (store) => {
@@ -145,6 +147,41 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect(await isActive(agent, accessToken)).toBe(true);
     return { agent, accessToken, open: await ask(agent) };
   }
+
+  it('is for an API and for nothing but that: no agent makes other tokens of it', async () => {
+    const [agent, other] = [await agentOfSomebody(house), await agentOfSomebody(house)];
+    const audienceOf = ({ client_id: id }: AskedAgent) => `${house.issuer}/agents/${id}`;
+    for (const named of [agent, other]) {
+      const { status, body } = await askPerson(house, agent, agent.ownerEmail, { resource: audienceOf(named) });
+      expect([status, body.error]).toEqual([400, 'invalid_target']);
+    }
+    // Though a grant names agents, nothing comes of what was allowed for one thing.
+    for (const by of [agent, other]) {
+      const question = await ask(agent);
+      const where = { id: question.id };
+      const { grantPayload } = await house.base.db.approval.findUniqueOrThrow({ where });
+      const payload = grantPayload as { resources: Record<string, string> };
+      payload.resources[audienceOf(by)] = 'write:equity';
+      await house.base.db.approval.update({ where, data: { grantPayload: payload } });
+      await decide(agent.bearer, question.id, 'approve');
+      const { access_token: accessToken } = (await poll(house, agent, question)).body;
+      expect(decodeJwt(accessToken!)).toMatchObject({ may_act: { sub: by.client_id } });
+      const { status, body } = await token(
+        house,
+        { id: by.client_id, secret: by.api_key },
+        {
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token: accessToken!,
+          subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        },
+      );
+      expect([status, body.error, body.error_description]).toEqual([
+        400,
+        'invalid_request',
+        'what a person allowed an agent for one thing is not passed on',
+      ]);
+    }
+  });
 
   it('ends with a new password, and so does what was allowed', async () => {
     const { agent, accessToken, open } = await allowed();
