@@ -9,7 +9,7 @@ const shared = {
   globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts', 'test/support/requirements.ts'],
   env: { SIGNET_TEST_STORES: 'all' },
   pool: 'forks' as const,
-  testTimeout: 30_000,
+  testTimeout: 60_000,
   hookTimeout: 60_000,
 };
 /** Tests that replace a module for everybody else, or load whole worlds of their own. */

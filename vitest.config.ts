@@ -6,8 +6,8 @@ import { longOnesFirst } from './test/support/long-ones-first.js';
 const shared = {
   globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts'],
   pool: 'forks' as const,
-  testTimeout: 15_000,
-  hookTimeout: 30_000,
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
 };
 /** Tests that replace a module for everybody else. */
 const ALONE = ['test/base/fetch.test.ts'];

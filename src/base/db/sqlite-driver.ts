@@ -41,10 +41,18 @@ export function checkpoint(db: Sqlite): void {
   db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
 }
 
-/** Readable by its owner only; SQLite gives -wal and -shm the same mode. */
+/**
+ * Readable by its owner only; SQLite gives -wal and -shm the same mode. A file that is there is not touched: to close it again, by
+ * whichever descriptor, would give up the locks that another connection of this process holds (fcntl(2)), and the next program that
+ * reads the file and leaves would take its -wal away, with all that was written since.
+ */
 function createFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 /** When two processes open a new file at once, SQLite tells one of them "busy" without heeding the time-out. */

@@ -139,7 +139,7 @@ export function createTokens({
 
   /** An access token for at most so many seconds, and no longer than the login can live. */
   async function signAccess({ session, account, amr }: Login, answerId: string, seconds: number) {
-    const expiresAt = within(session, seconds);
+    const { expiresAt, lasts } = within(session, seconds);
     const claims = {
       sub: account.id,
       client_id: FIRST_PARTY_CLIENT,
@@ -151,7 +151,7 @@ export function createTokens({
       role: account.role,
     };
     const accessToken = await jwts.sign(kind, claims, expiresAt);
-    return { accessToken, seconds: secondsUntil(expiresAt) };
+    return { accessToken, seconds: lasts };
   }
 
   /** The living login behind a refresh token, which is not spent by this. */
@@ -189,25 +189,24 @@ export function createTokens({
     const answerId = randomToken(ANSWER_BYTES);
     const refreshToken = randomToken();
     const { accessToken, seconds } = await signAccess(login, answerId, accessSeconds);
-    const expiresAt = within(login.session, refreshSeconds);
+    const { expiresAt, lasts: refreshLasts } = within(login.session, refreshSeconds);
     const tokens: LoginTokens = {
       answerId,
       accessToken,
       accessSeconds: seconds,
       refreshToken,
-      refreshSeconds: secondsUntil(expiresAt),
+      refreshSeconds: refreshLasts,
     };
     const accessTokenId = artifacts.idOf(answerId);
     return { tokens, row: { id: artifacts.idOf(refreshToken), grantId, payload: {}, expiresAt, accessTokenId } };
   }
 
-  function within(session: Session, seconds: number): Date {
-    const [expiresAt, latest] = [addSeconds(clock.now(), seconds), sessions.endsForGood(session)];
-    return expiresAt < latest ? expiresAt : latest;
-  }
-
-  function secondsUntil(date: Date): number {
-    return epochSeconds(date) - epochSeconds(clock.now());
+  /** When it ends that lasts so many seconds from now and no longer than its login can live, and how many those are. */
+  function within(session: Session, seconds: number): { expiresAt: Date; lasts: number } {
+    const now = clock.now();
+    const [wanted, latest] = [addSeconds(now, seconds), sessions.endsForGood(session)];
+    if (wanted < latest) return { expiresAt: wanted, lasts: seconds };
+    return { expiresAt: latest, lasts: epochSeconds(latest) - epochSeconds(now) };
   }
 
   function prolong(session: Session): Promise<Date | undefined> {

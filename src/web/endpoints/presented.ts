@@ -12,6 +12,8 @@ export interface Presented {
 }
 
 const SCHEME = /^(Bearer|DPoP) +([\w.~+/-]+=*)$/i;
+/** What a token may be made of (RFC 6750, 2.1), wherever it stands. */
+const TOKEN = /^[\w.~+/-]+=*$/;
 
 /** The credential of a request. Refuses with `invalid_token` what is none, and two that differ. */
 export function presentedBy(ctx: Context, accessCookie: string): Presented | undefined {
@@ -27,6 +29,7 @@ function fromHeaders(ctx: Context): Presented | undefined {
     throw unauthenticated('invalid_token', 'Send one Authorization header.');
   }
   const [, scheme, token] = SCHEME.exec(authorization) ?? [];
+  if (apiKey && !TOKEN.test(apiKey)) throw unauthenticated('invalid_token', 'X-API-Key holds no key.');
   if (authorization && !token) throw unauthenticated('invalid_token', 'Send "Authorization: Bearer <token>".');
   if (token && apiKey && token !== apiKey) {
     throw unauthenticated('invalid_token', 'Authorization and X-API-Key name two different credentials.');
@@ -37,7 +40,9 @@ function fromHeaders(ctx: Context): Presented | undefined {
 
 function fromCookie(ctx: Context, name: string): Presented | undefined {
   const value = ctx.cookies.get(name, { signed: false });
-  return value ? { value, by: 'cookie', shown: shownBy(ctx) } : undefined;
+  if (!value) return undefined;
+  if (!TOKEN.test(value)) throw unauthenticated('invalid_token', 'The access cookie holds no token.');
+  return { value, by: 'cookie', shown: shownBy(ctx) };
 }
 
 /** A proof is for the address as its sender knows it, which is below the issuer: scheme and host are pinned to it. */

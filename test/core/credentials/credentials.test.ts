@@ -101,6 +101,22 @@ describe.each(stores)('a credential on $name', (store) => {
     expect((await ask(bearer(accessToken))).json.error).toBe('invalid_token');
   });
 
+  it('is remembered apart for each audience, however its text is written', async () => {
+    const url = 'https://tool.example/app';
+    const keeper = (await house.account()).id;
+    await house.core.tools.create({ slug: 'tool', name: 'Tool', url }, keeper, systemCaller);
+    const { email } = await house.account();
+    const scope = 'openid tools:validate';
+    const { accessToken } = await openFamily(house, await house.client(), email, { scope, resource: url });
+    expect(await house.core.credentials.resolve(accessToken, {}, url)).toMatchObject({ kind: 'oauth' });
+    const forged = `${accessToken} ${url}`; // what the one memory of both could have been called
+    await expect(house.core.credentials.resolve(forged)).rejects.toMatchObject({ code: 'invalid_token' });
+    const inCookie = { cookie: `cap_access=${forged}` } as Record<string, string>;
+    for (const headers of [{ 'x-api-key': forged }, inCookie, bearer(accessToken)]) {
+      expect((await ask(headers)).json.error).toBe('invalid_token');
+    }
+  });
+
   it('is refused when two headers name two different ones, or when it has no form', async () => {
     const [one, other] = [await newLogin(house), await newLogin(house)];
     const both = (a: string, b: string) => ask({ ...bearer(a), 'x-api-key': b });
