@@ -13,6 +13,7 @@ export interface CsrfOptions {
 /**
  * Gives a check: a refusal (403) for a change that came with cookies and not from a page of this service, or of an origin that is allowed.
  * The browser says so itself in `Sec-Fetch-Site`, else in `Origin`, else in `Referer`; without any of them nobody knows, and it is a no.
+ * An `Origin` that is there decides alone: `null` is nobody's own, whatever `Referer` says.
  */
 export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
   const allowed = new Set(allowedOrigins.map((one) => new URL(one).origin));
@@ -21,7 +22,7 @@ export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
     if (!changesSomething(method) || !headers.get('cookie')) return undefined;
     const site = headers.get('sec-fetch-site');
     if (site === 'same-origin' || site === 'none') return undefined;
-    const from = originOf(headers.get('origin')) ?? originOf(headers.get('referer'));
+    const from = originOf(headers.get('origin') ?? headers.get('referer'));
     const own = originOf(origin ?? url);
     if (from !== undefined && (allowed.has(from) || (from === own && !site))) return undefined;
     return refusal(403, 'csrf_validation_failed', 'This change came from a page of another origin.');
