@@ -122,7 +122,10 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     { auth, request }: ApiContext,
     body: string,
   ): Promise<Response | undefined> {
-    const { effect, reason, policy } = decision;
+    const also = decision.effect === 'approve' ? (decision.also ?? []) : [];
+    const { effect, reason: message } = decision;
+    const reason = [message, ...also.map((one) => one.reason)].join('; ');
+    const policy = [decision, ...also].map((one) => one.policy).join(' ');
     if (!auth.isAuthenticated) return refusalResponse(unauthenticated('no_auth', reason));
     if (effect === 'deny') return refusalResponse(refusal(403, 'policy_denied', reason));
     const person = await approvals?.person(auth);
@@ -134,8 +137,9 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     if (state === 'approved') return undefined;
     if (state === 'pending') return Response.json({ status: 'approval_pending', approval_id: id }, { status: 202 });
     if (state) return refusalResponse(refusal(403, `approval_${state}`, 'The approval was not given.'));
-    const details = { for: whoIs(auth), request: `${request.method} ${pathname}${search}` };
-    const pending = await approvals.by.begin({ person, message: reason, details, action });
+    const further = Object.fromEntries(also.map((one, n) => [`reason ${n + 2}`, one.reason]));
+    const details = { for: whoIs(auth), request: `${request.method} ${pathname}${search}`, ...further };
+    const pending = await approvals.by.begin({ person, message, details, action });
     if (!pending) return refusalResponse(refusal(403, 'approval_required', 'There is nobody who could approve this.'));
     const { id: approvalId, expiresInSeconds, intervalSeconds } = pending;
     return Response.json(

@@ -26,32 +26,42 @@ export interface Policy<Context extends PolicyContext = PolicyContext> {
   check(asked: PolicyInput<Context>): Promise<PolicyVerdict | undefined> | PolicyVerdict | undefined;
 }
 
-export type PolicyDecision = { effect: 'allow' } | { effect: 'approve' | 'deny'; reason: string; policy: string };
+interface Objection {
+  reason: string;
+  policy: string;
+}
 
-const STRICTNESS: Record<Effect, number> = { allow: 0, approve: 1, deny: 2 };
+export type PolicyDecision =
+  | { effect: 'allow' }
+  | ({ effect: 'deny' } & Objection)
+  /** A person who approves, approves of what `also` says as well. */
+  | ({ effect: 'approve'; also?: Objection[] } & Objection);
+
+const EFFECTS: readonly unknown[] = ['allow', 'approve', 'deny'] satisfies Effect[];
 
 /** The policy, unless it is none: then a TypeError. */
 export function definePolicy<Context extends PolicyContext = PolicyContext>(policy: Policy<Context>): Policy<Context> {
   if (!policy.key) throw new TypeError('A policy needs a key');
-  if (!(policy.effect in STRICTNESS)) throw new TypeError(`${policy.key}: there is no effect ${String(policy.effect)}`);
+  if (!EFFECTS.includes(policy.effect))
+    throw new TypeError(`${policy.key}: there is no effect ${String(policy.effect)}`);
   return policy;
 }
 
 /**
- * Asks policies in order, until one denies. Allowed is what all of them allow, and what none was asked about. Rejects when a policy does,
+ * Asks policies in order, until one denies; of those that want an approval, all are told. Allowed is what all of them allow, and what none was asked about. Rejects when a policy does,
  * and denies when it answers what is no verdict: a rule that is broken lets nobody in.
  */
 export async function enforcePolicies<Context extends PolicyContext>(
   policies: readonly Policy<Context>[],
   asked: PolicyInput<Context>,
 ): Promise<PolicyDecision> {
-  let strictest: PolicyDecision = { effect: 'allow' };
+  const objections: Objection[] = [];
   for (const { key, title, effect: otherwise, check } of policies) {
     const { effect, reason = title } = (await check(asked)) ?? { effect: otherwise };
-    const known: Effect = effect in STRICTNESS ? effect : 'deny';
-    if (known === 'allow' || STRICTNESS[known] <= STRICTNESS[strictest.effect]) continue;
-    strictest = { effect: known, reason, policy: key };
-    if (known === 'deny') break;
+    if (effect === 'allow') continue;
+    if (effect !== 'approve') return { effect: 'deny', reason, policy: key };
+    objections.push({ reason, policy: key });
   }
-  return strictest;
+  const [first, ...also] = objections;
+  return first ? { effect: 'approve', ...first, ...(also.length > 0 && { also }) } : { effect: 'allow' };
 }

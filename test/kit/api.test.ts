@@ -55,19 +55,34 @@ describe('policies', () => {
     });
     expect(await of([agentApproval, deny, allow])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
     expect(await of([agentApproval], alice)).toEqual({ effect: 'allow' });
+    const second = {
+      ...agentApproval,
+      key: 'second',
+      check: () => ({ effect: 'approve', reason: 'It is late' }) as const,
+    };
+    expect(await of([agentApproval, second])).toEqual({
+      effect: 'approve',
+      policy: 'agentApproval',
+      reason: 'An agent wants to write',
+      also: [{ policy: 'second', reason: 'It is late' }],
+    });
+    expect(await of([agentApproval, second, deny])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
   });
 
   it('let nobody in when they are silent, or broken', async () => {
     expect(await of([silent])).toEqual({ effect: 'deny', policy: 'silent', reason: 'Says nothing' });
     const odd = { ...allow, check: () => ({ effect: 'maybe' as never }) };
     expect(await of([odd])).toMatchObject({ effect: 'deny' });
+    const inherited = { ...allow, check: () => ({ effect: 'constructor' as never }) };
+    expect(await of([inherited])).toMatchObject({ effect: 'deny' });
     const failing = { ...allow, check: () => Promise.reject(new Error('broken')) };
     await expect(of([failing])).rejects.toThrow('broken');
   });
 
   it('need a key and an effect', () => {
     expect(() => definePolicy({ ...allow, key: '' })).toThrow(TypeError);
-    expect(() => definePolicy({ ...allow, effect: 'permit' as never })).toThrow(TypeError);
+    for (const effect of ['permit', 'constructor', 'toString'])
+      expect(() => definePolicy({ ...allow, effect: effect as never })).toThrow(TypeError);
   });
 });
 
@@ -253,6 +268,24 @@ describe('an API', () => {
     expect(await answer(bot, 'agentApproval', { approvals: nobodyThere })).toMatchObject({ status: 403 });
   });
 
+  it('shows a person all reasons why they are asked, and an approval of one counts for no other', async () => {
+    const ciba = openCiba();
+    const by = createApprovalClient({ issuer: ISSUER, clientId: 'api', clientSecret: 's', ...FOR, fetch: ciba.fetch });
+    const approvals = { by, person: () => 'alice@example.com' };
+    const late = { ...agentApproval, key: 'late', check: () => ({ effect: 'approve', reason: 'It is late' }) as const };
+    const policies = [agentApproval, late];
+    const both = await answer(bot, ['agentApproval', 'late'], { approvals, policies });
+    expect(both.body.reason).toBe('An agent wants to write; It is late');
+    const [shown] = JSON.parse(ciba.asked[0]!.get('authorization_details')!);
+    expect(ciba.asked[0]!.get('binding_message')).toBe('An agent wants to write');
+    expect(shown.parameters).toEqual({ for: 'agent bot', request: 'POST /tickets/7', 'reason 2': 'It is late' });
+    ciba.decided.set('req-1', 'approved');
+    const again = request('{"n":1}', { 'approval-id': both.body.approval_id });
+    expect(await answer(bot, 'agentApproval', { approvals, policies }, again)).toMatchObject({
+      body: { error: 'approval_denied' },
+    });
+  });
+
   it('counts who comes', async () => {
     const rateLimit = defineRateLimit({ default: { requests: 1, window: '1m' } });
     expect((await answer(alice, [], { rateLimit })).headers.get('ratelimit-remaining')).toBe('0');
@@ -333,6 +366,9 @@ describe('a change by cookie', () => {
     [{ origin: 'https://api.example.com.evil.example' }, false],
     [{ origin: 'http://api.example.com' }, false],
     [{ origin: 'null' }, false],
+    [{ origin: 'null', referer: 'https://api.example.com/form' }, false],
+    [{ origin: 'no URL', referer: 'https://api.example.com/form' }, false],
+    [{ 'sec-fetch-site': 'cross-site', origin: 'null', referer: 'https://app.example.com/' }, false],
     [{ referer: 'https://api.example.com/form?x' }, true],
     [{ referer: 'https://evil.example/https://api.example.com/' }, false],
     [{}, false],
