@@ -1,6 +1,6 @@
 /** One operation of a service's API: what it needs, who may, what it does. Served as a function from Web Request to Response. */
 import type { Approvals } from './approvals.js';
-import { sha256Base64url } from './bytes.js';
+import { readText, sha256Base64url } from './bytes.js';
 import type { AuthContext, Authenticated, ResolveAuth } from './context.js';
 import { type CsrfOptions, csrfProtect } from './csrf.js';
 import { agentMay } from './permissions.js';
@@ -92,7 +92,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
   }
 
   async function answerAllowed(auth: AuthContext, request: Request): Promise<Response> {
-    const body = await readBody(request);
+    const body = await readText(request.body, MAX_BODY_BYTES);
     if (body === undefined) return refusalResponse(refusal(413, 'payload_too_large', 'The body is too large.'));
     const read = parse(body);
     if (!read.ok) return refusalResponse(refusal(400, 'invalid_request', read.why));
@@ -164,17 +164,4 @@ function policiesOf({ policy = [] }: Pick<ApiDefinition<never, never>, 'policy'>
     if (!found) throw new TypeError(`There is no policy ${key}`);
     return found;
   });
-}
-
-/** Undefined when it is too long. */
-async function readBody(request: Request): Promise<string | undefined> {
-  if (!request.body) return '';
-  const decoder = new TextDecoder();
-  let [text, bytes] = ['', 0];
-  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) return undefined;
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }

@@ -17,6 +17,19 @@ export const hmacSha256 = (key: string, text: string): string => toBase64url(hma
 export const randomHex = (bytes: number): string => bytesToHex(crypto.getRandomValues(new Uint8Array(bytes)));
 export const randomToken = (bytes = 32): string => toBase64url(crypto.getRandomValues(new Uint8Array(bytes)));
 
+/** What a request or an answer brings, as text; undefined when it is longer, and then no more of it is read. */
+export async function readText(body: ReadableStream | null, maxBytes: number): Promise<string | undefined> {
+  if (!body) return '';
+  const decoder = new TextDecoder();
+  let [text, bytes] = ['', 0];
+  for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
 /** Compares without telling by its time where the difference is. Lengths are not secret. */
 export function constantTimeEqual(a: string, b: string): boolean {
   if (a.length !== b.length) return false;

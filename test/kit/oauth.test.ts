@@ -26,12 +26,14 @@ function openProviders() {
     emails: [{ email: 'octo@example.com', primary: true, verified: true }],
     token: undefined as Response | undefined,
     forms: [] as URLSearchParams[],
+    moreKeys: '',
   };
 
   async function ask(input: string | URL, init: RequestInit = {}): Promise<Response> {
     const url = String(input);
     if (url === 'https://www.googleapis.com/oauth2/v3/certs') {
-      return Response.json({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'g', alg: 'RS256', use: 'sig' }] });
+      const key = { ...(await exportJWK(keys.publicKey)), kid: 'g', alg: 'RS256', use: 'sig' };
+      return Response.json({ keys: [key], more: state.moreKeys });
     }
     if (url === 'https://api.github.com/user')
       return Response.json({ id: 583231, login: 'octo', email: 'public@example.com' });
@@ -223,6 +225,36 @@ describe('the way back', () => {
       expect(response.status).toBe(502);
       expect(await response.text()).not.toMatch(/client-secret|html/);
     }
+  });
+
+  it('reads no more of an answer than one can have', async () => {
+    let sent = 0;
+    const endless = () =>
+      new Response(
+        new ReadableStream({
+          pull(controller) {
+            sent += 1;
+            controller.enqueue(new TextEncoder().encode(' '.repeat(16_384)));
+            if (sent === 1000) controller.close();
+          },
+        }),
+      );
+    providers.token = endless();
+    expect((await (await begin(open(), 'github')).back()).status).toBe(502);
+    expect(sent).toBeLessThan(10);
+    const padded = (bytes: number) => Response.json({ access_token: 'at', token_type: 'bearer', x: 'x'.repeat(bytes) });
+    providers.token = padded(65_000);
+    expect((await (await begin(open(), 'github')).back()).status).toBe(302);
+    providers.token = padded(65_536);
+    expect((await (await begin(open(), 'github')).back()).status).toBe(502);
+    providers.token = undefined;
+    providers.moreKeys = 'x'.repeat(65_536);
+    expect((await (await begin()).back()).status).toBe(502);
+  });
+
+  it('is for providers whose names fit into a state', () => {
+    for (const name of ['my.provider', '', 'a b', 'a;b', 'a/b'])
+      expect(() => open({ providers: [{ ...googleProvider(client), name }] }), name).toThrow(TypeError);
   });
 
   it('leads to a path of this service and nowhere else', async () => {

@@ -42,6 +42,10 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
   const providers = new Map(options.providers.map((provider) => [provider.name, provider]));
   if (!sessionSecret) throw new TypeError('sessionSecret is empty');
   if (!/^\/(?![/\\])/.test(redirectTo)) throw new TypeError('redirectTo must be a path of this service');
+  for (const name of providers.keys()) {
+    if (!/^[\w-]+$/.test(name))
+      throw new TypeError(`A provider cannot be called ${name}: letters, digits, _ and - only`);
+  }
   const sessionSeconds = settledDuration('sessionMaxAge', sessionMaxAge);
 
   return { login, callback };

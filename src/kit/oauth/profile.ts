@@ -1,5 +1,6 @@
 /** From a code to the profile of a person, at their provider. */
 import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose';
+import { readText } from '../bytes.js';
 import type { Flow } from './flow.js';
 import type { OAuthProfile, OAuthProvider } from './providers.js';
 
@@ -12,6 +13,7 @@ interface Exchange {
 }
 
 const TIMEOUT_MS = 10_000;
+const MAX_ANSWER_BYTES = 65_536;
 
 /** The provider does not answer as it should. Nothing of what it said is in the message. */
 export class ProviderFailed extends Error {
@@ -70,7 +72,9 @@ async function redeem({ provider, flow, code, redirectUri, ask }: Exchange): Pro
 async function verifyIdToken(idToken: string, { provider, flow, ask }: Exchange): Promise<OAuthProfile> {
   const { issuers, jwksUri } = provider.openId!;
   try {
-    const keys = createRemoteJWKSet(new URL(jwksUri), { [customFetch]: ask });
+    const keys = createRemoteJWKSet(new URL(jwksUri), {
+      [customFetch]: (url: string, init: RequestInit) => request(ask, url, init),
+    });
     const { payload } = await jwtVerify(idToken, keys, {
       issuer: issuers,
       audience: provider.clientId,
@@ -100,11 +104,19 @@ async function verifyIdToken(idToken: string, { provider, flow, ask }: Exchange)
 
 async function requestJson(ask: typeof fetch, url: string, init: RequestInit, good = [200]): Promise<object> {
   try {
-    const response = await ask(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await request(ask, url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
     const body: unknown = good.includes(response.status) ? await response.json() : undefined;
     if (typeof body === 'object' && body !== null) return body;
     throw new Error(`it answers ${response.status}, or no JSON`);
   } catch (cause) {
     throw new ProviderFailed(`${new URL(url).host} does not answer as it should`, { cause });
   }
+}
+
+/** What a provider answers is read to its end, or to where it is longer than any that says something. */
+async function request(ask: typeof fetch, url: string, init: RequestInit): Promise<Response> {
+  const { body, status, headers } = await ask(url, init);
+  const text = await readText(body, MAX_ANSWER_BYTES);
+  if (text === undefined) throw new Error('its answer is too long');
+  return new Response(text || null, { status, headers });
 }

@@ -11,6 +11,7 @@ export interface OAuthProfile {
 }
 
 export interface OAuthProvider {
+  /** Stands in paths and in the state: letters, digits, `_` and `-`. */
   name: string;
   clientId: string;
   clientSecret: string;
