@@ -10,6 +10,7 @@ import type { Log } from '../../base/log.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Identities } from '../federation/identities.js';
 import { createIssuerKeys } from './issuer-keys.js';
+import type { Confirmation } from './possession.js';
 import type { ForeignPrincipal } from './principal.js';
 
 interface Needs {
@@ -65,12 +66,13 @@ export function createForeignTokens({ issuers, ask, clock, log, accounts, identi
         clockTolerance: SKEW_SECONDS, // for its beginning; its end is looked at once more, and exactly, by whoever uses it
         requiredClaims: ['sub', 'exp'],
       });
-      const { sub, exp = 0, iat } = payload;
+      const { sub, exp = 0, iat, cnf } = payload;
       if (typeof sub !== 'string' || !TYP.test(protectedHeader.typ ?? 'JWT')) return undefined;
       if (iat !== undefined && iat > epochSeconds(clock.now()) + SKEW_SECONDS) return undefined;
+      if (cnf !== undefined && !isConfirmation(cnf)) return undefined;
       const account = await accountOf(sub, from);
       if (!accounts.isActive(account) || isTooOld(iat, account)) return undefined;
-      return { kind: 'foreign', account, issuer, expiresAt: new Date(exp * 1000) };
+      return { kind: 'foreign', account, issuer, expiresAt: new Date(exp * 1000), boundTo: cnf };
     } catch (error) {
       if (error instanceof errors.JWTExpired) return 'expired';
       if (error instanceof errors.JOSEError) return undefined;
@@ -86,6 +88,11 @@ export function createForeignTokens({ issuers, ask, clock, log, accounts, identi
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** A token that is bound to nothing that can be read is not taken for one that is bound to nothing. */
+function isConfirmation(cnf: unknown): cnf is Confirmation {
+  return typeof cnf === 'object' && cnf !== null && Object.keys(cnf).length > 0;
+}
 
 /** A token that does not say when it was made is older than any revocation. */
 function isTooOld(iat: unknown, { notBefore }: Account): boolean {

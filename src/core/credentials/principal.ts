@@ -29,6 +29,8 @@ export interface ForeignPrincipal {
   account: Account;
   issuer: string;
   expiresAt: Date;
+  /** What the token is bound to; whoever sends it must prove to have it. */
+  boundTo?: Confirmation | undefined;
 }
 
 /** A key, which acts for an account in one organization, within its own bounds. */
