@@ -37,6 +37,7 @@ import { createFlows } from './federation/flows.js';
 import { createIdentities } from './federation/identities.js';
 import { createLinks } from './federation/links.js';
 import { createNewcomers } from './federation/newcomers.js';
+import { createLinkNews } from './federation/news.js';
 import { createProviders } from './federation/providers.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createInvitations } from './invitations/invitations.js';
@@ -248,21 +249,32 @@ export async function createCore(base: Base) {
   const providers = createProviders(config.providers);
   const exchange = createExchange({ server, ask, clock, log });
   const flows = createFlows({ db, clock });
+  const linkNews = createLinkNews({ clock, limits, log, mail });
   const federation = createFederation({
     providers,
     redirectUris: config.federationRedirectUris,
     signup: config.signup,
-    db,
     limits,
     accounts,
     identities,
     newcomers,
     attempts,
+    mfa,
+    sessions,
+    linkNews,
     signIn,
     exchange,
     flows,
   });
-  const links = createLinks({ db, accounts, identities, sessions, providers, upstreamIssuer: config.upstream?.url });
+  const links = createLinks({
+    db,
+    accounts,
+    identities,
+    sessions,
+    linkNews,
+    providers,
+    upstreamIssuer: config.upstream?.url,
+  });
   const upstream = createUpstream({
     issuer: config.issuer,
     upstream: config.upstream,

@@ -12,6 +12,12 @@ export interface Letters {
   'reset-password': { token: string };
   'password-changed': Happening;
   'new-device': Happening;
+  'provider-linked': Happening & {
+    /** "GitHub" */
+    provider: string;
+    /** By the e-mail address alone: nobody was signed in. */
+    byEmail: boolean;
+  };
   'approval-requested': {
     /** The name of the agent. */
     agent: string;
@@ -45,6 +51,7 @@ const SUBJECTS: Record<keyof Letters, string> = {
   'reset-password': 'Choose a new password',
   'password-changed': 'Your password was changed',
   'new-device': 'New sign-in to your account',
+  'provider-linked': 'A new way to sign in to your account',
   'approval-requested': 'An agent asks for your approval',
   invitation: 'You are invited to an organization',
 };

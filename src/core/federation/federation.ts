@@ -4,7 +4,7 @@
  */
 import { addressKey } from '../../base/address.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
-import type { Database, Prisma } from '../../base/db/open.js';
+import type { Prisma } from '../../base/db/open.js';
 import {
   forbidden,
   invalidRequest,
@@ -17,6 +17,8 @@ import {
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Caller } from '../caller.js';
+import type { Mfa } from '../mfa/mfa.js';
+import type { Sessions } from '../sessions/sessions.js';
 import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
 import { suspended } from '../sign-in/refusals.js';
 import type { Admission, SignIn } from '../sign-in/sign-in.js';
@@ -24,6 +26,7 @@ import type { Exchange, GivenCode } from './exchange.js';
 import type { Flow, Flows } from './flows.js';
 import type { Identities } from './identities.js';
 import type { Newcomers } from './newcomers.js';
+import type { LinkNews } from './news.js';
 import type { ForeignArrival, Provider } from './provider.js';
 
 interface Needs {
@@ -31,12 +34,14 @@ interface Needs {
   /** Where codes that apps bring may have been sent. */
   redirectUris: string[];
   signup: 'open' | 'closed';
-  db: Database;
   limits: Limits;
   accounts: Accounts;
   identities: Identities;
   newcomers: Newcomers;
   attempts: Attempts;
+  mfa: Pick<Mfa, 'isEnrolled'>;
+  sessions: Pick<Sessions, 'endAll'>;
+  linkNews: LinkNews;
   signIn: Pick<SignIn, 'demandFactor'>;
   exchange: Exchange;
   flows: Flows;
@@ -57,8 +62,8 @@ const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, s
 /** Answers that come to nothing: what is right is taken back. */
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
-export function createFederation({ providers, redirectUris, signup, db, limits, ...needs }: Needs) {
-  const { accounts, identities, newcomers, attempts, signIn, exchange, flows } = needs;
+export function createFederation({ providers, redirectUris, signup, limits, ...needs }: Needs) {
+  const { accounts, identities, newcomers, attempts, mfa, sessions, linkNews, signIn, exchange, flows } = needs;
 
   return {
     /** In the order of the buttons. */
@@ -160,18 +165,23 @@ export function createFederation({ providers, redirectUris, signup, db, limits, 
 
   /**
    * Both sides have proved the address, and it is the provider's to give: it is one person. Never for an administrator, whose account
-   * would be as strong as the provider; nor beside another person of the same provider, who had the address before.
+   * would be as strong as the provider; nor past a second factor, which nobody has shown yet; nor beside another person of the same
+   * provider, who had the address before. Whoever waited in the account for its owner is signed out, and the owner is told.
    */
   async function linkByEmail({ id }: Account, arrival: ForeignArrival, caller: Caller): Promise<Account> {
     const { issuer, email, emailProven } = arrival;
     if (!emailProven) throw linkRequired(arrival);
-    return db.$transaction(async (tx) => {
+    let account: Account | undefined;
+    await sessions.endAll(id, 'revoked', caller, undefined, async (tx) => {
       const local = await accounts.hold(id, tx);
       const isTheirs = accounts.isActive(local) && local.emailVerified && local.email === email;
-      if (!isTheirs || local.role === 'admin' || (await identities.hasAny(id, issuer, tx))) throw linkRequired(arrival);
+      if (!isTheirs || local.role === 'admin') throw linkRequired(arrival);
+      if ((await mfa.isEnrolled(id, tx)) || (await identities.hasAny(id, issuer, tx))) throw linkRequired(arrival);
       await identities.link(local, arrival, email, caller, tx);
-      return local;
+      account = local;
     });
+    await linkNews.tell(account!, arrival, true, caller);
+    return account!;
   }
 
   function providerOf(id: string): Provider {

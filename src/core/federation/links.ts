@@ -5,6 +5,7 @@ import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Caller } from '../caller.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
 import type { Identities } from './identities.js';
+import type { LinkNews } from './news.js';
 import type { ForeignArrival, Provider } from './provider.js';
 
 interface Needs {
@@ -12,6 +13,7 @@ interface Needs {
   accounts: Accounts;
   identities: Identities;
   sessions: Sessions;
+  linkNews: LinkNews;
   providers: Provider[];
   /** Of the provider whose passwords are taken here as well. */
   upstreamIssuer: string | undefined;
@@ -31,22 +33,24 @@ export interface Link {
 
 export type Links = ReturnType<typeof createLinks>;
 
-export function createLinks({ db, accounts, identities, sessions, providers, upstreamIssuer }: Needs) {
+export function createLinks({ db, accounts, identities, sessions, linkNews, providers, upstreamIssuer }: Needs) {
   return { list, link, unlink };
 
   async function list(accountId: string): Promise<Link[]> {
     return (await identities.list(accountId)).map(toLink);
   }
 
-  /** Refuses with `conflict` when the person there has an account already. */
+  /** The owner is told by mail. Refuses with `conflict` when the person there has an account already. */
   async function link({ id }: Account, arrival: ForeignArrival, caller: Caller): Promise<void> {
     const { provider, email } = arrival;
     try {
-      await db.$transaction(async (tx) => {
-        const account = await accounts.hold(id, tx);
-        if (!accounts.isActive(account)) throw notFound();
-        await identities.link(account, arrival, email, caller, tx);
+      const account = await db.$transaction(async (tx) => {
+        const held = await accounts.hold(id, tx);
+        if (!accounts.isActive(held)) throw notFound();
+        await identities.link(held, arrival, email, caller, tx);
+        return held;
       });
+      await linkNews.tell(account, arrival, false, caller);
     } catch (error) {
       if (!isTaken(error)) throw error;
       if ((await identities.find(arrival))?.id === id) return; // twice at once, or once more

@@ -6,7 +6,7 @@ import type { ForeignArrival } from '../../../src/core/federation/provider.js';
 import { type ApiLogin, call, logIn } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';
-import { mailTo, tokenIn } from '../../support/mailbox.js';
+import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
 import {
   CLIENT_ID,
   CLIENT_SECRET,
@@ -274,6 +274,37 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await callback('github', newPerson({ email: 'shared@gmail.com' }))).body.id).toBe(account.id);
     });
 
+    it('is no way around the second factor: nothing is linked, and the answer does not change with a code', async () => {
+      const account = await local('guarded@gmail.com');
+      const { app } = await enrol(house, new Date(), account);
+      const person = newPerson({ email: account.email });
+      for (const more of [{}, { otp: app.wrongCode() }, { otp: app.code(new Date(), 1) }]) {
+        expect((await callback('google', person, more)).error).toBe('link_required');
+      }
+      expect(await linksOf(account.id)).toEqual([]);
+      expect(await mailsTo(house, account.email)).toEqual([]);
+    });
+
+    it('ends the logins of whoever chose the password before its owner came, and tells the owner what to do', async () => {
+      const account = await local('prepared@gmail.com');
+      const attacker = await logIn(house, account.email);
+      const { token: cookie } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+      expect((await callback('linkedin', newPerson({ email: account.email }))).error).toBe('link_required');
+      expect((await call(house, 'GET', '/auth/me', { token: attacker.access_token })).status, 'a no ends nothing').toBe(
+        200,
+      );
+
+      const owner = await callback('google', newPerson({ email: account.email }));
+      expect(owner.body.id).toBe(account.id);
+      expect((await call(house, 'GET', '/auth/me', { token: attacker.access_token })).status).toBe(401);
+      const body = { refresh_token: attacker.refresh_token };
+      expect((await call(house, 'POST', '/auth/refresh', { body })).status).toBe(401);
+      expect(await house.core.sessions.findByToken(cookie)).toBeUndefined();
+      expect((await call(house, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
+      const { text } = await mailTo(house, account.email, /new way to sign in/);
+      expect(text).toMatch(/Google signs you in.*did not choose the password.*\/forgot-password/s);
+    });
+
     it('does not let in whoever waited under it for its owner', async () => {
       const email = 'victim@gmail.com';
       const attacker = newPerson({ email });
@@ -300,6 +331,17 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const free = newPerson();
       expect((await link('google', free, token)).status).toBe(200);
       expect((await link('google', free, token)).status, 'once more changes nothing').toBe(200);
+    });
+
+    it('that somebody with a stolen login adds is told to the owner by mail, once', async () => {
+      const { email } = await house.account();
+      const { access_token: token } = await logIn(house, email);
+      const person = newPerson();
+      for (let i = 0; i < 2; i++) expect((await link('github', person, token)).status).toBe(200);
+      const mails = (await mailsTo(house, email)).filter(({ subject }) => subject.includes('new way to sign in'));
+      expect(mails).toHaveLength(1);
+      expect(mails[0]!.text).toMatch(/GitHub signs you in.*somebody else has your account.*\/forgot-password/s);
+      expect((await call(house, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
     });
 
     it('is told of to its person alone, and removed by them alone', async () => {
