@@ -13,9 +13,12 @@ export interface ProviderSettings {
   clientId: string;
   /** Left out by a public client. */
   clientSecret?: string | undefined;
-  /** Domains whose e-mail addresses it is the one to vouch for. */
+  /** Domains whose e-mail addresses it is the one to vouch for; `ALL_DOMAINS` for github.com alone. */
   vouchesFor: string[];
 }
+
+/** No domain is called so. */
+export const ALL_DOMAINS = '*';
 
 export interface FederationSettings {
   GITHUB_CLIENT_ID: string;
@@ -58,7 +61,7 @@ export function parseOidcProviders(text: string): OidcProvider[] {
 /** Never throws: what cannot be used is told by `federationFaults`. */
 export function providersOf(settings: FederationSettings): ProviderSettings[] {
   const known = (kind: 'github' | 'google' | 'linkedin', name: string, issuer: string, id: string, secret: string) =>
-    id ? [{ kind, id: kind, name, issuer, clientId: id, clientSecret: secret, vouchesFor: [] }] : [];
+    id ? [{ kind, id: kind, name, issuer, clientId: id, clientSecret: secret, vouchesFor: [] as string[] }] : [];
   const github = `${settings.GITHUB_URL.replace(/\/+$/, '')}/login/oauth`;
   return [
     ...known(
@@ -68,7 +71,10 @@ export function providersOf(settings: FederationSettings): ProviderSettings[] {
       settings.GOOGLE_CLIENT_ID,
       settings.GOOGLE_CLIENT_SECRET,
     ),
-    ...known('github', 'GitHub', github, settings.GITHUB_CLIENT_ID, settings.GITHUB_CLIENT_SECRET),
+    ...known('github', 'GitHub', github, settings.GITHUB_CLIENT_ID, settings.GITHUB_CLIENT_SECRET).map((one) => ({
+      ...one,
+      vouchesFor: URL.parse(github)?.origin === 'https://github.com' ? [ALL_DOMAINS] : [],
+    })),
     ...known(
       'linkedin',
       'LinkedIn',

@@ -118,6 +118,7 @@ describe('a provider that cannot be used', () => {
 
   it.each<[string, Record<string, unknown>]>([
     ['for another app', { aud: 'app-2' }],
+    ['that was given to another app', { azp: 'app-2' }],
     ['of another issuer', { iss: 'https://evil.example' }],
     ['of long ago', { iat: 1, exp: 2 }],
     ['with another nonce', { nonce: 'another' }],

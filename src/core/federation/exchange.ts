@@ -101,6 +101,9 @@ export function createExchange({ server, ask, clock, log }: Needs) {
   async function arrivalOf(provider: Provider, configuration: Configuration, tokens: Tokens): Promise<ForeignArrival> {
     const claims = tokens.claims() as Claims | undefined;
     if (!provider.endpoints && !claims) throw upstreamInvalid('it gives no ID token');
+    // Whatever else it is for, it was made for us (OpenID Connect Core, 3.1.3.7).
+    if (claims?.azp !== undefined && claims.azp !== provider.clientId)
+      throw upstreamInvalid('its ID token was given to somebody else');
     const { access_token: token } = tokens;
     const profile = await provider.readProfile({
       claims: claims ?? {},

@@ -44,8 +44,15 @@ export interface ForeignArrival extends ForeignProfile, ForeignPerson {
 
 const MAX_PICTURE_LENGTH = 2000;
 
+/** Undefined as well for an address that would turn into that of somebody else: by a Kelvin sign, which is a k in small letters. */
 export const emailOf = (value: unknown) =>
-  typeof value === 'string' && isEmail(normalizeEmail(value)) ? normalizeEmail(value) : undefined;
+  typeof value === 'string' && isEmail(normalizeEmail(value)) && ![...value].some(turnsPlain)
+    ? normalizeEmail(value)
+    : undefined;
+
+const turnsPlain = (character: string) => !isAscii(character) && isAscii(normalizeEmail(character));
+
+const isAscii = (text: string) => [...text].every((character) => character <= '\x7f');
 
 export const nameOf = (value: unknown) =>
   typeof value === 'string' && value.trim() !== '' && isName(value.trim()) ? value.trim() : undefined;

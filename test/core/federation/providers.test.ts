@@ -56,6 +56,52 @@ describe('the providers', () => {
   });
 });
 
+describe('the word of a provider', () => {
+  const google = () => providersOf().find(({ id }) => id === 'google')!;
+  const profileOf = (claims: object, userInfo: object = {}) =>
+    google().readProfile({
+      claims: { sub: '1', ...claims },
+      userInfo: async () => ({ ...userInfo }),
+      get: async () => undefined,
+    });
+
+  it.each<[string, object, object, boolean]>([
+    ['one document', {}, { email: 'a@gmail.com', email_verified: true }, true],
+    ['the ID token', { email: 'a@gmail.com', email_verified: true }, {}, true],
+    ['two: the proof in the ID token', { email_verified: true }, { email: 'a@gmail.com' }, false],
+    ['two: a no beside it', { email_verified: true }, { email: 'a@gmail.com', email_verified: false }, false],
+    ['two: the proof elsewhere', { email: 'a@gmail.com' }, { email_verified: true }, false],
+    ['two: the domain in the ID token', { hd: 'x.example' }, { email: 'a@x.example', email_verified: true }, false],
+  ])('proves an address by %s', async (_what, claims, userInfo, emailProven) => {
+    expect(await profileOf(claims, userInfo)).toMatchObject({ email: expect.any(String), emailProven });
+  });
+
+  it.each(['mar\u212a@gmail.com', 'mara@\u212aiosk.example', '\u00a0mara@gmail.com', 'j\u00f6\u212a@gmail.com'])(
+    'on %j is no address: it would turn into that of somebody else',
+    async (email) => {
+      expect(await profileOf({ email, email_verified: true })).toMatchObject({ email: undefined, emailProven: false });
+    },
+  );
+
+  it('on an address in another script, or in capitals, is one', async () => {
+    expect(await profileOf({ email: 'J\u00d6rg@gmail.com' })).toMatchObject({ email: 'j\u00f6rg@gmail.com' });
+  });
+
+  it.each([
+    [undefined, true],
+    ['https://github.com/', true],
+    ['https://github.example.com', false],
+    ['https://acme.ghe.com', false],
+    ['https://github.com.example', false],
+  ])('GitHub at %s on a verified primary address counts: %s', async (url, emailProven) => {
+    const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
+    const emails = [{ email: 'victim@example.com', primary: true, verified: true }];
+    const get = async (address: string) => (address.endsWith('/user') ? { id: 1, login: 'mara' } : emails);
+    const profile = await github.readProfile({ claims: {}, userInfo: async () => ({}), get });
+    expect(profile).toMatchObject({ email: 'victim@example.com', emailProven });
+  });
+});
+
 describe('their settings', () => {
   const ACME = {
     id: 'acme',

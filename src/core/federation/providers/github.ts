@@ -1,6 +1,9 @@
-/** GitHub, on github.com or of an enterprise: plain OAuth, and an API that says who somebody is. Its word on a verified primary address counts. */
+/**
+ * GitHub, on github.com or of an enterprise: plain OAuth, and an API that says who somebody is. Its word on a
+ * verified primary address counts on github.com; elsewhere, whoever runs it could say that any address is anybody's.
+ */
 import { z } from 'zod';
-import type { ProviderSettings } from '../../../base/federation-config.js';
+import { ALL_DOMAINS, type ProviderSettings } from '../../../base/federation-config.js';
 import { emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
 
 const User = z.object({
@@ -12,7 +15,7 @@ const User = z.object({
 });
 const Emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
 
-export function github({ vouchesFor: _all, ...settings }: ProviderSettings): Provider {
+export function github({ vouchesFor, ...settings }: ProviderSettings): Provider {
   const api = apiOf(new URL(settings.issuer));
   return {
     ...settings,
@@ -27,7 +30,7 @@ export function github({ vouchesFor: _all, ...settings }: ProviderSettings): Pro
       return {
         subject: String(user.id),
         email: emailOf(primary?.email ?? user.email),
-        emailProven: primary?.verified === true,
+        emailProven: primary?.verified === true && vouchesFor.includes(ALL_DOMAINS),
         name: nameOf(user.name) ?? nameOf(user.login),
         picture: pictureOf(user.avatar_url),
       };

@@ -14,13 +14,15 @@ export function oidc(
     scope: 'openid profile email',
     async readProfile({ claims, userInfo }) {
       // Some tell in the ID token who somebody is, some only when they are asked.
-      const all = claims.email === undefined ? { ...(await userInfo()), ...claims } : claims;
-      const email = emailOf(all.email);
+      const told = claims.email === undefined ? await userInfo() : claims;
+      const all = { ...told, ...claims };
+      // That an address is verified is said of the address beside it, and of no other.
+      const email = emailOf(told.email);
       const domain = email?.split('@').at(-1) ?? '';
       return {
         subject: String(claims.sub),
         email,
-        emailProven: email !== undefined && all.email_verified === true && isAuthority(domain, all),
+        emailProven: email !== undefined && told.email_verified === true && isAuthority(domain, told),
         name: nameOf(all.name) ?? nameOf([all.given_name, all.family_name].filter(Boolean).join(' ')),
         picture: pictureOf(all.picture),
       };
