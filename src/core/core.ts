@@ -194,7 +194,7 @@ export async function createCore(base: Base) {
   });
   const approvals = createApprovals({ db, clock, audit, limits, mail, accounts, artifacts });
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients, livingAgents });
-  const delegations = createDelegations({ audit, oauthTokens, audiences });
+  const delegations = createDelegations({ audit, oauthTokens, audiences, livingAgents });
   const server = createNamedServer();
   const ask = createJsonClient(server);
   const identities = createIdentities({ db, clock, audit });

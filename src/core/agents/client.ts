@@ -1,4 +1,5 @@
 /** An agent as the OAuth client that it is too. Nothing of that is stored: it follows from the agent, and ends with it. */
+import { epochSeconds } from '../../base/clock.js';
 import type { Client } from '../../base/db/open.js';
 import type { Agent } from './living.js';
 import { type AgentClaims, claimsOf } from './tokens.js';
@@ -9,6 +10,8 @@ export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exch
 /** What the protocol engine has to know of an agent, in its metadata as a client. No other client can say such a thing of itself. */
 export interface AgentMember extends AgentClaims {
   capabilities: string[];
+  /** In seconds since 1970, if nobody claims it. */
+  endsAt?: number;
 }
 
 /** The same agent, as long as it is remembered, is the same client. */
@@ -21,7 +24,7 @@ export function toClient(agent: Agent): Client {
 }
 
 function build(agent: Agent): Client {
-  const { id, name, keyHash, organizationId, capabilities, claimed, createdAt, updatedAt } = agent;
+  const { id, name, keyHash, organizationId, capabilities, claimed, expiresAt, createdAt, updatedAt } = agent;
   return {
     id,
     name,
@@ -34,7 +37,7 @@ function build(agent: Agent): Client {
       // What it may ask of people; nobody would answer to an agent that nobody answers for.
       ...(claimed && { backchannel_token_delivery_mode: 'poll', authorization_details_types: ['agent_action'] }),
       token_endpoint_auth_method: 'client_secret_basic',
-      agent: { capabilities, ...claimsOf(agent) },
+      agent: { capabilities, ...(expiresAt && { endsAt: epochSeconds(expiresAt) }), ...claimsOf(agent) },
     },
     secretHash: `sha256:${keyHash}`,
     registrationTokenHash: null,

@@ -6,7 +6,7 @@
 
 import type { Audiences } from '../agents/audiences.js';
 import type { AgentMember } from '../agents/client.js';
-import { isAgentId } from '../agents/living.js';
+import { isAgentId, type LivingAgents } from '../agents/living.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { type Acting, actorsIn, type LivingToken, type OAuthTokens } from '../credentials/oauth-tokens.js';
@@ -31,6 +31,7 @@ interface Needs {
   audit: Audit;
   oauthTokens: Pick<OAuthTokens, 'read'>;
   audiences: Pick<Audiences, 'ofAgent'>;
+  livingAgents: Pick<LivingAgents, 'find'>;
 }
 
 /** Person, app, agents: longer chains nobody can follow any more. */
@@ -38,7 +39,7 @@ const MAX_ACTORS = 4;
 
 export type Delegations = ReturnType<typeof createDelegations>;
 
-export function createDelegations({ audit, oauthTokens, audiences }: Needs) {
+export function createDelegations({ audit, oauthTokens, audiences, livingAgents }: Needs) {
   return { find, note };
 
   /** What this agent may with this token of a person. */
@@ -58,7 +59,8 @@ export function createDelegations({ audit, oauthTokens, audiences }: Needs) {
     if (!isMeant && claims.may_act?.sub !== agentId) return no('the subject token does not name this agent');
     const actors = actorsIn(claims.act);
     if (actors.length >= MAX_ACTORS) return no(`at most ${MAX_ACTORS} agents act one for another`);
-    const allowed = allowedBy(living, audience);
+    const allowed = await allowedBy(living, agentId);
+    if (!allowed) return no('agents act one for another in one organization, or where the person named both');
     const { sub: accountId, sid: sessionId, exp, act, scope = '' } = claims;
     return {
       accountId,
@@ -68,6 +70,19 @@ export function createDelegations({ audit, oauthTokens, audiences }: Needs) {
       expiresAt: new Date(exp * 1000),
       act: { sub: agentId, ...(act && { act }) },
     };
+  }
+
+  /**
+   * What the person said yes to when the app asked them for this agent. An agent may also pass on what it may itself, to one that they
+   * did not name: to one of its own organization, and to no other.
+   */
+  async function allowedBy({ claims, person }: LivingToken, agentId: string): Promise<string[] | undefined> {
+    const { resources = {} } = (person?.grant.payload ?? {}) as { resources?: Record<string, string> };
+    const named = resources[audiences.ofAgent(agentId)]?.split(' ');
+    if (named || !claims.act) return named ?? [];
+    const [before, agent] = [await livingAgents.find(claims.act.sub), await livingAgents.find(agentId)];
+    const areColleagues = before && agent && before.organizationId === agent.organizationId;
+    return areColleagues ? (claims.scope?.split(' ') ?? []) : undefined;
   }
 
   /** Writes down that an agent got a token for a person. */
@@ -87,16 +102,6 @@ export function createDelegations({ audit, oauthTokens, audiences }: Needs) {
 /** An agent's own grant is an approval: one thing, for a few minutes (see core/approvals). A token by exchange would be more than that. */
 function isForOneThing({ claims, person }: LivingToken): boolean {
   return isAgentId(person?.grant.clientId ?? '') || claims.authorization_details !== undefined;
-}
-
-/**
- * What the person said yes to when the app asked them for this agent. An agent that passes its task on to another one passes on what it
- * may itself: the other one's bounds are in the token that it was given.
- */
-function allowedBy({ claims, person }: LivingToken, audience: string): string[] {
-  if (claims.act) return claims.scope?.split(' ') ?? [];
-  const { resources = {} } = (person?.grant.payload ?? {}) as { resources?: Record<string, string> };
-  return resources[audience]?.split(' ') ?? [];
 }
 
 const no = (fault: string): NoDelegation => ({ fault });

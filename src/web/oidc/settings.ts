@@ -1,7 +1,7 @@
 /** The protocol engine's settings: what the contract promises, as oidc-provider wants it said. */
 import { randomUUID } from 'node:crypto';
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
-import { type Clock, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import { type Clock, epochSeconds, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { GuardedFetch } from '../../base/fetch.js';
@@ -9,6 +9,7 @@ import { SCOPE_CLAIMS } from '../../core/accounts/claims.js';
 import type { AgentMember } from '../../core/agents/client.js';
 import { MetadataFault } from '../../core/clients/metadata.js';
 import type { Core } from '../../core/core.js';
+import { type Acting, actorsIn } from '../../core/credentials/oauth-tokens.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../cookies.js';
 import type { ShownCertificates } from '../shown-certificates.js';
@@ -62,8 +63,8 @@ const DPOP_NONCE_BYTES = 32;
 const ASSERTION_SECONDS = HOUR_SECONDS;
 
 export function providerSettings(needs: SettingsNeeds): Configuration {
-  const { config, core, secrets, fetch, adapters, pages, tokenPath } = needs;
-  const { clients, resources, audiences, artifacts } = core;
+  const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = needs;
+  const { clients, resources, audiences, artifacts, livingAgents } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
   const mTLS = mutualTls(needs);
@@ -135,7 +136,8 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
       AccessToken: (_ctx, token) =>
         Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, mostSecondsOf(token)),
       BackchannelAuthenticationRequest: (ctx) => questionSeconds(ctx),
-      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? accessTokenSeconds,
+      ClientCredentials: (_ctx, token, client) =>
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, secondsLeftOf(client)),
       AuthorizationCode: CODE_SECONDS,
       DeviceCode: DEVICE_CODE_SECONDS,
       Grant: (ctx) => grantSeconds(ctx),
@@ -217,7 +219,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     return token.clientId === client.clientId || (client.origin === 'admin' && client.clientAuthMethod !== 'none');
   }
 
-  /** Whether the client and the person that the token stands for are still there; the provider has asked for the grant. */
+  /** Whether the client, the person that the token stands for, and all who act for them are still there; the provider has asked for the grant. */
   async function isBehindAlive(token: {
     clientId?: string;
     accountId?: string;
@@ -229,20 +231,27 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     const client = await clients.find(String(token.clientId));
     if (!client) return false;
     const { agent } = client.metadata as { agent?: AgentMember };
-    const { key_id: keyId, gid } = (token.extra ?? {}) as { key_id?: string; gid?: string };
+    const { key_id: keyId, gid, act } = (token.extra ?? {}) as { key_id?: string; gid?: string; act?: Acting };
     if (client.origin === 'agent' && agent?.key_id !== keyId) return false;
+    for (const id of actorsIn(act)) if (!(await livingAgents.find(id))) return false;
     if (gid && !(await artifacts.grants.find(gid))) return false;
     return !token.accountId || (await findAccount(undefined, token.accountId, token)) !== undefined;
   }
 
   /** Tokens say which agent has them, which acts for whom, and which one agent may act for the person of this sign-in. */
   function claimsOfAgents(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
-    const { capabilities: _bounds, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
+    const { capabilities: _bounds, endsAt: _end, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
     const granted = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
     const agents = granted.filter((identifier) => audiences.agentIn(identifier) && identifier !== token.aud);
     const mayAct = agents.length === 1 && token.aud ? { may_act: { sub: audiences.agentIn(agents[0]!) } } : {};
     const claims = { ...ofAgent, ...mayAct, ...actorClaims(token as never), ...delegationClaims(token) };
     return Object.keys(claims).length > 0 ? claims : undefined;
+  }
+
+  /** No token outlives the agent that it is for. One that is over gets none; a moment before that it is one second. */
+  function secondsLeftOf(client: ProviderClient): number {
+    const { endsAt = Number.POSITIVE_INFINITY } = agentOf(client) ?? {};
+    return Math.max(1, endsAt - epochSeconds(clock.now()));
   }
 
   /** A family with refresh tokens lasts as long as a login can; one without needs to outlive its access token only. */

@@ -14,6 +14,7 @@ import { stores } from '../../support/stores.js';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const BOARD = 'https://board.example';
+const OPAQUE = 'https://opaque.example';
 
 describe.each(stores)('an agent as a client on $name', (store) => {
   let house: House;
@@ -36,6 +37,12 @@ describe.each(stores)('an agent as a client on $name', (store) => {
             { name: 'admin', description: 'All of it.', capability: true },
           ],
         },
+      },
+    });
+    await house.base.db.resource.create({
+      data: {
+        ...{ identifier: OPAQUE, name: 'Opaque', accessTokenFormat: 'opaque' },
+        scopes: { create: [{ name: 'read:cap-table', description: 'Read the cap table.' }] },
       },
     });
     await house.core.resources.reload();
@@ -157,6 +164,16 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       await later(7 * 86_400_000 + 1000, async () => {
         expect((await token(house, asClient(agent), credentials)).body.error).toBe('invalid_client');
       });
+    });
+
+    it('gets no token that outlives it', async () => {
+      const agent = await onboard(house, { capabilities: ['read:cap-table'] });
+      const ends = { where: { id: agent.client_id }, data: { expiresAt: new Date(Date.now() + 60_000) } };
+      await house.base.db.agent.update(ends);
+      await house.base.announcements.announce('agents', agent.client_id);
+      const { body } = await token(house, asClient(agent), credentials);
+      expect(body.expires_in).toBeGreaterThan(0);
+      expect(body.expires_in).toBeLessThanOrEqual(60);
     });
 
     it('loses its tokens on every process when its key is replaced, or it is deleted', async () => {
@@ -297,6 +314,44 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect(await isActive(subject)).toBe(true);
       await call(house, 'DELETE', `/agents/${agents[1]!.client_id}`, { token: person.access_token });
       expect(await isActive(subject)).toBe(false); // a link of the chain is gone
+    });
+
+    it('passes on to no agent of another organization, unless the person named it', async () => {
+      const { person, agent } = await household();
+      const { agent: foreign } = await household();
+      const unnamed = await exchange(agent, await forAgent(person.email, agent), { resource: audienceOf(foreign) });
+      const { status, body } = await exchange(foreign, unnamed.body.access_token!);
+      const why = 'agents act one for another in one organization, or where the person named both';
+      expect([status, body.error, body.error_description]).toEqual([400, 'invalid_request', why]);
+      await expect
+        .poll(() => house.core.audit.list({ clientId: foreign.client_id, action: 'token.refused' }))
+        .toMatchObject([{ detail: { reason: why } }]);
+      const { code, verifier } = await codeFor(
+        person.email,
+        [audienceOf(agent), audienceOf(foreign)],
+        'openid read:cap-table',
+      );
+      const redeemed = await token(house, app, {
+        ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
+        ...{ redirect_uri: 'https://acme.example/cb', resource: audienceOf(agent) },
+      });
+      const named = await exchange(agent, redeemed.body.access_token!, { resource: audienceOf(foreign) });
+      expect(scopesOf((await exchange(foreign, named.body.access_token!)).body.access_token)).toEqual([
+        'read:cap-table',
+      ]);
+    });
+
+    it('loses an opaque token too when a link of its chain is gone', async () => {
+      const { person, agent: first } = await household();
+      const second = await onboard(house, { agent_id: 'b', capabilities: ['read:cap-table'] }, person.access_token);
+      const subject = await exchange(first, await forAgent(person.email, first), { resource: audienceOf(second) });
+      const { body } = await exchange(second, subject.body.access_token!, { resource: OPAQUE });
+      const got = body.access_token!;
+      expect(got).not.toContain('.');
+      for (const at of [house, beside]) expect(await isActive(got, at)).toBe(true);
+      await call(house, 'DELETE', `/agents/${first.client_id}`, { token: person.access_token });
+      expect(await isActive(got)).toBe(false);
+      await expect.poll(() => isActive(got, beside), { timeout: 1000, interval: 50 }).toBe(false);
     });
 
     it('gets nothing for what is not a living access token of a person that names it', async () => {

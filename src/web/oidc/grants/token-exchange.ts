@@ -62,16 +62,16 @@ export function tokenExchange({ clock, delegations: known }: Needs) {
   async function handler(ctx: TokenEndpointGrantContext<Parameters>): Promise<void> {
     const { provider, client, params } = ctx.oidc;
     const agent = agentOf(client);
-    if (!agent) throw new errors.InvalidRequest('only agents exchange tokens');
+    if (!agent) throw invalidRequest('only agents exchange tokens');
     refuseOtherKinds(params);
     const proof = await validateDpop(provider, ctx);
     const certificate = checkMtlsCert(provider, ctx);
     checkDpopRequired(provider, ctx, proof);
 
     const found = await known.find(client.clientId, agent, String(params.subject_token));
-    if ('fault' in found) throw new errors.InvalidRequest(found.fault); // RFC 8693, 2.2.2
+    if ('fault' in found) throw invalidRequest(found.fault); // RFC 8693, 2.2.2
     const [resourceServer, another] = await resolveRequestedResources(provider, ctx);
-    if (!resourceServer || another) throw new errors.InvalidTarget('a token is for one resource');
+    if (!resourceServer || another) throw invalidTarget('a token is for one resource');
     const scope = settleScope(params.scope, found.scopes, resourceServer.scope);
 
     const left = epochSeconds(found.expiresAt) - epochSeconds(clock.now());
@@ -105,13 +105,11 @@ export function tokenExchange({ clock, delegations: known }: Needs) {
 /** Only access tokens for access tokens; and the agent proves who it is by its key, not by a token. */
 function refuseOtherKinds(params: Parameters): void {
   const { subject_token: subject, subject_token_type: type, requested_token_type: requested = ACCESS_TOKEN } = params;
-  if (!subject || !type)
-    throw new errors.InvalidRequest('missing required parameters subject_token, subject_token_type');
-  if (type !== ACCESS_TOKEN && type !== JWT) throw new errors.InvalidRequest('only access tokens can be exchanged');
-  if (requested !== ACCESS_TOKEN && requested !== JWT)
-    throw new errors.InvalidRequest('only access tokens are given out');
-  if (params.actor_token) throw new errors.InvalidRequest('the actor is the client itself: leave out actor_token');
-  if (params.audience) throw new errors.InvalidTarget('name the audience as resource');
+  if (!subject || !type) throw invalidRequest('missing required parameters subject_token, subject_token_type');
+  if (type !== ACCESS_TOKEN && type !== JWT) throw invalidRequest('only access tokens can be exchanged');
+  if (requested !== ACCESS_TOKEN && requested !== JWT) throw invalidRequest('only access tokens are given out');
+  if (params.actor_token) throw invalidRequest('the actor is the client itself: leave out actor_token');
+  if (params.audience) throw invalidTarget('name the audience as resource');
 }
 
 /** What is asked for, if it is allowed; all that is allowed, when nothing is asked for. */
@@ -120,7 +118,12 @@ function settleScope(asked: string | undefined, allowed: string[], ofResource = 
   const possible = allowed.filter((name) => known.includes(name));
   const wanted = asked?.split(' ').filter(Boolean) ?? possible;
   const tooMuch = wanted.find((name) => !possible.includes(name));
-  if (tooMuch) throw new errors.InvalidScope('the person, the agent or the resource does not allow it', tooMuch);
-  if (wanted.length === 0) throw new errors.InvalidScope('nothing is left that the agent may do', asked ?? '');
+  if (tooMuch) throw invalidScope('the person, the agent or the resource does not allow it', tooMuch);
+  if (wanted.length === 0) throw invalidScope('nothing is left that the agent may do', asked ?? '');
   return [...new Set(wanted)].join(' ');
 }
+
+/** Whoever asked is told why, and so is the audit trail: the words are ours, and nothing of the request is in them. */
+const invalidRequest = (why: string) => new errors.InvalidRequest(why, undefined, why);
+const invalidTarget = (why: string) => new errors.InvalidTarget(why, why);
+const invalidScope = (why: string, scope: string) => new errors.InvalidScope(why, scope, why);
