@@ -56,8 +56,8 @@ interface Needs {
 const UNCLAIMED_SECONDS = 7 * DAY_SECONDS;
 const MAX_AGENTS = 1000;
 const SWEEP_AT_ONCE = 500;
-/** It stands in addresses. */
-const AGENT_ID = /^[A-Za-z0-9][\w.:@-]{0,99}$/;
+/** It stands in addresses, and is never taken for the client id of another agent. */
+const AGENT_ID = /^(?!agt_)[A-Za-z0-9][\w.:@-]{0,99}$/;
 
 export type Agents = ReturnType<typeof createAgents>;
 
@@ -225,7 +225,7 @@ export function createAgents(needs: Needs) {
     const unknown = wanted.find((capability) => !known.includes(capability));
     const faults = {
       ...(!AGENT_ID.test(agentId) && {
-        agent_id: 'Use at most 100 letters, digits and _ . : @ -, beginning with a letter or digit.',
+        agent_id: 'Use at most 100 letters, digits and _ . : @ -, beginning with a letter or digit, and not with agt_.',
       }),
       ...(!isFitName(name) && { agent_name: NAME_FAULT }),
       ...(wanted.length === 0 && { capabilities: 'Name at least one.' }),

@@ -127,7 +127,7 @@ export function addAgents(needs: Needs): void {
     '/api/v1/agents/:agent_id',
     {
       summary:
-        'Delete an agent, by an administrator of its organization or by itself: key and tokens are refused from now on',
+        'Delete an agent, by an administrator of its organization or by its own key: that and its tokens are refused from now on',
       accepts: ['login', 'agent'],
       query: Place,
       answer: [200, Done],
@@ -180,17 +180,20 @@ export function addAgents(needs: Needs): void {
   }
 
   async function remove(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
+    demandKey(principal, 'An agent deletes itself with its key, not with a token.');
     await agents.remove(agentActorOf(principal), await named(ctx, place, principal), ctx.state.caller);
     ctx.body = { ok: true, message: 'The agent is gone, and with it its key and tokens.' };
   }
 
-  /** A token that somebody got hold of must not become a key, which lasts. */
   async function rotateKey(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
-    if (principal.kind === 'agent' && principal.by !== 'key') {
-      throw forbidden('insufficient_scope', 'An agent replaces its key with that key, not with a token.');
-    }
+    demandKey(principal, 'An agent replaces its key with that key, not with a token.');
     const agent = await named(ctx, place, principal);
     ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.caller));
+  }
+
+  /** A token that somebody got hold of, for little, must neither become a key, which lasts, nor end the agent. */
+  function demandKey(principal: LoginPrincipal | AgentPrincipal, why: string): void {
+    if (principal.kind === 'agent' && principal.by !== 'key') throw forbidden('insufficient_scope', why);
   }
 
   function named(ctx: Context, { organization_id: organizationId }: Place, principal: Visitor): Promise<Agent> {
