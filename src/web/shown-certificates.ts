@@ -26,7 +26,9 @@ export function createShownCertificates({ header }: { header: string }) {
     if (text !== undefined) delete req.headers[header];
     if (chains.has(req)) return;
     // What a proxy shows of itself says nothing of its clients.
-    if (fromProxy && typeof text === 'string') chains.set(req, chainIn(text));
+    // Of several headers, one is a stranger's that the proxy let pass: none is believed.
+    const isOne = (req.headersDistinct[header] ?? []).length <= 1;
+    if (fromProxy && typeof text === 'string') chains.set(req, isOne ? chainIn(text) : []);
     else if (!fromProxy && req.socket instanceof TLSSocket) chains.set(req, chainOf(req.socket));
   }
 
