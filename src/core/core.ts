@@ -225,7 +225,7 @@ export async function createCore(base: Base) {
   });
   const tools = createTools({ db, clock, audit, announcements });
   const permissions = createPermissions({ db, clock, audit, announcements, accounts, tools });
-  const validate = createValidate({ credentials, tools, permissions });
+  const validate = createValidate({ credentials, tools, permissions, resources });
   const mfa = createMfa({ db, clock, secrets, limits, audit, accounts, sessions, brandName: config.brandName });
   const newDevice = createNewDevice({ db, clock, limits, log, mail });
   const attempts = createAttempts({ db, clock, limits, audit });

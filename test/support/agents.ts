@@ -7,6 +7,7 @@ export interface OnboardedAgent {
   api_key: string;
   company_id: string;
   agent_id: string;
+  agent_name: string;
   client_id: string;
   capabilities: string[];
   claim_url?: string;

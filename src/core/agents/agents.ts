@@ -152,10 +152,13 @@ export function createAgents(needs: Needs) {
   async function rotateKey(actor: AgentActor, agent: Agent, caller: Caller): Promise<FreshAgent> {
     await demand(actor, agent);
     const { key, data } = mint();
+    // Whoever holds the key now answers for what is done with it.
+    const holder = 'member' in actor ? { ownerId: actor.member.accountId } : {};
     const rotated = await db.$transaction(async (tx) => {
       await demand(actor, agent, tx);
       // Of two who replace it at once one does: the other would be told a key that is dead already.
-      const { count } = await tx.agent.updateMany({ where: { id: agent.id, keyId: agent.keyId }, data });
+      const where = { id: agent.id, keyId: agent.keyId };
+      const { count } = await tx.agent.updateMany({ where, data: { ...data, ...holder } });
       if (count === 0) throw conflict('The key was replaced a moment ago.');
       await artifacts.grants.end({ clientId: agent.id }, tx);
       await note('agent.key_rotated', agent, actor, caller, tx);

@@ -18,7 +18,7 @@ export interface Agent {
   capabilities: string[];
   /** Whether a person answers for it. One that nobody answers for may less, and ends by itself. */
   claimed: boolean;
-  /** The person who answers for it, if they are still there. */
+  /** The person who answers for it, while they are active and of its organization. */
   owner: Account | undefined;
   /** Of the key that counts now: what came from another one has ended. */
   keyId: string;
@@ -32,7 +32,7 @@ export interface Agent {
 
 /** As an agent is read: with whoever answers for it, and one of those who manage its organization, if there is anybody. */
 export const WITH_PEOPLE = {
-  owner: true,
+  owner: { include: { memberships: { select: { organizationId: true } } } },
   organization: {
     select: {
       memberships: {
@@ -109,7 +109,13 @@ export function toAgent(row: AgentRow): Agent {
     ...{ id, agentId, name, organizationId, keyId, keyHash, createdAt, updatedAt },
     capabilities: capabilities as string[],
     claimed: row.claimTokenHash === null,
-    owner: owner ?? undefined,
+    owner: ownerIn(organizationId, owner),
     expiresAt: row.expiresAt ?? undefined,
   };
+}
+
+function ownerIn(organizationId: string, owner: AgentRow['owner']): Account | undefined {
+  if (owner?.status !== 'active') return undefined;
+  const { memberships, ...account } = owner;
+  return memberships.some((membership) => membership.organizationId === organizationId) ? account : undefined;
 }

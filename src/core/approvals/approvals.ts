@@ -8,6 +8,7 @@ import type { Account, Approval as ApprovalRow, Database, Prisma, Queryable } fr
 import { conflict, isTaken, notFound } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Mail } from '../../base/mail.js';
+import { isStorable } from '../../base/text.js';
 import { type Accounts, mailboxOf, normalizeEmail } from '../accounts/accounts.js';
 import { type Agent, toAgent, WITH_PEOPLE } from '../agents/living.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
@@ -96,6 +97,7 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
    */
   async function whomToAsk(agent: Agent, hint: string): Promise<string | undefined> {
     await limits.spend(BY_AGENT, agent.id);
+    if (!isStorable(hint)) return undefined; // nobody is called so, and the database refuses to be asked
     return related(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
   }
 

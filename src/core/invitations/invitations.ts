@@ -41,8 +41,9 @@ interface Needs {
 const LIFE_SECONDS = 7 * DAY_SECONDS;
 const MAX_OPEN = 200;
 const BY_INVITER: Limit = { name: 'invitation-inviter', points: 100, seconds: DAY_SECONDS };
-/** However many organizations somebody makes, nobody's mailbox is filled from here. */
-const BY_ADDRESS: Limit = { name: 'invitation-address', points: 10, seconds: DAY_SECONDS };
+/** However many organizations somebody makes, nobody's mailbox is filled from here; and no one person uses up what others may mail too. */
+const BY_PAIR: Limit = { name: 'invitation-pair', points: 10, seconds: DAY_SECONDS };
+const BY_ADDRESS: Limit = { name: 'invitation-address', points: 30, seconds: DAY_SECONDS };
 
 export type Invitations = ReturnType<typeof createInvitations>;
 
@@ -67,6 +68,7 @@ export function createInvitations(needs: Needs) {
     if (!inviter.emailVerified) throw forbidden('insufficient_role', 'First confirm your own e-mail address.');
     if (!mail.isConfigured) throw conflict('This server sends no mail: nobody can be invited.');
     await limits.spend(BY_INVITER, inviter.id);
+    await limits.spend(BY_PAIR, `${inviter.id} ${email}`);
     await limits.spend(BY_ADDRESS, email);
 
     const token = randomToken();

@@ -128,8 +128,16 @@ export function createPermissions({ db, clock, audit, announcements, accounts, t
   }
 }
 
-/** Whether it stands for an administrator of the instance, as one: an app never does that for a person. */
-const isKeeper = (principal: Principal) => principal.kind !== 'oauth' && accountBehind(principal)?.role === 'admin';
+/**
+ * Whether it stands for an administrator of the instance, as one: who signed in here does, and a key of theirs that is confined to
+ * nothing. An app, an issuer elsewhere or a narrower key has what was granted.
+ */
+function isKeeper(principal: Principal): boolean {
+  if (accountBehind(principal)?.role !== 'admin') return false;
+  if (principal.kind !== 'api-key') return principal.kind === 'login';
+  const { projectId, scopes } = principal.key;
+  return projectId === null && (scopes as string[]).length === 0;
+}
 
 /** A key never may more than its role. */
 function bounded(principal: Principal, level: Level): Level {

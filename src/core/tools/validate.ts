@@ -7,7 +7,7 @@ import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Credentials } from '../credentials/credentials.js';
 import type { Presentation } from '../credentials/possession.js';
 import type { Principal } from '../credentials/principal.js';
-import { VALIDATE_SCOPE } from '../resources/resources.js';
+import { type Resources, VALIDATE_SCOPE } from '../resources/resources.js';
 import type { Level } from './levels.js';
 import type { Permissions } from './permissions.js';
 import type { Tool, Tools } from './tools.js';
@@ -22,6 +22,7 @@ interface Needs {
   credentials: Pick<Credentials, 'resolve' | 'resolveCertificate'>;
   tools: Pick<Tools, 'find'>;
   permissions: Pick<Permissions, 'levelOf'>;
+  resources: Pick<Resources, 'find'>;
 }
 
 /** Somebody who shows nothing but a certificate. */
@@ -48,7 +49,7 @@ export type Validate = ReturnType<typeof createValidate>;
  * Any credential that is alive will do. An app's token must be for us or for that very tool, with the scope for it. Refuses with
  * `expired_token`, `invalid_token` or `insufficient_scope`, all of them 401.
  */
-export function createValidate({ credentials, tools, permissions }: Needs) {
+export function createValidate({ credentials, tools, permissions, resources }: Needs) {
   return async function validate(
     presented: Credential | Certified,
     slug?: string,
@@ -66,7 +67,12 @@ export function createValidate({ credentials, tools, permissions }: Needs) {
 
   function byCredential({ value, shown }: Credential, tool: Tool | undefined, forwarded: ForwardedProof | undefined) {
     const proven = forwarded ? asShown(forwarded, tool) : shown;
-    return credentials.resolve(value, proven, tool?.url ?? undefined);
+    return credentials.resolve(value, proven, tool?.url ? audienceOf(tool.url) : undefined);
+  }
+
+  /** Whoever registered the tool's URL as an API may have spelt it otherwise: that spelling is in the tokens. */
+  function audienceOf(url: string): string {
+    return resources.find(url)?.identifier ?? url;
   }
 
   function byCertificate(certificates: X509Certificate[]): Principal {

@@ -29,10 +29,7 @@ export const WireLevel = z.enum(LEVELS);
 
 export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
 
-/**
- * Who stands behind a credential; of an agent, the person who answers for it. An app or agent is never an administrator, and a key is one
- * only with all that its owner may.
- */
+/** Who stands behind a credential; of an agent, the person who answers for it. Only whoever signed in here is an administrator. */
 export function toVisitor(principal: Principal): z.input<typeof WireVisitor> {
   if (principal.kind === 'agent') {
     const { id, name, owner } = principal.agent;
@@ -43,8 +40,7 @@ export function toVisitor(principal: Principal): z.input<typeof WireVisitor> {
     const { id } = subjectOf(principal);
     return { id, name: id, email: null, role: 'viewer' };
   }
-  const isBounded = principal.kind === 'oauth' || (principal.kind === 'api-key' && principal.role !== 'admin');
-  return { ...toPerson(account), ...(isBounded && { role: 'viewer' }) };
+  return { ...toPerson(account), ...(principal.kind !== 'login' && { role: 'viewer' }) };
 }
 
 export function toPerson({ id, name, email, role }: Account): z.input<typeof WireVisitor> {

@@ -7,6 +7,7 @@ import { call, newLogin } from '../../support/api.js';
 import { atOnce } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
 import { stores } from '../../support/stores.js';
+import { validate } from '../../support/tools-api.js';
 
 const DAY_MS = 86_400_000;
 
@@ -353,6 +354,24 @@ describe.each(stores)('agents on $name', (store) => {
     expect((await call(house, 'GET', '/agents', { token: key.key })).status).toBe(200);
     expect((await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: key.key })).status).toBe(403);
     expect((await tryToOnboard(house, { agent_id: 'x' }, { token: key.key })).status).toBe(403);
+  });
+
+  it('are told to tools as those of whoever holds their key, while they are there', async () => {
+    const [maker, other] = [await newLogin(house), await newLogin(house)];
+    const organizationId = await ownOf(maker.accountId);
+    await house.base.db.membership.create({ data: { accountId: other.accountId, organizationId, role: 'admin' } });
+    const agent = await onboard(house, { agent_id: 'told' }, maker.access_token);
+    const toldAs = async (key: string) => (await validate(house, key)).json.user;
+    expect(await toldAs(agent.api_key)).toMatchObject({ id: maker.accountId, role: 'viewer' });
+
+    await house.base.db.account.update({ where: { id: maker.accountId }, data: { status: 'suspended' } });
+    await house.base.announcements.announce('accounts', maker.accountId);
+    const itself = { id: agent.client_id, name: agent.agent_name, email: null, role: 'viewer' };
+    expect(await toldAs(agent.api_key)).toEqual(itself);
+
+    const path = `/agents/${agent.agent_id}/rotate-key?organization_id=${organizationId}`;
+    const { json } = await call(house, 'POST', path, { token: other.access_token, body: {} });
+    expect(await toldAs(String(json.api_key))).toMatchObject({ id: other.accountId, role: 'viewer' });
   });
 
   it('go on when whoever made them leaves, and stop while nobody is left who could stop them', async () => {

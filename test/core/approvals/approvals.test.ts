@@ -83,12 +83,14 @@ describe.each(stores)('a question of an agent on $name', (store) => {
       await house.core.consents.give(friend.id, id, allowance, systemCaller);
     }
     const answers: string[] = [];
-    for (const hint of [stranger.email, stranger.id, 'nobody@example.com', 'nobody', agent.client_id]) {
+    const odd = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
+    for (const hint of [stranger.email, stranger.id, 'nobody@example.com', 'nobody', agent.client_id, ...odd]) {
       const { status, body } = await askPerson(house, agent, hint);
       answers.push(JSON.stringify([status, body]));
     }
     expect(answers).toEqual(answers.map(() => answers[0]));
     expect(answers[0]).toContain('unknown_user_id');
+    expect(house.lines.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
     for (const hint of [friend.email.toUpperCase(), agent.ownerId]) {
       expect((await askPerson(house, agent, hint)).status).toBe(200);
     }

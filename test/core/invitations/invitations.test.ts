@@ -243,11 +243,22 @@ describe.each(stores)('an invitation on $name', (store) => {
       role: 'viewer',
     });
     expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_role']);
+    const email = `victim-${store.name.replaceAll(/\W/g, '')}@example.com`.toLowerCase();
     const { owner, invite } = await place();
     const statuses: number[] = [];
-    for (let n = 0; n < 11; n += 1) statuses.push((await invite(owner, 'victim@example.com')).status);
-    expect(statuses).toEqual([...Array(10).fill(201), 429]);
-    expect(await mailsTo(house, 'victim@example.com')).toHaveLength(10);
+    for (let n = 0; n < 12; n += 1) statuses.push((await invite(owner, email)).status);
+    expect(statuses).toEqual([...Array(10).fill(201), 429, 429]);
+    // Nor from another organization of theirs; and whoever else invites this address still can.
+    const { json } = await as(owner, 'POST', '/organizations', { name: 'Another' });
+    const again = await as(owner, 'POST', `/organizations/${json.id}/invitations`, { email, role: 'viewer' });
+    expect([again.status, again.json.error]).toEqual([429, 'rate_limited']);
+    const another = await place();
+    expect((await another.invite(another.owner, email)).status).toBe(201);
+    expect(await mailsTo(house, email)).toHaveLength(11);
+    const many = { name: 'invitation-address', points: 30, seconds: DAY_MS / 1000 };
+    for (let n = 11; n < 30; n += 1) await house.base.limits.spend(many, email);
+    expect((await another.invite(another.owner, email)).status).toBe(429);
+    expect(await mailsTo(house, email)).toHaveLength(11);
   });
 
   it('is a mail that holds no words of a stranger, and keeps no token, only its hash', async () => {

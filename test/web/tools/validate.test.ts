@@ -101,6 +101,25 @@ describe('what a tool is told', () => {
     }
   });
 
+  it('by a token for its URL, however somebody spelt that who registered it as an API', async () => {
+    const [asApi, asTool] = ['https://tc.example/', 'https://tc.example'];
+    await house.base.db.resource.create({ data: { identifier: asApi, name: 'TC' } });
+    await house.core.tools.create({ slug: 'tc', name: 'TC', url: asTool }, keeper.id, systemCaller);
+    await house.core.resources.reload();
+    const { id, email } = await house.account();
+    await house.core.permissions.grant({ accountId: id, slug: 'tc', level: 'read' }, keeper.id, systemCaller);
+    for (const resource of [asApi, asTool]) {
+      const token = await tokenFor(email, resource);
+      expect((await validate(house, token, 'tc')).json).toMatchObject({
+        valid: true,
+        user: { id },
+        permission: 'read',
+      });
+      for (const other of [undefined, 'wiki', 'dealroom'])
+        expect((await validate(house, token, other)).status).toBe(401);
+    }
+  });
+
   it('of an administrator who came by way of an app: no more than was granted to them', async () => {
     const token = await tokenFor(keeper.email, TOOL_URL);
     const none = { valid: true, user: { id: keeper.id, role: 'viewer' }, permission: null };
