@@ -256,17 +256,16 @@ describe('what a tool is told', () => {
       const { id, token } = await newPerson(house);
       await grant(id, 'read');
       const key = await newKey(house, token);
-      expect((await validate(house, key, 'dealroom')).json.permission).toBe('read');
-      const before = queries;
-      const began = performance.now();
-      const answers: RawAnswer[] = [];
-      while (answers.length < 20 && performance.now() - began < 900)
-        answers.push(await validate(house, key, 'dealroom'));
-      const asked = queries - before;
-      expect(new Set(answers.map(({ json }) => json.permission))).toEqual(new Set(['read']));
-      expect(answers.length).toBeGreaterThan(1);
-      expect(performance.now() - began < 1000 ? asked : 0).toBe(0);
-      expect(before).toBeGreaterThan(0);
+      // What the house writes now and then, and a second that is over, may fall into one round, but not into each.
+      const asked: number[] = [];
+      for (let round = 0; round < 5 && !asked.includes(0); round += 1) {
+        expect((await validate(house, key, 'dealroom')).json.permission).toBe('read');
+        const before = queries;
+        expect(before).toBeGreaterThan(0);
+        for (let n = 0; n < 10; n += 1) expect((await validate(house, key, 'dealroom')).json.permission).toBe('read');
+        asked.push(queries - before);
+      }
+      expect(asked).toContain(0);
     });
 
     it('is counted by the address of the tool together with all others, and by nothing else', async () => {
