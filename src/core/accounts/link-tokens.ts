@@ -83,8 +83,9 @@ export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) 
   /** Makes those void that nobody has used, but for the newest so many. */
   async function revoke(purpose: LinkPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
     const where = { purpose, accountId, consumedAt: null };
-    const newest = await tx.verificationToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep });
-    const tokenHash = { notIn: newest.map((one) => one.tokenHash) };
-    await tx.verificationToken.deleteMany({ where: { ...where, tokenHash } });
+    const newest =
+      keep > 0 && (await tx.verificationToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep }));
+    const others = newest && { tokenHash: { notIn: newest.map((one) => one.tokenHash) } };
+    await tx.verificationToken.deleteMany({ where: { ...where, ...others } });
   }
 }

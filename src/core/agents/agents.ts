@@ -153,8 +153,9 @@ export function createAgents(needs: Needs) {
     await demand(actor, agent);
     const { key, data } = mint();
     // Whoever holds the key now answers for what is done with it.
-    const holder = 'member' in actor ? { ownerId: actor.member.accountId } : {};
+    const holder = 'member' in actor ? { ownerId: actor.member.accountId } : undefined;
     const rotated = await db.$transaction(async (tx) => {
+      if (holder) await accounts.hold(holder.ownerId, tx); // it does not go away before the key is theirs
       await demand(actor, agent, tx);
       // Of two who replace it at once one does: the other would be told a key that is dead already.
       const where = { id: agent.id, keyId: agent.keyId };
