@@ -1,12 +1,12 @@
 /**
- * Turns a page's name and its values into HTML. Templates live in views/; a page is added with one template and one line in `Pages`.
- * Every value is escaped by the template; none is trusted to be HTML.
+ * Turns a page's name and its values into HTML. Templates live in views/; which page takes which values stands in the `pages.ts` of its
+ * door. Every value is escaped by the template; none is trusted to be HTML.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ejs from 'ejs';
-import type { Pages } from './pages.js';
+import type { SharedPages } from './pages.js';
 
 const VIEWS = fileURLToPath(new URL('../../views/', import.meta.url));
 
@@ -21,16 +21,20 @@ interface Options {
   assetUrl?: (file: string) => string;
 }
 
-export type Views = ReturnType<typeof createViews>;
+/** What a door is given: its own pages, and those that are everybody's. */
+export interface Views<Own = unknown> {
+  render<Name extends keyof (Own & SharedPages)>(name: Name, values: (Own & SharedPages)[Name]): string;
+}
 
+/** For all doors: each names, by `Views`, the pages that it renders. */
 export function createViews({ brandName, directory = VIEWS, cache = true, assetUrl = plainAssetUrl }: Options) {
   const templates = new Map<string, ejs.TemplateFunction>();
   const layout = { brandName, stylesheetHref: assetUrl('signet.css'), iconHref: assetUrl('favicon.svg') };
   return { render };
 
   /** The whole page. An unknown name or a broken template throws: that is a bug, not a refusal. */
-  function render<Name extends keyof Pages>(name: Name, locals: Pages[Name]): string {
-    return template(name)({ ...locals, ...layout });
+  function render(name: string, values: object): string {
+    return template(name)({ ...values, ...layout });
   }
 
   function template(name: string): ejs.TemplateFunction {

@@ -1,6 +1,12 @@
 // One realistic set of values for every page: the tests render them, and so does whoever wants to look at the pages.
 
-import type { ClientCard, Pages } from '../../src/web/pages.js';
+import type { AccountPages } from '../../src/web/account/pages.js';
+import type { DocsPages } from '../../src/web/docs/pages.js';
+import type { ClientCard, OidcPages } from '../../src/web/oidc/pages.js';
+import type { SharedPages } from '../../src/web/pages.js';
+import type { SignInPages } from '../../src/web/sign-in/pages.js';
+
+export interface Pages extends SharedPages, AccountPages, DocsPages, OidcPages, SignInPages {}
 
 const csrfToken = 'Zk3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFa';
 const errand = '?return_to=%2Finteraction%2FrH2xVb7QmKp';

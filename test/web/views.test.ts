@@ -3,9 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Pages } from '../../src/web/pages.js';
 import { createViews } from '../../src/web/views.js';
-import { examplePages } from '../support/example-pages.js';
+import { examplePages, type Pages } from '../support/example-pages.js';
 
 type PageName = keyof Pages;
 

@@ -19,6 +19,7 @@ import { addAgentClaims } from './agents.js';
 import { addApprovals } from './approvals.js';
 import { createGuards, loginOf } from './guards.js';
 import { addLinks } from './links.js';
+import type { AccountPages } from './pages.js';
 import { addSecurity } from './security.js';
 
 interface Needs
@@ -43,7 +44,7 @@ interface Needs
   federationCookie: FederationCookie;
   csrf: Csrf;
   errands: Errands;
-  views: Views;
+  views: Views<AccountPages>;
 }
 
 const EndForm = z.object({ csrf: z.string() });

@@ -15,13 +15,14 @@ import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeDay } from '../words.js';
+import type { AccountPages } from './pages.js';
 
 interface Needs extends Pick<Core, 'agentClaims' | 'resources'> {
   clock: Clock;
   loginCookie: LoginCookie;
   csrf: Csrf;
   errands: Errands;
-  views: Views;
+  views: Views<AccountPages>;
 }
 
 const PAGE = '/account/agents/claim';

@@ -7,18 +7,18 @@ import type { AgentAction, Approval } from '../../core/approvals/approvals.js';
 import type { Core } from '../../core/core.js';
 import type { Csrf } from '../csrf.js';
 import { formBody, queryText, readForm } from '../input.js';
-import type { ApprovalAction, ApprovalQuestion } from '../pages.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeAge, describeTimeLeft } from '../words.js';
 import { type Guards, loginOf } from './guards.js';
+import type { AccountPages, ApprovalAction, ApprovalQuestion } from './pages.js';
 
 interface Needs extends Pick<Core, 'approvals' | 'resources'> {
   clock: Clock;
   csrf: Csrf;
   guards: Guards;
-  views: Views;
+  views: Views<AccountPages>;
 }
 
 const APPROVALS_PAGE = '/account/approvals';

@@ -12,18 +12,18 @@ import type { Enrolment } from '../../core/mfa/mfa.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
 import { field, formBody, queryText, readForm } from '../input.js';
-import type { PasswordErrors } from '../pages.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeAge } from '../words.js';
 import { type Guards, loginOf } from './guards.js';
+import type { AccountPages, PasswordErrors } from './pages.js';
 
 interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery' | 'federation' | 'links'> {
   clock: Clock;
   csrf: Csrf;
   guards: Guards;
-  views: Views;
+  views: Views<AccountPages>;
 }
 
 export const PAGE = '/account/security';

@@ -5,11 +5,12 @@ import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { createDocument } from './document.js';
 import { type Described, describeApi } from './openapi.js';
+import type { DocsPages } from './pages.js';
 
 const DOCUMENT = '/api/openapi.json';
 
 interface Needs {
-  views: Views;
+  views: Views<DocsPages>;
   /** The address of a public file, with its version. */
   assetUrl: (file: string) => string;
   /** What the document tells of. */

@@ -1,6 +1,6 @@
 /** How a client is shown to a person. */
 import type { Client } from 'oidc-provider';
-import type { ClientCard } from '../pages.js';
+import type { ClientCard } from './pages.js';
 
 type Shown = Pick<Client, 'clientId' | 'clientName' | 'clientUri' | 'policyUri' | 'tosUri' | 'redirectUris'>;
 

@@ -15,12 +15,12 @@ import type { Csrf } from '../csrf.js';
 import { readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { allowFormRedirect, formTarget, keepOpener } from '../middleware/security-headers.js';
-import type { ConsentScope } from '../pages.js';
 import type { Errand, Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
 import { clientCard, documentHost, isUnverified } from './client-card.js';
+import type { ConsentScope, OidcPages } from './pages.js';
 import type { Providers } from './provider.js';
 
 interface Needs {
@@ -33,7 +33,7 @@ interface Needs {
   loginCookie: LoginCookie;
   csrf: Csrf;
   errands: Errands;
-  views: Views;
+  views: Views<OidcPages>;
 }
 
 type Provider = Awaited<ReturnType<Providers['current']>>['main'];

@@ -1,112 +1,101 @@
-/** The pages that oidc-provider shows by itself: errors, device codes, signing out. */
-import type { errors, KoaContextWithOIDC } from 'oidc-provider';
-import { isForPrograms, keepOpener } from '../middleware/security-headers.js';
-import type { Views } from '../views.js';
-import { clientCard, isUnverified } from './client-card.js';
-import { ROUTES } from './routes.js';
+/** The pages of the protocol, and the values that each prints, ready to print. */
 
-interface ErrorAnswer {
-  error: string;
-  error_description?: string;
+export interface OidcPages {
+  'oidc/consent': ConsentPage;
+  'oidc/device-input': DeviceInputPage;
+  'oidc/device-confirm': DeviceConfirmPage;
+  'oidc/device-done': DeviceDonePage;
+  'oidc/logout': LogoutPage;
+  'oidc/logged-out': LoggedOutPage;
 }
 
-export type ProviderPages = ReturnType<typeof createProviderPages>;
-
-export function createProviderPages({ views }: { views: Views }) {
-  return { error, deviceInput, deviceConfirm, deviceDone, logout, loggedOut };
-
-  /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
-  async function error(ctx: KoaContextWithOIDC, out: ErrorAnswer, cause?: Error): Promise<void> {
-    if (isForPrograms(ctx.path) || ctx.accepts('html', 'json') === 'json') {
-      ctx.body = out; // whatever it says that it accepts
-      return;
-    }
-    keepOpener(ctx as never);
-    ctx.type = 'html';
-    ctx.body = views.render('error', {
-      heading: 'This sign-in cannot go on',
-      message: sentence(out.error_description) ?? 'The app sent a request that we cannot follow.',
-      code: out.error,
-      requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
-      backHref: (cause as { allow_redirect?: boolean })?.allow_redirect === false ? wayBack(ctx, out) : undefined,
-    });
-  }
-
-  /** Where the error would have been sent, had the person not to decide (see events). The provider has checked the address. */
-  function wayBack(ctx: KoaContextWithOIDC, out: ErrorAnswer): string | undefined {
-    const redirectUri = ctx.oidc.params?.redirect_uri ?? ctx.query.redirect_uri ?? ctx.oidc.client?.redirectUris?.[0];
-    const { client } = ctx.oidc;
-    if (typeof redirectUri !== 'string' || !client?.redirectUriAllowed(redirectUri)) return undefined;
-    const back = new URL(redirectUri);
-    for (const [name, value] of Object.entries(out)) if (typeof value === 'string') back.searchParams.set(name, value);
-    return back.href;
-  }
-
-  async function deviceInput(
-    ctx: KoaContextWithOIDC,
-    _form: string,
-    out?: { error: string } | undefined,
-    problem?: Error | errors.OIDCProviderError,
-  ): Promise<void> {
-    const userCode = (problem as { userCode?: string } | undefined)?.userCode;
-    const name = problem?.name;
-    if (name === 'AbortedError') {
-      ctx.body = views.render('oidc/device-done', { denied: true });
-      return;
-    }
-    const failed =
-      userCode !== undefined || name === 'NoCodeError'
-        ? 'That code is not right, or has expired. Check it and try again.'
-        : undefined;
-    ctx.body = views.render('oidc/device-input', {
-      action: ROUTES.code_verification,
-      xsrf: xsrf(ctx),
-      userCode,
-      error: failed ?? (out ? 'Something went wrong. Enter the code again.' : undefined),
-    });
-  }
-
-  async function deviceConfirm(
-    ctx: KoaContextWithOIDC,
-    _form: string,
-    client: Parameters<typeof clientCard>[0],
-    deviceInfo: { ip?: unknown; ua?: unknown },
-    userCode: string,
-  ): Promise<void> {
-    ctx.body = views.render('oidc/device-confirm', {
-      action: ROUTES.code_verification,
-      xsrf: xsrf(ctx),
-      userCode,
-      client: clientCard(client),
-      unverified: isUnverified(client),
-      device: { address: text(deviceInfo.ip), userAgent: text(deviceInfo.ua) },
-    });
-  }
-
-  async function deviceDone(ctx: KoaContextWithOIDC): Promise<void> {
-    ctx.body = views.render('oidc/device-done', { client: ctx.oidc.client && clientCard(ctx.oidc.client) });
-  }
-
-  async function logout(ctx: KoaContextWithOIDC): Promise<void> {
-    ctx.body = views.render('oidc/logout', {
-      action: `${ROUTES.end_session}/confirm`,
-      xsrf: xsrf(ctx),
-      client: ctx.oidc.client && clientCard(ctx.oidc.client),
-    });
-  }
-
-  async function loggedOut(ctx: KoaContextWithOIDC): Promise<void> {
-    ctx.body = views.render('oidc/logged-out', {
-      client: ctx.oidc.client && clientCard(ctx.oidc.client),
-      loginHref: '/login',
-    });
-  }
+/** Posts `csrf` and `decision` = `allow` | `deny` to `action`. */
+export interface ConsentPage {
+  action: string;
+  csrfToken: string;
+  client: ClientCard;
+  /** True for a client that registered itself or is described by a document: nobody here has looked at who it is. */
+  unverified: boolean;
+  /** The host whose document describes it, where one does. */
+  describedAt?: string | undefined;
+  /** True where the answer goes to this computer: whatever runs there could have asked. */
+  local: boolean;
+  /** Where the answer is sent: a host, or for an app on this computer what a person calls that. */
+  redirectHost: string;
+  account: { name?: string; email: string };
+  /** Signs in as somebody else and comes back. */
+  switchHref?: string;
+  scopes: ConsentScope[];
+  resources: ConsentResource[];
+  /** True when the client asks for access while the person is away (`offline_access`). */
+  offline: boolean;
 }
 
-const xsrf = (ctx: KoaContextWithOIDC) => String(ctx.oidc.session?.state?.secret ?? '');
+export interface ConsentScope {
+  /** "Your e-mail address" */
+  title: string;
+  /** What the app can do with it, in one sentence. */
+  sentence: string;
+  /** `identity`: who the person is. `api`: what the app may do in their name. */
+  kind: 'identity' | 'api';
+}
 
-const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+export interface ConsentResource {
+  name: string;
+  /** The audience URI. */
+  identifier: string;
+  scopes: { sentence: string }[];
+}
 
-/** The provider's descriptions begin small and have no full stop. */
-const sentence = (description: string | undefined) =>
-  description && `${description[0]!.toUpperCase()}${description.slice(1)}${/[.?!]$/.test(description) ? '' : '.'}`;
+/** Posts `xsrf` and `user_code` to `action`. */
+export interface DeviceInputPage {
+  action: string;
+  xsrf: string;
+  userCode?: string;
+  error?: string;
+}
+
+/** Posts `xsrf`, `user_code` and `confirm` = `yes` or `abort` = `yes` to `action`. */
+export interface DeviceConfirmPage {
+  action: string;
+  xsrf: string;
+  /** As the device shows it, with its dashes. */
+  userCode: string;
+  client: ClientCard;
+  /** True for a client that registered itself. */
+  unverified: boolean;
+  /** Where the request came from, so that a stranger's can be told from one's own. */
+  device: { address?: string; userAgent?: string };
+}
+
+export interface DeviceDonePage {
+  client?: { name: string };
+  /** True when the person said no. */
+  denied?: boolean;
+}
+
+/** Posts `xsrf` and, to sign out, `logout` = `yes` to `action`. */
+export interface LogoutPage {
+  action: string;
+  xsrf: string;
+  client?: { name: string };
+}
+
+export interface LoggedOutPage {
+  client?: { name: string };
+  /** Default: `/login`. */
+  loginHref?: string;
+}
+
+/** An OAuth client as a person sees it. */
+export interface ClientCard {
+  name: string;
+  /** The host of its home page or of its redirect URI. */
+  host?: string;
+  /** Its first letter, in place of a logo: logos are never hot-linked. */
+  initial: string;
+  /** Checked to be `https:` by whoever fills this in; so are the next two. */
+  clientUri?: string;
+  policyUri?: string;
+  tosUri?: string;
+}

@@ -22,7 +22,7 @@ import { createGrantLoader } from './grant-loader.js';
 import { delegationClaims } from './grants/token-exchange.js';
 import { createInteractionPolicy } from './interaction-policy.js';
 import { mutualTls } from './mutual-tls.js';
-import type { ProviderPages } from './pages.js';
+import type { ProviderPages } from './provider-pages.js';
 import { resourceIndicators } from './resource-indicators.js';
 import { ROUTES } from './routes.js';
 import { HeldSigningKey } from './signing-key.js';

@@ -14,10 +14,10 @@ import type { Csrf } from '../csrf.js';
 import { callbackPath, type FederationCookie } from '../federation-cookie.js';
 import { field, formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
-import type { FederatedProvider } from '../pages.js';
 import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
+import type { FederatedProvider } from './pages.js';
 
 interface Needs extends Pick<Core, 'federation' | 'links'> {
   issuer: string;

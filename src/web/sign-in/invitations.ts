@@ -11,19 +11,19 @@ import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
 import { field, formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
-import type { InvitationPage } from '../pages.js';
 import type { Errands } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeDay } from '../words.js';
+import type { InvitationPage, SignInPages } from './pages.js';
 
 interface Needs extends Pick<Core, 'invitations' | 'verification'> {
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
   csrf: Csrf;
   errands: Errands;
-  views: Views;
+  views: Views<SignInPages>;
 }
 
 type NextStep = Pick<InvitationPage, 'accept' | 'signIn' | 'change' | 'verify'>;

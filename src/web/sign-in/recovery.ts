@@ -11,10 +11,11 @@ import type { Csrf } from '../csrf.js';
 import { field, formBody, queryText, readForm } from '../input.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
+import type { SignInPages } from './pages.js';
 
 interface Needs extends Pick<Core, 'recovery' | 'verification' | 'passwords'> {
   csrf: Csrf;
-  views: Views;
+  views: Views<SignInPages>;
 }
 
 const ForgotForm = z.object({ csrf: field, email: field });

@@ -12,13 +12,13 @@ import type { FederationCookie } from '../federation-cookie.js';
 import { field, formBody, queryText, readForm } from '../input.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { keepOpener } from '../middleware/security-headers.js';
-import type { AccountFormErrors } from '../pages.js';
 import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
 import { seeOther } from '../see-other.js';
 import type { Context, Handler, State } from '../state.js';
 import type { Views } from '../views.js';
 import { addFederation, providerButtons } from './federation.js';
 import { createInvitationPages } from './invitations.js';
+import type { AccountFormErrors, SignInPages } from './pages.js';
 import { createRecoveryPages } from './recovery.js';
 
 interface Needs
@@ -33,7 +33,7 @@ interface Needs
   federationCookie: FederationCookie;
   csrf: Csrf;
   errands: Errands;
-  views: Views;
+  views: Views<SignInPages>;
 }
 
 const SignInForm = z.object({ csrf: field, email: field, password: field });

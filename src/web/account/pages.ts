@@ -1,0 +1,153 @@
+/** The pages of a person at home, and the values that each prints, ready to print. */
+
+export interface AccountPages {
+  'account/home': AccountPage;
+  'account/security': SecurityPage;
+  'account/factor': EnrolmentPage;
+  'account/recovery-codes': RecoveryCodesPage;
+  'account/approvals': ApprovalsPage;
+  'account/claim-agent': ClaimAgentPage;
+  'account/agent-claimed': AgentClaimedPage;
+}
+
+/** Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`), `/account/verify-email` and `/logout`. */
+export interface AccountPage {
+  csrfToken: string;
+  account: { name?: string; email: string; emailVerified: boolean; initial: string };
+  isAdmin: boolean;
+  /** Whether a second factor is set up. */
+  hasFactor: boolean;
+  logins: AccountLogin[];
+  apps: AccountApp[];
+  /** How many questions of agents wait for an answer. */
+  openApprovals: number;
+  /** One sentence about what was just done: "Signed out of Firefox on Linux." */
+  notice?: string;
+  /** Whether a link that verifies the address can be sent: posts `csrf` to `/account/verify-email`. */
+  canVerifyEmail: boolean;
+}
+
+/** One place where the person is signed in. Times are ready to print: "2 minutes ago", "3 March 2026". */
+export interface AccountLogin {
+  id: string;
+  /** The login that shows this page. */
+  current: boolean;
+  /** "Firefox on Linux" */
+  device: string;
+  address: string;
+  since: string;
+  lastSeen: string;
+}
+
+export interface AccountApp {
+  clientId: string;
+  name: string;
+  host?: string;
+  /** What it may do, as short phrases. */
+  scopes: string[];
+  since: string;
+}
+
+/**
+ * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/recovery-codes`, with
+ * `current_password` and `password` to `/account/security/password`, with `provider` to `/account/security/link`, and with `id` to
+ * `/account/security/unlink`.
+ */
+export interface SecurityPage {
+  csrfToken: string;
+  email: string;
+  /** What a password must be like. */
+  passwordRule: string;
+  errors: PasswordErrors;
+  notice?: string;
+  /** What could not be done. */
+  problem?: string;
+  factor: { enrolled: boolean; recoveryCodesLeft: number };
+  /** False for somebody who always came by a provider elsewhere. */
+  hasPassword: boolean;
+  /** Who the person is elsewhere. */
+  links: SecurityLink[];
+  /** The providers that are not linked yet. */
+  linkable: { id: string; name: string }[];
+}
+
+/** One sentence beside the field that has to change. */
+export interface PasswordErrors {
+  current?: string;
+  password?: string;
+}
+
+export interface SecurityLink {
+  id: string;
+  /** "Google", or an issuer. */
+  name: string;
+  /** As the provider told it last. */
+  email?: string;
+  since: string;
+  lastUsed?: string;
+}
+
+/** What an authenticator app has to learn. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */
+export interface EnrolmentPage {
+  csrfToken: string;
+  /** The QR code, a `data:` URI. */
+  qrSrc: string;
+  /** The same to type, in groups of four letters. */
+  secret: string[];
+  error?: string;
+}
+
+/** Shown this once. */
+export interface RecoveryCodesPage {
+  csrfToken: string;
+  codes: string[];
+}
+
+/** What agents ask. Posts `csrf` and `decision` = `approve` | `deny` to `/account/approvals/:id`. */
+export interface ApprovalsPage {
+  csrfToken: string;
+  email: string;
+  questions: ApprovalQuestion[];
+  notice?: string;
+}
+
+export interface ApprovalQuestion {
+  id: string;
+  agent: { name: string; agentId: string; initial: string };
+  /** What the agent shows elsewhere, so that the person knows which question this is. */
+  bindingMessage: string;
+  actions: ApprovalAction[];
+  resource: { name: string; identifier: string };
+  scopes: { name: string; sentence: string }[];
+  /** "2 minutes ago" */
+  since: string;
+  /** "for 8 more minutes" */
+  timeLeft: string;
+}
+
+/** One thing that the agent wants to do: all that it says of it. */
+export interface ApprovalAction {
+  titles: string[];
+  facts: { name: string; value: string }[];
+}
+
+/** Posts `csrf` and `token` to `/account/agents/claim`. */
+export interface ClaimAgentPage {
+  csrfToken: string;
+  /** Of the link. */
+  token: string;
+  name: string;
+  /** As whoever made it calls it. */
+  agentId: string;
+  /** "22 November 2026" */
+  made: string;
+  ends: string;
+  /** A sentence each. */
+  capabilities: string[];
+  /** Of the person who is signed in. */
+  email: string;
+}
+
+export interface AgentClaimedPage {
+  name: string;
+}
