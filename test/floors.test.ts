@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const SRC = new URL('../src/', import.meta.url).pathname;
-const DOORS = ['oidc', 'sign-in', 'account', 'admin', 'api', 'docs', 'tools'];
+const DOORS = ['oidc', 'sign-in', 'account', 'api', 'docs', 'tools'];
 const ROOF = ['app.ts', 'main.ts', 'cli.ts'];
 
 interface Import {
