@@ -5,10 +5,7 @@
  */
 import Provider, { type Client } from 'oidc-provider';
 import { isForApps, type Resources } from '../../core/resources/resources.js';
-
-interface PatchedProvider {
-  Client: { find(id: string): Promise<Client | undefined> };
-}
+import type { Engine } from './engine.js';
 
 /** Where a client manages its own registration (RFC 7592): there it reads what it named. */
 const ITS_OWN = new Set(['client', 'client_update', 'client_delete']);
@@ -18,11 +15,10 @@ const named = new WeakMap<object, string>();
 export const namedScope = (client: Client): string | undefined => named.get(client) ?? client.scope;
 
 /** Of each client that the provider builds: `scope` reaches as far as it may ask. A provider is built anew when an API changes. */
-export function letAppsAskForMore(provider: unknown, resources: Pick<Resources, 'list' | 'isOpenTo'>): void {
-  const patched = provider as PatchedProvider;
-  const find = patched.Client.find.bind(patched.Client);
+export function letAppsAskForMore(engine: Engine, resources: Pick<Resources, 'list' | 'isOpenTo'>): void {
+  const find = engine.Client.find.bind(engine.Client);
 
-  patched.Client.find = async function findReaching(id) {
+  engine.Client.find = async function findReaching(id) {
     const client = await find(id);
     if (client?.origin === 'registration' && client.scope && !named.has(client)) reachFurther(client, client.scope);
     return client;

@@ -4,6 +4,7 @@ import type { Secrets } from '../../base/crypto.js';
 import type { Log } from '../../base/log.js';
 import type { EndedLogin } from '../../core/sessions/sessions.js';
 import { sidOf } from './browser-session.js';
+import type { LogoutClient } from './engine.js';
 import type { Providers } from './provider.js';
 
 interface Needs {
@@ -54,9 +55,4 @@ export function createBackchannelLogout({ providers, secrets, log }: Needs) {
       }
     }
   }
-}
-
-interface LogoutClient {
-  backchannelLogoutUri?: string;
-  backchannelLogout(accountId: string, sid: string): Promise<void>;
 }

@@ -2,24 +2,13 @@
  * The provider's browser session is a shadow of our login: it says who is signed in only as far as the login cookie does. Signing
  * out, being suspended or signing in as somebody else anywhere in the house therefore takes effect here with the next request.
  */
-import type { KoaContextWithOIDC, Session } from 'oidc-provider';
 import { epochSeconds } from '../../base/clock.js';
 import { hmacSha256, type Secrets } from '../../base/crypto.js';
 import type { Login } from '../../core/sessions/sessions.js';
 import type { LoginCookie } from '../login-cookie.js';
+import type { Engine, EngineSession } from './engine.js';
 
-type LiveSession = Session & { touched?: boolean; new?: boolean };
-
-/** The parts of the provider's class that are replaced. */
-interface SessionClass {
-  IN_PAYLOAD: string[];
-  get(ctx: KoaContextWithOIDC): Promise<LiveSession>;
-  instantiate(payload?: object): LiveSession;
-  prototype: { sidFor(this: LiveSession, clientId: string): string; persist(this: LiveSession): Promise<unknown> };
-}
-
-export function followLogin(provider: { Session: unknown }, loginCookie: LoginCookie, secrets: Secrets): void {
-  const Session = provider.Session as SessionClass;
+export function followLogin({ Session }: Engine, loginCookie: LoginCookie, secrets: Secrets): void {
   const members = Session.IN_PAYLOAD.filter((member) => member !== 'authorizations');
   const getStored = Session.get.bind(Session);
 
@@ -45,7 +34,7 @@ export function followLogin(provider: { Session: unknown }, loginCookie: LoginCo
     return this.exp === undefined ? undefined : persist.call(this);
   };
 
-  function adopt(stored: LiveSession, login: Login | undefined): LiveSession {
+  function adopt(stored: EngineSession, login: Login | undefined): EngineSession {
     if (!login) return stored.accountId ? Session.instantiate() : stored;
     const { session, account, amr } = login;
     const loginTs = epochSeconds(session.authTime);

@@ -2,7 +2,7 @@
  * An agent asks a person (CIBA, poll mode): `/oauth/ciba` takes the question, and the token endpoint tells the answer. Who may be asked
  * what, and what was decided, is known to core/approvals; here it is put into the words of the protocol.
  */
-import Provider, {
+import {
   type AuthorizationDetailsForAccessToken,
   type AuthorizationDetailsForIntrospection,
   errors,
@@ -11,7 +11,6 @@ import Provider, {
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import { Refusal } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { Agent } from '../../core/agents/living.js';
 import { APPROVED_SECONDS, type Asked } from '../../core/approvals/approvals.js';
@@ -19,8 +18,7 @@ import type { Payload } from '../../core/artifacts/store.js';
 import type { Core } from '../../core/core.js';
 import { AGENT_ACTION, parseAction, parseActions } from './agent-action.js';
 import { callerOf } from './caller.js';
-
-type Request = InstanceType<Provider['BackchannelAuthenticationRequest']>;
+import { type BackchannelRequest, payloadOf } from './engine.js';
 
 interface NewGrant {
   accountId: string;
@@ -37,9 +35,8 @@ interface Needs {
 
 /** How long a question can be answered; an agent may ask for less. */
 const MAX_QUESTION_SECONDS = 10 * MINUTE_SECONDS;
-const INTERVAL_SECONDS = 5;
-/** A poll that comes a little early is still in time. */
-const PACE: Limit = { name: 'ciba-poll', points: 1, seconds: INTERVAL_SECONDS - 1 };
+/** How often an agent may ask for the answer. */
+export const INTERVAL_SECONDS = 5;
 const MAX_MESSAGE_LENGTH = 100;
 
 /** How questions are taken, as oidc-provider wants it said. */
@@ -82,7 +79,11 @@ export function cibaFeatures({ clock, core }: Needs) {
     if (!(await approvals.mayAsk(await agentOf(ctx), accountId))) unknown();
   }
 
-  async function ask(ctx: KoaContextWithOIDC, request: Request, { accountId }: { accountId: string }): Promise<void> {
+  async function ask(
+    ctx: KoaContextWithOIDC,
+    request: BackchannelRequest,
+    { accountId }: { accountId: string },
+  ): Promise<void> {
     const agent = await agentOf(ctx);
     const { identifier, ...asked } = whatIsAsked(ctx, agent);
     const expiresAt = addSeconds(clock.now(), request.expiration);
@@ -175,10 +176,7 @@ async function grantFor(
   grant.addResourceScope(identifier, scopes.join(' '));
   const id = randomToken();
   Object.assign(grant, { jti: id, exp: epochSeconds(addSeconds(expiresAt, APPROVED_SECONDS)) });
-  const { payload } = await (
-    grant as unknown as { getValueAndPayload(): Promise<{ payload: Payload }> }
-  ).getValueAndPayload();
-  return { id, payload };
+  return { id, payload: await payloadOf(grant) };
 }
 
 /** What core refuses, as the protocol says it. */
@@ -191,47 +189,4 @@ async function inItsWords<Result>(ctx: KoaContextWithOIDC, verb: () => Promise<R
     const [status, code] = error.status === 429 ? [429, error.code] : [403, 'access_denied'];
     throw Object.assign(new errors.CustomOIDCProviderError(code, error.message), { status, statusCode: status });
   }
-}
-
-interface PatchedProvider {
-  BackchannelAuthenticationRequest: { find(value: string, options?: object): Promise<Request | undefined> };
-  use(middleware: (ctx: KoaContextWithOIDC, next: () => Promise<void>) => Promise<void>): unknown;
-}
-
-/**
- * What a person decided is not pushed to the provider: it is asked for when the agent polls. So no crash comes between a decision and
- * its effect, whichever process took it.
- */
-export function tellDecisions(
-  provider: unknown,
-  { approvals, artifacts, limits }: Pick<Core, 'approvals' | 'artifacts'> & { limits: Limits },
-): void {
-  const patched = provider as PatchedProvider;
-  const { BackchannelAuthenticationRequest: Requests } = patched;
-  const findStored = Requests.find.bind(Requests);
-
-  Requests.find = async function findDecided(value, options) {
-    const request = await findStored(value, options);
-    const isTheirs = request && request.clientId === Provider.ctx?.oidc.client?.clientId;
-    if (!isTheirs || request.isExpired) return request;
-    if (request.consumed) return Object.assign(request, { error: 'access_denied' }); // open no more: the provider says the rest
-    const requestId = artifacts.idOf(request.jti);
-    const answer = await approvals.answerTo(requestId);
-    if (answer.kind === 'no')
-      return Object.assign(request, { error: 'access_denied', errorDescription: 'the person said no' });
-    if (answer.kind === 'open') {
-      if (!(await limits.fits(PACE, requestId))) throw new errors.SlowDown();
-      return request;
-    }
-    const { grantId, actions: rar, authTime, amr } = answer;
-    return Object.assign(request, { grantId, rar, authTime: epochSeconds(authTime), amr });
-  };
-
-  patched.use(async function withoutUserCode(ctx, next) {
-    await next();
-    // The provider says yes to it whatever is set; there are no user codes here.
-    if (ctx.oidc?.route === 'discovery') {
-      Object.assign(ctx.body as object, { backchannel_user_code_parameter_supported: false });
-    }
-  });
 }

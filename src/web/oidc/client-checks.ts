@@ -4,22 +4,15 @@ import type { LivingAgents } from '../../core/agents/living.js';
 import type { Clients } from '../../core/clients/clients.js';
 import { sameLoopback } from '../../core/clients/metadata.js';
 import { agentOf } from './client-adapter.js';
-
-interface ClientClass {
-  prototype: {
-    compareClientSecret(this: Client, actual: string): boolean | Promise<boolean>;
-    redirectUriAllowed(this: Client, value: string): boolean;
-    postLogoutRedirectUriAllowed(this: Client, value: string): boolean;
-  };
-}
+import type { Engine } from './engine.js';
 
 interface Needs {
   clients: Pick<Clients, 'isSecret'>;
   livingAgents: Pick<LivingAgents, 'findByKey'>;
 }
 
-export function checkClientsOurWay(provider: { Client: unknown }, { clients, livingAgents }: Needs): void {
-  const { prototype } = provider.Client as ClientClass;
+export function checkClientsOurWay(engine: Engine, { clients, livingAgents }: Needs): void {
+  const { prototype } = engine.Client;
 
   prototype.compareClientSecret = function compareClientSecret(actual) {
     if (agentOf(this)) return isKeyOf(this.clientId, actual);

@@ -4,14 +4,11 @@
  */
 import type { Client } from 'oidc-provider';
 import type { Client as Row } from '../../core/clients/clients.js';
+import type { Engine } from './engine.js';
 import type { LookUp } from './look-up.js';
 
-interface PatchedProvider {
-  Client: { find(id: string): Promise<Client | undefined> };
-}
-
-export function rememberClients(provider: unknown, lookUp: LookUp): void {
-  const { Client } = provider as PatchedProvider;
+export function rememberClients(engine: Engine, lookUp: LookUp): void {
+  const { Client } = engine;
   const find = Client.find.bind(Client);
   const built = new WeakMap<Row, Client>();
 

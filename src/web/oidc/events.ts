@@ -11,9 +11,9 @@ import { withoutSecrets } from '../middleware/log-requests.js';
 import { createTellUnsent } from '../unsent-answers.js';
 import { callerOf } from './caller.js';
 import { isUnverified } from './client-card.js';
+import type { EngineError } from './engine.js';
 
-type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
-type ProviderError = Error & { error?: string; error_description?: string; error_detail?: string; cause?: unknown };
+type FailureEvent = (ctx: KoaContextWithOIDC, error: EngineError) => void;
 
 interface Needs {
   audit: Audit;
@@ -67,7 +67,7 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Needs): 
     on(event, ({ oidc }: KoaContextWithOIDC) => oidc.client && clientUsage.note(oidc.client.clientId));
   }
 
-  on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
+  on('grant.error', (ctx: KoaContextWithOIDC, error: EngineError) => {
     if (NOT_YET.has(error.message)) return;
     const { client, params } = ctx.oidc;
     audit.recordSoon({
@@ -113,13 +113,13 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Needs): 
 }
 
 /** What the parser of JSON says quotes what it could not parse: a secret, for one. */
-const detailOf = ({ error_detail: detail }: ProviderError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
+const detailOf = ({ error_detail: detail }: EngineError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
 
 /**
  * An app that nobody here has looked at is a stranger's: its errors lead nowhere until a person is there (RFC 9700, 4.11.2). Otherwise a link
  * to us would be a link to wherever the stranger likes. The page that is shown instead has the way on.
  */
-function holdBack(ctx: KoaContextWithOIDC, error: ProviderError & { allow_redirect?: boolean }): void {
+function holdBack(ctx: KoaContextWithOIDC, error: EngineError): void {
   const { client, route, params, session } = ctx.oidc;
   if (!client || !isUnverified(client) || route !== 'authorization' || session?.accountId) return;
   if ((params?.prompt ?? ctx.query.prompt) !== 'none') error.allow_redirect = false;
@@ -141,7 +141,7 @@ function askToComeBack(ctx: KoaContextWithOIDC): void {
 }
 
 /** The provider answers 400 to a body that is too long; the right word is 413. */
-function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
+function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: EngineError): void {
   if ((cause as Error | undefined)?.message !== 'request entity too large') return;
   ctx.status = 413;
   ctx.set('Connection', 'close');
@@ -149,7 +149,7 @@ function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void
 }
 
 /** A grant type that exists but is not this client's: the provider calls the request invalid; RFC 6749, 5.2 has a word of its own. */
-function nameRefusedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
+function nameRefusedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: EngineError): void {
   if (message !== 'invalid_request' || !why?.endsWith(' is not allowed for this client')) return;
   ctx.body = { error: 'unauthorized_client', error_description: why };
 }

@@ -2,29 +2,23 @@
  * RFC 7592 lets a client send its secret along when it updates itself. The provider compares it with what is stored, which is a
  * hash here, and would answer with that hash: so the right secret is replaced on the way in, and none goes out but a new one.
  */
-import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Clients } from '../../core/clients/clients.js';
 import { OWN_MEMBERS } from './client-adapter.js';
-
-interface PatchedProvider {
-  OIDCContext: new (ctx: KoaContextWithOIDC) => { route: string; client?: { clientSecret?: string } };
-  use(middleware: (ctx: KoaContextWithOIDC, next: () => Promise<void>) => Promise<void>): unknown;
-}
+import { type Engine, replaceContext } from './engine.js';
 
 /** What a client is told of itself holds neither. */
-export function acceptOwnSecret(provider: unknown, clients: Clients): void {
-  const patched = provider as PatchedProvider;
-  const { OIDCContext } = patched;
+export function acceptOwnSecret(engine: Engine, clients: Clients): void {
+  const { OIDCContext } = engine;
 
   class ForgivingContext extends OIDCContext {
     #body: Record<string, unknown> | undefined;
 
     /** The provider assigns it, once, when the body is parsed. */
-    get body() {
+    override get body() {
       return this.#body;
     }
 
-    set body(body: Record<string, unknown> | undefined) {
+    override set body(body: Record<string, unknown> | undefined) {
       const stored = this.route === 'client_update' ? this.client?.clientSecret : undefined;
       const given = body?.client_secret;
       if (!stored || typeof given !== 'string') this.#body = body;
@@ -32,9 +26,9 @@ export function acceptOwnSecret(provider: unknown, clients: Clients): void {
       else this.#body = { ...body, client_secret: given === stored ? '' : given }; // a hash that leaked is no secret
     }
   }
-  Object.defineProperty(patched, 'OIDCContext', { value: ForgivingContext, configurable: true });
+  replaceContext(engine, ForgivingContext);
 
-  patched.use(async function withoutHash(ctx, next) {
+  engine.use(async function withoutHash(ctx, next) {
     await next();
     const body = ctx.body as Record<string, unknown> | undefined;
     if (!body || typeof body !== 'object' || typeof body.registration_client_uri !== 'string') return;

@@ -3,6 +3,7 @@ import type { errors, KoaContextWithOIDC } from 'oidc-provider';
 import { isForPrograms, keepOpener } from '../middleware/security-headers.js';
 import type { Views } from '../views.js';
 import { clientCard, isUnverified } from './client-card.js';
+import type { EngineError } from './engine.js';
 import type { OidcPages } from './pages.js';
 import { ROUTES } from './routes.js';
 
@@ -29,7 +30,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
       message: sentence(out.error_description) ?? 'The app sent a request that we cannot follow.',
       code: out.error,
       requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
-      backHref: (cause as { allow_redirect?: boolean })?.allow_redirect === false ? wayBack(ctx, out) : undefined,
+      backHref: (cause as EngineError | undefined)?.allow_redirect === false ? wayBack(ctx, out) : undefined,
     });
   }
 
@@ -49,7 +50,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
     out?: { error: string } | undefined,
     problem?: Error | errors.OIDCProviderError,
   ): Promise<void> {
-    const userCode = (problem as { userCode?: string } | undefined)?.userCode;
+    const userCode = (problem as EngineError | undefined)?.userCode;
     const name = problem?.name;
     if (name === 'AbortedError') {
       ctx.body = views.render('oidc/device-done', { denied: true });

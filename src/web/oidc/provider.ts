@@ -12,10 +12,11 @@ import type { Core } from '../../core/core.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { letAppsAskForMore } from './asking-for-more.js';
 import { followLogin } from './browser-session.js';
-import { tellDecisions } from './ciba.js';
 import { checkClientsOurWay } from './client-checks.js';
 import { rememberClients } from './client-memory.js';
+import { tellDecisions } from './decisions.js';
 import { leaveEmptyAnswersUntyped } from './empty-answers.js';
+import { type Engine, insideOf } from './engine.js';
 import { listen } from './events.js';
 import { registerGrants } from './grants.js';
 import type { LookUp } from './look-up.js';
@@ -101,19 +102,24 @@ export function createProviders(needs: ProviderNeeds) {
     const provider = new Provider(config.issuer, providerSettings({ ...needs, tokenPath }));
     provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
     registerGrants(provider, { ...core, clock });
-    followLogin(provider, loginCookie, secrets);
-    checkClientsOurWay(provider, core);
-    letAppsAskForMore(provider, core.resources);
-    rememberClients(provider, lookUp);
-    patchReplayDetection(provider, core.artifacts);
-    resolveStructuredTokens(provider, core);
-    acceptWorkloads(provider, { issuer: config.issuer, workloads: core.workloads });
-    tellDecisions(provider, { ...core, limits });
-    acceptOwnSecret(provider, core.clients);
-    leaveEmptyAnswersUntyped(provider);
-    finishSignOut(provider, { sessions: core.sessions, loginCookie });
     listen(provider, { ...core, log });
+    changeInside(insideOf(provider));
     return provider;
+  }
+
+  /** Where the protocol engine does otherwise than was promised: each line's file says why. */
+  function changeInside(engine: Engine): void {
+    followLogin(engine, loginCookie, secrets);
+    checkClientsOurWay(engine, core);
+    letAppsAskForMore(engine, core.resources);
+    rememberClients(engine, lookUp);
+    patchReplayDetection(engine, core.artifacts);
+    resolveStructuredTokens(engine, core);
+    acceptWorkloads(engine, { issuer: config.issuer, workloads: core.workloads });
+    tellDecisions(engine, { ...core, limits });
+    acceptOwnSecret(engine, core.clients);
+    leaveEmptyAnswersUntyped(engine);
+    finishSignOut(engine, { sessions: core.sessions, loginCookie });
   }
 }
 

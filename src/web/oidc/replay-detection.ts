@@ -1,14 +1,9 @@
 /** Single use of `jti` (DPoP proofs, client assertions): the provider finds, then saves, and two requests at once would both pass. */
 import { sha256 } from '../../base/crypto.js';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
+import type { Engine } from './engine.js';
 
-interface ReplayDetectionClass {
-  unique(issuer: string, jti: string, expiresAt: number): Promise<boolean>;
-}
-
-export function patchReplayDetection(provider: unknown, { store }: Artifacts): void {
-  const { ReplayDetection } = provider as { ReplayDetection: ReplayDetectionClass };
-
+export function patchReplayDetection({ ReplayDetection }: Engine, { store }: Artifacts): void {
   ReplayDetection.unique = async function unique(issuer, jti, expiresAt) {
     return store.markOnce('ReplayDetection', sha256(`${issuer} ${jti}`), new Date(expiresAt * 1000));
   };

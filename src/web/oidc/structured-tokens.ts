@@ -2,22 +2,15 @@
  * Introspection and revocation of JWT access tokens (RFC 9068), which oidc-provider refuses. Such a token is not stored; it is
  * verified, and its grant and the marks of revoked tokens tell whether it is alive. Whatever is no token is simply not active.
  */
-import Provider, { type AccessToken, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { type AccessToken } from 'oidc-provider';
 import type { Artifacts } from '../../core/artifacts/artifacts.js';
 import type { OAuthTokens } from '../../core/credentials/oauth-tokens.js';
 import { callerOf } from './caller.js';
+import { type Engine, replaceContext } from './engine.js';
 
 interface Needs {
   oauthTokens: Pick<OAuthTokens, 'read'>;
   artifacts: Artifacts;
-}
-
-interface PatchedProvider {
-  AccessToken: {
-    new (payload: object): AccessToken & { destroy(): Promise<void> };
-    find(value: string, options?: object): Promise<AccessToken | undefined>;
-  };
-  OIDCContext: new (ctx: KoaContextWithOIDC) => KoaContextWithOIDC['oidc'];
 }
 
 /** In front of a token that has the form of a JWT, so that the provider takes it for an opaque one and looks it up. */
@@ -25,9 +18,8 @@ const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
-export function resolveStructuredTokens(provider: unknown, { oauthTokens, artifacts }: Needs): void {
-  const patched = provider as PatchedProvider;
-  const { AccessToken, OIDCContext } = patched;
+export function resolveStructuredTokens(engine: Engine, { oauthTokens, artifacts }: Needs): void {
+  const { AccessToken, OIDCContext } = engine;
   const findStored = AccessToken.find.bind(AccessToken);
 
   AccessToken.find = async function find(value, options) {
@@ -41,10 +33,10 @@ export function resolveStructuredTokens(provider: unknown, { oauthTokens, artifa
       // The client is known before the token's form is looked at.
       const token = this.params?.token;
       if (name !== 'Client' || !ROUTES.has(this.route) || typeof token !== 'string' || !JWT.test(token)) return;
-      (this.params as Record<string, unknown>).token = MARK + token;
+      this.params!.token = MARK + token;
     }
   }
-  Object.defineProperty(patched, 'OIDCContext', { value: MarkingContext, configurable: true });
+  replaceContext(engine, MarkingContext);
 
   async function resolve(token: string): Promise<AccessToken | undefined> {
     const living = await oauthTokens.read(token); // of others, and of those that live no more, nothing is known

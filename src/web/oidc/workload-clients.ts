@@ -2,12 +2,12 @@
  * Clients that are workloads (draft-ietf-oauth-spiffe-client-auth): their client_id is their SPIFFE ID. With an X.509-SVID such a client is
  * one of mutual TLS. A JWT-SVID the protocol engine does not know: to it, the token is the client's secret, which is compared here.
  */
-
 import { decodeJwt } from 'jose';
-import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider from 'oidc-provider';
 import type { Client as StoredClient } from '../../core/clients/clients.js';
 import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../../core/clients/metadata.js';
 import type { Workloads } from '../../core/workloads/workloads.js';
+import { type Engine, replaceContext } from './engine.js';
 import { ROUTES, TOKEN_ALIAS } from './routes.js';
 
 interface Needs {
@@ -16,12 +16,6 @@ interface Needs {
 }
 
 type Params = Record<string, unknown>;
-
-interface PatchedProvider {
-  OIDCContext: new (ctx: KoaContextWithOIDC) => object;
-  Client: { prototype: { compareClientSecret(this: Client, actual: string): boolean | Promise<boolean> } };
-  use(middleware: (ctx: KoaContextWithOIDC, next: () => Promise<void>) => Promise<void>): unknown;
-}
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 /** The engine wants a secret to be there. It is never compared with anything. */
@@ -40,9 +34,8 @@ export function asEngineClient({
     : { token_endpoint_auth_method: 'client_secret_post', client_secret: NO_SECRET };
 }
 
-export function acceptWorkloads(provider: unknown, { issuer, workloads }: Needs): void {
-  const patched = provider as PatchedProvider;
-  const { OIDCContext, Client: clientClass } = patched;
+export function acceptWorkloads(engine: Engine, { issuer, workloads }: Needs): void {
+  const { OIDCContext, Client: clientClass } = engine;
   const { compareClientSecret } = clientClass.prototype;
   const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS}`];
 
@@ -52,11 +45,11 @@ export function acceptWorkloads(provider: unknown, { issuer, workloads }: Needs)
     svid: string | undefined;
 
     /** The engine assigns it, once, when the parameters are known. */
-    get params() {
+    override get params() {
       return this.#params;
     }
 
-    set params(params: Params | undefined) {
+    override set params(params: Params | undefined) {
       this.#params = params;
       const { client_assertion_type: type, client_assertion: svid, client_secret: secret } = params ?? {};
       // Beside a secret it stays where it is: the engine refuses whoever proves something in two ways.
@@ -67,7 +60,7 @@ export function acceptWorkloads(provider: unknown, { issuer, workloads }: Needs)
       Object.assign(params!, { client_assertion: undefined, client_assertion_type: undefined });
     }
   }
-  Object.defineProperty(patched, 'OIDCContext', { value: WorkloadContext, configurable: true });
+  replaceContext(engine, WorkloadContext);
 
   clientClass.prototype.compareClientSecret = async function compareSvid(actual) {
     const shown = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
@@ -77,7 +70,7 @@ export function acceptWorkloads(provider: unknown, { issuer, workloads }: Needs)
     return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
   };
 
-  patched.use(async function tellOfWorkloads(ctx, next) {
+  engine.use(async function tellOfWorkloads(ctx, next) {
     await next();
     const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
       ?.token_endpoint_auth_methods_supported;
