@@ -3,6 +3,8 @@ import { epochSeconds } from '../../base/clock.js';
 import type { Accounts } from '../../core/accounts/accounts.js';
 import { toClaims } from '../../core/accounts/claims.js';
 
+export type FindAccount = ReturnType<typeof createFindAccount>;
+
 export function createFindAccount({ accounts }: { accounts: Accounts }) {
   return async function findAccount(_ctx: unknown, sub: string, token?: { iat?: number }) {
     const account = await accounts.find(sub);

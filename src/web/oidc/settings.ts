@@ -1,28 +1,26 @@
 /** The protocol engine's settings: what the contract promises, as oidc-provider wants it said. */
-import { randomUUID } from 'node:crypto';
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import { type Clock, epochSeconds, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { GuardedFetch } from '../../base/fetch.js';
 import { SCOPE_CLAIMS } from '../../core/accounts/claims.js';
-import type { AgentMember } from '../../core/agents/client.js';
-import { MetadataFault } from '../../core/clients/metadata.js';
 import type { Core } from '../../core/core.js';
-import { type Acting, actorsIn } from '../../core/credentials/oauth-tokens.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../cookies.js';
 import type { ShownCertificates } from '../shown-certificates.js';
 import type { Adapters } from './adapter.js';
 import { actorClaims, cibaFeatures, mostSecondsOf, questionSeconds } from './ciba.js';
-import { agentOf, OWN_MEMBERS } from './client-adapter.js';
+import { agentOf } from './client-adapter.js';
 import { livesAt } from './client-checks.js';
 import { createFindAccount } from './find-account.js';
 import { createGrantLoader } from './grant-loader.js';
 import { delegationClaims } from './grants/token-exchange.js';
 import { createInteractionPolicy } from './interaction-policy.js';
+import { introspection } from './introspection.js';
 import { mutualTls } from './mutual-tls.js';
 import type { ProviderPages } from './provider-pages.js';
+import { registration } from './registration.js';
 import { resourceIndicators } from './resource-indicators.js';
 import { ROUTES } from './routes.js';
 import { HeldSigningKey } from './signing-key.js';
@@ -64,9 +62,10 @@ const ASSERTION_SECONDS = HOUR_SECONDS;
 
 export function providerSettings(needs: SettingsNeeds): Configuration {
   const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = needs;
-  const { clients, resources, audiences, artifacts, livingAgents } = core;
+  const { clients, resources, audiences } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
+  const registering = registration({ config, clients });
   const mTLS = mutualTls(needs);
 
   return {
@@ -159,7 +158,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
         },
       },
     },
-    extraClientMetadata: { properties: [...OWN_MEMBERS], validator: settleRegistration },
+    extraClientMetadata: registering.metadata,
     features: {
       devInteractions: { enabled: false },
       ...cibaFeatures(needs),
@@ -179,18 +178,9 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
         requireNonce: () => true,
       },
       mTLS,
-      introspection: {
-        enabled: true,
-        allowedPolicy: async (_ctx, client, token) => mayAsk(client, token) && (await isBehindAlive(token)),
-      },
+      introspection: introspection({ core, findAccount }),
       pushedAuthorizationRequests: { enabled: true },
-      registration: {
-        enabled: config.registration !== 'closed',
-        initialAccessToken: config.registration === 'token' ? config.registrationToken : false,
-        idFactory: () => randomUUID(),
-        secretFactory: async () => clients.makeSecret(),
-      },
-      registrationManagement: { enabled: config.registration !== 'closed', rotateRegistrationAccessToken: false },
+      ...registering.features,
       resourceIndicators: resourceIndicators({ config, resources, audiences }),
       revocation: {
         enabled: true,
@@ -214,30 +204,6 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     }
   }
 
-  /** Whoever is not trusted by an administrator may ask about its own tokens only. */
-  function mayAsk(client: ProviderClient, token: { clientId?: string }): boolean {
-    return token.clientId === client.clientId || (client.origin === 'admin' && client.clientAuthMethod !== 'none');
-  }
-
-  /** Whether the client, the person that the token stands for, and all who act for them are still there; the provider has asked for the grant. */
-  async function isBehindAlive(token: {
-    clientId?: string;
-    accountId?: string;
-    iat?: number;
-    aud?: string | string[];
-    extra?: object;
-  }): Promise<boolean> {
-    for (const audience of [token.aud ?? []].flat()) if (!(await audiences.find(audience))) return false; // it was taken away
-    const client = await clients.find(String(token.clientId));
-    if (!client) return false;
-    const { agent } = client.metadata as { agent?: AgentMember };
-    const { key_id: keyId, gid, act } = (token.extra ?? {}) as { key_id?: string; gid?: string; act?: Acting };
-    if (client.origin === 'agent' && agent?.key_id !== keyId) return false;
-    for (const id of actorsIn(act)) if (!(await livingAgents.find(id))) return false;
-    if (gid && !(await artifacts.grants.find(gid))) return false;
-    return !token.accountId || (await findAccount(undefined, token.accountId, token)) !== undefined;
-  }
-
   /** Tokens say which agent has them, which acts for whom, and which one agent may act for the person of this sign-in. */
   function claimsOfAgents(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
     const { capabilities: _bounds, endsAt: _end, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
@@ -258,29 +224,5 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
   function grantSeconds(ctx: KoaContextWithOIDC): number {
     const refreshes = ctx.oidc.client?.grantTypeAllowed('refresh_token');
     return refreshes ? config.sessionMaxSeconds : accessTokenSeconds + DEVICE_CODE_SECONDS;
-  }
-
-  /**
-   * The provider calls this for each member of ours, first of all its checks. A registration (it has a context) is settled by our
-   * rules, and cannot name these members; a client from the store (it has none) keeps them.
-   */
-  function settleRegistration(
-    ctx: KoaContextWithOIDC | undefined,
-    member: string,
-    _value: unknown,
-    metadata: object,
-  ): void {
-    if (!ctx) return;
-    const given = metadata as Record<string, unknown>;
-    delete given[member];
-    if (member !== OWN_MEMBERS[0]) return;
-    try {
-      Object.assign(given, clients.settle(given, { anonymous: config.registration === 'open' }));
-    } catch (error) {
-      if (!(error instanceof MetadataFault)) throw error;
-      throw error.code === 'invalid_redirect_uri'
-        ? Object.assign(new errors.InvalidRedirectUri(), { error_description: error.message })
-        : new errors.InvalidClientMetadata(error.message);
-    }
   }
 }
