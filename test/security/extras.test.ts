@@ -131,6 +131,17 @@ describe('OAuth 2.1 and what else was tried', () => {
       expect([other.status, other.json.access_token]).toEqual([400, undefined]);
     });
 
+    // Libraries choose the way by themselves, whatever was registered: openid-client takes the body, Auth.js the header.
+    it('takes a secret in the header or in the body, whichever of the two was registered', async () => {
+      const grant = { grant_type: 'client_credentials' };
+      for (const method of ['client_secret_basic', 'client_secret_post']) {
+        const { id, secret } = await house.client({ ...MACHINE, token_endpoint_auth_method: method });
+        const inHeader = await postForm(house, '/oauth/token', grant, { client: { id, secret } });
+        const inBody = await postForm(house, '/oauth/token', { ...grant, client_id: id, client_secret: secret });
+        expect([inHeader.status, inBody.status], method).toEqual([200, 200]);
+      }
+    });
+
     it('takes forms only', async () => {
       const json = JSON.stringify({ grant_type: 'client_credentials' });
       for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x']) {
@@ -143,6 +154,33 @@ describe('OAuth 2.1 and what else was tried', () => {
         );
         expect([400, 415], type).toContain(answer.status);
         expect(answer.json.access_token).toBeUndefined();
+      }
+    });
+  });
+
+  describe('45. several Authorization headers are refused, whichever comes first, at', () => {
+    const good = () => basic(machine);
+    it.each([
+      ['POST', '/api/v1/oauth/token'],
+      ['POST', '/oauth/token'],
+      ['POST', '/oauth/introspect'],
+      ['POST', '/oauth/revoke'],
+      ['POST', '/oauth/par'],
+      ['POST', '/oauth/device'],
+      ['POST', '/oauth/ciba'],
+      ['POST', '/oauth/userinfo'],
+      ['GET', '/oauth/userinfo'],
+      ['GET', '/oauth/clients/register/some'],
+    ])('%s %s', async (method, path) => {
+      const type: Record<string, string> = method === 'POST' ? { 'content-type': FORM } : {};
+      const body = method === 'POST' ? 'grant_type=client_credentials&token=x' : undefined;
+      for (const authorization of [
+        [good(), 'Basic eDp5'],
+        ['Bearer x', good()],
+        [good(), good()],
+      ]) {
+        const answer = await ask(house, method, path, { ...type, authorization }, body);
+        expect([answer.status, answer.json.error]).toEqual([400, 'invalid_request']);
       }
     });
   });

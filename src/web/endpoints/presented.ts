@@ -1,6 +1,7 @@
 /** What a request carries to prove who sent it. A header alone decides; cookies count where there is none. */
 import { unauthenticated } from '../../base/errors.js';
 import type { Presentation } from '../../core/credentials/possession.js';
+import { hasSeveralAuthorizations } from '../authorizations.js';
 import type { Context } from '../state.js';
 
 export interface Presented {
@@ -24,10 +25,7 @@ function fromHeaders(ctx: Context): Presented | undefined {
   const authorization = ctx.get('Authorization');
   const apiKey = ctx.get('X-API-Key');
   if (!authorization && !apiKey) return undefined;
-  // Node keeps the first of several, and a proxy on the way may have looked at another.
-  if ((ctx.req.headersDistinct.authorization ?? []).length > 1) {
-    throw unauthenticated('invalid_token', 'Send one Authorization header.');
-  }
+  if (hasSeveralAuthorizations(ctx.req)) throw unauthenticated('invalid_token', 'Send one Authorization header.');
   const [, scheme, token] = SCHEME.exec(authorization) ?? [];
   if (apiKey && !TOKEN.test(apiKey)) throw unauthenticated('invalid_token', 'X-API-Key holds no key.');
   if (authorization && !token) throw unauthenticated('invalid_token', 'Send "Authorization: Bearer <token>".');

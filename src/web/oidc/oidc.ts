@@ -6,6 +6,7 @@ import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { invalidRequest, payloadTooLarge, Refusal } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
+import { hasSeveralAuthorizations } from '../authorizations.js';
 import { hostCookie } from '../cookies.js';
 import { formBody, readText, refusePacked } from '../input.js';
 import { keepOpener } from '../middleware/security-headers.js';
@@ -93,6 +94,7 @@ export function createOidcDoor({
   /** From here on the provider answers by itself, on the raw request, with no body parsed. */
   async function toProvider(ctx: Context): Promise<void> {
     if (ctx.method === 'HEAD') throw new Refusal(405, 'method_not_allowed', 'This address does not know that method.');
+    if (hasSeveralAuthorizations(ctx.req)) throw invalidRequest('Send one Authorization header.');
     const { handleMain, handleAlias } = await providers.current();
     ctx.respond = false;
     ctx.status = 404; // Koa's own default, which the provider's context starts from

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../../base/log.js';
+import { hasSeveralAuthorizations } from '../authorizations.js';
 import type { LogRequest } from '../middleware/log-requests.js';
 import type { PinRequest } from '../middleware/pin-issuer.js';
 import type { DressAnswer } from '../middleware/security-headers.js';
@@ -64,7 +65,9 @@ export function createStraightWay({ providers, guesses, pinRequest, logRequest, 
   }
 }
 
-/** Nothing about its body would be refused before the provider reads it. */
-function isOrdinary({ headers }: IncomingMessage): boolean {
-  return headers['content-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= MAX_BODY_BYTES;
+/** Nothing about it would be refused before the provider reads it. */
+function isOrdinary(req: IncomingMessage): boolean {
+  const { headers } = req;
+  const fits = headers['content-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= MAX_BODY_BYTES;
+  return fits && !hasSeveralAuthorizations(req);
 }

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LimitState } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
+import { hasSeveralAuthorizations } from '../authorizations.js';
 import { readJson } from '../endpoints/body.js';
 import type { Presented } from '../endpoints/presented.js';
 import type { Failures } from '../failures.js';
@@ -71,11 +72,9 @@ export function createStraightValidation(needs: Needs) {
 }
 
 /** The token of a question that nothing is special about: one token, JSON, and short. */
-function ordinaryCredential({ headers, rawHeaders }: IncomingMessage): string | undefined {
-  if (SPECIAL.some((name) => headers[name] !== undefined)) return undefined;
-  // Node keeps the first of several; the long way refuses them.
-  if (rawHeaders.filter((text, n) => n % 2 === 0 && text.toLowerCase() === 'authorization').length > 1)
-    return undefined;
+function ordinaryCredential(req: IncomingMessage): string | undefined {
+  const { headers } = req;
+  if (SPECIAL.some((name) => headers[name] !== undefined) || hasSeveralAuthorizations(req)) return undefined;
   const length = Number(headers['content-length'] ?? 0);
   if (length > MAX_BODY_BYTES || (length > 0 && !JSON_TYPE.test(headers['content-type'] ?? ''))) return undefined;
   return BEARER.exec(headers.authorization ?? '')?.[1];
