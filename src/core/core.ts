@@ -52,6 +52,7 @@ import { createProjects } from './organizations/projects.js';
 import { createRecovery } from './recovery/recovery.js';
 import { createResourceRegistry } from './resources/registry.js';
 import { createResources } from './resources/resources.js';
+import { createPlaces } from './sessions/places.js';
 import { createSessions } from './sessions/sessions.js';
 import { createTokens } from './sessions/tokens.js';
 import { createSetup } from './setup/setup.js';
@@ -226,9 +227,20 @@ export async function createCore(base: Base) {
   const tools = createTools({ db, clock, audit, announcements });
   const permissions = createPermissions({ db, clock, audit, announcements, accounts, tools });
   const validate = createValidate({ credentials, tools, permissions, resources });
-  const mfa = createMfa({ db, clock, secrets, limits, audit, accounts, sessions, brandName: config.brandName });
+  const places = createPlaces({ db, clock });
+  const mfa = createMfa({
+    db,
+    clock,
+    secrets,
+    limits,
+    audit,
+    accounts,
+    sessions,
+    places,
+    brandName: config.brandName,
+  });
   const newDevice = createNewDevice({ db, clock, limits, log, mail });
-  const attempts = createAttempts({ db, clock, limits, audit });
+  const attempts = createAttempts({ clock, limits, places, audit });
   const signIn = createSignIn({
     db,
     clock,

@@ -12,13 +12,18 @@ export type DeviceCookie = ReturnType<typeof createDeviceCookie>;
 export function createDeviceCookie({ issuer }: { issuer: string }) {
   const { name, options } = hostCookie(issuer, 'signet_device');
 
-  return { callerOf };
+  return { callerOf, recognise };
 
   /** The request's caller, with the device. Gives the browser its cookie, for another year. */
   function callerOf(ctx: Context): Caller {
-    const known = ctx.cookies.get(name, { signed: false });
-    const device = known && /^[\w-]{43}$/.test(known) ? known : randomToken();
+    const { device = randomToken(), ...caller } = recognise(ctx);
     ctx.cookies.set(name, device, { ...options, maxAge: YEAR_MS });
-    return { ...ctx.state.caller, device };
+    return { ...caller, device };
+  }
+
+  /** The same, for somebody who may not get in: a browser that is not known stays so. */
+  function recognise(ctx: Context): Caller {
+    const known = ctx.cookies.get(name, { signed: false });
+    return known && /^[\w-]{43}$/.test(known) ? { ...ctx.state.caller, device: known } : ctx.state.caller;
   }
 }

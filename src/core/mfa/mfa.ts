@@ -2,6 +2,7 @@
  * The second factor: an authenticator app, and recovery codes for when it is lost. Whoever has enrolled one is not let in by a
  * password alone. That the person proved who they are lately is for the door to ask; here it is only done.
  */
+import { addressKey } from '../../base/address.js';
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
@@ -11,6 +12,7 @@ import { qrCodeSvg } from '../../base/qr-code.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import { type Caller, systemCaller } from '../caller.js';
+import type { Places } from '../sessions/places.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
 import { createRecoveryCodes } from './recovery-codes.js';
 import { isTotp, newTotpSecret, otpauthUri, stepOf } from './totp.js';
@@ -23,6 +25,7 @@ interface Needs {
   audit: Audit;
   accounts: Pick<Accounts, 'hold'>;
   sessions: Sessions;
+  places: Places;
   brandName: string;
 }
 
@@ -41,15 +44,16 @@ export interface FactorState {
 
 const CODE = 'auth_rate_limited';
 /**
- * Guesses at the six digits: the more there were, the longer the wait. They are counted by account, whatever address they come
- * from; nobody gets this far without the password or a login, so no stranger locks anybody out.
+ * Guesses at the six digits, of whoever has the password: the more there were, the longer the wait. All places from which nobody came
+ * past this step before share these, so that guesses from everywhere are as few. A place from which somebody did has them for itself:
+ * nobody elsewhere locks the owner out there.
  */
 const GUESSES: Limit[] = [
   { name: 'otp-minutes', points: 5, seconds: 5 * MINUTE_SECONDS, code: CODE },
   { name: 'otp-hour', points: 15, seconds: HOUR_SECONDS, code: CODE },
   { name: 'otp-day', points: 30, seconds: DAY_SECONDS, code: CODE },
 ];
-/** Nobody guesses 80 bits; counted apart, so that guesses at the digits do not keep the owner from the paper. */
+/** Nobody guesses 80 bits. Counted apart, and by address, so that no guesses from elsewhere keep the owner from the paper. */
 const RECOVERY_GUESSES: Limit = { name: 'recovery-code', points: 20, seconds: HOUR_SECONDS, code: CODE };
 const SEALED_FOR = 'totp';
 const CONFIRMED = { confirmedAt: { not: null } };
@@ -57,7 +61,7 @@ const PENDING = { confirmedAt: null };
 
 export type Mfa = ReturnType<typeof createMfa>;
 
-export function createMfa({ db, clock, secrets, limits, audit, accounts, sessions, brandName }: Needs) {
+export function createMfa({ db, clock, secrets, limits, audit, accounts, sessions, places, brandName }: Needs) {
   const recoveryCodes = createRecoveryCodes({ db, clock, audit });
 
   return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, forgetAll };
@@ -184,12 +188,23 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
   async function verify(account: Account, otp: string, caller: Caller): Promise<string[] | undefined> {
     const code = plain(otp);
     const guesses = isTotp(code) ? GUESSES : [RECOVERY_GUESSES];
+    const guesser = isTotp(code) ? await placeOf(account, caller) : addressKey(caller.address);
+    const key = guesser ? `${account.id}:${guesser}` : account.id;
     // Counted before the code is looked at, so that many guesses at once are counted too.
-    for (const limit of guesses) await limits.spend(limit, account.id);
+    for (const limit of guesses) await limits.spend(limit, key);
     const right = isTotp(code) ? await takeTotp(account, code) : await recoveryCodes.take(account, code, caller);
     if (!right) return undefined;
-    for (const limit of guesses) await limits.reset(limit, account.id);
+    for (const limit of guesses) await limits.reset(limit, key);
     return ['otp'];
+  }
+
+  /** Where somebody was let in since there is a second factor. Logins from before it took the password alone, and ended with it. */
+  async function placeOf({ id: accountId }: Account, caller: Caller): Promise<string | undefined> {
+    const factor = await db.totpFactor.findFirst({
+      where: { accountId, ...CONFIRMED },
+      select: { confirmedAt: true },
+    });
+    return factor?.confirmedAt ? places.find(accountId, caller, factor.confirmedAt) : undefined;
   }
 
   async function takeTotp({ id: accountId }: Account, code: string): Promise<boolean> {

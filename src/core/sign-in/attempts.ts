@@ -1,18 +1,18 @@
 /** Attempts to sign in: how many there may be, from where, and the trail of those that failed. */
 import { addressKey } from '../../base/address.js';
-import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
-import type { Database } from '../../base/db/open.js';
 import { Refusal } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Account } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
+import type { Places } from '../sessions/places.js';
 
 interface Needs {
-  db: Database;
   clock: Clock;
   limits: Limits;
+  places: Places;
   audit: Audit;
 }
 
@@ -29,11 +29,10 @@ const BY_ADDRESS: Limit[] = [
   { name: 'sign-in-address-hours', points: 300, seconds: 3 * HOUR_SECONDS, code: CODE },
   { name: 'sign-in-address-day', points: 1000, seconds: DAY_SECONDS, code: CODE },
 ];
-/** Guesses at one account from all addresses from which nobody ever signed in to it. Its owner comes from another one. */
+/** Guesses at one account from all places from which nobody ever signed in to it. Its owner comes from another one. */
 const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
 /** Once an account is under attack, somebody who was never here may still try, a little: it may be its owner elsewhere. */
 const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
-const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
 const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_NOTED = 10_000;
 
@@ -45,7 +44,7 @@ export interface Attempt {
 
 export type Attempts = ReturnType<typeof createAttempts>;
 
-export function createAttempts({ db, clock, limits, audit }: Needs) {
+export function createAttempts({ clock, limits, places, audit }: Needs) {
   const noted = new Map<string, number>();
 
   return { spend, takeBack, forgive, forgiveGuesses, noteRefusal, noteFailure };
@@ -101,13 +100,8 @@ export function createAttempts({ db, clock, limits, audit }: Needs) {
     noteFailure(account, 'rate_limited', caller);
   }
 
-  /** Whether this account was signed in to from this address, or its IPv6 network, before. */
-  async function isFamiliar(account: Account | null, { address }: Caller): Promise<boolean> {
-    if (!account) return false;
-    const since = addSeconds(clock.now(), -FAMILIAR_SECONDS);
-    const where = { accountId: account.id, createdAt: { gt: since } };
-    const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
-    return known.some((session) => addressKey(session.address ?? '') === addressKey(address));
+  async function isFamiliar(account: Account | null, caller: Caller): Promise<boolean> {
+    return account !== null && (await places.find(account.id, caller)) !== undefined;
   }
 
   function noteFailure(account: Account | null, reason: string, caller: Caller): void {

@@ -84,7 +84,7 @@ export function createSignInDoor({
     const { csrf: token, email, password } = readForm(ctx, SignInForm);
     csrf.check(ctx, token);
     try {
-      await goOn(ctx, errand, await signIn.withPassword({ email, password }, ctx.state.caller));
+      await goOn(ctx, errand, await signIn.withPassword({ email, password }, deviceCookie.recognise(ctx)));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answerFault(ctx, error);
@@ -108,7 +108,7 @@ export function createSignInDoor({
     const { csrf: token, ticket, otp } = readForm(ctx, FactorForm);
     csrf.check(ctx, token, ticket); // a ticket is worth nothing in another browser
     try {
-      await arrive(ctx, await signIn.withSecondFactor(ticket, otp, ctx.state.caller), errand.returnTo);
+      await arrive(ctx, await signIn.withSecondFactor(ticket, otp, deviceCookie.recognise(ctx)), errand.returnTo);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       answerFault(ctx, error);

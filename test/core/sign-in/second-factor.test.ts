@@ -267,6 +267,77 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(isIn(await browser.submit(page, { otp: app.code(now(), 1) }))).toBe(true);
   });
 
+  describe('though a stranger with the password guesses from everywhere', () => {
+    /** Until nobody is listened to any more. */
+    async function guessFromEverywhere(
+      { account, app }: Awaited<ReturnType<typeof enrol>>,
+      otp = app.wrongCode(now()),
+    ) {
+      const answers: string[] = [];
+      for (let n = 0; n < 12; n += 1) {
+        const guess = { email: account.email, password: PASSWORD, otp };
+        const from = { ...caller(), address: `10.8.${addresses++}.1` };
+        answers.push(await house.core.signIn.withPassword(guess, from).then(String, ({ code }) => code));
+      }
+      return answers;
+    }
+
+    it('lets the owner in where they were in before: by the address, or by the browser elsewhere', async () => {
+      const person = await enrol(house, now());
+      const { account, app } = person;
+      const home = browserAt('10.6.0.1');
+      expect(isIn(await home.submit(await firstStep(account.email, home), { otp: app.code(now(), 1) }))).toBe(true);
+      await home.submit(await home.open('/logout'));
+      aheadMs = MINUTE_MS;
+      expect(await guessFromEverywhere(person)).toEqual([
+        ...Array(5).fill('invalid_otp'),
+        ...Array(7).fill('auth_rate_limited'),
+      ]);
+      const sameAddress = browserAt('10.6.0.1');
+      const page = await firstStep(account.email, sameAddress);
+      expect(isIn(await sameAddress.submit(page, { otp: app.code(now(), 1) }))).toBe(true);
+      aheadMs = 2 * MINUTE_MS;
+      home.headers = { ...home.headers, 'x-forwarded-for': '10.6.0.2' };
+      const onTheWay = await firstStep(account.email, home);
+      expect(isIn(await home.submit(onTheWay, { otp: app.code(now(), 1) }))).toBe(true);
+      aheadMs = 3 * MINUTE_MS;
+      expect(await guessFromEverywhere(person)).toEqual(Array(12).fill('auth_rate_limited'));
+    });
+
+    it('slows down guesses at a place of the owner as well', async () => {
+      const { account, app, recoveryCodes } = await enrol(house, now());
+      const home = browserAt('10.6.0.3');
+      await home.submit(await firstStep(account.email, home), { otp: recoveryCodes[0]! });
+      await home.submit(await home.open('/logout'));
+      const page = await firstStep(account.email, home);
+      const statuses: number[] = [];
+      for (let n = 0; n < 7; n += 1) statuses.push((await home.submit(page, { otp: app.wrongCode(now()) })).status);
+      expect(statuses).toEqual([...Array(5).fill(401), 429, 429]);
+    });
+
+    it('takes a place for nobody’s where there was only the password to give', async () => {
+      const account = await house.account();
+      const thief = { ...caller(), address: '10.6.0.4' };
+      await house.core.signIn.openForApi(
+        admitted(await house.core.signIn.withPassword({ email: account.email, password: PASSWORD }, thief)),
+        thief,
+      );
+      const person = await enrol(house, now(), account);
+      await guessFromEverywhere(person);
+      const guess = { email: account.email, password: PASSWORD, otp: person.app.wrongCode(now()) };
+      const refused = await house.core.signIn.withPassword(guess, thief).catch(({ code }) => code);
+      expect(refused).toBe('auth_rate_limited');
+    });
+
+    it('leaves the owner the recovery codes, wherever they are', async () => {
+      const person = await enrol(house, now());
+      for (let n = 0; n < 3; n += 1) await guessFromEverywhere(person, '9999-9999-9999-9999-9999-9999');
+      const browser = browserAt();
+      const page = await firstStep(person.account.email, browser);
+      expect(isIn(await browser.submit(page, { otp: person.recoveryCodes[0]! }))).toBe(true);
+    });
+  });
+
   it.each([{}, { prompt: 'login' }, { prompt: 'consent' }, { max_age: '0' }, { max_age: '10000' }] as Record<
     string,
     string
