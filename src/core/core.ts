@@ -1,4 +1,7 @@
-/** The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. */
+/**
+ * The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. The outside world
+ * is handed to all of them, and each takes of it what its file says that it needs.
+ */
 import type { Base } from '../base/base.js';
 import { createJsonClient } from '../base/json-client.js';
 import { isLoopback } from '../base/loopback.js';
@@ -71,58 +74,38 @@ const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 
 export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
-  const { config, clock, db, prepared, redis, announcements, secrets, limits, log, mail, fetch } = base;
-  const audit = createAudit({ db, clock, log });
-  const resources = await createResources({ db, announcements, issuer: config.issuer, brandName: config.brandName });
-  const resourceRegistry = createResourceRegistry({
-    db,
-    audit,
-    announcements,
-    resources,
-    reservedScopes: OPENID_SCOPES,
-  });
+  const { config, redis } = base;
+  const audit = createAudit(base);
+  const resources = await createResources({ ...base, issuer: config.issuer, brandName: config.brandName });
+  const resourceRegistry = createResourceRegistry({ ...base, audit, resources, reservedScopes: OPENID_SCOPES });
   const keys = await createKeys({
-    db,
-    secrets,
-    clock,
+    ...base,
     audit,
-    announcements,
     rotationSeconds: config.keyRotationSeconds,
     signatureSeconds: () => Math.max(config.accessTokenSeconds, AGENT_TOKEN_SECONDS, resources.longestTokenSeconds()),
   });
-  const jwts = createJwts({ issuer: config.issuer, keys, clock });
-  const pwned = createPwnedPasswords({ url: config.pwnedPasswordsUrl, log });
+  const jwts = createJwts({ ...base, issuer: config.issuer, keys });
+  const pwned = createPwnedPasswords({ ...base, url: config.pwnedPasswordsUrl });
   const passwords = createPasswords({
     cost: config.passwordHashCost,
     policy: config.passwordPolicy,
     pwned,
     processes: config.processes,
   });
-  const organizations = createOrganizations({ db, audit });
-  const members = createMembers({ db, audit, announcements, organizations });
+  const organizations = createOrganizations({ ...base, audit });
+  const members = createMembers({ ...base, audit, organizations });
   const leaveAll = createLeaving({ organizations });
-  const projects = createProjects({ db, audit, announcements, organizations });
-  const accounts = createAccounts({ db, clock, audit, announcements, passwords, organizations });
-  const profiles = createProfiles({ db, audit, announcements });
-  const linkTokens = createLinkTokens({ db, clock });
-  const verification = createVerification({ db, audit, announcements, limits, linkTokens, mail });
-  const invitations = createInvitations({
-    db,
-    clock,
-    audit,
-    announcements,
-    limits,
-    mail,
-    organizations,
-    accounts,
-  });
+  const projects = createProjects({ ...base, audit, organizations });
+  const accounts = createAccounts({ ...base, audit, passwords, organizations });
+  const profiles = createProfiles({ ...base, audit });
+  const linkTokens = createLinkTokens(base);
+  const verification = createVerification({ ...base, audit, linkTokens });
+  const invitations = createInvitations({ ...base, audit, organizations, accounts });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
-  const keyUsage = createKeyUsage({ db, clock, log });
+  const keyUsage = createKeyUsage(base);
   const apiKeys = createApiKeys({
-    db,
-    clock,
+    ...base,
     audit,
-    announcements,
     accounts,
     organizations,
     projects,
@@ -130,61 +113,41 @@ export async function createCore(base: Base) {
     scopes: resources.scopes,
   });
   const artifacts = createArtifacts({
-    db,
-    clock,
+    ...base,
     audit,
-    announcements,
     redis: redis && { client: redis, prefix: config.redisPrefix },
-    prepared,
     retrySeconds: config.refreshRetrySeconds,
   });
-  const livingAgents = createLivingAgents({ db, clock, announcements });
+  const livingAgents = createLivingAgents(base);
   const audiences = createAudiences({ issuer: config.issuer, resources, livingAgents });
-  const agentTokens = createAgentTokens({ clock, issuer: config.issuer, jwts });
-  const agents = createAgents({
-    db,
-    clock,
-    audit,
-    announcements,
-    accounts,
-    organizations,
-    resources,
-    artifacts,
-    tokens: agentTokens,
-  });
-  const agentClaims = createAgentClaims({ db, clock, audit, announcements, accounts, organizations });
+  const agentTokens = createAgentTokens({ ...base, issuer: config.issuer, jwts });
+  const agents = createAgents({ ...base, audit, accounts, organizations, resources, artifacts, tokens: agentTokens });
+  const agentClaims = createAgentClaims({ ...base, audit, accounts, organizations });
   const clients = createClients({
-    db,
-    clock,
+    ...base,
     audit,
     artifacts,
-    announcements,
     livingAgents,
     scopes,
     redirectHosts: config.redirectHosts,
   });
-  const clientUsage = createClientUsage({ db, clock, log });
+  const clientUsage = createClientUsage(base);
   const clientDocuments = createClientDocuments({
-    clock,
-    log,
-    fetch,
-    limits,
+    ...base,
     clients,
     enabled: config.clientDocuments,
     allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
   });
-  const consents = createConsents({ db, clock, audit, artifacts, announcements, prepared });
+  const consents = createConsents({ ...base, audit, artifacts });
   const sessions = createSessions({
-    db,
-    clock,
+    ...base,
     audit,
     artifacts,
-    announcements,
     idleSeconds: config.sessionSeconds,
     maxSeconds: config.sessionMaxSeconds,
   });
   const tokens = createTokens({
-    clock,
+    ...base,
     issuer: config.issuer,
     audit,
     artifacts,
@@ -193,28 +156,20 @@ export async function createCore(base: Base) {
     accessSeconds: config.accessTokenSeconds,
     refreshSeconds: config.refreshTokenSeconds,
   });
-  const approvals = createApprovals({ db, clock, audit, limits, mail, accounts, artifacts });
+  const approvals = createApprovals({ ...base, audit, accounts, artifacts });
   const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients, livingAgents });
   const delegations = createDelegations({ audit, oauthTokens, audiences, livingAgents });
   const server = createNamedServer();
   const ask = createJsonClient(server);
-  const identities = createIdentities({ db, clock, audit });
-  const foreignTokens = createForeignTokens({
-    issuers: config.foreignIssuers,
-    ask,
-    clock,
-    log,
-    accounts,
-    identities,
-  });
+  const identities = createIdentities({ ...base, audit });
+  const foreignTokens = createForeignTokens({ ...base, issuers: config.foreignIssuers, ask, accounts, identities });
   const { spiffe, authoritiesFile } = config.certificates;
-  const workloads = createWorkloads({ spiffe, clock, log });
-  const clientCertificates = createClientCertificates({ authoritiesFile, clock, log });
-  const dpopNonces = createDpopNonces({ clock, secrets });
-  const possession = createPossession({ clock, nonces: dpopNonces, store: artifacts.store });
+  const workloads = createWorkloads({ ...base, spiffe });
+  const clientCertificates = createClientCertificates({ ...base, authoritiesFile });
+  const dpopNonces = createDpopNonces(base);
+  const possession = createPossession({ ...base, nonces: dpopNonces, store: artifacts.store });
   const credentials = createCredentials({
-    clock,
-    announcements,
+    ...base,
     tokens,
     oauthTokens,
     foreignTokens,
@@ -224,27 +179,15 @@ export async function createCore(base: Base) {
     livingAgents,
     keyUsage,
   });
-  const tools = createTools({ db, clock, audit, announcements });
-  const permissions = createPermissions({ db, clock, audit, announcements, accounts, tools });
+  const tools = createTools({ ...base, audit });
+  const permissions = createPermissions({ ...base, audit, accounts, tools });
   const validate = createValidate({ credentials, tools, permissions, resources });
-  const places = createPlaces({ db, clock });
-  const mfa = createMfa({
-    db,
-    clock,
-    secrets,
-    limits,
-    audit,
-    accounts,
-    sessions,
-    places,
-    brandName: config.brandName,
-  });
-  const newDevice = createNewDevice({ db, clock, limits, log, mail });
-  const attempts = createAttempts({ clock, limits, places, audit });
+  const places = createPlaces(base);
+  const mfa = createMfa({ ...base, audit, accounts, sessions, places, brandName: config.brandName });
+  const newDevice = createNewDevice(base);
+  const attempts = createAttempts({ ...base, places, audit });
   const signIn = createSignIn({
-    db,
-    clock,
-    secrets,
+    ...base,
     accounts,
     passwords,
     verification,
@@ -254,19 +197,18 @@ export async function createCore(base: Base) {
     mfa,
     newDevice,
     attempts,
-    limits,
     audit,
   });
   const newcomers = createNewcomers({ accounts, verification, identities });
   const providers = createProviders(config.providers);
-  const exchange = createExchange({ server, ask, clock, log });
-  const flows = createFlows({ db, clock });
-  const linkNews = createLinkNews({ clock, limits, log, mail });
+  const exchange = createExchange({ ...base, server, ask });
+  const flows = createFlows(base);
+  const linkNews = createLinkNews(base);
   const federation = createFederation({
+    ...base,
     providers,
     redirectUris: config.federationRedirectUris,
     signup: config.signup,
-    limits,
     accounts,
     identities,
     newcomers,
@@ -279,7 +221,7 @@ export async function createCore(base: Base) {
     flows,
   });
   const links = createLinks({
-    db,
+    ...base,
     accounts,
     identities,
     sessions,
@@ -288,10 +230,10 @@ export async function createCore(base: Base) {
     upstreamIssuer: config.upstream?.url,
   });
   const upstream = createUpstream({
+    ...base,
     issuer: config.issuer,
     upstream: config.upstream,
     ask,
-    log,
     accounts,
     identities,
     newcomers,
@@ -299,10 +241,7 @@ export async function createCore(base: Base) {
     signIn,
   });
   const recovery = createRecovery({
-    db,
-    clock,
-    log,
-    announcements,
+    ...base,
     accounts,
     passwords,
     linkTokens,
@@ -312,34 +251,18 @@ export async function createCore(base: Base) {
     mfa,
     sessions,
     signIn,
-    limits,
     audit,
-    mail,
   });
-  const keepers = createKeepers({
-    db,
-    clock,
-    audit,
-    announcements,
-    accounts,
-    passwords,
-    linkTokens,
-    verification,
-    leaveAll,
-    sessions,
-    mail,
-  });
-  const setup = createSetup({ db, audit, accounts, linkTokens });
+  const keepers = createKeepers({ ...base, audit, accounts, passwords, linkTokens, verification, leaveAll, sessions });
+  const setup = createSetup({ ...base, audit, accounts, linkTokens });
   const reaper = createReaper({
-    db,
-    clock,
+    ...base,
     audit,
     artifacts,
-    announcements,
     unusedSeconds: config.reapUnusedSeconds,
     idleSeconds: config.reapIdleSeconds,
   });
-  const housekeeping = createHousekeeping({ db, clock, log, keys, agents, reaper });
+  const housekeeping = createHousekeeping({ ...base, keys, agents, reaper });
 
   return {
     audit,
