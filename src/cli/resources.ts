@@ -4,6 +4,7 @@ import { notFound } from '../base/errors.js';
 import { systemCaller } from '../core/caller.js';
 import type { Core } from '../core/core.js';
 import type { Resource, Scope } from '../core/resources/resources.js';
+import { resourceToWire } from '../web/api/resource-wire.js';
 import { type Arguments, type Command, type Option, table } from './command.js';
 
 const BY_KEEPER = { kind: 'system' } as const;
@@ -62,7 +63,7 @@ export const resourceCommands: Command[] = [
       const { core } = await open();
       const resources = core.resources.list();
       return {
-        json: resources.map(toWire),
+        json: resources.map(resourceToWire),
         text: table([
           ['IDENTIFIER', 'NAME', 'TOKENS', 'CLIENTS', 'SCOPES'],
           ...resources.map((resource) => [
@@ -169,7 +170,7 @@ function findIn({ resources }: Core, identifier: string): Resource {
 
 function answer(resource: Resource) {
   return {
-    json: toWire(resource),
+    json: resourceToWire(resource),
     text: table([
       ['identifier', resource.identifier],
       ['name', resource.name],
@@ -186,16 +187,3 @@ function tokensOf({ accessTokenFormat: format, accessTokenTtlSeconds: seconds }:
 
 const clientsOf = ({ openToAllClients, clientIds }: Resource) =>
   openToAllClients ? 'all' : `${clientIds.length} listed`;
-
-function toWire(resource: Resource) {
-  return {
-    id: resource.id,
-    identifier: resource.identifier,
-    name: resource.name,
-    scopes: resource.scopes.map(({ byDefault, ...scope }) => ({ ...scope, default: byDefault })),
-    access_token_format: resource.accessTokenFormat,
-    access_token_ttl: resource.accessTokenTtlSeconds ?? null,
-    clients: resource.openToAllClients ? null : resource.clientIds,
-    unclaimed_agents: resource.openToUnclaimedAgents,
-  };
-}

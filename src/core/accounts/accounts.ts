@@ -41,8 +41,8 @@ export interface AccountOptions {
   verified?: boolean;
   /** The account of whoever makes it, where that is not its own. */
   by?: string;
-  /** What must happen together with it, in the same transaction. */
-  also?: (account: Account, tx: Queryable) => Promise<void>;
+  /** What must happen together with it, in the same transaction. Returns what is to follow when that is done. */
+  also?: ((account: Account, tx: Queryable) => Promise<(() => void) | undefined>) | undefined;
 }
 
 interface Needs {
@@ -85,35 +85,35 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
     const passwordHash = imported ? input.passwordHash : await passwords.hash(input.password);
     const id = randomUUID();
     const now = clock.now();
-    try {
-      return await db.$transaction(async (tx) => {
-        const account = await tx.account.create({
-          data: {
-            id,
-            email,
-            name,
-            ...splitName(name),
-            role,
-            status,
-            emailVerified: verified,
-            ...(imported && input.picture && { picture: input.picture }),
-            passwordHash,
-            passwordChangedAt: passwordHash === null ? null : now,
-          },
-        });
-        await organizations.createOwn(account, tx);
-        await also?.(account, tx);
-        const detail = { role, ...(imported && { imported }) };
-        await audit.record(
-          { action: 'account.created', actor: { kind: 'account', id: by ?? id }, accountId: id, caller, detail },
-          tx,
-        );
-        return account;
+    const write = async (tx: Queryable) => {
+      const account = await tx.account.create({
+        data: {
+          id,
+          email,
+          name,
+          ...splitName(name),
+          role,
+          status,
+          emailVerified: verified,
+          ...(imported && input.picture && { picture: input.picture }),
+          passwordHash,
+          passwordChangedAt: passwordHash === null ? null : now,
+        },
       });
-    } catch (error) {
-      if (!isTaken(error)) throw error;
-      throw conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
-    }
+      await organizations.createOwn(account, tx);
+      const follow = await also?.(account, tx);
+      const detail = { role, ...(imported && { imported }) };
+      await audit.record(
+        { action: 'account.created', actor: { kind: 'account', id: by ?? id }, accountId: id, caller, detail },
+        tx,
+      );
+      return { account, follow };
+    };
+    const { account, follow } = await db.$transaction(write).catch((error) => {
+      throw isTaken(error) ? addressTaken() : error;
+    });
+    follow?.();
+    return account;
   }
 
   /** What cannot be used, by field. */
@@ -179,6 +179,10 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
     return account?.status === 'active';
   }
 }
+
+/** Somebody else has this address. */
+export const addressTaken = () =>
+  conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
 
 const nameOf = ({ name }: { name?: string }) => name?.trim() || undefined;
 

@@ -3,8 +3,7 @@
  * token with that agent as its audience (`<ISSUER>/agents/agt_…`, as `resource`). The person then reads the agent's name and what it
  * wants to do, and their yes is a part of their consent to that app. With that token the agent acts for them: see core/delegations.
  */
-import type { Resource, Resources } from '../resources/resources.js';
-import { isForApps } from '../resources/resources.js';
+import { isForApps, type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
 import { isAgentId, type LivingAgents } from './living.js';
 
 interface Needs {
@@ -31,15 +30,10 @@ export function createAudiences({ issuer, resources, livingAgents }: Needs) {
       .filter((scope) => isForApps(scope) && agent.capabilities.includes(scope.name));
     return {
       id: agent.id,
-      registered: false,
       identifier: ofAgent(agent.id),
       name: `Agent ${agent.name}`,
       scopes,
-      accessTokenFormat: 'jwt',
-      accessTokenTtlSeconds: undefined,
-      openToAllClients: true,
-      clientIds: [],
-      openToUnclaimedAgents: false,
+      ...UNREGISTERED,
     };
   }
 

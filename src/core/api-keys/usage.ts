@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey, Database } from '../../base/db/open.js';
+import { createLater } from '../../base/later.js';
 import type { Log } from '../../base/log.js';
 
 interface Count {
@@ -17,25 +18,17 @@ export type KeyUsage = ReturnType<typeof createKeyUsage>;
 
 export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
   let counts = new Map<string, Count>();
-  let timer: NodeJS.Timeout | undefined;
-  let flushing: Promise<void> = Promise.resolve();
+  const later = createLater(FLUSH_AFTER_MS, write);
 
-  return { count, flush, withLatest };
+  return { count, flush: later.now, withLatest };
 
   function count(keyId: string): void {
     const known = counts.get(keyId);
     counts.set(keyId, { uses: (known?.uses ?? 0) + 1, lastUsedAt: clock.now() });
-    timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+    later.soon();
   }
 
-  /** Writes what was counted. Never rejects: what cannot be written is written with the next. */
-  async function flush(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
-    flushing = flushing.then(write);
-    await flushing;
-  }
-
+  /** Never rejects: what cannot be written is written with the next. */
   async function write(): Promise<void> {
     const taken = counts;
     counts = new Map();
@@ -46,7 +39,7 @@ export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock;
         log.warn({ error }, 'the use of a key could not be noted; trying again');
         const since = counts.get(id);
         counts.set(id, { uses: uses + (since?.uses ?? 0), lastUsedAt: since?.lastUsedAt ?? lastUsedAt });
-        timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+        later.soon();
       }
     }
   }

@@ -1,9 +1,9 @@
 /** The audit trail: what happened, by whom, from where. Written by the verb itself, so that every door leaves the same trail. */
-
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
 import { isOutage } from '../../base/errors.js';
+import { createLater } from '../../base/later.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
 import type { Caller } from '../caller.js';
@@ -35,10 +35,9 @@ export type Audit = ReturnType<typeof createAudit>;
 
 export function createAudit({ db, clock, log }: Needs) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
-  let timer: NodeJS.Timeout | undefined;
-  let flushing: Promise<void> = Promise.resolve();
+  const later = createLater(FLUSH_AFTER_MS, write);
 
-  return { record, recordSoon, flush, list };
+  return { record, recordSoon, flush: later.now, list };
 
   /** Writes an entry. Give the verb's transaction, so that the verb and its trail are there together or not at all. */
   async function record(entry: AuditEntry, tx: Queryable = db): Promise<void> {
@@ -55,17 +54,10 @@ export function createAudit({ db, clock, log }: Needs) {
       return;
     }
     buffer.push(toRow(entry));
-    timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+    later.soon();
   }
 
-  /** Writes what is buffered. Never rejects: what cannot be written is tried again with the next flush. */
-  async function flush(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
-    flushing = flushing.then(write);
-    await flushing;
-  }
-
+  /** Never rejects: what cannot be written is tried again with the next flush. */
   async function write(): Promise<void> {
     const rows = buffer;
     if (rows.length === 0) return;
@@ -76,7 +68,7 @@ export function createAudit({ db, clock, log }: Needs) {
       log.error({ error }, 'the audit trail cannot be written');
       if (!isOutage(error)) return writeOneByOne(rows);
       buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED);
-      timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+      later.soon();
     }
   }
 

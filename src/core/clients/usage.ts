@@ -4,6 +4,7 @@
  */
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
+import { createLater } from '../../base/later.js';
 import type { Log } from '../../base/log.js';
 import { createRecent } from '../../base/recent.js';
 
@@ -16,10 +17,9 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
   const noted = new Map<string, number>();
   const begun = createRecent<true>({ clock, maxAgeMs: NOTED_ONCE_IN_MS });
   let waiting = new Map<string, Date>();
-  let timer: NodeJS.Timeout | undefined;
-  let flushing: Promise<void> = Promise.resolve();
+  const later = createLater(FLUSH_AFTER_MS, write);
 
-  return { note, flush, begin };
+  return { note, flush: later.now, begin };
 
   /** It signed somebody in, or got a token. Written a few seconds later; a crash can lose that. */
   function note(clientId: string): void {
@@ -27,7 +27,7 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
     if (now.getTime() - (noted.get(clientId) ?? 0) < NOTED_ONCE_IN_MS) return;
     noted.set(clientId, now.getTime());
     waiting.set(clientId, now);
-    timer ??= setTimeout(() => void flush(), FLUSH_AFTER_MS).unref();
+    later.soon();
   }
 
   /** Somebody begins to sign in at it: written at once, so that it is not taken away under their hands. False when it is gone. */
@@ -39,14 +39,7 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
     return isThere ?? false;
   }
 
-  /** Writes what was noted. Never rejects: what cannot be written is written when the client is used again. */
-  async function flush(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
-    flushing = flushing.then(write);
-    await flushing;
-  }
-
+  /** Never rejects: what cannot be written is written when the client is used again. */
   async function write(): Promise<void> {
     const taken = waiting;
     waiting = new Map();

@@ -28,16 +28,13 @@ export function createNewcomers({ accounts, verification, identities }: Needs) {
    * it is mailed. Refuses with `conflict` when address or person have an account.
    */
   async function make({ email, name, picture, emailProven, ...person }: Newcomer, caller: Caller): Promise<Account> {
-    let mailLink = () => {};
     const input = { email, ...(name && { name }), ...(picture && { picture }), passwordHash: null };
-    const account = await accounts.create(input, caller, {
+    return accounts.create(input, caller, {
       verified: emailProven,
       also: async (made, tx) => {
         await identities.link(made, person, email, caller, tx);
-        if (!emailProven) mailLink = await verification.begin(made, tx);
+        return emailProven ? undefined : verification.begin(made, tx);
       },
     });
-    mailLink();
-    return account;
   }
 }

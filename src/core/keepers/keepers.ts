@@ -12,6 +12,7 @@ import {
   type AccountRole,
   type AccountStatus,
   type Accounts,
+  addressTaken,
   mailboxOf,
   type NewAccount,
   normalizeEmail,
@@ -64,17 +65,12 @@ export function createKeepers(needs: Needs) {
     keeper: Account,
     caller: Caller,
   ): Promise<Account> {
-    let mailLink = () => {};
-    const account = await accounts.create(input, caller, {
+    return accounts.create(input, caller, {
       role,
       status,
       by: keeper.id,
-      also: async (made, tx) => {
-        if (status !== 'suspended') mailLink = await verification.begin(made, tx);
-      },
+      also: status === 'suspended' ? undefined : verification.begin,
     });
-    mailLink();
-    return account;
   }
 
   /**
@@ -107,8 +103,7 @@ export function createKeepers(needs: Needs) {
       if (ends) await sessions.endAll(id, ends, caller, undefined, write);
       else await db.$transaction(write);
     } catch (error) {
-      if (!isTaken(error)) throw error;
-      throw conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
+      throw isTaken(error) ? addressTaken() : error;
     }
     await announcements.announce('accounts', id);
     mailLink();

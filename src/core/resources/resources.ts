@@ -24,6 +24,16 @@ export interface Resource {
   openToUnclaimedAgents: boolean;
 }
 
+/** Of what nobody registered there is nothing that somebody chose. */
+export const UNREGISTERED = {
+  registered: false,
+  accessTokenFormat: 'jwt',
+  accessTokenTtlSeconds: undefined,
+  openToAllClients: true,
+  clientIds: [],
+  openToUnclaimedAgents: false,
+} satisfies Partial<Resource>;
+
 interface Needs {
   db: Database;
   announcements: Announcements;
@@ -54,14 +64,10 @@ export type Resources = Awaited<ReturnType<typeof createResources>>;
 export async function createResources({ db, announcements, issuer, brandName }: Needs) {
   const own: Resource = {
     id: 'own',
-    registered: false,
     identifier: `${issuer}/api/v1`,
     name: `${brandName} API`,
     scopes: [...OWN_SCOPES, FOR_TOOLS, ...OWN_CAPABILITIES],
-    accessTokenFormat: 'jwt',
-    accessTokenTtlSeconds: undefined,
-    openToAllClients: true,
-    clientIds: [],
+    ...UNREGISTERED,
     openToUnclaimedAgents: true,
   };
   let all: Resource[] = [own];
@@ -170,15 +176,10 @@ function withTools(resources: Resource[], tools: Tool[]): Resource[] {
 
 const forTool = ({ id, url, name }: Tool): Resource => ({
   id,
-  registered: false,
   identifier: url!,
   name,
   scopes: [],
-  accessTokenFormat: 'jwt',
-  accessTokenTtlSeconds: undefined,
-  openToAllClients: true,
-  clientIds: [],
-  openToUnclaimedAgents: false,
+  ...UNREGISTERED,
 });
 
 /** All but one, which is for agents only. */

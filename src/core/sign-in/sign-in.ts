@@ -192,13 +192,7 @@ export function createSignIn(needs: Needs) {
    */
   async function register(input: NewAccount, caller: Caller): Promise<Proven> {
     await limits.spend(REGISTER_BY_ADDRESS, addressKey(caller.address));
-    let mailLink = () => {};
-    const account = await accounts.create(input, caller, {
-      also: async (made, tx) => {
-        mailLink = await verification.begin(made, tx);
-      },
-    });
-    mailLink();
+    const account = await accounts.create(input, caller, { also: verification.begin });
     return { account, amr: ['pwd'] };
   }
 

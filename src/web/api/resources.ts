@@ -7,6 +7,7 @@ import type { Resource, Scope } from '../../core/resources/resources.js';
 import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
+import { resourceToWire } from './resource-wire.js';
 import { Done } from './wire.js';
 
 interface Needs extends Pick<Core, 'resources' | 'resourceRegistry'> {
@@ -138,21 +139,12 @@ export function addResources({ api, resources, resourceRegistry }: Needs): void 
     await resourceRegistry.remove(ctx.params.id, { kind: 'account', id: account.id }, ctx.state.caller);
     ctx.body = { ok: true, message: 'The API was taken away.' };
   }
-
-  function toWire(resource: Resource): z.input<typeof WireResource> {
-    return {
-      id: resource.id,
-      identifier: resource.identifier,
-      name: resource.name,
-      scopes: resource.scopes.map(({ byDefault, ...scope }) => ({ ...scope, default: byDefault })),
-      access_token_format: resource.accessTokenFormat,
-      access_token_ttl: resource.accessTokenTtlSeconds ?? null,
-      clients: resource.openToAllClients ? null : resource.clientIds,
-      unclaimed_agents: resource.openToUnclaimedAgents,
-      built_in: !resource.registered,
-    };
-  }
 }
+
+const toWire = (resource: Resource): z.input<typeof WireResource> => ({
+  ...resourceToWire(resource),
+  built_in: !resource.registered,
+});
 
 const fromWire = (scope: z.output<typeof WireScope>): Scope => {
   const { name, description, default: byDefault = true, capability = false } = scope;
