@@ -1,5 +1,6 @@
 /** The log: one JSON object a line, on standard output. Secrets never reach it; what looks like one is cut out. */
 import { type Logger, pino } from 'pino';
+import { createLineWriter } from './line-writer.js';
 
 export type Log = Logger;
 
@@ -30,9 +31,7 @@ export function createLog(level: string, destination?: { write(line: string): vo
     redact: { paths, censor: '[secret]' },
     serializers: { error: describeError },
   };
-  // Each line is written before the next thing happens: a crash loses none, and a reader that has gone is noticed at once. Written
-  // later, the last lines would be tried for ever when the process ends.
-  return pino(options, destination ?? pino.destination({ fd: 1, sync: true }));
+  return pino(options, destination ?? createLineWriter(1));
 }
 
 /** What helps to find a bug, without members that libraries hang on their errors (requests, tokens, SQL parameters). */
