@@ -1,18 +1,10 @@
 // What the compiled server says when it cannot start.
 import { createServer } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { run, temporaryFolder } from './support/server.js';
+import { describe, expect, test } from 'vitest';
+import { startFresh } from './support/fresh-start.js';
+import { run } from './support/server.js';
 
-let folder: ReturnType<typeof temporaryFolder>;
-/** A port that the system gives, and a cheap password hash. */
-let settings: Record<string, string>;
-
-beforeEach(() => {
-  folder = temporaryFolder();
-  settings = { DATA_DIR: folder.path, PORT: '0', NODE_ENV: 'test', PASSWORD_HASH_COST: '4' };
-});
-
-afterEach(() => folder.remove());
+const { settings } = startFresh();
 
 describe('when it cannot start, it says why in a sentence and ends with 1', () => {
   test('a port that is taken', async () => {

@@ -1,32 +1,14 @@
 // The command line, compiled, on an SQLite database. Beside a running server: cli.all.test.ts.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../src/base/db/open.js';
-import { killServers, run, temporaryFolder } from './support/server.js';
+import { startFresh } from './support/fresh-start.js';
+import { run } from './support/server.js';
 
 const PASSWORD = 'correct horse battery';
 const REDIRECT = 'https://acme.example/cb';
-let folder: ReturnType<typeof temporaryFolder>;
-let settings: Record<string, string>;
-
-beforeEach(() => {
-  folder = temporaryFolder();
-  settings = { DATA_DIR: folder.path, PORT: '0', NODE_ENV: 'test', PASSWORD_HASH_COST: '4' };
-});
-
-afterEach(() => {
-  killServers();
-  folder.remove();
-});
-
-const cli = (...words: string[]) => run('cli.js', words, settings);
-
-async function json(...words: string[]) {
-  const { code, stdout, stderr } = await cli(...words, '--json');
-  if (code !== 0) throw new Error(stderr);
-  return JSON.parse(stdout);
-}
+const { folder, settings, cli, json } = startFresh();
 
 describe('arguments', () => {
   test('are told all that is wrong with them at once, and end with 64', async () => {

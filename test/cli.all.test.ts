@@ -1,32 +1,14 @@
 // The command line beside a running server, which must notice what it does; the import of accounts, and the doctor.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
+import { startFresh } from './support/fresh-start.js';
 import { openMailServer } from './support/mail-server.js';
-import { killServers, run, startServer, temporaryFolder, until } from './support/server.js';
+import { startServer, until } from './support/server.js';
 
 const REDIRECT = 'https://acme.example/cb';
-let folder: ReturnType<typeof temporaryFolder>;
-let settings: Record<string, string>;
-
-beforeEach(() => {
-  folder = temporaryFolder();
-  settings = { DATA_DIR: folder.path, PORT: '0', NODE_ENV: 'test', PASSWORD_HASH_COST: '4' };
-});
-
-afterEach(() => {
-  killServers();
-  folder.remove();
-});
-
-const cli = (...words: string[]) => run('cli.js', words, settings);
-
-async function json(...words: string[]) {
-  const { code, stdout, stderr } = await cli(...words, '--json');
-  if (code !== 0) throw new Error(stderr);
-  return JSON.parse(stdout);
-}
+const { folder, settings, cli, json } = startFresh();
 
 describe('beside a running server', () => {
   test('clients and keys are noticed without a restart', async () => {
@@ -168,7 +150,7 @@ describe('doctor', () => {
     expect(server.mails).toEqual([]);
     await server.close();
     expect(await mail()).toMatch(/^fail +mail .*check SMTP_URL$/);
-    settings = { ...settings, NODE_ENV: 'production', PASSWORD_HASH_COST: '10', SMTP_URL: '' };
+    Object.assign(settings, { NODE_ENV: 'production', PASSWORD_HASH_COST: '10', SMTP_URL: '' });
     expect(await mail()).toMatch(/^warn +mail +SMTP_URL is not set/);
   }, 60_000);
 

@@ -1,23 +1,12 @@
 // The compiled server as an operator meets it: first start, second start, stopping. When it cannot start: cannot-start.all.test.ts.
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
-import { killServers, run, startServer, temporaryFolder, until } from './support/server.js';
+import { startFresh } from './support/fresh-start.js';
+import { run, startServer, until } from './support/server.js';
 
 const PASSWORD = 'correct horse battery';
-let folder: ReturnType<typeof temporaryFolder>;
-/** A port that the system gives, and a cheap password hash. */
-let settings: Record<string, string>;
-
-beforeEach(() => {
-  folder = temporaryFolder();
-  settings = { DATA_DIR: folder.path, PORT: '0', NODE_ENV: 'test', PASSWORD_HASH_COST: '4' };
-});
-
-afterEach(() => {
-  killServers();
-  folder.remove();
-});
+const { folder, settings } = startFresh();
 
 describe('the first start', () => {
   test('needs nothing but a folder and a port, and answers discovery', async () => {
