@@ -72,7 +72,8 @@ export async function readDocument(id: string, { fetch, settle }: Needs): Promis
     throw new DocumentFault(`its token_endpoint_auth_method must be ${AUTH_METHODS.join(' or ')}`);
   }
   if (typeof given.client_name !== 'string') throw new DocumentFault('its client_name is missing');
-  const known = Object.fromEntries(Object.entries(given).filter(([name]) => MEMBERS.includes(name)));
+  const isSaid = ([name, value]: [string, unknown]) => MEMBERS.includes(name) && value !== null;
+  const known = Object.fromEntries(Object.entries(given).filter(isSaid));
   const metadata = { ...known, token_endpoint_auth_method: method };
   try {
     return {

@@ -242,5 +242,7 @@ cookies; each change (\`POST\`, \`PUT\`, \`PATCH\`, \`DELETE\`) by the cookie \`
 Every refusal is \`{ error, error_description, request_id }\`, with \`fields\` where some values are malformed. A program branches on
 \`error\`; the sentence is for people. \`request_id\` is what to tell whoever keeps this server.
 
+A member of a body that may be left out may be \`null\` as well: it says the same, unless it is described otherwise.
+
 Answers tell how many requests the minute still has (\`RateLimit-*\`); a 429 says when to come back (\`Retry-After\`).
 `.trim();

@@ -15,13 +15,27 @@ export const text = (maxLength = MAX_TEXT_LENGTH) =>
     .max(maxLength, `Use at most ${maxLength} characters.`)
     .refine(isStorable, 'Use characters only.');
 
-/** The body as the schema has it. Refuses with `invalid_request` by field, `unsupported_media_type` or `payload_too_large`. */
+/**
+ * The body as the schema has it; a null that says nothing there is as good as left out, for many clients write it for what they have
+ * not got. Refuses with `invalid_request` by field, `unsupported_media_type` or `payload_too_large`.
+ */
 export async function readBody<Schema extends z.ZodType>(
   ctx: Context,
   schema: Schema,
   { form = false }: { form?: boolean | undefined } = {},
 ): Promise<z.output<Schema>> {
-  return parsed(schema, await parse(ctx, form), 'body');
+  const value = await parse(ctx, form);
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  for (const { path } of error.issues) leaveOutNull(value, path);
+  return parsed(schema, value, 'body');
+}
+
+function leaveOutNull(value: unknown, [name, ...deeper]: PropertyKey[]): void {
+  if (typeof value !== 'object' || value === null || name === undefined || !Object.hasOwn(value, name)) return;
+  const members = value as Record<PropertyKey, unknown>;
+  if (deeper.length > 0) leaveOutNull(members[name], deeper);
+  else if (members[name] === null && !Array.isArray(value)) delete members[name];
 }
 
 async function parse(ctx: Context, form: boolean): Promise<unknown> {

@@ -36,6 +36,7 @@ export function registration({ config, clients }: Needs) {
     const given = metadata as Record<string, unknown>;
     delete given[member];
     if (member !== OWN_MEMBERS[0]) return;
+    for (const [name, value] of Object.entries(given)) if (value === null) delete given[name]; // the same as none (RFC 7592, 2.2)
     try {
       Object.assign(given, clients.settle(given, { anonymous: config.registration === 'open' }));
     } catch (error) {

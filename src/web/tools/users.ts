@@ -25,6 +25,8 @@ const NewUser = z.object({
   role: z.enum(ACCOUNT_ROLES).optional(),
   status: z.enum(ACCOUNT_STATES).optional(),
 });
+/** What is left out stays. */
+const Change = NewUser.partial().extend({ name: text().nullable().optional().describe('null = none.') });
 const Made = Ok.extend({ user: WireAccount });
 
 export function addUsers({ api, accounts, keepers }: Needs): void {
@@ -51,7 +53,7 @@ export function addUsers({ api, accounts, keepers }: Needs): void {
     {
       ...change,
       summary: 'Change an account; another password, or a suspension, ends all its logins',
-      body: NewUser.partial(),
+      body: Change,
       answer: [200, Made],
       refusals: ['not_found', 'conflict'],
     },
@@ -76,8 +78,9 @@ export function addUsers({ api, accounts, keepers }: Needs): void {
     ctx.body = { ok: true, user: toAccount(await keepers.create(input, account, ctx.state.caller)) };
   }
 
-  async function update(ctx: Context, input: Partial<z.output<typeof NewUser>>, { account }: LoginPrincipal) {
-    ctx.body = { ok: true, user: toAccount(await keepers.change(ctx.params.id, input, account, ctx.state.caller)) };
+  async function update(ctx: Context, { name, ...input }: z.output<typeof Change>, { account }: LoginPrincipal) {
+    const change = { ...input, ...(name !== undefined && { name: name ?? '' }) };
+    ctx.body = { ok: true, user: toAccount(await keepers.change(ctx.params.id, change, account, ctx.state.caller)) };
   }
 
   async function remove(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {

@@ -95,6 +95,11 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect(page.html).toContain('localhost:51234');
   });
 
+  it('may say null of what it has not got', async () => {
+    const id = host.describe({ logo_uri: null, contacts: null, scope: null, jwks: null, jwks_uri: null });
+    expect((await begin(id)).status).toBe(303);
+  });
+
   it('is read once by many who ask at once, and stored once', async () => {
     const id = host.describe();
     const answers = await atOnce(20, () => begin(id));

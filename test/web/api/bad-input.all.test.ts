@@ -197,6 +197,7 @@ interface Field {
   type?: string | string[];
   anyOf?: Field[];
   properties?: Record<string, Field>;
+  required?: string[];
 }
 
 /** The members that the body of an operation may have. */
@@ -204,7 +205,11 @@ function fieldsOf({ requestBody }: Operation): Record<string, Field> {
   const { schema } = requestBody!.content[JSON_TYPE] as { schema: Field };
   const { components } = document as OpenApi;
   const named = schema.$ref ? (components.schemas[schema.$ref.split('/').at(-1)!] as Field) : schema;
-  return named.properties ?? {};
+  const { properties = {}, required = [] } = named;
+  // Where a member may be left out, null does no harm.
+  const orNull = (name: string, field: Field) =>
+    required.includes(name) ? field : { anyOf: [field, { type: 'null' }] };
+  return Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, orNull(name, field)]));
 }
 
 const typesOf = ({ type, anyOf }: Field): string[] => [type ?? [], (anyOf ?? []).flatMap(typesOf)].flat();

@@ -156,6 +156,32 @@ describe.each(stores)('registration on $name', (store) => {
     expect(['invalid_client_metadata', 'invalid_redirect_uri']).toContain(body.error);
   });
 
+  it('takes null for what a client has not got, at registration and in a change', async () => {
+    const nulls = Object.fromEntries(
+      [
+        'application_type',
+        'client_uri',
+        'contacts',
+        'grant_types',
+        'jwks',
+        'jwks_uri',
+        'logo_uri',
+        'post_logout_redirect_uris',
+        'response_types',
+        'scope',
+        'software_id',
+        'token_endpoint_auth_method',
+      ].map((member) => [member, null]),
+    );
+    const { status, body } = await register({ ...GOOD, ...nulls });
+    const usual = { grant_types: ['authorization_code'], token_endpoint_auth_method: 'client_secret_basic' };
+    expect([status, body]).toMatchObject([201, { ...usual, client_secret: expect.any(String) }]);
+    const changed = await manage('PUT', body, { client_id: body.client_id, ...GOOD, ...nulls });
+    expect([changed.status, changed.body]).toMatchObject([200, usual]);
+    expect((await register({ ...GOOD, redirect_uris: null })).body.error).toBe('invalid_redirect_uri');
+    expect((await register({ ...GOOD, redirect_uris: [null] })).status).toBe(400);
+  });
+
   it('leaves out grants and scopes that are too much, and what a client may not say of itself', async () => {
     const { status, body } = await register({
       ...GOOD,
