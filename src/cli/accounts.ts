@@ -74,7 +74,7 @@ export const accountCommands: Command[] = [
       const { core } = await open();
       const [email, issuer, subject] = [args.text('email')!, args.text('issuer')!, args.text('subject')!];
       const account = await accountOf(core, email);
-      await core.identities.linkByKeeper(account, { issuer, subject });
+      await core.links.linkByKeeper(account, { issuer, subject });
       const json = { account_id: account.id, issuer, subject };
       return { json, text: `${subject} of ${issuer} is ${account.email} here.` };
     },

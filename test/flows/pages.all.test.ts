@@ -329,7 +329,7 @@ describe('the real pages, in Chromium', () => {
       'reset-password': compose('reset-password', { token }),
       'password-changed': compose('password-changed', happening),
       'new-device': compose('new-device', happening),
-      'provider-linked': compose('provider-linked', { ...happening, provider: 'GitHub', byEmail: true }),
+      'provider-linked': compose('provider-linked', { ...happening, provider: 'GitHub', by: 'email' }),
       'approval-requested': compose('approval-requested', { agent: 'Cap Table Automation' }),
       invitation: compose('invitation', { token, inviter: 'ada.okafor@northwind-traders.example', role: 'operator' }),
     };

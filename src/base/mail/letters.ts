@@ -15,8 +15,8 @@ export interface Letters {
   'provider-linked': Happening & {
     /** "GitHub" */
     provider: string;
-    /** By the e-mail address alone: nobody was signed in. */
-    byEmail: boolean;
+    /** By whoever was signed in, by the e-mail address alone, or by the keeper of this server. */
+    by: 'login' | 'email' | 'keeper';
   };
   'approval-requested': {
     /** The name of the agent. */

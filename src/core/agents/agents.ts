@@ -12,7 +12,7 @@ import type { Accounts } from '../accounts/accounts.js';
 import { generateKey, KEY_FORMATS, lookupOf } from '../api-keys/formats.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import { type Caller, systemCaller } from '../caller.js';
 import {
   type Actor,
   isFitName,
@@ -193,14 +193,20 @@ export function createAgents(needs: Needs) {
   /** Deletes those whose time is over, with the organizations that were made for them. Returns how many there were. */
   async function sweep(): Promise<number> {
     const where = { expiresAt: { lte: clock.now() } };
-    const over = await db.agent.findMany({ where, select: { id: true, organizationId: true }, take: SWEEP_AT_ONCE });
-    for (const { id, organizationId } of over) {
+    const select = { id: true, agentId: true, organizationId: true };
+    const over = await db.agent.findMany({ where, select, take: SWEEP_AT_ONCE });
+    let swept = 0;
+    for (const { id, agentId, organizationId } of over) {
       await db.$transaction(async (tx) => {
         const { count } = await tx.agent.deleteMany({ where: { id, ...where } }); // unless it was claimed meanwhile
-        if (count === 1) await organizations.removeEmpty(organizationId, tx);
+        if (count === 0) return;
+        await organizations.removeEmpty(organizationId, tx);
+        const about = { clientId: id, organizationId, detail: { agent_id: agentId } };
+        await audit.record({ action: 'agent.expired', actor: { kind: 'system' }, caller: systemCaller, ...about }, tx);
+        swept += 1;
       });
     }
-    return over.length;
+    return swept;
   }
 
   /** Returns how many there were. */

@@ -9,6 +9,7 @@ export const AUDIT_ACTIONS = [
   'account.updated',
   'agent.claimed',
   'agent.deleted',
+  'agent.expired',
   'agent.key_rotated',
   'agent.onboarded',
   'api_key.created',

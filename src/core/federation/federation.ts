@@ -180,7 +180,7 @@ export function createFederation({ providers, redirectUris, signup, limits, ...n
       await identities.link(local, arrival, email, caller, tx);
       account = local;
     });
-    await linkNews.tell(account!, arrival, true, caller);
+    await linkNews.tell(account!, arrival.provider.name, 'email', caller);
     return account!;
   }
 

@@ -2,9 +2,9 @@
 import type { Database, FederatedIdentity } from '../../base/db/open.js';
 import { conflict, isTaken, notFound } from '../../base/errors.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
-import type { Caller } from '../caller.js';
+import { type Caller, systemCaller } from '../caller.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
-import type { Identities } from './identities.js';
+import type { ForeignPerson, Identities } from './identities.js';
 import type { LinkNews } from './news.js';
 import type { ForeignArrival, Provider } from './provider.js';
 
@@ -34,7 +34,7 @@ export interface Link {
 export type Links = ReturnType<typeof createLinks>;
 
 export function createLinks({ db, accounts, identities, sessions, linkNews, providers, upstreamIssuer }: Needs) {
-  return { list, link, unlink };
+  return { list, link, linkByKeeper, unlink };
 
   async function list(accountId: string): Promise<Link[]> {
     return (await identities.list(accountId)).map(toLink);
@@ -50,12 +50,18 @@ export function createLinks({ db, accounts, identities, sessions, linkNews, prov
         await identities.link(held, arrival, email, caller, tx);
         return held;
       });
-      await linkNews.tell(account, arrival, false, caller);
+      await linkNews.tell(account, provider.name, 'login', caller);
     } catch (error) {
       if (!isTaken(error)) throw error;
       if ((await identities.find(arrival))?.id === id) return; // twice at once, or once more
       throw conflict(`This person of ${provider.name} is linked to another account here.`);
     }
+  }
+
+  /** The keeper says who somebody is elsewhere, and the owner is told by mail. Refuses with `invalid_request` or `conflict`. */
+  async function linkByKeeper(account: Account, person: ForeignPerson): Promise<void> {
+    await identities.linkByKeeper(account, person);
+    await linkNews.tell(account, nameOf(person.issuer), 'keeper', systemCaller);
   }
 
   /** The account's other logins end: they may have come by it. Refuses with `not_found`, and with `conflict` for the last way in. */
@@ -86,6 +92,12 @@ export function createLinks({ db, accounts, identities, sessions, linkNews, prov
       createdAt,
       lastUsedAt,
     };
+  }
+
+  /** An issuer may be known by its tokens only. */
+  function nameOf(issuer: string): string {
+    const provider = providers.find((one) => one.issuer === issuer);
+    return provider?.name ?? (URL.canParse(issuer) ? new URL(issuer).host || issuer : issuer);
   }
 
   function isWayIn({ issuer }: FederatedIdentity): boolean {

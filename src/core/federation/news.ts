@@ -2,11 +2,11 @@
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
+import type { Letters } from '../../base/mail/letters.js';
 import type { Mail } from '../../base/mail.js';
 import { type Account, mailboxOf } from '../accounts/accounts.js';
 import type { Caller } from '../caller.js';
 import { describeHappening } from '../sessions/devices.js';
-import type { ForeignArrival } from './provider.js';
 
 interface Needs {
   clock: Clock;
@@ -14,6 +14,8 @@ interface Needs {
   log: Log;
   mail: Mail;
 }
+
+type LinkedBy = Letters['provider-linked']['by'];
 
 /** Linking and unlinking in turns fills nobody's mailbox. */
 const BY_ACCOUNT: Limit = { name: 'provider-linked-account', points: 20, seconds: DAY_SECONDS };
@@ -26,13 +28,13 @@ export function createLinkNews({ clock, limits, log, mail }: Needs) {
   /**
    * The link is there, whether or not the owner can be told.
    *
-   * @param byEmail nobody was signed in: the e-mail address alone led to the account, and its logins have ended
+   * @param by `email`: nobody was signed in, the address alone led to the account, and its logins have ended
    */
-  async function tell(account: Account, { provider }: ForeignArrival, byEmail: boolean, caller: Caller): Promise<void> {
+  async function tell(account: Account, provider: string, by: LinkedBy, caller: Caller): Promise<void> {
     try {
       if (!(await limits.fits(BY_ACCOUNT, account.id))) return;
       const happening = describeHappening(caller, clock.now());
-      mail.send(mailboxOf(account), 'provider-linked', { ...happening, provider: provider.name, byEmail });
+      mail.send(mailboxOf(account), 'provider-linked', { ...happening, provider, by });
     } catch (error) {
       log.error({ error }, 'nobody was told of a link to a provider elsewhere');
     }

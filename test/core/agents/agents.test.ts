@@ -109,6 +109,10 @@ describe.each(stores)('agents on $name', (store) => {
       expect((await self(house, kept, kept.token)).json.error).toBe('expired_token');
       expect(await statusOf(kept, kept.api_key)).toBe(200);
       await house.core.housekeeping.sweep();
+      await beside.core.housekeeping.sweep(); // nothing is done, or told, twice
+      const trail = await house.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
+      expect(trail).toMatchObject([{ actorKind: 'system', organizationId: agent.company_id }]);
+      expect(trail[0]!.detail).toEqual({ agent_id: agent.agent_id });
       expect(await house.base.db.organization.count({ where: { id: agent.company_id } })).toBe(0);
       expect(await house.base.db.agent.count({ where: { id: agent.client_id } })).toBe(0);
     });

@@ -344,6 +344,19 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await call(house, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
     });
 
+    it('that the keeper adds is told to the owner by mail, with who added it', async () => {
+      const account = await house.account();
+      const person = { issuer: 'https://auth.example/tenant', subject: 'jane' };
+      await house.core.links.linkByKeeper(account, person);
+      await expect(house.core.links.linkByKeeper(account, person)).rejects.toMatchObject({ code: 'conflict' });
+      const mails = (await mailsTo(house, account.email)).filter(({ subject }) =>
+        subject.includes('new way to sign in'),
+      );
+      expect(mails).toHaveLength(1);
+      expect(mails[0]!.text).toMatch(/auth\.example signs you in.*An administrator of .* added it/s);
+      expect(mails[0]!.text).not.toContain('Device:');
+    });
+
     it('is told of to its person alone, and removed by them alone', async () => {
       const [mine, theirs] = [await house.account(), await house.account()];
       const { access_token: token } = await logIn(house, mine.email);
