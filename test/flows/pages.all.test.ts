@@ -1,26 +1,17 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import jsQR from 'jsqr';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLetters } from '../../src/base/mail/letters.js';
 import { systemCaller } from '../../src/core/caller.js';
 import { Authenticator } from '../support/authenticator.js';
+import { launchChromium } from '../support/chromium.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { addCapTable, agentOfSomebody, askPerson } from '../support/questions.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 
-const LAUNCH_ARGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const SIZES = [
   { width: 320, height: 640 },
   { width: 390, height: 844 },
@@ -39,7 +30,7 @@ describe('the real pages, in Chromium', () => {
 
   beforeAll(async () => {
     house = await openHouse();
-    browser = await chromium.launch({ executablePath: inject('chromium'), args: LAUNCH_ARGS });
+    browser = await launchChromium();
     if (PICTURES) mkdirSync(PICTURES, { recursive: true });
   });
   beforeEach(async () => {

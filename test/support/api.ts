@@ -9,14 +9,18 @@ export interface ApiLogin {
   user: Record<string, unknown>;
 }
 
-interface Sent {
+export interface Sent {
   body?: unknown;
   token?: string;
   headers?: Record<string, string>;
 }
 
 /** One call. `path` is what stands behind /api/v1. */
-export function call(
+export const call = (house: { port: number }, method: string, path: string, sent?: Sent) =>
+  send(house, method, `/api/v1${path}`, sent);
+
+/** A body goes as JSON, a token as the bearer's. */
+export function send(
   house: { port: number },
   method: string,
   path: string,
@@ -27,7 +31,7 @@ export function call(
     ...(token !== undefined && { authorization: `Bearer ${token}` }),
     ...headers,
   };
-  return ask(house, method, `/api/v1${path}`, all, body === undefined ? undefined : JSON.stringify(body));
+  return ask(house, method, path, all, body === undefined ? undefined : JSON.stringify(body));
 }
 
 /** Signs in, without cookies. */

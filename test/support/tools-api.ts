@@ -1,28 +1,12 @@
 // A program, or a tool, that speaks the *tools* dialect.
 import { systemCaller } from '../../src/core/caller.js';
-import { ask, type RawAnswer } from './attacker.js';
+import { type Sent, send } from './api.js';
+import type { RawAnswer } from './attacker.js';
 import { type House, PASSWORD } from './house.js';
 
-interface Sent {
-  token?: string;
-  body?: unknown;
-  headers?: Record<string, string>;
-}
-
 /** One call. `path` is what stands behind /api. */
-export function tell(
-  house: { port: number },
-  method: string,
-  path: string,
-  { token, body, headers = {} }: Sent = {},
-): Promise<RawAnswer> {
-  const all = {
-    ...(body !== undefined && { 'content-type': 'application/json' }),
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    ...headers,
-  };
-  return ask(house, method, `/api${path}`, all, body === undefined ? undefined : JSON.stringify(body));
-}
+export const tell = (house: { port: number }, method: string, path: string, sent?: Sent) =>
+  send(house, method, `/api${path}`, sent);
 
 /** What a bare array holds. */
 export const itemsOf = (answer: RawAnswer) => JSON.parse(answer.text) as Record<string, unknown>[];

@@ -7,6 +7,7 @@ import { admitted } from '../endpoints/admitted.js';
 import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { presentedBy } from '../endpoints/presented.js';
+import { SIGN_IN_REFUSALS } from '../endpoints/refusals.js';
 import type { Context } from '../state.js';
 import type { ApiCookies } from './cookies.js';
 import { AccessAnswer, accessAnswer, Done, TokenAnswer, type Wire, WireUser } from './wire.js';
@@ -50,13 +51,6 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
       register,
     );
   }
-  const refusals = [
-    'invalid_credentials',
-    'account_suspended',
-    'mfa_required',
-    'invalid_otp',
-    'auth_rate_limited',
-  ] as const;
   api.post(
     '/api/v1/auth/login',
     {
@@ -66,13 +60,19 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
       body: LoginBody,
       form: true,
       answer: [200, TokenAnswer.extend({ csrf_token: z.string() })],
-      refusals: [...refusals, 'csrf_validation_failed'],
+      refusals: [...SIGN_IN_REFUSALS, 'csrf_validation_failed'],
     },
     login,
   );
   api.post(
     '/api/v1/auth/login-json',
-    { summary: 'Sign in, without cookies', accepts: [], body: LoginBody, answer: [200, TokenAnswer], refusals },
+    {
+      summary: 'Sign in, without cookies',
+      accepts: [],
+      body: LoginBody,
+      answer: [200, TokenAnswer],
+      refusals: SIGN_IN_REFUSALS,
+    },
     loginJson,
   );
   api.post(

@@ -39,3 +39,12 @@ export const ErrorAnswer = z
   .meta({ id: 'Error' });
 
 export type RefusalCode = keyof typeof REFUSALS;
+
+/** Of whoever signs in by password, and by second factor where there is one. */
+export const SIGN_IN_REFUSALS = [
+  'invalid_credentials',
+  'account_suspended',
+  'mfa_required',
+  'invalid_otp',
+  'auth_rate_limited',
+] as const satisfies RefusalCode[];

@@ -6,6 +6,7 @@ import type { LoginWithToken } from '../../core/sessions/tokens.js';
 import { admitted } from '../endpoints/admitted.js';
 import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
+import { SIGN_IN_REFUSALS } from '../endpoints/refusals.js';
 import type { Context } from '../state.js';
 import type { ToolsCookie } from './cookie.js';
 import { Ok, toPerson, WireVisitor } from './wire.js';
@@ -24,13 +25,6 @@ const Login = z.object({
 });
 
 export function addSession({ api, cookie, seconds, signIn, sessions }: Needs): void {
-  const refusals = [
-    'invalid_credentials',
-    'account_suspended',
-    'mfa_required',
-    'invalid_otp',
-    'auth_rate_limited',
-  ] as const;
   api.post(
     '/api/login',
     {
@@ -38,7 +32,7 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Needs): v
       accepts: [],
       body: Login,
       answer: [200, Ok.extend({ user: WireVisitor })],
-      refusals: [...refusals, 'csrf_validation_failed'],
+      refusals: [...SIGN_IN_REFUSALS, 'csrf_validation_failed'],
     },
     login,
   );
@@ -49,7 +43,7 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Needs): v
       accepts: [],
       body: Login,
       answer: [200, z.object({ token: z.string(), user: WireVisitor })],
-      refusals,
+      refusals: SIGN_IN_REFUSALS,
     },
     token,
   );

@@ -6,6 +6,7 @@ import { AGENT, onboard, self, tryToOnboard } from '../../support/agents.js';
 import { call, newLogin } from '../../support/api.js';
 import { atOnce } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { stores } from '../../support/stores.js';
 import { validate } from '../../support/tools-api.js';
 
@@ -14,8 +15,7 @@ const DAY_MS = 86_400_000;
 describe.each(stores)('agents on $name', (store) => {
   let house: House;
   let beside: House;
-  let aheadMs = 0;
-  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  const { clock, later } = movableClock();
   const settings = { TRUSTED_PROXIES: '127.0.0.1' };
   beforeAll(async () => {
     house = await openHouse({ store, clock, settings });
@@ -34,15 +34,6 @@ describe.each(stores)('agents on $name', (store) => {
     const answer = await tryToOnboard(house, body, { headers });
     if (answer.status !== 201) throw new Error(answer.text);
     return answer.json as unknown as Awaited<ReturnType<typeof onboard>>;
-  }
-
-  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
-    aheadMs = ms;
-    try {
-      return await run();
-    } finally {
-      aheadMs = 0;
-    }
   }
 
   const statusOf = async (agent: { agent_id: string }, credential: string, at: House = house) =>

@@ -4,6 +4,7 @@ import { systemCaller } from '../../../src/core/caller.js';
 import { call, newLogin } from '../../support/api.js';
 import { atOnce } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { stores } from '../../support/stores.js';
 
 interface Key {
@@ -18,8 +19,7 @@ const DAY_MS = 86_400_000;
 describe.each(stores)('API keys on $name', (store) => {
   let house: House;
   let beside: House;
-  let aheadMs = 0;
-  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  const { clock, later } = movableClock();
   beforeAll(async () => {
     house = await openHouse({ store, clock });
     beside = await openHouse({ beside: house, clock });
@@ -28,15 +28,6 @@ describe.each(stores)('API keys on $name', (store) => {
     await beside.close();
     await house.close();
   });
-
-  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
-    aheadMs = ms;
-    try {
-      return await run();
-    } finally {
-      aheadMs = 0;
-    }
-  }
 
   async function make(token: string, body: object = {}): Promise<Key> {
     const answer = await call(house, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });

@@ -5,6 +5,7 @@ import { systemCaller } from '../../../src/core/caller.js';
 import { type ApiLogin, call, logIn, me, newLogin, renew } from '../../support/api.js';
 import { atOnce } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { stores } from '../../support/stores.js';
 
 const HOUR_MS = 3_600_000;
@@ -15,8 +16,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
   let house: House;
   let strict: House;
   let beside: House;
-  let aheadMs = 0;
-  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  const { clock, later } = movableClock();
   beforeAll(async () => {
     house = await openHouse({ store, clock });
     strict = await openHouse({ beside: house, clock, settings: { REFRESH_RETRY_WINDOW: '0s' } });
@@ -27,16 +27,6 @@ describe.each(stores)('a login without a page on $name', (store) => {
     await strict.close();
     await house.close();
   });
-
-  /** Some time later, and then now again. */
-  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
-    aheadMs = ms;
-    try {
-      return await run();
-    } finally {
-      aheadMs = 0;
-    }
-  }
 
   const sessionOf = (token: string) => String(decodeJwt(token).sid);
   const statusOf = async (token: string, at: House = house) => (await me(at, token)).status;

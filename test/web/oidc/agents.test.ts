@@ -7,6 +7,7 @@ import { call, newLogin } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { introspect, openFamily, revoke } from '../../support/families.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { type TestClient, token } from '../../support/relying-party.js';
 import { stores } from '../../support/stores.js';
@@ -20,8 +21,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
   let house: House;
   let beside: House;
   let app: TestClient;
-  let aheadMs = 0;
-  const clock = { now: () => new Date(Date.now() + aheadMs) };
+  const { clock, later } = movableClock();
   const settings = { TRUSTED_PROXIES: '127.0.0.1' };
   beforeAll(async () => {
     house = await openHouse({ store, clock, settings });
@@ -191,16 +191,6 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       }
     });
   });
-
-  /** Some time later, and then now again. */
-  async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
-    aheadMs = ms;
-    try {
-      return await run();
-    } finally {
-      aheadMs = 0;
-    }
-  }
 
   describe('for a person', () => {
     it('gets a token in which it acts for them, with no more than they allowed, and no refresh token', async () => {
