@@ -2,8 +2,8 @@
 import { isOutage, isUnstorable, Refusal, unavailable } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { DPOP_ALGORITHMS } from '../kit/dpop.js';
+import { isForPrograms } from './for-programs.js';
 import { limitHeaders } from './limit-headers.js';
-import { isForPrograms } from './middleware/security-headers.js';
 
 export interface FailureAnswer {
   headers: Record<string, string>;

@@ -8,7 +8,7 @@ import type { ForeignIssuer } from '../../base/foreign-issuers.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
-import type { Identities } from '../federation/identities.js';
+import type { Identities } from '../identities/identities.js';
 import { createIssuerKeys } from './issuer-keys.js';
 import type { Confirmation } from './possession.js';
 import type { ForeignPrincipal } from './principal.js';

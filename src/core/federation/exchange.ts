@@ -9,7 +9,7 @@ import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { NamedServer } from '../../base/named-server.js';
 import { clip } from '../../base/text.js';
-import { isSubject } from './identities.js';
+import { isSubject } from '../identities/identities.js';
 import type { Claims, ForeignArrival, Provider } from './provider.js';
 import { type Client, isFailure, saidBy, toRefusal, withoutAnswer } from './refusals.js';
 import { createServers } from './servers.js';

@@ -17,6 +17,7 @@ import {
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Caller } from '../caller.js';
+import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
 import type { Sessions } from '../sessions/sessions.js';
 import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
@@ -24,7 +25,6 @@ import { suspended } from '../sign-in/refusals.js';
 import type { Admission, SignIn } from '../sign-in/sign-in.js';
 import type { Exchange, GivenCode } from './exchange.js';
 import type { Flow, Flows } from './flows.js';
-import type { Identities } from './identities.js';
 import type { Newcomers } from './newcomers.js';
 import type { LinkNews } from './news.js';
 import type { ForeignArrival, Provider } from './provider.js';

@@ -3,8 +3,8 @@ import type { Database, FederatedIdentity } from '../../base/db/open.js';
 import { conflict, isTaken, notFound } from '../../base/errors.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import { type Caller, systemCaller } from '../caller.js';
+import type { ForeignPerson, Identities } from '../identities/identities.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
-import type { ForeignPerson, Identities } from './identities.js';
 import type { LinkNews } from './news.js';
 import type { ForeignArrival, Provider } from './provider.js';
 

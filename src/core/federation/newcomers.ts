@@ -2,7 +2,7 @@
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Verification } from '../accounts/verification.js';
 import type { Caller } from '../caller.js';
-import type { ForeignPerson, Identities } from './identities.js';
+import type { ForeignPerson, Identities } from '../identities/identities.js';
 
 export interface Newcomer extends ForeignPerson {
   email: string;

@@ -1,7 +1,7 @@
 /** What a provider elsewhere is, by whom people sign in: all in which one differs from the next. The flow itself is in exchange.ts. */
 import type { ProviderSettings } from '../../base/federation-config.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
-import type { ForeignPerson } from './identities.js';
+import type { ForeignPerson } from '../identities/identities.js';
 
 export interface Provider extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret'> {
   scope: string;

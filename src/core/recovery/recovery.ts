@@ -15,7 +15,7 @@ import type { Agents } from '../agents/agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
-import type { Identities } from '../federation/identities.js';
+import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
 import { describeHappening } from '../sessions/devices.js';
 import type { Login, Sessions } from '../sessions/sessions.js';

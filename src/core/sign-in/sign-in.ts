@@ -10,7 +10,7 @@ import type { Passwords } from '../accounts/passwords.js';
 import type { Verification } from '../accounts/verification.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
-import type { ForeignPerson, Identities } from '../federation/identities.js';
+import type { ForeignPerson, Identities } from '../identities/identities.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
 import { combineProofs } from '../sessions/proofs.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';

@@ -7,7 +7,7 @@ import { randomToken, type Secrets, sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
 import { isTaken } from '../../base/errors.js';
 import type { Account } from '../accounts/accounts.js';
-import type { ForeignPerson } from '../federation/identities.js';
+import type { ForeignPerson } from '../identities/identities.js';
 
 interface Needs {
   db: Database;

@@ -9,7 +9,7 @@ import type { Log } from '../../base/log.js';
 import { ANSWER_WITHIN_MS } from '../../base/named-server.js';
 import type { UpstreamConfig } from '../../base/upstream-config.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
-import { isSubject } from '../federation/identities.js';
+import { isSubject } from '../identities/identities.js';
 import { wrongOtp } from '../mfa/mfa.js';
 import { factorMissing, wrongCredentials } from '../sign-in/refusals.js';
 import type { Credentials } from '../sign-in/sign-in.js';

@@ -2,9 +2,9 @@
 import type { Next } from 'koa';
 import type { Refusal } from '../../base/errors.js';
 import { type Failures, fromHttpError } from '../failures.js';
+import { isForPrograms } from '../for-programs.js';
 import type { Context } from '../state.js';
 import type { Views } from '../views.js';
-import { isForPrograms } from './security-headers.js';
 
 const HEADINGS: Record<number, string> = {
   400: 'That did not work',

@@ -1,9 +1,11 @@
-// The headers that keep a browser from doing with our answers what we did not mean. They are set before anything
-// else runs, so that they are there whoever answers: a page, the OAuth provider, or a failure.
-
+/**
+ * The headers that keep a browser from doing with our answers what we did not mean. They are set before anything else runs, so that they
+ * are there whoever answers: a page, the OAuth provider, or a failure.
+ */
 import type { ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
 import { isLoopback } from '../../base/loopback.js';
+import { isForPrograms } from '../for-programs.js';
 
 const HSTS_SECONDS = 31_536_000;
 const CSP = 'Content-Security-Policy';
@@ -56,12 +58,6 @@ const FEATURES = [
   'usb',
   'xr-spatial-tracking',
 ];
-
-/** What programs read, from other origins too: discovery, keys, tokens and the API. Never a page. */
-const FOR_PROGRAMS =
-  /^\/(?:\.well-known\/|api\/|oauth\/(?:token|introspect|revoke|userinfo|par|device|ciba|jwks|clients)(?:\/|$))/;
-
-export const isForPrograms = (path: string) => FOR_PROGRAMS.test(path);
 
 /** Sets the headers that belong to this path, and tells them. */
 export type DressAnswer = (path: string, res: ServerResponse) => Record<string, string>;

@@ -1,6 +1,7 @@
 /** The pages that oidc-provider shows by itself: errors, device codes, signing out. */
 import type { errors, KoaContextWithOIDC } from 'oidc-provider';
-import { isForPrograms, keepOpener } from '../middleware/security-headers.js';
+import { isForPrograms } from '../for-programs.js';
+import { keepOpener } from '../middleware/security-headers.js';
 import type { Views } from '../views.js';
 import { clientCard, isUnverified } from './client-card.js';
 import type { EngineError } from './engine.js';
