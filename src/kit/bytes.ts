@@ -9,6 +9,8 @@ const encoder = new TextEncoder();
 export const utf8 = (text: string): Uint8Array => encoder.encode(text);
 export const toBase64url = (bytes: Uint8Array): string => base64url.encode(bytes);
 export const fromBase64url = (text: string): Uint8Array => base64url.decode(text);
+/** Throws for what is none. */
+export const fromBase64 = (text: string): Uint8Array => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
 
 export const sha256Hex = (text: string): string => bytesToHex(sha256(utf8(text)));
 export const sha256Base64url = (text: string): string => toBase64url(sha256(utf8(text)));

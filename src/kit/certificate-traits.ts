@@ -11,6 +11,8 @@ export interface CertificateTraits extends Validity {
   pathLength?: number;
   /** Undefined where nothing is said about it. */
   keyUsage?: Set<KeyUse>;
+  /** What its holder may prove with it: object identifiers, as bytes in hexadecimal. Undefined where nothing is said about it. */
+  extendedKeyUsage?: string[];
   uris: string[];
   dnsNames: string[];
   emails: string[];
@@ -51,6 +53,7 @@ function traitsFrom(extensions: Map<string, Extension>, validity: Validity): Cer
     ...validity,
     ...readConstraints(contentOf(OID.basicConstraints)),
     ...readKeyUsage(contentOf(OID.keyUsage)),
+    ...readExtendedKeyUsage(contentOf(OID.extendedKeyUsage)),
     ...readNames(contentOf(OID.alternativeNames)),
   };
 }
@@ -71,6 +74,13 @@ function readKeyUsage(value: Uint8Array | undefined): Pick<CertificateTraits, 'k
   const [, ...bytes] = only(value, TAG.bitString);
   const isSet = (bit: number) => ((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0;
   return { keyUsage: new Set((Object.keys(KEY_USES) as KeyUse[]).filter((use) => isSet(KEY_USES[use]))) };
+}
+
+/** `SEQUENCE SIZE (1..MAX) OF OBJECT IDENTIFIER`; one that names nothing is good for nothing. */
+function readExtendedKeyUsage(value: Uint8Array | undefined): Pick<CertificateTraits, 'extendedKeyUsage'> {
+  if (!value) return {};
+  const uses = elementsOf(only(value, TAG.sequence)).filter(({ tag }) => tag === TAG.oid);
+  return { extendedKeyUsage: uses.map(({ content }) => bytesToHex(content)) };
 }
 
 /** `SEQUENCE OF GeneralName`, each known by its tag. */

@@ -1,9 +1,10 @@
 /**
- * Workload identity (SPIFFE): whose certificate it is, by the authorities of its trust domain, on Node. Pure: where the bundles of those
- * authorities come from, and who may do what, is for whoever asks.
+ * Workload identity (SPIFFE): whose certificate it is, by the authorities of its trust domain, where there is node:crypto (Node, Bun, Deno,
+ * workerd with `nodejs_compat`). Pure: where the bundles of those authorities come from, and who may do what, is for whoever asks.
  */
 import { X509Certificate } from 'node:crypto';
 import type { JWK } from 'jose';
+import { fromBase64 } from './bytes.js';
 import { leadsToAuthority, mayAuthenticateClients, traitsOf } from './certificate.js';
 import { jwtAuthoritiesOf } from './jwt-svid.js';
 import { invalidSvid as invalid, parseSpiffeId, type SpiffeId, type SvidVerdict } from './spiffe-id.js';
@@ -25,7 +26,7 @@ export function parseSpiffeBundle(text: string): SpiffeBundle {
   const { keys } = JSON.parse(text) as { keys?: (JWK & { use?: string })[] };
   if (!Array.isArray(keys)) throw new Error('it is no JWK set: "keys" is missing');
   const certificates = keys.filter(({ use }) => use === 'x509-svid').map(({ x5c = [] }) => x5c);
-  const x509Authorities = certificates.map(([der = '']) => new X509Certificate(Buffer.from(der, 'base64')));
+  const x509Authorities = certificates.map(([der = '']) => new X509Certificate(fromBase64(der)));
   const jwtAuthorities = jwtAuthoritiesOf(keys);
   if (x509Authorities.length + jwtAuthorities.length === 0)
     throw new Error('it holds no key with use x509-svid or jwt-svid');
@@ -49,11 +50,11 @@ export function verifyX509Svid(chain: X509Certificate[], bundles: SpiffeBundles,
   const { isAuthority, keyUsage } = traits;
   if (isAuthority || keyUsage?.has('keyCertSign') || keyUsage?.has('cRLSign'))
     return invalid('the certificate is that of an authority, not of a workload');
-  if (keyUsage?.has('digitalSignature') === false || !mayAuthenticateClients(certificate))
+  if (keyUsage?.has('digitalSignature') === false || !mayAuthenticateClients(traits))
     return invalid('the certificate is not meant to prove who its holder is');
   const bundle = bundles(spiffeId.trustDomain);
   if (!bundle) return invalid('the trust domain is not trusted here');
   if (!leadsToAuthority(chain, bundle.x509Authorities, now))
     return invalid('no authority of its trust domain stands behind the certificate, or not now');
-  return { kind: 'valid', spiffeId, expiresAt: new Date(certificate.validTo) };
+  return { kind: 'valid', spiffeId, expiresAt: traits.notAfter };
 }

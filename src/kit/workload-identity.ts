@@ -1,8 +1,9 @@
 /**
  * Workloads (SPIFFE) that come to a service, by the certificate that its proxy has checked, or by a token that is checked here with the keys
- * of its trust domain. On any runtime; where TLS ends in the service itself, `signet/kit/spiffe` checks the chain of a certificate on Node.
+ * of its trust domain. On any runtime; where TLS ends in the service itself, `signet/kit/spiffe` checks the chain of a certificate.
  */
 import type { JWK } from 'jose';
+import { fromBase64 } from './bytes.js';
 import { type CertificateTraits, readTraits } from './certificate-traits.js';
 import type { RequestLike } from './context.js';
 import { jwtAuthoritiesOf, verifyJwtSvid } from './jwt-svid.js';
@@ -76,7 +77,7 @@ function readCertificate(header: string): CertificateTraits | undefined {
   try {
     const text = header.includes('%') ? decodeURIComponent(header) : header;
     const base64 = text.replace(/-----(BEGIN|END) CERTIFICATE-----|\s|^:|:$/g, '');
-    return readTraits(Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0)));
+    return readTraits(fromBase64(base64));
   } catch {
     return undefined; // neither percent-encoding nor Base64
   }

@@ -107,6 +107,7 @@ describe('the certificate of a workload', () => {
     ['a key that signs lists of revoked ones', { keyUsage: [KEY_USE.digitalSignature, KEY_USE.cRLSign] }],
     ['a key that signs nothing', { keyUsage: [2] }],
     ['a use for servers only', { extendedKeyUsage: [SERVER_AUTH] }],
+    ['a use for nothing', { extendedKeyUsage: [] }],
     ['an end that has passed', { to: new Date(Date.now() - 1000) }],
     ['a beginning that is to come', { from: new Date(Date.now() + HOUR_MS / 2) }],
     ['something critical that nobody understands', { extensions: [extension('2a03', true, tlv(0x05))] }],

@@ -39,7 +39,7 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Needs)
   function areVouchedFor(chain: X509Certificate[]): boolean {
     const [certificate] = chain;
     const traits = certificate && traitsOf(certificate);
-    if (!authorities || !traits || traits.isAuthority || !mayAuthenticateClients(certificate)) return false;
+    if (!authorities || !traits || traits.isAuthority || !mayAuthenticateClients(traits)) return false;
     return leadsToAuthority(chain, authorities(), clock.now());
   }
 
