@@ -9,9 +9,9 @@ import { IssuerUnavailable } from './refusal.js';
 export interface ApprovalRequest {
   /** Whom to ask: their e-mail address at Signet. */
   person: string;
-  /** What they read: at most 100 characters. */
+  /** What they read: 100 characters of it. Of what is longer the beginning, with three dots at its end. */
   message: string;
-  /** What else they read, by name. */
+  /** What else they read, by name: 200 characters of each. */
   details?: Record<string, string>;
   /** What exactly is approved, and for whom. An approval counts for nothing else. */
   action: string;
@@ -62,19 +62,19 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
   const { clientId, clientSecret, resource, scope, fetch: ask = fetch } = options;
   const issuer = secureUrl(options.issuer);
   if (!clientSecret) throw new TypeError('The client that asks for approvals needs a secret');
-  let endpoints: Promise<{ ask: string; token: string }> | undefined;
+  let endpoints: { ask: string; token: string } | undefined;
 
   return { begin, check };
 
   async function begin({ person, message, details, action }: ApprovalRequest): Promise<PendingApproval | undefined> {
-    const shown = message.slice(0, MAX_MESSAGE_LENGTH);
+    const shown = shortened(message, MAX_MESSAGE_LENGTH);
     const { status, body } = await post('ask', {
       scope: `openid ${scope}`,
       resource,
       login_hint: person,
       binding_message: shown,
       authorization_details: JSON.stringify([
-        { type: 'agent_action', actions: [shown], ...(details && { parameters: shortened(details) }) },
+        { type: 'agent_action', actions: [shown], ...(details && { parameters: allShortened(details) }) },
       ]),
     });
     if (body.error === 'unknown_user_id') return undefined;
@@ -104,11 +104,8 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
   }
 
   async function post(endpoint: 'ask' | 'token', form: Record<string, string>): Promise<Answer> {
-    endpoints ??= findEndpoints().catch((error) => {
-      endpoints = undefined;
-      throw error;
-    });
-    const url = (await endpoints)[endpoint];
+    endpoints ??= await findEndpoints();
+    const url = endpoints[endpoint];
     try {
       const response = await ask(url, {
         method: 'POST',
@@ -132,8 +129,16 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
   }
 }
 
-function shortened(details: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(details).map(([name, value]) => [name, value.slice(0, MAX_DETAIL_LENGTH)]));
+function allShortened(details: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(details).map(([name, value]) => [name, shortened(value, MAX_DETAIL_LENGTH)]),
+  );
+}
+
+/** Not to half a character, and so that it is seen. */
+function shortened(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  return `${text.slice(0, maxLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
 /** As RFC 6749 (2.3.1) wants both halves of Basic. */

@@ -36,4 +36,21 @@ describe('a service that asks for an approval', () => {
     expect(await later('a')).toBe('approved');
     expect(await later('a')).toBe('expired');
   });
+
+  it('may say more than is shown: it is cut to whole characters, and that is seen', async () => {
+    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(house);
+    const client = { issuer: house.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
+    const long = `Pay ${'😀'.repeat(200)}`;
+    const details = { exact: 'x'.repeat(200), even: `y${'😀'.repeat(120)}`, odd: `yz${'😀'.repeat(120)}` };
+    const question = { person: ownerEmail, message: long, details, action: 'a' };
+    expect(await createApprovalClient(client).begin(question)).toBeDefined();
+    const browser = new Browser(house.origin);
+    await browser.signIn(ownerEmail, PASSWORD);
+    const { html } = await browser.open('/account/approvals');
+    expect(html).toContain(`Pay ${'😀'.repeat(47)}…`);
+    expect(html).toContain('x'.repeat(200));
+    expect(html).toContain(`y${'😀'.repeat(99)}…`);
+    expect(html).toContain(`yz${'😀'.repeat(98)}…`);
+    expect(html.isWellFormed() && !html.includes('\ufffd')).toBe(true);
+  });
 });
