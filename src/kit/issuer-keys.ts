@@ -2,6 +2,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { discover, type IssuerOptions, readDocument, secureUrl } from './issuer.js';
 import { IssuerUnavailable } from './refusal.js';
+import { mayWaitForOthers } from './runtime.js';
 
 export interface KeyOptions extends IssuerOptions {
   /** Keys older than this are read again in the background. */
@@ -21,7 +22,7 @@ const TRY_AGAIN_AFTER_MS = 2000;
 
 /**
  * Finds the key that a token says it is signed with. A key that is not known yet is asked for, at most every 30 s, and whoever comes
- * meanwhile waits for the same answer. A key that was withdrawn is refused after twice `refreshAfterSeconds` at the latest.
+ * meanwhile waits for the same answer, or asks as well where requests may not wait for each other. A key that was withdrawn is refused after twice `refreshAfterSeconds` at the latest.
  */
 export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   const { fetch: ask = fetch, now = Date.now } = options;
@@ -30,6 +31,7 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   let askedAt = Number.NEGATIVE_INFINITY;
   let asking: Promise<void> | undefined;
   let failure: unknown;
+  const together = mayWaitForOthers();
 
   return async function findKey(header, token) {
     const before = await freshEnough();
@@ -47,7 +49,10 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
     const age = known ? since(known.readAt) : Number.POSITIVE_INFINITY;
     if (age > keepForMs) await refresh(TRY_AGAIN_AFTER_MS);
     else if (age > 2 * refreshAfterMs) await refresh(ASK_AGAIN_AFTER_MS);
-    else if (age > refreshAfterMs) void refresh(ASK_AGAIN_AFTER_MS); // whoever asks now need not wait
+    else if (age > refreshAfterMs && !asking) {
+      const refreshed = refresh(ASK_AGAIN_AFTER_MS);
+      if (!together) await refreshed; // else whoever asks now need not wait
+    }
     if (!known || since(known.readAt) > keepForMs) {
       throw new IssuerUnavailable(`The keys of ${options.issuer} are not known`, { cause: failure });
     }
@@ -56,8 +61,8 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
 
   /** Reads the keys anew, unless that was tried a moment ago. Never rejects. */
   function refresh(notWithinMs: number): Promise<void> {
-    if (asking) return asking;
-    if (since(askedAt) < notWithinMs) return Promise.resolve();
+    if (asking && together) return asking;
+    if (!asking && since(askedAt) < notWithinMs) return Promise.resolve();
     askedAt = now();
     asking = read()
       .then(

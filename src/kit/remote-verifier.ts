@@ -94,7 +94,8 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     const { claims, login } = checked;
     if (isStranger(claims)) return refused(UNCLAIMED);
     const boundTo = thumbprintOf(claims.cnf);
-    if (claims.cnf !== undefined && (!proving || boundTo === undefined)) {
+    if (claims.cnf !== undefined && boundTo === undefined) return refused(BOUND_OTHERWISE);
+    if (claims.cnf !== undefined && !proving) {
       return refused('This token is bound to a key: send it as "Authorization: DPoP" with its proof.');
     }
     if (claims.cnf === undefined && proving) return refused('This token is bound to no key: send it as Bearer.');
@@ -166,6 +167,8 @@ const expired = () => unauthenticated('expired_token', 'This token has expired.'
 const refused = (why?: string) => anonymous(invalid(why));
 
 const UNCLAIMED = 'No person answers for this agent.';
+const BOUND_OTHERWISE =
+  'This token is bound to a client certificate, or to what is not checked here: send one that is not.';
 
 /** Undefined as well where something else has to be proved with it: what is not checked here is not taken. */
 function thumbprintOf(confirmation: unknown): string | undefined {

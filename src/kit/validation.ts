@@ -3,6 +3,7 @@ import { sha256Base64url } from './bytes.js';
 import type { ToolLevel } from './context.js';
 import type { IssuerOptions } from './issuer.js';
 import { IssuerUnavailable } from './refusal.js';
+import { mayWaitForOthers } from './runtime.js';
 
 /** A yes of `POST /api/validate`. */
 export interface ValidAnswer {
@@ -47,18 +48,19 @@ const TIMEOUT_MS = 5000;
 
 /**
  * Answers are remembered for as long as the options say, by the hash of the credential, and no more than so many of them; those who ask
- * for the same one meanwhile share the answer. What came with a proof is asked each time. Rejects with IssuerUnavailable.
+ * for the same one meanwhile share the answer, where they may. What came with a proof is asked each time. Rejects with IssuerUnavailable.
  */
 export function createValidation(options: ValidationOptions) {
   const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: ask = fetch, now = Date.now } = options;
   const entries = new Map<string, Entry>();
+  const untilAnswered = mayWaitForOthers() ? Number.POSITIVE_INFINITY : 0;
 
   return function validate(credential: string, proof?: ForwardedProof): Promise<Judgement> {
     if (proof) return request(credential, proof);
     const key = sha256Base64url(credential);
     const known = entries.get(key);
     if (known && known.until > now()) return known.answer;
-    const entry: Entry = { answer: request(credential), until: Number.POSITIVE_INFINITY };
+    const entry: Entry = { answer: request(credential), until: untilAnswered };
     remember(key, entry);
     entry.answer.then(
       (answer) => {

@@ -154,6 +154,19 @@ describe('the memory of what was used', () => {
     time = 2000;
     expect(replays.firstUse('c', new Date(3000))).toBe(true);
   });
+
+  it('takes no proof while it is full, and none again that it took before', async () => {
+    let time = Date.now();
+    const now = () => time;
+    const options = { replays: createMemoryReplayStore({ maxEntries: 3, now }), now };
+    const prove = async (proof: string) => (await verifyDpop(proof, request, options)).ok;
+    const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => dpop(key, right)));
+    expect(await Promise.all([first!, ...others].map(prove))).toEqual([true, true, true, ...Array(5).fill(false)]);
+    expect(await prove(first!)).toBe(false);
+    expect(await prove(await dpop(await makeKey(), right))).toBe(false); // whoever fills it keeps others out as well
+    time += 59_000;
+    expect(await prove(first!)).toBe(false);
+  });
 });
 
 describe('a service that demands proofs', () => {

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { decodeProtectedHeader } from 'jose';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { createRemoteVerifier, IssuerUnavailable, type RemoteVerifierOptions } from '../../src/kit/index.js';
 import { createAdmission } from '../../src/kit/protect.js';
 import { dpop, makeKey } from '../support/proofs.js';
@@ -157,7 +157,19 @@ describe('a token that is bound to a key', () => {
       expect((await resolve(refused)).type).toBe('anonymous');
     }
     expect((await verify(token)).type).toBe('anonymous');
-    expect((await verify(await issuer.token({ cnf: { 'x5t#S256': 'abc' } }))).type).toBe('anonymous');
+  });
+
+  it('says what it is bound to: a proof is no help with a certificate', async () => {
+    const { resolve } = open();
+    const why = async (cnf: object) => {
+      const auth = await resolve(bearing(`Bearer ${await issuer.token({ cnf })}`));
+      return auth.type === 'anonymous' ? auth.refusal?.description : auth;
+    };
+    expect(await why({ jkt: 'abc' })).toMatch(/DPoP/);
+    for (const cnf of [{ 'x5t#S256': 'abc' }, { jkt: 'abc', 'x5t#S256': 'abc' }, {}]) {
+      expect(await why(cnf)).toMatch(/certificate/);
+      expect(await why(cnf)).not.toMatch(/DPoP/);
+    }
   });
 
   it('and to a certificate as well is refused, as no certificate is looked at', async () => {
@@ -388,6 +400,47 @@ describe('what only the issuer knows', () => {
     const dpopForwarded = { proof: 'the.proof.itself', htm: 'GET', htu: `${AUDIENCE}/tickets` };
     expect(issuer.validated).toEqual(Array(2).fill({ authorization: 'DPoP opaque', body: { dpop: dpopForwarded } }));
     expect((await resolve(bearing('DPoP opaque'))).type).toBe('anonymous');
+  });
+});
+
+describe('at the edge, where a question ends with the request that asked it', () => {
+  beforeEach(() => {
+    vi.stubGlobal('EdgeRuntime', 'edge-runtime');
+    return () => vi.unstubAllGlobals();
+  });
+
+  it('nobody waits for the answer to somebody else, and what was answered is known to all', async () => {
+    const { verify } = open({ acceptKeys: true });
+    issuer.answers.set('sk_live_good', { user: { id: 'person-1' } });
+    issuer.state.holdBack = new Promise(() => {});
+    const credentials = [await issuer.token(), 'sk_live_good'];
+    for (const credential of credentials) void verify(credential);
+    await new Promise((resolve) => setTimeout(resolve));
+    issuer.state.holdBack = Promise.resolve();
+    for (const credential of credentials) expect((await verify(credential)).type).toBe('human');
+    const asked = [jwks(), validations()];
+    for (const credential of credentials) expect((await verify(credential)).type).toBe('human');
+    expect([jwks(), validations()]).toEqual(asked);
+  });
+
+  it('keys are asked for at most every 30 s nevertheless', async () => {
+    const { verify } = open();
+    for (let n = 0; n < 5; n += 1) await verify(await issuer.token({}, { kid: `made-up-${n}` }));
+    expect(jwks()).toBe(1);
+  });
+
+  it('keys that are old are read again before the answer, while all others are served by those that are known', async () => {
+    const { verify } = open();
+    const token = await issuer.token();
+    await verify(token);
+    issuer.wait(301);
+    issuer.state.holdBack = new Promise(() => {});
+    void verify(token);
+    expect((await verify(token)).type).toBe('human');
+    issuer.state.holdBack = Promise.resolve();
+    issuer.wait(300);
+    expect((await verify(token)).type).toBe('human');
+    expect(jwks()).toBe(2);
   });
 });
 
