@@ -5,20 +5,20 @@ import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 export const ISSUER = 'https://id.example.com';
 export const AUDIENCE = 'https://api.example.com';
 
-interface Key {
+export interface Key {
   kid: string;
   privateKey: CryptoKey;
   jwk: JWK;
 }
 
-export async function openIssuer() {
+export async function openIssuer(issuer = ISSUER) {
   let keys = [await makeKey()];
   let time = Date.now();
   const asked: Record<string, number> = {};
   /** What `/api/validate` says of a credential. */
   const answers = new Map<string, object>();
   const validated: { authorization: string | null; body: Record<string, unknown> }[] = [];
-  const state = { away: false, calls: ISSUER, holdBack: Promise.resolve() };
+  const state = { away: false, calls: issuer, holdBack: Promise.resolve() };
 
   return { asked, answers, validated, state, fetch: ask as typeof fetch, now: () => time, wait, rotate, token };
 
@@ -38,7 +38,7 @@ export async function openIssuer() {
   ): Promise<string> {
     const iat = Math.floor(time / 1000);
     const all = {
-      iss: ISSUER,
+      iss: issuer,
       aud: AUDIENCE,
       sub: 'person-1',
       client_id: 'app-1',
@@ -59,7 +59,7 @@ export async function openIssuer() {
     await state.holdBack;
     if (state.away) throw new TypeError('fetch failed');
     if (pathname === '/.well-known/openid-configuration') {
-      return Response.json({ issuer: state.calls, jwks_uri: `${ISSUER}/oauth/jwks` });
+      return Response.json({ issuer: state.calls, jwks_uri: `${issuer}/oauth/jwks` });
     }
     if (pathname === '/oauth/jwks') return Response.json({ keys: keys.map(({ jwk }) => jwk) });
     if (pathname === '/api/validate') return validate(init);

@@ -1,4 +1,5 @@
-// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the libraries of test/clients and of the examples.
+// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the libraries of test/clients, of
+// test/runtimes and of the examples.
 // Takes the servers that run already, or starts some of its own and stops them at the end. Fails when one is not installed:
 // nothing is left out in silence.
 
@@ -23,6 +24,7 @@ export default async function setup(project: TestProject) {
   try {
     checkLibraries('test/clients');
     checkLibraries('examples');
+    checkLibraries('test/runtimes');
     if (!onPath('python3')) throw new Error(`Python is missing. ${INSTALL}`);
     if (spawnSync('python3', ['-c', 'import requests']).status !== 0)
       throw new Error(`The Python package requests is missing. ${INSTALL}`);

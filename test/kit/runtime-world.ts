@@ -1,0 +1,176 @@
+// What stands around a service that is tried on several runtimes: a real house, an issuer that can be slow, a provider that people sign in
+// at, a trust domain, and keys that the service gave out itself. The same for each runtime.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { systemCaller } from '../../src/core/caller.js';
+import { generateApiKey } from '../../src/kit/index.js';
+import { openHouse } from '../support/house.js';
+import { bodyOf, openServer } from '../support/http-server.js';
+import { makeKey } from '../support/proofs.js';
+import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
+import { token } from '../support/relying-party.js';
+import { makeProject } from '../support/runtimes.js';
+import { makeTrustDomain } from '../support/workloads.js';
+import { AUDIENCE, openIssuer } from './issuer.js';
+
+export type World = Awaited<ReturnType<typeof openWorld>>;
+export const OTHER = 'https://other.example';
+const SECRET = 'a secret of thirty-two characters';
+
+export async function openWorld() {
+  const time = { aheadMs: 0 };
+  const house = await openHouse({ clock: { now: () => new Date(Date.now() + time.aheadMs) } });
+  for (const identifier of [AUDIENCE, OTHER]) await register(identifier);
+  await addCapTable(house);
+  const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+  const asking = await agentOfSomebody(house);
+  const [slow, provider, project, domain] = [
+    await serveIssuer(),
+    await serveProvider(),
+    makeProject(),
+    makeTrustDomain('shop.example'),
+  ];
+  const holder = await makeKey();
+  const [key, boundKey, revokedKey] = [generateApiKey(), generateApiKey(), generateApiKey()];
+  const closedIssuer = await closedOrigin();
+
+  const settings = {
+    issuer: house.issuer,
+    audience: AUDIENCE,
+    secret: SECRET,
+    slowIssuer: slow.origin,
+    closedIssuer,
+    provider: provider.origin,
+    trustDomain: domain.name,
+    bundle: JSON.parse(domain.bundle()),
+    approver: asking.ownerEmail,
+    approvals: {
+      issuer: house.issuer,
+      clientId: asking.client_id,
+      clientSecret: asking.api_key,
+      resource: CAP_TABLE,
+      scope: 'write:equity',
+    },
+    agents: [
+      stored('bot', key),
+      { ...stored('bound', boundKey), jkt: holder.thumbprint },
+      { ...stored('revoked', revokedKey), revokedAt: '2026-01-01T00:00:00Z' },
+    ],
+  };
+  const keys = { key: key.key, bound: boundKey.key, revoked: revokedKey.key };
+  const hosts = [house.issuer, slow.origin, provider.origin, closedIssuer].map((origin) => new URL(origin).host);
+  return {
+    house,
+    time,
+    machine,
+    asking,
+    slow,
+    domain,
+    holder,
+    keys,
+    secret: SECRET,
+    project,
+    settings,
+    hosts,
+    issue,
+    close,
+  };
+
+  async function register(identifier: string) {
+    const name = identifier === AUDIENCE ? 'ticket:read' : 'other:read';
+    const input = {
+      identifier,
+      name: identifier,
+      accessTokenFormat: 'jwt' as const,
+      accessTokenTtlSeconds: undefined,
+      scopes: [{ name, description: 'Read something.', byDefault: true, capability: false }],
+      openToAllClients: true,
+      clientIds: [],
+      openToUnclaimedAgents: false,
+    };
+    return house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller);
+  }
+
+  /** An access token of the house, of a machine. */
+  async function issue(resource = AUDIENCE): Promise<string> {
+    const { body } = await token(house, machine, { grant_type: 'client_credentials', resource });
+    return body.access_token!;
+  }
+
+  async function close() {
+    await Promise.all([slow.close(), provider.close(), house.close()]);
+    project.remove();
+  }
+}
+
+const stored = (id: string, { hash, prefix }: { hash: string; prefix: string }) => ({
+  id,
+  name: id,
+  apiKeyHash: hash,
+  apiKeyPrefix: prefix,
+  permissions: ['ticket:read', 'order:write'],
+});
+
+/** The issuer of the other tests of the kit, over HTTP. `holdBack` keeps all answers until what it gives is called. */
+async function serveIssuer() {
+  let waiting = 0;
+  let issuer: Awaited<ReturnType<typeof openIssuer>> | undefined;
+  const server = await openServer(async (req, res) => {
+    const { authorization = '' } = req.headers;
+    const body = await bodyOf(req);
+    waiting += 1;
+    const answer = await issuer!.fetch(server.origin + req.url, { headers: { authorization }, body });
+    waiting -= 1;
+    res.writeHead(answer.status, { 'content-type': 'application/json' });
+    res.end(await answer.text());
+  });
+  issuer = await openIssuer(server.origin);
+  return { ...issuer, ...server, holdBack, isAsked: () => waiting > 0 };
+
+  function holdBack(): () => void {
+    let goOn = () => {};
+    issuer!.state.holdBack = new Promise((resolve) => {
+      goOn = resolve;
+    });
+    return () => goOn();
+  }
+}
+
+/** Takes the code `good.<nonce>`, and gives an ID token with that nonce. */
+async function serveProvider() {
+  const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'p', alg: 'RS256', use: 'sig' };
+  const server = await openServer(async (req, res) => {
+    const form = new URLSearchParams(await bodyOf(req));
+    const [word, nonce] = (form.get('code') ?? '').split('.');
+    const isGood = word === 'good' && form.get('code_verifier')?.length === 43;
+    const idToken = () =>
+      new SignJWT({ nonce, email: 'jane@example.com', email_verified: true })
+        .setProtectedHeader({ alg: 'RS256', kid: 'p' })
+        .setIssuer(server.origin)
+        .setAudience('client-1')
+        .setSubject('1089')
+        .setIssuedAt()
+        .setExpirationTime('1m')
+        .sign(privateKey);
+    const [status, answer] =
+      req.url === '/jwks'
+        ? [200, { keys: [jwk] }]
+        : isGood
+          ? [200, { access_token: 'at', token_type: 'bearer', id_token: await idToken() }]
+          : [400, { error: 'invalid_grant' }];
+    res.writeHead(status, { 'content-type': 'application/json' });
+    res.end(JSON.stringify(answer));
+  });
+  return server;
+}
+
+/** Where nobody listens. */
+async function closedOrigin(): Promise<string> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return `http://localhost:${port}`;
+}

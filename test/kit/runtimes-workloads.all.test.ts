@@ -1,0 +1,82 @@
+// The same service on each runtime: which workload comes (SPIFFE), by its token, by a certificate that a proxy passed on, or by a chain that
+// the service checks itself.
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningService, runtimes, startService } from '../support/runtimes.js';
+import { asHeader, issue, makeTrustDomain } from '../support/workloads.js';
+import { openWorld, type World } from './runtime-world.js';
+
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
+
+let world: World;
+let settings: World['settings'];
+const keys = new Map<string, CryptoKey>();
+beforeAll(async () => {
+  world = await openWorld();
+  settings = structuredClone(world.settings);
+  for (const alg of ALGORITHMS) {
+    const { privateKey, publicKey } = await generateKeyPair(alg);
+    keys.set(alg, privateKey);
+    settings.bundle.keys.push({ ...(await exportJWK(publicKey)), kid: alg, use: 'jwt-svid' });
+  }
+});
+afterAll(() => world.close());
+
+describe.each(runtimes)('a service on $name', (runtime) => {
+  let running: RunningService;
+  beforeAll(async () => {
+    running = await startService(runtime, world.project.path, settings, world.hosts);
+  });
+  afterAll(async () => {
+    expect(running.warnings()).toBe('');
+    expect((await running.stop()).signal).not.toBe('SIGKILL');
+  });
+
+  const tell = async (path: string, body: string, at = running.service) =>
+    (await fetch(at + path, { method: 'POST', body })).json();
+
+  it('knows which workload comes, by its token or by the certificate that a proxy passed on', async () => {
+    const { domain } = world;
+    const id = `spiffe://${domain.name}/ns/shop/sa/api`;
+    for (const [alg, key] of keys) {
+      const sign = (aud: string) =>
+        new SignJWT({ sub: id, aud })
+          .setProtectedHeader({ alg, kid: alg, typ: 'JWT' })
+          .setExpirationTime('1m')
+          .sign(key);
+      const token = await sign('tickets');
+      expect((await tell('/workload', token)).id, alg).toBe(id);
+      expect((await tell('/', token, running.svid)).kind, alg).toBe('valid');
+      expect(await tell('/workload', await sign('other'))).toBeNull();
+    }
+    const byProxy = (certificate: string) =>
+      fetch(`${running.service}/own`, { headers: { 'x-client-cert': certificate } });
+    const agent = { type: 'agent', via: 'workload', agentId: id, permissions: ['ticket:read'] };
+    expect(await (await byProxy(asHeader(domain.workload()))).json()).toMatchObject(agent);
+    const elsewhere = makeTrustDomain('evil.example').workload();
+    for (const other of [elsewhere, domain.authority()]) expect((await byProxy(asHeader(other))).status).toBe(401);
+  });
+
+  it('knows whose certificate it is, where TLS ends in the service itself', async () => {
+    const { domain } = world;
+    const kindOf = async (...chain: { pem: string }[]) => {
+      const body = chain.map(({ pem }) => pem).join('');
+      return (await tell('/', body, running.svid)).kind;
+    };
+    const uris = [`spiffe://${domain.name}/a`];
+    const between = issue(domain.authority(), { commonName: 'Between', isAuthority: true });
+    const byClients = domain.workload('/a', { extendedKeyUsage: ['2b06010505070302'] });
+    for (const chain of [[domain.workload()], [byClients], [issue(between, { uris }), between]])
+      expect(await kindOf(...chain)).toBe('valid');
+    const namesake = makeTrustDomain(domain.name);
+    for (const chain of [
+      [namesake.workload()],
+      [namesake.workload(), namesake.authority()],
+      [issue(between, { uris })],
+      [issue(domain.workload(), { uris }), domain.workload()],
+      [domain.workload('/a', { extendedKeyUsage: ['2b06010505070301'] })],
+      [domain.workload('/a', { to: new Date(Date.now() - 1000) })],
+    ])
+      expect(await kindOf(...chain)).toBe('invalid');
+  });
+});

@@ -1,0 +1,170 @@
+// One service, made with the packed kit and Web standards only, on each runtime that the kit says it runs on: what Signet hands out is
+// taken there, and nothing near it. The same questions, the same answers.
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as kit from '../../src/kit/index.js';
+import { logIn } from '../support/api.js';
+import { PASSWORD } from '../support/house.js';
+import { dpop, makeKey, tokenWithProof } from '../support/proofs.js';
+import { type RunningService, runtimes, startService } from '../support/runtimes.js';
+import { until } from '../support/server.js';
+import { AUDIENCE } from './issuer.js';
+import { OTHER, openWorld, type World } from './runtime-world.js';
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+});
+afterAll(() => world.close());
+
+it('the service uses all that the kit has', () => {
+  const [, imported] = /import \{([^}]+)\} from 'signet\/kit'/.exec(readFileSync('test/runtimes/service.mjs', 'utf8'))!;
+  expect(
+    imported!
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .sort(),
+  ).toEqual(Object.keys(kit).sort());
+});
+
+describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtime) => {
+  let running: RunningService;
+  beforeAll(async () => {
+    running = await startService(runtime, world.project.path, world.settings, world.hosts);
+  });
+  afterAll(async () => {
+    expect(running.warnings()).toBe('');
+    expect((await running.stop()).signal).not.toBe('SIGKILL');
+  });
+
+  const ask = (path: string, authorization: string, headers: Record<string, string> = {}) =>
+    fetch(running.service + path, { headers: { authorization, ...headers }, redirect: 'manual' });
+  const answer = async (...request: Parameters<typeof ask>) => {
+    const response = await ask(...request);
+    return { status: response.status, headers: response.headers, body: await response.json() };
+  };
+  const bearing = (path: string, credential: string) => answer(path, `Bearer ${credential}`);
+  const moveTo = async (seconds: number) => void (await ask(`/ahead?seconds=${seconds}`, ''));
+
+  it('is taken when it was made for it, by twenty at once as well', async () => {
+    const token = await world.issue();
+    for (const { status, body } of await Promise.all(Array.from({ length: 20 }, () => bearing('/tickets', token))))
+      expect([status, body]).toEqual([
+        200,
+        expect.objectContaining({
+          type: 'agent',
+          via: 'access-token',
+          agentId: world.machine.id,
+          scopes: ['ticket:read'],
+        }),
+      ]);
+    expect(await bearing('/tickets/all', token)).toMatchObject({ status: 403, body: { error: 'insufficient_scope' } });
+    expect((await bearing('/pages', token)).body).toBe('let through');
+  });
+
+  it('is refused when it was made for another API, has anything changed, or is over', async () => {
+    const token = await world.issue();
+    const invalid = { status: 401, body: { error: 'invalid_token' } };
+    expect(await bearing('/tickets', await world.issue(OTHER))).toMatchObject(invalid);
+    for (let at = 0; at < token.length; at += 37) {
+      const changed = token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1);
+      expect((await bearing('/tickets', changed)).status, `at ${at}`).toBe(401);
+    }
+    const none = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${token.split('.')[1]}.`;
+    expect(await bearing('/tickets', none)).toMatchObject(invalid);
+    expect(await answer('/tickets', '')).toMatchObject({ status: 401, body: { error: 'no_auth' } });
+    await moveTo(9 * 3600);
+    expect(await bearing('/tickets', token)).toMatchObject({ status: 401, body: { error: 'expired_token' } });
+    await moveTo(0);
+  });
+
+  it('sends a page to where people sign in', async () => {
+    const response = await ask('/pages?a=1', '', { accept: 'text/html' });
+    const to = new URL(response.headers.get('location')!);
+    expect([response.status, to.pathname + to.search]).toEqual([307, '/sign-in?next=%2Fpages%3Fa%3D1']);
+  });
+
+  it('is taken as an API key until that is revoked', async () => {
+    const { access_token: own } = await logIn(world.house, (await world.house.account()).email, PASSWORD);
+    const api = (method: string, path = '', body?: object) =>
+      fetch(`${world.house.origin}/api/v1/api-keys${path}`, {
+        method,
+        headers: { authorization: `Bearer ${own}`, 'content-type': 'application/json' },
+        body: body && JSON.stringify(body),
+      });
+    const made = (await (await api('POST', '', { name: 'CI' })).json()) as { id: string; api_key: string };
+    expect(await bearing('/keys', made.api_key)).toMatchObject({
+      status: 200,
+      body: { type: 'human', via: 'validated' },
+    });
+    expect((await bearing('/tickets', made.api_key)).status).toBe(401);
+    await api('DELETE', `/${made.id}`);
+    expect(await bearing('/keys', made.api_key)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+  });
+
+  it('wants a proof when it is bound to a key: for this request, by this key, and once', async () => {
+    const [key, thief] = [await makeKey(), await makeKey()];
+    const params = { grant_type: 'client_credentials', resource: AUDIENCE };
+    const bound = (await tokenWithProof(world.house, world.machine, key, params)).body.access_token!;
+    const proof = (by = key, htu = `${running.service}/tickets`) => dpop(by, { htm: 'GET', htu, accessToken: bound });
+    const send = (made: string) => answer('/tickets', `DPoP ${bound}`, { dpop: made });
+    const good = await proof();
+    expect(await send(good)).toMatchObject({ status: 200, body: { jkt: key.thumbprint } });
+    for (const refused of [
+      good,
+      await proof(thief),
+      await proof(key, `${running.service}/other`),
+      `${await proof()}A`,
+      '',
+    ])
+      expect(await send(refused)).toMatchObject({ status: 401, body: { error: 'invalid_dpop_proof' } });
+    expect((await bearing('/tickets', bound)).status).toBe(401);
+  });
+
+  it('is a 503 while the issuer cannot be asked', async () => {
+    const { status, headers, body } = await bearing('/nobody', await world.issue());
+    expect([status, headers.get('retry-after'), body.error]).toEqual([503, '2', 'temporarily_unavailable']);
+  });
+
+  // At the edge, what a request asked ends with it. Nobody may wait for that then.
+  it.each([
+    ['a token', () => world.slow.token()],
+    ['a key', knownKey],
+  ])('is judged for everybody who brings %s though whoever came first did not wait', async (_, make) => {
+    const credential = await make();
+    await moveTo(0);
+    const goOn = world.slow.holdBack();
+    expect((await bearing('/slow/hasty', credential)).body).toBe('whoever you are');
+    const others = Array.from({ length: 5 }, () => bearing('/slow', credential));
+    await until('it asks', world.slow.isAsked);
+    await aMoment();
+    goOn();
+    for (const { status } of await Promise.all(others)) expect(status).toBe(200);
+    expect((await bearing('/slow', credential)).status).toBe(200);
+  });
+
+  it('is taken when a new key signed it, while the known ones are read again behind the back of a request', async () => {
+    const old = await world.slow.token();
+    expect((await bearing('/slow', old)).status).toBe(200);
+    await moveTo(301);
+    const goOn = world.slow.holdBack();
+    const meanwhile = bearing('/slow', old);
+    await until('it asks', world.slow.isAsked);
+    await aMoment();
+    goOn();
+    expect((await meanwhile).status).toBe(200);
+    await world.slow.rotate();
+    await moveTo(340);
+    expect((await bearing('/slow', await world.slow.token())).status).toBe(200);
+    await moveTo(0);
+  });
+});
+
+const aMoment = () => new Promise((resolve) => setTimeout(resolve, 100));
+
+let keys = 0;
+async function knownKey(): Promise<string> {
+  keys += 1;
+  world.slow.answers.set(`sk_live_${keys}`, { user: { id: 'person-1', name: 'Alice' } });
+  return `sk_live_${keys}`;
+}
