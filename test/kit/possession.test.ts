@@ -161,7 +161,9 @@ describe('the memory of what was used', () => {
     const options = { replays: createMemoryReplayStore({ maxEntries: 3, now }), now };
     const prove = async (proof: string) => (await verifyDpop(proof, request, options)).ok;
     const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => dpop(key, right)));
-    expect(await Promise.all([first!, ...others].map(prove))).toEqual([true, true, true, ...Array(5).fill(false)]);
+    const taken = [];
+    for (const proof of [first!, ...others]) taken.push(await prove(proof));
+    expect(taken).toEqual([true, true, true, ...Array(5).fill(false)]);
     expect(await prove(first!)).toBe(false);
     expect(await prove(await dpop(await makeKey(), right))).toBe(false); // whoever fills it keeps others out as well
     time += 59_000;
