@@ -5,11 +5,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep, setImmediate as soon } from 'node:timers/promises';
 import { type Clock, SECOND_MS } from './clock.js';
+import { isMailable, type Mailbox } from './config/mail.js';
 import type { Config } from './config.js';
 import type { Log } from './log.js';
 import { createLetters, type Letters } from './mail/letters.js';
 import { createOutbox } from './mail/outbox.js';
-import { isMailable, type Mailbox } from './mail/settings.js';
 import { createSmtp, isRefused, type OutgoingMail, whyUndelivered } from './mail/smtp.js';
 import { createTurns } from './turns.js';
 

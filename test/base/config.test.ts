@@ -2,7 +2,8 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, readConfig, settings } from '../../src/base/config.js';
+import { settings } from '../../src/base/config/settings.js';
+import { ConfigError, readConfig } from '../../src/base/config.js';
 import { isLoopback } from '../../src/base/loopback.js';
 
 function faultsOf(environment: Record<string, string>): string[] {

@@ -1,9 +1,9 @@
 /** Mails by SMTP. Encrypted, unless the server is this machine or the settings say that it need not be. */
 import { createTransport } from 'nodemailer';
 import { SECOND_MS } from '../clock.js';
+import type { Mailbox, SmtpServer } from '../config/mail.js';
 import { isLoopback } from '../loopback.js';
 import type { ComposedLetter } from './letters.js';
-import type { Mailbox, SmtpServer } from './settings.js';
 
 const CONNECT_WITHIN_MS = 10 * SECOND_MS;
 const ANSWER_WITHIN_MS = 20 * SECOND_MS;

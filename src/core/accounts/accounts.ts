@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Announcements } from '../../base/announcements.js';
 import type { Clock } from '../../base/clock.js';
+import type { Mailbox } from '../../base/config/mail.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { conflict, invalidRequest, isTaken, Refusal } from '../../base/errors.js';
-import type { Mailbox } from '../../base/mail/settings.js';
 import { createRecent } from '../../base/recent.js';
 import { INVISIBLE, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';

@@ -4,7 +4,7 @@
  */
 import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Clock, epochSeconds } from '../../base/clock.js';
-import type { ForeignIssuer } from '../../base/foreign-issuers.js';
+import type { ForeignIssuer } from '../../base/config/foreign-issuers.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { Account, Accounts } from '../accounts/accounts.js';

@@ -1,5 +1,5 @@
 /** What a provider elsewhere is, by whom people sign in: all in which one differs from the next. The flow itself is in exchange.ts. */
-import type { ProviderSettings } from '../../base/federation-config.js';
+import type { ProviderSettings } from '../../base/config/federation.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import type { ForeignPerson } from '../identities/identities.js';
 

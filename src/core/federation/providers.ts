@@ -1,5 +1,5 @@
 /** The providers that the settings name, as values: a new kind is one file and one line. */
-import type { ProviderSettings } from '../../base/federation-config.js';
+import type { ProviderSettings } from '../../base/config/federation.js';
 import type { Provider } from './provider.js';
 import { github } from './providers/github.js';
 import { google } from './providers/google.js';

@@ -3,11 +3,11 @@
  * and its like answer. The password and the token live in memory until the answer is there, and nowhere else.
  */
 import { z } from 'zod';
+import type { UpstreamConfig } from '../../base/config/upstream.js';
 import { Refusal, upstreamInvalid, upstreamUnavailable } from '../../base/errors.js';
 import type { JsonAnswer, JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import { ANSWER_WITHIN_MS } from '../../base/named-server.js';
-import type { UpstreamConfig } from '../../base/upstream-config.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import { isSubject } from '../identities/identities.js';
 import { wrongOtp } from '../mfa/mfa.js';

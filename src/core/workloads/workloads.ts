@@ -4,8 +4,8 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import type { SpiffeConfig } from '../../base/certificate-config.js';
 import type { Clock } from '../../base/clock.js';
+import type { SpiffeConfig } from '../../base/config/certificates.js';
 import { openFreshFile } from '../../base/fresh-file.js';
 import type { Log } from '../../base/log.js';
 import {

@@ -3,7 +3,7 @@
  * verified primary address counts on github.com; elsewhere, whoever runs it could say that any address is anybody's.
  */
 import { z } from 'zod';
-import { ALL_DOMAINS, type ProviderSettings } from '../../../base/federation-config.js';
+import { ALL_DOMAINS, type ProviderSettings } from '../../../base/config/federation.js';
 import { emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
 
 const User = z.object({

@@ -1,5 +1,5 @@
 /** Google: the authority on addresses at gmail.com, and on those of the organizations whose mail it hosts (`hd`). */
-import type { ProviderSettings } from '../../../base/federation-config.js';
+import type { ProviderSettings } from '../../../base/config/federation.js';
 import type { Provider } from '../provider.js';
 import { oidc } from './oidc.js';
 

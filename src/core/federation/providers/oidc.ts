@@ -1,5 +1,5 @@
 /** Any OpenID provider, by its discovery document. The keeper says for which domains it may vouch. */
-import type { ProviderSettings } from '../../../base/federation-config.js';
+import type { ProviderSettings } from '../../../base/config/federation.js';
 import { type Claims, emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
 
 /** Says whether the provider is the one that gives this address to people; it is verified there already. */

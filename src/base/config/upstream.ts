@@ -1,5 +1,5 @@
 /** The provider whose accounts may sign in here by proxy login, as the settings name it. */
-import { isLoopback, isUnheard } from './loopback.js';
+import { isLoopback, isUnheard } from '../loopback.js';
 
 export interface UpstreamConfig {
   /** Without a slash at its end. Its accounts are known by this and their id there. */

@@ -1,6 +1,6 @@
 /** The providers elsewhere by whom people may sign in, as the settings name them. */
 import { z } from 'zod';
-import { isUnheard } from './loopback.js';
+import { isUnheard } from '../loopback.js';
 
 export interface ProviderSettings {
   kind: 'github' | 'google' | 'linkedin' | 'oidc';

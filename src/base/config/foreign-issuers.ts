@@ -3,7 +3,7 @@
  * said here, by the kind of the key; a token has no say in it.
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
-import { isUnheard } from './loopback.js';
+import { isUnheard } from '../loopback.js';
 
 export interface ForeignIssuer {
   /** As its tokens say `iss`. */
