@@ -20,6 +20,8 @@ export interface Delegation {
   /** It ends no later than the token that it came of. */
   expiresAt: Date;
   act: Acting;
+  /** The audiences that the person said yes to, agents among them, each with its scopes. */
+  named: Record<string, string>;
 }
 
 /** Why there is none, in words for whoever asked. */
@@ -30,17 +32,19 @@ export interface NoDelegation {
 interface Needs {
   audit: Audit;
   oauthTokens: Pick<OAuthTokens, 'read'>;
-  audiences: Pick<Audiences, 'ofAgent'>;
+  audiences: Pick<Audiences, 'ofAgent' | 'agentIn'>;
   livingAgents: Pick<LivingAgents, 'find'>;
 }
 
 /** Person, app, agents: longer chains nobody can follow any more. */
 const MAX_ACTORS = 4;
+const TOO_MANY = `at most ${MAX_ACTORS} agents act one for another`;
+const STRANGERS = 'agents act one for another in one organization, or where the person named both';
 
 export type Delegations = ReturnType<typeof createDelegations>;
 
 export function createDelegations({ audit, oauthTokens, audiences, livingAgents }: Needs) {
-  return { find, note };
+  return { find, whyNotFor, note };
 
   /** What this agent may with this token of a person. */
   async function find(
@@ -57,10 +61,10 @@ export function createDelegations({ audit, oauthTokens, audiences, livingAgents 
     const audience = audiences.ofAgent(agentId);
     const isMeant = [claims.aud].flat().includes(audience);
     if (!isMeant && claims.may_act?.sub !== agentId) return no('the subject token does not name this agent');
-    const actors = actorsIn(claims.act);
-    if (actors.length >= MAX_ACTORS) return no(`at most ${MAX_ACTORS} agents act one for another`);
-    const allowed = await allowedBy(living, agentId);
-    if (!allowed) return no('agents act one for another in one organization, or where the person named both');
+    if (actorsIn(claims.act).length >= MAX_ACTORS) return no(TOO_MANY);
+    const { resources: named = {} } = person.grant.payload as { resources?: Record<string, string> };
+    const allowed = await allowedBy(living, agentId, named);
+    if (!allowed) return no(STRANGERS);
     const { sub: accountId, sid: sessionId, exp, act, scope = '' } = claims;
     return {
       accountId,
@@ -69,20 +73,35 @@ export function createDelegations({ audit, oauthTokens, audiences, livingAgents 
       scopes: scope.split(' ').filter((name) => allowed.includes(name) && capabilities.includes(name)),
       expiresAt: new Date(exp * 1000),
       act: { sub: agentId, ...(act && { act }) },
+      named,
     };
+  }
+
+  /** Why the agent that acts now gets no token for this audience: it would be another agent's, who could do nothing with it. */
+  async function whyNotFor(audience: string, { act, named }: Delegation): Promise<string | undefined> {
+    const next = audiences.agentIn(audience);
+    if (!next) return undefined;
+    if (actorsIn(act).length >= MAX_ACTORS) return TOO_MANY;
+    return audience in named || (await areColleagues(act.sub, next)) ? undefined : STRANGERS;
   }
 
   /**
    * What the person said yes to when the app asked them for this agent. An agent may also pass on what it may itself, to one that they
    * did not name: to one of its own organization, and to no other.
    */
-  async function allowedBy({ claims, person }: LivingToken, agentId: string): Promise<string[] | undefined> {
-    const { resources = {} } = (person?.grant.payload ?? {}) as { resources?: Record<string, string> };
-    const named = resources[audiences.ofAgent(agentId)]?.split(' ');
-    if (named || !claims.act) return named ?? [];
-    const [before, agent] = [await livingAgents.find(claims.act.sub), await livingAgents.find(agentId)];
-    const areColleagues = before && agent && before.organizationId === agent.organizationId;
-    return areColleagues ? (claims.scope?.split(' ') ?? []) : undefined;
+  async function allowedBy(
+    { claims }: LivingToken,
+    agentId: string,
+    named: Delegation['named'],
+  ): Promise<string[] | undefined> {
+    const scopes = named[audiences.ofAgent(agentId)]?.split(' ');
+    if (scopes || !claims.act) return scopes ?? [];
+    return (await areColleagues(claims.act.sub, agentId)) ? (claims.scope?.split(' ') ?? []) : undefined;
+  }
+
+  async function areColleagues(one: string, other: string): Promise<boolean> {
+    const [before, agent] = [await livingAgents.find(one), await livingAgents.find(other)];
+    return before !== undefined && before.organizationId === agent?.organizationId;
   }
 
   /** Writes down that an agent got a token for a person. */

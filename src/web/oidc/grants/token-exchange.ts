@@ -72,6 +72,8 @@ export function tokenExchange({ clock, delegations: known }: Needs) {
     if ('fault' in found) throw invalidRequest(found.fault); // RFC 8693, 2.2.2
     const [resourceServer, another] = await resolveRequestedResources(provider, ctx);
     if (!resourceServer || another) throw invalidTarget('a token is for one resource');
+    const unfit = await known.whyNotFor(String(resourceServer.audience), found);
+    if (unfit) throw invalidTarget(unfit);
     const scope = settleScope(params.scope, found.scopes, resourceServer.scope);
 
     const left = epochSeconds(found.expiresAt) - epochSeconds(clock.now());
