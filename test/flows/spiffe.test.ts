@@ -122,6 +122,10 @@ describe('a workload', () => {
         principal: { type: 'workload', spiffe_id: ID },
       });
       const { access_token: accessToken, accountId } = await newLogin(house);
+      // A tool asks about its visitor: its own certificate lets nobody in who brought nothing.
+      const certified = { 'content-type': 'application/json', [HEADER]: asHeader(holder) };
+      const nobody = await ask(house, 'POST', '/api/validate', certified, '{"tool":"dealroom"}');
+      expect([nobody.status, nobody.json.error, nobody.json.valid]).toEqual([401, 'no_auth', false]);
       const visitor = await validate({ [HEADER]: asHeader(holder), authorization: `Bearer ${accessToken}` });
       expect(visitor.json).toMatchObject({ valid: true, user: { id: accountId } });
       for (const headers of [

@@ -5,6 +5,7 @@
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { Jwts } from '../keys/jwts.js';
+import { VALIDATE_SCOPE } from '../resources/resources.js';
 import type { Agent } from './living.js';
 
 interface Needs {
@@ -22,11 +23,12 @@ export function createAgentTokens({ clock, issuer, jwts }: Needs) {
 
   return { sign };
 
-  /** For our own API, with all that the agent may do; at most until it ends. */
+  /** For our own API, with all that the agent may do, and for tools that ask who it is; at most until it ends. */
   async function sign(agent: Agent): Promise<string> {
     const { id, capabilities, expiresAt: ends } = agent;
     const expiresAt = addSeconds(clock.now(), AGENT_TOKEN_SECONDS);
-    const claims = { jti: randomToken(), sub: id, client_id: id, scope: capabilities.join(' '), ...claimsOf(agent) };
+    const scope = [...capabilities, VALIDATE_SCOPE].join(' ');
+    const claims = { jti: randomToken(), sub: id, client_id: id, scope, ...claimsOf(agent) };
     return jwts.sign(kind, claims, ends && ends < expiresAt ? ends : expiresAt);
   }
 }

@@ -44,7 +44,7 @@ export interface AgentPrincipal {
   kind: 'agent';
   agent: Agent;
   by: 'key' | 'token';
-  /** Of its capabilities, those that this credential stands for. */
+  /** What this credential stands for: of its capabilities some, or that tools may ask about it. */
   scopes: string[];
   expiresAt: Date;
   /** What its token is bound to; whoever sends it must prove to have it. */

@@ -46,7 +46,7 @@ export interface Credential {
 export type Validate = ReturnType<typeof createValidate>;
 
 /**
- * Any credential that is alive will do. An app's token must be for us or for that very tool, with the scope for it. Refuses with
+ * Any credential that is alive will do. A token of an app, or one that an agent asked for, must be for us or for that very tool, with the scope for it. Refuses with
  * `expired_token`, `invalid_token` or `insufficient_scope`, all of them 401.
  */
 export function createValidate({ credentials, tools, permissions, resources }: Needs) {
@@ -58,7 +58,8 @@ export function createValidate({ credentials, tools, permissions, resources }: N
     const tool = slug === undefined ? undefined : await tools.find(slug);
     const principal =
       'value' in presented ? await byCredential(presented, tool, forwarded) : byCertificate(presented.certificates);
-    if (principal.kind === 'oauth' && !principal.scopes.includes(VALIDATE_SCOPE)) {
+    const isToken = principal.kind === 'oauth' || (principal.kind === 'agent' && principal.by === 'token');
+    if (isToken && !principal.scopes.includes(VALIDATE_SCOPE)) {
       throw unauthenticated('insufficient_scope', `This token lacks the scope ${VALIDATE_SCOPE}.`);
     }
     if (slug === undefined) return { principal, level: undefined };

@@ -2,7 +2,13 @@
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import type { Config } from '../../base/config.js';
 import type { Audiences } from '../../core/agents/audiences.js';
-import { isForApps, type Resource, type Resources, type Scope } from '../../core/resources/resources.js';
+import {
+  isForApps,
+  type Resource,
+  type Resources,
+  type Scope,
+  VALIDATE_SCOPE,
+} from '../../core/resources/resources.js';
 import { namedScope } from './asking-for-more.js';
 import { agentOf } from './client-adapter.js';
 
@@ -56,7 +62,7 @@ export function resourceIndicators({ config, resources, audiences }: Needs): Set
       return [...new Set(all.flatMap((one) => defaultsOf(one, client)))].join(' ');
     });
     return {
-      scope: namesFor(resource, client).join(' '),
+      scope: [...namesFor(resource, client), ...namesForTools(ctx, resource, client)].join(' '),
       audience: resource.identifier,
       accessTokenFormat: resource.accessTokenFormat,
       accessTokenTTL: resource.accessTokenTtlSeconds ?? config.accessTokenSeconds,
@@ -86,6 +92,12 @@ export function resourceIndicators({ config, resources, audiences }: Needs): Set
 
   function namesFor(resource: Resource, client: ProviderClient): string[] {
     return scopesFor(resource, client).map(({ name }) => name);
+  }
+
+  /** What is no capability, and what an agent may ask for all the same as long as it acts for itself: that tools may ask about it. */
+  function namesForTools({ oidc }: KoaContextWithOIDC, resource: Resource, client: ProviderClient): string[] {
+    const actsForItself = agentOf(client) && oidc.params?.grant_type === 'client_credentials';
+    return actsForItself && resource.scopes.some(({ name }) => name === VALIDATE_SCOPE) ? [VALIDATE_SCOPE] : [];
   }
 
   /** An agent that asks for nothing means all that it may. */

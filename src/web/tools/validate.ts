@@ -13,11 +13,13 @@ interface Needs {
 }
 
 const DESCRIPTION = `
-Any credential will do: the token or the cookie of a person, an API key, a token of an issuer elsewhere that is trusted here. The token of
-an app must have the scope \`tools:validate\`, and be meant for this API or, when \`tool\` names it, for the tool's own URL.
+Any credential will do: the token or the cookie of a person, an API key, an agent's key, a token of an issuer elsewhere that is trusted
+here. The token of an app, or one that an agent asked for, must have the scope \`tools:validate\`, and be meant for this API or, when
+\`tool\` names it, for the tool's own URL.
 
 A token that is bound to a key (RFC 9449) is valid with the proof that the visitor sent to the tool: pass it on as \`dpop\`. It is good
-once; a nonce in it is between the two of you. A workload that shows a certificate of its trust domain may ask who it is itself.
+once; a nonce in it is between the two of you. A workload that shows a certificate of its trust domain may ask who it is
+itself; where \`tool\` is named, that is the tool's own certificate, and no visitor's.
 
 Who may nothing in the tool is valid all the same: \`permission\` is null then.`.trim();
 
@@ -46,14 +48,17 @@ export function addValidate({ api, cookie, validation }: Needs): void {
   );
 
   async function validate(ctx: Context, question: z.output<typeof Question>): Promise<void> {
-    ctx.body = await validation.answer(() => present(ctx), question);
+    ctx.body = await validation.answer(() => present(ctx, question), question);
   }
 
-  /** A certificate is looked at where there is nothing else: it is that of whoever asks, and not of a visitor. */
-  function present(ctx: Context) {
+  /**
+   * A certificate is that of whoever asks. It is looked at where there is nothing else, and where no tool asks: a visitor who brought
+   * nothing would be let in there as the tool itself.
+   */
+  function present(ctx: Context, { tool }: z.output<typeof Question>) {
     const presented = presentedBy(ctx, cookie.browsers.cookieName);
     if (presented?.by === 'cookie') cookie.checkChange(ctx);
     const { certificates } = ctx.state;
-    return presented ?? (certificates.length > 0 ? { certificates } : undefined);
+    return presented ?? (certificates.length > 0 && !tool ? { certificates } : undefined);
   }
 }

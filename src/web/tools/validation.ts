@@ -131,7 +131,7 @@ const toAgent = ({ agent, scopes }: AgentPrincipal): z.input<typeof WirePrincipa
   id: agent.id,
   agent_id: agent.agentId,
   name: agent.name,
-  scopes,
+  scopes: scopes.filter((name) => agent.capabilities.includes(name)),
   organization_id: agent.organizationId,
   claimed: agent.claimed,
 });

@@ -79,7 +79,7 @@ describe.each(stores)('agents on $name', (store) => {
       aud: `${house.issuer}/api/v1`,
       sub: agent.client_id,
       client_id: agent.client_id,
-      scope: AGENT.capabilities.join(' '),
+      scope: [...AGENT.capabilities, 'tools:validate'].join(' '),
       company_id: agent.company_id,
       claimed: false,
     });

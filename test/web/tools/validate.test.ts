@@ -2,12 +2,14 @@
 // past the routes, gets the same answer as any other.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../../src/core/caller.js';
+import { onboard } from '../../support/agents.js';
+import { newLogin } from '../../support/api.js';
 import { ask, basic, FORM, type RawAnswer } from '../../support/attacker.js';
 import { openFamily, revoke } from '../../support/families.js';
 import { AUDIENCE, signToken } from '../../support/foreign-issuer.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
-import { obtainCode, REDIRECT_URI, type TestClient } from '../../support/relying-party.js';
+import { obtainCode, REDIRECT_URI, type TestClient, token as tokenOf } from '../../support/relying-party.js';
 import { newKey, newPerson, tell, validate } from '../../support/tools-api.js';
 
 const ELSEWHERE = 'https://auth.example';
@@ -125,6 +127,35 @@ describe('what a tool is told', () => {
     const none = { valid: true, user: { id: keeper.id, role: 'viewer' }, permission: null };
     expect((await validate(house, token, 'dealroom')).json).toMatchObject(none);
     expect((await validate(house, keeper.token, 'dealroom')).json.permission).toBe('admin');
+  });
+
+  it('by an agent’s key, by the token that came with it, and by one that it asked for with that scope', async () => {
+    const { access_token: owner, email } = await newLogin(house);
+    const agent = await onboard(house, { capabilities: ['read:cap-table'] }, owner);
+    const own = `${house.issuer}/api/v1`;
+    const ask = async (more: Record<string, string>) => {
+      const asAgent = { id: agent.client_id, secret: agent.api_key };
+      return (await tokenOf(house, asAgent, { grant_type: 'client_credentials', ...more })).body.access_token ?? '';
+    };
+    const principal = { type: 'agent', id: agent.client_id, agent_id: agent.agent_id };
+    const known = { valid: true, user: { email }, permission: null, principal };
+    const forUs = await ask({ resource: own, scope: 'tools:validate read:cap-table' });
+    const forTool = await ask({ resource: TOOL_URL, scope: 'tools:validate' });
+    for (const credential of [agent.api_key, agent.token, forUs])
+      expect((await validate(house, credential, 'dealroom')).json).toMatchObject({
+        ...known,
+        principal: { ...principal, scopes: ['read:cap-table'] },
+      });
+    expect((await validate(house, forTool, 'dealroom')).json).toMatchObject({
+      ...known,
+      principal: { ...principal, scopes: [] },
+    });
+    expect((await validate(house, forTool, 'wiki')).json).toMatchObject({ valid: false, error: 'invalid_token' });
+    for (const narrow of [await ask({}), await ask({ resource: own, scope: 'read:cap-table' })])
+      expect((await validate(house, narrow, 'dealroom')).json).toMatchObject({
+        valid: false,
+        error: 'insufficient_scope',
+      });
   });
 
   it('of an app that acts for nobody: that it is one', async () => {
