@@ -36,6 +36,8 @@ export type DpopVerdict = DpopProof | { kind: 'nonce'; reason: string } | { kind
 const MAX_AGE_SECONDS = 300;
 const MAX_PROOF_LENGTH = 4096;
 const MAX_JTI_LENGTH = 256;
+/** Not every runtime compares the curve that a key names with the one that it is read for; another name would be another thumbprint. */
+const CURVES: Record<string, string> = { ES256: 'P-256', Ed25519: 'Ed25519', EdDSA: 'Ed25519' };
 /** What only the owner of a key may know (RFC 7518, 6; RFC 8037, 2). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 
@@ -53,6 +55,8 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
       currentDate: now,
     });
     const jwk = protectedHeader.jwk!;
+    const curve = CURVES[protectedHeader.alg];
+    if (curve && jwk.crv !== curve) return invalid('its key is on another curve than its algorithm');
     if (PRIVATE_MEMBERS.some((member) => member in jwk)) return invalid('the proof holds a private key');
     const fault = (await faultOf(payload, request)) ?? timeFault(payload, request);
     if (fault) return invalid(fault);

@@ -90,18 +90,19 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
 
   it('is whether a proof is one, by each algorithm, and none any more when its memory is full', async () => {
     const nonce = (await ask('/proof')).headers.get('dpop-nonce')!;
-    const make = async (alg: string) => {
+    const make = async (alg: string, more: object = {}) => {
       const { privateKey, publicKey } = await generateKeyPair(alg);
       const claims = { htm: 'GET', htu: `${running.service}/proof`, jti: crypto.randomUUID(), nonce };
-      const jwk = await exportJWK(publicKey);
+      const jwk = { ...(await exportJWK(publicKey)), ...more };
       return new SignJWT(claims).setProtectedHeader({ alg, typ: 'dpop+jwt', jwk }).setIssuedAt().sign(privateKey);
     };
     const proofs = await Promise.all(PROOF_ALGORITHMS.map(make));
     const statuses = async (all: string[]) =>
       (await Promise.all(all.map((one) => ask('/proof', { dpop: one })))).map(({ status }) => status);
     expect(await statuses(proofs)).toEqual(proofs.map(() => 200));
-    const [sixth, seventh, symmetric] = [await make('ES256'), await make('ES256'), await make('ES384')];
-    expect(await statuses([symmetric])).toEqual([401]);
+    const [sixth, seventh, other] = [await make('ES256'), await make('ES256'), await make('ES384')];
+    const misnamed = await make('ES256', { crv: 'P-384' });
+    expect(await statuses([other, misnamed])).toEqual([401, 401]);
     expect(await statuses([sixth])).toEqual([200]);
     expect(await statuses([seventh, ...proofs, sixth])).toEqual(Array(7).fill(401));
   });
