@@ -1,4 +1,5 @@
 /** Where certificates of clients come from, and who stands behind them, as the settings name it. */
+import { brokenOf, type Rule } from './rules.js';
 
 export interface CertificateConfig {
   /** In small letters. Believed only from trusted proxies. */
@@ -54,7 +55,7 @@ export function certificateFaults(
   const { TLS_CERT_FILE, TLS_KEY_FILE, SPIFFE_BUNDLES } = settings;
   const wrongDomain = spiffe?.trustDomains.find((name) => !TRUST_DOMAIN.test(name) || name.startsWith('.'));
   const comeIn = trustedProxies.length > 0 || Boolean(TLS_CERT_FILE);
-  const rules: [broken: boolean, fault: string][] = [
+  const rules: Rule[] = [
     [
       !HEADER_NAME.test(header) || TAKEN.test(header),
       'CLIENT_CERT_HEADER is no name for it; allowed: letters, digits and -, and no header that has another meaning',
@@ -81,5 +82,5 @@ export function certificateFaults(
       'CLIENT_CA_FILE says nothing as long as no certificate can come: set TRUSTED_PROXIES, or TLS_CERT_FILE and TLS_KEY_FILE',
     ],
   ];
-  return rules.filter(([broken]) => broken).map(([, fault]) => fault);
+  return brokenOf(rules);
 }

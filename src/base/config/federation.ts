@@ -1,6 +1,7 @@
 /** The providers elsewhere by whom people may sign in, as the settings name them. */
 import { z } from 'zod';
 import { isUnheard } from '../loopback.js';
+import { brokenOf, type Rule } from './rules.js';
 
 export interface ProviderSettings {
   kind: 'github' | 'google' | 'linkedin' | 'oidc';
@@ -95,25 +96,29 @@ export function providersOf(settings: FederationSettings): ProviderSettings[] {
 /** What is wrong with these settings, a sentence each. */
 export function federationFaults(settings: FederationSettings, ownIssuer: string): string[] {
   const providers = providersOf(settings);
-  const pairs = (['GITHUB', 'GOOGLE', 'LINKEDIN'] as const).map((name): [boolean, string] => [
-    Boolean(settings[`${name}_CLIENT_ID`]) !== Boolean(settings[`${name}_CLIENT_SECRET`]),
-    `${name}_CLIENT_ID and ${name}_CLIENT_SECRET must be set together, or neither`,
-  ]);
+  const pairs = (['GITHUB', 'GOOGLE', 'LINKEDIN'] as const).map(
+    (name): Rule => [
+      Boolean(settings[`${name}_CLIENT_ID`]) !== Boolean(settings[`${name}_CLIENT_SECRET`]),
+      `${name}_CLIENT_ID and ${name}_CLIENT_SECRET must be set together, or neither`,
+    ],
+  );
   const ids = settings.OIDC_PROVIDERS.map(({ id }) => id);
   const issuers = providers.map(({ issuer }) => plain(issuer));
-  const rules: [broken: boolean, fault: string][] = [
+  const rules: Rule[] = [
     ...pairs,
     [!isIssuer(settings.GITHUB_URL), 'GITHUB_URL is not usable; allowed: https://github.example.com'],
     [ids.some((id) => TAKEN.includes(id)), `OIDC_PROVIDERS has an id that is taken: ${TAKEN.join(', ')}`],
     [new Set(ids).size < ids.length, 'OIDC_PROVIDERS has an id twice'],
     [new Set(issuers).size < issuers.length, 'OIDC_PROVIDERS has an issuer twice'],
     [issuers.includes(plain(ownIssuer)), 'OIDC_PROVIDERS has our own ISSUER; allowed: the issuers of others'],
-    ...settings.FEDERATION_REDIRECT_URIS.map((uri): [boolean, string] => [
-      !isRedirectUri(uri) || uri.startsWith(`${ownIssuer}/`),
-      `FEDERATION_REDIRECT_URIS holds "${uri}"; allowed: addresses of apps such as https://app.example.com/callback`,
-    ]),
+    ...settings.FEDERATION_REDIRECT_URIS.map(
+      (uri): Rule => [
+        !isRedirectUri(uri) || uri.startsWith(`${ownIssuer}/`),
+        `FEDERATION_REDIRECT_URIS holds "${uri}"; allowed: addresses of apps such as https://app.example.com/callback`,
+      ],
+    ),
   ];
-  return rules.filter(([broken]) => broken).map(([, fault]) => fault);
+  return brokenOf(rules);
 }
 
 function isIssuer(text: string): boolean {

@@ -4,6 +4,7 @@
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { isUnheard } from '../loopback.js';
+import { brokenOf, type Rule } from './rules.js';
 
 export interface ForeignIssuer {
   /** As its tokens say `iss`. */
@@ -55,7 +56,7 @@ export function foreignFaults(
 ): string[] {
   const { JWT_SECRET, JWT_PUBLIC_KEY, JWT_ISSUER, JWT_AUDIENCE, OIDC_ISSUER, OIDC_AUDIENCE } = settings;
   const hasKey = Boolean(JWT_SECRET || JWT_PUBLIC_KEY);
-  const rules: [broken: boolean, fault: string][] = [
+  const rules: Rule[] = [
     [Boolean(JWT_SECRET && JWT_PUBLIC_KEY), 'JWT_SECRET and JWT_PUBLIC_KEY are both set; set the one that signs'],
     [
       JWT_SECRET !== '' && Buffer.byteLength(JWT_SECRET) < MIN_SECRET_BYTES,
@@ -91,7 +92,7 @@ export function foreignFaults(
       'OIDC_ISSUER and JWT_ISSUER are the same; set the keys of an issuer once',
     ],
   ];
-  return rules.filter(([broken]) => broken).map(([, fault]) => fault);
+  return brokenOf(rules);
 }
 
 /** A public key and the one algorithm for it. A private key is refused: it has no business here. */
