@@ -96,7 +96,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
       const jwk = { ...(await exportJWK(publicKey)), ...more };
       return new SignJWT(claims).setProtectedHeader({ alg, typ: 'dpop+jwt', jwk }).setIssuedAt().sign(privateKey);
     };
-    const proofs = await Promise.all(PROOF_ALGORITHMS.map(make));
+    const proofs = await Promise.all(PROOF_ALGORITHMS.map((alg) => make(alg)));
     const statuses = async (all: string[]) =>
       (await Promise.all(all.map((one) => ask('/proof', { dpop: one })))).map(({ status }) => status);
     expect(await statuses(proofs)).toEqual(proofs.map(() => 200));
