@@ -19,6 +19,8 @@ const MAX_HEADER_BYTES = 32 * 1024;
 const REQUEST_WITHIN_MS = 30_000;
 
 async function main(): Promise<void> {
+  // Whoever read them may have left: that is no reason to let nobody in.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   loadEnvFile();
   const config = await withFreePort(readConfig());
   const log = createLog(config.logLevel);

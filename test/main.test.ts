@@ -1,5 +1,6 @@
 // The compiled server as an operator meets it: first start, second start, stopping. When it cannot start: cannot-start.all.test.ts.
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { startFresh } from './support/fresh-start.js';
@@ -70,10 +71,12 @@ describe('the first start', () => {
 });
 
 describe('stopping', () => {
-  test('ends although nobody reads its log any more', async () => {
-    const server = await startServer(settings);
+  test('ends although nobody reads its log any more, nor ever read its errors', async () => {
+    // A blank database, so that there is a set-up link to be written there.
+    const server = await startServer({ DATA_DIR: join(folder.path, 'unread'), PORT: '0' }, { mute: true });
     server.hangUp();
     await new Promise((resolve) => setTimeout(resolve, 200));
+    expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
     const began = Date.now();
     server.kill('SIGTERM');
     const end = await Promise.race([server.ended, new Promise((resolve) => setTimeout(resolve, 8000, 'it hangs'))]);

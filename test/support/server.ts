@@ -39,9 +39,16 @@ export function temporaryFolder() {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Starts dist/main.js and waits until it listens. Rejects with what it wrote when it ends before that. */
-export async function startServer(settings: Record<string, string>): Promise<Server> {
+/**
+ * Starts dist/main.js and waits until it listens. Rejects with what it wrote when it ends before that. `mute`: nobody ever reads its
+ * standard error.
+ */
+export async function startServer(
+  settings: Record<string, string>,
+  { mute = false }: { mute?: boolean } = {},
+): Promise<Server> {
   const { child, stdout, stderr } = launch('main.js', [], settings);
+  if (mute) child.stderr!.destroy();
   const ended = new Promise<Awaited<Server['ended']>>((resolve) =>
     child.once('exit', (code, signal) => resolve({ code, signal })),
   );

@@ -1,9 +1,19 @@
 // Clients that an administrator makes; what is told of them to the servers beside.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../../src/core/caller.js';
-import { openFamily } from '../../support/families.js';
+import { me } from '../../support/api.js';
+import { ask, postForm, registerStranger } from '../../support/attacker.js';
+import { introspect, openFamily } from '../../support/families.js';
 import { type House, openHouse } from '../../support/house.js';
-import { isAlive, refresh, type TestClient, token } from '../../support/relying-party.js';
+import {
+  authorizeUrl,
+  isAlive,
+  pkce,
+  REDIRECT_URI,
+  refresh,
+  type TestClient,
+  token,
+} from '../../support/relying-party.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('clients on $name', (store) => {
@@ -39,7 +49,7 @@ describe.each(stores)('clients on $name', (store) => {
     expect([await works(client), await works(client, beside)]).toEqual([true, true]);
     const secret = await house.core.clients.rotateSecret(client.id, systemCaller);
     expect([await works(client), await works({ ...client, secret })]).toEqual([false, true]);
-    await expect.poll(() => works(client, beside), { timeout: 1500 }).toBe(false);
+    await expect.poll(() => works(client, beside), { timeout: 1000, interval: 25 }).toBe(false);
     expect(await works({ ...client, secret }, beside)).toBe(true);
     const row = await house.base.db.client.findUnique({ where: { id: client.id } });
     expect(JSON.stringify(row)).not.toContain(secret);
@@ -60,8 +70,61 @@ describe.each(stores)('clients on $name', (store) => {
     await house.core.clients.remove(client.id, systemCaller);
     expect(await isAlive(house, family.accessToken)).toBe(false);
     expect((await refresh(house, client, family.refreshToken)).body.error).toBe('invalid_client');
-    await expect.poll(() => isAlive(beside, family.accessToken), { timeout: 1500 }).toBe(false);
+    await expect.poll(() => isAlive(beside, family.accessToken), { timeout: 1000, interval: 25 }).toBe(false);
     await expect(house.core.clients.remove(client.id, systemCaller)).rejects.toMatchObject({ status: 404 });
+  });
+
+  describe('are refused on every process within a second once they are deleted', () => {
+    /** What a client may as long as it is there, by the status of each answer. */
+    async function probe(
+      client: TestClient,
+      family: { accessToken: string; refreshToken: string },
+      jwt: string,
+      at: House,
+    ) {
+      const { challenge } = pkce();
+      const pushed = {
+        ...{ client_id: client.id, response_type: 'code', redirect_uri: REDIRECT_URI },
+        ...{ code_challenge: challenge, code_challenge_method: 'S256' },
+      };
+      const answers = [
+        await token(at, client, { grant_type: 'refresh_token', refresh_token: 'none' }),
+        await introspect(at, client, family.accessToken),
+        await postForm(at, '/oauth/par', pushed, { client }),
+        await ask(at, 'GET', authorizeUrl(at, client, challenge).slice(at.origin.length)),
+        await ask(at, 'GET', '/oauth/userinfo', { authorization: `Bearer ${family.accessToken}` }),
+        await me(at, jwt),
+      ];
+      return answers.map(({ status }) => status);
+    }
+    const THERE = [400, 200, 201, 303, 200, 403]; // the last one is known, and lacks the scope
+    const GONE = [401, 401, 401, 400, 401, 401];
+
+    const endings: [string, (client: Awaited<ReturnType<typeof registerStranger>>) => Promise<unknown>][] = [
+      ['by an administrator', ({ id }) => house.core.clients.remove(id, systemCaller)],
+      [
+        'by themselves',
+        ({ id, managementToken }) =>
+          ask(house, 'DELETE', `/oauth/clients/register/${id}`, { authorization: `Bearer ${managementToken}` }),
+      ],
+    ];
+    it.each(endings)('%s', async (_whom, end) => {
+      const client = await registerStranger(house, {
+        grant_types: ['authorization_code', 'refresh_token'],
+        redirect_uris: [REDIRECT_URI],
+      });
+      const { email } = await house.account();
+      const family = await openFamily(house, client, email);
+      const ofOurs = { scope: 'openid memory:read', resource: `${house.issuer}/api/v1` };
+      const { accessToken: jwt } = await openFamily(house, client, email, ofOurs);
+      for (const at of [house, beside]) expect(await probe(client, family, jwt, at)).toEqual(THERE);
+      await end(client);
+      const endedAt = Date.now();
+      expect(await probe(client, family, jwt, house)).toEqual(GONE);
+      await expect.poll(() => probe(client, family, jwt, beside), { timeout: 1000, interval: 25 }).toEqual(GONE);
+      expect(Date.now() - endedAt).toBeLessThan(1000);
+      expect((await refresh(beside, client, family.refreshToken)).body.error).toBe('invalid_client');
+    });
   });
 
   it('slow down who guesses secrets', async () => {
