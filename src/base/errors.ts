@@ -91,14 +91,15 @@ export function isOutage(error: unknown): boolean {
 const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND)$/;
 /** What ioredis and pg say without a code. */
 const OUTAGE_MESSAGES =
-  /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect)/;
+  /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired)/;
 
 /** Whether it says that a row with this unique value is there already. */
 export function isTaken(error: unknown): boolean {
   return (error as { code?: unknown } | undefined)?.code === 'P2002';
 }
 
-/** Whether it says that a text cannot be stored for its NUL characters, as both databases put it. */
+/** Whether it says that a text cannot be stored for its NUL characters, as both databases and the engine before them put it. */
 export function isUnstorable(error: unknown): boolean {
-  return /NUL character|Code: `(22021|22P05)`/.test((error as Error | undefined)?.message ?? '');
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
+  return code === '22021' || code === '22P05' || /NUL character|Code: `(22021|22P05)`/.test(message ?? '');
 }

@@ -1,5 +1,6 @@
 /** A connection to Redis that fails soon and says why, instead of letting requests hang. */
 import { Redis } from 'ioredis';
+import { gatherWrites } from './gather-writes.js';
 import type { Log } from './log.js';
 
 export type { Redis } from 'ioredis';
@@ -20,7 +21,7 @@ const RETRY_LAST_MS = 1000;
  * fails within 2 s, while it reconnects by itself. Whoever subscribes must do so again on each `ready`.
  */
 export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptions): Promise<Redis> {
-  const redis = new Redis(url, {
+  const redis = new GatheringRedis(url, {
     keyPrefix,
     lazyConnect: true,
     connectTimeout: ANSWER_WITHIN_MS,
@@ -42,6 +43,14 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
   }
   tellOutages(redis, log);
   return redis;
+}
+
+/** Commands of one turn of the event loop leave in one system call. */
+class GatheringRedis extends Redis {
+  override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
+    if (this.stream) gatherWrites(this.stream);
+    return super.sendCommand(...command);
+  }
 }
 
 /** Lets the commands that are under way finish, unless the connection is down. */

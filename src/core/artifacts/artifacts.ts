@@ -12,9 +12,11 @@ import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { createGrants } from './grants.js';
 import { createFastPaths } from './postgresql.js';
+import { createPostgresqlStore } from './postgresql-store.js';
 import { createRedisStore } from './redis-store.js';
 import { createRefreshTokens, REVOKED } from './refresh-tokens.js';
 import { createSqlStore } from './sql-store.js';
+import type { ArtifactStore } from './store.js';
 
 interface Needs {
   db: Database;
@@ -41,11 +43,16 @@ export type Artifacts = ReturnType<typeof createArtifacts>;
 export function createArtifacts({ db, clock, audit, announcements, redis, prepared, retrySeconds }: Needs) {
   const fast = prepared && createFastPaths(prepared);
   const sql = createSqlStore({ db, clock });
-  const store = redis ? createRedisStore({ redis: redis.client, prefix: redis.prefix, clock }) : sql;
+  const store = chooseStore();
   const grants = createGrants({ db, clock, audit, announcements, fast });
   const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds, fast });
 
   return { store, grants, refreshTokens, idOf, revokeAccessToken, isJwtRevoked };
+
+  function chooseStore(): ArtifactStore {
+    if (redis) return createRedisStore({ redis: redis.client, prefix: redis.prefix, clock });
+    return prepared ? createPostgresqlStore({ sql, prepared, clock }) : sql;
+  }
 
   /** The id under which a secret value is stored. */
   function idOf(value: string): string {

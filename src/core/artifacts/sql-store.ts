@@ -14,15 +14,15 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): A
   }
 
   async function get(kind: string, id: string): Promise<StoredArtifact | undefined> {
-    return living(await db.artifact.findUnique({ where: { kind_id: { kind, id } } }));
+    return living(await db.artifact.findUnique({ where: { kind_id: { kind, id } } }), clock);
   }
 
   async function getByUid(kind: string, uid: string): Promise<StoredArtifact | undefined> {
-    return living(await db.artifact.findFirst({ where: { uid, kind }, orderBy: { createdAt: 'desc' } }));
+    return living(await db.artifact.findFirst({ where: { uid, kind }, orderBy: { createdAt: 'desc' } }), clock);
   }
 
   async function getByUserCode(kind: string, userCode: string): Promise<StoredArtifact | undefined> {
-    return living(await db.artifact.findFirst({ where: { userCode, kind }, orderBy: { createdAt: 'desc' } }));
+    return living(await db.artifact.findFirst({ where: { userCode, kind }, orderBy: { createdAt: 'desc' } }), clock);
   }
 
   async function consume(kind: string, id: string): Promise<boolean> {
@@ -51,9 +51,13 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): A
   async function remove(kind: string, id: string, tx: Queryable = db): Promise<void> {
     await tx.artifact.deleteMany({ where: { kind, id } });
   }
+}
 
-  function living(row: Artifact | null): StoredArtifact | undefined {
-    if (!row || row.expiresAt <= clock.now()) return undefined;
-    return { id: row.id, payload: row.payload as Payload, consumedAt: row.consumedAt ?? undefined };
-  }
+/** What is stored, unless its time is over. */
+export function living(
+  row: Pick<Artifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'> | null | undefined,
+  clock: Clock,
+): StoredArtifact | undefined {
+  if (!row || row.expiresAt <= clock.now()) return undefined;
+  return { id: row.id, payload: row.payload as Payload, consumedAt: row.consumedAt ?? undefined };
 }

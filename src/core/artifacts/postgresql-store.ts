@@ -1,0 +1,57 @@
+/** Short-lived artifacts in PostgreSQL: what runs with every token is a prepared statement, the rest as in any database. */
+import type { Clock } from '../../base/clock.js';
+import type { Artifact } from '../../base/db/open.js';
+import type { Prepared, Statement } from '../../base/db/prepared.js';
+import { living } from './sql-store.js';
+import type { ArtifactStore, StoredArtifact } from './store.js';
+
+export function createPostgresqlStore({
+  sql,
+  prepared,
+  clock,
+}: {
+  sql: ArtifactStore;
+  prepared: Prepared;
+  clock: Clock;
+}): ArtifactStore {
+  return { ...sql, put, get, consume };
+
+  async function put(
+    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<ArtifactStore['put']>
+  ): Promise<void> {
+    const values = [kind, id, JSON.stringify(payload), uid ?? null, userCode ?? null, clock.now(), expiresAt];
+    await prepared.run(PUT, values);
+  }
+
+  async function get(kind: string, id: string): Promise<StoredArtifact | undefined> {
+    const { rows } = await prepared.run<Found>(GET, [kind, id]);
+    return living(rows[0], clock);
+  }
+
+  async function consume(kind: string, id: string): Promise<boolean> {
+    return (await prepared.run(CONSUME, [kind, id, clock.now()])).count === 1;
+  }
+}
+
+type Found = Pick<Artifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'>;
+
+const PUT: Statement = {
+  name: 'put-artifact',
+  text: `
+    INSERT INTO "Artifact" ("kind", "id", "payload", "uid", "userCode", "createdAt", "expiresAt")
+    VALUES ($1, $2, $3::jsonb, $4, $5, $6, $7)
+    ON CONFLICT ("kind", "id") DO UPDATE SET "payload" = EXCLUDED."payload", "expiresAt" = EXCLUDED."expiresAt",
+      "uid" = COALESCE(EXCLUDED."uid", "Artifact"."uid"), "userCode" = COALESCE(EXCLUDED."userCode", "Artifact"."userCode")`,
+};
+
+const GET: Statement = {
+  name: 'get-artifact',
+  text: 'SELECT "id", "payload", "consumedAt", "expiresAt" FROM "Artifact" WHERE "kind" = $1 AND "id" = $2',
+};
+
+const CONSUME: Statement = {
+  name: 'consume-artifact',
+  text: `
+    UPDATE "Artifact" SET "consumedAt" = $3
+    WHERE "kind" = $1 AND "id" = $2 AND "consumedAt" IS NULL AND "expiresAt" > $3`,
+};
