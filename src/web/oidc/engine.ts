@@ -25,7 +25,7 @@ export type BackchannelRequest = InstanceType<Provider['BackchannelAuthenticatio
 export type LogoutClient = Client & { backchannelLogout(accountId: string, sid: string): Promise<void> };
 
 /** Browser sessions carry these marks for the time of one request. */
-export type EngineSession = Session & { touched?: boolean; new?: boolean; destroyed?: boolean };
+export type EngineSession = Session & { touched?: boolean; new?: boolean; destroyed?: boolean; oldId?: string };
 
 /** What the provider throws and tells; some of these have some of it. */
 export type EngineError = Error & {
@@ -55,7 +55,12 @@ interface SessionClass {
   readonly IN_PAYLOAD: string[];
   get(ctx: KoaContextWithOIDC): Promise<EngineSession>;
   instantiate(payload?: object): EngineSession;
-  prototype: { sidFor(this: EngineSession, clientId: string): string; persist(this: EngineSession): Promise<unknown> };
+  prototype: {
+    sidFor(this: EngineSession, clientId: string): string;
+    /** Called at the end of every request that came with a session, changed or not. */
+    save(this: EngineSession, ttl: number): Promise<unknown>;
+    persist(this: EngineSession): Promise<unknown>;
+  };
 }
 
 interface AccessTokenClass extends Finder<AccessToken> {
