@@ -37,8 +37,7 @@ export function tellDecisions(engine: Engine, { approvals, artifacts, limits }: 
     return Object.assign(request, { grantId, rar, authTime: epochSeconds(authTime), amr });
   };
 
-  engine.use(async function withoutUserCode(ctx, next) {
-    await next();
+  engine.answered.push(function denyUserCodes(ctx) {
     // The provider says yes to it whatever is set; there are no user codes here.
     if (ctx.oidc?.route === 'discovery') {
       Object.assign(ctx.body as object, { backchannel_user_code_parameter_supported: false });

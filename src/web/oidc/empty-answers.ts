@@ -2,8 +2,7 @@
 import type { Engine } from './engine.js';
 
 export function leaveEmptyAnswersUntyped(engine: Engine): void {
-  engine.use(async function untyped(ctx, next) {
-    await next();
+  engine.answered.push(function leaveUntyped(ctx) {
     if (ctx.body === '') ctx.remove('Content-Type');
   });
 }

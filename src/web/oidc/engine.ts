@@ -15,9 +15,12 @@ export interface Engine {
   ReplayDetection: { unique(issuer: string, jti: string, expiresAt: number): Promise<boolean> };
   /** Of it one is made for each request: `ctx.oidc`. A getter; see `replaceContext`. */
   readonly OIDCContext: ContextClass;
-  /** Runs around the provider's own routes. */
-  use(middleware: (ctx: KoaContextWithOIDC, next: () => Promise<void>) => Promise<void>): unknown;
+  /** Each looks at every answer of the provider's own routes before it is sent, and may change it. */
+  readonly answered: AnswerLook[];
 }
+
+/** Without a promise where there is nothing to wait for. */
+export type AnswerLook = (ctx: KoaContextWithOIDC) => Promise<void> | void;
 
 export type BackchannelRequest = InstanceType<Provider['BackchannelAuthenticationRequest']>;
 
@@ -80,7 +83,19 @@ interface EngineContext {
   entity(name: string, value: unknown): void;
 }
 
-export const insideOf = (provider: Provider): Engine => provider as unknown as Engine;
+/** Once for each provider. */
+export function insideOf(provider: Provider): Engine {
+  const answered: AnswerLook[] = [];
+  // One layer for all of them: a layer is paid for with every request.
+  provider.use(async function lookAtAnswer(ctx, next) {
+    await next();
+    for (const look of answered) {
+      const looking = look(ctx as KoaContextWithOIDC);
+      if (looking) await looking;
+    }
+  });
+  return Object.assign(provider as unknown as Engine, { answered });
+}
 
 /** `Context` extends the class that stands there: several of us replace it. */
 export function replaceContext(engine: Engine, Context: ContextClass): void {

@@ -28,8 +28,7 @@ export function acceptOwnSecret(engine: Engine, clients: Clients): void {
   }
   replaceContext(engine, ForgivingContext);
 
-  engine.use(async function withoutHash(ctx, next) {
-    await next();
+  engine.answered.push(function removeHash(ctx) {
     const body = ctx.body as Record<string, unknown> | undefined;
     if (!body || typeof body !== 'object' || typeof body.registration_client_uri !== 'string') return;
     if (String(body.client_secret).startsWith('sha256:')) delete body.client_secret;

@@ -1,4 +1,5 @@
 /** RP-initiated logout ends the login itself, not only the provider's shadow of it. */
+import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Sessions } from '../../core/sessions/sessions.js';
 import type { LoginCookie } from '../login-cookie.js';
 import { callerOf } from './caller.js';
@@ -10,12 +11,12 @@ interface Needs {
 }
 
 export function finishSignOut(engine: Engine, { sessions, loginCookie }: Needs): void {
-  engine.use(async function endLogin(ctx, next) {
-    await next();
-    if (ctx._matchedRouteName !== 'end_session_confirm') return;
+  engine.answered.push((ctx) => (ctx._matchedRouteName === 'end_session_confirm' ? endLogin(ctx) : undefined));
+
+  async function endLogin(ctx: KoaContextWithOIDC): Promise<void> {
     const session = ctx.oidc.session as EngineSession | undefined;
     if (!session?.destroyed || !session.accountId) return;
     await sessions.end(session.uid, 'signed_out', callerOf(ctx));
     loginCookie.clear(ctx);
-  });
+  }
 }

@@ -70,8 +70,7 @@ export function acceptWorkloads(engine: Engine, { issuer, workloads }: Needs): v
     return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
   };
 
-  engine.use(async function tellOfWorkloads(ctx, next) {
-    await next();
+  engine.answered.push(function tellOfWorkloads(ctx) {
     const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
       ?.token_endpoint_auth_methods_supported;
     if (ctx.oidc?.route === 'discovery' && workloads.areKnown()) methods?.push(...WORKLOAD_AUTH_METHODS);
