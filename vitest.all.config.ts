@@ -24,6 +24,7 @@ const LONG = [
   'crash/nth-call.all',
   'test/main.all',
   'bad-input.all',
+  'kit/runtimes',
   'test/cli',
   'security/matrix',
 ];
