@@ -1,5 +1,6 @@
 // Signet for the examples: a server of their own with a person who can sign in, and a client for whoever has none yet.
 import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export const ISSUER = 'http://localhost:3000';
@@ -8,12 +9,33 @@ export const PERSON = { email: 'ada@example.com', password: 'a demo needs no sec
 const READY_TRIES = 150;
 const READY_EVERY_MS = 100;
 
-/** Starts it, and ends with it; both end on SIGINT and SIGTERM. Its data lies in ./data/demo and can be deleted. */
-export async function startSignet() {
+/**
+ * Starts it, and ends with it; both end on SIGINT and SIGTERM. Its data lies in ./data/demo and can be deleted.
+ *
+ * @param ports what else will listen on this machine: nothing starts unless all of it can
+ */
+export async function startSignet(ports = []) {
+  const taken = await whichAreTaken([Number(new URL(ISSUER).port), ...ports]);
+  if (taken.length > 0) {
+    const words = taken.length > 1 ? ['Ports', 'are'] : ['Port', 'is'];
+    console.error(`${words[0]} ${taken.join(' and ')} ${words[1]} taken. Stop what listens there, and start again.`);
+    process.exit(1);
+  }
   const signet = spawn(process.execPath, ['dist/main.js'], { env: demoEnvironment(), stdio: 'inherit' });
   signet.once('exit', (code) => process.exit(code ?? 0));
+  process.once('exit', () => signet.kill());
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => signet.kill(signal));
   await untilReady(`${ISSUER}/readyz`);
+}
+
+async function whichAreTaken(ports) {
+  const isFree = (port) =>
+    new Promise((resolve) => {
+      const probe = createServer().once('error', () => resolve(false));
+      probe.listen(port, () => probe.close(() => resolve(true)));
+    });
+  const free = await Promise.all(ports.map(isFree));
+  return ports.filter((_port, n) => !free[n]);
 }
 
 /** The settings of this server, for its command line as well. */

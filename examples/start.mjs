@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { demoEnvironment, ISSUER, PERSON, startSignet, untilReady } from './signet.mjs';
 
+const PORT = '3001';
 const NOTES = 'notes:read=Read your notes.';
 /** What runs; a command of the keeper before it, and another program after it; where to look; whether Signet stays when it has ended. */
 const EXAMPLES = {
@@ -30,7 +31,7 @@ if (!existsSync('examples/node_modules')) {
   if (status !== 0) process.exit(1);
 }
 
-await startSignet();
+await startSignet(example.command ? [] : [PORT]);
 // The second time it is there already.
 if (example.before) spawnSync(process.execPath, ['dist/cli.js', ...example.before], { env: demoEnvironment() });
 const first = run(example.command ?? process.execPath, example.file);
@@ -49,7 +50,7 @@ Stop with Ctrl-C; ./data/demo can be deleted.
 `);
 
 function run(command, file) {
-  const env = { ...process.env, ISSUER, PORT: '3001' };
+  const env = { ...process.env, ISSUER, PORT };
   const program = spawn(command, [`examples/${file}`], { env, stdio: 'inherit' });
   process.once('exit', () => program.kill());
   return program;

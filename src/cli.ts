@@ -83,17 +83,20 @@ function lazyHouse(): Surroundings & { close(): Promise<void> } {
   }
 }
 
+/** An overview, of one noun where the words begin with one: `client --help` tells of clients. */
 function answerUnknown(words: string[]): number {
+  const [noun = ''] = words;
+  const ofNoun = COMMANDS.filter(({ name }) => name.split(' ')[0] === noun);
   const overview = `npm run cli -- <command> [--json] [--help]\n\n${table(
-    COMMANDS.map(({ name, takes = [], about }) => [
+    (ofNoun.length > 0 ? ofNoun : COMMANDS).map(({ name, takes = [], about }) => [
       `  ${[name, ...takes.map((word) => `<${word}>`)].join(' ')}`,
       about.split(/(?<=\.) /)[0]!,
     ]),
   )}`;
-  if (words[0] === '--help' || words[0] === 'help') return say(overview);
-  process.stderr.write(
-    `${words.length > 0 ? `There is no command "${words.join(' ')}".` : 'Name a command.'}\n\n${overview}\n`,
-  );
+  const [asked = ''] = ofNoun.length > 0 ? words.slice(1) : words;
+  if (asked === '--help' || asked === 'help') return say(overview);
+  const fault = asked ? `There is no command "${words.join(' ')}".` : 'Name a command.';
+  process.stderr.write(`${fault}\n\n${overview}\n`);
   return MISUSED;
 }
 

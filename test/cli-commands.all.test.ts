@@ -42,6 +42,17 @@ describe('arguments', () => {
     }
   });
 
+  test('of one noun are shown by it alone', async () => {
+    for (const words of [['account', '--help'], ['account', 'help'], ['account'], ['account', 'frob']]) {
+      const isAsked = words[1]?.endsWith('help') ?? false;
+      const { code, stdout, stderr } = await cli(...words);
+      expect(code, words.join(' ')).toBe(isAsked ? 0 : 64);
+      const told = isAsked ? stdout : stderr;
+      expect(told).toContain('account reset-factor <email>');
+      expect(told).not.toContain('client create');
+    }
+  });
+
   test('never hold a password', async () => {
     const { code, stderr } = await cli('move', 'file:./a.db', 'postgresql://me:hunter22@localhost/x');
     expect(code).toBe(64);

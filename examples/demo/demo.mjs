@@ -6,7 +6,7 @@ import { startApp } from './app.mjs';
 const APP = 'http://localhost:3001';
 const API = 'http://localhost:3002';
 
-await startSignet();
+await startSignet([APP, API].map((url) => Number(new URL(url).port)));
 await startApi({ issuer: ISSUER, url: API });
 await startApp({ issuer: ISSUER, url: APP, api: API });
 

@@ -1,5 +1,6 @@
 // The examples, each as its reader starts it, beside a house: somebody signs in, and the app says who it is.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Browser as Chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -52,6 +53,15 @@ function run(command: string, file: string, settings: Record<string, string> = {
     return pattern.exec(said)![1]!;
   }
 }
+
+it('the demo says which port is taken, and starts nothing', async () => {
+  const other = createServer();
+  await new Promise((resolve) => other.once('listening', resolve).once('error', resolve).listen(3001)); // or somebody has it already
+  const demo = spawnSync(process.execPath, ['examples/demo/demo.mjs'], { encoding: 'utf8', timeout: 20_000 });
+  other.close();
+  expect([demo.status, demo.stdout]).toEqual([1, '']);
+  expect(demo.stderr).toMatch(/^Ports? .*3001.* taken\. Stop what listens there, and start again\.\n$/);
+});
 
 describe('an example', () => {
   it('on Passport says who signed in, and forgets them again', async () => {
