@@ -25,10 +25,10 @@ export interface Secrets {
   key(purpose: string): Buffer;
   /** All keys that may open, the current one first. */
   keys(purpose: string): Buffer[];
-  /** Encrypts text for storage (JWE, A256GCM). */
-  seal(purpose: string, text: string): Promise<string>;
-  /** The text that was sealed. Throws when neither the current nor the previous secret opens it. */
-  open(purpose: string, sealed: string): Promise<string>;
+  /** Encrypts text for storage (JWE, A256GCM). What it is bound to is authenticated with it, and can be read by anybody. */
+  seal(purpose: string, text: string, boundTo?: string): Promise<string>;
+  /** The text that was sealed. Throws when neither the current nor the previous secret opens it, or when it is bound to something else. */
+  open(purpose: string, sealed: string, boundTo?: string): Promise<string>;
 }
 
 export function createSecrets(secret: string, previous?: string): Secrets {
@@ -46,20 +46,21 @@ export function createSecrets(secret: string, previous?: string): Secrets {
     return list;
   }
 
-  async function seal(purpose: string, text: string): Promise<string> {
+  async function seal(purpose: string, text: string, boundTo?: string): Promise<string> {
     return new CompactEncrypt(Buffer.from(text))
-      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', ...(boundTo && { for: boundTo }) })
       .encrypt(keys(purpose)[0]!);
   }
 
-  async function open(purpose: string, sealed: string): Promise<string> {
+  async function open(purpose: string, sealed: string, boundTo?: string): Promise<string> {
     let failure: unknown;
     for (const key of keys(purpose)) {
       try {
-        const { plaintext } = await compactDecrypt(sealed, key, {
+        const { plaintext, protectedHeader } = await compactDecrypt(sealed, key, {
           keyManagementAlgorithms: ['dir'],
           contentEncryptionAlgorithms: ['A256GCM'],
         });
+        if (protectedHeader.for !== boundTo) throw new Error('it was sealed for something else');
         return Buffer.from(plaintext).toString();
       } catch (error) {
         failure = error;

@@ -43,6 +43,18 @@ describe('secrets', () => {
     ]);
   });
 
+  it('open what was bound to something for that alone, and nobody can bind it anew', async () => {
+    const secrets = createSecrets(ONE);
+    const sealed = await secrets.seal('a', 'text', 'row 1');
+    expect(await secrets.open('a', sealed, 'row 1')).toBe('text');
+    for (const other of ['row 2', '', undefined]) await expect(secrets.open('a', sealed, other)).rejects.toThrow();
+    await expect(secrets.open('a', await secrets.seal('a', 'text'), 'row 1')).rejects.toThrow();
+    const header = { alg: 'dir', enc: 'A256GCM', for: 'row 2' };
+    const bound = [Buffer.from(JSON.stringify(header)).toString('base64url'), ...sealed.split('.').slice(1)].join('.');
+    await expect(secrets.open('a', bound, 'row 2')).rejects.toThrow();
+    expect(await createSecrets(TWO, ONE).open('a', sealed, 'row 1')).toBe('text');
+  });
+
   it('are made once, in a file for its owner only', () => {
     const dataDir = join(mkdtempSync(join(tmpdir(), 'signet-secret-')), 'data');
     const source = { secret: undefined, secretPrevious: undefined, dataDir } as Parameters<typeof loadSecrets>[0];
