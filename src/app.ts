@@ -155,7 +155,8 @@ export async function createApp(base: Base, core: Core) {
   }
 
   async function settle(): Promise<void> {
-    await Promise.all([backchannelLogout.settle(), core.recovery.settle(), core.upstream.settle()]);
+    const rooms = [backchannelLogout, core.recovery, core.upstream, core.giveBack];
+    await Promise.all(rooms.map((room) => room.settle()));
   }
 
   async function isReady(): Promise<void> {

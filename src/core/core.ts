@@ -37,12 +37,15 @@ import { createDelegations } from './delegations/delegations.js';
 import { createExchange } from './federation/exchange.js';
 import { createFederation } from './federation/federation.js';
 import { createFlows } from './federation/flows.js';
+import { createGiveBack } from './federation/give-back.js';
 import { createLinks } from './federation/links.js';
 import { createNewcomers } from './federation/newcomers.js';
 import { createLinkNews } from './federation/news.js';
+import { createProviderTokens } from './federation/provider-tokens.js';
 import { createProviders } from './federation/providers.js';
 import { createHousekeeping } from './housekeeping/housekeeping.js';
 import { createIdentities } from './identities/identities.js';
+import { createKeptTokens } from './identities/kept-tokens.js';
 import { createInvitations } from './invitations/invitations.js';
 import { createKeepers } from './keepers/keepers.js';
 import { createJwts } from './keys/jwts.js';
@@ -161,7 +164,11 @@ export async function createCore(base: Base) {
   const delegations = createDelegations({ audit, oauthTokens, audiences, livingAgents });
   const server = createNamedServer();
   const ask = createJsonClient(server);
-  const identities = createIdentities({ ...base, audit });
+  const keptTokens = createKeptTokens({
+    ...base,
+    issuers: config.providers.filter(({ keepsTokens }) => keepsTokens).map(({ issuer }) => issuer),
+  });
+  const identities = createIdentities({ ...base, audit, keptTokens });
   const foreignTokens = createForeignTokens({ ...base, issuers: config.foreignIssuers, ask, accounts, identities });
   const { spiffe, authoritiesFile } = config.certificates;
   const workloads = createWorkloads({ ...base, spiffe });
@@ -220,10 +227,14 @@ export async function createCore(base: Base) {
     exchange,
     flows,
   });
+  const giveBack = createGiveBack({ ...base, keptTokens, exchange, providers });
+  const providerTokens = createProviderTokens({ ...base, audit, identities, keptTokens, exchange, providers });
   const links = createLinks({
     ...base,
     accounts,
     identities,
+    keptTokens,
+    giveBack,
     sessions,
     linkNews,
     providers,
@@ -262,7 +273,7 @@ export async function createCore(base: Base) {
     unusedSeconds: config.reapUnusedSeconds,
     idleSeconds: config.reapIdleSeconds,
   });
-  const housekeeping = createHousekeeping({ ...base, keys, agents, reaper });
+  const housekeeping = createHousekeeping({ ...base, keys, agents, keptTokens, reaper });
 
   return {
     audit,
@@ -306,6 +317,9 @@ export async function createCore(base: Base) {
     signIn,
     federation,
     links,
+    keptTokens,
+    giveBack,
+    providerTokens,
     upstream,
     recovery,
     keepers,

@@ -149,7 +149,10 @@ async function fill(db: Database): Promise<void> {
   await db.totpFactor.create({ data: { accountId: 'a1', sealedSecret: 'jwe', confirmedAt: at, lastStep: 59_000_000 } });
   await db.totpFactor.create({ data: { accountId: 'a2', sealedSecret: 'jwe' } });
   await db.recoveryCode.create({ data: { accountId: 'a1', codeHash: 'h' } });
-  await db.federatedIdentity.create({ data: { accountId: 'a1', issuer: 'https://i.example', subject: 's' } });
+  const identity = { accountId: 'a1', issuer: 'https://i.example', subject: 's' };
+  await db.federatedIdentity.create({
+    data: { ...identity, keptTokens: { create: { sealedAccess: 'jwe', sealedRefresh: 'jwe', expiresAt: at } } },
+  });
   await db.signingKey.create({
     data: { kid: 'kid', algorithm: 'ES256', publicJwk: json, encryptedPrivateJwk: 'jwe', signsFrom: at },
   });

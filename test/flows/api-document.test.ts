@@ -162,6 +162,11 @@ const YES: Record<OperationName, Yes> = {
     await linkOf(email);
     return { headers: bearer };
   },
+  'GET /api/v1/auth/links/{id}/token': async ({ bearer, email }) => {
+    await contract.call('POST /api/v1/auth/github/link', { headers: bearer, json: await codeOfGithub() });
+    const links = await house.core.links.list(await idOf(email));
+    return { headers: bearer, params: { id: links[0]!.id } };
+  },
   'DELETE /api/v1/auth/links/{id}': async ({ bearer, email }) => ({
     headers: bearer,
     params: { id: await linkOf(email) },
@@ -354,6 +359,18 @@ const NO: [OperationName, code: string, Yes][] = [
       json: { code: await codeFor(github, newPerson({ email }), CALLBACK), redirect_uri: CALLBACK },
     }),
   ],
+  ['GET /api/v1/auth/links/{id}/token', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],
+  [
+    'GET /api/v1/auth/links/{id}/token',
+    'provider_sign_in_required',
+    async ({ bearer, email }) => {
+      await contract.call('POST /api/v1/auth/github/link', { headers: bearer, json: await codeOfGithub() });
+      const links = await house.core.links.list(await idOf(email));
+      const identityId = links[0]!.id;
+      await house.base.db.keptTokens.update({ where: { identityId }, data: { expiresAt: new Date(0) } });
+      return { headers: bearer, params: { id: identityId } };
+    },
+  ],
   ['POST /api/v1/auth/refresh', 'invalid_token', () => ({ json: { refresh_token: 'unknown' } })],
   ['POST /api/v1/auth/refresh', 'no_auth', () => ({})],
   ['POST /api/v1/auth/reset-password', 'invalid_token', () => ({ json: { token: 'x', new_password: NEXT_PASSWORD } })],
@@ -446,6 +463,7 @@ const settings = {
   GITHUB_CLIENT_ID: SETTINGS.GITHUB_CLIENT_ID,
   GITHUB_CLIENT_SECRET: SETTINGS.GITHUB_CLIENT_SECRET,
   GITHUB_URL: new URL(github.issuer).origin,
+  FEDERATION_KEEP_TOKENS: 'github',
   FEDERATION_REDIRECT_URIS: CALLBACK,
   TEST_AUTH: 'true',
   // Limits that nobody reaches here, so that the answers tell of them.

@@ -73,7 +73,7 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['known', /^\/api\/v1\/auth\/me(\/profile)?$/, /^(GET|HEAD)$/],
   ['first-party', /^\/api\/v1\/auth\/(logout|me\/profile|sessions|sessions\/:id|change-password|reauth)$/],
   ['public', /^\/api\/v1\/auth\/github\/callback$/],
-  ['first-party', /^\/api\/v1\/auth\/(github\/link|links|links\/:id)$/],
+  ['first-party', /^\/api\/v1\/auth\/(github\/link|links|links\/:id(\/token)?)$/],
   ['first-party', /^\/api\/v1\/auth\/mfa\/(totp|totp\/confirm|recovery-codes)$/],
   ['reader', /^\/api\/v1\/(organizations(\/:id(\/members)?)?|projects(\/:id)?)$/, /^(GET|HEAD)$/],
   ['first-party', /^\/api\/v1\/(organizations|projects)(\/:id)?(\/members\/:account_id)?$/],
@@ -116,6 +116,7 @@ const house = await openHouse({
     JWT_AUDIENCE: AUDIENCE,
     GITHUB_CLIENT_ID: 'x',
     GITHUB_CLIENT_SECRET: 'x',
+    FEDERATION_KEEP_TOKENS: 'github',
   },
 });
 afterAll(async () => {
@@ -646,6 +647,32 @@ describe('every route, with every kind of credential', () => {
       const answer = await send(method, fill(path), headers);
       expect(answer.status, `${name}: ${answer.text}`).toBe(kind.firstParty && headers.authorization ? 200 : 401);
     }
+  });
+
+  it('tells what a provider elsewhere gave for somebody to their own login, and to no other kind of credential', async () => {
+    const secret = 'gho_given_for_this_person';
+    const account = await house.base.db.account.findUniqueOrThrow({ where: { id: ids.own } });
+    const tokensToKeep = { accessToken: secret, refreshToken: undefined, tokenType: 'bearer', scope: 'repo' };
+    const arrival = {
+      issuer: 'https://github.com/login/oauth',
+      subject: '1',
+      tokensToKeep: { ...tokensToKeep, expiresAt: undefined },
+    };
+    const { identities, links } = house.core;
+    await house.base.db.$transaction((tx) => identities.link(account, arrival, undefined, systemCaller, tx));
+    const link = (await links.list(account.id)).find(({ keepsToken }) => keepsToken)!;
+    const statuses = new Set<number>();
+    for (const [name, kind] of [...everyKind({ onPages: true }), ...Object.entries(keeper.unfit)]) {
+      const headers = (await kind.again?.()) ?? kind.headers;
+      const answer = await send('GET', `/api/v1/auth/links/${link.id}/token`, headers);
+      statuses.add(answer.status);
+      expect([answer.status === 200, answer.text.includes(secret)], `${name}: ${answer.text}`).toEqual(
+        Array(2).fill(kind.firstParty === 'own'),
+      );
+    }
+    const byKeeper = await send('GET', `/api/v1/auth/links/${link.id}/token`, keeper.login.headers);
+    expect([byKeeper.status, byKeeper.text.includes(secret)], 'nor to an administrator').toEqual([404, false]);
+    expect([...statuses].sort()).toEqual([200, 401, 403, 404]);
   });
 
   it('knows no method beside those of the table', async () => {

@@ -197,6 +197,7 @@ export const examplePages: Pages = {
         email: 'mara.lindqvist@gmail.com',
         since: '3 March 2026',
         lastUsed: '5 minutes ago',
+        keepsToken: true,
       },
     ],
     linkable: [{ id: 'github', name: 'GitHub' }],

@@ -28,6 +28,13 @@ export interface Elsewhere {
   claims: Record<string, unknown>;
   /** Signs with a key that it does not publish. */
   forges: boolean;
+  /** GitHub's: whether its tokens expire, and can be renewed; then a refresh token is good for one use. Google's can with a new consent. */
+  expires: boolean;
+  /** All tokens that it ever gave. */
+  given: { access: string[]; refresh: string[] };
+  /** Refresh tokens that were spent, and tokens that it was asked to forget. */
+  spent: string[];
+  forgotten: string[];
   asked: { path: string; query: URLSearchParams; headers: IncomingMessage['headers']; body: string }[];
   close(): Promise<void>;
 }
@@ -37,6 +44,8 @@ interface Given {
   redirectUri: string;
   challenge: string | null;
   nonce: string | null;
+  scope: string;
+  offline: boolean;
 }
 
 export const CLIENT_ID = 'app-1';
@@ -55,6 +64,7 @@ const PATHS = {
   google: { authorize: '/o/oauth2/v2/auth', token: '/token' },
   linkedin: { authorize: '/oauth/v2/authorization', token: '/oauth/v2/accessToken' },
 };
+const NEEDED = { github: 'read:user user:email', google: 'openid profile email', linkedin: 'openid profile email' };
 const ISSUER_PATH = { github: '/login/oauth', google: '', linkedin: '/oauth' };
 
 /** Making RSA keys takes long: one serves all. */
@@ -86,6 +96,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
   const pair = await published();
   const codes = new Map<string, Given>();
   const tokens = new Map<string, PersonElsewhere>();
+  const refreshTokens = new Map<string, Given>();
   const paths = PATHS[kind];
   const isGithub = kind === 'github';
 
@@ -96,6 +107,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     const spoilt = self.spoil[url.pathname];
     if (spoilt) return spoilt(res, body);
     if (url.pathname === paths.authorize) return authorize(url, res);
+    if (url.pathname === '/revoke') return forget(new URLSearchParams(body).get('token')!, res);
     if (url.pathname === paths.token) return redeem(req, new URLSearchParams(body), res);
     if (isGithub) return githubApi(url.pathname, req, res);
     return openid(url.pathname, req, res);
@@ -109,6 +121,10 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     spoil: {},
     claims: {},
     forges: false,
+    expires: false,
+    given: { access: [], refresh: [] },
+    spent: [],
+    forgotten: [],
     asked: [],
     close: server.close,
   };
@@ -122,6 +138,8 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
       redirectUri,
       challenge: searchParams.get('code_challenge'),
       nonce: searchParams.get('nonce'),
+      scope: searchParams.get('scope') ?? NEEDED[kind],
+      offline: searchParams.get('access_type') === 'offline' && searchParams.get('prompt') === 'consent',
     });
     const answer = new URL(redirectUri);
     answer.searchParams.set('code', code);
@@ -141,6 +159,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     if (!isClient(req, params)) return refuse(isGithub ? 'incorrect_client_credentials' : 'invalid_client', 401);
     // LinkedIn takes no verifier from a client that has a secret.
     if (kind === 'linkedin' && params.has('code_verifier')) return refuse('invalid_client', 401);
+    if (params.get('grant_type') === 'refresh_token') return refresh(params.get('refresh_token')!, res);
     const given = codes.get(params.get('code')!);
     codes.delete(params.get('code')!);
     const verifier = params.get('code_verifier');
@@ -153,16 +172,44 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     if (!fits) {
       return refuse({ github: 'bad_verification_code', google: 'invalid_grant', linkedin: 'invalid_request' }[kind]);
     }
+    const refreshToken = isGithub ? self.expires : kind === 'google' && given.offline;
+    return json(res, 200, await answerFor(given, refreshToken ? newRefreshToken(given) : undefined));
+  }
+
+  /** GitHub takes each once, and its answer is 200 whatever it says; Google takes the same again and again. */
+  async function refresh(token: string, res: ServerResponse): Promise<unknown> {
+    self.spent.push(token);
+    const given = refreshTokens.get(token);
+    if (!given) return json(res, isGithub ? 200 : 400, { error: isGithub ? 'bad_refresh_token' : 'invalid_grant' });
+    if (!isGithub) return json(res, 200, { ...(await answerFor({ ...given, nonce: null })), scope: undefined });
+    refreshTokens.delete(token);
+    return json(res, 200, await answerFor(given, newRefreshToken(given)));
+  }
+
+  function newRefreshToken(given: Given): string {
+    const token = `${kind}-r-${randomUUID()}`;
+    refreshTokens.set(token, given);
+    self.given.refresh.push(token);
+    return token;
+  }
+
+  async function answerFor(given: Given, refreshToken?: string): Promise<object> {
     const token = `${kind}-${randomUUID()}`;
     tokens.set(token, given.person);
-    if (isGithub) return json(res, 200, { access_token: token, scope: 'read:user,user:email', token_type: 'bearer' });
-    return json(res, 200, {
-      access_token: token,
-      expires_in: 3599,
-      scope: 'openid profile email',
-      token_type: 'Bearer',
-      id_token: await idToken(given),
-    });
+    self.given.access.push(token);
+    const granted = { access_token: token, ...(refreshToken && { refresh_token: refreshToken }) };
+    if (isGithub) {
+      const scope = given.scope.replaceAll(' ', ',');
+      return { ...granted, scope, token_type: 'bearer', ...(self.expires && { expires_in: 28_800 }) };
+    }
+    const idTokenOf = await idToken(given);
+    return { ...granted, expires_in: 3599, scope: given.scope, token_type: 'Bearer', id_token: idTokenOf };
+  }
+
+  function forget(token: string, res: ServerResponse): unknown {
+    self.forgotten.push(token);
+    refreshTokens.delete(token);
+    return res.writeHead(200).end();
   }
 
   function isClient({ headers }: IncomingMessage, params: URLSearchParams): boolean {
@@ -230,6 +277,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
         response_types_supported: ['code'],
         id_token_signing_alg_values_supported: ['RS256'],
         ...(kind === 'google' && {
+          revocation_endpoint: `${origin}/revoke`,
           token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic'],
         }),
       });

@@ -29,7 +29,7 @@ export function mailbox(fallback: string, about: string): Setting<Mailbox | unde
 
 export function oidcProviders(fallback: string, about: string): Setting<OidcProvider[]> {
   const allowed =
-    'JSON: [{"id":"acme","name":"Acme","issuer":"https://id.acme.example","client_id":"…","client_secret":"…","vouches_for":["acme.example"]}]';
+    'JSON: [{"id":"acme","name":"Acme","issuer":"https://id.acme.example","client_id":"…","client_secret":"…","vouches_for":["acme.example"],"scope":"calendar.read"}]';
   return { about, allowed, fallback, parse: parseOidcProviders };
 }
 

@@ -108,14 +108,21 @@ export const settings = {
   GITHUB_CLIENT_ID: text('', 'with the next one: people may sign in with GitHub'),
   GITHUB_CLIENT_SECRET: text('', 'see GITHUB_CLIENT_ID'),
   GITHUB_URL: text('https://github.com', 'another one for GitHub Enterprise'),
+  GITHUB_SCOPE: text('', 'scopes that are asked for as well, where FEDERATION_KEEP_TOKENS names github: public_repo'),
   GOOGLE_CLIENT_ID: text('', 'with the next one: people may sign in with Google'),
   GOOGLE_CLIENT_SECRET: text('', 'see GOOGLE_CLIENT_ID'),
+  GOOGLE_SCOPE: text('', 'see GITHUB_SCOPE: https://www.googleapis.com/auth/calendar.readonly'),
   LINKEDIN_CLIENT_ID: text('', 'with the next one: people may sign in with LinkedIn'),
   LINKEDIN_CLIENT_SECRET: text('', 'see LINKEDIN_CLIENT_ID'),
+  LINKEDIN_SCOPE: text('', 'see GITHUB_SCOPE: w_member_social'),
   OIDC_PROVIDERS: oidcProviders('', 'OpenID providers with which people may sign in'),
   FEDERATION_REDIRECT_URIS: list(
     '',
     'addresses to which apps let GitHub and the others send a code, which they then hand to /api/v1/auth/…/callback',
+  ),
+  FEDERATION_KEEP_TOKENS: list(
+    '',
+    'of these providers (github, google, linkedin, ids of OIDC_PROVIDERS), what they hand out for people is kept, encrypted',
   ),
 } satisfies Record<string, Setting<unknown>>;
 

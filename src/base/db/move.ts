@@ -33,6 +33,7 @@ const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   TotpFactor: ['accountId'],
   RecoveryCode: ['accountId', 'codeHash'],
   FederatedIdentity: ['id'],
+  KeptTokens: ['identityId'],
   SigningKey: ['kid'],
   AuditEvent: ['id'],
   Change: ['topic'],

@@ -29,6 +29,8 @@ export const AUDIT_ACTIONS = [
   'consent.withdrawn',
   'email.verified',
   'identity.linked',
+  'identity.token_read',
+  'identity.tokens_dropped',
   'identity.unlinked',
   'invitation.accepted',
   'invitation.created',

@@ -1,17 +1,18 @@
 /**
  * The authorization code flow with a provider elsewhere, once for all of them: where to send somebody, and who came back. What the
- * provider hands out is used to ask who that is, and thrown away.
+ * provider hands out is used to ask who that is, and thrown away unless the keeper asked that it be kept.
  */
-import type { Configuration } from 'openid-client';
-import type { Clock } from '../../base/clock.js';
+import type { Configuration, TokenEndpointResponse } from 'openid-client';
+import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/errors.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { NamedServer } from '../../base/named-server.js';
 import { clip } from '../../base/text.js';
-import { isSubject } from '../identities/identities.js';
+import { type ForeignPerson, isSubject } from '../identities/identities.js';
+import type { GivenTokens } from '../identities/kept-tokens.js';
 import type { Claims, ForeignArrival, Provider } from './provider.js';
-import { type Client, isFailure, saidBy, toRefusal, withoutAnswer } from './refusals.js';
+import { type Client, isFailure, isRefreshRefused, saidBy, toRefusal, withoutAnswer } from './refusals.js';
 import { createServers } from './servers.js';
 
 /** What only this browser's answer can fit to. */
@@ -36,6 +37,9 @@ interface Needs {
   log: Log;
 }
 
+/** Of a token that is said to live longer nobody knows when it ends. */
+const LONGEST_LIFE_SECONDS = 10 * 365 * DAY_SECONDS;
+
 type Tokens = Awaited<ReturnType<typeof import('openid-client').authorizationCodeGrant>>;
 
 export type Exchange = ReturnType<typeof createExchange>;
@@ -43,7 +47,7 @@ export type Exchange = ReturnType<typeof createExchange>;
 export function createExchange({ server, ask, clock, log }: Needs) {
   const { configurationOf } = createServers({ server, clock });
 
-  return { authorizationUrl, redeem, redeemCode };
+  return { authorizationUrl, redeem, redeemCode, renew, revoke };
 
   /** Where the person says yes. Refuses with `upstream_unavailable` or `upstream_invalid_response`. */
   async function authorizationUrl(
@@ -60,6 +64,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
           code_challenge_method: 'S256',
         }),
         ...(usesNonce(provider) && { nonce }),
+        ...(provider.keepsTokens && provider.askOffline),
       });
       return url.href;
     });
@@ -78,7 +83,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
         ...(usesNonce(provider) && { expectedNonce: binding.nonce }),
         idTokenExpected: !provider.endpoints,
       });
-      return arrivalOf(provider, configuration, tokens);
+      return arrivalOf(provider, configuration, tokens, provider.scope);
     });
   }
 
@@ -98,7 +103,57 @@ export function createExchange({ server, ask, clock, log }: Needs) {
     });
   }
 
-  async function arrivalOf(provider: Provider, configuration: Configuration, tokens: Tokens): Promise<ForeignArrival> {
+  /**
+   * Spends a refresh token of this person. `refused` when the provider takes it no more; refuses with `upstream_unavailable`, when it may
+   * be tried again, and with `upstream_invalid_response`.
+   */
+  async function renew(
+    provider: Provider,
+    { subject }: ForeignPerson,
+    refreshToken: string,
+  ): Promise<GivenTokens | 'refused'> {
+    return translating(provider, async (client) => {
+      try {
+        const tokens = await client.refreshTokenGrant(await configurationOf(provider), refreshToken);
+        const claims = tokens.claims();
+        // Whoever it was given for then (OpenID Connect Core, 12.2).
+        if (claims && claims.sub !== subject) throw upstreamInvalid('it gives tokens of somebody else');
+        return givenBy(provider, tokens);
+      } catch (error) {
+        if (isRefreshRefused(error)) return 'refused';
+        throw error;
+      }
+    });
+  }
+
+  /** Asks the provider to forget a token (RFC 7009). False when it has no place to ask. */
+  async function revoke(provider: Provider, token: string): Promise<boolean> {
+    return translating(provider, async (client) => {
+      const configuration = await configurationOf(provider);
+      if (!configuration.serverMetadata().revocation_endpoint) return false;
+      await client.tokenRevocation(configuration, token);
+      return true;
+    });
+  }
+
+  function givenBy({ listsByComma }: Provider, tokens: TokenEndpointResponse): GivenTokens {
+    const { access_token: accessToken, refresh_token: refreshToken, token_type: tokenType, expires_in: life } = tokens;
+    return {
+      accessToken,
+      refreshToken: refreshToken || undefined,
+      tokenType,
+      scope: listsByComma ? tokens.scope?.replaceAll(',', ' ') : tokens.scope,
+      expiresAt: life !== undefined && life < LONGEST_LIFE_SECONDS ? addSeconds(clock.now(), life) : undefined,
+    };
+  }
+
+  /** @param asked the scope that it means where its answer is silent (RFC 6749, 5.1) */
+  async function arrivalOf(
+    provider: Provider,
+    configuration: Configuration,
+    tokens: Tokens,
+    asked?: string,
+  ): Promise<ForeignArrival> {
     const claims = tokens.claims() as Claims | undefined;
     if (!provider.endpoints && !claims) throw upstreamInvalid('it gives no ID token');
     // Whatever else it is for, it was made for us (OpenID Connect Core, 3.1.3.7).
@@ -115,7 +170,10 @@ export function createExchange({ server, ask, clock, log }: Needs) {
       get: (url) => get(url, token),
     });
     if (!isSubject(profile.subject)) throw upstreamInvalid('it does not say who that is');
-    return { ...profile, issuer: provider.issuer, provider: { id: provider.id, name: provider.name } };
+    const { id, name, issuer, keepsTokens } = provider;
+    const given = givenBy(provider, tokens);
+    const tokensToKeep = keepsTokens ? { ...given, scope: given.scope ?? asked } : undefined;
+    return { ...profile, issuer, provider: { id, name }, tokensToKeep };
   }
 
   async function get(url: string, token: string): Promise<unknown> {

@@ -137,20 +137,22 @@ export function createFederation({ providers, redirectUris, signup, limits, ...n
 
   async function accountOf(arrival: ForeignArrival, caller: Caller): Promise<Account> {
     const linked = await identities.find(arrival);
-    if (linked) {
-      await identities.noteUse(arrival, arrival.email);
-      return linked;
-    }
+    if (linked) return noting(linked, arrival);
     try {
       return await linkOrMake(arrival, caller);
     } catch (error) {
       if (!isTaken(error) && !(error instanceof Refusal && error.status === 409)) throw error;
       // Taken: by the same person, who came twice at once, or by an account that may be somebody else's.
       const meanwhile = await identities.find(arrival);
-      if (meanwhile) return meanwhile;
+      if (meanwhile) return noting(meanwhile, arrival);
       attempts.noteFailure(null, 'link_required', caller);
       throw linkRequired(arrival, error);
     }
+  }
+
+  async function noting(account: Account, arrival: ForeignArrival): Promise<Account> {
+    if (accounts.isActive(account)) await identities.noteUse(arrival, arrival.email);
+    return account;
   }
 
   async function linkOrMake(arrival: ForeignArrival, caller: Caller): Promise<Account> {

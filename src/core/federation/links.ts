@@ -4,7 +4,9 @@ import { conflict, isTaken, notFound } from '../../base/errors.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import { type Caller, systemCaller } from '../caller.js';
 import type { ForeignPerson, Identities } from '../identities/identities.js';
+import type { KeptTokens } from '../identities/kept-tokens.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
+import type { GiveBack } from './give-back.js';
 import type { LinkNews } from './news.js';
 import type { ForeignArrival, Provider } from './provider.js';
 
@@ -12,6 +14,8 @@ interface Needs {
   db: Database;
   accounts: Accounts;
   identities: Identities;
+  keptTokens: Pick<KeptTokens, 'idsOf' | 'find'>;
+  giveBack: GiveBack;
   sessions: Sessions;
   linkNews: LinkNews;
   providers: Provider[];
@@ -29,15 +33,20 @@ export interface Link {
   email: string | null;
   createdAt: Date;
   lastUsedAt: Date | null;
+  /** What the provider gives for the person is kept here. */
+  keepsToken: boolean;
 }
 
 export type Links = ReturnType<typeof createLinks>;
 
-export function createLinks({ db, accounts, identities, sessions, linkNews, providers, upstreamIssuer }: Needs) {
+export function createLinks({ db, accounts, identities, providers, upstreamIssuer, ...needs }: Needs) {
+  const { keptTokens, giveBack, sessions, linkNews } = needs;
+
   return { list, link, linkByKeeper, unlink };
 
   async function list(accountId: string): Promise<Link[]> {
-    return (await identities.list(accountId)).map(toLink);
+    const kept = await keptTokens.idsOf(accountId);
+    return (await identities.list(accountId)).map((identity) => toLink(identity, kept.has(identity.id)));
   }
 
   /** The owner is told by mail. Refuses with `conflict` when the person there has an account already. */
@@ -53,7 +62,7 @@ export function createLinks({ db, accounts, identities, sessions, linkNews, prov
       await linkNews.tell(account, provider.name, 'login', caller);
     } catch (error) {
       if (!isTaken(error)) throw error;
-      if ((await identities.find(arrival))?.id === id) return; // twice at once, or once more
+      if ((await identities.find(arrival))?.id === id) return identities.noteUse(arrival, email); // twice at once, or once more
       throw conflict(`This person of ${provider.name} is linked to another account here.`);
     }
   }
@@ -64,8 +73,12 @@ export function createLinks({ db, accounts, identities, sessions, linkNews, prov
     await linkNews.tell(account, nameOf(person.issuer), 'keeper', systemCaller);
   }
 
-  /** The account's other logins end: they may have come by it. Refuses with `not_found`, and with `conflict` for the last way in. */
+  /**
+   * The account's other logins end: they may have come by it. What is kept of the provider goes, and it is asked to forget it too.
+   * Refuses with `not_found`, and with `conflict` for the last way in.
+   */
   async function unlink({ account, session }: Login, linkId: string, caller: Caller): Promise<void> {
+    let goodbye = () => {};
     await sessions.endAll(account.id, 'factors_changed', caller, session.id, async (tx) => {
       const now = await accounts.hold(account.id, tx); // of two at once, the second one sees what the first has left
       const all = await identities.list(account.id, tx);
@@ -77,11 +90,14 @@ export function createLinks({ db, accounts, identities, sessions, linkNews, prov
           'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
         );
       }
+      const kept = await keptTokens.find(one.id, tx);
       await identities.remove(one, caller, tx);
+      if (kept) goodbye = () => giveBack.later(one.issuer, kept);
     });
+    goodbye();
   }
 
-  function toLink({ id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity): Link {
+  function toLink({ id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity, keepsToken: boolean): Link {
     const provider = providers.find((one) => one.issuer === issuer);
     return {
       id,
@@ -91,6 +107,7 @@ export function createLinks({ db, accounts, identities, sessions, linkNews, prov
       email,
       createdAt,
       lastUsedAt,
+      keepsToken,
     };
   }
 

@@ -2,9 +2,9 @@
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Verification } from '../accounts/verification.js';
 import type { Caller } from '../caller.js';
-import type { ForeignPerson, Identities } from '../identities/identities.js';
+import type { Arriving, Identities } from '../identities/identities.js';
 
-export interface Newcomer extends ForeignPerson {
+export interface Newcomer extends Arriving {
   email: string;
   name: string | undefined;
   picture?: string | undefined;

@@ -1,10 +1,15 @@
 /** What a provider elsewhere is, by whom people sign in: all in which one differs from the next. The flow itself is in exchange.ts. */
 import type { ProviderSettings } from '../../base/config/federation.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
-import type { ForeignPerson } from '../identities/identities.js';
+import type { Arriving } from '../identities/identities.js';
 
-export interface Provider extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret'> {
+export interface Provider
+  extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret' | 'keepsTokens'> {
   scope: string;
+  /** What else its page is told, so that it gives a refresh token. */
+  askOffline?: Record<string, string> | undefined;
+  /** It says with commas in between what was granted. */
+  listsByComma?: true;
   /** Where no discovery document tells them; such a provider gives no ID token either. */
   endpoints?: { authorization: string; token: string };
   /** It takes the client's secret in the body only. */
@@ -38,11 +43,15 @@ export interface ForeignProfile {
 }
 
 /** Somebody who has proved who they are to a provider elsewhere. */
-export interface ForeignArrival extends ForeignProfile, ForeignPerson {
+export interface ForeignArrival extends ForeignProfile, Arriving {
   provider: Pick<Provider, 'id' | 'name'>;
 }
 
 const MAX_PICTURE_LENGTH = 2000;
+
+/** What a sign-in needs, and what the keeper asks for beyond it. */
+export const scopeOf = (needed: string, more: string) =>
+  [...new Set(`${needed} ${more}`.split(' ').filter(Boolean))].join(' ');
 
 /** Undefined as well for an address that would turn into that of somebody else: by a Kelvin sign, which is a k in small letters. */
 export const emailOf = (value: unknown) =>

@@ -9,10 +9,14 @@ export type Client = typeof import('openid-client');
 const SAID_NO = new Set(['access_denied', 'user_cancelled_login', 'user_cancelled_authorize']);
 /** As they call it that a code is unknown, old, used, or for another address or verifier. */
 const CODE_REFUSED = new Set(['invalid_grant', 'bad_verification_code', 'invalid_request']);
+/** As they call it that a refresh token is old, used, or taken back. */
+const REFRESH_REFUSED = new Set(['invalid_grant', 'bad_refresh_token']);
 const FAILING = new Set(['server_error', 'temporarily_unavailable', 'slow_down']);
 
 /** Not now: asking again later may help. */
 export const isFailure = (status: number) => status === 429 || status >= 500;
+
+export const isRefreshRefused = (error: unknown) => REFRESH_REFUSED.has(saidBy(error) ?? '');
 
 /** Throws what is a bug of ours. */
 export function toRefusal(error: unknown, { name }: Provider, client: Client): Refusal {

@@ -4,6 +4,7 @@ import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
 import type { Agents } from '../agents/agents.js';
 import type { Reaper } from '../clients/reaper.js';
+import type { KeptTokens } from '../identities/kept-tokens.js';
 import type { Keys } from '../keys/keys.js';
 
 interface Needs {
@@ -12,6 +13,7 @@ interface Needs {
   log: Log;
   keys: Keys;
   agents: Pick<Agents, 'sweep'>;
+  keptTokens: Pick<KeptTokens, 'sweep'>;
   reaper: Reaper;
 }
 
@@ -27,7 +29,7 @@ const KEEP_SPENT_SECONDS = DAY_SECONDS;
 
 export type Housekeeping = ReturnType<typeof createHousekeeping>;
 
-export function createHousekeeping({ db, clock, log, keys, agents, reaper }: Needs) {
+export function createHousekeeping({ db, clock, log, keys, agents, keptTokens, reaper }: Needs) {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 
@@ -85,6 +87,7 @@ export function createHousekeeping({ db, clock, log, keys, agents, reaper }: Nee
       sessions: sessions.count,
       rateLimits: rateLimits.count,
       agents: await agents.sweep(),
+      keptTokens: await keptTokens.sweep(),
     };
   }
 }

@@ -5,6 +5,7 @@ import { conflict, invalidRequest, isTaken } from '../../base/errors.js';
 import { isStorable } from '../../base/text.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import { type Caller, systemCaller } from '../caller.js';
+import type { GivenTokens, KeptTokens } from './kept-tokens.js';
 
 /** As the other issuer names somebody. */
 export interface ForeignPerson {
@@ -13,18 +14,25 @@ export interface ForeignPerson {
   subject: string;
 }
 
+/** Somebody who came just now. */
+export interface Arriving extends ForeignPerson {
+  /** What the provider gave for them, where the keeper asked that it be kept. */
+  tokensToKeep?: GivenTokens | undefined;
+}
+
 interface Needs {
   db: Database;
   clock: Clock;
   audit: Audit;
+  keptTokens: Pick<KeptTokens, 'keep'>;
 }
 
 const MAX_SUBJECT_LENGTH = 255;
 
 export type Identities = ReturnType<typeof createIdentities>;
 
-export function createIdentities({ db, clock, audit }: Needs) {
-  return { find, list, isLinked, hasAny, link, linkByKeeper, noteUse, remove, forgetAll };
+export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
+  return { find, findOwn, list, isLinked, hasAny, link, linkByKeeper, noteUse, remove, forgetAll };
 
   /** The account that is linked to somebody elsewhere. */
   async function find({ issuer, subject }: ForeignPerson): Promise<Account | undefined> {
@@ -32,6 +40,12 @@ export function createIdentities({ db, clock, audit }: Needs) {
     const where = { issuer_subject: { issuer, subject } };
     const identity = await db.federatedIdentity.findUnique({ where, include: { account: true } });
     return identity?.account;
+  }
+
+  /** One of those of an account that is active. */
+  async function findOwn(accountId: string, id: string): Promise<FederatedIdentity | undefined> {
+    const where = { id, accountId, account: { status: 'active' } };
+    return (await db.federatedIdentity.findFirst({ where })) ?? undefined;
   }
 
   /** All that an account is linked to, the first one first. */
@@ -51,14 +65,15 @@ export function createIdentities({ db, clock, audit }: Needs) {
   /** Links an account, in the transaction of the verb that made sure of the person. Throws what `isTaken` knows when they are linked already. */
   async function link(
     account: Account,
-    { issuer, subject }: ForeignPerson,
+    { issuer, subject, tokensToKeep }: Arriving,
     email: string | undefined,
     caller: Caller,
     tx: Queryable,
   ): Promise<void> {
     const now = clock.now();
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
-    await tx.federatedIdentity.create({ data });
+    const { id } = await tx.federatedIdentity.create({ data });
+    if (tokensToKeep) await keptTokens.keep(id, tokensToKeep, tx);
     await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject }, caller, tx);
   }
 
@@ -100,9 +115,19 @@ export function createIdentities({ db, clock, audit }: Needs) {
   }
 
   /** Somebody came by it, and this is the e-mail address that they have there now. The account's own stays. */
-  async function noteUse({ issuer, subject }: ForeignPerson, email: string | undefined): Promise<void> {
+  async function noteUse({ issuer, subject, tokensToKeep }: Arriving, email: string | undefined): Promise<void> {
     const data = { lastUsedAt: clock.now(), ...(email !== undefined && { email }) };
-    await db.federatedIdentity.updateMany({ where: { issuer, subject }, data });
+    const where = { issuer, subject };
+    if (!tokensToKeep) {
+      await db.federatedIdentity.updateMany({ where, data });
+      return;
+    }
+    await db.$transaction(async (tx) => {
+      const { count } = await tx.federatedIdentity.updateMany({ where, data });
+      if (count === 0) return; // unlinked at this moment
+      const { id } = await tx.federatedIdentity.findUniqueOrThrow({ where: { issuer_subject: where } });
+      await keptTokens.keep(id, tokensToKeep, tx);
+    });
   }
 }
 

@@ -85,6 +85,8 @@ export interface SecurityLink {
   email?: string;
   since: string;
   lastUsed?: string;
+  /** What the provider gives for the person is kept here. */
+  keepsToken: boolean;
 }
 
 /** What an authenticator app has to learn. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */

@@ -146,12 +146,13 @@ export function addSecurity(router: Router<State>, needs: Needs): void {
   }
 }
 
-function toRow({ id, provider, issuer, email, createdAt, lastUsedAt }: Link, now: Date) {
+function toRow({ id, provider, issuer, email, createdAt, lastUsedAt, keepsToken }: Link, now: Date) {
   return {
     id,
     name: provider?.name ?? issuer,
     email: email ?? undefined,
     since: describeAge(createdAt, now),
     lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,
+    keepsToken,
   };
 }

@@ -1,4 +1,4 @@
-/** Signing in with a code of a provider elsewhere, which an app got by itself; and the links of whoever is signed in. */
+/** Signing in with a code of a provider elsewhere, which an app got by itself; the links of whoever is signed in, and their tokens there. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
@@ -8,7 +8,7 @@ import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../state.js';
 import { Done, TokenAnswer, type Wire, WireUser } from './wire.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'federation' | 'links'> {
+interface Needs extends Pick<Core, 'signIn' | 'federation' | 'links' | 'providerTokens'> {
   api: Api;
   wire: Wire;
 }
@@ -30,15 +30,29 @@ const WireLink = z
     email: z.string().nullable().describe('As the provider told it last.'),
     created_at: z.iso.datetime(),
     last_used_at: z.iso.datetime().nullable(),
+    keeps_token: z.boolean().describe('What the provider gives for me is kept: see `/api/v1/auth/links/{id}/token`.'),
   })
   .meta({ id: 'Link' });
+const WireProviderToken = z
+  .object({
+    access_token: z.string(),
+    token_type: z.string(),
+    scope: z.string().nullable().describe('Null when the provider did not tell.'),
+    expires_at: z.iso.datetime().nullable().describe('Null when the provider did not tell.'),
+  })
+  .meta({ id: 'ProviderToken' });
 
 const DESCRIPTION = `
 The address must be one of \`FEDERATION_REDIRECT_URIS\`. Whoever comes for the first time gets an account, unless the e-mail address has one
 already: then sign in to it, and link. A code works once: with \`mfa_required\`, get another one and send it with \`otp\`.`.trim();
+const TOKEN_DESCRIPTION = `
+For an app that acts for me at the provider, also while I am away: whoever has a login of mine can. It is there if
+\`FEDERATION_KEEP_TOKENS\` names the provider, and I came by it since. One that is about to expire is renewed first, if the provider gave
+a refresh token. With \`provider_sign_in_required\` it is no longer good, and with \`not_found\` there is none: sign in with the provider
+again. Each reading is written to the audit trail.`.trim();
 const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
 
-export function addFederation({ api, wire, signIn, federation, links }: Needs): void {
+export function addFederation({ api, wire, signIn, federation, links, providerTokens }: Needs): void {
   for (const { id, name } of federation.offered) {
     api.post(
       `/api/v1/auth/${id}/callback`,
@@ -79,6 +93,17 @@ export function addFederation({ api, wire, signIn, federation, links }: Needs): 
     { summary: 'Who I am at providers elsewhere', accepts: ['login'], answer: [200, z.array(WireLink)] },
     list,
   );
+  api.get(
+    '/api/v1/auth/links/:id/token',
+    {
+      summary: 'The access token that a provider elsewhere gave for me',
+      description: TOKEN_DESCRIPTION,
+      accepts: ['login'],
+      answer: [200, WireProviderToken],
+      refusals: ['not_found', 'provider_sign_in_required', ...upstream],
+    },
+    showToken,
+  );
   api.delete(
     '/api/v1/auth/links/:id',
     {
@@ -115,7 +140,7 @@ export function addFederation({ api, wire, signIn, federation, links }: Needs): 
 
   async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     ctx.body = (await links.list(account.id)).map(
-      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt }) => ({
+      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt, keepsToken }) => ({
         id,
         provider: provider?.id ?? null,
         issuer,
@@ -123,8 +148,19 @@ export function addFederation({ api, wire, signIn, federation, links }: Needs): 
         email,
         created_at: createdAt.toISOString(),
         last_used_at: lastUsedAt?.toISOString() ?? null,
+        keeps_token: keepsToken,
       }),
     );
+  }
+
+  async function showToken(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
+    const token = await providerTokens.read(login, String(ctx.params.id), ctx.state.caller);
+    ctx.body = {
+      access_token: token.accessToken,
+      token_type: token.tokenType,
+      scope: token.scope ?? null,
+      expires_at: token.expiresAt?.toISOString() ?? null,
+    };
   }
 
   async function unlink(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {

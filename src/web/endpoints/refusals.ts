@@ -19,6 +19,7 @@ export const REFUSALS = {
   not_found: [404, 'There is no such thing.'],
   conflict: [409, 'It is there already, or something else stands against it, as the sentence says.'],
   link_required: [409, 'The e-mail address belongs to an account here: sign in, then link.'],
+  provider_sign_in_required: [409, 'What the provider gave is no longer good: sign in with it again.'],
   payload_too_large: [413, 'The body is too large.'],
   unsupported_media_type: [415, 'The body has a type that is not accepted here.'],
   rate_limited: [429, 'Too many requests.'],

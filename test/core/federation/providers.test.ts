@@ -56,6 +56,52 @@ describe('the providers', () => {
   });
 });
 
+describe('what a provider is asked for', () => {
+  const KEPT = { FEDERATION_KEEP_TOKENS: 'google, github, linkedin, acme' };
+  const acme = (scope?: string) => ({
+    OIDC_PROVIDERS: JSON.stringify([
+      { id: 'acme', name: 'Acme', issuer: 'https://id.acme.example', client_id: 'x', ...(scope && { scope }) },
+    ]),
+  });
+  const asked = (more: Record<string, string>) =>
+    Object.fromEntries(
+      providersOf(more).map(({ id, scope, askOffline, keepsTokens }) => [id, { scope, askOffline, keepsTokens }]),
+    );
+
+  it('is what a sign-in needs', () => {
+    const all = asked(acme());
+    expect(all.github).toMatchObject({ scope: 'read:user user:email', keepsTokens: false });
+    for (const id of ['google', 'linkedin', 'acme']) {
+      expect(all[id]).toMatchObject({ scope: 'openid profile email', keepsTokens: false });
+    }
+  });
+
+  it('is more where the keeper says so, each once', () => {
+    const all = asked({
+      ...KEPT,
+      ...acme('email offline_access calendar'),
+      GITHUB_SCOPE: 'repo user:email',
+      GOOGLE_SCOPE: 'https://www.googleapis.com/auth/calendar.readonly',
+      LINKEDIN_SCOPE: 'w_member_social',
+    });
+    expect(all).toEqual({
+      github: { scope: 'read:user user:email repo', askOffline: undefined, keepsTokens: true },
+      google: {
+        scope: 'openid profile email https://www.googleapis.com/auth/calendar.readonly',
+        askOffline: { access_type: 'offline', prompt: 'consent' },
+        keepsTokens: true,
+      },
+      linkedin: { scope: 'openid profile email w_member_social', askOffline: undefined, keepsTokens: true },
+      acme: {
+        scope: 'openid profile email offline_access calendar',
+        askOffline: { prompt: 'consent' },
+        keepsTokens: true,
+      },
+    });
+    expect(asked({ ...KEPT, ...acme('calendar') }).acme!.askOffline).toBeUndefined();
+  });
+});
+
 describe('the word of a provider', () => {
   const google = () => providersOf().find(({ id }) => id === 'google')!;
   const profileOf = (claims: object, userInfo: object = {}) =>
@@ -144,6 +190,7 @@ describe('their settings', () => {
     ['our own issuer', [{ ...ACME, issuer: 'http://localhost:3000' }]],
     ['a word that means nothing', [{ ...ACME, trust: true }]],
     ['domains that are none', [{ ...ACME, vouches_for: ['*'] }]],
+    ['scopes that are none', [{ ...ACME, scope: 'calendar, "drive"' }]],
   ])('refuse %s, and do not repeat a secret', (_what, value) => {
     const OIDC_PROVIDERS = typeof value === 'string' ? value : JSON.stringify(value);
     const faults = faultsOf({ OIDC_PROVIDERS });
@@ -160,6 +207,13 @@ describe('their settings', () => {
     ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'https://*.example/callback' }],
     ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'javascript:alert(1)' }],
     ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'http://localhost:3000/login/with/github/callback' }],
+    ['FEDERATION_KEEP_TOKENS', { FEDERATION_KEEP_TOKENS: 'github' }],
+    ['FEDERATION_KEEP_TOKENS', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'github, acme' }],
+    ['FEDERATION_KEEP_TOKENS', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'GitHub' }],
+    ['FEDERATION_KEEP_TOKENS', { ...SECRETS, FEDERATION_KEEP_TOKENS: '*' }],
+    ['GITHUB_SCOPE', { ...SECRETS, GITHUB_SCOPE: 'repo' }],
+    ['GOOGLE_SCOPE', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'github', GOOGLE_SCOPE: 'calendar' }],
+    ['LINKEDIN_SCOPE', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'linkedin', LINKEDIN_SCOPE: 'a "b"' }],
   ])('refuse %s as in %j', (name, environment) => {
     const faults = faultsOf(environment);
     expect(faults).toHaveLength(1);

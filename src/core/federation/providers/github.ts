@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { ALL_DOMAINS, type ProviderSettings } from '../../../base/config/federation.js';
-import { emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
+import { emailOf, nameOf, type Provider, pictureOf, scopeOf } from '../provider.js';
 
 const User = z.object({
   id: z.int(),
@@ -15,11 +15,12 @@ const User = z.object({
 });
 const Emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
 
-export function github({ vouchesFor, ...settings }: ProviderSettings): Provider {
+export function github({ vouchesFor, moreScope, ...settings }: ProviderSettings): Provider {
   const api = apiOf(new URL(settings.issuer));
   return {
     ...settings,
-    scope: 'read:user user:email',
+    scope: scopeOf('read:user user:email', moreScope),
+    listsByComma: true,
     endpoints: { authorization: `${settings.issuer}/authorize`, token: `${settings.issuer}/access_token` },
     secretInBody: true,
     async readProfile({ get }) {

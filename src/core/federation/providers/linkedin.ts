@@ -9,5 +9,6 @@ import { oidc } from './oidc.js';
 export const linkedin = (settings: ProviderSettings): Provider => ({
   ...oidc(settings, () => false),
   secretInBody: true,
+  listsByComma: true,
   lacks: ['pkce', 'nonce'],
 });

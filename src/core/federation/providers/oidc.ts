@@ -1,17 +1,20 @@
 /** Any OpenID provider, by its discovery document. The keeper says for which domains it may vouch. */
 import type { ProviderSettings } from '../../../base/config/federation.js';
-import { type Claims, emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
+import { type Claims, emailOf, nameOf, type Provider, pictureOf, scopeOf } from '../provider.js';
 
 /** Says whether the provider is the one that gives this address to people; it is verified there already. */
 type IsAuthority = (domain: string, claims: Claims) => boolean;
 
 export function oidc(
-  { vouchesFor, ...settings }: ProviderSettings,
+  { vouchesFor, moreScope, ...settings }: ProviderSettings,
   isAuthority: IsAuthority = (domain) => vouchesFor.includes(domain),
 ): Provider {
+  const scope = scopeOf('openid profile email', moreScope);
   return {
     ...settings,
-    scope: 'openid profile email',
+    scope,
+    // Without a consent that is asked for, the scope is to be ignored (OpenID Connect Core, 11).
+    askOffline: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
     async readProfile({ claims, userInfo }) {
       // Some tell in the ID token who somebody is, some only when they are asked.
       const told = claims.email === undefined ? await userInfo() : claims;

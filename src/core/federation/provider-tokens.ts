@@ -1,0 +1,141 @@
+/**
+ * What an app needs to act for a person at a provider elsewhere: the access token that is kept for one of their links, renewed when it is
+ * about to expire. The refresh token is told to nobody but the provider.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Database, FederatedIdentity, KeptTokens as Row } from '../../base/db/open.js';
+import { notFound, Refusal, upstreamUnavailable } from '../../base/errors.js';
+import type { Limit, Limits } from '../../base/limits.js';
+import type { Audit, AuditEntry } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import type { Identities } from '../identities/identities.js';
+import type { KeptToken, KeptTokens, Lease } from '../identities/kept-tokens.js';
+import type { Login } from '../sessions/sessions.js';
+import type { Exchange } from './exchange.js';
+import type { Provider } from './provider.js';
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  limits: Limits;
+  audit: Audit;
+  identities: Identities;
+  keptTokens: KeptTokens;
+  exchange: Exchange;
+  providers: Provider[];
+}
+
+const READS: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECONDS };
+/** What expires so soon may have expired before it is used. */
+const RENEW_BEFORE_SECONDS = MINUTE_SECONDS;
+/** Who has to wait for another's renewal looks so often, and so many times. */
+const LOOK_AGAIN_AFTER_MS = 100;
+const MOST_LOOKS = 80;
+
+export type ProviderTokens = ReturnType<typeof createProviderTokens>;
+
+export function createProviderTokens(needs: Needs) {
+  const { db, clock, limits, audit, identities, keptTokens, exchange, providers } = needs;
+
+  return { read };
+
+  /**
+   * The access token of a link of one's own. Refuses with `not_found` where none is kept, with `provider_sign_in_required` when what is
+   * kept is no longer good, and with `upstream_unavailable` or `upstream_invalid_response` when it cannot be renewed now.
+   */
+  async function read(login: Login, linkId: string, caller: Caller): Promise<KeptToken> {
+    const { account } = login;
+    await limits.spend(READS, account.id);
+    const identity = await identities.findOwn(account.id, linkId);
+    if (!identity) throw notFound('There is no such link.');
+    const provider = providers.find(({ issuer, keepsTokens }) => keepsTokens && issuer === identity.issuer);
+    if (!provider) throw notFound('Nothing that this provider hands out is kept here.');
+    const row = await keptTokens.find(identity.id);
+    if (!row) throw notFound(`Nothing of ${provider.name} is kept for you. Sign in with ${provider.name} again.`);
+    const token = await goodToken(row, provider, identity, login, caller);
+    await audit.record(entryFor('identity.token_read', identity, login, caller));
+    return token;
+  }
+
+  /** As it is kept, or renewed: by one of all who ask at once, while the others wait for what comes of it. */
+  async function goodToken(
+    first: Row,
+    provider: Provider,
+    identity: FederatedIdentity,
+    login: Login,
+    caller: Caller,
+  ): Promise<KeptToken> {
+    if (lives(first, RENEW_BEFORE_SECONDS)) return openOr(first, provider);
+    let row: Row | undefined = first;
+    for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+      if (!row) throw signInAgain(provider);
+      // Another one's renewal has ended: however soon this one expires, it is the newest that there is.
+      if (row.sealedAccess !== first.sealedAccess && lives(row)) return openOr(row, provider);
+      const refreshToken = await keptTokens.openRefresh(row);
+      if (!refreshToken) return lives(row) ? openOr(row, provider) : Promise.reject(signInAgain(provider));
+      const lease = await keptTokens.lease(row, refreshToken);
+      const renewed = lease && (await renew(lease, provider, identity, login, caller));
+      if (renewed) return renewed;
+      if (!lease) await sleep(LOOK_AGAIN_AFTER_MS * (0.5 + Math.random()));
+      row = await keptTokens.find(identity.id);
+    }
+    throw upstreamUnavailable(`The token of ${provider.name} is being renewed. Please try again.`);
+  }
+
+  /** Undefined when something newer has come meanwhile. */
+  async function renew(
+    lease: Lease,
+    provider: Provider,
+    identity: FederatedIdentity,
+    login: Login,
+    caller: Caller,
+  ): Promise<KeptToken | undefined> {
+    const before = await keptTokens.open(lease.row);
+    const given = await exchange.renew(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
+      await keptTokens.release(lease);
+      if (error instanceof Refusal && lives(lease.row) && before) return undefined; // it is good for some seconds yet
+      throw error;
+    });
+    if (!given) return before;
+    if (given === 'refused') {
+      const dropped = await db.$transaction(async (tx) => {
+        if (!(await keptTokens.drop(lease, tx))) return false;
+        await audit.record(entryFor('identity.tokens_dropped', identity, login, caller), tx);
+        return true;
+      });
+      if (dropped) throw signInAgain(provider);
+      return undefined;
+    }
+    // An answer that is silent about the scope means the one before (RFC 6749, 6).
+    const tokens = { ...given, scope: given.scope ?? before?.scope };
+    return (await keptTokens.renew(lease, tokens)) ? tokens : undefined;
+  }
+
+  async function openOr(row: Row, provider: Provider): Promise<KeptToken> {
+    const token = await keptTokens.open(row);
+    if (!token) throw signInAgain(provider);
+    return token;
+  }
+
+  function lives({ expiresAt }: Row, seconds = 0): boolean {
+    return expiresAt === null || expiresAt > addSeconds(clock.now(), seconds);
+  }
+}
+
+function entryFor(
+  action: 'identity.token_read' | 'identity.tokens_dropped',
+  { issuer, subject, accountId }: FederatedIdentity,
+  { session }: Login,
+  caller: Caller,
+): AuditEntry {
+  const actor = { kind: 'account' as const, id: accountId };
+  return { action, actor, accountId, sessionId: session.id, caller, detail: { issuer, subject } };
+}
+
+const signInAgain = ({ name }: Provider) =>
+  new Refusal(
+    409,
+    'provider_sign_in_required',
+    `What ${name} gave for you is no longer good. Sign in with ${name} again.`,
+  );

@@ -1,0 +1,133 @@
+/**
+ * What providers elsewhere gave for people, where the keeper asked that it be kept: sealed, bound to the identity, gone with it. A refresh
+ * token may be good for one use, so whoever spends it takes a lease first: one of all who ask, in whatever process, and for seconds only.
+ */
+import { addSeconds, type Clock } from '../../base/clock.js';
+import { randomToken, type Secrets } from '../../base/crypto.js';
+import type { Database, Queryable, KeptTokens as Row } from '../../base/db/open.js';
+
+/** As a provider gives them. */
+export interface GivenTokens {
+  accessToken: string;
+  /** Left out: the one before stays good. */
+  refreshToken: string | undefined;
+  tokenType: string;
+  /** Separated by spaces. Left out where it is not known. */
+  scope: string | undefined;
+  /** Of the access token; undefined when it was not told. */
+  expiresAt: Date | undefined;
+}
+
+/** The access token, as it lies there. */
+export interface KeptToken extends Pick<GivenTokens, 'accessToken' | 'tokenType' | 'scope'> {
+  expiresAt: Date | undefined;
+}
+
+/** The right to spend a refresh token, which nobody else has meanwhile. */
+export interface Lease {
+  row: Row;
+  by: string;
+  refreshToken: string;
+}
+
+interface Needs {
+  db: Database;
+  clock: Clock;
+  secrets: Secrets;
+  /** Whose tokens are kept. */
+  issuers: string[];
+}
+
+const SEALED_FOR = 'kept-tokens';
+/** Longer than three answers of a provider may take, and short enough for a person to wait after a crash. */
+export const LEASE_SECONDS = 20;
+
+export type KeptTokens = ReturnType<typeof createKeptTokens>;
+
+export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
+  return { keep, find, idsOf, open, openRefresh, lease, renew, release, drop, sweep };
+
+  /** Replaces what was kept, in the transaction of the verb that made sure of the person. */
+  async function keep(identityId: string, given: GivenTokens, tx: Queryable): Promise<void> {
+    const sealed = await seal(identityId, given);
+    // A new refresh token ends a renewal by the old one; without a new one, what comes of the renewal counts.
+    const data = { ...sealed, ...(given.refreshToken && NOBODY) };
+    await tx.keptTokens.upsert({ where: { identityId }, create: { identityId, ...data }, update: data });
+  }
+
+  async function find(identityId: string, tx: Queryable = db): Promise<Row | undefined> {
+    return (await tx.keptTokens.findUnique({ where: { identityId } })) ?? undefined;
+  }
+
+  /** The identities of an account for which something is kept. */
+  async function idsOf(accountId: string): Promise<Set<string>> {
+    const where = { identity: { accountId, issuer: { in: issuers } } };
+    const rows = await db.keptTokens.findMany({ where, select: { identityId: true } });
+    return new Set(rows.map(({ identityId }) => identityId));
+  }
+
+  /** Undefined when it cannot be opened: sealed with a secret that is gone, or for another identity. */
+  async function open({ identityId, sealedAccess, expiresAt }: Row): Promise<KeptToken | undefined> {
+    const text = await opened(sealedAccess, boundTo(identityId, 'access'));
+    if (text === undefined) return undefined;
+    const access = JSON.parse(text) as Omit<KeptToken, 'expiresAt'>;
+    return { ...access, expiresAt: expiresAt ?? undefined };
+  }
+
+  /** Undefined as well when there is none. */
+  async function openRefresh({ identityId, sealedRefresh }: Row): Promise<string | undefined> {
+    return sealedRefresh === null ? undefined : opened(sealedRefresh, boundTo(identityId, 'refresh'));
+  }
+
+  /** Undefined while somebody else has it, or when the row is not as it was seen. */
+  async function lease(row: Row, refreshToken: string): Promise<Lease | undefined> {
+    const now = clock.now();
+    const by = randomToken(12);
+    const { identityId, sealedAccess } = row;
+    const free = [{ renewingUntil: null }, { renewingUntil: { lte: now } }];
+    const { count } = await db.keptTokens.updateMany({
+      where: { identityId, sealedAccess, OR: free },
+      data: { renewingBy: by, renewingUntil: addSeconds(now, LEASE_SECONDS) },
+    });
+    return count === 1 ? { row, by, refreshToken } : undefined;
+  }
+
+  /** What came of a lease. False when it counts no more: something newer is there, or nothing. */
+  async function renew({ row: { identityId }, by }: Lease, given: GivenTokens): Promise<boolean> {
+    const data = { ...(await seal(identityId, given)), ...NOBODY };
+    return (await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data })).count === 1;
+  }
+
+  /** Nothing came of it: the next one may try at once. */
+  async function release({ row: { identityId }, by }: Lease): Promise<void> {
+    await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data: NOBODY });
+  }
+
+  /** What was leased is good for nothing any more. False when something newer is there, which stays. */
+  async function drop({ row: { identityId, sealedAccess }, by }: Lease, tx: Queryable): Promise<boolean> {
+    return (await tx.keptTokens.deleteMany({ where: { identityId, sealedAccess, renewingBy: by } })).count === 1;
+  }
+
+  /** Deletes what may not be kept any more, and what is good for nothing. Returns how many. */
+  async function sweep(): Promise<number> {
+    const forgotten = { identity: { issuer: { notIn: issuers } } };
+    const over = { sealedRefresh: null, expiresAt: { lte: clock.now() } };
+    return (await db.keptTokens.deleteMany({ where: { OR: [forgotten, over] } })).count;
+  }
+
+  async function seal(identityId: string, { refreshToken, expiresAt, ...access }: GivenTokens) {
+    const sealedAccess = await secrets.seal(SEALED_FOR, JSON.stringify(access), boundTo(identityId, 'access'));
+    const sealedRefresh =
+      refreshToken && (await secrets.seal(SEALED_FOR, refreshToken, boundTo(identityId, 'refresh')));
+    return { sealedAccess, expiresAt: expiresAt ?? null, ...(sealedRefresh && { sealedRefresh }) };
+  }
+
+  function opened(sealed: string, bound: string): Promise<string | undefined> {
+    return secrets.open(SEALED_FOR, sealed, bound).catch(() => undefined);
+  }
+}
+
+/** Nobody renews it. */
+const NOBODY = { renewingBy: null, renewingUntil: null };
+
+const boundTo = (identityId: string, part: 'access' | 'refresh') => `${identityId} ${part}`;

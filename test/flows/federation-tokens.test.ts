@@ -1,0 +1,173 @@
+// A token of a provider elsewhere, from the button to the app that uses it there: with another Signet as the provider, whose refresh
+// tokens are good for one use. And what the person is told.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
+import { call } from '../support/api.js';
+import { Browser, formsOf } from '../support/browser.js';
+import { type House, openHouse } from '../support/house.js';
+import {
+  comeBy,
+  type Elsewhere,
+  newPerson,
+  openElsewhere,
+  pointTo,
+  press,
+  SETTINGS,
+} from '../support/providers-elsewhere.js';
+import { passThrough } from '../support/relying-party.js';
+import { stores } from '../support/stores.js';
+
+const HOUR_MS = 3_600_000;
+
+describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
+  const elsewhere = {} as Record<Elsewhere['kind'], Elsewhere>;
+  /** The provider; it takes a refresh token once, and ends all that came of it when it is spent again. */
+  let acme: House;
+  let house: House;
+  let twin: House;
+  let aheadMs = 0;
+  const clock = { now: () => new Date(Date.now() + aheadMs) };
+
+  beforeAll(async () => {
+    for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
+    acme = await openHouse({ settings: { REFRESH_RETRY_WINDOW: '0s' }, clock });
+    const client = await acme.client({ redirect_uris: ['http://localhost/login/with/acme/callback'] });
+    const provider = { id: 'acme', name: 'Acme', issuer: acme.issuer, client_id: client.id };
+    const settings = {
+      ...SETTINGS,
+      GITHUB_SCOPE: 'repo',
+      GOOGLE_SCOPE: 'calendar',
+      FEDERATION_KEEP_TOKENS: 'google, acme, github',
+      OIDC_PROVIDERS: JSON.stringify([{ ...provider, client_secret: client.secret, scope: 'offline_access' }]),
+    };
+    const around = pointTo(...Object.values(elsewhere));
+    house = await openHouse({ store, settings, around, clock });
+    twin = await openHouse({ beside: house, settings, around, clock });
+  });
+  afterAll(async () => {
+    await twin.close();
+    await house.close();
+    await acme.close();
+    for (const one of Object.values(elsewhere)) await one.close();
+  });
+
+  async function tokenOf(email: string): Promise<string> {
+    const account = (await house.core.accounts.findByEmail(email))!;
+    return (await house.core.signIn.openForApi({ account, amr: ['fed'] }, systemCaller)).tokens.accessToken;
+  }
+  const read = (linkId: string, token: string, at = house) => call(at, 'GET', `/auth/links/${linkId}/token`, { token });
+  const linkOf = async (email: string) => {
+    const account = (await house.core.accounts.findByEmail(email))!;
+    return (await house.core.links.list(account.id))[0]!;
+  };
+  /** What the provider says of whoever brings this token. */
+  const whoIs = async (accessToken: unknown) => {
+    const headers = { authorization: `Bearer ${accessToken}` };
+    const answer = await fetch(`${acme.origin}/oauth/userinfo`, { headers });
+    return answer.status === 200 ? ((await answer.json()) as { email?: string }).email : answer.status;
+  };
+
+  it('acts for the person there, is renewed once for all who ask, and again and again', async () => {
+    const person = newPerson({ email: 'mara@acme.example' });
+    await acme.account(person.email, person.name);
+    const browser = new Browser(house.origin);
+    const away = await press(browser, await browser.open('/login'), 'acme');
+    expect(Object.fromEntries(away.url.searchParams)).toMatchObject({
+      scope: 'openid profile email offline_access',
+      prompt: 'consent',
+    });
+    const inside = await browser.open(await passThrough(new Browser(acme.origin), away.url.href, person.email!));
+    expect(inside.url.pathname).toBe('/account');
+
+    const { id, keepsToken } = await linkOf(person.email!);
+    expect(keepsToken).toBe(true);
+    const first = await read(id, await tokenOf(person.email!));
+    expect(first.json).toMatchObject({ token_type: 'bearer', scope: 'openid profile email offline_access' });
+    expect(await whoIs(first.json.access_token)).toBe(person.email);
+
+    let before = first.json.access_token;
+    for (const hours of [9, 18, 27]) {
+      aheadMs = hours * HOUR_MS;
+      const token = await tokenOf(person.email!);
+      const all = await Promise.all(Array.from({ length: 10 }, (_, n) => read(id, token, n % 2 ? house : twin)));
+      expect(all.map(({ status }) => status)).toEqual(Array(10).fill(200));
+      const [now, ...others] = new Set(all.map(({ json }) => json.access_token));
+      expect(others).toEqual([]);
+      expect(now).not.toBe(before);
+      expect(await whoIs(now), 'nobody has spent a refresh token twice').toBe(person.email);
+      before = now;
+    }
+    aheadMs = 0;
+  });
+
+  it('is no longer told once the person ended it at the provider, until they come again', async () => {
+    const { email } = await acme.account('taken-back@acme.example');
+    const browser = new Browser(house.origin);
+    const atAcme = new Browser(acme.origin);
+    const comeIn = async () => {
+      const away = await press(browser, await browser.open('/login'), 'acme');
+      return browser.open(await passThrough(atAcme, away.url.href, email));
+    };
+    await comeIn();
+    const { id } = await linkOf(email);
+    const account = (await acme.core.accounts.findByEmail(email))!;
+    const [consent] = await acme.core.consents.list(account.id);
+    await acme.core.consents.withdraw(account.id, consent!.clientId, systemCaller);
+    aheadMs = 9 * HOUR_MS;
+    const { status, json } = await read(id, await tokenOf(email));
+    expect([status, json.error]).toEqual([409, 'provider_sign_in_required']);
+    expect((await read(id, await tokenOf(email))).status).toBe(404);
+    aheadMs = 0;
+    browser.cookies.clear();
+    expect((await comeIn()).url.pathname).toBe('/account');
+    expect((await read(id, await tokenOf(email))).status).toBe(200);
+  });
+
+  it('is revoked at the provider when the person removes it here', async () => {
+    const { email } = await acme.account('leaving@acme.example');
+    const browser = new Browser(house.origin);
+    const away = await press(browser, await browser.open('/login'), 'acme');
+    await browser.open(await passThrough(new Browser(acme.origin), away.url.href, email));
+    const { id } = await linkOf(email);
+    const { json } = await read(id, await tokenOf(email));
+    expect(await whoIs(json.access_token)).toBe(email);
+    const page = await browser.open('/account/security');
+    expect(page.html).toContain('Apps here may act for you at Acme: its token is kept');
+    const password = formsOf(page.html).findIndex(({ fields }) => 'password' in fields);
+    const chosen = await browser.submit(page, { password: 'nine unrelated lanterns' }, password);
+    const remove = formsOf(chosen.html).findIndex(({ fields }) => 'id' in fields);
+    const gone = await browser.submit(chosen, {}, remove);
+    expect(gone.html).toContain('That way in is closed');
+    expect(gone.html).not.toContain('Apps here may act');
+    await house.app.settle();
+    expect(await whoIs(json.access_token)).toBe(401);
+  });
+
+  it.each([
+    ['github', { scope: 'read:user user:email repo', access_type: undefined, prompt: undefined }],
+    ['google', { scope: 'openid profile email calendar', access_type: 'offline', prompt: 'consent' }],
+    ['linkedin', { scope: 'openid profile email', access_type: undefined, prompt: undefined }],
+  ] as const)('of %s is asked for in its own words', async (id, expected) => {
+    elsewhere[id].person = newPerson();
+    const browser = new Browser(house.origin);
+    const { url } = await press(browser, await browser.open('/login'), id);
+    const { scope, access_type, prompt } = Object.fromEntries(url.searchParams);
+    expect({ scope, access_type, prompt }).toEqual(expected);
+    await comeBy(browser, id);
+    const link = await linkOf(elsewhere[id].person.email!);
+    const { status, json } = await read(link.id, await tokenOf(elsewhere[id].person.email!));
+    if (id === 'linkedin') return expect([status, link.keepsToken]).toEqual([404, false]);
+    expect([status, json.scope]).toEqual([200, expected.scope]);
+    const { html } = await browser.open('/account/security');
+    expect(html).toContain(`Apps here may act for you at ${id === 'github' ? 'GitHub' : 'Google'}`);
+  });
+
+  it('is not spoken of to somebody of whom none is kept', async () => {
+    elsewhere.linkedin.person = newPerson();
+    const browser = new Browser(house.origin);
+    await comeBy(browser, 'linkedin');
+    const { html } = await browser.open('/account/security');
+    expect(html).toContain('LinkedIn');
+    expect(html).not.toContain('Apps here may act');
+  });
+});
