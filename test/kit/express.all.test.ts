@@ -167,7 +167,8 @@ describe('an Express app that the kit protects', () => {
     expect((await ask('/online', agent.api_key)).status).toBe(401);
     expect((await ask('/keys', agent.api_key)).status).toBe(401);
     expect((await ask('/strangers/stack', agent.token)).status).toBe(401);
-    expect(await ask('/stack', agent.token)).toMatchObject({ status: 200, body: known });
+    const withToken = { ...known, permissions: ['read:cap-table', 'tools:validate'] };
+    expect(await ask('/stack', agent.token)).toMatchObject({ status: 200, body: withToken });
     expect((await ask('/mine', agent.token)).status).toBe(401);
   });
 
