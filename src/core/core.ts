@@ -63,6 +63,7 @@ import { createSessions } from './sessions/sessions.js';
 import { createTokens } from './sessions/tokens.js';
 import { createSetup } from './setup/setup.js';
 import { createAttempts } from './sign-in/attempts.js';
+import { createLettingIn } from './sign-in/letting-in.js';
 import { createNewDevice } from './sign-in/new-device.js';
 import { createSignIn } from './sign-in/sign-in.js';
 import { createPermissions } from './tools/permissions.js';
@@ -193,19 +194,8 @@ export async function createCore(base: Base) {
   const mfa = createMfa({ ...base, audit, accounts, sessions, places, brandName: config.brandName });
   const newDevice = createNewDevice(base);
   const attempts = createAttempts({ ...base, places, audit });
-  const signIn = createSignIn({
-    ...base,
-    accounts,
-    passwords,
-    verification,
-    sessions,
-    tokens,
-    identities,
-    mfa,
-    newDevice,
-    attempts,
-    audit,
-  });
+  const lettingIn = createLettingIn({ ...base, accounts, sessions, tokens, identities, mfa, newDevice, audit });
+  const signIn = createSignIn({ ...base, accounts, passwords, verification, sessions, mfa, attempts, lettingIn });
   const newcomers = createNewcomers({ accounts, verification, identities });
   const providers = createProviders(config.providers);
   const exchange = createExchange({ ...base, server, ask });

@@ -1,7 +1,7 @@
 /** The cookie that says who is signed in in this browser. It holds a token of core/sessions and nothing else. */
 import type { IncomingMessage } from 'node:http';
 import type { Login, Sessions } from '../core/sessions/sessions.js';
-import type { FreshLogin } from '../core/sign-in/sign-in.js';
+import type { FreshLogin } from '../core/sign-in/letting-in.js';
 import { hostCookie } from './cookies.js';
 
 interface CookieContext {

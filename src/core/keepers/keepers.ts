@@ -26,7 +26,8 @@ import type { AuditAction } from '../audit/events.js';
 import type { Caller } from '../caller.js';
 import type { createLeaving } from '../organizations/leaving.js';
 import { describeHappening } from '../sessions/devices.js';
-import type { EndReason, Sessions } from '../sessions/sessions.js';
+import type { EndReason } from '../sessions/endings.js';
+import type { Sessions } from '../sessions/sessions.js';
 
 /** What is left out stays. */
 export interface AccountChange {

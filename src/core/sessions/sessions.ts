@@ -1,14 +1,14 @@
-/** Sessions: one row for each login, through whatever door it came. `end` and `endAll` are the only ways to end one. */
+/** Sessions: one row for each login, through whatever door it came. How they end stands in endings.ts. */
 import type { Announcements } from '../../base/announcements.js';
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
 import { createRecent } from '../../base/recent.js';
 import type { Artifacts } from '../artifacts/artifacts.js';
-import type { GrantSelection } from '../artifacts/grants.js';
 import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
 import { deviceHash } from './devices.js';
+import { createEndings } from './endings.js';
 import { combineProofs } from './proofs.js';
 
 export type { Session } from '../../base/db/open.js';
@@ -19,24 +19,6 @@ export interface Login {
   account: Account;
   /** How the person proved who they are (RFC 8176). */
   amr: string[];
-}
-
-/** Signing out keeps what was granted for offline use; every other reason ends all that came of the login. */
-export type EndReason =
-  | 'signed_out'
-  | 'revoked'
-  | 'password_changed'
-  | 'factors_changed'
-  | 'suspended'
-  | 'theft'
-  | 'account_deleted';
-
-/** What others are told when a login has ended. */
-export interface EndedLogin {
-  sessionId: string;
-  accountId: string;
-  /** The clients that asked to hear of it. */
-  clientIds: string[];
 }
 
 interface Needs {
@@ -56,7 +38,7 @@ const NOTE_USE_AFTER_SECONDS = HOUR_SECONDS;
 export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions({ db, clock, audit, artifacts, announcements, idleSeconds, maxSeconds }: Needs) {
-  const listeners: ((ended: EndedLogin[]) => void)[] = [];
+  const endings = createEndings({ db, clock, audit, artifacts, announcements });
   const recent = createRecent<Session & { account: Account }>({ clock });
   for (const topic of ['accounts', 'sessions']) announcements.on(topic, () => recent.forget());
 
@@ -72,9 +54,7 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     find,
     list,
     rememberClient,
-    end,
-    endAll,
-    onEnded,
+    ...endings,
   };
 
   /** Opens a login in a browser. The token goes into its cookie, and nowhere else. */
@@ -186,85 +166,6 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   async function rememberClient(sessionId: string, clientId: string): Promise<void> {
     const key = { sessionId, clientId };
     await db.sessionClient.upsert({ where: { sessionId_clientId: key }, create: key, update: { clientId } });
-  }
-
-  /** Ends a login. Its access and refresh tokens are refused from then on. */
-  async function end(id: string, reason: EndReason, caller: Caller): Promise<void> {
-    await endWhere({ id }, reason, caller);
-  }
-
-  /**
-   * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients, whether the
-   * login it came from still lives or was signed out before. What came of `except` stays.
-   *
-   * @param first what must happen together with it, in the same transaction: why they end
-   * @param last what must happen there once they have ended
-   */
-  async function endAll(
-    accountId: string,
-    reason: EndReason,
-    caller: Caller,
-    except?: string,
-    first: (tx: Queryable) => Promise<void> = async () => {},
-    last?: (tx: Queryable) => Promise<void>,
-  ): Promise<void> {
-    const grantsToo = reason !== 'signed_out';
-    // After the logins: whoever was being let in, or signed out, at this moment has left nothing by then that is not seen.
-    const finish = async (tx: Queryable) => {
-      if (grantsToo) await artifacts.grants.end(except ? { accountId, exceptSessionId: except } : { accountId }, tx);
-      await last?.(tx);
-    };
-    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller, first, finish);
-    if (grantsToo) await announcements.announce('grants');
-  }
-
-  /** Calls the listener with what has ended, after it is written. */
-  function onEnded(listener: (ended: EndedLogin[]) => void): void {
-    listeners.push(listener);
-  }
-
-  async function endWhere(
-    where: { id: string } | { accountId: string; id?: { not: string } },
-    reason: EndReason,
-    caller: Caller,
-    first?: (tx: Queryable) => Promise<void>,
-    last?: (tx: Queryable) => Promise<void>,
-  ) {
-    const ended = await db.$transaction(async (tx) => {
-      await first?.(tx);
-      const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
-      for (const session of sessions) {
-        await tx.session.update({
-          where: { id: session.id },
-          data: { endedAt: clock.now(), endReason: reason, tokenHash: null },
-        });
-        const grants: GrantSelection = {
-          sessionId: session.id,
-          ...(reason === 'signed_out' && { offline: false as const }),
-        };
-        await artifacts.grants.end(grants, tx);
-        await audit.record(
-          {
-            action: 'session.ended',
-            actor: { kind: 'account', id: session.accountId },
-            accountId: session.accountId,
-            sessionId: session.id,
-            caller,
-            detail: { reason },
-          },
-          tx,
-        );
-      }
-      await last?.(tx);
-      return sessions.map(({ id, accountId, clients }) => ({
-        sessionId: id,
-        accountId,
-        clientIds: clients.map((client) => client.clientId),
-      }));
-    });
-    if (ended.length === 0) return;
-    for (const { sessionId } of ended) await changed(sessionId);
-    for (const listener of listeners) listener(ended);
   }
 
   async function living(row: (Session & { account: Account }) | null | undefined): Promise<Login | undefined> {

@@ -1,22 +1,22 @@
-/** Signing in: where accounts, passwords, limits and sessions meet. Whatever the door, the rules are these. */
+/**
+ * Signing in: how somebody proves who they are, by password and by second factor, or makes an account. Whatever the door, the rules are
+ * these. How they are let in then stands in letting-in.ts.
+ */
 import { addressKey } from '../../base/address.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
-import type { Database, Queryable } from '../../base/db/open.js';
+import type { Database } from '../../base/db/open.js';
 import { invalidRequest, unauthenticated } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Verification } from '../accounts/verification.js';
-import type { Audit } from '../audit/audit.js';
 import type { Caller } from '../caller.js';
-import type { ForeignPerson, Identities } from '../identities/identities.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
 import { combineProofs } from '../sessions/proofs.js';
-import type { Login, Session, Sessions } from '../sessions/sessions.js';
-import type { LoginWithToken, RefreshedLogin, Tokens } from '../sessions/tokens.js';
+import type { Login, Sessions } from '../sessions/sessions.js';
 import { type Attempt, type Attempts, isRateLimit } from './attempts.js';
-import type { NewDevice } from './new-device.js';
+import type { LettingIn, Proven } from './letting-in.js';
 import { suspended, wrongCredentials } from './refusals.js';
 import { createTickets } from './tickets.js';
 
@@ -28,13 +28,10 @@ interface Needs {
   passwords: Passwords;
   verification: Verification;
   sessions: Sessions;
-  tokens: Tokens;
-  identities: Pick<Identities, 'isLinked'>;
   mfa: Mfa;
-  newDevice: NewDevice;
   attempts: Attempts;
   limits: Limits;
-  audit: Audit;
+  lettingIn: LettingIn;
 }
 
 export interface Credentials {
@@ -44,24 +41,8 @@ export interface Credentials {
   otp?: string;
 }
 
-/** Somebody who has proved who they are, and is not let in yet. */
-export interface Proven {
-  account: Account;
-  /** How (RFC 8176). */
-  amr: string[];
-  /** Who they are at the provider elsewhere that says so, where it is not us. */
-  from?: ForeignPerson | undefined;
-}
-
 /** Let in, or asked for a second factor first: then the ticket stands for what was proved already. */
 export type Admission = ({ kind: 'proven' } & Proven) | { kind: 'factor_needed'; ticket: string };
-
-/** A login that was just opened or renewed, with the token for the browser's cookie. */
-export interface FreshLogin {
-  account: Account;
-  session: Session;
-  token: string;
-}
 
 const REGISTER_BY_ADDRESS: Limit = {
   name: 'register-address',
@@ -73,8 +54,7 @@ const REGISTER_BY_ADDRESS: Limit = {
 export type SignIn = ReturnType<typeof createSignIn>;
 
 export function createSignIn(needs: Needs) {
-  const { db, clock, secrets, accounts, passwords, verification, sessions, tokens, mfa, newDevice, attempts } = needs;
-  const { identities, limits, audit } = needs;
+  const { db, clock, secrets, accounts, passwords, verification, sessions, mfa, attempts, limits, lettingIn } = needs;
   const tickets = createTickets({ db, clock, secrets });
 
   return {
@@ -82,10 +62,8 @@ export function createSignIn(needs: Needs) {
     withSecondFactor,
     demandFactor,
     register,
-    openInBrowser,
-    openForApi,
-    openForOneToken,
     reauthenticate,
+    ...lettingIn,
   };
 
   /**
@@ -194,82 +172,6 @@ export function createSignIn(needs: Needs) {
     await limits.spend(REGISTER_BY_ADDRESS, addressKey(caller.address));
     const account = await accounts.create(input, caller, { also: verification.begin });
     return { account, amr: ['pwd'] };
-  }
-
-  /**
-   * Lets somebody in, in a browser.
-   *
-   * @param current the login that the browser has already: renewed if it is the same person's, ended if it is another's
-   */
-  async function openInBrowser(
-    { account, amr, from }: Proven,
-    current: Login | undefined,
-    caller: Caller,
-  ): Promise<FreshLogin> {
-    const same = current?.account.id === account.id ? current : undefined;
-    if (current && !same) await sessions.end(current.session.id, 'signed_out', caller);
-    const fromNewDevice = !same && (await newDevice.isNew(account, caller));
-    const { session, token } = await db.$transaction(async (tx: Queryable) => {
-      await hold({ account, amr, from }, tx);
-      const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, caller, tx);
-      await noteSuccess(fresh.session, caller, tx, from?.issuer);
-      return fresh;
-    });
-    if (same) await sessions.changed(session.id);
-    if (fromNewDevice) await newDevice.tell(account, caller);
-    return { account, session, token };
-  }
-
-  /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
-  async function openForApi(proven: Proven, caller: Caller): Promise<RefreshedLogin> {
-    const { account, amr } = proven;
-    return openWithoutPage(proven, caller, (tx) => tokens.open(account, amr, caller, tx));
-  }
-
-  /** The same, with an access token for so many seconds and nothing to renew it by. */
-  async function openForOneToken(proven: Proven, seconds: number, caller: Caller): Promise<LoginWithToken> {
-    const { account, amr } = proven;
-    return openWithoutPage(proven, caller, (tx) => tokens.openForOne(account, amr, seconds, caller, tx));
-  }
-
-  async function openWithoutPage<Opened extends Login>(
-    { account, amr, from }: Proven,
-    caller: Caller,
-    open: (tx: Queryable) => Promise<Opened>,
-  ): Promise<Opened> {
-    const fromNewDevice = await newDevice.isNew(account, caller);
-    const opened = await db.$transaction(async (tx) => {
-      await hold({ account, amr, from }, tx);
-      const login = await open(tx);
-      await noteSuccess(login.session, caller, tx, from?.issuer);
-      return login;
-    });
-    if (fromNewDevice) await newDevice.tell(account, caller);
-    return opened;
-  }
-
-  /**
-   * What was proved must still be true, and enough, when somebody is let in. Holds the account until they are: whoever changes the
-   * password, sets up a second factor, unlinks a provider or suspends the account has done so by now, or waits, and then finds the
-   * login and ends it.
-   */
-  async function hold({ account: { id, passwordChangedAt }, amr, from }: Proven, tx: Queryable): Promise<void> {
-    const now = await accounts.hold(id, tx);
-    const same = accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime();
-    const linked = !from || (await identities.isLinked(id, from, tx));
-    if (same && linked && (amr.includes('otp') || !(await mfa.isEnrolled(id, tx)))) return;
-    throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
-  }
-
-  async function noteSuccess(
-    { id, accountId, amr }: Session,
-    caller: Caller,
-    tx: Queryable,
-    from?: string,
-  ): Promise<void> {
-    const actor = { kind: 'account' as const, id: accountId };
-    const detail = { amr: amr as string[], ...(from && { from }) };
-    await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, caller, detail }, tx);
   }
 }
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Secrets } from '../../base/crypto.js';
 import type { Log } from '../../base/log.js';
-import type { EndedLogin } from '../../core/sessions/sessions.js';
+import type { EndedLogin } from '../../core/sessions/endings.js';
 import { sidOf } from './browser-session.js';
 import type { LogoutClient } from './engine.js';
 import type { Providers } from './provider.js';
