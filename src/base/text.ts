@@ -3,8 +3,8 @@
 /** No NUL, which PostgreSQL refuses, and no half of a surrogate pair, which no encoding has. */
 export const isStorable = (text: string) => !text.includes('\0') && text.isWellFormed();
 
-/** Storable, and at most so long: for what is only noted. */
-export const clip = (text: string, length: number) => text.toWellFormed().replaceAll('\0', '\ufffd').slice(0, length);
+/** Storable, and at most so long: for what is only noted. Cut first, for a cut may leave half of a surrogate pair. */
+export const clip = (text: string, length: number) => text.slice(0, length).toWellFormed().replaceAll('\0', '\ufffd');
 
 /**
  * Characters that are not seen, or that change how others are seen: control and format characters, line separators, and the
