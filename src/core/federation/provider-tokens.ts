@@ -26,6 +26,14 @@ interface Needs {
   providers: Provider[];
 }
 
+/** Who reads which token, and whose it is. */
+interface Reading {
+  provider: Provider;
+  identity: FederatedIdentity;
+  login: Login;
+  caller: Caller;
+}
+
 const READS: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECONDS };
 /** What expires so soon may have expired before it is used. */
 const RENEW_BEFORE_SECONDS = MINUTE_SECONDS;
@@ -53,29 +61,26 @@ export function createProviderTokens(needs: Needs) {
     if (!provider) throw notFound('Nothing that this provider hands out is kept here.');
     const row = await keptTokens.find(identity.id);
     if (!row) throw notFound(`Nothing of ${provider.name} is kept for you. Sign in with ${provider.name} again.`);
-    const token = await goodToken(row, provider, identity, login, caller);
-    await audit.record(entryFor('identity.token_read', identity, login, caller));
+    const reading = { provider, identity, login, caller };
+    const token = await goodToken(row, reading);
+    await audit.record(entryFor('identity.token_read', reading));
     return token;
   }
 
   /** As it is kept, or renewed: by one of all who ask at once, while the others wait for what comes of it. */
-  async function goodToken(
-    first: Row,
-    provider: Provider,
-    identity: FederatedIdentity,
-    login: Login,
-    caller: Caller,
-  ): Promise<KeptToken> {
-    if (lives(first, RENEW_BEFORE_SECONDS)) return openOr(first, provider);
+  async function goodToken(first: Row, reading: Reading): Promise<KeptToken> {
+    const { provider, identity } = reading;
+    if (lives(first, RENEW_BEFORE_SECONDS)) return asKept(first, provider);
     let row: Row | undefined = first;
     for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
       if (!row) throw signInAgain(provider);
       // Another one's renewal has ended: however soon this one expires, it is the newest that there is.
-      if (row.sealedAccess !== first.sealedAccess && lives(row)) return openOr(row, provider);
+      if (row.sealedAccess !== first.sealedAccess && lives(row)) return asKept(row, provider);
       const refreshToken = await keptTokens.openRefresh(row);
-      if (!refreshToken) return lives(row) ? openOr(row, provider) : Promise.reject(signInAgain(provider));
+      if (!refreshToken && !lives(row)) throw signInAgain(provider);
+      if (!refreshToken) return asKept(row, provider);
       const lease = await keptTokens.lease(row, refreshToken);
-      const renewed = lease && (await renew(lease, provider, identity, login, caller));
+      const renewed = lease && (await renew(lease, reading));
       if (renewed) return renewed;
       if (!lease) await sleep(LOOK_AGAIN_AFTER_MS * (0.5 + Math.random()));
       row = await keptTokens.find(identity.id);
@@ -84,13 +89,8 @@ export function createProviderTokens(needs: Needs) {
   }
 
   /** Undefined when something newer has come meanwhile. */
-  async function renew(
-    lease: Lease,
-    provider: Provider,
-    identity: FederatedIdentity,
-    login: Login,
-    caller: Caller,
-  ): Promise<KeptToken | undefined> {
+  async function renew(lease: Lease, reading: Reading): Promise<KeptToken | undefined> {
+    const { provider, identity } = reading;
     const before = await keptTokens.open(lease.row);
     const given = await exchange.renew(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
       await keptTokens.release(lease);
@@ -101,18 +101,18 @@ export function createProviderTokens(needs: Needs) {
     if (given === 'refused') {
       const dropped = await db.$transaction(async (tx) => {
         if (!(await keptTokens.drop(lease, tx))) return false;
-        await audit.record(entryFor('identity.tokens_dropped', identity, login, caller), tx);
+        await audit.record(entryFor('identity.tokens_dropped', reading), tx);
         return true;
       });
       if (dropped) throw signInAgain(provider);
       return undefined;
     }
     // An answer that is silent about the scope means the one before (RFC 6749, 6).
-    const tokens = { ...given, scope: given.scope ?? before?.scope };
-    return (await keptTokens.renew(lease, tokens)) ? tokens : undefined;
+    const { refreshToken, ...token } = { ...given, scope: given.scope ?? before?.scope };
+    return (await keptTokens.renew(lease, { refreshToken, ...token })) ? token : undefined;
   }
 
-  async function openOr(row: Row, provider: Provider): Promise<KeptToken> {
+  async function asKept(row: Row, provider: Provider): Promise<KeptToken> {
     const token = await keptTokens.open(row);
     if (!token) throw signInAgain(provider);
     return token;
@@ -125,9 +125,7 @@ export function createProviderTokens(needs: Needs) {
 
 function entryFor(
   action: 'identity.token_read' | 'identity.tokens_dropped',
-  { issuer, subject, accountId }: FederatedIdentity,
-  { session }: Login,
-  caller: Caller,
+  { identity: { issuer, subject, accountId }, login: { session }, caller }: Reading,
 ): AuditEntry {
   const actor = { kind: 'account' as const, id: accountId };
   return { action, actor, accountId, sessionId: session.id, caller, detail: { issuer, subject } };
