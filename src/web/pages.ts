@@ -7,7 +7,7 @@ export interface SharedPages {
   outbox: OutboxPage;
 }
 
-export interface HomePage {
+interface HomePage {
   /** Present when somebody is signed in. */
   account?: { name?: string; email: string };
   /** Left out where nobody may create an account. */
@@ -16,7 +16,7 @@ export interface HomePage {
   discoveryUrl: string;
 }
 
-export interface ErrorPage {
+interface ErrorPage {
   /** "This page does not exist" */
   heading: string;
   message: string;
@@ -27,7 +27,7 @@ export interface ErrorPage {
 }
 
 /** A mailed link that does not work any more. */
-export interface LinkExpiredPage {
+interface LinkExpiredPage {
   /** One sentence: where another one comes from. */
   advice: string;
   href: string;
@@ -35,7 +35,7 @@ export interface LinkExpiredPage {
 }
 
 /** What a machine without a mail server would have sent. */
-export interface OutboxPage {
+interface OutboxPage {
   /** The folder that holds all of them. */
   folder: string;
   mails: {

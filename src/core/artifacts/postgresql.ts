@@ -2,7 +2,6 @@
  * What runs with every token, as one prepared statement each, where the database is PostgreSQL. Each says the same as the
  * transaction beside which it stands, for the usual case; for every other case it does nothing, and the transaction decides.
  */
-
 import type { Grant, RefreshToken } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';
 import type { NewGrant, NewRefreshToken } from './family.js';

@@ -2,7 +2,6 @@
  * Takes away clients that came by themselves, registered or described by a document, and that nobody uses: so that open registration
  * does not fill the store. What administrators and agents made is never touched.
  */
-
 import type { Announcements } from '../../base/announcements.js';
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';

@@ -3,7 +3,6 @@
  * core/agents/audiences), or as `may_act`, which every token of a sign-in has in which the app asked for one agent. What it then may is
  * never more than that token, than what the person allowed it, and than its own capabilities; and it ends when any of these ends.
  */
-
 import type { Audiences } from '../agents/audiences.js';
 import type { AgentMember } from '../agents/client.js';
 import { isAgentId, type LivingAgents } from '../agents/living.js';

@@ -3,7 +3,6 @@
  * id there, never by an e-mail address; an account is made for whoever comes for the first time, with an e-mail address that nobody
  * proved here yet, and without a password.
  */
-
 import type { UpstreamConfig } from '../../base/config/upstream.js';
 import { Refusal, upstreamInvalid } from '../../base/errors.js';
 import type { JsonClient } from '../../base/json-client.js';

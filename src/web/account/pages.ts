@@ -11,7 +11,7 @@ export interface AccountPages {
 }
 
 /** Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`), `/account/verify-email` and `/logout`. */
-export interface AccountPage {
+interface AccountPage {
   csrfToken: string;
   account: { name?: string; email: string; emailVerified: boolean; initial: string };
   isAdmin: boolean;
@@ -28,7 +28,7 @@ export interface AccountPage {
 }
 
 /** One place where the person is signed in. Times are ready to print: "2 minutes ago", "3 March 2026". */
-export interface AccountLogin {
+interface AccountLogin {
   id: string;
   /** The login that shows this page. */
   current: boolean;
@@ -39,7 +39,7 @@ export interface AccountLogin {
   lastSeen: string;
 }
 
-export interface AccountApp {
+interface AccountApp {
   clientId: string;
   name: string;
   host?: string;
@@ -53,7 +53,7 @@ export interface AccountApp {
  * `current_password` and `password` to `/account/security/password`, with `provider` to `/account/security/link`, and with `id` to
  * `/account/security/unlink`.
  */
-export interface SecurityPage {
+interface SecurityPage {
   csrfToken: string;
   email: string;
   /** What a password must be like. */
@@ -77,7 +77,7 @@ export interface PasswordErrors {
   password?: string;
 }
 
-export interface SecurityLink {
+interface SecurityLink {
   id: string;
   /** "Google", or an issuer. */
   name: string;
@@ -90,7 +90,7 @@ export interface SecurityLink {
 }
 
 /** What an authenticator app has to learn. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */
-export interface EnrolmentPage {
+interface EnrolmentPage {
   csrfToken: string;
   /** The QR code, a `data:` URI. */
   qrSrc: string;
@@ -100,13 +100,13 @@ export interface EnrolmentPage {
 }
 
 /** Shown this once. */
-export interface RecoveryCodesPage {
+interface RecoveryCodesPage {
   csrfToken: string;
   codes: string[];
 }
 
 /** What agents ask. Posts `csrf` and `decision` = `approve` | `deny` to `/account/approvals/:id`. */
-export interface ApprovalsPage {
+interface ApprovalsPage {
   csrfToken: string;
   email: string;
   questions: ApprovalQuestion[];
@@ -134,7 +134,7 @@ export interface ApprovalAction {
 }
 
 /** Posts `csrf` and `token` to `/account/agents/claim`. */
-export interface ClaimAgentPage {
+interface ClaimAgentPage {
   csrfToken: string;
   /** Of the link. */
   token: string;
@@ -150,6 +150,6 @@ export interface ClaimAgentPage {
   email: string;
 }
 
-export interface AgentClaimedPage {
+interface AgentClaimedPage {
   name: string;
 }

@@ -5,7 +5,7 @@ export interface DocsPages {
 }
 
 /** Where the page finds the document, and the files that show it. */
-export interface ApiReferencePage {
+interface ApiReferencePage {
   documentHref: string;
   viewerHref: string;
   viewerStylesheetHref: string;

@@ -18,7 +18,7 @@ import { createGrantAdapter, FIRST_ANSWER_MS } from './grant-adapter.js';
 import type { LookUp } from './look-up.js';
 import { createTokenAdapters } from './token-adapters.js';
 
-export interface AdapterNeeds {
+interface Needs {
   artifacts: Artifacts;
   clients: Clients;
   clientUsage: Pick<ClientUsage, 'begin'>;
@@ -30,7 +30,7 @@ export interface AdapterNeeds {
 
 export type Adapters = ReturnType<typeof createAdapters>;
 
-export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessions, secrets, clock }: AdapterNeeds) {
+export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessions, secrets, clock }: Needs) {
   const { store, grants } = artifacts;
   const plain = createArtifactAdapters({ artifacts, secrets, clock });
   const tokens = createTokenAdapters({ artifacts, plain, clock });

@@ -30,7 +30,7 @@ export function createGrantLoader({ consents }: { consents: Consents }) {
 }
 
 /** What this authorization request asks for. */
-export function requested(ctx: KoaContextWithOIDC): Allowance {
+function requested(ctx: KoaContextWithOIDC): Allowance {
   const { requestParamOIDCScopes, requestParamScopes, requestParamClaims, resourceServers } = ctx.oidc;
   const resources = Object.entries(resourceServers ?? {}).map(([identifier, server]) => {
     const known = new Set(String(server.scope ?? '').split(' '));

@@ -10,7 +10,7 @@ export interface OidcPages {
 }
 
 /** Posts `csrf` and `decision` = `allow` | `deny` to `action`. */
-export interface ConsentPage {
+interface ConsentPage {
   action: string;
   csrfToken: string;
   client: ClientCard;
@@ -40,7 +40,7 @@ export interface ConsentScope {
   kind: 'identity' | 'api';
 }
 
-export interface ConsentResource {
+interface ConsentResource {
   name: string;
   /** The audience URI. */
   identifier: string;
@@ -48,7 +48,7 @@ export interface ConsentResource {
 }
 
 /** Posts `xsrf` and `user_code` to `action`. */
-export interface DeviceInputPage {
+interface DeviceInputPage {
   action: string;
   xsrf: string;
   userCode?: string;
@@ -56,7 +56,7 @@ export interface DeviceInputPage {
 }
 
 /** Posts `xsrf`, `user_code` and `confirm` = `yes` or `abort` = `yes` to `action`. */
-export interface DeviceConfirmPage {
+interface DeviceConfirmPage {
   action: string;
   xsrf: string;
   /** As the device shows it, with its dashes. */
@@ -68,20 +68,20 @@ export interface DeviceConfirmPage {
   device: { address?: string; userAgent?: string };
 }
 
-export interface DeviceDonePage {
+interface DeviceDonePage {
   client?: { name: string };
   /** True when the person said no. */
   denied?: boolean;
 }
 
 /** Posts `xsrf` and, to sign out, `logout` = `yes` to `action`. */
-export interface LogoutPage {
+interface LogoutPage {
   action: string;
   xsrf: string;
   client?: { name: string };
 }
 
-export interface LoggedOutPage {
+interface LoggedOutPage {
   client?: { name: string };
   /** Default: `/login`. */
   loginHref?: string;

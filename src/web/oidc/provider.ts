@@ -28,7 +28,7 @@ import { finishSignOut } from './sign-out.js';
 import { resolveStructuredTokens } from './structured-tokens.js';
 import { acceptWorkloads } from './workload-clients.js';
 
-export interface ProviderNeeds extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
+interface Needs extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
   core: SettingsNeeds['core'] &
     Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'livingAgents' | 'oauthTokens' | 'sessions'>;
   lookUp: LookUp;
@@ -51,7 +51,7 @@ export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void
 
 export type Providers = ReturnType<typeof createProviders>;
 
-export function createProviders(needs: ProviderNeeds) {
+export function createProviders(needs: Needs) {
   const { config, core, clock, lookUp, loginCookie, limits, log, secrets } = needs;
   let version = '';
   let generation: Promise<Generation> | undefined;

@@ -17,7 +17,7 @@ export interface SignInPages {
 }
 
 /** Posts `csrf`, `email` and `password` to `action`. */
-export interface LoginPage {
+interface LoginPage {
   csrfToken: string;
   /** `/login`, with where the person goes afterwards in its query. */
   action: string;
@@ -43,7 +43,7 @@ export interface FederatedProvider {
 }
 
 /** The second step of a sign-in. Posts `csrf`, `ticket` and `otp` to `action`. */
-export interface FactorPage {
+interface FactorPage {
   csrfToken: string;
   /** `/login/otp`, with where the person goes afterwards in its query. */
   action: string;
@@ -56,7 +56,7 @@ export interface FactorPage {
 }
 
 /** Posts `csrf`, `name`, `email` and `password` to `action`. */
-export interface RegisterPage {
+interface RegisterPage {
   csrfToken: string;
   /** `/register`, with where the person goes afterwards in its query. */
   action: string;
@@ -72,7 +72,7 @@ export interface RegisterPage {
 }
 
 /** The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/setup`. */
-export interface SetupPage {
+interface SetupPage {
   csrfToken: string;
   /** The one-time token of the link that was printed when the server first started. */
   token: string;
@@ -91,7 +91,7 @@ export interface AccountFormErrors {
 }
 
 /** Posts `csrf` and `email` to `/forgot-password`. */
-export interface ForgotPasswordPage {
+interface ForgotPasswordPage {
   csrfToken: string;
   email?: string;
   error?: string;
@@ -100,7 +100,7 @@ export interface ForgotPasswordPage {
 }
 
 /** Posts `csrf`, `token` and `password` to `/reset-password`. */
-export interface ResetPasswordPage {
+interface ResetPasswordPage {
   csrfToken: string;
   /** Of the mailed link. */
   token: string;
@@ -109,19 +109,19 @@ export interface ResetPasswordPage {
   passwordRule: string;
 }
 
-export interface PasswordSetPage {
+interface PasswordSetPage {
   /** Default: `/login`. */
   loginHref?: string;
 }
 
 /** Posts `csrf` and `token` to `/verify-email`. */
-export interface VerifyEmailPage {
+interface VerifyEmailPage {
   csrfToken: string;
   /** Of the mailed link. */
   token: string;
 }
 
-export interface EmailVerifiedPage {
+interface EmailVerifiedPage {
   /** Default: `/account`. */
   accountHref?: string;
 }
@@ -149,20 +149,20 @@ export interface InvitationPage {
   verify?: { canSend: boolean };
 }
 
-export interface InvitationAcceptedPage {
+interface InvitationAcceptedPage {
   organization: string;
   role: string;
 }
 
 /** Posts `csrf` to `/logout`. */
-export interface SignOutPage {
+interface SignOutPage {
   csrfToken: string;
   email: string;
   /** Where "Stay signed in" goes. Default: `/account`. */
   stayHref?: string;
 }
 
-export interface SignedOutPage {
+interface SignedOutPage {
   /** Default: `/login`. */
   loginHref?: string;
 }
