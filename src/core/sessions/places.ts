@@ -23,12 +23,13 @@ export function createPlaces({ db, clock }: { db: Database; clock: Clock }) {
       createdAt: { gt: addSeconds(clock.now(), -FAMILIAR_SECONDS) },
       ...(factorSince && { OR: [{ createdAt: { gt: factorSince } }, ...outlived(factorSince)] }),
     };
-    if (caller.device) {
-      const browser = deviceHash(accountId, caller);
-      if (await db.session.findFirst({ where: { ...where, deviceHash: browser }, select: { id: true } }))
-        return browser;
-    }
+    const isKnown = async (more: { deviceHash: string } | { address: string }) =>
+      (await db.session.findFirst({ where: { ...where, ...more }, select: { id: true } })) !== null;
+    const browser = caller.device && deviceHash(accountId, caller);
+    if (browser && (await isKnown({ deviceHash: browser }))) return browser;
     const from = addressKey(caller.address);
+    if (await isKnown({ address: caller.address })) return from;
+    if (from === caller.address) return undefined; // else it is one of a whole network
     const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
     return known.some(({ address }) => addressKey(address ?? '') === from) ? from : undefined;
   }

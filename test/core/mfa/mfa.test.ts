@@ -77,8 +77,8 @@ describe.each(stores)('the second factor on $name', (store) => {
   });
 
   it('takes a code once: not the one that confirmed, not one that came before it, nor one after its neighbour', async () => {
-    const { account, app } = await enrol(house, now());
     const at = now();
+    const { account, app } = await enrol(house, at);
     expect(await verify(account, app.code(at))).toBeUndefined(); // it confirmed
     expect(await verify(account, app.code(at, -1))).toBeUndefined(); // older than the last one
     expect(await verify(account, app.code(at, 1))).toEqual(['otp']);

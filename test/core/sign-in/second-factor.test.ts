@@ -304,6 +304,20 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       expect(await guessFromEverywhere(person)).toEqual(Array(12).fill('auth_rate_limited'));
     });
 
+    it('knows a whole network of IPv6 as one place of the owner', async () => {
+      const person = await enrol(house, now());
+      const signIn = async (address: string, otp: string) => {
+        const from = { ...caller(), address };
+        const owner = { email: person.account.email, password: PASSWORD, otp };
+        return house.core.signIn.openForApi(admitted(await house.core.signIn.withPassword(owner, from)), from);
+      };
+      await signIn('2001:db8:1:2::1', person.recoveryCodes[0]!);
+      await guessFromEverywhere(person);
+      const otp = person.app.code(now(), 1);
+      await expect(signIn('2001:db8:1:3::1', otp)).rejects.toMatchObject({ code: 'auth_rate_limited' });
+      expect((await signIn('2001:db8:1:2:a:b:c:d', otp)).account.id).toBe(person.account.id);
+    });
+
     it('slows down guesses at a place of the owner as well', async () => {
       const { account, app, recoveryCodes } = await enrol(house, now());
       const home = browserAt('10.6.0.3');
