@@ -5,8 +5,9 @@ import { HOUR_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { forbidden } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
-import type { AgentActor, FreshAgent } from '../../core/agents/agents.js';
+import type { FreshAgent } from '../../core/agents/key.js';
 import type { Agent } from '../../core/agents/living.js';
+import type { AgentActor } from '../../core/agents/trail.js';
 import type { Core } from '../../core/core.js';
 import {
   type AgentPrincipal,

@@ -1,0 +1,27 @@
+/** What is written down of agents, whoever did it: they themselves, or somebody in their organization. */
+import type { Queryable } from '../../base/db/open.js';
+import type { Audit, AuditEntry } from '../audit/audit.js';
+import type { Caller } from '../caller.js';
+import type { Actor } from '../organizations/organizations.js';
+import type { Agent } from './living.js';
+
+/** Who does something with an agent: the agent itself, or somebody in its organization. */
+export type AgentActor = { agent: Agent } | { member: Actor };
+
+export function createAgentTrail({ audit }: { audit: Audit }) {
+  return { note };
+
+  async function note(
+    action: 'agent.onboarded' | 'agent.key_rotated' | 'agent.deleted',
+    { id, agentId, organizationId, owner }: Agent,
+    by: AgentActor,
+    caller: Caller,
+    tx: Queryable,
+    more: AuditEntry['detail'] = {},
+  ): Promise<void> {
+    const actor: AuditEntry['actor'] =
+      'member' in by ? { kind: 'account', id: by.member.accountId } : { kind: 'agent', id: by.agent.id };
+    const detail = { agent_id: agentId, ...more };
+    await audit.record({ action, actor, clientId: id, organizationId, accountId: owner?.id, caller, detail }, tx);
+  }
+}
