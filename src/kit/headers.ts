@@ -15,6 +15,20 @@ export function readAuthorization(value: string | null): Presented | undefined |
   return credential ? { scheme: scheme!.toLowerCase() as Presented['scheme'], value: credential } : null;
 }
 
+/** What Node tells of a request beside its headers. */
+export interface NodeRequest {
+  headersDistinct?: Record<string, string[] | undefined>;
+}
+
+/**
+ * A header as Node keeps it. Of several `Authorization` it keeps the first, and a proxy on the way may have looked at another: all of
+ * them are read as one, which is none.
+ */
+export function severalAsOne({ headersDistinct }: NodeRequest, name: string, kept: string | null): string | null {
+  const isSingle = name.toLowerCase() === 'authorization';
+  return (isSingle && headersDistinct?.authorization?.join(', ')) || kept;
+}
+
 /** The value of a cookie, as it was sent; of several with one name the first. */
 export function readCookie({ headers }: Pick<RequestLike, 'headers'>, name: string): string | undefined {
   for (const pair of (headers.get('cookie') ?? '').split(';')) {

@@ -1,6 +1,7 @@
 // The same rules behind every framework: who comes in, and what everybody else is told.
 
-import { createServer, type RequestListener } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,14 +18,14 @@ type Send = (headers?: Record<string, string>) => Promise<Response>;
 interface Framework {
   name: string;
   /** Serves one protected route that answers with whom it sees. */
-  open(verifier: RemoteVerifier, rules?: Rules): Promise<{ send: Send; close(): void }>;
+  open(verifier: RemoteVerifier, rules?: Rules): Promise<{ send: Send; close(): void; url?: string }>;
 }
 
 async function listen(listener: RequestListener) {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/tickets`;
-  return { send: (headers = {}) => fetch(url, { headers }), close: () => server.close() } as const;
+  return { url, send: (headers = {}) => fetch(url, { headers }), close: () => server.close() } as const;
 }
 
 const frameworks: Framework[] = [
@@ -120,6 +121,26 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
       expect(response.headers.get('www-authenticate')).toBe(challenge);
       expect(response.headers.get('cache-control')).toBe('no-store');
       expect(response.headers.get('content-type')).toMatch(/^application\/json/);
+    }
+  });
+
+  it('lets nobody in by one of several credentials, whichever comes first', async () => {
+    const { authorization } = await bearing();
+    for (const several of [
+      [authorization, 'Bearer other'],
+      ['Bearer other', authorization],
+      [authorization, authorization],
+    ])
+      expect(await statusOf(several)).toBe(401);
+
+    /** Node keeps the first of several lines; elsewhere they are one already when the kit gets them. */
+    async function statusOf(several: string[]): Promise<number> {
+      if (!route.url) return (await route.send({ authorization: several.join(', ') })).status;
+      const lines = ['host', new URL(route.url).host, ...several.flatMap((value) => ['authorization', value])];
+      const asked = request(route.url, { headers: lines }).end();
+      const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+      answer.resume();
+      return answer.statusCode!;
     }
   });
 

@@ -1,10 +1,11 @@
 /** Express: `app.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`. Also for Connect, and bare Node. */
 import type { AuthContext, RequestLike, ResolveAuth } from '../context.js';
+import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
 import { bodyOf } from '../refusal.js';
 
 /** As much of Express as is used here. */
-export interface ExpressRequest {
+export interface ExpressRequest extends NodeRequest {
   method: string;
   url: string;
   originalUrl?: string;
@@ -51,15 +52,9 @@ export function authOf(req: ExpressRequest): AuthContext {
 }
 
 /** A header that came several times is read as one: none of the kit's is valid then. */
-function toRequest({
-  method,
-  url,
-  originalUrl = url,
-  protocol = 'http',
-  headers,
-  socket,
-}: ExpressRequest): RequestLike {
-  const get = (name: string) => [headers[name.toLowerCase()] ?? []].flat().join(', ') || null;
+function toRequest(req: ExpressRequest): RequestLike {
+  const { method, url, originalUrl = url, protocol = 'http', headers, socket } = req;
+  const get = (name: string) => severalAsOne(req, name, [headers[name.toLowerCase()] ?? []].flat().join(', ') || null);
   const base = `${protocol}://${get('host') ?? 'localhost'}`;
   return { method, url: base + originalUrl, headers: { get }, peer: socket.remoteAddress };
 }

@@ -1,5 +1,6 @@
 /** Koa: `router.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them in `ctx.state.auth`. */
 import type { ResolveAuth } from '../context.js';
+import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
 import { bodyOf } from '../refusal.js';
 
@@ -9,7 +10,7 @@ export interface KoaContext {
   href: string;
   get(name: string): string;
   set(headers: Record<string, string>): void;
-  req: { socket: { remoteAddress?: string } };
+  req: NodeRequest & { socket: { remoteAddress?: string } };
   state: object;
   status: number;
   body: unknown;
@@ -20,8 +21,8 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
   const admit = createAdmission(resolve, rules);
 
   return async function protectRoute(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
-    const headers = { get: (name: string) => ctx.get(name) || null };
     const { method, href: url, req } = ctx;
+    const headers = { get: (name: string) => severalAsOne(req, name, ctx.get(name) || null) };
     const admission = await admit({ method, url, headers, peer: req.socket.remoteAddress });
     if ('auth' in admission) {
       Object.assign(ctx.state, { auth: admission.auth });
