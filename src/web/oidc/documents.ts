@@ -23,6 +23,9 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 const JWKS_TYPE = 'application/jwk-set+json; charset=utf-8';
 
 type DocumentName = 'discovery' | 'jwks' | 'protectedResource';
+type Texts = { discovery: string; jwks: string };
+/** Names and values of its headers in turn, as Node writes them. */
+type Answer = { headers: string[]; body: string };
 
 /** Where each is found. */
 export const DOCUMENTS: Record<string, DocumentName> = Object.fromEntries([
@@ -42,6 +45,9 @@ export function createDocuments({ issuer, resources, providers }: Needs) {
     ...(issuer.startsWith('https:') && { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
   };
 
+  /** As they are sent, for as long as the providers stay what they are. */
+  let made: { of: Texts; answers: Partial<Record<DocumentName, Answer>> } | undefined;
+
   return { answerAtOnce, answer };
 
   /** Answers a plain GET of a document, if it is one. */
@@ -49,10 +55,17 @@ export function createDocuments({ issuer, resources, providers }: Needs) {
     const name = req.method === 'GET' && DOCUMENTS[req.url ?? ''];
     const current = name && providers.ready();
     if (!name || !current) return false;
-    const body = textOf(name, current);
-    res.writeHead(200, { ...headers, 'Content-Type': typeOf(name), 'Content-Length': Buffer.byteLength(body) });
-    res.end(body);
+    if (made?.of !== current) made = { of: current, answers: {} };
+    made.answers[name] ??= make(name, current);
+    const { headers, body } = made.answers[name];
+    res.writeHead(200, headers).end(body);
     return true;
+  }
+
+  function make(name: DocumentName, current: Texts): Answer {
+    const body = textOf(name, current);
+    const all = { ...headers, 'Content-Type': typeOf(name), 'Content-Length': String(Buffer.byteLength(body)) };
+    return { headers: Object.entries(all).flat(), body };
   }
 
   /** The same for HEAD, for a query string, and while the keys are changing. */
@@ -65,7 +78,7 @@ export function createDocuments({ issuer, resources, providers }: Needs) {
     ctx.body = body;
   }
 
-  function textOf(name: DocumentName, current: { discovery: string; jwks: string }): string {
+  function textOf(name: DocumentName, current: Texts): string {
     return name === 'protectedResource' ? protectedResource : current[name];
   }
 }
