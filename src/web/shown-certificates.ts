@@ -26,10 +26,13 @@ export function createShownCertificates({ header }: { header: string }) {
     if (text !== undefined) delete req.headers[header];
     if (chains.has(req)) return;
     // What a proxy shows of itself says nothing of its clients.
-    // Of several headers, one is a stranger's that the proxy let pass: none is believed.
-    const isOne = (req.headersDistinct[header] ?? []).length <= 1;
-    if (fromProxy && typeof text === 'string') chains.set(req, isOne ? chainIn(text) : []);
+    if (fromProxy && typeof text === 'string') chains.set(req, isAlone(req) ? chainIn(text) : []);
     else if (!fromProxy && req.socket instanceof TLSSocket) chains.set(req, chainOf(req.socket));
+  }
+
+  /** Of several headers, one is a stranger's that the proxy let pass: none is believed. */
+  function isAlone(req: IncomingMessage): boolean {
+    return req.headersDistinct[header]?.length === 1;
   }
 
   /** The certificate, and after it those that came along. Empty where there is none, or none that can be read. */

@@ -71,6 +71,7 @@ export async function createResources({ db, announcements, issuer, brandName }: 
     openToUnclaimedAgents: true,
   };
   let all: Resource[] = [own];
+  let bySpelling = new Map([[spellingOf(own.identifier), own]]);
   let version = 0;
   let reading: Promise<void> = Promise.resolve();
 
@@ -94,8 +95,7 @@ export async function createResources({ db, announcements, issuer, brandName }: 
    * is how it was registered.
    */
   function find(identifier: string): Resource | undefined {
-    const wanted = spellingOf(identifier);
-    return all.find((resource) => spellingOf(resource.identifier) === wanted);
+    return bySpelling.get(spellingOf(identifier));
   }
 
   /** Whether this client may ask for tokens for it. Whether it is an unclaimed agent is for others to know. */
@@ -157,21 +157,22 @@ export async function createResources({ db, announcements, issuer, brandName }: 
       clientIds: row.clients.map(({ clientId }) => clientId),
       openToUnclaimedAgents: row.openToUnclaimedAgents,
     }));
-    all = withTools([own, ...registered], await db.tool.findMany({ where: { url: { not: null } } }));
+    bySpelling = withTools([own, ...registered], await db.tool.findMany({ where: { url: { not: null } } }));
+    all = [...bySpelling.values()];
     version += 1;
   }
 }
 
 /** Each tool with a URL is an audience too, if nobody registered it as one already. */
-function withTools(resources: Resource[], tools: Tool[]): Resource[] {
-  const byIdentifier = new Map(resources.map((resource) => [spellingOf(resource.identifier), resource]));
+function withTools(resources: Resource[], tools: Tool[]): Map<string, Resource> {
+  const bySpelling = new Map(resources.map((resource) => [spellingOf(resource.identifier), resource]));
   for (const tool of tools) {
     const spelling = spellingOf(tool.url!);
-    const known = byIdentifier.get(spelling) ?? forTool(tool);
+    const known = bySpelling.get(spelling) ?? forTool(tool);
     const others = known.scopes.filter((scope) => scope.name !== VALIDATE_SCOPE);
-    byIdentifier.set(spelling, { ...known, scopes: [...others, FOR_TOOLS] });
+    bySpelling.set(spelling, { ...known, scopes: [...others, FOR_TOOLS] });
   }
-  return [...byIdentifier.values()];
+  return bySpelling;
 }
 
 const forTool = ({ id, url, name }: Tool): Resource => ({

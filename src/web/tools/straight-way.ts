@@ -84,7 +84,9 @@ async function readQuestion(req: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   await new Promise<void>((resolve, reject) => {
     req.on('data', (chunk: Buffer) => chunks.push(chunk)).once('end', resolve);
-    req.once('error', reject).once('close', () => reject(new Error('the question broke off')));
+    req.once('error', reject).once('close', () => {
+      if (!req.complete) reject(new Error('the question broke off'));
+    });
   });
   return readJson(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
 }
