@@ -24,6 +24,8 @@ export function addTestAuth({ api, wire, signIn }: Needs): void {
     '/api/v1/test-auth/auth-status',
     {
       summary: 'Sandboxes only: what my credential stands for',
+      description:
+        'Who carries nothing is anonymous. A credential that is not good, or no longer, is refused as everywhere.',
       accepts: ['login', 'oauth', 'foreign', 'api-key', 'agent', 'workload'],
       scope: null,
       optional: true,
