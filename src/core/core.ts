@@ -208,6 +208,7 @@ export async function createCore(base: Base) {
     signup: config.signup,
     accounts,
     identities,
+    keptTokens,
     newcomers,
     attempts,
     mfa,

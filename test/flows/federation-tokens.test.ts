@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../src/core/caller.js';
 import { call } from '../support/api.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { type House, openHouse } from '../support/house.js';
+import { type House, openHouse, PASSWORD } from '../support/house.js';
 import {
+  answerOf,
   comeBy,
   type Elsewhere,
   newPerson,
@@ -60,6 +61,11 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const account = (await house.core.accounts.findByEmail(email))!;
     return (await house.core.links.list(account.id))[0]!;
   };
+  /** The journey by Acme. */
+  async function comeByAcme(browser: Browser, atAcme: Browser, email: string) {
+    const away = await press(browser, await browser.open('/login'), 'acme');
+    return browser.open(await passThrough(atAcme, away.url.href, email));
+  }
   /** What the provider says of whoever brings this token. */
   const whoIs = async (accessToken: unknown) => {
     const headers = { authorization: `Bearer ${accessToken}` };
@@ -71,13 +77,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const person = newPerson({ email: 'mara@acme.example' });
     await acme.account(person.email, person.name);
     const browser = new Browser(house.origin);
+    const atAcme = new Browser(acme.origin);
     const away = await press(browser, await browser.open('/login'), 'acme');
-    expect(Object.fromEntries(away.url.searchParams)).toMatchObject({
-      scope: 'openid profile email offline_access',
-      prompt: 'consent',
-    });
-    const inside = await browser.open(await passThrough(new Browser(acme.origin), away.url.href, person.email!));
+    const asked = Object.fromEntries(away.url.searchParams);
+    expect([asked.scope, asked.prompt]).toEqual(['openid profile email offline_access', 'consent']);
+    const inside = await browser.open(await passThrough(atAcme, away.url.href, person.email!));
     expect(inside.url.pathname).toBe('/account');
+    const again = await comeByAcme(new Browser(house.origin), atAcme, person.email!);
+    expect(again.url.pathname).toBe('/account');
 
     const { id, keepsToken } = await linkOf(person.email!);
     expect(keepsToken).toBe(true);
@@ -104,10 +111,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const { email } = await acme.account('taken-back@acme.example');
     const browser = new Browser(house.origin);
     const atAcme = new Browser(acme.origin);
-    const comeIn = async () => {
-      const away = await press(browser, await browser.open('/login'), 'acme');
-      return browser.open(await passThrough(atAcme, away.url.href, email));
-    };
+    const comeIn = () => comeByAcme(browser, atAcme, email);
     await comeIn();
     const { id } = await linkOf(email);
     const account = (await acme.core.accounts.findByEmail(email))!;
@@ -126,8 +130,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   it('is revoked at the provider when the person removes it here', async () => {
     const { email } = await acme.account('leaving@acme.example');
     const browser = new Browser(house.origin);
-    const away = await press(browser, await browser.open('/login'), 'acme');
-    await browser.open(await passThrough(new Browser(acme.origin), away.url.href, email));
+    await comeByAcme(browser, new Browser(acme.origin), email);
     const { id } = await linkOf(email);
     const { json } = await read(id, await tokenOf(email));
     expect(await whoIs(json.access_token)).toBe(email);
@@ -145,7 +148,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
 
   it.each([
     ['github', { scope: 'read:user user:email repo', access_type: undefined, prompt: undefined }],
-    ['google', { scope: 'openid profile email calendar', access_type: 'offline', prompt: 'consent' }],
+    ['google', { scope: 'openid profile email calendar', access_type: 'offline', prompt: undefined }],
     ['linkedin', { scope: 'openid profile email', access_type: undefined, prompt: undefined }],
   ] as const)('of %s is asked for in its own words', async (id, expected) => {
     elsewhere[id].person = newPerson();
@@ -160,6 +163,57 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     expect([status, json.scope]).toEqual([200, expected.scope]);
     const { html } = await browser.open('/account/security');
     expect(html).toContain(`Apps here may act for you at ${id === 'github' ? 'GitHub' : 'Google'}`);
+  });
+
+  it('of Google can be renewed also for whoever said yes before, who is asked once more, and then never again', async () => {
+    const google = elsewhere.google;
+    const person = newPerson();
+    google.person = person;
+    const page = new URL(google.issuer);
+    const asked = () =>
+      google.asked.filter(({ path }) => path === '/o/oauth2/v2/auth').map(({ query }) => query.get('prompt'));
+    page.pathname = '/o/oauth2/v2/auth';
+    page.search = String(new URLSearchParams({ redirect_uri: 'https://app.example/', state: 'of another app' }));
+    await fetch(page, { redirect: 'manual' });
+
+    google.asked.length = 0;
+    const browser = new Browser(house.origin);
+    const once = await comeBy(browser, 'google');
+    expect(once.url.origin).toBe(new URL(google.issuer).origin);
+    expect(await house.core.accounts.findByEmail(person.email!), 'nobody is let in half-way').toBeNull();
+    expect(browser.cookies.has('signet_login')).toBe(false);
+    expect((await browser.open(await answerOf(once.url))).url.pathname).toBe('/account');
+    expect(asked()).toEqual([null, 'consent']);
+    const { id } = await linkOf(person.email!);
+    aheadMs = 2 * HOUR_MS;
+    expect((await read(id, await tokenOf(person.email!))).status).toBe(200);
+    aheadMs = 0;
+
+    google.asked.length = 0;
+    expect((await comeBy(new Browser(house.origin), 'google')).url.pathname).toBe('/account');
+    expect(asked()).toEqual([null]);
+  });
+
+  it('is asked for once more, not for ever, of a provider that gives none; and by whoever links it', async () => {
+    const google = elsewhere.google;
+    const { email } = await house.account();
+    const browser = new Browser(house.origin);
+    await browser.signIn(email, PASSWORD);
+    google.person = newPerson();
+    const security = await browser.open('/account/security');
+    const n = formsOf(security.html).findIndex(({ fields }) => fields.provider === 'google');
+    const away = await browser.submit(security, {}, n);
+    const bare = (url: URL) => {
+      const plain = new URL(url);
+      plain.searchParams.delete('access_type'); // as if it knew no such word
+      return answerOf(plain);
+    };
+    const once = await browser.open(await bare(away.url));
+    expect([once.url.origin, once.url.searchParams.get('prompt')]).toEqual([new URL(google.issuer).origin, 'consent']);
+    const linked = await browser.open(await bare(once.url));
+    expect(linked.url.search).toBe('?notice=linked');
+    const { id } = await linkOf(email);
+    expect((await read(id, await tokenOf(email))).status).toBe(200);
   });
 
   it('is not spoken of to somebody of whom none is kept', async () => {

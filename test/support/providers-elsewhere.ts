@@ -97,6 +97,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
   const codes = new Map<string, Given>();
   const tokens = new Map<string, PersonElsewhere>();
   const refreshTokens = new Map<string, Given>();
+  const consented = new Set<string>();
   const paths = PATHS[kind];
   const isGithub = kind === 'github';
 
@@ -139,8 +140,12 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
       challenge: searchParams.get('code_challenge'),
       nonce: searchParams.get('nonce'),
       scope: searchParams.get('scope') ?? NEEDED[kind],
-      offline: searchParams.get('access_type') === 'offline' && searchParams.get('prompt') === 'consent',
+      // Whoever said yes before is not asked again, unless it is told to.
+      offline:
+        searchParams.get('access_type') === 'offline' &&
+        (searchParams.get('prompt') === 'consent' || !consented.has(self.person.id)),
     });
+    consented.add(self.person.id);
     const answer = new URL(redirectUri);
     answer.searchParams.set('code', code);
     answer.searchParams.set('state', searchParams.get('state')!);

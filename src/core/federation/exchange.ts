@@ -23,6 +23,12 @@ export interface Binding {
   nonce: string;
 }
 
+/** What a page of a provider is to do beyond what it does for everybody. */
+export interface Wish {
+  /** Ask for consent, also of whoever gave it before. */
+  consent?: boolean | undefined;
+}
+
 /** A code that an app got by itself. */
 export interface GivenCode {
   code: string;
@@ -53,6 +59,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
   async function authorizationUrl(
     provider: Provider,
     { redirectUri, state, verifier, nonce }: Binding,
+    { consent }: Wish = {},
   ): Promise<string> {
     return translating(provider, async (client) => {
       const url = client.buildAuthorizationUrl(await configurationOf(provider), {
@@ -65,6 +72,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
         }),
         ...(usesNonce(provider) && { nonce }),
         ...(provider.keepsTokens && provider.askOffline),
+        ...(consent && { prompt: 'consent' }),
       });
       return url.href;
     });

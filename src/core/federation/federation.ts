@@ -18,6 +18,7 @@ import type { Limit, Limits } from '../../base/limits.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Caller } from '../caller.js';
 import type { Identities } from '../identities/identities.js';
+import type { KeptTokens } from '../identities/kept-tokens.js';
 import type { Mfa } from '../mfa/mfa.js';
 import type { Sessions } from '../sessions/sessions.js';
 import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
@@ -37,6 +38,7 @@ interface Needs {
   limits: Limits;
   accounts: Accounts;
   identities: Identities;
+  keptTokens: Pick<KeptTokens, 'canRenew'>;
   newcomers: Newcomers;
   attempts: Attempts;
   mfa: Pick<Mfa, 'isEnrolled'>;
@@ -63,7 +65,8 @@ const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, s
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
 export function createFederation({ providers, redirectUris, signup, limits, ...needs }: Needs) {
-  const { accounts, identities, newcomers, attempts, mfa, sessions, linkNews, signIn, exchange, flows } = needs;
+  const { accounts, identities, keptTokens, newcomers, attempts, mfa, sessions, linkNews, signIn, exchange, flows } =
+    needs;
 
   return {
     /** In the order of the buttons. */
@@ -71,6 +74,8 @@ export function createFederation({ providers, redirectUris, signup, limits, ...n
     begin,
     resume,
     whoCame,
+    lacksConsent,
+    askConsent,
     whoSent,
     admit,
   };
@@ -93,6 +98,22 @@ export function createFederation({ providers, redirectUris, signup, limits, ...n
   /** Who came back with this answer. Refuses as the exchange does. */
   async function whoCame({ providerId, binding }: Flow, query: string, caller: Caller): Promise<ForeignArrival> {
     return counted(caller, () => exchange.redeem(providerOf(providerId), query, binding));
+  }
+
+  /**
+   * Whether what the provider gave cannot be renewed because it did not ask the person, and nothing that can be is kept. Never of
+   * somebody whom we had asked already: they are asked once more, not for ever.
+   */
+  async function lacksConsent({ providerId, consent }: Flow, arrival: ForeignArrival): Promise<boolean> {
+    const { tokensToKeep } = arrival;
+    if (consent || !tokensToKeep || tokensToKeep.refreshToken || !providerOf(providerId).offlineByConsent) return false;
+    return !(await keptTokens.canRenew(arrival));
+  }
+
+  /** Where to send somebody once more, for the same errand, to be asked. Refuses as the exchange does. */
+  async function askConsent({ binding: _, ...flow }: Flow, browser: string): Promise<string> {
+    const again = { ...flow, consent: true };
+    return exchange.authorizationUrl(providerOf(flow.providerId), await flows.open(again, browser), again);
   }
 
   /** Who sent an app this code. Refuses as the exchange does, and with `invalid_request` unless the address is on the list. */

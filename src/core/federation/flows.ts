@@ -5,9 +5,9 @@
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import { hmacSha256, randomToken, sha256 } from '../../base/crypto.js';
 import type { Database, Prisma } from '../../base/db/open.js';
-import type { Binding } from './exchange.js';
+import type { Binding, Wish } from './exchange.js';
 
-export interface NewFlow {
+export interface NewFlow extends Wish {
   providerId: string;
   redirectUri: string;
   /** The account that is to be linked; without it, somebody signs in. */

@@ -6,8 +6,10 @@ import type { Arriving } from '../identities/identities.js';
 export interface Provider
   extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret' | 'keepsTokens'> {
   scope: string;
-  /** What else its page is told, so that it gives a refresh token. */
+  /** What else its page is told where a refresh token is wanted. */
   askOffline?: Record<string, string> | undefined;
+  /** It gives a refresh token with a consent, and asks for none from whoever gave one before unless it is told to. */
+  offlineByConsent?: boolean | undefined;
   /** It says with commas in between what was granted. */
   listsByComma?: true;
   /** Where no discovery document tells them; such a provider gives no ID token either. */

@@ -45,7 +45,7 @@ export const LEASE_SECONDS = 20;
 export type KeptTokens = ReturnType<typeof createKeptTokens>;
 
 export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
-  return { keep, find, idsOf, open, openRefresh, lease, renew, release, drop, sweep };
+  return { keep, find, idsOf, canRenew, open, openRefresh, lease, renew, release, drop, sweep };
 
   /** Replaces what was kept, in the transaction of the verb that made sure of the person. */
   async function keep(identityId: string, given: GivenTokens, tx: Queryable): Promise<void> {
@@ -64,6 +64,12 @@ export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
     const where = { identity: { accountId, issuer: { in: issuers } } };
     const rows = await db.keptTokens.findMany({ where, select: { identityId: true } });
     return new Set(rows.map(({ identityId }) => identityId));
+  }
+
+  /** Whether there is a refresh token of this person, as far as it is known here. */
+  async function canRenew({ issuer, subject }: { issuer: string; subject: string }): Promise<boolean> {
+    const row = await db.keptTokens.findFirst({ where: { identity: { issuer, subject } } });
+    return row !== null && (await openRefresh(row)) !== undefined;
   }
 
   /** Undefined when it cannot be opened: sealed with a secret that is gone, or for another identity. */

@@ -71,6 +71,7 @@ export function addFederation(router: Router<State>, needs: Needs): void {
     const errand = flow.note as unknown as Errand;
     try {
       const arrival = await federation.whoCame(flow, ctx.querystring, ctx.state.caller);
+      if (await federation.lacksConsent(flow, arrival)) return await askConsent(ctx, flow);
       await goOn(ctx, errand, await federation.admit(arrival, undefined, ctx.state.caller));
     } catch (error) {
       refuse(ctx, errand, error);
@@ -82,17 +83,19 @@ export function addFederation(router: Router<State>, needs: Needs): void {
     const login = await loginCookie.read(ctx);
     if (login?.account.id !== accountId) throw otherPerson();
     try {
-      await links.link(
-        login.account,
-        await federation.whoCame(flow, ctx.querystring, ctx.state.caller),
-        ctx.state.caller,
-      );
+      const arrival = await federation.whoCame(flow, ctx.querystring, ctx.state.caller);
+      if (await federation.lacksConsent(flow, arrival)) return await askConsent(ctx, flow);
+      await links.link(login.account, arrival, ctx.state.caller);
       seeOther(ctx, `${page}?notice=linked`);
     } catch (error) {
       const notice = error instanceof Refusal ? LINK_NOTICES[error.code] : undefined;
       if (!notice) throw error;
       seeOther(ctx, `${page}?notice=${notice}`);
     }
+  }
+
+  async function askConsent(ctx: Context, flow: Flow): Promise<void> {
+    seeOther(ctx, await federation.askConsent(flow, federationCookie.give(ctx)));
   }
 
   /** The sign-in page again, with what went wrong: there are other ways in. */

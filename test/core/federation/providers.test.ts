@@ -65,7 +65,10 @@ describe('what a provider is asked for', () => {
   });
   const asked = (more: Record<string, string>) =>
     Object.fromEntries(
-      providersOf(more).map(({ id, scope, askOffline, keepsTokens }) => [id, { scope, askOffline, keepsTokens }]),
+      providersOf(more).map(({ id, scope, askOffline, offlineByConsent = false, keepsTokens }) => [
+        id,
+        { scope, askOffline, offlineByConsent, keepsTokens },
+      ]),
     );
 
   it('is what a sign-in needs', () => {
@@ -85,16 +88,28 @@ describe('what a provider is asked for', () => {
       LINKEDIN_SCOPE: 'w_member_social',
     });
     expect(all).toEqual({
-      github: { scope: 'read:user user:email repo', askOffline: undefined, keepsTokens: true },
-      google: {
-        scope: 'openid profile email https://www.googleapis.com/auth/calendar.readonly',
-        askOffline: { access_type: 'offline', prompt: 'consent' },
+      github: {
+        scope: 'read:user user:email repo',
+        askOffline: undefined,
+        offlineByConsent: false,
         keepsTokens: true,
       },
-      linkedin: { scope: 'openid profile email w_member_social', askOffline: undefined, keepsTokens: true },
+      google: {
+        scope: 'openid profile email https://www.googleapis.com/auth/calendar.readonly',
+        askOffline: { access_type: 'offline' },
+        offlineByConsent: true,
+        keepsTokens: true,
+      },
+      linkedin: {
+        scope: 'openid profile email w_member_social',
+        askOffline: undefined,
+        offlineByConsent: false,
+        keepsTokens: true,
+      },
       acme: {
         scope: 'openid profile email offline_access calendar',
         askOffline: { prompt: 'consent' },
+        offlineByConsent: false,
         keepsTokens: true,
       },
     });

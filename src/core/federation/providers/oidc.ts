@@ -13,7 +13,8 @@ export function oidc(
   return {
     ...settings,
     scope,
-    // Without a consent that is asked for, the scope is to be ignored (OpenID Connect Core, 11).
+    // Without a consent that is asked for, the scope is to be ignored: what came then would end with the person's login there
+    // (OpenID Connect Core, 11).
     askOffline: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
     async readProfile({ claims, userInfo }) {
       // Some tell in the ID token who somebody is, some only when they are asked.
