@@ -279,18 +279,19 @@ describe('an upstream provider', () => {
     answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
     await house.app.settle();
     asked.length = 0;
-    const times: Record<string, number[]> = { known: [], unknown: [] };
-    for (let n = 0; n < 40; n += 1) {
-      for (const [kind, email] of Object.entries({ known, unknown: `nobody${n}@example.com` })) {
+    // The quickest of each: whatever else this machine has to do only adds to a time. A machine that is busy throughout is given another try.
+    const quickest = { known: Number.POSITIVE_INFINITY, unknown: Number.POSITIVE_INFINITY };
+    const isSame = ({ known, unknown }: typeof quickest) =>
+      Math.abs(known - unknown) < Math.max(5, 0.3 * Math.max(known, unknown));
+    for (let n = 0; n < 40 || (n < 90 && !isSame(quickest)); n += 1) {
+      for (const [kind, email] of [['known', known] as const, ['unknown', `nobody${n}@example.com`] as const]) {
         const started = performance.now();
         expect((await logIn({ email })).error).toBe('invalid_credentials');
-        times[kind]!.push(performance.now() - started);
+        expect(asked.splice(0).map(({ path }) => path)).toEqual([LOGIN]);
+        quickest[kind] = Math.min(quickest[kind], performance.now() - started);
       }
     }
-    expect(asked.map(({ path }) => path)).toEqual(Array(80).fill(LOGIN));
-    // The quickest of each: whatever else this machine has to do only adds to a time.
-    const [a, b] = [Math.min(...times.known!), Math.min(...times.unknown!)];
-    expect(Math.abs(a - b), `known ${a} ms, unknown ${b} ms`).toBeLessThan(Math.max(5, 0.3 * Math.max(a, b)));
+    expect(quickest).toSatisfy(isSame);
   });
 });
 
