@@ -1,12 +1,13 @@
 /**
  * Where lines of the log end up: a file descriptor, written once for all lines of one turn of the event loop, for a system call with each
- * line costs more than the line itself. Lines leave in their order and whole. What ends the process leaves nothing behind but when
- * nobody can run any more (a kill, a crash of the engine): then the lines of the turn under way are lost.
+ * line costs more than the line itself. Lines leave in their order and whole, also where several processes write to one pipe. What ends
+ * the process leaves nothing behind but when nobody can run any more (a kill, a crash of the engine): then the lines of the turn under
+ * way are lost.
  */
 import { writeSync } from 'node:fs';
 
-/** A turn with more to say than this says it in pieces. */
-const MAX_CHARACTERS = 64 * 1024;
+/** What a full pipe takes at once or not at all (PIPE_BUF on Linux): of more, another process's lines might follow the first half. */
+const MAX_BYTES = 4096;
 const BUSY_MS = 5;
 
 export interface LineWriter {
@@ -17,6 +18,7 @@ export interface LineWriter {
 
 export function createLineWriter(fd: number): LineWriter {
   let lines = '';
+  let bytes = 0;
   let isUsed = false;
   let isGone = false;
   return { write, flushSync };
@@ -25,17 +27,20 @@ export function createLineWriter(fd: number): LineWriter {
     if (isGone) return;
     if (!isUsed) process.on('exit', flushSync);
     isUsed = true;
+    const length = Buffer.byteLength(line);
+    if (bytes + length > MAX_BYTES) flushSync();
     if (lines === '') setImmediate(flushSync);
     lines += line;
-    if (lines.length > MAX_CHARACTERS) flushSync();
+    bytes += length;
   }
 
   function flushSync(): void {
     if (lines === '') return;
-    const bytes = Buffer.from(lines);
+    const all = Buffer.from(lines);
     lines = '';
+    bytes = 0;
     try {
-      writeAll(fd, bytes);
+      writeAll(fd, all);
     } catch (error) {
       // A log that cannot be written (a full disk, a reader that has left) is no reason to let nobody in.
       isGone = (error as NodeJS.ErrnoException).code === 'EPIPE';

@@ -7,10 +7,19 @@ import { describe, expect, it } from 'vitest';
 
 const LOG = fileURLToPath(new URL('../../dist/base/log.js', import.meta.url));
 
+const sourceOf = (body: string) =>
+  `import { createLog } from ${JSON.stringify(LOG)}; const log = createLog('info'); ${body}`;
+
 /** A program that logs, and tells on standard error what is not for the log. */
 function program(body: string): ChildProcess {
-  const source = `import { createLog } from ${JSON.stringify(LOG)}; const log = createLog('info'); ${body}`;
-  return spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(process.execPath, ['--input-type=module', '-e', sourceOf(body)], { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** The same program three times, all of them on one pipe, whose reader comes late. */
+function programs(body: string): ChildProcess {
+  const one = '"$0" --input-type=module -e "$1"';
+  const script = `(${one} & ${one} & ${one}; wait) | (sleep 1; cat)`;
+  return spawn('sh', ['-c', script, process.execPath, sourceOf(body)], { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 async function outputOf(child: ChildProcess) {
@@ -68,6 +77,16 @@ describe('the lines of the log', () => {
     const { messages } = await outputOf(child);
     expect(messages).toEqual(upTo(20_000));
     expect(Number(told)).toBeLessThan(200e6);
+  });
+
+  it('stay whole where several processes share a pipe that is full', async () => {
+    const child = programs(`
+      let n = 0;
+      const more = () => { for (const until = n + 100; n < until; n += 1) log.info({ padding: 'x'.repeat(300) }, String(n));
+        if (n < 2000) setImmediate(more); };
+      more();`);
+    const { messages } = await outputOf(child); // which reads each line as JSON
+    expect(messages.toSorted()).toEqual([...upTo(2000), ...upTo(2000), ...upTo(2000)].toSorted());
   });
 
   it('are given up when their reader has gone: the program goes on', async () => {
