@@ -62,10 +62,17 @@ function traitsFrom(extensions: Map<string, Extension>, validity: Validity): Cer
 function readConstraints(value: Uint8Array | undefined): Pick<CertificateTraits, 'isAuthority' | 'pathLength'> {
   if (!value) return { isAuthority: false };
   const [flag, ...rest] = elementsOf(only(value, TAG.sequence));
-  const isAuthority = flag?.tag === TAG.boolean && flag.content[0] === 0xff;
+  const isAuthority = flag?.tag === TAG.boolean && isTrue(flag);
   const length = (isAuthority ? rest : [flag, ...rest]).find((element) => element?.tag === TAG.integer);
   if (!length) return { isAuthority };
-  return { isAuthority, pathLength: length.content.length === 1 ? length.content[0]! & 0x7f : 0 };
+  const [byte, ...more] = length.content;
+  return { isAuthority, pathLength: byte === undefined || byte >= 0x80 || more.length > 0 ? 0 : byte }; // no number of authorities: none
+}
+
+/** Throws for what others read as true, and DER does not have. */
+function isTrue({ content: [byte, ...more] }: Element): boolean {
+  if ((byte !== 0 && byte !== 0xff) || more.length > 0) throw new RangeError('neither true nor false');
+  return byte === 0xff;
 }
 
 /** `BIT STRING`: the first byte says how many of the last bits are padding. */

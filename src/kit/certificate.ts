@@ -25,13 +25,17 @@ export function leadsToAuthority(
   authorities: readonly X509Certificate[],
   now = new Date(),
 ): boolean {
-  if (!first || !isOfNow(traitsOf(first), now)) return false;
-  return climb(first, others, 0);
-
-  function climb(from: X509Certificate, between: X509Certificate[], passed: number): boolean {
-    if (authorities.some((authority) => isIssuer(authority, from, passed))) return true;
-    return between.some((next, n) => isIssuer(next, from, passed) && climb(next, between.toSpliced(n, 1), passed + 1));
+  // Step by step, each of them by the shortest way: strangers choose what stands here, and all ways through them are endlessly many.
+  let reached = first && isOfNow(traitsOf(first), now) ? [first] : [];
+  let left = others;
+  for (let passed = 0; reached.length > 0; passed += 1) {
+    const isNext = (issuer: X509Certificate) => reached.some((from) => isIssuer(issuer, from, passed));
+    if (authorities.some(isNext)) return true;
+    const next = left.filter(isNext);
+    left = left.filter((one) => !next.includes(one));
+    reached = next;
   }
+  return false;
 
   function isIssuer(issuer: X509Certificate, of: X509Certificate, passed: number): boolean {
     const traits = of.checkIssued(issuer) ? traitsOf(issuer) : undefined;

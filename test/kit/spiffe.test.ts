@@ -146,6 +146,26 @@ describe('the certificate of a workload', () => {
     expect(verdict(issue(tooShort, names), tooShort).kind).toBe('valid');
   });
 
+  it.each([-1, -128])('is not vouched for by way of an authority whose path must be %i long', (pathLength) => {
+    const odd = issue(domain.authority(), { commonName: 'Odd', isAuthority: true, pathLength });
+    const below = issue(odd, { commonName: 'Below', isAuthority: true });
+    expect(verdict(issue(below, { uris: [ID] }), below, odd).kind).toBe('invalid');
+  });
+
+  it('is nobody’s where its being an authority or not is said in another way than DER has', () => {
+    const flag = extension('551d13', true, tlv(0x30, tlv(0x01, Buffer.from([0x01]))));
+    expect(verdict(domain.workload(undefined, { isAuthority: undefined, extensions: [flag] })).kind).toBe('invalid');
+  });
+
+  it('is soon refused with a crowd of authorities that all vouch for each other', () => {
+    const crowd = [makeAuthority('Crowd')];
+    for (let n = 1; n < 12; n += 1)
+      crowd.push(issue(crowd[0], { commonName: 'Crowd', isAuthority: true, key: crowd[0] }));
+    const began = Date.now();
+    expect(verdict(issue(crowd[0], { uris: [ID] }), ...crowd).kind).toBe('invalid');
+    expect(Date.now() - began).toBeLessThan(2000);
+  });
+
   it('is not trusted for the name of its issuer alone', () => {
     const forged = makeAuthority(`Authority of ${domain.name}`);
     expect(verdict(issue(forged, { uris: [ID] })).kind).toBe('invalid');

@@ -30,6 +30,8 @@ export interface CertificateRequest {
   extensions?: Buffer[];
   from?: Date;
   to?: Date;
+  /** Another's, in place of a new one. */
+  key?: Pick<Holder, 'privateKey' | 'publicKey'> | undefined;
 }
 
 export const KEY_USE = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 };
@@ -40,9 +42,9 @@ const HOUR_MS = 3_600_000;
 export const makeAuthority = (commonName = 'Authority', more: CertificateRequest = {}) =>
   issue(undefined, { commonName, isAuthority: true, keyUsage: [KEY_USE.keyCertSign, KEY_USE.cRLSign], ...more });
 
-/** A certificate with a key of its own; without an issuer it signs itself. */
+/** A certificate; without an issuer it signs itself. */
 export function issue(issuer: Holder | undefined, request: CertificateRequest = {}): Holder {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey, publicKey } = request.key ?? generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const { from = new Date(Date.now() - HOUR_MS), to = new Date(Date.now() + HOUR_MS) } = request;
   const subject = nameOf(request);
   const signed = tlv(
