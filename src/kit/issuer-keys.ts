@@ -22,7 +22,8 @@ const TRY_AGAIN_AFTER_MS = 2000;
 
 /**
  * Finds the key that a token says it is signed with. A key that is not known yet is asked for, at most every 30 s, and whoever comes
- * meanwhile waits for the same answer, or asks as well where requests may not wait for each other. A key that was withdrawn is refused after twice `refreshAfterSeconds` at the latest.
+ * meanwhile waits for the same answer, or asks as well where requests may not wait for each other. A key that was withdrawn is refused
+ * after twice `refreshAfterSeconds` at the latest.
  */
 export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   const { fetch: ask = fetch, now = Date.now } = options;

@@ -124,8 +124,10 @@ describe('a workload', () => {
       const { access_token: accessToken, accountId } = await newLogin(house);
       // A tool asks about its visitor: its own certificate lets nobody in who brought nothing.
       const certified = { 'content-type': 'application/json', [HEADER]: asHeader(holder) };
-      const nobody = await ask(house, 'POST', '/api/validate', certified, '{"tool":"dealroom"}');
-      expect([nobody.status, nobody.json.error, nobody.json.valid]).toEqual([401, 'no_auth', false]);
+      for (const tool of ['dealroom', '']) {
+        const nobody = await ask(house, 'POST', '/api/validate', certified, JSON.stringify({ tool }));
+        expect([nobody.status, nobody.json.error, nobody.json.valid]).toEqual([401, 'no_auth', false]);
+      }
       const visitor = await validate({ [HEADER]: asHeader(holder), authorization: `Bearer ${accessToken}` });
       expect(visitor.json).toMatchObject({ valid: true, user: { id: accountId } });
       for (const headers of [

@@ -72,8 +72,7 @@ export async function readDocument(id: string, { fetch, settle }: Needs): Promis
     throw new DocumentFault(`its token_endpoint_auth_method must be ${AUTH_METHODS.join(' or ')}`);
   }
   if (typeof given.client_name !== 'string') throw new DocumentFault('its client_name is missing');
-  const isSaid = ([name, value]: [string, unknown]) => MEMBERS.includes(name) && value !== null;
-  const known = Object.fromEntries(Object.entries(given).filter(isSaid));
+  const known = Object.fromEntries(Object.entries(given).filter(([name]) => MEMBERS.includes(name)));
   const metadata = { ...known, token_endpoint_auth_method: method };
   try {
     return {
@@ -110,10 +109,12 @@ async function load(id: string, fetch: GuardedFetch) {
   }
 }
 
+/** What it says: a member that is null says nothing. */
 function parse(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null));
   } catch {
     // told below
   }

@@ -46,8 +46,8 @@ export interface Credential {
 export type Validate = ReturnType<typeof createValidate>;
 
 /**
- * Any credential that is alive will do. A token of an app, or one that an agent asked for, must be for us or for that very tool, with the scope for it. Refuses with
- * `expired_token`, `invalid_token` or `insufficient_scope`, all of them 401.
+ * Any credential that is alive will do. A token of an app, or one that an agent asked for, must be for us or for that very tool, with the
+ * scope for it. Refuses with `expired_token`, `invalid_token` or `insufficient_scope`, all of them 401.
  */
 export function createValidate({ credentials, tools, permissions, resources }: Needs) {
   return async function validate(

@@ -13,15 +13,16 @@ export function acceptOwnSecret(engine: Engine, clients: Clients): void {
   class ForgivingContext extends OIDCContext {
     #body: Record<string, unknown> | undefined;
 
-    /** The provider assigns it, once, when the body is parsed. */
+    /** The provider assigns it, once, when the body is parsed. A secret that is null is none (RFC 7592, 2.2). */
     override get body() {
       return this.#body;
     }
 
     override set body(body: Record<string, unknown> | undefined) {
       const stored = this.route === 'client_update' ? this.client?.clientSecret : undefined;
-      const given = body?.client_secret;
-      if (!stored || typeof given !== 'string') this.#body = body;
+      const { client_secret: given, ...others } = body ?? {};
+      if (given === null) this.#body = others;
+      else if (!stored || typeof given !== 'string') this.#body = body;
       else if (clients.isSecret(given, stored)) this.#body = { ...body, client_secret: stored };
       else this.#body = { ...body, client_secret: given === stored ? '' : given }; // a hash that leaked is no secret
     }

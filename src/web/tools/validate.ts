@@ -55,10 +55,10 @@ export function addValidate({ api, cookie, validation }: Needs): void {
    * A certificate is that of whoever asks. It is looked at where there is nothing else, and where no tool asks: a visitor who brought
    * nothing would be let in there as the tool itself.
    */
-  function present(ctx: Context, { tool }: z.output<typeof Question>) {
+  function present(ctx: Context, { tool = null }: z.output<typeof Question>) {
     const presented = presentedBy(ctx, cookie.browsers.cookieName);
     if (presented?.by === 'cookie') cookie.checkChange(ctx);
     const { certificates } = ctx.state;
-    return presented ?? (certificates.length > 0 && !tool ? { certificates } : undefined);
+    return presented ?? (certificates.length > 0 && tool === null ? { certificates } : undefined);
   }
 }

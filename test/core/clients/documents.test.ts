@@ -96,7 +96,8 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
   });
 
   it('may say null of what it has not got', async () => {
-    const id = host.describe({ logo_uri: null, contacts: null, scope: null, jwks: null, jwks_uri: null });
+    const nothing = { logo_uri: null, contacts: null, scope: null, jwks: null, jwks_uri: null };
+    const id = host.describe({ ...nothing, client_secret: null, client_secret_expires_at: null });
     expect((await begin(id)).status).toBe(303);
   });
 

@@ -160,6 +160,7 @@ describe.each(stores)('registration on $name', (store) => {
     const nulls = Object.fromEntries(
       [
         'application_type',
+        'client_secret',
         'client_uri',
         'contacts',
         'grant_types',
