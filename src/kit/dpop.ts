@@ -2,7 +2,8 @@
  * Proof of possession (RFC 9449): whether a DPoP proof was made for this very request, with which key, and when. Pure: whether its id
  * was seen before is for whoever has a memory.
  */
-import { base64url, calculateJwkThumbprint, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose';
+import { base64url, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from 'jose';
+import { sha256Base64url } from './bytes.js';
 
 /** Asymmetric, all of them: whoever could check a symmetric proof could make one. */
 export const DPOP_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'] as const;
@@ -58,25 +59,25 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
     const curve = CURVES[protectedHeader.alg];
     if (curve && jwk.crv !== curve) return invalid('its key is on another curve than its algorithm');
     if (PRIVATE_MEMBERS.some((member) => member in jwk)) return invalid('the proof holds a private key');
-    const fault = (await faultOf(payload, request)) ?? timeFault(payload, request);
+    const fault = faultOf(payload, request) ?? timeFault(payload, request);
     if (fault) return invalid(fault);
     const nonceFault = request.isNonce && faultOfNonce(payload.nonce, request.isNonce);
     if (nonceFault) return { kind: 'nonce', reason: nonceFault };
     const { jti, iat } = payload as { jti: string; iat: number };
-    return { kind: 'valid', thumbprint: await calculateJwkThumbprint(jwk), jti, issuedAt: new Date(iat * 1000) };
+    return { kind: 'valid', thumbprint: thumbprintOf(jwk), jti, issuedAt: new Date(iat * 1000) };
   } catch {
     return invalid('the proof is no JWT that its own key signed');
   }
 }
 
 /** Whether it was made for something else. */
-async function faultOf(payload: JWTPayload, { method, url, accessToken }: DpopRequest): Promise<string | undefined> {
+function faultOf(payload: JWTPayload, { method, url, accessToken }: DpopRequest): string | undefined {
   const { jti, htm, htu, ath } = payload;
   if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH) return 'the proof has no id (jti)';
   if (htm !== method) return 'the proof is for another method (htm)';
   const asked = withoutQuery(url);
   if (!asked || withoutQuery(htu) !== asked) return 'the proof is for another address (htu)';
-  if (accessToken !== undefined && ath !== (await hashOf(accessToken))) return 'the proof is for another token (ath)';
+  if (accessToken !== undefined && ath !== sha256Base64url(accessToken)) return 'the proof is for another token (ath)';
   return undefined;
 }
 
@@ -90,10 +91,9 @@ function faultOfNonce(nonce: unknown, isNonce: (nonce: string) => boolean): stri
   return typeof nonce === 'string' && isNonce(nonce) ? undefined : 'the nonce of the proof is too old, or none of ours';
 }
 
-/** `ath`: the SHA-256 hash of the token. */
-async function hashOf(accessToken: string): Promise<string> {
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(accessToken));
-  return base64url.encode(new Uint8Array(hash));
+/** RFC 7638: of what makes the key, by the order of its names. Hashed here, for Web Crypto would go through a thread for it. */
+function thumbprintOf({ crv, e, kty, n, x, y }: JWK): string {
+  return sha256Base64url(JSON.stringify(kty === 'RSA' ? { e, kty, n } : { crv, kty, x, ...(kty === 'EC' && { y }) }));
 }
 
 /** The address in its usual form (RFC 3986, 6.2), without query and fragment. */
