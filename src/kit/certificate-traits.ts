@@ -30,6 +30,8 @@ export type KeyUse = 'digitalSignature' | 'keyCertSign' | 'cRLSign';
 const KEY_USES: Record<KeyUse, number> = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 };
 const OID = { keyUsage: '551d0f', alternativeNames: '551d11', basicConstraints: '551d13', extendedKeyUsage: '551d25' };
 const UNDERSTOOD: string[] = Object.values(OID);
+const CLIENT_AUTH = '2b06010505070302';
+const ANY_USE = '551d2500';
 
 /** Undefined for what cannot be read, or has a critical extension that is not understood here (RFC 5280, 4.2: it must be refused). */
 export function readTraits(certificate: Uint8Array): CertificateTraits | undefined {
@@ -39,6 +41,11 @@ export function readTraits(certificate: Uint8Array): CertificateTraits | undefin
   } catch {
     return undefined;
   }
+}
+
+/** Whether it may be shown by a client: nothing is said about its use, or this one is named. */
+export function mayAuthenticateClients({ extendedKeyUsage: uses }: CertificateTraits): boolean {
+  return !uses || uses.includes(CLIENT_AUTH) || uses.includes(ANY_USE);
 }
 
 interface Extension {
@@ -133,8 +140,9 @@ function extensionsOf(signed: Element[]): Map<string, Extension> {
 /** After version (which may be left out), serial number, algorithm and issuer. */
 function validityOf(signed: Element[]): Validity {
   const at = signed[0]!.tag === TAG.version ? 4 : 3;
-  const [notBefore, notAfter] = elementsOf(signed[at]!.content).map(timeOf);
-  return { notBefore: notBefore!, notAfter: notAfter! };
+  const [notBefore, notAfter, ...more] = elementsOf(signed[at]!.content).map(timeOf);
+  if (!notBefore || !notAfter || more.length > 0) throw new RangeError('not two times');
+  return { notBefore, notAfter };
 }
 
 /** `UTCTime` until 2049, `GeneralizedTime` from then on, both in UTC and to the second (RFC 5280, 4.1.2.5). */

@@ -5,18 +5,9 @@
 import type { X509Certificate } from 'node:crypto';
 import { type CertificateTraits, readTraits } from './certificate-traits.js';
 
-/** Object identifiers, as bytes in hexadecimal. */
-const CLIENT_AUTH = '2b06010505070302';
-const ANY_USE = '551d2500';
-
 /** Undefined for what cannot be read, or has a critical extension that is not understood here. */
 export function traitsOf({ raw }: X509Certificate): CertificateTraits | undefined {
   return readTraits(raw);
-}
-
-/** Whether it may be shown by a client: nothing is said about its use, or this one is named. */
-export function mayAuthenticateClients({ extendedKeyUsage: uses }: CertificateTraits): boolean {
-  return !uses || uses.includes(CLIENT_AUTH) || uses.includes(ANY_USE);
 }
 
 /** Whether a path leads from the first certificate, by way of the others, to one of the authorities, and all of it is of now. */

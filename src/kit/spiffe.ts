@@ -5,7 +5,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { JWK } from 'jose';
 import { fromBase64 } from './bytes.js';
-import { leadsToAuthority, mayAuthenticateClients, traitsOf } from './certificate.js';
+import { leadsToAuthority, traitsOf } from './certificate.js';
+import { mayAuthenticateClients } from './certificate-traits.js';
 import { jwtAuthoritiesOf } from './jwt-svid.js';
 import { invalidSvid as invalid, parseSpiffeId, type SpiffeId, type SvidVerdict } from './spiffe-id.js';
 

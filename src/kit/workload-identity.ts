@@ -4,7 +4,7 @@
  */
 import type { JWK } from 'jose';
 import { fromBase64 } from './bytes.js';
-import { type CertificateTraits, readTraits } from './certificate-traits.js';
+import { type CertificateTraits, mayAuthenticateClients, readTraits } from './certificate-traits.js';
 import type { RequestLike } from './context.js';
 import { jwtAuthoritiesOf, verifyJwtSvid } from './jwt-svid.js';
 import { parseSpiffeId, type SpiffeId } from './spiffe-id.js';
@@ -54,14 +54,16 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
     return verdict.kind === 'valid' ? verdict.spiffeId : null;
   }
 
-  /** X509-SVID, 2 and 4: one URI, no authority, for signatures, and in its time. */
-  function isWorkload({ uris, isAuthority, keyUsage, notBefore, notAfter }: CertificateTraits): boolean {
+  /** X509-SVID, 2 and 4: one URI, no authority, for signatures of clients, and in its time. */
+  function isWorkload(traits: CertificateTraits): boolean {
+    const { uris, isAuthority, keyUsage, notBefore, notAfter } = traits;
     const isOfNow = notBefore.getTime() <= now() && now() <= notAfter.getTime();
     const maySign = keyUsage?.has('digitalSignature') !== false;
     return (
       uris.length === 1 &&
       !isAuthority &&
       maySign &&
+      mayAuthenticateClients(traits) &&
       !keyUsage?.has('keyCertSign') &&
       !keyUsage?.has('cRLSign') &&
       isOfNow

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { createAuthMiddleware, createWorkloadVerifier } from '../../src/kit/index.js';
+import { CLIENT_AUTH, extension, issue, SERVER_AUTH, tlv } from '../support/workloads.js';
 import { ca, leaf, plain, stranger, two } from './certificates.js';
 
 const now = () => Date.UTC(2030, 0, 1);
@@ -30,11 +31,32 @@ describe('a certificate in a header', () => {
     expect(fromRequest(carrying(encodeURIComponent(pem)))).toBeNull();
   });
 
+  it('is nobody’s where it is for servers only', () => {
+    const shown = (...extendedKeyUsage: string[]) =>
+      fromRequest(carrying(encodeURIComponent(issue(undefined, { uris: [BILLING], to, extendedKeyUsage }).pem)));
+    const to = new Date('2031-01-01');
+    expect(shown(SERVER_AUTH)).toBeNull();
+    expect(shown(SERVER_AUTH, CLIENT_AUTH)?.id).toBe(BILLING);
+  });
+
   it('counts only in its time', () => {
     for (const year of [2020, 2130]) {
       const verifier = createWorkloadVerifier({ ...options, now: () => Date.UTC(year, 0, 1) });
       expect(verifier.fromRequest(carrying(escaped))).toBeNull();
     }
+  });
+
+  it('is nobody’s where it does not say until when it counts', () => {
+    const names = tlv(0x30, tlv(0x86, Buffer.from(BILLING)));
+    const extensions = tlv(0xa3, tlv(0x30, extension('551d11', false, names)));
+    const certificate = (...times: Buffer[]) =>
+      tlv(0x30, tlv(0x30, ...Array(3).fill(tlv(0x30)), tlv(0x30, ...times), extensions)).toString('base64');
+    const [from, to] = ['260101000000Z', '360101000000Z'].map((text) => tlv(0x17, Buffer.from(text))) as [
+      Buffer,
+      Buffer,
+    ];
+    expect(fromRequest(carrying(certificate(from, to)))?.id).toBe(BILLING);
+    for (const times of [[], [from], [from, to, to]]) expect(fromRequest(carrying(certificate(...times)))).toBeNull();
   });
 
   it('is not believed unless the peer is told to be trusted', () => {

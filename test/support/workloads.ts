@@ -36,6 +36,7 @@ export interface CertificateRequest {
 
 export const KEY_USE = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 };
 export const SERVER_AUTH = '2b06010505070301';
+export const CLIENT_AUTH = '2b06010505070302';
 const HOUR_MS = 3_600_000;
 
 /** An authority that signs itself. */

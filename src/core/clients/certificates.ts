@@ -4,7 +4,8 @@ import ipaddr from 'ipaddr.js';
 import type { Clock } from '../../base/clock.js';
 import { openFreshFile } from '../../base/fresh-file.js';
 import type { Log } from '../../base/log.js';
-import { leadsToAuthority, mayAuthenticateClients, traitsOf } from '../../kit/certificate.js';
+import { leadsToAuthority, traitsOf } from '../../kit/certificate.js';
+import { mayAuthenticateClients } from '../../kit/certificate-traits.js';
 
 interface Needs {
   authoritiesFile: string | undefined;
