@@ -187,24 +187,33 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
    */
   async function verify(account: Account, otp: string, caller: Caller): Promise<string[] | undefined> {
     const code = plain(otp);
-    const guesses = isTotp(code) ? GUESSES : [RECOVERY_GUESSES];
-    const guesser = isTotp(code) ? await placeOf(account, caller) : addressKey(caller.address);
-    const key = guesser ? `${account.id}:${guesser}` : account.id;
-    // Counted before the code is looked at, so that many guesses at once are counted too.
-    for (const limit of guesses) await limits.spend(limit, key);
-    const right = isTotp(code) ? await takeTotp(account, code) : await recoveryCodes.take(account, code, caller);
-    if (!right) return undefined;
-    for (const limit of guesses) await limits.reset(limit, key);
-    return ['otp'];
+    const right = isTotp(code)
+      ? await guess(GUESSES, await guesserOf(account, caller), () => takeTotp(account, code))
+      : await guess([RECOVERY_GUESSES], `${account.id}:${addressKey(caller.address)}`, () =>
+          recoveryCodes.take(account, code, caller),
+        );
+    return right ? ['otp'] : undefined;
   }
 
-  /** Where somebody was let in since there is a second factor. Logins from before it took the password alone, and ended with it. */
-  async function placeOf({ id: accountId }: Account, caller: Caller): Promise<string | undefined> {
+  /** Counted before the code is looked at, so that many guesses at once are counted too. */
+  async function guess(counted: Limit[], guesser: string, take: () => Promise<boolean>): Promise<boolean> {
+    for (const limit of counted) await limits.spend(limit, guesser);
+    const right = await take();
+    if (right) for (const limit of counted) await limits.reset(limit, guesser);
+    return right;
+  }
+
+  /**
+   * Somebody at a place from which they were let in since there is a second factor, or somebody anywhere. Logins from before it took the
+   * password alone, and ended with it.
+   */
+  async function guesserOf({ id: accountId }: Account, caller: Caller): Promise<string> {
     const factor = await db.totpFactor.findFirst({
       where: { accountId, ...CONFIRMED },
       select: { confirmedAt: true },
     });
-    return factor?.confirmedAt ? places.find(accountId, caller, factor.confirmedAt) : undefined;
+    const place = factor?.confirmedAt ? await places.find(accountId, caller, factor.confirmedAt) : undefined;
+    return place ? `${accountId}:${place}` : accountId;
   }
 
   async function takeTotp({ id: accountId }: Account, code: string): Promise<boolean> {
