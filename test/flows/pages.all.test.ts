@@ -261,6 +261,47 @@ describe('the real pages, in Chromium', () => {
     await look('signed-out', 'You are signed out');
   });
 
+  it('show a person their API keys', async () => {
+    const { email, id } = await house.account('mara.lindqvist+keys@example.com', 'Mara Lindqvist');
+    const northwind = await house.core.organizations.create(id, 'Northwind Traders & Reporting', systemCaller);
+    const project = await house.core.projects.create(
+      { accountId: id },
+      northwind.id,
+      'Quarterly numbers',
+      systemCaller,
+    );
+    await page.goto(`${house.origin}/account/keys`);
+    await signIn(email);
+    await look('keys-none', 'API keys');
+    await page.click('main a.primary');
+    await look('new-key', 'New API key');
+    await page.fill('[name=name]', '–');
+    await page.click('main button[type=submit]');
+    await look('new-key-wrong', 'New API key');
+    await page.fill('[name=name]', 'Nightly build of the reporting service');
+    await page.selectOption('[name=place]', project.id);
+    await page.selectOption('[name=role]', 'operator');
+    await page.check('[name="scope.memory:read"]');
+    await page.check('[name="scope.read:financials"]');
+    await page.click('main button[type=submit]');
+    await look('key-made', 'Keep this key');
+    const [key = ''] = await page.locator('.copy').allInnerTexts();
+    expect((await fetch(`${house.origin}/api/v1/auth/me`, { headers: { 'x-api-key': key } })).status).toBe(200);
+    await page.click('main a.primary');
+    await look('keys', 'API keys');
+    await page.click('text=Replace');
+    await look('replace-key', 'Replace Nightly build of the reporting service?');
+    await page.click('main button[type=submit]');
+    await look('key-replaced', 'Keep this key');
+    await page.click('main a.primary');
+    await page.click('text=Revoke');
+    await look('revoke-key', 'Revoke Nightly build of the reporting service?');
+    await page.click('main button[type=submit]');
+    await look('keys-revoked', 'API keys');
+    await page.goto(`${house.origin}/account`);
+    await look('account-with-key', 'Mara Lindqvist');
+  });
+
   it('tell of an invitation, whoever reads it', async () => {
     const ada = await house.account('ada.okafor@northwind-traders.example', 'Ada Okafor');
     await house.base.db.account.update({ where: { id: ada.id }, data: { emailVerified: true } });

@@ -26,6 +26,18 @@ const errors = {
   password: 'This password is on a list of leaked passwords. Choose another one.',
 };
 
+const apiKey = {
+  id: 'key_1c9f6b0e-6a0b-4f0c-9d0a-6f1f4b8f2c11',
+  name: 'Nightly build',
+  hint: 'sk_live_9fQ2xLmA…',
+  place: 'Northwind Traders & Reporting, project Quarterly numbers',
+  role: 'operator',
+  scopes: ['memory:read', 'vector:search'],
+  made: '3 March 2026',
+  lastUsed: '5 minutes ago',
+  ends: 'on 1 June 2026',
+};
+
 export const examplePages: Pages = {
   home: {
     registerHref: '/register',
@@ -241,6 +253,54 @@ export const examplePages: Pages = {
       },
     ],
   },
+  'account/keys': {
+    csrfToken,
+    notice: 'That key is revoked: it is refused from now on.',
+    keys: [apiKey, { ...apiKey, id: 'key_2', name: 'Laptop', scopes: [], lastUsed: undefined, ends: undefined }],
+    ended: [
+      { name: 'Old laptop', hint: 'sk_live_0aB1cD2e…', place: 'Mara Lindqvist', how: 'Revoked', since: 'just now' },
+    ],
+  },
+  'account/new-key': {
+    csrfToken,
+    name: 'Nightly build',
+    places: [
+      { value: 'co_1', label: 'Mara Lindqvist', selected: false },
+      { value: 'prj_1', label: apiKey.place, selected: true },
+    ],
+    roles: [
+      { value: '', label: 'The most you may there', selected: false },
+      { value: 'viewer', label: 'viewer', selected: true },
+    ],
+    lives: [{ value: '7776000', label: '90 days', selected: true }],
+    scopes: [
+      { name: 'memory:read', sentence: 'Read what your assistant remembers.', ticked: true },
+      { name: 'builds:start', ticked: false },
+    ],
+    errors: {
+      name: 'Use at most 100 ordinary characters.',
+      place: 'You are no member there.',
+      role: 'A key never may more than whoever makes it.',
+      scopes: 'There is no memory:erase.',
+    },
+    problem: 'An account can have at most 200 keys.',
+  },
+  'account/key-made': {
+    csrfToken,
+    name: 'Nightly build',
+    key: 'sk_live_9fQ2xLmA0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT',
+    ends: 'on 1 June 2026',
+    oldKey: 'The old key works no more.',
+  },
+  'account/replace-key': {
+    csrfToken,
+    key: apiKey,
+    graces: [
+      { value: '0', label: 'Not at all', selected: false },
+      { value: '86400', label: '1 day', selected: true },
+    ],
+  },
+  'account/revoke-key': { csrfToken, key: apiKey },
   'account/home': {
     csrfToken,
     account: {
@@ -253,6 +313,7 @@ export const examplePages: Pages = {
     hasFactor: true,
     notice: 'Signed out of Chrome on Windows.',
     canVerifyEmail: true,
+    keys: 3,
     openApprovals: 2,
     logins: [
       {

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { describeAge, describeDay, describeLastUse, describeTimeLeft } from '../../src/web/words.js';
+import {
+  describeAge,
+  describeDay,
+  describeEnd,
+  describeLastUse,
+  describeSpan,
+  describeTimeLeft,
+} from '../../src/web/words.js';
 
 const NOW = new Date('2026-11-22T10:15:30Z');
 const ago = (seconds: number) => new Date(NOW.getTime() - seconds * 1000);
@@ -31,6 +38,27 @@ describe('a moment, in words', () => {
     [-5, 'for a minute at most'],
   ])('%i seconds ahead is "%s"', (seconds, words) => {
     expect(describeTimeLeft(ago(-seconds), NOW)).toBe(words);
+  });
+
+  it.each([
+    [-5, 'in 1 minute'],
+    [60, 'in 1 minute'],
+    [61, 'in 2 minutes'],
+    [3600, 'in 1 hour'],
+    [86_399, 'on 23 November 2026'],
+    [82_800, 'in 23 hours'],
+    [90 * 86_400, 'on 20 February 2027'],
+  ])('%i seconds ahead something ends "%s"', (seconds, words) => {
+    expect(describeEnd(ago(-seconds), NOW)).toBe(words);
+  });
+
+  it.each([
+    [86_400, '1 day'],
+    [90 * 86_400, '90 days'],
+    [36 * 3600, '36 hours'],
+    [90, '2 minutes'],
+  ])('%i seconds last "%s"', (seconds, words) => {
+    expect(describeSpan(seconds)).toBe(words);
   });
 
   it('may be a whole day', () => {

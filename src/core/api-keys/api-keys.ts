@@ -66,6 +66,8 @@ interface Needs {
   scopes: () => string[];
 }
 
+/** Of one key. */
+export const MAX_SCOPES = 50;
 const MAX_KEYS = 200;
 const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
 
@@ -82,6 +84,8 @@ export function createApiKeys(needs: Needs) {
    */
   async function create(owner: Account, input: NewApiKey, caller: Caller, by = owner.id): Promise<FreshApiKey> {
     const name = nameOf(input.name);
+    if ((input.scopes ?? []).length > MAX_SCOPES)
+      throw invalidRequest('Some values cannot be used.', { scopes: `Use at most ${MAX_SCOPES}.` });
     const unknown = (input.scopes ?? []).filter((scope) => !scopes().includes(scope));
     if (unknown.length > 0)
       throw invalidRequest('Some values cannot be used.', { scopes: `There is no ${unknown[0]}.` });
@@ -228,5 +232,5 @@ export function createApiKeys(needs: Needs) {
   }
 }
 
-const noSuchKey = () => notFound('There is no such key.');
+export const noSuchKey = () => notFound('There is no such key.');
 const changedMeanwhile = () => conflict('The account was changed at this moment. Please try again.');

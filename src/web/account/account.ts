@@ -18,7 +18,9 @@ import { describeAge, describeDay, describeLastUse } from '../words.js';
 import { addAgentClaims } from './agents.js';
 import { addApprovals } from './approvals.js';
 import { createGuards, loginOf } from './guards.js';
+import { addKeys } from './keys.js';
 import { addLinks } from './links.js';
+import { addNewKeys } from './new-keys.js';
 import type { AccountPages } from './pages.js';
 import { addSecurity } from './security.js';
 
@@ -26,6 +28,9 @@ interface Needs
   extends Pick<
     Core,
     | 'agentClaims'
+    | 'apiKeys'
+    | 'organizations'
+    | 'projects'
     | 'sessions'
     | 'consents'
     | 'clients'
@@ -39,6 +44,8 @@ interface Needs
     | 'approvals'
   > {
   issuer: string;
+  /** Of an API key whose maker chooses no other life. */
+  keySeconds: number;
   clock: Clock;
   loginCookie: LoginCookie;
   federationCookie: FederationCookie;
@@ -66,7 +73,7 @@ const NOTICES: Record<string, string | undefined> = {
 };
 
 export function createAccountDoor(needs: Needs): Router<State> {
-  const { sessions, consents, clients, resources, verification, approvals, clock, csrf, views, mfa } = needs;
+  const { sessions, consents, clients, resources, verification, approvals, clock, csrf, views, mfa, apiKeys } = needs;
   const router = new Router<State>({ sensitive: true });
   const guards = createGuards(needs);
   const { requireLogin } = guards;
@@ -78,6 +85,8 @@ export function createAccountDoor(needs: Needs): Router<State> {
   addSecurity(router, { ...needs, guards });
   addLinks(router, { ...needs, guards });
   addApprovals(router, { ...needs, guards });
+  addNewKeys(router, { ...needs, guards });
+  addKeys(router, { ...needs, guards });
   return router;
 
   async function home(ctx: Context): Promise<void> {
@@ -94,6 +103,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
       hasFactor: await mfa.isEnrolled(account.id),
       logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
       apps: await Promise.all((await consents.list(account.id)).map(toApp)),
+      keys: (await apiKeys.list(account.id)).filter(apiKeys.isAlive).length,
       openApprovals: (await approvals.list(account)).length,
       canVerifyEmail: verification.isOffered && !account.emailVerified,
       notice: NOTICES[queryText(ctx, 'notice') ?? ''],

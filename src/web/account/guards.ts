@@ -21,23 +21,24 @@ export type Guards = ReturnType<typeof createGuards>;
 export function createGuards({ clock, loginCookie, errands }: Needs) {
   return { requireLogin, requireProof };
 
-  /** Sends to the sign-in page and back whoever is not signed in. */
+  /** Sends to the sign-in page whoever is not signed in; back to the page that they wanted, or home after a form. */
   async function requireLogin(ctx: Context, next: Next): Promise<void> {
     const login = await loginCookie.read(ctx);
-    if (!login) return seeOther(ctx, errands.href('/login', { returnTo: '/account' }));
+    if (!login)
+      return seeOther(ctx, errands.href('/login', { returnTo: ctx.method === 'GET' ? ctx.path : '/account' }));
     logins.set(ctx.req, login);
     await next();
   }
 
   /**
    * Sends to the sign-in page, and then to this page, whoever proved too long ago who they are: the login goes on when they come
-   * back. What a form held is not done; the page shows it again.
+   * back. What a form held is not done; the page shows it again. Without a page named, it is the one at the form's own address.
    */
-  function requireProof(page: string) {
+  function requireProof(page?: string) {
     return async function requireRecentProof(ctx: Context, next: Next): Promise<void> {
       const login = await loginCookie.read(ctx);
       if (!login || !isProvenLately(login.session, clock.now()))
-        return seeOther(ctx, errands.href('/login', { returnTo: page, email: login?.account.email }));
+        return seeOther(ctx, errands.href('/login', { returnTo: page ?? ctx.path, email: login?.account.email }));
       logins.set(ctx.req, login);
       await next();
     };

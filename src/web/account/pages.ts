@@ -8,6 +8,11 @@ export interface AccountPages {
   'account/approvals': ApprovalsPage;
   'account/claim-agent': ClaimAgentPage;
   'account/agent-claimed': AgentClaimedPage;
+  'account/keys': KeysPage;
+  'account/new-key': NewKeyPage;
+  'account/key-made': KeyMadePage;
+  'account/replace-key': ReplaceKeyPage;
+  'account/revoke-key': RevokeKeyPage;
 }
 
 /** Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`), `/account/verify-email` and `/logout`. */
@@ -19,6 +24,8 @@ interface AccountPage {
   hasFactor: boolean;
   logins: AccountLogin[];
   apps: AccountApp[];
+  /** How many API keys work. */
+  keys: number;
   /** How many questions of agents wait for an answer. */
   openApprovals: number;
   /** One sentence about what was just done: "Signed out of Firefox on Linux." */
@@ -152,4 +159,79 @@ interface ClaimAgentPage {
 
 interface AgentClaimedPage {
   name: string;
+}
+
+interface KeysPage {
+  csrfToken: string;
+  notice?: string;
+  keys: KeyRow[];
+  /** The last ones that work no more. */
+  ended: { name: string; hint: string; place: string; how: 'Revoked' | 'Expired'; since: string }[];
+}
+
+export interface KeyRow {
+  id: string;
+  name: string;
+  /** Its first characters. */
+  hint: string;
+  /** "Northwind, project Reporting" */
+  place: string;
+  role: string;
+  scopes: string[];
+  made: string;
+  /** "5 minutes ago" */
+  lastUsed?: string;
+  /** "on 3 March 2026"; never, when it is left out. */
+  ends?: string;
+}
+
+/** One of a few to choose from. */
+export interface Choice {
+  value: string;
+  label: string;
+  selected: boolean;
+}
+
+/** Posts `csrf`, `name`, `place`, `role`, `life`, and `scope.<name>` for each that is ticked, to `/account/keys/new`. */
+interface NewKeyPage {
+  csrfToken: string;
+  name: string;
+  places: Choice[];
+  roles: Choice[];
+  lives: Choice[];
+  scopes: { name: string; sentence?: string; ticked: boolean }[];
+  errors: NewKeyErrors;
+  /** What is wrong with none of the fields. */
+  problem?: string;
+}
+
+/** One sentence beside the field that has to change. */
+export interface NewKeyErrors {
+  name?: string;
+  place?: string;
+  role?: string;
+  scopes?: string;
+}
+
+/** Shown this once. */
+interface KeyMadePage {
+  csrfToken: string;
+  name: string;
+  key: string;
+  ends?: string;
+  /** One sentence about the key that it replaces. */
+  oldKey?: string;
+}
+
+/** Posts `csrf` and `grace` to `/account/keys/:id/replace`. */
+interface ReplaceKeyPage {
+  csrfToken: string;
+  key: KeyRow;
+  graces: Choice[];
+}
+
+/** Posts `csrf` to `/account/keys/:id/revoke`. */
+interface RevokeKeyPage {
+  csrfToken: string;
+  key: KeyRow;
 }

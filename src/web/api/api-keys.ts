@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { DAY_SECONDS } from '../../base/clock.js';
 import { durationSeconds } from '../../base/duration.js';
-import { type ApiKey, type FreshApiKey, KEY_ROLES, type KeyRole } from '../../core/api-keys/api-keys.js';
+import { type ApiKey, type FreshApiKey, KEY_ROLES, type KeyRole, MAX_SCOPES } from '../../core/api-keys/api-keys.js';
 import { formatWith } from '../../core/api-keys/formats.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
@@ -21,7 +21,7 @@ const MAX_DAYS = 3650;
 const NewKey = z.object({
   name: text(),
   expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('null = never.'),
-  scopes: z.array(text(200)).max(50).optional(),
+  scopes: z.array(text(200)).max(MAX_SCOPES).optional(),
   role: z
     .enum(KEY_ROLES)
     .optional()

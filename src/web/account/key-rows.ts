@@ -1,0 +1,51 @@
+/** API keys as their owner's pages tell of them, and the places where somebody's keys can work. */
+import type { ApiKey, KeyRole } from '../../core/api-keys/api-keys.js';
+import type { Core } from '../../core/core.js';
+import { lesser, type OrganizationRole } from '../../core/organizations/roles.js';
+import { describeAge, describeEnd } from '../words.js';
+import type { KeyRow } from './pages.js';
+
+/** An organization, or one of its projects, as a member of it sees it. */
+export interface Place {
+  organizationId: string;
+  projectId: string | null;
+  name: string;
+  role: OrganizationRole;
+}
+
+export async function placesOf(
+  accountId: string,
+  { organizations, projects }: Pick<Core, 'organizations' | 'projects'>,
+): Promise<Place[]> {
+  const within = await projects.listFor({ accountId });
+  return (await organizations.listFor(accountId)).flatMap(({ id, name, role }) => [
+    { organizationId: id, projectId: null, name, role },
+    ...within
+      .filter(({ organizationId }) => organizationId === id)
+      .map((project) => ({
+        organizationId: id,
+        projectId: project.id,
+        name: `${name}, project ${project.name}`,
+        role,
+      })),
+  ]);
+}
+
+export const placeOf = (key: ApiKey, places: Place[]) =>
+  places.find(({ organizationId, projectId }) => organizationId === key.organizationId && projectId === key.projectId);
+
+export function toKeyRow(key: ApiKey, places: Place[], now: Date): KeyRow {
+  const { id, name, lookup, organizationId, scopes, createdAt, lastUsedAt, expiresAt } = key;
+  const place = placeOf(key, places);
+  return {
+    id,
+    name,
+    hint: `${lookup}…`,
+    place: place?.name ?? organizationId,
+    role: place ? lesser(key.role as KeyRole, place.role) : key.role,
+    scopes: scopes as string[],
+    made: describeAge(createdAt, now),
+    lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,
+    ends: expiresAt ? describeEnd(expiresAt, now) : undefined,
+  };
+}

@@ -1,0 +1,75 @@
+/** A person's API keys: which there are, and revoking one, which is asked about first. New ones are made elsewhere (new-keys.ts). */
+import type Router from '@koa/router';
+import { z } from 'zod';
+import type { Clock } from '../../base/clock.js';
+import type { ApiKey } from '../../core/api-keys/api-keys.js';
+import { noSuchKey } from '../../core/api-keys/api-keys.js';
+import type { Core } from '../../core/core.js';
+import type { Csrf } from '../csrf.js';
+import { formBody, queryText, readForm } from '../input.js';
+import { seeOther } from '../see-other.js';
+import type { Context, State } from '../state.js';
+import type { Views } from '../views.js';
+import { describeAge } from '../words.js';
+import { type Guards, loginOf } from './guards.js';
+import { placesOf, toKeyRow } from './key-rows.js';
+import type { AccountPages } from './pages.js';
+
+interface Needs extends Pick<Core, 'apiKeys' | 'organizations' | 'projects'> {
+  clock: Clock;
+  csrf: Csrf;
+  guards: Guards;
+  views: Views<AccountPages>;
+}
+
+export const KEYS_PAGE = '/account/keys';
+const MAX_ENDED = 20;
+const RevokeForm = z.object({ csrf: z.string() });
+const NOTICES: Record<string, string | undefined> = {
+  revoked: 'That key is revoked: it is refused from now on.',
+};
+
+export function addKeys(router: Router<State>, needs: Needs): void {
+  const { apiKeys, clock, csrf, guards, views } = needs;
+  const { requireLogin } = guards;
+  router.get(KEYS_PAGE, requireLogin, show);
+  router.get(`${KEYS_PAGE}/:id/revoke`, requireLogin, confirm);
+  // Without a recent proof, as at the API's door: whoever sees a key that should not be there ends it at once.
+  router.post(`${KEYS_PAGE}/:id/revoke`, requireLogin, formBody, revoke);
+
+  async function show(ctx: Context): Promise<void> {
+    const { id: accountId } = loginOf(ctx).account;
+    const places = await placesOf(accountId, needs);
+    const now = clock.now();
+    const all = await apiKeys.list(accountId);
+    const ended = all.filter((key) => !apiKeys.isAlive(key)).sort((a, b) => endOf(b).getTime() - endOf(a).getTime());
+    ctx.body = views.render('account/keys', {
+      csrfToken: csrf.tokenFor(ctx),
+      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
+      keys: all.filter(apiKeys.isAlive).map((key) => toKeyRow(key, places, now)),
+      ended: ended.slice(0, MAX_ENDED).map((key) => {
+        const { name, hint, place } = toKeyRow(key, places, now);
+        return { name, hint, place, how: key.revokedAt ? 'Revoked' : 'Expired', since: describeAge(endOf(key), now) };
+      }),
+    });
+  }
+
+  async function confirm(ctx: Context): Promise<void> {
+    const { id: accountId } = loginOf(ctx).account;
+    const key = (await apiKeys.list(accountId)).find(({ id }) => id === ctx.params.id);
+    if (!key || !apiKeys.isAlive(key)) throw noSuchKey();
+    ctx.body = views.render('account/revoke-key', {
+      csrfToken: csrf.tokenFor(ctx),
+      key: toKeyRow(key, await placesOf(accountId, needs), clock.now()),
+    });
+  }
+
+  async function revoke(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, RevokeForm).csrf);
+    await apiKeys.revoke(loginOf(ctx).account.id, ctx.params.id, ctx.state.caller);
+    seeOther(ctx, `${KEYS_PAGE}?notice=revoked`);
+  }
+}
+
+/** Of a key that has ended: when. */
+const endOf = ({ revokedAt, expiresAt }: ApiKey) => revokedAt ?? expiresAt!;

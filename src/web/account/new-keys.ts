@@ -1,0 +1,174 @@
+/** API keys that a person makes: new ones, and one in the place of another. The key is on the answer's page, once; both want a recent proof. */
+import type Router from '@koa/router';
+import { z } from 'zod';
+import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
+import { Refusal } from '../../base/errors.js';
+import { type FreshApiKey, KEY_ROLES, noSuchKey } from '../../core/api-keys/api-keys.js';
+import type { Core } from '../../core/core.js';
+import { answerFault } from '../answer-fault.js';
+import type { Csrf } from '../csrf.js';
+import { field, formBody, readForm } from '../input.js';
+import type { Context, State } from '../state.js';
+import type { Views } from '../views.js';
+import { describeEnd, describeSpan } from '../words.js';
+import { type Guards, loginOf } from './guards.js';
+import { type Place, placesOf, toKeyRow } from './key-rows.js';
+import { KEYS_PAGE } from './keys.js';
+import type { AccountPages, Choice, NewKeyErrors } from './pages.js';
+
+interface Needs extends Pick<Core, 'apiKeys' | 'organizations' | 'projects' | 'resources'> {
+  keySeconds: number;
+  clock: Clock;
+  csrf: Csrf;
+  guards: Guards;
+  views: Views<AccountPages>;
+}
+
+const NEVER = 'never';
+const LIVES = [7, 30, 90, 365].map((days) => days * DAY_SECONDS);
+const GRACES = [0, HOUR_SECONDS, DAY_SECONDS, 7 * DAY_SECONDS, 30 * DAY_SECONDS];
+const TICK = 'scope.';
+
+const ReplaceForm = z.object({ csrf: z.string(), grace: z.enum(GRACES.map(String)).default(String(DAY_SECONDS)) });
+
+export function addNewKeys(router: Router<State>, needs: Needs): void {
+  const { apiKeys, resources, keySeconds, clock, csrf, guards, views } = needs;
+  const lives = [...new Set([...LIVES, keySeconds])].sort((a, b) => a - b);
+  const NewKeyForm = formOf(lives, keySeconds);
+  const requireProof = guards.requireProof();
+  router.get(`${KEYS_PAGE}/new`, requireProof, showForm).post(`${KEYS_PAGE}/new`, requireProof, formBody, create);
+  router.get(`${KEYS_PAGE}/:id/replace`, requireProof, askForGrace);
+  router.post(`${KEYS_PAGE}/:id/replace`, requireProof, formBody, replace);
+
+  async function showForm(ctx: Context): Promise<void> {
+    const places = await placesOf(loginOf(ctx).account.id, needs);
+    renderForm(ctx, places, NewKeyForm.parse({ csrf: '' }));
+  }
+
+  async function create(ctx: Context): Promise<void> {
+    const wish = readForm(ctx, NewKeyForm);
+    csrf.check(ctx, wish.csrf);
+    const { account } = loginOf(ctx);
+    const places = await placesOf(account.id, needs);
+    const place = places.find((candidate) => idOf(candidate) === wish.place);
+    if (wish.place && !place) {
+      ctx.status = 404;
+      return renderForm(ctx, places, wish, { errors: { place: 'You are no member there.' } });
+    }
+    try {
+      const fresh = await apiKeys.create(
+        account,
+        {
+          name: wish.name,
+          format: 'sk_live',
+          organizationId: place?.organizationId,
+          projectId: place?.projectId ?? undefined,
+          role: wish.role || undefined,
+          scopes: wish.scopes,
+          lifeSeconds: wish.life === NEVER ? null : Number(wish.life),
+        },
+        ctx.state.caller,
+      );
+      renderKey(ctx, fresh);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      answerFault(ctx, error);
+      renderForm(ctx, places, wish, faultOf(error));
+    }
+  }
+
+  function renderForm(
+    ctx: Context,
+    places: Place[],
+    wish: Wish,
+    { errors = {}, problem }: { errors?: NewKeyErrors; problem?: string } = {},
+  ): void {
+    ctx.body = views.render('account/new-key', {
+      csrfToken: csrf.tokenFor(ctx),
+      name: wish.name,
+      places: choices(
+        places.map((place) => [idOf(place), place.name]),
+        wish.place,
+      ),
+      roles: choices([['', 'The most you may there'], ...KEY_ROLES.map((role) => [role, role] as const)], wish.role),
+      lives: choices(
+        [...lives.map((life) => [String(life), describeSpan(life)] as const), [NEVER, 'No end']],
+        wish.life,
+      ),
+      scopes: resources.scopes().map((name) => {
+        return { name, sentence: resources.describe(name), ticked: wish.scopes.includes(name) };
+      }),
+      errors,
+      problem,
+    });
+  }
+
+  async function askForGrace(ctx: Context): Promise<void> {
+    const { account } = loginOf(ctx);
+    const key = (await apiKeys.list(account.id)).find(({ id }) => id === ctx.params.id);
+    if (!key || !apiKeys.isAlive(key)) throw noSuchKey();
+    ctx.body = views.render('account/replace-key', {
+      csrfToken: csrf.tokenFor(ctx),
+      key: toKeyRow(key, await placesOf(account.id, needs), clock.now()),
+      graces: choices(
+        GRACES.map((grace) => [String(grace), grace === 0 ? 'Not at all' : describeSpan(grace)]),
+        String(DAY_SECONDS),
+      ),
+    });
+  }
+
+  async function replace(ctx: Context): Promise<void> {
+    const { csrf: token, grace } = readForm(ctx, ReplaceForm);
+    csrf.check(ctx, token);
+    const { account } = loginOf(ctx);
+    renderKey(ctx, await apiKeys.rotate(account.id, ctx.params.id, Number(grace), ctx.state.caller), Number(grace));
+  }
+
+  /** Answered to the form itself: an address, or a page to come back to, would keep the key. */
+  function renderKey(ctx: Context, { key, record }: FreshApiKey, graceSeconds?: number): void {
+    const now = clock.now();
+    ctx.status = 201;
+    ctx.body = views.render('account/key-made', {
+      csrfToken: csrf.tokenFor(ctx),
+      name: record.name,
+      key,
+      ends: record.expiresAt ? describeEnd(record.expiresAt, now) : undefined,
+      oldKey: graceSeconds === undefined ? undefined : describeGrace(graceSeconds, now),
+    });
+  }
+}
+
+const idOf = ({ organizationId, projectId }: Place) => projectId ?? organizationId;
+
+const choices = (pairs: (readonly [value: string, label: string])[], chosen: string): Choice[] =>
+  pairs.map(([value, label]) => ({ value, label, selected: value === chosen }));
+
+/** The fields that were left out say what a program says that leaves them out. */
+const formOf = (lives: number[], keySeconds: number) =>
+  z
+    .object({
+      csrf: z.string(),
+      name: field,
+      place: field,
+      role: z.enum(['', ...KEY_ROLES]).default(''),
+      life: z.enum([...lives.map(String), NEVER]).default(String(keySeconds)),
+    })
+    .catchall(z.string())
+    .transform(({ csrf, name, place, role, life, ...others }) => {
+      const ticked = Object.keys(others).filter((other) => other.startsWith(TICK));
+      return { csrf, name, place, role, life, scopes: ticked.map((other) => other.slice(TICK.length)) };
+    });
+type Wish = z.output<ReturnType<typeof formOf>>;
+
+function describeGrace(seconds: number, now: Date): string {
+  if (seconds === 0) return 'The old key works no more.';
+  return `The old key ends ${describeEnd(addSeconds(now, seconds), now)}, if not before.`;
+}
+
+/** Beside the field that has to change, where it is known. */
+function faultOf({ code, message, fields }: Refusal): { errors?: NewKeyErrors; problem?: string } {
+  if (fields) return { errors: { name: fields.name, scopes: fields.scopes, place: fields.organization_id } };
+  if (code === 'insufficient_role') return { errors: { role: message } };
+  if (code === 'not_found') return { errors: { place: message } };
+  return { problem: message };
+}
