@@ -1,5 +1,6 @@
 // A provider elsewhere at its worst: what is answered, that nobody gets in by accident, and what is left behind.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../src/core/caller.js';
 import { call } from '../support/api.js';
 import { Browser, type Page } from '../support/browser.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
@@ -26,13 +27,14 @@ const HOUR_MS = 3_600_000;
 beforeAll(async () => {
   for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
   house = await openHouse({
-    settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP },
+    settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP, FEDERATION_KEEP_TOKENS: 'github' },
     around: pointTo(...Object.values(elsewhere)),
     clock: { now: () => new Date(Date.now() + aheadMs) },
   });
 });
 afterEach(() => {
-  for (const one of Object.values(elsewhere)) Object.assign(one, { spoil: {}, claims: {}, forges: false, asked: [] });
+  for (const one of Object.values(elsewhere))
+    Object.assign(one, { spoil: {}, claims: {}, answers: {}, forges: false, expires: false, asked: [] });
 });
 afterAll(async () => {
   await house.close();
@@ -83,6 +85,13 @@ describe('a provider that cannot be used', () => {
       'google',
       '/token',
       (res) => json(res, 200, { access_token: 'a', token_type: 'bearer' }),
+      502,
+    ],
+    [
+      'gives a token that fits in no header',
+      'github',
+      '/login/oauth/access_token',
+      (res) => json(res, 200, { access_token: 'github-\nx', token_type: 'bearer' }),
       502,
     ],
     ['gives no id', 'github', '/api/v3/user', (res) => json(res, 200, { login: 'mara' }), 502],
@@ -165,6 +174,7 @@ describe('a discovery document', () => {
     ['with a page that others listen in on', { authorization_endpoint: 'http://id.example/' }, 502],
     ['without a token endpoint', { token_endpoint: undefined }, 502],
     ['with a token endpoint that others listen in on', { token_endpoint: 'http://192.0.2.1/token' }, 502],
+    ['with ways to prove who we are that are no list', { token_endpoint_auth_methods_supported: 1 }, 502],
     ['without keys', { jwks_uri: undefined }, 502],
     ['with keys that others could change', { jwks_uri: 'http://192.0.2.1/keys' }, 502],
     ['with algorithms that anybody can sign with', { id_token_signing_alg_values_supported: ['none', 'HS256'] }, 502],
@@ -218,6 +228,20 @@ describe('a provider that does not answer', () => {
     expect(page.status).toBe(503);
     expect(performance.now() - started).toBeGreaterThan(4500);
   });
+
+  it('takes nobody a token that lasts some seconds yet, however many wait for its renewal', async () => {
+    const person = newPerson();
+    elsewhere.github.expires = true;
+    await continueWith('github', person);
+    const account = (await house.core.accounts.findByEmail(person.email!))!;
+    const [link] = await house.core.links.list(account.id);
+    aheadMs += 8 * HOUR_MS - 30_000;
+    elsewhere.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
+    const { tokens } = await house.core.signIn.openForApi({ account, amr: ['fed'] }, systemCaller);
+    const read = () => call(house, 'GET', `/auth/links/${link!.id}/token`, { token: tokens.accessToken });
+    const all = await Promise.all([read(), read(), read()]);
+    expect(all.map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
 });
 
 describe('what is left behind', () => {
@@ -225,6 +249,10 @@ describe('what is left behind', () => {
     await continueWith('google', newPerson());
     elsewhere.google.spoil['/token'] = (res) => json(res, 400, { error: 'invalid_client', token: 'google-secret' });
     await continueWith('google', newPerson());
+    elsewhere.google.claims = { email: undefined }; // it is asked for the address, with the token
+    elsewhere.google.answers = { access_token: 'google-\nx' };
+    elsewhere.google.spoil = {};
+    expect((await continueWith('google', newPerson())).page.status).toBe(502);
     await house.core.audit.flush();
     const store = JSON.stringify(
       await Promise.all([

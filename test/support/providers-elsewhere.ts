@@ -26,6 +26,8 @@ export interface Elsewhere {
   spoil: Record<string, (res: ServerResponse, body: string) => unknown>;
   /** Claims that its next ID tokens have instead. */
   claims: Record<string, unknown>;
+  /** What its next answers with tokens have instead. */
+  answers: Record<string, unknown>;
   /** Signs with a key that it does not publish. */
   forges: boolean;
   /** GitHub's: whether its tokens expire, and can be renewed; then a refresh token is good for one use. Google's can with a new consent. */
@@ -121,6 +123,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     person: newPerson(),
     spoil: {},
     claims: {},
+    answers: {},
     forges: false,
     expires: false,
     given: { access: [], refresh: [] },
@@ -205,10 +208,12 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     const granted = { access_token: token, ...(refreshToken && { refresh_token: refreshToken }) };
     if (isGithub) {
       const scope = given.scope.replaceAll(' ', ',');
-      return { ...granted, scope, token_type: 'bearer', ...(self.expires && { expires_in: 28_800 }) };
+      const life = self.expires && { expires_in: 28_800 };
+      return { ...granted, scope, token_type: 'bearer', ...life, ...self.answers };
     }
     const idTokenOf = await idToken(given);
-    return { ...granted, expires_in: 3599, scope: given.scope, token_type: 'Bearer', id_token: idTokenOf };
+    const answer = { expires_in: 3599, scope: given.scope, token_type: 'Bearer', id_token: idTokenOf };
+    return { ...granted, ...answer, ...self.answers };
   }
 
   function forget(token: string, res: ServerResponse): unknown {

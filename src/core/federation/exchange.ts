@@ -45,13 +45,15 @@ interface Needs {
 
 /** Of a token that is said to live longer nobody knows when it ends. */
 const LONGEST_LIFE_SECONDS = 10 * 365 * DAY_SECONDS;
+/** RFC 6749, A.12. What does not fit in a header, a library would repeat in its complaint. */
+const ACCESS_TOKEN = /^[\x20-\x7e]+$/;
 
 type Tokens = Awaited<ReturnType<typeof import('openid-client').authorizationCodeGrant>>;
 
 export type Exchange = ReturnType<typeof createExchange>;
 
 export function createExchange({ server, ask, clock, log }: Needs) {
-  const { configurationOf } = createServers({ server, clock });
+  const { configurationOf, renewalConfigurationOf } = createServers({ server, clock });
 
   return { authorizationUrl, redeem, redeemCode, renew, revoke };
 
@@ -83,7 +85,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
    * taken, with `upstream_unavailable` and with `upstream_invalid_response`: also when it is another issuer's answer.
    */
   async function redeem(provider: Provider, query: string, binding: Binding): Promise<ForeignArrival> {
-    return translating(provider, async (client) => {
+    return redeeming(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.authorizationCodeGrant(configuration, new URL(`${binding.redirectUri}?${query}`), {
         expectedState: binding.state,
@@ -100,7 +102,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
     provider: Provider,
     { code, redirectUri, codeVerifier }: GivenCode,
   ): Promise<ForeignArrival> {
-    return translating(provider, async (client) => {
+    return redeeming(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.genericGrantRequest(configuration, 'authorization_code', {
         code,
@@ -122,7 +124,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
   ): Promise<GivenTokens | 'refused'> {
     return translating(provider, async (client) => {
       try {
-        const tokens = await client.refreshTokenGrant(await configurationOf(provider), refreshToken);
+        const tokens = await client.refreshTokenGrant(await renewalConfigurationOf(provider), refreshToken);
         const claims = tokens.claims();
         // Whoever it was given for then (OpenID Connect Core, 12.2).
         if (claims && claims.sub !== subject) throw upstreamInvalid('it gives tokens of somebody else');
@@ -146,6 +148,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
 
   function givenBy({ listsByComma }: Provider, tokens: TokenEndpointResponse): GivenTokens {
     const { access_token: accessToken, refresh_token: refreshToken, token_type: tokenType, expires_in: life } = tokens;
+    if (!ACCESS_TOKEN.test(accessToken)) throw upstreamInvalid('its access token is none');
     return {
       accessToken,
       refreshToken: refreshToken || undefined,
@@ -167,7 +170,8 @@ export function createExchange({ server, ask, clock, log }: Needs) {
     // Whatever else it is for, it was made for us (OpenID Connect Core, 3.1.3.7).
     if (claims?.azp !== undefined && claims.azp !== provider.clientId)
       throw upstreamInvalid('its ID token was given to somebody else');
-    const { access_token: token } = tokens;
+    const given = givenBy(provider, tokens);
+    const { accessToken: token } = given;
     const profile = await provider.readProfile({
       claims: claims ?? {},
       async userInfo() {
@@ -179,7 +183,6 @@ export function createExchange({ server, ask, clock, log }: Needs) {
     });
     if (!isSubject(profile.subject)) throw upstreamInvalid('it does not say who that is');
     const { id, name, issuer, keepsTokens } = provider;
-    const given = givenBy(provider, tokens);
     const tokensToKeep = keepsTokens ? { ...given, scope: given.scope ?? asked } : undefined;
     return { ...profile, issuer, provider: { id, name }, tokensToKeep };
   }
@@ -192,13 +195,22 @@ export function createExchange({ server, ask, clock, log }: Needs) {
     throw isFailure(status) ? upstreamUnavailable(`it fails (${status})`) : upstreamInvalid(`it answers ${status}`);
   }
 
+  /** What goes wrong may be the code of whoever came. */
+  function redeeming<Answer>(provider: Provider, speak: (client: Client) => Promise<Answer>): Promise<Answer> {
+    return translating(provider, speak, true);
+  }
+
   /** Says in our words what goes wrong, and leaves what only the keeper can mend in the log. */
-  async function translating<Answer>(provider: Provider, speak: (client: Client) => Promise<Answer>): Promise<Answer> {
+  async function translating<Answer>(
+    provider: Provider,
+    speak: (client: Client) => Promise<Answer>,
+    spendsCode = false,
+  ): Promise<Answer> {
     const client = await import('openid-client');
     try {
       return await speak(client);
     } catch (error) {
-      const refusal = toRefusal(error, provider, client);
+      const refusal = toRefusal(error, provider, client, spendsCode);
       const facts = { provider: provider.id, said: clip(saidBy(error) ?? '', 100) };
       if (refusal.status < 500) log.info(facts, 'a provider elsewhere says no');
       else log.warn({ ...facts, error: withoutAnswer(error, client) }, 'a provider elsewhere cannot be used');

@@ -85,6 +85,7 @@ export function createProviderTokens(needs: Needs) {
       if (!lease) await sleep(LOOK_AGAIN_AFTER_MS * (0.5 + Math.random()));
       row = await keptTokens.find(identity.id);
     }
+    if (row && lives(row)) return asKept(row, provider);
     throw upstreamUnavailable(`The token of ${provider.name} is being renewed. Please try again.`);
   }
 

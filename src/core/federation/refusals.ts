@@ -18,12 +18,16 @@ export const isFailure = (status: number) => status === 429 || status >= 500;
 
 export const isRefreshRefused = (error: unknown) => REFRESH_REFUSED.has(saidBy(error) ?? '');
 
-/** Throws what is a bug of ours. */
-export function toRefusal(error: unknown, { name }: Provider, client: Client): Refusal {
+/**
+ * Throws what is a bug of ours.
+ *
+ * @param spendsCode whoever came brought a code, which may be what is wrong
+ */
+export function toRefusal(error: unknown, { name }: Provider, client: Client, spendsCode: boolean): Refusal {
   const said = saidBy(error) ?? '';
   if (error instanceof client.AuthorizationResponseError) {
     if (SAID_NO.has(said)) return forbidden('access_denied', `You did not sign in with ${name}.`);
-  } else if (CODE_REFUSED.has(said)) {
+  } else if (spendsCode && CODE_REFUSED.has(said)) {
     return unauthenticated(
       'invalid_credentials',
       `${name} does not take this code: it is wrong, was used, or has expired.`,

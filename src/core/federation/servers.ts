@@ -6,10 +6,16 @@ import { isUnheard } from '../../base/loopback.js';
 import { asFetch, type NamedServer } from '../../base/named-server.js';
 import { clip } from '../../base/text.js';
 import type { Provider } from './provider.js';
+import type { Client } from './refusals.js';
 
 interface Needs {
   server: NamedServer;
   clock: Clock;
+}
+
+interface Both {
+  configuration: Configuration;
+  forRenewals: Configuration;
 }
 
 const READ_AGAIN_AFTER_MS = HOUR_SECONDS * SECOND_MS;
@@ -17,29 +23,48 @@ const READ_AGAIN_AFTER_MS = HOUR_SECONDS * SECOND_MS;
 const SKEW_SECONDS = 30;
 
 export function createServers({ server, clock }: Needs) {
-  const known = new Map<string, { configuration: Promise<Configuration>; readAt: number }>();
+  const known = new Map<string, { both: Promise<Both>; readAt: number }>();
   const fetchNamed = asFetch(server);
 
-  return { configurationOf };
+  return { configurationOf, renewalConfigurationOf };
 
-  /** Its endpoints and how to speak to it; its discovery document is read once an hour. */
-  function configurationOf(provider: Provider): Promise<Configuration> {
-    const now = clock.now().getTime();
-    const before = known.get(provider.id);
-    if (before && now - before.readAt < READ_AGAIN_AFTER_MS) return before.configuration;
-    const configuration = readConfiguration(provider);
-    const entry = { configuration, readAt: now };
-    known.set(provider.id, entry);
-    configuration.catch(() => known.get(provider.id) === entry && known.delete(provider.id));
-    return configuration;
+  /** Its endpoints and how to speak to it. */
+  async function configurationOf(provider: Provider): Promise<Configuration> {
+    return (await bothOf(provider)).configuration;
   }
 
-  async function readConfiguration(provider: Provider): Promise<Configuration> {
+  /**
+   * The same, but an ID token that comes with a renewal is known by where it comes from (OpenID Connect Core, 3.1.3.7): to fetch keys could
+   * fail, and a refresh token that was given beside it would be lost.
+   */
+  async function renewalConfigurationOf(provider: Provider): Promise<Configuration> {
+    return (await bothOf(provider)).forRenewals;
+  }
+
+  /** The discovery document is read once an hour. */
+  function bothOf(provider: Provider): Promise<Both> {
+    const now = clock.now().getTime();
+    const before = known.get(provider.id);
+    if (before && now - before.readAt < READ_AGAIN_AFTER_MS) return before.both;
+    const entry = { both: readBoth(provider), readAt: now };
+    known.set(provider.id, entry);
+    entry.both.catch(() => known.get(provider.id) === entry && known.delete(provider.id));
+    return entry.both;
+  }
+
+  async function readBoth(provider: Provider): Promise<Both> {
     const client = await import('openid-client');
-    const { issuer, clientId, clientSecret, endpoints } = provider;
+    const { issuer, endpoints } = provider;
     const metadata = endpoints
       ? { issuer, authorization_endpoint: endpoints.authorization, token_endpoint: endpoints.token }
       : await discover(provider);
+    const [configuration, forRenewals] = [configure(client, provider, metadata), configure(client, provider, metadata)];
+    if (!endpoints) client.enableNonRepudiationChecks(configuration); // it has keys: its ID tokens must be signed with them
+    return { configuration, forRenewals };
+  }
+
+  function configure(client: Client, provider: Provider, metadata: ServerMetadata): Configuration {
+    const { issuer, clientId, clientSecret } = provider;
     const methods = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
     const inBody = provider.secretInBody || !methods.includes('client_secret_basic');
     const proof = inBody ? client.ClientSecretPost : client.ClientSecretBasic;
@@ -51,7 +76,6 @@ export function createServers({ server, clock }: Needs) {
     );
     configuration[client.customFetch] = fetchUnheard;
     if (isInsecure(issuer)) client.allowInsecureRequests(configuration);
-    if (!endpoints) client.enableNonRepudiationChecks(configuration); // it has keys: its ID tokens must be signed with them
     return configuration;
   }
 
@@ -63,6 +87,8 @@ export function createServers({ server, clock }: Needs) {
     });
     const metadata = found.serverMetadata();
     if (metadata.issuer !== issuer) throw upstreamInvalid(`it calls itself ${clip(metadata.issuer, 200)}`);
+    if (!Array.isArray(metadata.token_endpoint_auth_methods_supported ?? []))
+      throw upstreamInvalid('its document is odd');
     const page = URL.parse(String(metadata.authorization_endpoint));
     if (!page || !isUnheard(page)) throw upstreamInvalid('its document leads to no page that is https');
     return metadata;

@@ -44,7 +44,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   });
   afterEach(() => {
     for (const one of Object.values(elsewhere)) {
-      Object.assign(one, { spoil: {}, claims: {}, expires: false, asked: [], spent: [], forgotten: [] });
+      Object.assign(one, { spoil: {}, claims: {}, answers: {}, expires: false, asked: [], spent: [], forgotten: [] });
     }
   });
   afterAll(async () => {
@@ -335,6 +335,12 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         502,
         'upstream_invalid_response',
       ],
+      [
+        'does not understand us',
+        (res) => json(res, 400, { error: 'invalid_request' }),
+        502,
+        'upstream_invalid_response',
+      ],
     ])('stay when the provider %s, and are renewed as soon as it is well', async (_what, spoil, status, error) => {
       const { linkId, accountId, refresh } = await renewable();
       await later(9, async () => {
@@ -354,6 +360,25 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       elsewhere.github.spoil[GITHUB_TOKEN] = (res) => json(res, 500, {});
       const answer = await later(8 - 30 / 3600, async () => read(linkId, await tokenOf(accountId)));
       expect([answer.status, answer.json.access_token]).toEqual([200, access]);
+    });
+
+    it('are renewed also while the keys of the provider cannot be had: what it gave could not be got once more', async () => {
+      const { linkId, accountId } = await newcomer('google', OFFLINE);
+      elsewhere.google.spoil['/keys'] = (res) => json(res, 500, {});
+      elsewhere.google.answers = { refresh_token: 'google-r-next' };
+      await later(50, async () => expect((await read(linkId, await tokenOf(accountId))).status).toBe(200));
+      await later(52, async () => read(linkId, await tokenOf(accountId)));
+      expect(last(elsewhere.google.spent)).toBe('google-r-next');
+    });
+
+    it.each<[string, object]>([
+      ['for another app', { aud: 'app-2' }],
+      ['of another issuer', { iss: 'https://evil.example' }],
+    ])('are not taken from an answer with an ID token %s', async (_what, claims) => {
+      const { linkId, accountId } = await newcomer('google', OFFLINE);
+      elsewhere.google.claims = { ...claims };
+      const answer = await later(2, async () => read(linkId, await tokenOf(accountId)));
+      expect([answer.status, answer.json.error]).toEqual([502, 'upstream_invalid_response']);
     });
 
     it('are not taken from an answer about somebody else', async () => {
