@@ -85,6 +85,12 @@ describe('the settings', () => {
     ['another kind of Redis', { REDIS_URL: 'http://redis' }, 'REDIS_URL'],
     ['a mail server that is none', { SMTP_URL: 'mail.example.com' }, 'SMTP_URL'],
     ['a sender that is none', { MAIL_FROM: 'nobody' }, 'MAIL_FROM'],
+    ['a short secret of before', { SECRET_PREVIOUS: 'short' }, 'SECRET_PREVIOUS'],
+    ['an origin where a host belongs', { REDIRECT_HOSTS: 'https://app.example.com' }, 'REDIRECT_HOSTS'],
+    ['a host with a port where ports do not count', { REDIRECT_HOSTS: 'app.example.com:8443' }, 'REDIRECT_HOSTS'],
+    ['a star in the middle of a host', { REDIRECT_HOSTS: 'app.*.example.com' }, 'REDIRECT_HOSTS'],
+    ['a private host in capital letters', { FETCH_PRIVATE_HOSTS: 'Intra.example.com' }, 'FETCH_PRIVATE_HOSTS'],
+    ['a private network', { FETCH_PRIVATE_HOSTS: '10.0.0.0/8' }, 'FETCH_PRIVATE_HOSTS'],
   ])('refuse %s in production', (_name, environment, word) => {
     expect(faultsOf(SAFE)).toEqual([]);
     const faults = faultsOf({ ...SAFE, ...environment });
@@ -112,6 +118,11 @@ describe('the settings', () => {
     const faults = faultsOf({ SMTP_URL });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatch(/^SMTP_URL (?!.*hunter22)/);
+  });
+
+  it('take the hosts that apps may lead to, and those of our own network', () => {
+    expect(faultsOf({ REDIRECT_HOSTS: 'app.example.com, *.example.com, 10.0.0.5, [::1]' })).toEqual([]);
+    expect(faultsOf({ FETCH_PRIVATE_HOSTS: 'intra, intra.example.com:8443, 10.0.0.5, [fd00::1]:8443' })).toEqual([]);
   });
 
   it('know where mails go, and from whom', () => {

@@ -59,6 +59,18 @@ function ofAddresses(config: Config): Rule[] {
         `TRUSTED_PROXIES holds "${proxy}"; allowed: addresses and networks such as 10.0.0.0/8, separated by commas`,
       ],
     ),
+    ...config.redirectHosts.map(
+      (host): Rule => [
+        !isHost(host.replace(/^\*\./, '')),
+        `REDIRECT_HOSTS holds "${host}"; allowed: hosts such as app.example.com or *.example.com, in small letters`,
+      ],
+    ),
+    ...config.fetchPrivateHosts.map(
+      (host): Rule => [
+        !isHost(host.replace(/:\d+$/, '')),
+        `FETCH_PRIVATE_HOSTS holds "${host}"; allowed: hosts such as intra.example.com or 10.0.0.5:8443, in small letters`,
+      ],
+    ),
   ];
 }
 
@@ -75,9 +87,14 @@ function ofStores({ databaseUrl, redisUrl, processes }: Config): Rule[] {
 }
 
 function ofSecrets(config: Config): Rule[] {
-  const { production, databaseUrl, secret, registration, registrationToken, agentOnboarding } = config;
+  const { production, databaseUrl, secret, secretPrevious, registration, registrationToken, agentOnboarding } = config;
+  const isShort = (text: string | undefined) => text !== undefined && text.length < MIN_SECRET_LENGTH;
   return [
-    [Boolean(secret) && secret!.length < MIN_SECRET_LENGTH, `SECRET has fewer than ${MIN_SECRET_LENGTH} characters`],
+    [isShort(secret), `SECRET has fewer than ${MIN_SECRET_LENGTH} characters`],
+    [
+      isShort(secretPrevious),
+      `SECRET_PREVIOUS has fewer than ${MIN_SECRET_LENGTH} characters: no SECRET was ever so short`,
+    ],
     [
       production && isPostgresql(databaseUrl) && !secret,
       'SECRET is missing: in production on PostgreSQL every process must be given the same one; make one with: openssl rand -base64 32',
@@ -135,6 +152,9 @@ function ofCookies({ apiCookiePrefix: prefix, toolsCookie }: Config): Rule[] {
 }
 
 const isPostgresql = (databaseUrl: string) => /^postgres(ql)?:\/\//.test(databaseUrl);
+
+/** As `URL` has it: a name in small letters, or an address. */
+const isHost = (text: string) => !text.includes('*') && URL.parse(`http://${text}`)?.hostname === text;
 
 /** An address, or a network such as 10.0.0.0/8. */
 function isNetwork(text: string): boolean {

@@ -67,7 +67,9 @@ export function parseOidcProviders(text: string): OidcProvider[] {
   const parsed = z.array(OidcProvider).safeParse(value);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
-  throw new Error(`is not usable: ${path.join('.') || 'it'} ${message}`);
+  const [entry, ...members] = path;
+  const where = typeof entry === 'number' ? `in entry ${entry + 1}, ${members.join('.')}` : 'it';
+  throw new Error(`is not usable: ${where.trimEnd()} ${message}`);
 }
 
 /** Never throws: what cannot be used is told by `federationFaults`. */

@@ -61,7 +61,10 @@ export const settings = {
     'which strangers may onboard agents; administrators of an organization always may, into it',
   ),
   AGENT_ONBOARDING_TOKEN: text('', 'the bearer token for AGENT_ONBOARDING=token, at least 32 characters'),
-  FETCH_PRIVATE_HOSTS: list('', 'hosts in private networks that client metadata and logout URLs may point to'),
+  FETCH_PRIVATE_HOSTS: list(
+    '',
+    'hosts in private networks, such as intra.example.com or 10.0.0.5:8443, that client metadata and logout URLs may point to',
+  ),
   CORS_ALLOWED_ORIGINS: list('', 'origins of browser apps that may call the JSON API, such as https://app.example.com'),
   RATE_LIMIT_ANONYMOUS: whole(0, 1e6, 20, 'requests a minute from one address without a credential; 0 = no limit'),
   RATE_LIMIT_HUMAN: whole(0, 1e6, 200, 'requests a minute of one person'),
@@ -108,7 +111,10 @@ export const settings = {
   GITHUB_CLIENT_ID: text('', 'with the next one: people may sign in with GitHub'),
   GITHUB_CLIENT_SECRET: text('', 'see GITHUB_CLIENT_ID'),
   GITHUB_URL: text('https://github.com', 'another one for GitHub Enterprise'),
-  GITHUB_SCOPE: text('', 'scopes that are asked for as well, where FEDERATION_KEEP_TOKENS names github: public_repo'),
+  GITHUB_SCOPE: text(
+    '',
+    'scopes, separated by spaces, that are asked for as well where FEDERATION_KEEP_TOKENS names github: public_repo gist',
+  ),
   GOOGLE_CLIENT_ID: text('', 'with the next one: people may sign in with Google'),
   GOOGLE_CLIENT_SECRET: text('', 'see GOOGLE_CLIENT_ID'),
   GOOGLE_SCOPE: text('', 'see GITHUB_SCOPE: https://www.googleapis.com/auth/calendar.readonly'),

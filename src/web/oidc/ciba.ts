@@ -144,7 +144,9 @@ function whatIsAsked({ oidc }: KoaContextWithOIDC, agent: Agent): Asked & { iden
   const scopes = [...oidc.requestParamScopes].filter(
     (name) => known.includes(name) && agent.capabilities.includes(name),
   );
-  if (scopes.length === 0) throw new errors.InvalidScope('name a scope of the resource', String(oidc.params?.scope));
+  if (scopes.length === 0) {
+    throw new errors.InvalidScope('name a scope of the resource that this agent has', String(oidc.params?.scope));
+  }
   const details = oidc.params?.authorization_details;
   if (typeof details !== 'string') {
     throw new errors.InvalidAuthorizationDetails('say in authorization_details what is to be allowed');
