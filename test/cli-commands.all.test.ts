@@ -33,6 +33,12 @@ describe('arguments', () => {
     expect(stderr).toContain('client create');
   });
 
+  test('know the actions of the audit trail', async () => {
+    const { code, stderr } = await cli('audit', 'list', '--action', 'sign_in.fail');
+    expect(code).toBe(64);
+    expect(stderr).toMatch(/There is no action "sign_in\.fail"; there are .*sign_in\.failed/);
+  });
+
   test('ask for help without touching anything', async () => {
     settings.DATA_DIR = '/dev/null/nowhere';
     for (const words of [['--help'], ['keys', 'rotate', '--help'], ['client', 'create', '--help']]) {

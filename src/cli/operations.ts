@@ -1,5 +1,6 @@
 /** keys list, keys rotate, audit list, move. */
 import { move } from '../base/db/move.js';
+import { AUDIT_ACTIONS } from '../core/audit/events.js';
 import { limitFaults } from './accounts.js';
 import { type Command, table } from './command.js';
 
@@ -56,7 +57,7 @@ export const operationCommands: Command[] = [
       account: { type: 'string', about: 'only what concerns this account (its id)' },
       client: { type: 'string', about: 'only what concerns this client (its id)' },
     },
-    faults: (args) => limitFaults(args.text('limit')),
+    faults: (args) => [...limitFaults(args.text('limit')), ...actionFaults(args.text('action'))],
     async run(args, { open }) {
       const { core } = await open();
       const where = { action: args.text('action'), accountId: args.text('account'), clientId: args.text('client') };
@@ -107,4 +108,9 @@ export function stageOf({ signs, signsFrom, retiredAt, expiresAt }: Staged, now 
   if (expiresAt && expiresAt <= now) return 'withdrawn';
   if (retiredAt && retiredAt <= now) return 'verifies';
   return signsFrom > now ? 'published' : 'verifies';
+}
+
+function actionFaults(action: string | undefined): string[] {
+  if (action === undefined || (AUDIT_ACTIONS as readonly string[]).includes(action)) return [];
+  return [`There is no action "${action}"; there are ${AUDIT_ACTIONS.join(', ')}.`];
 }

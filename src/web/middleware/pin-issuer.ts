@@ -9,6 +9,8 @@ import type { ShownCertificates } from '../shown-certificates.js';
 import type { Context } from '../state.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
+/** How a socket that takes both kinds of addresses writes one of IPv4: nobody should have to read it. */
+const MAPPED = /^::ffff:(?=\d+\.)/i;
 
 /** Pins a request and says who sent it. Done twice it changes nothing more. */
 export type PinRequest = (req: IncomingMessage, res: ServerResponse) => Caller;
@@ -32,7 +34,7 @@ export function createPinRequest({ issuer, trustedProxies, certificates }: Needs
   return function pinRequest(req, res) {
     const { headers, socket } = req;
     const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '');
-    const address = (fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '';
+    const address = ((fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '').replace(MAPPED, '');
     const given = fromProxy ? headers['x-request-id'] : undefined;
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     certificates.take(req, fromProxy);

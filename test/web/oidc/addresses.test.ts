@@ -1,6 +1,6 @@
 // Where answers go and what the server calls itself: decided by the settings, never by what a request says.
 import { request } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { Browser } from '../../support/browser.js';
 import { type House, openHouse } from '../../support/house.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/proofs.js';
@@ -104,6 +104,13 @@ describe('a request that lies about where it came to', () => {
     const lines = house.lines.map((line) => JSON.parse(line) as { path?: string; address?: string });
     expect(lines.filter(({ path }) => path === '/login').map(({ address }) => address)).not.toContain('6.6.6.6');
   });
+});
+
+test('an address of IPv4 is written as such, although a socket for both kinds has it as one of IPv6', async () => {
+  const behind = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+  await fetch(`${behind.origin}/login`, { headers: { 'x-forwarded-for': '::ffff:192.0.2.7' } });
+  await behind.close();
+  expect(behind.lines.map((line) => JSON.parse(line).address).filter(Boolean)).toEqual(['192.0.2.7']);
 });
 
 describe('the two names of the token endpoint', () => {
