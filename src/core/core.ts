@@ -219,7 +219,15 @@ export async function createCore(base: Base) {
     flows,
   });
   const giveBack = createGiveBack({ ...base, keptTokens, exchange, providers });
-  const providerTokens = createProviderTokens({ ...base, audit, identities, keptTokens, exchange, providers });
+  const providerTokens = createProviderTokens({
+    ...base,
+    audit,
+    identities,
+    keptTokens,
+    exchange,
+    giveBack,
+    providers,
+  });
   const links = createLinks({
     ...base,
     accounts,

@@ -4,7 +4,7 @@
  */
 import type { KeptTokens as Row } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
-import type { KeptTokens } from '../identities/kept-tokens.js';
+import type { GivenTokens, KeptTokens } from '../identities/kept-tokens.js';
 import type { Exchange } from './exchange.js';
 import type { Provider } from './provider.js';
 
@@ -20,22 +20,34 @@ export type GiveBack = ReturnType<typeof createGiveBack>;
 export function createGiveBack({ log, keptTokens, exchange, providers }: Needs) {
   const underWay = new Set<Promise<void>>();
 
-  return { later, settle };
+  return { kept, given, settle };
 
-  /** @param kept as it lay there; it is gone by now */
-  function later(issuer: string, kept: Row): void {
+  /** What lay there, and is gone by now. */
+  function kept(issuer: string, row: Row): void {
     const provider = providers.find((one) => one.issuer === issuer);
-    if (!provider) return;
-    const job = giveBack(provider, kept)
+    if (provider) begin(provider, () => tokenIn(row));
+  }
+
+  /** What came for somebody who is gone by now. */
+  function given(provider: Provider, { refreshToken, accessToken }: GivenTokens): void {
+    begin(provider, async () => refreshToken ?? accessToken);
+  }
+
+  function begin(provider: Provider, read: () => Promise<string | undefined>): void {
+    const job = giveBack(provider, read)
       .catch((error) => log.info({ error, provider: provider.id }, 'a provider elsewhere does not forget a token'))
       .finally(() => underWay.delete(job));
     underWay.add(job);
   }
 
-  /** By its refresh token, where there is one: the access tokens that came of it go with that. */
-  async function giveBack(provider: Provider, kept: Row): Promise<void> {
-    const token = (await keptTokens.openRefresh(kept)) ?? (await keptTokens.open(kept))?.accessToken;
+  async function giveBack(provider: Provider, read: () => Promise<string | undefined>): Promise<void> {
+    const token = await read();
     if (token) await exchange.revoke(provider, token);
+  }
+
+  /** The refresh token, where there is one: the access tokens that came of it go with that. */
+  async function tokenIn(row: Row): Promise<string | undefined> {
+    return (await keptTokens.openRefresh(row)) ?? (await keptTokens.open(row))?.accessToken;
   }
 
   /** Waits for what is being asked. */

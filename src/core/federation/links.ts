@@ -15,7 +15,7 @@ interface Needs {
   accounts: Accounts;
   identities: Identities;
   keptTokens: Pick<KeptTokens, 'idsOf' | 'find'>;
-  giveBack: GiveBack;
+  giveBack: Pick<GiveBack, 'kept'>;
   sessions: Sessions;
   linkNews: LinkNews;
   providers: Provider[];
@@ -92,7 +92,7 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
       }
       const kept = await keptTokens.find(one.id, tx);
       await identities.remove(one, caller, tx);
-      if (kept) goodbye = () => giveBack.later(one.issuer, kept);
+      if (kept) goodbye = () => giveBack.kept(one.issuer, kept);
     });
     goodbye();
   }

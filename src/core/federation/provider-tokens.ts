@@ -13,6 +13,7 @@ import type { Identities } from '../identities/identities.js';
 import type { KeptToken, KeptTokens, Lease } from '../identities/kept-tokens.js';
 import type { Login } from '../sessions/sessions.js';
 import type { Exchange } from './exchange.js';
+import type { GiveBack } from './give-back.js';
 import type { Provider } from './provider.js';
 
 interface Needs {
@@ -22,7 +23,8 @@ interface Needs {
   audit: Audit;
   identities: Identities;
   keptTokens: KeptTokens;
-  exchange: Exchange;
+  exchange: Pick<Exchange, 'renew'>;
+  giveBack: Pick<GiveBack, 'given'>;
   providers: Provider[];
 }
 
@@ -44,7 +46,7 @@ const MOST_LOOKS = 80;
 export type ProviderTokens = ReturnType<typeof createProviderTokens>;
 
 export function createProviderTokens(needs: Needs) {
-  const { db, clock, limits, audit, identities, keptTokens, exchange, providers } = needs;
+  const { db, clock, limits, audit, identities, keptTokens, exchange, giveBack, providers } = needs;
 
   return { read };
 
@@ -110,7 +112,10 @@ export function createProviderTokens(needs: Needs) {
     }
     // An answer that is silent about the scope means the one before (RFC 6749, 6).
     const { refreshToken, ...token } = { ...given, scope: given.scope ?? before?.scope };
-    return (await keptTokens.renew(lease, { refreshToken, ...token })) ? token : undefined;
+    if (await keptTokens.renew(lease, { refreshToken, ...token })) return token;
+    // Unlinked meanwhile: then the one before was given back, which may be worth nothing since this one is there.
+    if (!(await keptTokens.find(identity.id))) giveBack.given(provider, given);
+    return undefined;
   }
 
   async function asKept(row: Row, provider: Provider): Promise<KeptToken> {

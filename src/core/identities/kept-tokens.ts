@@ -88,8 +88,9 @@ export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
   /** Undefined while somebody else has it, or when the row is not as it was seen. */
   async function lease(row: Row, refreshToken: string): Promise<Lease | undefined> {
     const now = clock.now();
+    const { identityId, sealedAccess, renewingUntil } = row;
+    if (renewingUntil && renewingUntil > now) return undefined; // many who wait write nothing
     const by = randomToken(12);
-    const { identityId, sealedAccess } = row;
     const free = [{ renewingUntil: null }, { renewingUntil: { lte: now } }];
     const { count } = await db.keptTokens.updateMany({
       where: { identityId, sealedAccess, OR: free },

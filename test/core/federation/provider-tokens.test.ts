@@ -427,6 +427,25 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       expect(elsewhere.google.forgotten).toEqual([refresh]);
     });
 
+    it('with the link also when it is removed in the middle of a renewal: what that brought is given back too', async () => {
+      const { linkId, accountId } = await newcomer('google', OFFLINE);
+      const google = elsewhere.google;
+      await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
+      await later(2, async () => {
+        const token = await tokenOf(accountId);
+        google.spoil['/token'] = async (res) => {
+          expect((await call(house, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
+          await house.app.settle();
+          google.forgotten = [];
+          json(res, 200, { access_token: 'google-late', refresh_token: 'google-r-late', token_type: 'bearer' });
+        };
+        expect((await read(linkId, token)).json.error).toBe('provider_sign_in_required');
+      });
+      await house.app.settle();
+      expect(await rowOf(linkId)).toBeNull();
+      expect(google.forgotten).toEqual(['google-r-late']);
+    });
+
     it('with the link also when the provider hears nothing', async () => {
       for (const [kind, path] of [
         ['google', '/revoke'],
