@@ -208,6 +208,8 @@ export async function createCore(base: Base) {
     signup: config.signup,
     accounts,
     identities,
+    apiKeys,
+    agents,
     keptTokens,
     newcomers,
     attempts,

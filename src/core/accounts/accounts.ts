@@ -95,6 +95,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
           role,
           status,
           emailVerified: verified,
+          emailVerifiedAt: verified ? now : null,
           ...(imported && input.picture && { picture: input.picture }),
           passwordHash,
           passwordChangedAt: passwordHash === null ? null : now,

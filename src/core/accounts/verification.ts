@@ -1,6 +1,6 @@
 /** Whether an e-mail address is its account's: a link is mailed there, and whoever opens it has read it. */
 import type { Announcements } from '../../base/announcements.js';
-import { DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
+import { type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Mail } from '../../base/mail.js';
@@ -11,6 +11,7 @@ import { type LinkTokens, linkSpent } from './link-tokens.js';
 
 interface Needs {
   db: Database;
+  clock: Clock;
   audit: Audit;
   announcements: Announcements;
   limits: Limits;
@@ -22,7 +23,7 @@ const BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, seconds: HO
 
 export type Verification = ReturnType<typeof createVerification>;
 
-export function createVerification({ db, audit, announcements, limits, linkTokens, mail }: Needs) {
+export function createVerification({ db, clock, audit, announcements, limits, linkTokens, mail }: Needs) {
   return { isOffered: mail.isConfigured, begin, request, isValid, verify };
 
   /** For an account that is just being made, in that transaction. Returns how to mail the link after the commit. */
@@ -50,9 +51,10 @@ export function createVerification({ db, audit, announcements, limits, linkToken
     const account = (await linkTokens.find('email', token))?.account;
     if (!account) throw linkSpent();
     const { id, email } = account;
+    const proven = { emailVerified: true, ...(!account.emailVerified && { emailVerifiedAt: clock.now() }) };
     await db.$transaction(async (tx) => {
       if (!(await linkTokens.spend('email', token, tx))) throw linkSpent();
-      const { count } = await tx.account.updateMany({ where: { id, email }, data: { emailVerified: true } });
+      const { count } = await tx.account.updateMany({ where: { id, email }, data: proven });
       if (count !== 1) throw linkSpent();
       const actor = { kind: 'account' as const, id };
       await audit.record({ action: 'email.verified', actor, accountId: id, caller }, tx);

@@ -106,10 +106,17 @@ export function createAgents(needs: Needs) {
     await announcements.announce('agents', agent.id);
   }
 
-  /** Deletes all agents that an account made. Part of a verb that announces the account. */
-  async function forgetAll(accountId: string, tx: Queryable): Promise<void> {
-    const made = await tx.agent.findMany({ where: { ownerId: accountId }, select: { id: true } });
-    await erase(
+  /**
+   * Deletes all agents that an account answers for, or those that were its own before a moment: whoever claims one becomes a member of
+   * its organization then. Part of a verb that announces the account. Returns how many there were.
+   */
+  async function forgetAll(accountId: string, tx: Queryable, before?: Date): Promise<number> {
+    const since = before && {
+      createdAt: { lt: before },
+      organization: { memberships: { none: { accountId, createdAt: { gte: before } } } },
+    };
+    const made = await tx.agent.findMany({ where: { ownerId: accountId, ...since }, select: { id: true } });
+    return erase(
       made.map(({ id }) => id),
       tx,
     );

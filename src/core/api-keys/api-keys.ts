@@ -192,9 +192,10 @@ export function createApiKeys(needs: Needs) {
     return own && { key, account, role: lesser(key.role as KeyRole, own) as KeyRole };
   }
 
-  /** Deletes all keys of an account. Part of a verb that announces the account. */
-  async function forgetAll(accountId: string, tx: Queryable): Promise<void> {
-    await tx.apiKey.deleteMany({ where: { accountId } });
+  /** Deletes all keys of an account, or those made before a moment. Part of a verb that announces the account. Returns how many. */
+  async function forgetAll(accountId: string, tx: Queryable, before?: Date): Promise<number> {
+    const where = { accountId, ...(before && { createdAt: { lt: before } }) };
+    return (await tx.apiKey.deleteMany({ where })).count;
   }
 
   async function placeOf(owner: Account, { organizationId, projectId }: NewApiKey) {

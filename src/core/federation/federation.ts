@@ -3,8 +3,9 @@
  * provider is the one to say whose it is, and only if the account has proved it as well; else whoever asks must sign in, then link.
  */
 import { addressKey } from '../../base/address.js';
+import type { Announcements } from '../../base/announcements.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
-import type { Prisma } from '../../base/db/open.js';
+import type { Prisma, Queryable } from '../../base/db/open.js';
 import {
   forbidden,
   invalidRequest,
@@ -16,6 +17,8 @@ import {
 } from '../../base/errors.js';
 import type { Limit, Limits } from '../../base/limits.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
+import type { Agents } from '../agents/agents.js';
+import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Caller } from '../caller.js';
 import type { Identities } from '../identities/identities.js';
 import type { KeptTokens } from '../identities/kept-tokens.js';
@@ -36,8 +39,11 @@ interface Needs {
   redirectUris: string[];
   signup: 'open' | 'closed';
   limits: Limits;
+  announcements: Announcements;
   accounts: Accounts;
   identities: Identities;
+  apiKeys: Pick<ApiKeys, 'forgetAll'>;
+  agents: Pick<Agents, 'forgetAll'>;
   keptTokens: Pick<KeptTokens, 'canRenew'>;
   newcomers: Newcomers;
   attempts: Attempts;
@@ -64,9 +70,22 @@ const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, s
 /** Answers that come to nothing: what is right is taken back. */
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
-export function createFederation({ providers, redirectUris, signup, limits, ...needs }: Needs) {
-  const { accounts, identities, keptTokens, newcomers, attempts, mfa, sessions, linkNews, signIn, exchange, flows } =
-    needs;
+export function createFederation({ providers, redirectUris, signup, limits, announcements, ...needs }: Needs) {
+  const {
+    accounts,
+    identities,
+    apiKeys,
+    agents,
+    keptTokens,
+    newcomers,
+    attempts,
+    mfa,
+    sessions,
+    linkNews,
+    signIn,
+    exchange,
+    flows,
+  } = needs;
 
   return {
     /** In the order of the buttons. */
@@ -189,7 +208,8 @@ export function createFederation({ providers, redirectUris, signup, limits, ...n
   /**
    * Both sides have proved the address, and it is the provider's to give: it is one person. Never for an administrator, whose account
    * would be as strong as the provider; nor past a second factor, which nobody has shown yet; nor beside another person of the same
-   * provider, who had the address before. Whoever waited in the account for its owner is signed out, and the owner is told.
+   * provider, who had the address before. Whoever waited in the account for its owner (account pre-hijacking) is signed out, the keys and
+   * agents from before anybody proved the address go, and the owner is told.
    */
   async function linkByEmail({ id }: Account, arrival: ForeignArrival, caller: Caller): Promise<Account> {
     const { issuer, email, emailProven } = arrival;
@@ -200,11 +220,20 @@ export function createFederation({ providers, redirectUris, signup, limits, ...n
       const isTheirs = accounts.isActive(local) && local.emailVerified && local.email === email;
       if (!isTheirs || local.role === 'admin') throw linkRequired(arrival);
       if ((await mfa.isEnrolled(id, tx)) || (await identities.hasAny(id, issuer, tx))) throw linkRequired(arrival);
-      await identities.link(local, arrival, email, caller, tx);
+      const cleared = await clear(local, tx);
+      await identities.link(local, arrival, email, caller, tx, { cleared });
       account = local;
     });
+    await announcements.announce('accounts', id);
     await linkNews.tell(account!, arrival.provider.name, 'email', caller);
     return account!;
+  }
+
+  /** Whether there was anything. Where nobody knows when the address was proven, all of it stays. */
+  async function clear({ id, emailVerifiedAt: before }: Account, tx: Queryable): Promise<boolean> {
+    if (!before) return false;
+    const keys = await apiKeys.forgetAll(id, tx, before);
+    return keys + (await agents.forgetAll(id, tx, before)) > 0;
   }
 
   function providerOf(id: string): Provider {

@@ -62,19 +62,24 @@ export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
     return (await tx.federatedIdentity.count({ where: { accountId, issuer } })) > 0;
   }
 
-  /** Links an account, in the transaction of the verb that made sure of the person. Throws what `isTaken` knows when they are linked already. */
+  /**
+   * Links an account, in the transaction of the verb that made sure of the person. Throws what `isTaken` knows when they are linked already.
+   *
+   * @param more what else happened by it, for the audit trail
+   */
   async function link(
     account: Account,
     { issuer, subject, tokensToKeep }: Arriving,
     email: string | undefined,
     caller: Caller,
     tx: Queryable,
+    more: { cleared?: boolean } = {},
   ): Promise<void> {
     const now = clock.now();
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     const { id } = await tx.federatedIdentity.create({ data });
     if (tokensToKeep) await keptTokens.keep(id, tokensToKeep, tx);
-    await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject }, caller, tx);
+    await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject, ...more }, caller, tx);
   }
 
   /** Takes a link away, in the transaction of the verb that made sure that another way in is left. */
@@ -107,11 +112,11 @@ export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
   async function noteLink(
     actor: AuditEntry['actor'],
     { id }: Account,
-    person: ForeignPerson,
+    detail: ForeignPerson & { cleared?: boolean },
     caller: Caller,
     tx: Queryable,
   ): Promise<void> {
-    await audit.record({ action: 'identity.linked', actor, accountId: id, caller, detail: { ...person } }, tx);
+    await audit.record({ action: 'identity.linked', actor, accountId: id, caller, detail: { ...detail } }, tx);
   }
 
   /** Somebody came by it, and this is the e-mail address that they have there now. The account's own stays. */

@@ -87,7 +87,7 @@ export function createKeepers(needs: Needs) {
       await holdAll(id, keeper.id, tx);
       const changed = await tx.account.update({
         where: { id },
-        data: { ...data, ...(moved && { emailVerified: false }) },
+        data: { ...data, ...(moved && { emailVerified: false, emailVerifiedAt: null }) },
       });
       await demandOneStays(tx);
       if (moved) {

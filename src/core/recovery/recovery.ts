@@ -109,21 +109,22 @@ export function createRecovery(needs: Needs) {
     const account = (await linkTokens.find('reset', token))?.account;
     if (!account) throw linkSpent();
     const passwordHash = await hashOf(password, account);
-    const { id, email } = account;
+    const { id, email, emailVerified } = account;
     await sessions.endAll(id, 'password_changed', caller, undefined, async (tx) => {
       if (!(await linkTokens.spend('reset', token, tx))) throw linkSpent();
       const now = clock.now();
+      const proven = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
       const { count } = await tx.account.updateMany({
         where: { id, email, status: 'active' },
         // Whoever read the mail has the mailbox. Tokens that live by themselves are refused for their age.
-        data: { passwordHash, passwordChangedAt: now, notBefore: now, emailVerified: true },
+        data: { passwordHash, passwordChangedAt: now, notBefore: now, ...proven },
       });
       if (count !== 1) throw linkSpent();
       await linkTokens.revoke('reset', id, tx);
       // Until now nobody had shown that the address is theirs: what was attached to the account may be a stranger's, who made it
       // to wait for its owner (account pre-hijacking).
-      if (!account.emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.forgetAll(id, tx);
-      await note('password.reset', id, caller, tx, { cleared: !account.emailVerified });
+      if (!emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.forgetAll(id, tx);
+      await note('password.reset', id, caller, tx, { cleared: !emailVerified });
     });
     await tellOf(account, caller);
   }

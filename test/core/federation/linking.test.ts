@@ -1,8 +1,10 @@
 // Whom a code of a provider elsewhere lets in, and as whom: by whom they are there, hardly ever by an e-mail address. And the links
 // that people make and take away themselves.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Account } from '../../../src/core/accounts/accounts.js';
 import { systemCaller } from '../../../src/core/caller.js';
 import type { ForeignArrival } from '../../../src/core/federation/provider.js';
+import { onboard } from '../../support/agents.js';
 import { type ApiLogin, call, logIn } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
 import { type House, openHouse, PASSWORD } from '../../support/house.js';
@@ -77,6 +79,17 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     return db().account.update({ where: { id: account.id }, data: { emailVerified: true, ...data } });
   }
 
+  const keyOf = async (account: Account) => {
+    const input = { name: 'CI', format: 'sk_live', lifeSeconds: null } as const;
+    return (await house.core.apiKeys.create(account, input, systemCaller)).key;
+  };
+  const agentOf = async (account: Account, agentId: string) => {
+    const [own] = await house.core.organizations.listFor(account.id);
+    const input = { agentId, name: agentId, capabilities: ['read:cap-table'] };
+    const { agent, key } = await house.core.agents.onboardInto(own!.id, account, input, systemCaller);
+    return { id: agent.id, key };
+  };
+  const worksStill = async (key: string) => (await call(house, 'GET', '/auth/me', { token: key })).status === 200;
   const linksOf = (accountId: string) => house.core.links.list(accountId);
   const loginOf = async (accountId: string) => {
     const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
@@ -303,6 +316,61 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await call(house, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
       const { text } = await mailTo(house, account.email, /new way to sign in/);
       expect(text).toMatch(/Google signs you in.*did not choose the password.*\/forgot-password/s);
+    });
+
+    it('ends the keys and agents that were made before its owner proved the address, and none that came after', async () => {
+      const email = 'awaited@gmail.com';
+      const { account } = await house.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemCaller);
+      const before = { key: await keyOf(account), agent: await agentOf(account, 'before') };
+      const stray = await onboard(house, { agent_id: 'stray' });
+      await house.core.verification.verify(tokenIn(await mailTo(house, email, /Confirm/)), systemCaller);
+      const proven = (await house.core.accounts.findByEmail(email))!;
+      const after = { key: await keyOf(proven), agent: await agentOf(proven, 'after') };
+      const claim = new URL(stray.claim_url!).searchParams.get('token')!;
+      const claimed = await house.core.agentClaims.claim(claim, proven, systemCaller);
+      expect(await worksStill(before.key)).toBe(true);
+
+      expect((await callback('google', newPerson({ email }))).body.id).toBe(account.id);
+      expect([await worksStill(before.key), await worksStill(after.key)]).toEqual([false, true]);
+      const left = await db().agent.findMany({ where: { ownerId: account.id }, orderBy: { createdAt: 'asc' } });
+      expect(left.map(({ id }) => id)).toEqual([claimed.id, after.agent.id]);
+      const agentCall = { token: before.agent.key };
+      expect((await call(house, 'GET', '/agents/before', agentCall)).status).toBe(401);
+      const [event] = await house.core.audit.list({ accountId: account.id, action: 'identity.linked' });
+      expect(event!.detail).toMatchObject({ cleared: true });
+    });
+
+    it('counts from the first proof of an address that the account has now, whatever proves it again', async () => {
+      const email = 'proven.twice@gmail.com';
+      const { account } = await house.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemCaller);
+      const confirm = tokenIn(await mailTo(house, email, /Confirm/));
+      await house.core.recovery.forgot(email, systemCaller);
+      const reset = tokenIn(await mailTo(house, email, /Choose/));
+      await house.core.recovery.reset(reset, 'nine unrelated lanterns', systemCaller);
+      const key = await keyOf((await house.core.accounts.findByEmail(email))!);
+      await house.core.verification.verify(confirm, systemCaller);
+      expect((await callback('google', newPerson({ email }))).body.id).toBe(account.id);
+      expect(await worksStill(key)).toBe(true);
+
+      const admin = await house.account('keeper@example.com');
+      const keeper = await db().account.update({ where: { id: admin.id }, data: { role: 'admin' } });
+      const other = 'moved.there@gmail.com';
+      await house.core.keepers.change(account.id, { email: other }, keeper, systemCaller);
+      await house.core.verification.verify(tokenIn(await mailTo(house, other, /Confirm/)), systemCaller);
+      expect((await callback('github', newPerson({ email: other }))).body.id).toBe(account.id);
+      expect(await worksStill(key)).toBe(false);
+    });
+
+    it('leaves the keys of an account of which nobody knows when its address was proven, or that never had another owner', async () => {
+      const known = newPerson({ email: 'first@gmail.com' });
+      const { id } = (await callback('github', known)).body; // proven from the first moment on
+      const joined = await db().account.findUniqueOrThrow({ where: { id } });
+      const old = await local('of.old@gmail.com');
+      for (const account of [joined, old]) {
+        const key = await keyOf(account);
+        const { body } = await callback('google', newPerson({ email: account.email }));
+        expect([body.id, await worksStill(key)]).toEqual([account.id, true]);
+      }
     });
 
     it('does not let in whoever waited under it for its owner', async () => {
