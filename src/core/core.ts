@@ -265,7 +265,17 @@ export async function createCore(base: Base) {
     signIn,
     audit,
   });
-  const keepers = createKeepers({ ...base, audit, accounts, passwords, linkTokens, verification, leaveAll, sessions });
+  const keepers = createKeepers({
+    ...base,
+    audit,
+    accounts,
+    passwords,
+    linkTokens,
+    verification,
+    leaveAll,
+    giveBack,
+    sessions,
+  });
   const setup = createSetup({ ...base, audit, accounts, linkTokens });
   const reaper = createReaper({
     ...base,

@@ -2,7 +2,7 @@
  * Asks a provider elsewhere to forget what it gave for somebody who does not come by it any more (RFC 7009). In the background: nobody
  * waits for it, and whether it is heard changes nothing here.
  */
-import type { KeptTokens as Row } from '../../base/db/open.js';
+import type { Queryable, KeptTokens as Row } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
 import type { GivenTokens, KeptTokens } from '../identities/kept-tokens.js';
 import type { Exchange } from './exchange.js';
@@ -10,7 +10,7 @@ import type { Provider } from './provider.js';
 
 interface Needs {
   log: Log;
-  keptTokens: Pick<KeptTokens, 'open' | 'openRefresh'>;
+  keptTokens: Pick<KeptTokens, 'listOf' | 'open' | 'openRefresh'>;
   exchange: Pick<Exchange, 'revoke'>;
   providers: Provider[];
 }
@@ -20,7 +20,7 @@ export type GiveBack = ReturnType<typeof createGiveBack>;
 export function createGiveBack({ log, keptTokens, exchange, providers }: Needs) {
   const underWay = new Set<Promise<void>>();
 
-  return { kept, given, settle };
+  return { kept, given, allOf, settle };
 
   /** What lay there, and is gone by now. */
   function kept(issuer: string, row: Row): void {
@@ -31,6 +31,14 @@ export function createGiveBack({ log, keptTokens, exchange, providers }: Needs) 
   /** What came for somebody who is gone by now. */
   function given(provider: Provider, { refreshToken, accessToken }: GivenTokens): void {
     begin(provider, async () => refreshToken ?? accessToken);
+  }
+
+  /** For a verb that deletes an account: read in its transaction before, and given back by calling what is returned, after its commit. */
+  async function allOf(accountId: string, tx: Queryable): Promise<() => void> {
+    const rows = await keptTokens.listOf(accountId, tx);
+    return () => {
+      for (const { identity, ...row } of rows) kept(identity.issuer, row);
+    };
   }
 
   function begin(provider: Provider, read: () => Promise<string | undefined>): void {

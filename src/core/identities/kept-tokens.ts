@@ -45,7 +45,7 @@ export const LEASE_SECONDS = 20;
 export type KeptTokens = ReturnType<typeof createKeptTokens>;
 
 export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
-  return { keep, find, idsOf, canRenew, open, openRefresh, lease, renew, release, drop, sweep };
+  return { keep, find, listOf, idsOf, canRenew, open, openRefresh, lease, renew, release, drop, sweep };
 
   /** Replaces what was kept, in the transaction of the verb that made sure of the person. */
   async function keep(identityId: string, given: GivenTokens, tx: Queryable): Promise<void> {
@@ -57,6 +57,14 @@ export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
 
   async function find(identityId: string, tx: Queryable = db): Promise<Row | undefined> {
     return (await tx.keptTokens.findUnique({ where: { identityId } })) ?? undefined;
+  }
+
+  /** All that lies there for an account, whether or not it may be kept any more. */
+  async function listOf(accountId: string, tx: Queryable): Promise<(Row & { identity: { issuer: string } })[]> {
+    return tx.keptTokens.findMany({
+      where: { identity: { accountId } },
+      include: { identity: { select: { issuer: true } } },
+    });
   }
 
   /** The identities of an account for which something is kept. */

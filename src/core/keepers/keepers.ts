@@ -24,6 +24,7 @@ import type { Verification } from '../accounts/verification.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
 import type { Caller } from '../caller.js';
+import type { GiveBack } from '../federation/give-back.js';
 import type { createLeaving } from '../organizations/leaving.js';
 import { describeHappening } from '../sessions/devices.js';
 import type { EndReason } from '../sessions/endings.js';
@@ -48,6 +49,7 @@ interface Needs {
   linkTokens: LinkTokens;
   verification: Pick<Verification, 'begin'>;
   leaveAll: ReturnType<typeof createLeaving>;
+  giveBack: Pick<GiveBack, 'allOf'>;
   sessions: Pick<Sessions, 'endAll'>;
   mail: Mail;
 }
@@ -55,8 +57,20 @@ interface Needs {
 export type Keepers = ReturnType<typeof createKeepers>;
 
 export function createKeepers(needs: Needs) {
-  const { db, clock, audit, announcements, accounts, passwords, linkTokens, verification, leaveAll, sessions, mail } =
-    needs;
+  const {
+    db,
+    clock,
+    audit,
+    announcements,
+    accounts,
+    passwords,
+    linkTokens,
+    verification,
+    leaveAll,
+    giveBack,
+    sessions,
+    mail,
+  } = needs;
 
   return { create, change, remove };
 
@@ -113,19 +127,23 @@ export function createKeepers(needs: Needs) {
   }
 
   /**
-   * Deletes an account with all that is its own: permissions, keys, logins, grants, organizations where nobody else is. Refuses with
-   * `not_found`, with `conflict` for the last keeper or owner, or with `insufficient_role` whoever is no keeper any more.
+   * Deletes an account with all that is its own: permissions, keys, logins, grants, organizations where nobody else is. Providers
+   * elsewhere are asked to forget what they gave for it. Refuses with `not_found`, with `conflict` for the last keeper or owner, or with
+   * `insufficient_role` whoever is no keeper any more.
    */
   async function remove(id: string, keeper: Account, caller: Caller): Promise<void> {
     await demand(id);
+    let goodbye = () => {};
     const first = (tx: Queryable) => holdAll(id, keeper.id, tx);
     await sessions.endAll(id, 'account_deleted', caller, undefined, first, async (tx) => {
       await leaveAll(id, tx);
+      goodbye = await giveBack.allOf(id, tx);
       await tx.account.delete({ where: { id } });
       await demandOneStays(tx);
       const actor = { kind: 'account' as const, id: keeper.id };
       await audit.record({ action: 'account.deleted', actor, accountId: id, caller }, tx);
     });
+    goodbye();
     await announcements.announce('accounts', id);
   }
 

@@ -461,12 +461,17 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       }
     });
 
-    it('with the account', async () => {
-      const { linkId, accountId } = await newcomer('github');
+    it('with the account, and each provider is asked to forget them', async () => {
+      const { linkId, accountId, token } = await newcomer('google', OFFLINE);
+      const code = await codeFor(elsewhere.github, newPerson(), APP);
+      await call(house, 'POST', '/auth/github/link', { token, body: { code, redirect_uri: APP } });
+      const refresh = last(elsewhere.google.given.refresh);
       const keeper = await house.account();
       await db().account.update({ where: { id: keeper.id }, data: { role: 'admin' } });
       await house.core.keepers.remove(accountId, keeper, systemCaller);
       expect(await rowOf(linkId)).toBeNull();
+      await house.app.settle();
+      expect(elsewhere.google.forgotten).toEqual([refresh]);
     });
 
     it('with all else that was attached to an address that nobody had proved', async () => {
