@@ -168,6 +168,7 @@ describe('a discovery document', () => {
 
   it.each<[string, object, number]>([
     ['of another issuer', { issuer: 'https://evil.example' }, 502],
+    ['of an issuer that has no address', { issuer: 'accounts.google.com' }, 502],
     ['without a page to sign in', { authorization_endpoint: undefined }, 502],
     ['with a page that is none', { authorization_endpoint: 'nonsense' }, 502],
     ['with a page that runs a script', { authorization_endpoint: 'javascript:alert(1)' }, 502],

@@ -67,7 +67,9 @@ function isExpected(error: unknown, client: Client): boolean {
     client.WWWAuthenticateChallengeError,
     z.ZodError,
   ];
-  return refusalIn(error) !== undefined || kinds.some((kind) => error instanceof kind);
+  // The library takes an address in an answer for one, and lets out what Node says of it.
+  const isNoAddress = (error as { code?: unknown }).code === 'ERR_INVALID_URL';
+  return isNoAddress || refusalIn(error) !== undefined || kinds.some((kind) => error instanceof kind);
 }
 
 /** The answer of a browser holds a state, and sometimes a code. */
