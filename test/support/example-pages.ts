@@ -269,7 +269,7 @@ export const examplePages: Pages = {
       { value: 'prj_1', label: apiKey.place, selected: true },
     ],
     roles: [
-      { value: '', label: 'The most you may there', selected: false },
+      { value: '', label: 'As much as you', selected: false },
       { value: 'viewer', label: 'viewer', selected: true },
     ],
     lives: [{ value: '7776000', label: '90 days', selected: true }],

@@ -90,7 +90,7 @@ export function addNewKeys(router: Router<State>, needs: Needs): void {
         places.map((place) => [idOf(place), place.name]),
         wish.place,
       ),
-      roles: choices([['', 'The most you may there'], ...KEY_ROLES.map((role) => [role, role] as const)], wish.role),
+      roles: choices([['', 'As much as you'], ...KEY_ROLES.map((role) => [role, role] as const)], wish.role),
       lives: choices(
         [...lives.map((life) => [String(life), describeSpan(life)] as const), [NEVER, 'No end']],
         wish.life,
