@@ -39,7 +39,7 @@ interface Needs {
 }
 
 const SEALED_FOR = 'kept-tokens';
-/** Longer than three answers of a provider may take, and short enough for a person to wait after a crash. */
+/** Twice what both answers of a provider may take, for clocks differ; and short enough for a person to wait after a crash. */
 export const LEASE_SECONDS = 20;
 
 export type KeptTokens = ReturnType<typeof createKeptTokens>;
