@@ -1,10 +1,12 @@
 // What the compiled server says when it cannot start.
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startFresh } from './support/fresh-start.js';
 import { run } from './support/server.js';
 
-const { settings } = startFresh();
+const { folder, settings } = startFresh();
 
 describe('when it cannot start, it says why in a sentence and ends with 1', () => {
   test('a port that is taken', async () => {
@@ -24,6 +26,13 @@ describe('when it cannot start, it says why in a sentence and ends with 1', () =
       { DATABASE_URL: 'file:/dev/null/signet.db' },
       /the database at \/dev\/null\/signet.db cannot be used/,
     );
+  });
+
+  test('an SQLite file that is damaged, and what to do about what lies beside it', async () => {
+    const path = join(folder.path, 'signet.db');
+    writeFileSync(path, 'no database at all, and longer than nothing'.repeat(30));
+    const advice = `signet.db cannot be used: .*; put a backup back, and before that remove ${path}, ${path}-wal and`;
+    await refused({}, new RegExp(advice));
   });
 
   test('a PostgreSQL that does not answer, without its password', async () => {

@@ -1,5 +1,5 @@
 // The command line beside a running server, which must notice what it does; the import of accounts, and the doctor.
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
@@ -153,6 +153,16 @@ describe('doctor', () => {
     Object.assign(settings, { NODE_ENV: 'production', PASSWORD_HASH_COST: '10', SMTP_URL: '' });
     expect(await mail()).toMatch(/^warn +mail +SMTP_URL is not set/);
   }, 60_000);
+
+  test('warns of a database that others may read, as a copy that was put back is', async () => {
+    await json('account', 'list');
+    const database = async () => /^.*\bdatabase\b.*$/m.exec((await cli('doctor', '--skip-start')).stdout)![0];
+    chmodSync(join(folder.path, 'signet.db'), 0o644);
+    chmodSync(folder.path, 0o700);
+    expect(await database()).toMatch(/^ok /);
+    chmodSync(folder.path, 0o755);
+    expect(await database()).toMatch(/^warn +database +others may read .*signet\.db: chmod 600 /);
+  });
 
   test('says what to do about what is wrong, and ends with 1', async () => {
     settings.DATABASE_URL = 'postgresql://127.0.0.1:1/signet';

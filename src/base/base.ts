@@ -80,5 +80,8 @@ function whyUnreachable(databaseUrl: string, error: Error): string {
   if (!code) return error.message;
   const target = parseUrl(databaseUrl);
   const place = target.provider === 'sqlite' ? target.path : new URL(target.url).host;
-  return `the database at ${place} cannot be used: ${error.message || code}; check DATABASE_URL`;
+  const advice = /malformed|not a database/.test(error.message)
+    ? `put a backup back, and before that remove ${place}, ${place}-wal and ${place}-shm`
+    : 'check DATABASE_URL';
+  return `the database at ${place} cannot be used: ${error.message || code}; ${advice}`;
 }

@@ -107,7 +107,11 @@ async function database({ databaseUrl }: Config): Promise<Finding[]> {
             `${place} differs from this version in ${strange.join(', ')}: undo what was changed by hand`,
           ),
         ];
-      return [ok('database', `${place}, migrated`), await clock(db, target.provider)];
+      const migrated =
+        target.provider === 'sqlite' && isOpenToOthers(target.path)
+          ? warn('database', `others may read ${target.path}: chmod 600 ${target.path}`)
+          : ok('database', `${place}, migrated`);
+      return [migrated, await clock(db, target.provider)];
     } finally {
       await db.$disconnect();
     }
@@ -116,6 +120,10 @@ async function database({ databaseUrl }: Config): Promise<Finding[]> {
     return [fail('database', `${place}: ${message || code}; check DATABASE_URL, and that it runs`)];
   }
 }
+
+/** A copy that was put back has the mode that `cp` gave it; in a folder of its owner's nobody else comes to it. */
+const isOpenToOthers = (path: string) =>
+  [path, dirname(path)].every((place) => (statSync(place).mode & OPEN_TO_OTHERS) !== 0);
 
 /** Asks every model for all its columns: cheap, and a column or table that is missing is refused. */
 async function modelsThatDiffer(db: Database): Promise<string[]> {
