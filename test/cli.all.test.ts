@@ -62,6 +62,9 @@ describe('beside a running server', () => {
     await until('the API is known', async () => (await ask()).expires_in === 300, 3000);
     expect((await ask()).scope).toBe('notes:read');
     await json('resource', 'update', api, '--client', 'another', '--ttl', 'default');
+    const { stdout } = await cli('resource', 'update', api, '--client', 'another', '--client', client.client_id);
+    expect(stdout.match(/^unknown .*$/gm)).toEqual(['unknown     another: there is no such client yet']);
+    await json('resource', 'update', api, '--client', 'another');
     await until('it is closed to the client', async () => (await ask()).error === 'invalid_target', 3000);
     await json('resource', 'update', api, '--all-clients');
     await until('it is open again', async () => (await ask()).expires_in === 28_800, 3000);

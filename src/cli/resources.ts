@@ -53,7 +53,7 @@ export const resourceCommands: Command[] = [
         BY_KEEPER,
         systemCaller,
       );
-      return answer(made);
+      return answer(core, made);
     },
   },
   {
@@ -112,7 +112,7 @@ export const resourceCommands: Command[] = [
         BY_KEEPER,
         systemCaller,
       );
-      return answer(changed);
+      return answer(core, changed);
     },
   },
   {
@@ -168,7 +168,10 @@ function findIn({ resources }: Core, identifier: string): Resource {
   return resource;
 }
 
-function answer(resource: Resource) {
+/** A client may be named before it comes, as one that a document describes: what is mistyped is told, and not refused. */
+async function answer({ clients }: Core, resource: Resource) {
+  const found = await Promise.all(resource.clientIds.map((id) => clients.find(id)));
+  const unknown = resource.clientIds.filter((_, index) => !found[index]);
   return {
     json: resourceToWire(resource),
     text: table([
@@ -177,6 +180,7 @@ function answer(resource: Resource) {
       ['scopes', resource.scopes.map(({ name }) => name).join(' ')],
       ['tokens', tokensOf(resource)],
       ['clients', clientsOf(resource)],
+      ...unknown.map((id) => ['unknown', `${id}: there is no such client yet`]),
     ]),
   };
 }
