@@ -5,6 +5,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLetters } from '../../src/base/mail/letters.js';
 import { systemCaller } from '../../src/core/caller.js';
+import { onboard, self } from '../support/agents.js';
 import { Authenticator } from '../support/authenticator.js';
 import { launchChromium } from '../support/chromium.js';
 import { type House, openHouse, PASSWORD } from '../support/house.js';
@@ -300,6 +301,43 @@ describe('the real pages, in Chromium', () => {
     await look('keys-revoked', 'API keys');
     await page.goto(`${house.origin}/account`);
     await look('account-with-key', 'Mara Lindqvist');
+  });
+
+  it('show a person the agents of their organizations', async () => {
+    const { email, id } = await house.account('mara.lindqvist+agents@example.com', 'Mara Lindqvist');
+    const mara = (await house.core.accounts.find(id))!;
+    await page.goto(`${house.origin}/account/agents`);
+    await signIn(email);
+    await look('agents-none', 'Agents');
+    const stray = await onboard(house, { agent_id: 'stray', agent_name: 'Stray helper' });
+    await page.goto(stray.claim_url!);
+    await look('claim-agent', 'Take on Stray helper?');
+    await page.click('main button[type=submit]');
+    await look('agent-claimed', 'You answer for Stray helper now');
+    const northwind = await house.core.organizations.create(id, 'Northwind Traders & Reporting', systemCaller);
+    const capabilities = house.core.resources.capabilities().map(({ name }) => name);
+    const wanted = {
+      agentId: 'cap-table.automation:nightly@reporting',
+      name: 'Cap table automation of the reporting service',
+    };
+    await house.core.agents.onboardInto(northwind.id, mara, { ...wanted, capabilities }, systemCaller);
+    await page.click('main a.primary');
+    await look('agents', 'Agents');
+    await page.click('text=Replace key');
+    await look('replace-agent-key', 'Replace the key of Stray helper?');
+    await page.click('main button[type=submit]');
+    await look('agent-key', 'Keep this key');
+    const [key = ''] = await page.locator('.copy').allInnerTexts();
+    expect([(await self(house, stray, stray.api_key)).status, (await self(house, stray, key)).status]).toEqual([
+      401, 200,
+    ]);
+    await page.click('main a.primary');
+    await page.click('a[href$="/end"]');
+    await look('end-agent', 'End Stray helper?');
+    await page.click('main button[type=submit]');
+    await look('agents-ended', 'Agents');
+    await page.goto(`${house.origin}/account`);
+    await look('account-with-agent', 'Mara Lindqvist');
   });
 
   it('tell of an invitation, whoever reads it', async () => {

@@ -26,6 +26,18 @@ const errors = {
   password: 'This password is on a list of leaked passwords. Choose another one.',
 };
 
+const agent = {
+  id: 'agt_3f0d7c52-0a55-4d59-8f0e-5b8b0f8c7f10',
+  agentId: 'my-cap-table-agent',
+  name: 'Cap Table Automation',
+  organization: 'Northwind Traders & Reporting',
+  capabilities: ['read:cap-table', 'write:stakeholders'],
+  yours: true,
+  answeredFor: true,
+  managed: true,
+  made: '3 March 2026',
+};
+
 const apiKey = {
   id: 'key_1c9f6b0e-6a0b-4f0c-9d0a-6f1f4b8f2c11',
   name: 'Nightly build',
@@ -120,6 +132,18 @@ export const examplePages: Pages = {
     email: 'ada.okafor@northwind-traders.example',
   },
   'account/agent-claimed': { name: 'Cap Table Automation' },
+  'account/agents': {
+    csrfToken,
+    notice: 'That agent is gone: it is refused from now on.',
+    agents: [
+      agent,
+      { ...agent, id: 'agt_2', agentId: 'filer', name: 'Filing', yours: false },
+      { ...agent, id: 'agt_3', agentId: 'watcher', name: 'Watcher', yours: false, answeredFor: false, managed: false },
+    ],
+  },
+  'account/agent-key': { csrfToken, name: agent.name, key: 'ocs_live_9fQ2xLmA0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT' },
+  'account/replace-agent-key': { csrfToken, agent: { ...agent, yours: false } },
+  'account/end-agent': { csrfToken, agent },
   'sign-in/invitation': {
     csrfToken,
     token: 'n2M5xW8cL0pD4hJ6',
@@ -314,6 +338,7 @@ export const examplePages: Pages = {
     notice: 'Signed out of Chrome on Windows.',
     canVerifyEmail: true,
     keys: 3,
+    agents: 2,
     openApprovals: 2,
     logins: [
       {

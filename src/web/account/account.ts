@@ -15,7 +15,8 @@ import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
 import { describeAge, describeDay, describeLastUse } from '../words.js';
-import { addAgentClaims } from './agents.js';
+import { addAgentClaims } from './agent-claims.js';
+import { addAgents } from './agents.js';
 import { addApprovals } from './approvals.js';
 import { createGuards, loginOf } from './guards.js';
 import { addKeys } from './keys.js';
@@ -27,6 +28,7 @@ import { addSecurity } from './security.js';
 interface Needs
   extends Pick<
     Core,
+    | 'agents'
     | 'agentClaims'
     | 'apiKeys'
     | 'organizations'
@@ -73,7 +75,8 @@ const NOTICES: Record<string, string | undefined> = {
 };
 
 export function createAccountDoor(needs: Needs): Router<State> {
-  const { sessions, consents, clients, resources, verification, approvals, clock, csrf, views, mfa, apiKeys } = needs;
+  const { sessions, consents, clients, resources, verification, approvals, clock, csrf, views, mfa, apiKeys, agents } =
+    needs;
   const router = new Router<State>({ sensitive: true });
   const guards = createGuards(needs);
   const { requireLogin } = guards;
@@ -82,6 +85,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
   if (verification.isOffered) router.post('/account/verify-email', requireLogin, formBody, requestLink);
   router.post('/account/apps/remove', requireLogin, formBody, removeApp);
   addAgentClaims(router, needs);
+  addAgents(router, { ...needs, guards });
   addSecurity(router, { ...needs, guards });
   addLinks(router, { ...needs, guards });
   addApprovals(router, { ...needs, guards });
@@ -104,6 +108,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
       logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
       apps: await Promise.all((await consents.list(account.id)).map(toApp)),
       keys: (await apiKeys.list(account.id)).filter(apiKeys.isAlive).length,
+      agents: (await agents.listFor({ accountId: account.id })).length,
       openApprovals: (await approvals.list(account)).length,
       canVerifyEmail: verification.isOffered && !account.emailVerified,
       notice: NOTICES[queryText(ctx, 'notice') ?? ''],

@@ -1,82 +1,102 @@
-/** The page behind an agent's claim link: it tells what the agent is, and takes it on when its button is pressed. Opening it spends nothing. */
+/** The agents of a person's organizations: which there are, another key for one of them, and ending one, which is asked about first. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
-import { Refusal } from '../../base/errors.js';
-import { claimSpent } from '../../core/agents/claims.js';
+import type { Agent } from '../../core/agents/living.js';
 import type { Core } from '../../core/core.js';
-import { isProvenLately } from '../../core/sessions/proofs.js';
-import { answerFault } from '../answer-fault.js';
+import type { OrganizationOfMember } from '../../core/organizations/organizations.js';
+import { isAtLeast } from '../../core/organizations/roles.js';
 import type { Csrf } from '../csrf.js';
-import { field, formBody, queryText, readForm } from '../input.js';
-import type { LoginCookie } from '../login-cookie.js';
-import type { Errands } from '../return-to.js';
+import { formBody, queryText, readForm } from '../input.js';
 import { seeOther } from '../see-other.js';
 import type { Context, State } from '../state.js';
 import type { Views } from '../views.js';
-import { describeDay } from '../words.js';
+import { describeAge } from '../words.js';
+import type { AgentRow } from './agent-pages.js';
+import { type Guards, loginOf } from './guards.js';
 import type { AccountPages } from './pages.js';
 
-interface Needs extends Pick<Core, 'agentClaims' | 'resources'> {
+interface Needs extends Pick<Core, 'agents' | 'organizations'> {
   clock: Clock;
-  loginCookie: LoginCookie;
   csrf: Csrf;
-  errands: Errands;
+  guards: Guards;
   views: Views<AccountPages>;
 }
 
-const PAGE = '/account/agents/claim';
-const ClaimForm = z.object({ csrf: field, token: field });
+const PAGE = '/account/agents';
+const SureForm = z.object({ csrf: z.string() });
+const NOTICES: Record<string, string | undefined> = {
+  ended: 'That agent is gone: it is refused from now on.',
+};
 
-export function addAgentClaims(router: Router<State>, needs: Needs): void {
-  const { agentClaims, resources, clock, loginCookie, csrf, errands, views } = needs;
-  router.get(PAGE, show).post(PAGE, formBody, claim);
+export function addAgents(router: Router<State>, needs: Needs): void {
+  const { agents, organizations, clock, csrf, guards, views } = needs;
+  const { requireLogin } = guards;
+  const requireProof = guards.requireProof();
+  router.get(PAGE, requireLogin, show);
+  router.get(`${PAGE}/:id/replace-key`, requireProof, confirmReplacement);
+  router.post(`${PAGE}/:id/replace-key`, requireProof, formBody, replaceKey);
+  router.get(`${PAGE}/:id/end`, requireLogin, confirmEnd);
+  // Without a recent proof, as at the API's door: whoever sees an agent that should not be there ends it at once.
+  router.post(`${PAGE}/:id/end`, requireLogin, formBody, end);
 
   async function show(ctx: Context): Promise<void> {
-    const token = queryText(ctx, 'token') ?? '';
-    const login = await loginCookie.read(ctx);
-    if (!login) return sendToSignIn(ctx, token);
-    const agent = await agentClaims.find(token);
-    if (!agent) return renderExpired(ctx);
-    ctx.body = views.render('account/claim-agent', {
+    const { id: accountId } = loginOf(ctx).account;
+    const places = await organizations.listFor(accountId);
+    ctx.body = views.render('account/agents', {
       csrfToken: csrf.tokenFor(ctx),
-      token,
-      name: agent.name,
-      agentId: agent.agentId,
-      made: describeDay(agent.createdAt),
-      ends: describeDay(agent.expiresAt!),
-      capabilities: agent.capabilities.map((name) => resources.describe(name) ?? name),
-      email: login.account.email,
+      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
+      agents: (await agents.listFor({ accountId })).map((agent) => toRow(agent, accountId, places, clock.now())),
     });
   }
 
-  async function claim(ctx: Context): Promise<void> {
-    const login = await loginCookie.read(ctx);
-    const form = readForm(ctx, ClaimForm);
-    if (!login) return sendToSignIn(ctx, form.token);
-    csrf.check(ctx, form.csrf);
-    // Whoever takes on an agent answers for it: the person themselves, not whoever found their browser open.
-    if (!isProvenLately(login.session, clock.now())) return sendToSignIn(ctx, form.token, login.account.email);
-    try {
-      const { name } = await agentClaims.claim(form.token, login.account, ctx.state.caller);
-      ctx.body = views.render('account/agent-claimed', { name });
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== 'not_found') throw error;
-      renderExpired(ctx);
-    }
+  async function confirmReplacement(ctx: Context): Promise<void> {
+    ctx.body = views.render('account/replace-agent-key', await aboutManaged(ctx));
   }
 
-  function sendToSignIn(ctx: Context, token: string, email?: string): void {
-    const returnTo = `${PAGE}?${new URLSearchParams({ token })}`;
-    seeOther(ctx, errands.href('/login', { returnTo, ...(email && { email }) }));
+  /** Answered to the form itself: an address, or a page to come back to, would keep the key. */
+  async function replaceKey(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, SureForm).csrf);
+    const { member, agent } = await named(ctx);
+    const { key } = await agents.rotateKey({ member }, agent, ctx.state.caller);
+    ctx.status = 201;
+    ctx.body = views.render('account/agent-key', { csrfToken: csrf.tokenFor(ctx), name: agent.name, key });
   }
 
-  function renderExpired(ctx: Context): void {
-    answerFault(ctx, claimSpent());
-    ctx.body = views.render('sign-in/link-expired', {
-      advice: 'An agent can be claimed once, within a week after it was onboarded. Onboard it anew.',
-      href: '/account',
-      action: 'Your account',
-    });
+  async function confirmEnd(ctx: Context): Promise<void> {
+    ctx.body = views.render('account/end-agent', await aboutManaged(ctx));
   }
+
+  async function end(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, SureForm).csrf);
+    const { member, agent } = await named(ctx);
+    await agents.remove({ member }, agent, ctx.state.caller);
+    seeOther(ctx, `${PAGE}?notice=ended`);
+  }
+
+  /** Nobody is asked about what they may not do. */
+  async function aboutManaged(ctx: Context) {
+    const { member, agent } = await named(ctx);
+    await organizations.demand(member, agent.organizationId, 'admin');
+    const places = await organizations.listFor(member.accountId);
+    return { csrfToken: csrf.tokenFor(ctx), agent: toRow(agent, member.accountId, places, clock.now()) };
+  }
+
+  async function named(ctx: Context) {
+    const member = { accountId: loginOf(ctx).account.id };
+    return { member, agent: await agents.findFor({ member }, ctx.params.id) };
+  }
+}
+
+function toRow(agent: Agent, accountId: string, places: OrganizationOfMember[], now: Date): AgentRow {
+  const { id, agentId, name, organizationId, capabilities, owner, createdAt } = agent;
+  const place = places.find((candidate) => candidate.id === organizationId);
+  return {
+    ...{ id, agentId, name, capabilities },
+    organization: place?.name ?? organizationId,
+    yours: owner?.id === accountId,
+    answeredFor: owner !== undefined,
+    managed: place !== undefined && isAtLeast(place.role, 'admin'),
+    made: describeAge(createdAt, now),
+  };
 }

@@ -1,13 +1,12 @@
-/** The pages of a person at home, and the values that each prints, ready to print. */
+/** The pages of a person at home, and the values that each prints, ready to print. Those of agents stand in agent-pages.ts. */
+import type { AgentPages } from './agent-pages.js';
 
-export interface AccountPages {
+export interface AccountPages extends AgentPages {
   'account/home': AccountPage;
   'account/security': SecurityPage;
   'account/factor': EnrolmentPage;
   'account/recovery-codes': RecoveryCodesPage;
   'account/approvals': ApprovalsPage;
-  'account/claim-agent': ClaimAgentPage;
-  'account/agent-claimed': AgentClaimedPage;
   'account/keys': KeysPage;
   'account/new-key': NewKeyPage;
   'account/key-made': KeyMadePage;
@@ -26,6 +25,8 @@ interface AccountPage {
   apps: AccountApp[];
   /** How many API keys work. */
   keys: number;
+  /** How many agents their organizations have. */
+  agents: number;
   /** How many questions of agents wait for an answer. */
   openApprovals: number;
   /** One sentence about what was just done: "Signed out of Firefox on Linux." */
@@ -138,27 +139,6 @@ export interface ApprovalQuestion {
 export interface ApprovalAction {
   titles: string[];
   facts: { name: string; value: string }[];
-}
-
-/** Posts `csrf` and `token` to `/account/agents/claim`. */
-interface ClaimAgentPage {
-  csrfToken: string;
-  /** Of the link. */
-  token: string;
-  name: string;
-  /** As whoever made it calls it. */
-  agentId: string;
-  /** "22 November 2026" */
-  made: string;
-  ends: string;
-  /** A sentence each. */
-  capabilities: string[];
-  /** Of the person who is signed in. */
-  email: string;
-}
-
-interface AgentClaimedPage {
-  name: string;
 }
 
 interface KeysPage {

@@ -316,6 +316,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await call(house, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
       const { text } = await mailTo(house, account.email, /new way to sign in/);
       expect(text).toMatch(/Google signs you in.*did not choose the password.*\/forgot-password/s);
+      for (const page of ['keys', 'agents']) expect(text).toContain(`${house.issuer}/account/${page}\n`);
     });
 
     it('ends the keys and agents that were made before its owner proved the address, and none that came after', async () => {

@@ -1,0 +1,82 @@
+/** The page behind an agent's claim link: it tells what the agent is, and takes it on when its button is pressed. Opening it spends nothing. */
+import type Router from '@koa/router';
+import { z } from 'zod';
+import type { Clock } from '../../base/clock.js';
+import { Refusal } from '../../base/errors.js';
+import { claimSpent } from '../../core/agents/claims.js';
+import type { Core } from '../../core/core.js';
+import { isProvenLately } from '../../core/sessions/proofs.js';
+import { answerFault } from '../answer-fault.js';
+import type { Csrf } from '../csrf.js';
+import { field, formBody, queryText, readForm } from '../input.js';
+import type { LoginCookie } from '../login-cookie.js';
+import type { Errands } from '../return-to.js';
+import { seeOther } from '../see-other.js';
+import type { Context, State } from '../state.js';
+import type { Views } from '../views.js';
+import { describeDay } from '../words.js';
+import type { AccountPages } from './pages.js';
+
+interface Needs extends Pick<Core, 'agentClaims' | 'resources'> {
+  clock: Clock;
+  loginCookie: LoginCookie;
+  csrf: Csrf;
+  errands: Errands;
+  views: Views<AccountPages>;
+}
+
+const PAGE = '/account/agents/claim';
+const ClaimForm = z.object({ csrf: field, token: field });
+
+export function addAgentClaims(router: Router<State>, needs: Needs): void {
+  const { agentClaims, resources, clock, loginCookie, csrf, errands, views } = needs;
+  router.get(PAGE, show).post(PAGE, formBody, claim);
+
+  async function show(ctx: Context): Promise<void> {
+    const token = queryText(ctx, 'token') ?? '';
+    const login = await loginCookie.read(ctx);
+    if (!login) return sendToSignIn(ctx, token);
+    const agent = await agentClaims.find(token);
+    if (!agent) return renderExpired(ctx);
+    ctx.body = views.render('account/claim-agent', {
+      csrfToken: csrf.tokenFor(ctx),
+      token,
+      name: agent.name,
+      agentId: agent.agentId,
+      made: describeDay(agent.createdAt),
+      ends: describeDay(agent.expiresAt!),
+      capabilities: agent.capabilities.map((name) => resources.describe(name) ?? name),
+      email: login.account.email,
+    });
+  }
+
+  async function claim(ctx: Context): Promise<void> {
+    const login = await loginCookie.read(ctx);
+    const form = readForm(ctx, ClaimForm);
+    if (!login) return sendToSignIn(ctx, form.token);
+    csrf.check(ctx, form.csrf);
+    // Whoever takes on an agent answers for it: the person themselves, not whoever found their browser open.
+    if (!isProvenLately(login.session, clock.now())) return sendToSignIn(ctx, form.token, login.account.email);
+    try {
+      const { name } = await agentClaims.claim(form.token, login.account, ctx.state.caller);
+      ctx.body = views.render('account/agent-claimed', { name });
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== 'not_found') throw error;
+      renderExpired(ctx);
+    }
+  }
+
+  function sendToSignIn(ctx: Context, token: string, email?: string): void {
+    const returnTo = `${PAGE}?${new URLSearchParams({ token })}`;
+    seeOther(ctx, errands.href('/login', { returnTo, ...(email && { email }) }));
+  }
+
+  function renderExpired(ctx: Context): void {
+    answerFault(ctx, claimSpent());
+    ctx.body = views.render('sign-in/link-expired', {
+      advice: 'An agent can be claimed once, within a week after it was onboarded. Onboard it anew.',
+      href: '/account',
+      action: 'Your account',
+    });
+  }
+}
