@@ -167,6 +167,17 @@ describe('doctor', () => {
     expect(await database()).toMatch(/^warn +database +others may read .*signet\.db: chmod 600 /);
   });
 
+  test('warns of a default API that is not registered', async () => {
+    await json('account', 'list'); // makes the database
+    settings.DEFAULT_RESOURCE = 'https://api.example.com/v1';
+    const resource = async () => /^.*\bresource\b.*$/m.exec((await cli('doctor', '--skip-start')).stdout)![0];
+    expect(await resource()).toMatch(
+      /^warn +resource +https:\/\/api\.example\.com\/v1 is not registered: .*DEFAULT_RESOURCE$/,
+    );
+    await json('resource', 'create', 'https://api.example.com/v1', '--name', 'API');
+    expect(await resource()).toMatch(/^ok +resource /);
+  });
+
   test('says what to do about what is wrong, and ends with 1', async () => {
     settings.DATABASE_URL = 'postgresql://127.0.0.1:1/signet';
     settings.REDIS_URL = 'redis://127.0.0.1:1';

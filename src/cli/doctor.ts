@@ -49,7 +49,7 @@ async function ofSettings({ config: read, open }: Surroundings): Promise<Finding
   const stores = await database(config);
   findings.push(...stores, ...(await redis(config)), await mail(config));
   if (findings.every(({ status }) => status !== 'fail') && stores.some(({ about }) => about === 'clock'))
-    findings.push(await keys(open));
+    findings.push(await keys(open), ...(await defaultResource(config, open)));
   findings.push(await server(config));
   return findings;
 }
@@ -190,6 +190,14 @@ async function keys(open: Surroundings['open']): Promise<Finding> {
   } catch (error) {
     return fail('keys', `${(error as Error).message}`);
   }
+}
+
+/** Where the setting names an API that is not there, apps get opaque tokens, and nobody is told why. */
+async function defaultResource({ defaultResource: uri }: Config, open: Surroundings['open']): Promise<Finding[]> {
+  if (uri === undefined) return [];
+  const { core } = await open();
+  if (core.resources.find(uri)) return [ok('resource', `${uri} is what apps mean that name no API`)];
+  return [warn('resource', `${uri} is not registered: npm run cli -- resource create ${uri}; check DEFAULT_RESOURCE`)];
 }
 
 async function server({ issuer }: Config): Promise<Finding> {
