@@ -144,9 +144,9 @@ export function createApiKeys(needs: Needs) {
     if (graceSeconds > MAX_GRACE_SECONDS) {
       throw invalidRequest('Some values cannot be used.', { grace_period: 'Use at most 30d.' });
     }
-    const now = clock.now();
     const fresh = await db.$transaction(async (tx) => {
       await accounts.hold(accountId, tx);
+      const now = clock.now(); // not before: whoever had to wait would find what ended meanwhile alive
       // Locks it while it lives, so that of many who replace it at once without an overlap one does.
       const living = { id, accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
       const { count } = await tx.apiKey.updateMany({ where: living, data: { revokedAt: null } });

@@ -1,4 +1,5 @@
 // API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once when revoked.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemCaller } from '../../../src/core/caller.js';
 import { call, newLogin } from '../../support/api.js';
@@ -185,6 +186,28 @@ describe.each(stores)('API keys on $name', (store) => {
     );
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
+  });
+
+  it('are replaced once by two who wait for each other, also when the one who comes later looked at the clock first', async () => {
+    const { access_token: token, accountId } = await newLogin(house);
+    const { id } = await make(token);
+    const rotate = () =>
+      house.core.apiKeys.rotate(accountId, id, 0, systemCaller).then(
+        () => 'replaced',
+        ({ code }) => code,
+      );
+    /** Long enough to wait for the account, which is held. */
+    const begin = async (aheadMs: number) =>
+      later(aheadMs, async () => {
+        const answer = rotate();
+        await sleep(100);
+        return { answer };
+      });
+    const waiting = await house.base.db.$transaction(async (tx) => {
+      await house.core.accounts.hold(accountId, tx);
+      return [await begin(60_000), await begin(0)];
+    });
+    expect((await Promise.all(waiting.map(({ answer }) => answer))).sort()).toEqual(['not_found', 'replaced']);
   });
 
   it('never may more than whoever makes them', async () => {
