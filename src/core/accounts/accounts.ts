@@ -66,7 +66,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   const recent = createRecent<Account>({ clock });
   announcements.on('accounts', recent.forget);
 
-  return { create, faultsOf, renewHash, find, findByEmail, hold, hasAdmin, list, page, isActive };
+  return { create, faultsOf, renewHash, find, findByEmail, hold, holdUnchanged, hasAdmin, list, page, isActive };
 
   /**
    * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or `conflict`.
@@ -159,6 +159,16 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   async function hold(id: string, tx: Queryable): Promise<Account | null> {
     await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
     return tx.account.findUnique({ where: { id } });
+  }
+
+  /**
+   * The same for what is made by a login. Whoever resets the password takes an account back, and a login that ends by it leaves nothing
+   * behind: refuses with `conflict`.
+   */
+  async function holdUnchanged({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
+    const now = await hold(id, tx);
+    if (now?.passwordChangedAt?.getTime() !== passwordChangedAt?.getTime())
+      throw conflict('The account was changed at this moment. Please try again.');
   }
 
   async function hasAdmin(): Promise<boolean> {

@@ -23,7 +23,7 @@ interface Needs {
   clock: Clock;
   audit: Audit;
   announcements: Announcements;
-  accounts: Pick<Accounts, 'hold'>;
+  accounts: Pick<Accounts, 'hold' | 'holdUnchanged'>;
   organizations: Organizations;
   resources: Pick<Resources, 'capabilities'>;
   artifacts: Pick<Artifacts, 'grants'>;

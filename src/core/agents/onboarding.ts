@@ -31,7 +31,7 @@ interface Needs {
   db: Database;
   clock: Clock;
   audit: Audit;
-  accounts: Pick<Accounts, 'hold'>;
+  accounts: Pick<Accounts, 'holdUnchanged'>;
   organizations: Organizations;
   resources: Pick<Resources, 'capabilities'>;
   tokens: AgentTokens;
@@ -81,9 +81,7 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
     const settled = settle(input);
     try {
       const { key, agent } = await db.$transaction(async (tx) => {
-        const now = await accounts.hold(maker.id, tx);
-        // Whoever resets the password takes an account back: a login that ends by it leaves no agent behind.
-        if (now?.passwordChangedAt?.getTime() !== maker.passwordChangedAt?.getTime()) throw changedMeanwhile();
+        await accounts.holdUnchanged(maker, tx);
         await organizations.lock(organizationId, tx);
         await organizations.demand(actor, organizationId, 'admin', tx);
         if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS) {
@@ -133,5 +131,3 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
     return { agent, key };
   }
 }
-
-const changedMeanwhile = () => conflict('The account was changed at this moment. Please try again.');

@@ -58,7 +58,7 @@ interface Needs {
   clock: Clock;
   audit: Audit;
   announcements: Announcements;
-  accounts: Pick<Accounts, 'hold'>;
+  accounts: Pick<Accounts, 'hold' | 'holdUnchanged'>;
   organizations: Organizations;
   projects: Projects;
   usage: KeyUsage;
@@ -75,7 +75,7 @@ export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys(needs: Needs) {
   const { db, clock, audit, announcements, accounts, organizations, projects, usage, scopes } = needs;
-  return { create, list, isAlive, ownerOf, revoke, rotate, verify, forgetAll };
+  return { create, list, findAlive, isAlive, ownerOf, revoke, rotate, verify, forgetAll };
 
   /**
    * Refuses with `invalid_request`, `insufficient_role` (never above the owner's own), `not_found` or `conflict`.
@@ -96,9 +96,7 @@ export function createApiKeys(needs: Needs) {
     const { key, data } = mint(KEY_FORMATS[input.format]);
     const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
     const record = await db.$transaction(async (tx) => {
-      const now = await accounts.hold(owner.id, tx);
-      // Whoever resets the password takes an account back: a login that ends by it leaves no key behind.
-      if (now?.passwordChangedAt?.getTime() !== owner.passwordChangedAt?.getTime()) throw changedMeanwhile();
+      await accounts.holdUnchanged(owner, tx);
       await demandRoom(owner.id, tx);
       const place = { accountId: owner.id, organizationId, projectId };
       const made = await tx.apiKey.create({
@@ -114,6 +112,13 @@ export function createApiKeys(needs: Needs) {
   async function list(accountId: string): Promise<ApiKey[]> {
     const rows = await db.apiKey.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
     return rows.map(usage.withLatest);
+  }
+
+  /** One of an account's keys that works. Refuses with `not_found`. */
+  async function findAlive(accountId: string, id: string): Promise<ApiKey> {
+    const row = await db.apiKey.findFirst({ where: { id, accountId } });
+    if (!row || !isAlive(row)) throw noSuchKey();
+    return usage.withLatest(row);
   }
 
   function isAlive({ revokedAt, expiresAt }: ApiKey): boolean {
@@ -233,5 +238,4 @@ export function createApiKeys(needs: Needs) {
   }
 }
 
-export const noSuchKey = () => notFound('There is no such key.');
-const changedMeanwhile = () => conflict('The account was changed at this moment. Please try again.');
+const noSuchKey = () => notFound('There is no such key.');

@@ -3,7 +3,6 @@ import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey } from '../../core/api-keys/api-keys.js';
-import { noSuchKey } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
 import type { Csrf } from '../csrf.js';
 import { formBody, queryText, readForm } from '../input.js';
@@ -56,8 +55,7 @@ export function addKeys(router: Router<State>, needs: Needs): void {
 
   async function confirm(ctx: Context): Promise<void> {
     const { id: accountId } = loginOf(ctx).account;
-    const key = (await apiKeys.list(accountId)).find(({ id }) => id === ctx.params.id);
-    if (!key || !apiKeys.isAlive(key)) throw noSuchKey();
+    const key = await apiKeys.findAlive(accountId, ctx.params.id);
     ctx.body = views.render('account/revoke-key', {
       csrfToken: csrf.tokenFor(ctx),
       key: toKeyRow(key, await placesOf(accountId, needs), clock.now()),

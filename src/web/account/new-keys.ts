@@ -3,7 +3,7 @@ import type Router from '@koa/router';
 import { z } from 'zod';
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import { Refusal } from '../../base/errors.js';
-import { type FreshApiKey, KEY_ROLES, noSuchKey } from '../../core/api-keys/api-keys.js';
+import { type FreshApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
 import { answerFault } from '../answer-fault.js';
 import type { Csrf } from '../csrf.js';
@@ -105,8 +105,7 @@ export function addNewKeys(router: Router<State>, needs: Needs): void {
 
   async function askForGrace(ctx: Context): Promise<void> {
     const { account } = loginOf(ctx);
-    const key = (await apiKeys.list(account.id)).find(({ id }) => id === ctx.params.id);
-    if (!key || !apiKeys.isAlive(key)) throw noSuchKey();
+    const key = await apiKeys.findAlive(account.id, ctx.params.id);
     ctx.body = views.render('account/replace-key', {
       csrfToken: csrf.tokenFor(ctx),
       key: toKeyRow(key, await placesOf(account.id, needs), clock.now()),

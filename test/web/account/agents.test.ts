@@ -5,18 +5,14 @@ import { onboard, self } from '../../support/agents.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { openHouse, PASSWORD } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { visit } from '../../support/visitor.js';
 
 const AGENTS = '/account/agents';
 const { clock, later } = movableClock();
 const house = await openHouse({ clock });
 afterAll(() => house.close());
 
-async function person(name = 'Jane Developer') {
-  const { email, id } = await house.account(undefined, name);
-  const browser = new Browser(house.origin);
-  await browser.signIn(email, PASSWORD);
-  return { id, email, browser };
-}
+const person = (name?: string) => visit(house, name);
 
 /** Of an organization of this person: their own, if none is named. */
 async function giveAgent(accountId: string, name = 'Bookkeeper', organizationId?: string) {

@@ -6,18 +6,14 @@ import { call } from '../../support/api.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { openHouse, PASSWORD } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { visit } from '../../support/visitor.js';
 
 const KEYS = '/account/keys';
 const { clock, later } = movableClock();
 const house = await openHouse({ clock });
 afterAll(() => house.close());
 
-async function person(name = 'Jane Developer') {
-  const { email, id } = await house.account(undefined, name);
-  const browser = new Browser(house.origin);
-  await browser.signIn(email, PASSWORD);
-  return { id, email, browser };
-}
+const person = (name?: string) => visit(house, name);
 
 const post = (browser: Browser, path: string, values: Record<string, string>, headers: Record<string, string> = {}) =>
   browser.open(path, { method: 'POST', body: new URLSearchParams(values), headers });
