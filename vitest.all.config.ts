@@ -13,13 +13,13 @@ const shared = {
   hookTimeout: 60_000,
 };
 /** Tests that replace a module for everybody else, or load whole worlds of their own. */
-const ALONE = ['test/base/fetch.test.ts', 'test/flows/clients/**'];
+const ALONE = ['test/base/safe-fetch.test.ts', 'test/flows/clients/**'];
 
 /** On the kit that was packed and installed, not on its source. */
 const KIT = 'test/kit/**/*.test.ts';
 const LONG = [
   'sign-in/timing.all',
-  'approvals/timing.all',
+  'agent-authorization/timing.all',
   'crash/kill.all',
   'crash/nth-call.all',
   'test/main.all',

@@ -10,9 +10,9 @@ const shared = {
   hookTimeout: 60_000,
 };
 /** Tests that replace a module for everybody else. */
-const ALONE = ['test/base/fetch.test.ts'];
+const ALONE = ['test/base/safe-fetch.test.ts'];
 
-const LONG = ['security/matrix', 'test/main', 'flows/api-document', 'upstream/provider', 'base/mail'];
+const LONG = ['security/matrix', 'test/main', 'flows/api-document', 'federation/upstream-provider', 'base/mail'];
 
 export default defineConfig({
   test: {

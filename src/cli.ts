@@ -1,7 +1,8 @@
 /** The same core from a terminal, on the same settings, beside a running server: `npm run cli -- <command>`. */
+
+import { Refusal } from './base/app-error.js';
 import { openBase } from './base/base.js';
 import { ConfigError, loadEnvFile, readConfig } from './base/config.js';
-import { Refusal } from './base/errors.js';
 import { createLog } from './base/log.js';
 import { accountCommands } from './cli/accounts.js';
 import { clientCommands } from './cli/clients.js';

@@ -5,11 +5,11 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
+import { Refusal } from './base/app-error.js';
 import { openBase } from './base/base.js';
+import { isFirstProcess, superviseProcesses } from './base/cluster.js';
 import { type Config, ConfigError, loadEnvFile, readConfig } from './base/config.js';
-import { Refusal } from './base/errors.js';
 import { createLog, type Log } from './base/log.js';
-import { isFirstProcess, superviseProcesses } from './base/processes.js';
 import { createCore } from './core/core.js';
 
 /** Answers that are under way get this long; the stores then a little more. */

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startFresh } from './support/fresh-start.js';
-import { run } from './support/server.js';
+import { run } from './support/server-process.js';
 
 const { folder, settings } = startFresh();
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../src/base/db/open.js';
 import { startFresh } from './support/fresh-start.js';
-import { run } from './support/server.js';
+import { run } from './support/server-process.js';
 
 const PASSWORD = 'correct horse battery';
 const REDIRECT = 'https://acme.example/cb';

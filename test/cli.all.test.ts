@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { startFresh } from './support/fresh-start.js';
 import { openMailServer } from './support/mail-server.js';
-import { startServer, until } from './support/server.js';
+import { startServer, until } from './support/server-process.js';
 
 const REDIRECT = 'https://acme.example/cb';
 const { folder, settings, cli, json } = startFresh();

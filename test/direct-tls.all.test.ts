@@ -5,7 +5,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Server, startServer, temporaryFolder } from './support/server.js';
+import { type Server, startServer, temporaryFolder } from './support/server-process.js';
 import { asHeader, type Holder, issue, makeBundleFolder, makeTrustDomain } from './support/workloads.js';
 
 describe('a server with a certificate of its own', () => {

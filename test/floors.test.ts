@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const SRC = new URL('../src/', import.meta.url).pathname;
-const DOORS = ['oidc', 'sign-in', 'account', 'api', 'docs', 'tools'];
+const DOORS = ['oidc', 'sign-in', 'account', 'api', 'developers', 'tools'];
 const ROOF = ['app.ts', 'main.ts', 'cli.ts'];
 
 interface Import {
@@ -67,7 +67,7 @@ describe('the floors', () => {
   it('let a door be itself', () => {
     const doorOf = (file: string) => DOORS.find((door) => file.startsWith(`web/${door}/`));
     const crossing = ({ from, to }: Import) => from.startsWith('web/') && doorOf(to) && doorOf(to) !== doorOf(from);
-    expect(faults(crossing)).toEqual(['web/home.ts → web/oidc/routes.ts']); // the addresses of the protocol, and no more
+    expect(faults(crossing)).toEqual(['web/home.ts → web/oidc/paths.ts']); // the addresses of the protocol, and no more
   });
 
   it('build each room of core above those that it uses', () => {

@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
-import { killServers, run, type Server, startServer, temporaryFolder, until } from './support/server.js';
+import { killServers, run, type Server, startServer, temporaryFolder, until } from './support/server-process.js';
 import { type OpenStore, stores } from './support/stores.js';
-import { openWire, type Wire } from './support/wire.js';
+import { openWire, type Wire } from './support/tcp-proxy.js';
 
 const PASSWORD = 'correct horse battery';
 const [, postgresql, postgresqlAndRedis] = stores;

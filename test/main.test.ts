@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { startFresh } from './support/fresh-start.js';
-import { run, startServer, until } from './support/server.js';
+import { run, startServer, until } from './support/server-process.js';
 
 const PASSWORD = 'correct horse battery';
 const { folder, settings } = startFresh();

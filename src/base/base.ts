@@ -1,17 +1,18 @@
 /** Opens the outside world by the settings, and closes it again in reverse. */
-import { openAnnouncements } from './announcements.js';
+
 import { type Clock, systemClock } from './clock.js';
 import type { Config } from './config.js';
 import { migrate } from './db/migrate.js';
 import { openDatabase, parseUrl } from './db/open.js';
 import type { Prepared } from './db/prepared.js';
-import { createGuardedFetch } from './fetch.js';
-import { createLimits, type LimitStore } from './limits.js';
+import { openAnnouncements } from './invalidation-bus.js';
 import type { Log } from './log.js';
 import { isLoopback } from './loopback.js';
 import { openMail } from './mail.js';
+import { loadSecrets } from './master-secret.js';
+import { createLimits, type LimitStore } from './rate-limiter.js';
 import type { Redis } from './redis.js';
-import { loadSecrets } from './secret.js';
+import { createGuardedFetch } from './safe-fetch.js';
 
 export type Base = Awaited<ReturnType<typeof openBase>>;
 

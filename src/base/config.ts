@@ -1,10 +1,10 @@
 /** The settings: the only place that reads the environment. Every fault is told at once, by the name of its variable. */
 import { existsSync } from 'node:fs';
-import { contradictions } from './config/contradictions.js';
-import { type Config, toConfig } from './config/meaning.js';
+import { type Config, toConfig } from './config/resolve.js';
 import { settings, type Values } from './config/settings.js';
+import { contradictions } from './config/validate.js';
 
-export type { Config } from './config/meaning.js';
+export type { Config } from './config/resolve.js';
 
 /** What is wrong with the settings: one sentence each, every one with the name of its variable. */
 export class ConfigError extends Error {

@@ -1,5 +1,5 @@
 /** Asks a server that the keeper named in the settings, over JSON. See named-server for what it will not do. */
-import { createNamedServer, type NamedServer } from './named-server.js';
+import { createNamedServer, type NamedServer } from './http-client.js';
 
 export interface JsonQuestion {
   method?: 'GET' | 'POST';

@@ -1,6 +1,6 @@
 /** The log: one JSON object a line, on standard output. Secrets never reach it; what looks like one is cut out. */
 import { type Logger, pino } from 'pino';
-import { createLineWriter } from './line-writer.js';
+import { createLineWriter } from './log-destination.js';
 
 export type Log = Logger;
 

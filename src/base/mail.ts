@@ -8,10 +8,10 @@ import { type Clock, SECOND_MS } from './clock.js';
 import { isMailable, type Mailbox } from './config/mail.js';
 import type { Config } from './config.js';
 import type { Log } from './log.js';
-import { createLetters, type Letters } from './mail/letters.js';
 import { createOutbox } from './mail/outbox.js';
 import { createSmtp, isRefused, type OutgoingMail, whyUndelivered } from './mail/smtp.js';
-import { createTurns } from './turns.js';
+import { createLetters, type Letters } from './mail/templates.js';
+import { createTurns } from './semaphore.js';
 
 interface Needs {
   config: Pick<Config, 'issuer' | 'brandName' | 'production' | 'dataDir' | 'smtp' | 'mailFrom'>;

@@ -1,6 +1,6 @@
 /** A connection to Redis that fails soon and says why, instead of letting requests hang. */
 import { Redis } from 'ioredis';
-import { gatherWrites } from './gather-writes.js';
+import { gatherWrites } from './cork.js';
 import type { Log } from './log.js';
 
 export type { Redis } from 'ioredis';

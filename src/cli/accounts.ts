@@ -1,8 +1,8 @@
 /** account create, account list, account link, account reset-factor, setup link. */
 import { randomToken } from '../base/crypto.js';
 import type { Account } from '../core/accounts/accounts.js';
-import { systemCaller } from '../core/caller.js';
 import type { Core } from '../core/core.js';
+import { systemCaller } from '../core/request-meta.js';
 import { type Command, table } from './command.js';
 
 const GENERATED_PASSWORD_BYTES = 15;

@@ -1,8 +1,8 @@
 /** client create, client list, client delete, client secret, client reap. */
 import { readFileSync } from 'node:fs';
-import { systemCaller } from '../core/caller.js';
 import type { Client } from '../core/clients/clients.js';
 import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../core/clients/metadata.js';
+import { systemCaller } from '../core/request-meta.js';
 import { limitFaults } from './accounts.js';
 import { type Arguments, type Command, table } from './command.js';
 

@@ -1,9 +1,9 @@
 /** account import: accounts of another system, one JSON object a line, with the hashes of their passwords. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { Refusal } from '../base/errors.js';
+import { Refusal } from '../base/app-error.js';
 import { type Accounts, normalizeEmail } from '../core/accounts/accounts.js';
-import { systemCaller } from '../core/caller.js';
+import { systemCaller } from '../core/request-meta.js';
 import { type Command, UsageError } from './command.js';
 
 const Line = z.strictObject(

@@ -1,5 +1,5 @@
 /** keys list, keys rotate, audit list, move. */
-import { move } from '../base/db/move.js';
+import { move } from '../base/db/copy.js';
 import { AUDIT_ACTIONS } from '../core/audit/events.js';
 import { limitFaults } from './accounts.js';
 import { type Command, table } from './command.js';

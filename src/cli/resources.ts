@@ -1,10 +1,11 @@
 /** resource create, resource list, resource update, resource delete. */
+
+import { notFound } from '../base/app-error.js';
 import { durationSeconds } from '../base/duration.js';
-import { notFound } from '../base/errors.js';
-import { systemCaller } from '../core/caller.js';
 import type { Core } from '../core/core.js';
+import { systemCaller } from '../core/request-meta.js';
+import { resourceToWire } from '../core/resources/representation.js';
 import type { Resource, Scope } from '../core/resources/resources.js';
-import { resourceToWire } from '../web/api/resource-wire.js';
 import { type Arguments, type Command, type Option, table } from './command.js';
 
 const BY_KEEPER = { kind: 'system' } as const;

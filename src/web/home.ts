@@ -1,9 +1,9 @@
 /** The front page, and how the server feels: `/`, `/healthz`, `/readyz`. */
 import Router from '@koa/router';
-import type { LoginCookie } from './login-cookie.js';
-import { DISCOVERY } from './oidc/routes.js';
-import type { Context, State } from './state.js';
-import type { Views } from './views.js';
+import type { LoginCookie } from './cookies/login-cookie.js';
+import type { Context, State } from './http/context.js';
+import { DISCOVERY } from './oidc/paths.js';
+import type { Views } from './pages/views.js';
 
 interface Needs {
   issuer: string;

@@ -1,11 +1,11 @@
 /** The mails of a machine that sends none, for whoever develops on it: `/dev/outbox`. Elsewhere it does not exist. */
 import Router from '@koa/router';
+import { notFound } from '../base/app-error.js';
 import type { Config } from '../base/config.js';
-import { notFound } from '../base/errors.js';
 import { isLoopback } from '../base/loopback.js';
 import type { Mail } from '../base/mail.js';
-import type { Context, Handler, State } from './state.js';
-import type { Views } from './views.js';
+import type { Context, Handler, State } from './http/context.js';
+import type { Views } from './pages/views.js';
 
 interface Needs {
   config: Pick<Config, 'development' | 'issuer'>;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { constantTimeEqual, createSecrets, hmacSha256, randomToken, sha256, uuidv7 } from '../../src/base/crypto.js';
-import { loadSecrets } from '../../src/base/secret.js';
+import { loadSecrets } from '../../src/base/master-secret.js';
 
 const [ONE, TWO] = ['one master secret of 32 characters', 'two master secrets of 32 characters'];
 

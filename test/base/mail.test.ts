@@ -9,7 +9,7 @@ import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
 import { type Mail, openMail } from '../../src/base/mail.js';
 import { type MailServer, openDeafServer, openMailServer } from '../support/mail-server.js';
-import { until } from '../support/server.js';
+import { until } from '../support/server-process.js';
 
 const TOKEN = 'kJ3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFaZkq1wE2rT3y';
 const TO = { address: 'mara@example.com' };

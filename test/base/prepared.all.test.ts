@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterEach, describe, expect, inject, it } from 'vitest';
+import { isOutage } from '../../src/base/app-error.js';
 import { openPrepared, type Prepared, type Statement } from '../../src/base/db/prepared.js';
-import { isOutage } from '../../src/base/errors.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 

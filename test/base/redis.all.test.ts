@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import { closeRedis, openRedis, type Redis } from '../../src/base/redis.js';
-import { openWire } from '../support/wire.js';
+import { openWire } from '../support/tcp-proxy.js';
 
 const log = { info: vi.fn(), warn: vi.fn() };
 const cleanups: (() => unknown)[] = [];

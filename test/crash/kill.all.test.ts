@@ -14,7 +14,7 @@ import {
   refresh,
   type TestClient,
 } from '../support/relying-party.js';
-import { killServers, type Server, startServer, temporaryFolder, until } from '../support/server.js';
+import { killServers, type Server, startServer, temporaryFolder, until } from '../support/server-process.js';
 import { freePort } from '../support/store-servers.js';
 import { type OpenStore, stores } from '../support/stores.js';
 

@@ -3,11 +3,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../src/base/clock.js';
 import { Browser } from '../support/browser.js';
-import { openFamily } from '../support/families.js';
-import { type House, openHouse } from '../support/house.js';
 import { createOutage, FAILURES } from '../support/outage.js';
 import { isAlive, obtainCode, redeem, refresh, type TestClient, type TokenAnswer } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
+import { openFamily } from '../support/token-family.js';
 
 const FORGET_SECONDS = 2; // nothing is kept in memory for so long: every request asks the stores for all it needs
 const NO_HANG_MS = 5000;

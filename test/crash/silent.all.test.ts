@@ -1,10 +1,10 @@
 // A PostgreSQL that falls silent in the middle of a family's life: the token endpoint says so in time, and nothing is lost.
 import { expect, it } from 'vitest';
-import { openFamily } from '../support/families.js';
-import { openHouse } from '../support/house.js';
 import { redeem, refresh } from '../support/relying-party.js';
+import { openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
-import { openWire } from '../support/wire.js';
+import { openWire } from '../support/tcp-proxy.js';
+import { openFamily } from '../support/token-family.js';
 
 const ANSWERS_WITHIN_MS = 15_000;
 

@@ -3,14 +3,14 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../src/core/accounts/accounts.js';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { onboard } from '../support/agents.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
 import { Authenticator } from '../support/authenticator.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { codeFor, newPerson, openElsewhere, SETTINGS } from '../support/fake-providers.js';
 import { mailTo, tokenIn } from '../support/mailbox.js';
-import { codeFor, newPerson, openElsewhere, SETTINGS } from '../support/providers-elsewhere.js';
 import { addCapTable, askPerson, CAP_TABLE } from '../support/questions.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 /** A person who is signed in: what the lines below need of one. */
 interface SignedIn {

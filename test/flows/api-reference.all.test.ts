@@ -2,7 +2,7 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 describe('the API reference', () => {
   let house: House;

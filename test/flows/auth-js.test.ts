@@ -1,8 +1,8 @@
 import { Auth, type AuthConfig } from '@auth/core';
 import type { OAuthConfig } from '@auth/core/providers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { browserFor, isConsent, walk } from '../support/openid-client.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const APP = 'https://yourapp.com';

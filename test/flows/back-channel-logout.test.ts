@@ -2,9 +2,9 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Browser } from '../support/browser.js';
-import { type House, openHouse } from '../support/house.js';
 import { bodyOf, openServer, type TestServer } from '../support/http-server.js';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';

@@ -3,9 +3,9 @@ import type { User, UserManager, UserManagerSettings } from 'oidc-client-ts';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { bodyOf, openServer, type TestServer } from '../support/http-server.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 const LIBRARY = readFileSync(
   new URL('../../node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js', import.meta.url),

@@ -4,8 +4,6 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call } from '../support/api.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { introspect } from '../support/families.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { linkIn, mailsTo, mailTo } from '../support/mailbox.js';
 import { discover } from '../support/openid-client.js';
 import {
@@ -18,6 +16,8 @@ import {
   CIBA_GRANT,
   poll,
 } from '../support/questions.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { introspect } from '../support/token-family.js';
 
 describe('an agent that asks a person', () => {
   let house: House;

@@ -1,9 +1,9 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/house.js';
 import { openServer, type TestServer } from '../support/http-server.js';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };

@@ -3,8 +3,8 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { openServer, type TestServer } from '../support/http-server.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 /** What a script of a page reads of an answer. */
 interface Read {

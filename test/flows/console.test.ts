@@ -1,7 +1,7 @@
 // Browsers of the kind "console": three cookies, a CSRF token, refresh by cookie; and scripts of it that bring no cookie at all.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, cookieJar } from '../support/api.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 describe('a console client', () => {
   let house: House;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/house.js';
 import { obtainCode, redeem, token } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
 
 const HOME = 'https://spa.example';
 const PUBLIC = { token_endpoint_auth_method: 'none' };

@@ -4,12 +4,12 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Browser as Chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { Browser } from '../support/browser.js';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { browserFor, walk } from '../support/openid-client.js';
-import { until } from '../support/server.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { until } from '../support/server-process.js';
 import { freePort } from '../support/store-servers.js';
 
 const running = new Set<ChildProcess>();

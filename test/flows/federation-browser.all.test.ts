@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
-import { type Elsewhere, newPerson, openElsewhere, pointTo, SETTINGS } from '../support/providers-elsewhere.js';
+import { type Elsewhere, newPerson, openElsewhere, pointTo, SETTINGS } from '../support/fake-providers.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 const PICTURES = process.env.SIGNET_TEST_PICTURES;
 const SIZES = [

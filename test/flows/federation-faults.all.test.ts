@@ -1,9 +1,8 @@
 // A provider elsewhere at its worst: what is answered, that nobody gets in by accident, and what is left behind.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { call } from '../support/api.js';
 import { Browser, type Page } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import {
   answerOf,
   comeBy,
@@ -15,7 +14,8 @@ import {
   pointTo,
   press,
   SETTINGS,
-} from '../support/providers-elsewhere.js';
+} from '../support/fake-providers.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 type Kind = Elsewhere['kind'];
 const APP = 'https://app.example/callback';

@@ -1,10 +1,9 @@
 // A token of a provider elsewhere, from the button to the app that uses it there: with another Signet as the provider, whose refresh
 // tokens are good for one use. And what the person is told.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { call } from '../support/api.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import {
   answerOf,
   comeBy,
@@ -14,8 +13,9 @@ import {
   pointTo,
   press,
   SETTINGS,
-} from '../support/providers-elsewhere.js';
+} from '../support/fake-providers.js';
 import { passThrough } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const HOUR_MS = 3_600_000;

@@ -2,7 +2,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import {
   answerOf,
   type Elsewhere,
@@ -13,8 +12,9 @@ import {
   pointTo,
   press,
   SETTINGS,
-} from '../support/providers-elsewhere.js';
+} from '../support/fake-providers.js';
 import { authorizeUrl, passThrough, pkce, redeem } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 type Kind = Elsewhere['kind'];
 const elsewhere = {} as Record<Kind, Elsewhere>;

@@ -1,8 +1,8 @@
 // A person who forgot the password, with a browser and a mailbox.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { linkIn, mailsTo, mailTo } from '../support/mailbox.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 const NEXT = 'nine unrelated lanterns';
 

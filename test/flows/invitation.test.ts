@@ -1,9 +1,9 @@
 // Somebody is invited into an organization by mail: with an account, with another one, and with none.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 describe('an invitation', () => {
   let house: House;

@@ -4,10 +4,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { registerStranger } from '../support/attacker.js';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { registerStranger } from '../support/raw-request.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 let house: House;
 let browser: Browser;

@@ -1,8 +1,8 @@
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/house.js';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const OFFLINE = { scope: 'openid email offline_access', prompt: 'consent' };

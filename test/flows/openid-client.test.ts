@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import {
   beginSignIn,
   browserFor,
@@ -14,6 +13,7 @@ import {
   walk,
 } from '../support/openid-client.js';
 import { REDIRECT_URI } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 /** An app that wants to know when the person proved who they are, and in which session. */

@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import jsQR from 'jsqr';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createLetters } from '../../src/base/mail/letters.js';
-import { systemCaller } from '../../src/core/caller.js';
+import { createLetters } from '../../src/base/mail/templates.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { onboard, self } from '../support/agents.js';
 import { Authenticator } from '../support/authenticator.js';
 import { launchChromium } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { addCapTable, agentOfSomebody, askPerson } from '../support/questions.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 const SIZES = [
   { width: 320, height: 640 },

@@ -1,8 +1,8 @@
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/house.js';
 import { browserFor, signIn } from '../support/openid-client.js';
 import { REDIRECT_URI } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 type Metadata = Partial<oidc.ClientMetadata>;

@@ -1,8 +1,8 @@
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { formsOf, type Page } from '../support/browser.js';
-import { type House, openHouse } from '../support/house.js';
 import { browserFor, discover, walk } from '../support/openid-client.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:device_code';

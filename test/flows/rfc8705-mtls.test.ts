@@ -6,10 +6,10 @@ import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificateHash } from '../../src/kit/certificate.js';
 import { call } from '../support/api.js';
-import { ask } from '../support/attacker.js';
-import { type House, openHouse } from '../support/house.js';
+import { ask } from '../support/raw-request.js';
 import { obtainCode, type TestClient, token } from '../support/relying-party.js';
-import { temporaryFolder } from '../support/server.js';
+import { type House, openHouse } from '../support/server.js';
+import { temporaryFolder } from '../support/server-process.js';
 import { asHeader, type CertificateRequest, issue, KEY_USE, makeAuthority, SERVER_AUTH } from '../support/workloads.js';
 
 const HEADER = 'x-client-cert';

@@ -3,9 +3,9 @@
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
-import { type House, openHouse } from '../support/house.js';
 import { discover } from '../support/openid-client.js';
 import { obtainCode, REDIRECT_URI } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
 
 describe('an app with a key of its own', () => {
   let house: House;

@@ -1,7 +1,7 @@
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/house.js';
 import { browserFor, discover, isLogin, signIn } from '../support/openid-client.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const GOODBYE = 'https://acme.example/goodbye';

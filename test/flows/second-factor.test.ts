@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Authenticator, readQrCode } from '../support/authenticator.js';
 import { Browser, type Page } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const MINUTE_MS = 60_000;

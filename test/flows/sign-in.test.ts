@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
-import { type House, openHouse } from '../support/house.js';
 import { isAlive, obtainCode, redeem, refresh } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 describe.each(stores)('a third-party app on $name', (store) => {

@@ -2,12 +2,12 @@
 // their certificate or token, without any secret of ours.
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { call, newLogin } from '../support/api.js';
-import { ask, tryToRegister } from '../support/attacker.js';
-import { type House, openHouse } from '../support/house.js';
 import { assertion, makeKey } from '../support/proofs.js';
+import { ask, tryToRegister } from '../support/raw-request.js';
 import { type TestClient, type TokenAnswer, token } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
 import {
   asHeader,
   type Holder,

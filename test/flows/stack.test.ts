@@ -1,6 +1,6 @@
 // Apps of the kind "stack": `token` and `refreshToken`, refreshed by the body; a token that comes twice ends the family.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/house.js';
+import { type House, openHouse } from '../support/server.js';
 
 describe('a stack client', () => {
   let house: House;

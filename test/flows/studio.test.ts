@@ -1,6 +1,6 @@
 // First-party apps and scripts of the kind "studio": register, who am I, refresh by bearer, log out; its own words, unchanged.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/house.js';
+import { type House, openHouse } from '../support/server.js';
 
 const PASSWORD = 'SecurePass123!';
 

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApprovalClient } from '../../src/kit/index.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 describe('a service that asks for an approval', () => {
   let house: House;

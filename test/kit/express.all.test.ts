@@ -2,13 +2,13 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { authOf, type ExpressRequest, protect } from '../../src/kit/adapters/express.js';
 import { createRemoteVerifier, type RemoteVerifierOptions } from '../../src/kit/index.js';
 import { importClient } from '../support/clients.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { dpop, makeKey, tokenWithProof } from '../support/proofs.js';
 import { type TestClient, token } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 type Handler = (req: ExpressRequest, res: { json(body: unknown): void }) => void;
 interface Express {

@@ -3,14 +3,14 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { generateApiKey } from '../../src/kit/index.js';
-import { openHouse } from '../support/house.js';
 import { bodyOf, openServer } from '../support/http-server.js';
 import { makeKey } from '../support/proofs.js';
 import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
 import { token } from '../support/relying-party.js';
 import { makeProject } from '../support/runtimes.js';
+import { openHouse } from '../support/server.js';
 import { makeTrustDomain } from '../support/workloads.js';
 import { AUDIENCE, openIssuer } from './issuer.js';
 

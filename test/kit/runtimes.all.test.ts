@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as kit from '../../src/kit/index.js';
 import { logIn } from '../support/api.js';
-import { PASSWORD } from '../support/house.js';
 import { dpop, makeKey, tokenWithProof } from '../support/proofs.js';
 import { type RunningService, runtimes, startService } from '../support/runtimes.js';
-import { until } from '../support/server.js';
+import { PASSWORD } from '../support/server.js';
+import { until } from '../support/server-process.js';
 import { AUDIENCE } from './issuer.js';
 import { OTHER, openWorld, type World } from './runtime-world.js';
 

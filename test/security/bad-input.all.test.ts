@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/base/db/open.js';
-import { openHouse } from '../support/house.js';
-import { type Server, startServer, temporaryFolder, until } from '../support/server.js';
+import { openHouse } from '../support/server.js';
+import { type Server, startServer, temporaryFolder, until } from '../support/server-process.js';
 
 const REQUESTS = 20_000;
 const AT_ONCE = 16;

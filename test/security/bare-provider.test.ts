@@ -1,10 +1,10 @@
 // What a bare oidc-provider was seen to fail on.
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, basic, FORM, postForm, registerStranger, tryToRegister } from '../support/attacker.js';
-import { introspect, openFamily, revoke } from '../support/families.js';
-import { type House, openHouse } from '../support/house.js';
+import { ask, basic, FORM, postForm, registerStranger, tryToRegister } from '../support/raw-request.js';
 import { type TestClient, token } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
+import { introspect, openFamily, revoke } from '../support/token-family.js';
 
 const LONG_BYTES = 10 * 1024 * 1024;
 

@@ -3,10 +3,9 @@
 import { createHash } from 'node:crypto';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ask, FORM, postForm } from '../support/attacker.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { isLogin, walk } from '../support/openid-client.js';
+import { ask, FORM, postForm } from '../support/raw-request.js';
 import {
   authorizeUrl,
   isAlive,
@@ -19,6 +18,7 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 const GOODBYE = 'https://acme.example/bye';
 const LATER_MS = 31_000;

@@ -4,11 +4,9 @@
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, basic, FORM, postForm, registerStranger, tryToRegister } from '../support/attacker.js';
 import { Browser } from '../support/browser.js';
-import { atOnce, openFamily } from '../support/families.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { walk } from '../support/openid-client.js';
+import { ask, basic, FORM, postForm, registerStranger, tryToRegister } from '../support/raw-request.js';
 import {
   authorizeUrl,
   obtainCode,
@@ -20,6 +18,8 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { atOnce, openFamily } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };

@@ -4,12 +4,12 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, basic, postForm, registerStranger } from '../support/attacker.js';
 import { Browser } from '../support/browser.js';
-import { openFamily } from '../support/families.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { assertion, type ClientKey, makeKey } from '../support/proofs.js';
+import { ask, basic, postForm, registerStranger } from '../support/raw-request.js';
 import { authorizeUrl, pkce, type TestClient, token } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { openFamily } from '../support/token-family.js';
 
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
 const BY_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';

@@ -2,15 +2,13 @@
 // whole log at its most talkative, the whole audit trail and every error that was answered.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
-import { FORM } from '../support/attacker.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { Authenticator } from '../support/authenticator.js';
 import { Browser } from '../support/browser.js';
-import { introspect, revoke } from '../support/families.js';
-import { type House, openHouse } from '../support/house.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../support/proofs.js';
 import { addCapTable, agentOfSomebody, askPerson, poll } from '../support/questions.js';
+import { FORM } from '../support/raw-request.js';
 import {
   authorizeUrl,
   isAlive,
@@ -21,6 +19,8 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
+import { introspect, revoke } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const MIN_SECRET_LENGTH = 8;

@@ -3,14 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
-import { ask, basic, FORM, postForm, type RawAnswer, registerStranger } from '../support/attacker.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { openFamily, revoke } from '../support/families.js';
-import { AUDIENCE, signToken } from '../support/foreign-issuer.js';
-import { openHouse, PASSWORD } from '../support/house.js';
+import { AUDIENCE, signToken } from '../support/external-issuer.js';
 import { isConsent } from '../support/openid-client.js';
 import { makeKey, tokenWithProof } from '../support/proofs.js';
+import { ask, basic, FORM, postForm, type RawAnswer, registerStranger } from '../support/raw-request.js';
 import {
   authorizeUrl,
   obtainCode,
@@ -20,6 +18,8 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
+import { openHouse, PASSWORD } from '../support/server.js';
+import { openFamily, revoke } from '../support/token-family.js';
 import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
 
 /**

@@ -1,10 +1,8 @@
 // RFC 9700, PKCE and codes: numbers 14 to 19 of the checklist. Not held: 20 (encouraged only), telling constant challenges or nonces;
 // it would mean to remember those of every client for ever, to the good of nobody but an app that leaves itself open.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, postForm } from '../support/attacker.js';
 import { Browser } from '../support/browser.js';
-import { atOnce } from '../support/families.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
+import { ask, postForm } from '../support/raw-request.js';
 import {
   authorizeUrl,
   isAlive,
@@ -17,6 +15,8 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { atOnce } from '../support/token-family.js';
 
 describe('PKCE and codes', () => {
   let house: House;

@@ -3,14 +3,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { call, newLogin } from '../support/api.js';
-import { type RawAnswer, ask as raw } from '../support/attacker.js';
-import { atOnce } from '../support/families.js';
-import { type House, openHouse } from '../support/house.js';
 import { type ClientKey, makeKey, tokenWithProof } from '../support/proofs.js';
+import { type RawAnswer, ask as raw } from '../support/raw-request.js';
 import { type TestClient, token } from '../support/relying-party.js';
+import { type House, openHouse } from '../support/server.js';
 import { stores } from '../support/stores.js';
+import { atOnce } from '../support/token-family.js';
 
 const ISSUER = 'https://id.example.com';
 const STATUS = `${ISSUER}/api/v1/test-auth/auth-status`;

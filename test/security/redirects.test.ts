@@ -1,10 +1,9 @@
 // RFC 9700, redirects and responses: numbers 1 to 13 of the checklist, tried from outside. Of 4, the callback of a social provider
 // joins when there is one.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, FORM, postForm, registerStranger, tryToRegister } from '../support/attacker.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { isConsent, isLogin, walk } from '../support/openid-client.js';
+import { ask, FORM, postForm, registerStranger, tryToRegister } from '../support/raw-request.js';
 import {
   authorizeUrl,
   obtainCode,
@@ -14,6 +13,7 @@ import {
   redeem,
   type TestClient,
 } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
 
 const EVIL = 'evil.example';
 const PUBLIC = { token_endpoint_auth_method: 'none' };

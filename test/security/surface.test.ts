@@ -2,13 +2,13 @@
 // itself logs no token is held by logs.test.ts.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, FORM, postForm, registerStranger } from '../support/attacker.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
-import { introspect, openFamily } from '../support/families.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { isConsent } from '../support/openid-client.js';
 import { makeKey } from '../support/proofs.js';
+import { ask, FORM, postForm, registerStranger } from '../support/raw-request.js';
 import { authorizeUrl, pkce, type TestClient, token } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { introspect, openFamily } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const FORGED = {

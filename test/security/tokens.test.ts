@@ -3,11 +3,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ask, basic, postForm, type RawAnswer, registerStranger, tryToRegister } from '../support/attacker.js';
 import { Browser } from '../support/browser.js';
-import { introspect, openFamily } from '../support/families.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { type ClientKey, dpop, makeKey, tokenWithProof } from '../support/proofs.js';
+import { ask, basic, postForm, type RawAnswer, registerStranger, tryToRegister } from '../support/raw-request.js';
 import {
   isAlive,
   obtainCode,
@@ -18,6 +16,8 @@ import {
   type TokenAnswer,
   token,
 } from '../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { introspect, openFamily } from '../support/token-family.js';
 
 const OTHER_API = 'https://api.example/v1';
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };

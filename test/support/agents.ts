@@ -1,6 +1,6 @@
 // A program that is onboarded as an agent.
 import { call } from './api.js';
-import type { RawAnswer } from './attacker.js';
+import type { RawAnswer } from './raw-request.js';
 
 export interface OnboardedAgent {
   token: string;

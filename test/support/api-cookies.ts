@@ -1,6 +1,6 @@
 // A program in front of the JSON API, and what a browser would keep of its answers.
-import { ask, type RawAnswer } from './attacker.js';
-import { type House, PASSWORD } from './house.js';
+import { ask, type RawAnswer } from './raw-request.js';
+import { type House, PASSWORD } from './server.js';
 
 type Headers = Record<string, string>;
 

@@ -1,7 +1,7 @@
 // A program that speaks to the JSON API.
-import { ask, type RawAnswer } from './attacker.js';
-import type { House } from './house.js';
-import { PASSWORD } from './house.js';
+import { ask, type RawAnswer } from './raw-request.js';
+import type { House } from './server.js';
+import { PASSWORD } from './server.js';
 
 export interface ApiLogin {
   access_token: string;

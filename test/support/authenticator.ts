@@ -2,8 +2,8 @@
 import { createHmac } from 'node:crypto';
 import jsQR from 'jsqr';
 import type { Account } from '../../src/core/accounts/accounts.js';
-import { systemCaller } from '../../src/core/caller.js';
-import type { House } from './house.js';
+import { systemCaller } from '../../src/core/request-meta.js';
+import type { House } from './server.js';
 
 const STEP_MS = 30_000;
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';

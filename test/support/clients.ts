@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Browser, type Page } from './browser.js';
-import type { House } from './house.js';
 import { openServer } from './http-server.js';
 import { browserFor, walk } from './openid-client.js';
+import type { House } from './server.js';
 
 const fromClients = createRequire(new URL('../clients/package.json', import.meta.url));
 

@@ -1,10 +1,10 @@
 // One realistic set of values for every page: the tests render them, and so does whoever wants to look at the pages.
 
-import type { AccountPages } from '../../src/web/account/pages.js';
-import type { DocsPages } from '../../src/web/docs/pages.js';
-import type { ClientCard, OidcPages } from '../../src/web/oidc/pages.js';
-import type { SharedPages } from '../../src/web/pages.js';
-import type { SignInPages } from '../../src/web/sign-in/pages.js';
+import type { AccountPages } from '../../src/web/account/view-models.js';
+import type { DocsPages } from '../../src/web/developers/view-models.js';
+import type { ClientCard, OidcPages } from '../../src/web/oidc/pages/view-models.js';
+import type { SharedPages } from '../../src/web/pages/view-models.js';
+import type { SignInPages } from '../../src/web/sign-in/view-models.js';
 
 export interface Pages extends SharedPages, AccountPages, DocsPages, OidcPages, SignInPages {}
 

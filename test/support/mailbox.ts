@@ -1,6 +1,6 @@
 // The mails of a house that sends none: what it would have sent, and the links in it.
 import type { KeptMail } from '../../src/base/mail/outbox.js';
-import type { House } from './house.js';
+import type { House } from './server.js';
 
 /** All mails to somebody, the newest first, when what is under way is done. */
 export async function mailsTo(house: Pick<House, 'base' | 'core'>, to: string): Promise<KeptMail[]> {

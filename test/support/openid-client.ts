@@ -1,8 +1,8 @@
 // A third-party app as most are written: openid-client, given nothing but the address of the house and its own credentials.
 import * as oidc from 'openid-client';
 import { Browser, formsOf, type Page } from './browser.js';
-import { type House, PASSWORD } from './house.js';
 import { REDIRECT_URI, type TestClient } from './relying-party.js';
+import { type House, PASSWORD } from './server.js';
 
 /** The app's view of the house; a client without a secret is public. */
 export function discover(house: House, client: TestClient, auth?: oidc.ClientAuth): Promise<oidc.Configuration> {

@@ -1,8 +1,8 @@
 // An agent that asks a person, and what its polls are answered.
 import { type OnboardedAgent, onboard } from './agents.js';
 import { logIn } from './api.js';
-import { type House, PASSWORD } from './house.js';
 import { type TokenAnswer, token } from './relying-party.js';
+import { type House, PASSWORD } from './server.js';
 
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
 export const CAP_TABLE = 'https://cap.example/api';

@@ -1,8 +1,8 @@
 // What a third-party app does, by hand: for tests that need to send what no library would.
 import { createHash, randomBytes } from 'node:crypto';
 import { Browser, type Page } from './browser.js';
-import type { House } from './house.js';
-import { PASSWORD } from './house.js';
+import type { House } from './server.js';
+import { PASSWORD } from './server.js';
 
 export interface TestClient {
   id: string;

@@ -1,123 +1,146 @@
-// The compiled server as a process of its own, as an operator starts it; and commands beside it.
-import { type ChildProcess, spawn } from 'node:child_process';
+// A real house on a real store: the same lines as main.ts, on a free port, with its log kept for the test.
+
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { inject } from 'vitest';
+import { createApp } from '../../src/app.js';
+import { type Base, openBase } from '../../src/base/base.js';
+import type { Clock } from '../../src/base/clock.js';
+import { readConfig } from '../../src/base/config.js';
+import { createLog } from '../../src/base/log.js';
+import { createCore } from '../../src/core/core.js';
+import { systemCaller } from '../../src/core/request-meta.js';
+import { SECRET } from './signing-keys.js';
+import { type OpenStore, type Store, stores } from './stores.js';
 
-const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
-const LISTENS_WITHIN_MS = 20_000;
-const running = new Set<ChildProcess>();
+export type House = Awaited<ReturnType<typeof openHouse>>;
 
-export type LogLine = Record<string, unknown> & { msg: string };
-
-export interface Server {
-  origin: string;
-  pid: number;
-  /** What it logged until now. */
-  lines(): LogLine[];
-  /** Everything on standard output and on standard error. */
-  stdout(): string;
-  stderr(): string;
-  /** Whoever read its standard output has gone. */
-  hangUp(): void;
-  kill(signal: NodeJS.Signals): void;
-  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+export interface HouseOptions {
+  store?: Store;
+  /** A house beside another one on the same store: the other's. */
+  beside?: { data: OpenStore; dataDir: string; issuer: string };
+  settings?: Record<string, string>;
+  clock?: Clock;
+  /** Puts something between the house and its stores: see outage.ts. */
+  around?: (base: Base) => Base;
 }
 
-export interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
+export const PASSWORD = 'correct horse battery';
 
-/** Nothing of this process's own settings gets in. */
-const bareEnvironment = () => ({ PATH: process.env.PATH, HOME: process.env.HOME });
+/** Opens a house. `settings` are environment variables. Close it at the end. */
+export async function openHouse({
+  store = stores[0]!,
+  beside,
+  settings = {},
+  clock,
+  around = (base) => base,
+}: HouseOptions = {}) {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const data = beside?.data ?? (await store.open());
+  const dataDir = beside?.dataDir ?? mkdtempSync(join(tmpdir(), 'signet-house-'));
+  const lines: string[] = [];
+  const config = readConfig({
+    NODE_ENV: 'test',
+    PORT: String(port),
+    ISSUER: beside?.issuer ?? `http://localhost:${port}`,
+    DATA_DIR: dataDir,
+    DATABASE_URL: data.databaseUrl,
+    REDIS_URL: data.redisUrl,
+    REDIS_PREFIX: data.redisPrefix,
+    PASSWORD_HASH_COST: '4',
+    SECRET,
+    // Tests ask more often than anybody; what limits do has tests of its own.
+    RATE_LIMIT_ANONYMOUS: '0',
+    RATE_LIMIT_HUMAN: '0',
+    RATE_LIMIT_AGENT: '0',
+    RATE_LIMIT_DEFAULT: '0',
+    ...settings,
+  });
+  const log = createLog(config.logLevel, { write: (line) => lines.push(line) });
+  const base = around(await openBase(config, { log, clock }));
+  if (config.secret === SECRET) await giveKeys(base);
+  const core = await createCore(base);
+  const app = await createApp(base, core);
+  server.on('request', app.handle);
+  let accounts = 0;
 
-export function temporaryFolder() {
-  const path = mkdtempSync(join(tmpdir(), 'signet-process-'));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
-}
+  return {
+    config,
+    base,
+    core,
+    app,
+    lines,
+    data,
+    dataDir,
+    port,
+    issuer: config.issuer,
+    /** Where this very process listens; the issuer, unless it stands beside another house. */
+    origin: `http://localhost:${port}`,
+    account,
+    client,
+    close,
+  };
 
-/**
- * Starts dist/main.js and waits until it listens. Rejects with what it wrote when it ends before that. `mute`: nobody ever reads its
- * standard error.
- */
-export async function startServer(
-  settings: Record<string, string>,
-  { mute = false }: { mute?: boolean } = {},
-): Promise<Server> {
-  const { child, stdout, stderr } = launch('main.js', [], settings);
-  if (mute) child.stderr!.destroy();
-  const ended = new Promise<Awaited<Server['ended']>>((resolve) =>
-    child.once('exit', (code, signal) => resolve({ code, signal })),
-  );
-  const lines = () =>
-    stdout()
-      .split('\n')
-      .filter((line) => line.startsWith('{') && line.endsWith('}'))
-      .map((line) => JSON.parse(line) as LogLine);
-  const deadline = Date.now() + LISTENS_WITHIN_MS;
-  for (;;) {
-    const listening = lines().find((line) => line.msg === 'listening');
-    if (listening) {
-      const origin = `http://localhost:${listening.port}`;
-      const hangUp = () => void child.stdout!.destroy();
-      return {
-        origin,
-        pid: child.pid!,
-        lines,
-        stdout,
-        stderr,
-        hangUp,
-        kill: (signal) => void child.kill(signal),
-        ended,
-      };
-    }
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`it does not listen: ${stdout()}${stderr()}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
+  /** An account with PASSWORD. */
+  async function account(email = nextEmail(), name = 'Jane Developer') {
+    return core.accounts.create({ email, name, password: PASSWORD }, systemCaller);
+  }
+
+  function nextEmail(): string {
+    accounts += 1;
+    return `person${accounts}@example.com`;
+  }
+
+  /** A client that an administrator made; with a secret unless it says `none`. */
+  async function client(
+    metadata: Record<string, unknown> = {},
+    options: { firstParty?: boolean; pkceRequired?: boolean } = {},
+  ) {
+    const made = await core.clients.create(
+      {
+        metadata: {
+          client_name: 'Acme',
+          redirect_uris: ['https://acme.example/cb'],
+          grant_types: ['authorization_code', 'refresh_token'],
+          ...metadata,
+        },
+        ...options,
+      },
+      systemCaller,
+    );
+    return { id: made.client.id, secret: made.secret ?? '' };
+  }
+
+  async function close(): Promise<void> {
+    await closeServer(server);
+    await core.housekeeping.stop();
+    await app.settle();
+    await core.keyUsage.flush();
+    await core.clientUsage.flush();
+    await core.audit.flush();
+    await base.close();
+    if (beside) return;
+    await data.close();
+    rmSync(dataDir, { recursive: true, force: true });
   }
 }
 
-/** Runs dist/main.js or dist/cli.js to its end. */
-export function run(
-  program: 'main.js' | 'cli.js',
-  args: string[],
-  settings: Record<string, string>,
-  input?: string,
-): Promise<Ended> {
-  const { child, stdout, stderr } = launch(program, args, settings, input);
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout: stdout(), stderr: stderr() })));
+/** Those that all houses share, unless there are some. */
+async function giveKeys({ db, clock }: Base): Promise<void> {
+  if ((await db.signingKey.count()) > 0) return;
+  const createdAt = clock.now();
+  await db.signingKey.createMany({
+    data: inject('signingKeys').map((key) => ({ ...key, createdAt, signsFrom: createdAt })),
+  });
 }
 
-/** For afterEach: no test leaves a process behind. */
-export function killServers(): void {
-  for (const child of running) child.kill('SIGKILL');
-}
-
-export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const deadline = Date.now() + withinMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`it did not happen in ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-function launch(program: string, args: string[], settings: Record<string, string>, input?: string) {
-  let [out, err] = ['', ''];
-  const child = spawn(process.execPath, [join(DIST, program), ...args], {
-    cwd: tmpdir(), // no .env lies there
-    env: { ...bareEnvironment(), ...settings },
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  });
-  running.add(child);
-  child.once('exit', () => running.delete(child));
-  child.stdout!.setEncoding('utf8').on('data', (text) => {
-    out += text;
-  });
-  child.stderr!.setEncoding('utf8').on('data', (text) => {
-    err += text;
-  });
-  child.stdin?.end(input);
-  return { child, stdout: () => out, stderr: () => err };
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await closed;
 }

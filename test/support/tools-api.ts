@@ -1,8 +1,8 @@
 // A program, or a tool, that speaks the *tools* dialect.
-import { systemCaller } from '../../src/core/caller.js';
+import { systemCaller } from '../../src/core/request-meta.js';
 import { type Sent, send } from './api.js';
-import type { RawAnswer } from './attacker.js';
-import { type House, PASSWORD } from './house.js';
+import type { RawAnswer } from './raw-request.js';
+import { type House, PASSWORD } from './server.js';
 
 /** One call. `path` is what stands behind /api. */
 export const tell = (house: { port: number }, method: string, path: string, sent?: Sent) =>

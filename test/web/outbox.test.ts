@@ -1,9 +1,9 @@
 // The mails of a machine that sends none: for whoever sits at it, and for nobody else.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from '../support/attacker.js';
 import { Browser } from '../support/browser.js';
-import { type House, openHouse } from '../support/house.js';
 import { mailTo } from '../support/mailbox.js';
+import { ask } from '../support/raw-request.js';
+import { type House, openHouse } from '../support/server.js';
 
 describe('the outbox page', () => {
   let house: House;

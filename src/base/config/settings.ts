@@ -1,5 +1,5 @@
 /** All settings, by the names of their variables, in the order of .env.example. What they come to stands in meaning.ts. */
-import { duration, list, mailbox, mailServer, oidcProviders, oneOf, type Setting, text, whole } from './kinds.js';
+import { duration, list, mailbox, mailServer, oidcProviders, oneOf, type Setting, text, whole } from './env-types.js';
 
 export const settings = {
   NODE_ENV: oneOf(['development', 'production', 'test'], 'development', 'production refuses unsafe settings'),

@@ -6,7 +6,7 @@
  * one while a transaction of the engine holds what a statement before it may be waiting for.
  */
 import pg from 'pg';
-import { gatherWrites } from '../gather-writes.js';
+import { gatherWrites } from '../cork.js';
 
 export interface Statement {
   /** Each connection prepares it once, by this name. */

@@ -3,7 +3,7 @@ import { createTransport } from 'nodemailer';
 import { SECOND_MS } from '../clock.js';
 import type { Mailbox, SmtpServer } from '../config/mail.js';
 import { isLoopback } from '../loopback.js';
-import type { ComposedLetter } from './letters.js';
+import type { ComposedLetter } from './templates.js';
 
 const CONNECT_WITHIN_MS = 10 * SECOND_MS;
 const ANSWER_WITHIN_MS = 20 * SECOND_MS;

@@ -1,16 +1,16 @@
 /** Accounts: the people that sign in. An account's id is its OIDC `sub` and never changes. */
 import { randomUUID } from 'node:crypto';
-import type { Announcements } from '../../base/announcements.js';
+import { conflict, invalidRequest, isTaken, Refusal } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Mailbox } from '../../base/config/mail.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, invalidRequest, isTaken, Refusal } from '../../base/errors.js';
-import { createRecent } from '../../base/recent.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import { INVISIBLE, isStorable } from '../../base/text.js';
+import { createRecent } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import type { Organizations } from '../organizations/organizations.js';
-import { FOREIGN_HASHES } from './foreign-hashes.js';
+import type { Caller } from '../request-meta.js';
+import { FOREIGN_HASHES } from './imported-hashes.js';
 import type { Passwords } from './passwords.js';
 
 export type { Account } from '../../base/db/open.js';

@@ -1,6 +1,6 @@
 /** The queue that every hash passes: hashing takes all of a core for a good while, and more at once would only take longer each. */
-import { unavailable } from '../../base/errors.js';
-import { createTurns } from '../../base/turns.js';
+import { unavailable } from '../../base/app-error.js';
+import { createTurns } from '../../base/semaphore.js';
 
 /** libuv has four threads, unless its user says otherwise before the process starts: one stays for files and name look-ups. */
 const MOST_AT_ONCE = 3;

@@ -2,10 +2,10 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hmacSha256, randomToken } from '../../base/crypto.js';
-import { readForeignHash } from './foreign-hashes.js';
 import { costOf } from './hashes/bcrypt.js';
 import type { Compare } from './hashes/scheme.js';
 import { createHashingQueue, hashesAtOnce } from './hashing-queue.js';
+import { readForeignHash } from './imported-hashes.js';
 import { breachOfRules, PASSWORD_RULES, type PasswordPolicy } from './password-rules.js';
 import type { PwnedPasswords } from './pwned-passwords.js';
 

@@ -1,9 +1,10 @@
 /** What a person says of themselves: names, picture, preferences. */
-import type { Announcements } from '../../base/announcements.js';
+
+import { invalidRequest } from '../../base/app-error.js';
 import type { Database, Prisma } from '../../base/db/open.js';
-import { invalidRequest } from '../../base/errors.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 import { type Account, isName, NAME_FAULT, splitName } from './accounts.js';
 
 /** What is left out stays; null takes it away. */

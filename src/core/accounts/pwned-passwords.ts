@@ -1,7 +1,7 @@
 /** Passwords that were stolen elsewhere, asked for by five characters of their hash: the other side learns neither password nor hash. */
 import { createHash } from 'node:crypto';
-import { createGuardedFetch } from '../../base/fetch.js';
 import type { Log } from '../../base/log.js';
+import { createGuardedFetch } from '../../base/safe-fetch.js';
 
 interface Needs {
   /** Of a range API like that of Have I Been Pwned; undefined when nobody is to be asked. */

@@ -2,18 +2,19 @@
  * Agents: programs that act for themselves, each in one organization and within its capabilities. Here they are found, get another key
  * and go; how they come stands in onboarding.ts, and what they ask of people in core/approvals.
  */
-import type { Announcements } from '../../base/announcements.js';
+
+import { conflict, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import { conflict, invalidRequest, notFound } from '../../base/errors.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
-import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit } from '../audit/audit.js';
-import { type Caller, systemCaller } from '../caller.js';
+import type { Artifacts } from '../oauth-storage/oauth-storage.js';
 import type { Actor, Organizations } from '../organizations/organizations.js';
+import { type Caller, systemCaller } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
+import { type Agent, toAgent, WITH_PEOPLE } from './active-agents.js';
 import { type FreshAgent, mintKey } from './key.js';
-import { type Agent, toAgent, WITH_PEOPLE } from './living.js';
 import { createOnboarding } from './onboarding.js';
 import type { AgentTokens } from './tokens.js';
 import { type AgentActor, createAgentTrail } from './trail.js';

@@ -4,7 +4,7 @@
  * wants to do, and their yes is a part of their consent to that app. With that token the agent acts for them: see core/delegations.
  */
 import { isForApps, type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
-import { isAgentId, type LivingAgents } from './living.js';
+import { isAgentId, type LivingAgents } from './active-agents.js';
 
 interface Needs {
   issuer: string;

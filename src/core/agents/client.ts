@@ -1,7 +1,7 @@
 /** An agent as the OAuth client that it is too. Nothing of that is stored: it follows from the agent, and ends with it. */
 import { epochSeconds } from '../../base/clock.js';
 import type { Client } from '../../base/db/open.js';
-import type { Agent } from './living.js';
+import type { Agent } from './active-agents.js';
 import { type AgentClaims, claimsOf } from './tokens.js';
 
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { sha256 } from '../../base/crypto.js';
 import { generateKey, KEY_FORMATS, lookupOf } from '../api-keys/formats.js';
-import type { Agent } from './living.js';
+import type { Agent } from './active-agents.js';
 
 /** An agent with a new key, and its first token. */
 export interface FreshAgent {

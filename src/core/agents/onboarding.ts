@@ -1,12 +1,11 @@
 /** How agents come: by themselves, for a week and for nobody, or made by an administrator of an organization. */
 import { randomUUID } from 'node:crypto';
+import { conflict, forbidden, invalidRequest, isTaken } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Prisma, Queryable } from '../../base/db/open.js';
-import { conflict, forbidden, invalidRequest, isTaken } from '../../base/errors.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import {
   type Actor,
   isFitName,
@@ -14,10 +13,11 @@ import {
   normalizeName,
   type Organizations,
 } from '../organizations/organizations.js';
+import type { Caller } from '../request-meta.js';
 import { ADMIN_CAPABILITY } from '../resources/capabilities.js';
 import type { Resources } from '../resources/resources.js';
+import { AGENT_PREFIX, type Agent, toAgent, WITH_PEOPLE } from './active-agents.js';
 import { type FreshAgent, mintKey } from './key.js';
-import { AGENT_PREFIX, type Agent, toAgent, WITH_PEOPLE } from './living.js';
 import type { AgentTokens } from './tokens.js';
 import { type AgentActor, createAgentTrail } from './trail.js';
 

@@ -1,9 +1,9 @@
 /** What is written down of agents, whoever did it: they themselves, or somebody in their organization. */
 import type { Queryable } from '../../base/db/open.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import type { Actor } from '../organizations/organizations.js';
-import type { Agent } from './living.js';
+import type { Caller } from '../request-meta.js';
+import type { Agent } from './active-agents.js';
 
 /** Who does something with an agent: the agent itself, or somebody in its organization. */
 export type AgentActor = { agent: Agent } | { member: Actor };

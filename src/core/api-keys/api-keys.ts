@@ -1,16 +1,16 @@
 /** API keys: named secrets that act for an account in one organization, within narrower bounds. Only the hash is stored. */
 import { randomUUID } from 'node:crypto';
-import type { Announcements } from '../../base/announcements.js';
+import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
-import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import { nameOf, type Organizations } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
 import { isAtLeast, lesser, type OrganizationRole } from '../organizations/roles.js';
+import type { Caller } from '../request-meta.js';
 import {
   formatOf,
   formatWith,

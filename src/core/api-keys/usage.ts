@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey, Database } from '../../base/db/open.js';
-import { createLater } from '../../base/later.js';
+import { createLater } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 
 interface Count {

@@ -1,12 +1,13 @@
 /** The audit trail: what happened, by whom, from where. Written by the verb itself, so that every door leaves the same trail. */
+
+import { isOutage } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
-import { isOutage } from '../../base/errors.js';
-import { createLater } from '../../base/later.js';
+import { createLater } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 import type { AuditAction } from './events.js';
 
 export interface AuditEntry {

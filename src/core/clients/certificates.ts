@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '../../base/clock.js';
-import { openFreshFile } from '../../base/fresh-file.js';
 import type { Log } from '../../base/log.js';
+import { openFreshFile } from '../../base/watched-file.js';
 import { leadsToAuthority, traitsOf } from '../../kit/certificate.js';
 import { mayAuthenticateClients } from '../../kit/certificate-traits.js';
 

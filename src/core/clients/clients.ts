@@ -1,16 +1,16 @@
 /** OAuth clients: the applications that ask us who somebody is. Registered by themselves (RFC 7591) or made by an administrator. */
 import { randomUUID } from 'node:crypto';
-import type { Announcements } from '../../base/announcements.js';
+import { conflict, invalidRequest, isTaken, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
-import { conflict, invalidRequest, isTaken, notFound } from '../../base/errors.js';
-import { createRecent } from '../../base/recent.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
+import { createRecent } from '../../base/ttl-cache.js';
+import { isAgentId, type LivingAgents } from '../agents/active-agents.js';
 import { toClient } from '../agents/client.js';
-import { isAgentId, type LivingAgents } from '../agents/living.js';
-import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Artifacts } from '../oauth-storage/oauth-storage.js';
+import type { Caller } from '../request-meta.js';
 import { type ClientMetadata, firstPartyFault, MetadataFault, settleMetadata, workloadFault } from './metadata.js';
 
 export type { Client } from '../../base/db/open.js';

@@ -4,9 +4,9 @@
  */
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
-import { createLater } from '../../base/later.js';
+import { createLater } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
-import { createRecent } from '../../base/recent.js';
+import { createRecent } from '../../base/ttl-cache.js';
 
 const NOTED_ONCE_IN_MS = 10 * MINUTE_SECONDS * SECOND_MS;
 const FLUSH_AFTER_MS = 5000;

@@ -1,11 +1,12 @@
 /** Consents: what a person allowed a client, remembered across logins. What a single authorization got of it is its grant. */
-import type { Announcements } from '../../base/announcements.js';
+
 import type { Clock } from '../../base/clock.js';
 import type { Consent, Database, Prisma } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';
-import type { Artifacts } from '../artifacts/artifacts.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Artifacts } from '../oauth-storage/oauth-storage.js';
+import type { Caller } from '../request-meta.js';
 
 /** What may be passed on, by kind. */
 export interface Allowance {

@@ -4,21 +4,21 @@
  * the stores, behind a memory of at most a second that is told at once. If a store cannot be asked, nobody is anybody: 503.
  */
 import type { X509Certificate } from 'node:crypto';
-import type { Announcements } from '../../base/announcements.js';
+import { unauthenticated } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
-import { unauthenticated } from '../../base/errors.js';
-import { createRecent } from '../../base/recent.js';
-import type { LivingAgents } from '../agents/living.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
+import { createRecent } from '../../base/ttl-cache.js';
+import type { LivingAgents } from '../agents/active-agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import { formatOf, KEY_FORMATS, looksLikeKey } from '../api-keys/formats.js';
 import type { KeyUsage } from '../api-keys/usage.js';
 import type { Tokens } from '../sessions/tokens.js';
-import type { Workloads } from '../workloads/workloads.js';
-import type { ForeignTokens } from './foreign-tokens.js';
+import type { ForeignTokens } from './external-tokens.js';
 import type { OAuthTokens } from './oauth-tokens.js';
-import type { Possession, Presentation } from './possession.js';
 import type { Principal, WorkloadPrincipal } from './principal.js';
+import type { Possession, Presentation } from './proof-of-possession.js';
+import type { Workloads } from './workload-identities.js';
 
 interface Needs {
   clock: Clock;

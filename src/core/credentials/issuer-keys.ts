@@ -3,8 +3,8 @@
  * its keys are known: what was read stays good until something newer could be read.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, type LocalJWKSet } from 'jose';
+import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
-import { upstreamInvalid, upstreamUnavailable } from '../../base/errors.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import { isUnheard } from '../../base/loopback.js';

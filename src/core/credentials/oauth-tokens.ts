@@ -1,12 +1,12 @@
 /** OAuth access tokens for our own API, or for a tool that asks us about them (RFC 9068). They come from the protocol engine; here they are only recognised. */
 import type { Account, Accounts } from '../accounts/accounts.js';
-import { type Agent, isAgentId, type LivingAgents } from '../agents/living.js';
-import type { Artifacts } from '../artifacts/artifacts.js';
-import type { StoredGrant } from '../artifacts/grants.js';
+import { type Agent, isAgentId, type LivingAgents } from '../agents/active-agents.js';
 import type { Clients } from '../clients/clients.js';
 import type { Jwts } from '../keys/jwts.js';
-import type { Confirmation } from './possession.js';
+import type { StoredGrant } from '../oauth-storage/grants.js';
+import type { Artifacts } from '../oauth-storage/oauth-storage.js';
 import type { AgentPrincipal, OAuthPrincipal } from './principal.js';
+import type { Confirmation } from './proof-of-possession.js';
 
 interface Needs {
   issuer: string;

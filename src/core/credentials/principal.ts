@@ -1,10 +1,10 @@
 /** Who is behind a request, once it is proven. */
 import type { Account } from '../accounts/accounts.js';
-import type { Agent } from '../agents/living.js';
+import type { Agent } from '../agents/active-agents.js';
 import type { ApiKeyUse, KeyRole } from '../api-keys/api-keys.js';
 import type { Actor } from '../organizations/organizations.js';
 import type { AccessTokenUse } from '../sessions/tokens.js';
-import type { Confirmation } from './possession.js';
+import type { Confirmation } from './proof-of-possession.js';
 
 /** The person, signed in here by a first-party login. */
 export interface LoginPrincipal extends AccessTokenUse {

@@ -2,10 +2,7 @@
  * Signing in with a provider elsewhere. People are known by their subject there. An e-mail address leads to an account only if the
  * provider is the one to say whose it is, and only if the account has proved it as well; else whoever asks must sign in, then link.
  */
-import { addressKey } from '../../base/address.js';
-import type { Announcements } from '../../base/announcements.js';
-import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
-import type { Prisma, Queryable } from '../../base/db/open.js';
+
 import {
   forbidden,
   invalidRequest,
@@ -14,24 +11,28 @@ import {
   Refusal,
   unauthenticated,
   upstreamInvalid,
-} from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
+} from '../../base/app-error.js';
+import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Prisma, Queryable } from '../../base/db/open.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Agents } from '../agents/agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
-import type { Caller } from '../caller.js';
 import type { Identities } from '../identities/identities.js';
-import type { KeptTokens } from '../identities/kept-tokens.js';
+import type { KeptTokens } from '../identities/token-vault.js';
 import type { Mfa } from '../mfa/mfa.js';
+import type { Caller } from '../request-meta.js';
 import type { Sessions } from '../sessions/sessions.js';
-import { type Attempts, isRateLimit } from '../sign-in/attempts.js';
-import { suspended } from '../sign-in/refusals.js';
+import { type Attempts, isRateLimit } from '../sign-in/brute-force-protection.js';
+import { suspended } from '../sign-in/errors.js';
 import type { Admission, SignIn } from '../sign-in/sign-in.js';
-import type { Exchange, GivenCode } from './exchange.js';
-import type { Flow, Flows } from './flows.js';
-import type { Newcomers } from './newcomers.js';
-import type { LinkNews } from './news.js';
+import type { Exchange, GivenCode } from './authorization-code.js';
+import type { LinkNews } from './link-notifications.js';
+import type { Flow, Flows } from './login-state.js';
 import type { ForeignArrival, Provider } from './provider.js';
+import type { Newcomers } from './provisioning.js';
 
 interface Needs {
   providers: Provider[];

@@ -1,14 +1,15 @@
 /** Who an account is at providers elsewhere: its person adds and removes them. One way to sign in always stays. */
+
+import { conflict, isTaken, notFound } from '../../base/app-error.js';
 import type { Database, FederatedIdentity } from '../../base/db/open.js';
-import { conflict, isTaken, notFound } from '../../base/errors.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
-import { type Caller, systemCaller } from '../caller.js';
 import type { ForeignPerson, Identities } from '../identities/identities.js';
-import type { KeptTokens } from '../identities/kept-tokens.js';
+import type { KeptTokens } from '../identities/token-vault.js';
+import { type Caller, systemCaller } from '../request-meta.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
-import type { GiveBack } from './give-back.js';
-import type { LinkNews } from './news.js';
+import type { LinkNews } from './link-notifications.js';
 import type { ForeignArrival, Provider } from './provider.js';
+import type { GiveBack } from './token-revocation.js';
 
 interface Needs {
   db: Database;

@@ -3,18 +3,18 @@
  * about to expire. The refresh token is told to nobody but the provider.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { notFound, Refusal, upstreamUnavailable } from '../../base/app-error.js';
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Database, FederatedIdentity, KeptTokens as Row } from '../../base/db/open.js';
-import { notFound, Refusal, upstreamUnavailable } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import type { Identities } from '../identities/identities.js';
-import type { KeptToken, KeptTokens, Lease } from '../identities/kept-tokens.js';
+import type { KeptToken, KeptTokens, Lease } from '../identities/token-vault.js';
+import type { Caller } from '../request-meta.js';
 import type { Login } from '../sessions/sessions.js';
-import type { Exchange } from './exchange.js';
-import type { GiveBack } from './give-back.js';
+import type { Exchange } from './authorization-code.js';
 import type { Provider } from './provider.js';
+import type { GiveBack } from './token-revocation.js';
 
 interface Needs {
   db: Database;

@@ -1,11 +1,12 @@
 /** Identities: who somebody is at another issuer. An account is found by issuer and subject there, never by an e-mail address. */
+
+import { conflict, invalidRequest, isTaken } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, FederatedIdentity, Queryable } from '../../base/db/open.js';
-import { conflict, invalidRequest, isTaken } from '../../base/errors.js';
 import { isStorable } from '../../base/text.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import { type Caller, systemCaller } from '../caller.js';
-import type { GivenTokens, KeptTokens } from './kept-tokens.js';
+import { type Caller, systemCaller } from '../request-meta.js';
+import type { GivenTokens, KeptTokens } from './token-vault.js';
 
 /** As the other issuer names somebody. */
 export interface ForeignPerson {

@@ -2,18 +2,19 @@
  * Invitations into an organization, by e-mail: good once, for a week, for whoever has shown that the address is theirs, and for as long
  * as whoever invited them could still do so.
  */
-import type { Announcements } from '../../base/announcements.js';
+
+import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Invitation, Organization, Queryable } from '../../base/db/open.js';
-import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Mail } from '../../base/mail.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
 import { type Accounts, isEmail, normalizeEmail } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import type { OrganizationOfMember, Organizations } from '../organizations/organizations.js';
 import { isAtLeast, mayBring, type OrganizationRole } from '../organizations/roles.js';
+import type { Caller } from '../request-meta.js';
 
 export interface NewInvitation {
   email: string;

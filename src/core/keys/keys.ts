@@ -1,11 +1,11 @@
 /** The signing keys: made at first start, stored encrypted, published as a JWK set, replaced in stages without a restart. */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
-import type { Announcements } from '../../base/announcements.js';
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import { type Caller, systemCaller } from '../caller.js';
+import { type Caller, systemCaller } from '../request-meta.js';
 
 export const SIGNING_ALGORITHMS = ['ES256', 'RS256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];

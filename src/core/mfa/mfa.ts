@@ -2,17 +2,18 @@
  * The second factor: an authenticator app, and recovery codes for when it is lost. Whoever has enrolled one is not let in by a
  * password alone. That the person proved who they are lately is for the door to ask; here it is only done.
  */
-import { addressKey } from '../../base/address.js';
+
+import { conflict, isTaken, notFound, unauthenticated } from '../../base/app-error.js';
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, isTaken, notFound, unauthenticated } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
+import { addressKey } from '../../base/ip-address.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import { type Caller, systemCaller } from '../caller.js';
-import type { Places } from '../sessions/places.js';
+import { type Caller, systemCaller } from '../request-meta.js';
+import type { Places } from '../sessions/known-locations.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
 import { createRecoveryCodes } from './recovery-codes.js';
 import { isTotp, newTotpSecret, otpauthUri, stepOf } from './totp.js';

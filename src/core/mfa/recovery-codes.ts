@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 
 interface Needs {
   db: Database;

@@ -1,9 +1,10 @@
 /** The members of an organization: who they are, what each may, how they go. */
-import type { Announcements } from '../../base/announcements.js';
+
+import { conflict, forbidden, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, forbidden, notFound } from '../../base/errors.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 import type { Actor, Organizations } from './organizations.js';
 import { isAtLeast, mayBring, ORGANIZATION_ROLES, type OrganizationRole } from './roles.js';
 

@@ -1,10 +1,10 @@
 /** Organizations: whom accounts work for, and in which role. Every account owns one from its first day. */
 import { randomUUID } from 'node:crypto';
+import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { conflict, forbidden, invalidRequest, notFound } from '../../base/errors.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 import { isAtLeast, lesser, type OrganizationRole } from './roles.js';
 
 /** Who does something in an organization: an account, or a key that acts for it within narrower bounds. */

@@ -1,10 +1,10 @@
 /** Projects: what an organization works on. A key can be confined to one. */
 import { randomUUID } from 'node:crypto';
-import type { Announcements } from '../../base/announcements.js';
+import { conflict, notFound } from '../../base/app-error.js';
 import type { Database, Project, Queryable } from '../../base/db/open.js';
-import { conflict, notFound } from '../../base/errors.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 import { type Actor, nameOf, type Organizations, outOfScope } from './organizations.js';
 import type { OrganizationRole } from './roles.js';
 

@@ -1,9 +1,10 @@
 /** How administrators register API resources, change them and take them away. */
-import type { Announcements } from '../../base/announcements.js';
+
+import { conflict, isTaken, notFound } from '../../base/app-error.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import { conflict, isTaken, notFound } from '../../base/errors.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 import type { Resource, Resources } from './resources.js';
 import { demandSound, type ResourceInput } from './rules.js';
 

@@ -1,6 +1,7 @@
 /** API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes and what they mean. */
-import type { Announcements } from '../../base/announcements.js';
+
 import type { Database, Tool } from '../../base/db/open.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import { ADMIN_CAPABILITY, OWN_CAPABILITIES } from './capabilities.js';
 import type { Scope } from './scope.js';
 

@@ -1,6 +1,7 @@
 /** What an API resource may look like. Pure: no store, no network. */
+
+import { invalidRequest } from '../../base/app-error.js';
 import { DAY_SECONDS } from '../../base/clock.js';
-import { invalidRequest } from '../../base/errors.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { Resource, Scope } from './resources.js';
 

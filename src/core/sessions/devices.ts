@@ -1,8 +1,9 @@
 /** Devices: by what one is recognised when it comes again, and what a person calls it. */
-import { addressKey } from '../../base/address.js';
+
 import { sha256 } from '../../base/crypto.js';
-import type { Happening } from '../../base/mail/letters.js';
-import type { Caller } from '../caller.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Happening } from '../../base/mail/templates.js';
+import type { Caller } from '../request-meta.js';
 
 const BROWSERS: [RegExp, string][] = [
   [/Edg\//, 'Edge'],

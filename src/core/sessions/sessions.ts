@@ -1,15 +1,16 @@
 /** Sessions: one row for each login, through whatever door it came. How they end stands in endings.ts. */
-import type { Announcements } from '../../base/announcements.js';
+
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
-import { createRecent } from '../../base/recent.js';
-import type { Artifacts } from '../artifacts/artifacts.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
+import { createRecent } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Artifacts } from '../oauth-storage/oauth-storage.js';
+import type { Caller } from '../request-meta.js';
+import { combineProofs } from './authentication-methods.js';
 import { deviceHash } from './devices.js';
-import { createEndings } from './endings.js';
-import { combineProofs } from './proofs.js';
+import { createEndings } from './revocation.js';
 
 export type { Session } from '../../base/db/open.js';
 

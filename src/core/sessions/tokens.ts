@@ -2,7 +2,7 @@
  * The tokens of a login that lives without a page: a short-lived access token (a JWT) and a refresh token (opaque, 256 bits, stored by
  * its hash, single use, rotated).
  *
- * Such a login is one token family, and a token family is what core/artifacts keeps for OAuth clients already: a grant, here one of a
+ * Such a login is one token family, and a token family is what core/oauth-storage keeps for OAuth clients already: a grant, here one of a
  * client that nobody can register. So these promises hold for both because one piece of code makes them:
  * - *Retry and theft.* An answer that got lost may be asked for again with the same token for a short while; the unused successor is
  *   replaced, so one living branch remains, and the access tokens of the replaced answer die. A token whose successor was used, or whose
@@ -12,15 +12,16 @@
  *   successor is either not stored or deleted with it. Its access token names the login, and a login that has ended is refused.
  * - *Spent tokens are swept* after a day, so that a login which is refreshed all day does not grow for ever; see housekeeping.
  */
+
+import { Refusal, unauthenticated } from '../../base/app-error.js';
 import { addSeconds, type Clock, epochSeconds } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { Queryable } from '../../base/db/open.js';
-import { Refusal, unauthenticated } from '../../base/errors.js';
 import type { Account } from '../accounts/accounts.js';
-import type { Artifacts } from '../artifacts/artifacts.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import type { JwtKind, Jwts } from '../keys/jwts.js';
+import type { Artifacts } from '../oauth-storage/oauth-storage.js';
+import type { Caller } from '../request-meta.js';
 import type { Login, Session, Sessions } from './sessions.js';
 
 /** The `client_id` of first-party tokens. Clients that register get ids that are made here, never this one. */

@@ -2,23 +2,24 @@
  * Signing in: how somebody proves who they are, by password and by second factor, or makes an account. Whatever the door, the rules are
  * these. How they are let in then stands in letting-in.ts.
  */
-import { addressKey } from '../../base/address.js';
+
+import { invalidRequest, unauthenticated } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
-import { invalidRequest, unauthenticated } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
 import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
+import type { Verification } from '../accounts/email-verification.js';
 import type { Passwords } from '../accounts/passwords.js';
-import type { Verification } from '../accounts/verification.js';
-import type { Caller } from '../caller.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
-import { combineProofs } from '../sessions/proofs.js';
+import type { Caller } from '../request-meta.js';
+import { combineProofs } from '../sessions/authentication-methods.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
-import { type Attempt, type Attempts, isRateLimit } from './attempts.js';
-import type { LettingIn, Proven } from './letting-in.js';
-import { suspended, wrongCredentials } from './refusals.js';
-import { createTickets } from './tickets.js';
+import { type Attempt, type Attempts, isRateLimit } from './brute-force-protection.js';
+import { suspended, wrongCredentials } from './errors.js';
+import { createTickets } from './mfa-challenges.js';
+import type { LettingIn, Proven } from './session-issuance.js';
 
 interface Needs {
   db: Database;

@@ -1,15 +1,16 @@
 /** Permissions: who may what in which tool. Administrators of the instance may everything everywhere, without a row. */
-import type { Announcements } from '../../base/announcements.js';
+
+import { notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Permission, Prisma, Queryable, Tool } from '../../base/db/open.js';
-import { notFound } from '../../base/errors.js';
-import { createRecent } from '../../base/recent.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
+import { createRecent } from '../../base/ttl-cache.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { KeyRole } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
 import { accountBehind, type Principal } from '../credentials/principal.js';
+import type { Caller } from '../request-meta.js';
 import { LEVEL_OF_ROLE, type Level, lesserLevel } from './levels.js';
 import type { Tools } from './tools.js';
 

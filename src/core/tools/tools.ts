@@ -1,13 +1,14 @@
 /** Tools: apps that ask us, at each request, who is there and what they may. Each is known by its slug. */
-import type { Announcements } from '../../base/announcements.js';
+
+import { conflict, invalidRequest, isTaken, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Tool } from '../../base/db/open.js';
-import { conflict, invalidRequest, isTaken, notFound } from '../../base/errors.js';
-import { createRecent } from '../../base/recent.js';
+import type { Announcements } from '../../base/invalidation-bus.js';
 import { isReadable, isStorable } from '../../base/text.js';
+import { createRecent } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../caller.js';
+import type { Caller } from '../request-meta.js';
 
 export type { Tool } from '../../base/db/open.js';
 

@@ -3,10 +3,10 @@
  * it is remembered for a second; whatever ends a credential or a permission is told to every process at once.
  */
 import type { X509Certificate } from 'node:crypto';
-import { invalidRequest, unauthenticated } from '../../base/errors.js';
+import { invalidRequest, unauthenticated } from '../../base/app-error.js';
 import type { Credentials } from '../credentials/credentials.js';
-import type { Presentation } from '../credentials/possession.js';
 import type { Principal } from '../credentials/principal.js';
+import type { Presentation } from '../credentials/proof-of-possession.js';
 import { type Resources, VALIDATE_SCOPE } from '../resources/resources.js';
 import type { Level } from './levels.js';
 import type { Permissions } from './permissions.js';

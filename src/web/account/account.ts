@@ -1,20 +1,20 @@
 /** The door of a person at home: where am I signed in, which apps did I let in. */
 import Router from '@koa/router';
 import { z } from 'zod';
+import { Refusal } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import { describeDevice } from '../../core/sessions/devices.js';
 import type { Session } from '../../core/sessions/sessions.js';
-import type { Csrf } from '../csrf.js';
-import type { FederationCookie } from '../federation-cookie.js';
-import { formBody, queryText, readForm } from '../input.js';
-import type { LoginCookie } from '../login-cookie.js';
-import type { Errands } from '../return-to.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeAge, describeDay, describeLastUse } from '../words.js';
+import type { FederationCookie } from '../cookies/federation-cookie.js';
+import type { LoginCookie } from '../cookies/login-cookie.js';
+import { formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { describeAge, describeDay, describeLastUse } from '../pages/format.js';
+import type { Errands } from '../pages/login-redirect.js';
+import type { Views } from '../pages/views.js';
 import { addAgentClaims } from './agent-claims.js';
 import { addAgents } from './agents.js';
 import { addApprovals } from './approvals.js';
@@ -22,8 +22,8 @@ import { createGuards, loginOf } from './guards.js';
 import { addKeys } from './keys.js';
 import { addLinks } from './links.js';
 import { addNewKeys } from './new-keys.js';
-import type { AccountPages } from './pages.js';
 import { addSecurity } from './security.js';
+import type { AccountPages } from './view-models.js';
 
 interface Needs
   extends Pick<

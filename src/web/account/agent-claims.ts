@@ -1,21 +1,21 @@
 /** The page behind an agent's claim link: it tells what the agent is, and takes it on when its button is pressed. Opening it spends nothing. */
 import type Router from '@koa/router';
 import { z } from 'zod';
+import { Refusal } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import { Refusal } from '../../base/errors.js';
-import { claimSpent } from '../../core/agents/claims.js';
+import { claimSpent } from '../../core/agents/ownership-claims.js';
 import type { Core } from '../../core/core.js';
-import { isProvenLately } from '../../core/sessions/proofs.js';
-import { answerFault } from '../answer-fault.js';
-import type { Csrf } from '../csrf.js';
-import { field, formBody, queryText, readForm } from '../input.js';
-import type { LoginCookie } from '../login-cookie.js';
-import type { Errands } from '../return-to.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeDay } from '../words.js';
-import type { AccountPages } from './pages.js';
+import { isProvenLately } from '../../core/sessions/authentication-methods.js';
+import type { LoginCookie } from '../cookies/login-cookie.js';
+import { field, formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { answerFault } from '../pages/form-errors.js';
+import { describeDay } from '../pages/format.js';
+import type { Errands } from '../pages/login-redirect.js';
+import type { Views } from '../pages/views.js';
+import type { AccountPages } from './view-models.js';
 
 interface Needs extends Pick<Core, 'agentClaims' | 'resources'> {
   clock: Clock;

@@ -2,19 +2,19 @@
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
-import type { Agent } from '../../core/agents/living.js';
+import type { Agent } from '../../core/agents/active-agents.js';
 import type { Core } from '../../core/core.js';
 import type { OrganizationOfMember } from '../../core/organizations/organizations.js';
 import { isAtLeast } from '../../core/organizations/roles.js';
-import type { Csrf } from '../csrf.js';
-import { formBody, queryText, readForm } from '../input.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeAge } from '../words.js';
-import type { AgentRow } from './agent-pages.js';
+import { formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { describeAge } from '../pages/format.js';
+import type { Views } from '../pages/views.js';
+import type { AgentRow } from './agent-view-models.js';
 import { type Guards, loginOf } from './guards.js';
-import type { AccountPages } from './pages.js';
+import type { AccountPages } from './view-models.js';
 
 interface Needs extends Pick<Core, 'agents' | 'organizations'> {
   clock: Clock;

@@ -1,18 +1,18 @@
 /** What agents ask of the person, one thing at a time. The answer takes a recent proof of who gives it. */
 import type Router from '@koa/router';
 import { z } from 'zod';
+import { Refusal } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import { Refusal } from '../../base/errors.js';
-import type { AgentAction, Approval } from '../../core/approvals/approvals.js';
+import type { AgentAction, Approval } from '../../core/agent-authorization/approvals.js';
 import type { Core } from '../../core/core.js';
-import type { Csrf } from '../csrf.js';
-import { formBody, queryText, readForm } from '../input.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeAge, describeTimeLeft } from '../words.js';
+import { formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { describeAge, describeTimeLeft } from '../pages/format.js';
+import type { Views } from '../pages/views.js';
 import { type Guards, loginOf } from './guards.js';
-import type { AccountPages, ApprovalAction, ApprovalQuestion } from './pages.js';
+import type { AccountPages, ApprovalAction, ApprovalQuestion } from './view-models.js';
 
 interface Needs extends Pick<Core, 'approvals' | 'resources'> {
   clock: Clock;

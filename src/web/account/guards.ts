@@ -1,12 +1,12 @@
 /** Who may open the pages of an account: whoever is signed in, and for some of them has proved it lately. */
 import type { Next } from 'koa';
 import type { Clock } from '../../base/clock.js';
-import { isProvenLately } from '../../core/sessions/proofs.js';
+import { isProvenLately } from '../../core/sessions/authentication-methods.js';
 import type { Login } from '../../core/sessions/sessions.js';
-import type { LoginCookie } from '../login-cookie.js';
-import type { Errands } from '../return-to.js';
-import { seeOther } from '../see-other.js';
-import type { Context } from '../state.js';
+import type { LoginCookie } from '../cookies/login-cookie.js';
+import type { Context } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Errands } from '../pages/login-redirect.js';
 
 interface Needs {
   clock: Clock;

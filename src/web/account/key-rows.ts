@@ -2,8 +2,8 @@
 import type { ApiKey, KeyRole } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
 import { lesser, type OrganizationRole } from '../../core/organizations/roles.js';
-import { describeAge, describeEnd } from '../words.js';
-import type { KeyRow } from './pages.js';
+import { describeAge, describeEnd } from '../pages/format.js';
+import type { KeyRow } from './view-models.js';
 
 /** An organization, or one of its projects, as a member of it sees it. */
 export interface Place {

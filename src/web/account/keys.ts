@@ -4,15 +4,15 @@ import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
-import type { Csrf } from '../csrf.js';
-import { formBody, queryText, readForm } from '../input.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeAge } from '../words.js';
+import { formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { describeAge } from '../pages/format.js';
+import type { Views } from '../pages/views.js';
 import { type Guards, loginOf } from './guards.js';
 import { placesOf, toKeyRow } from './key-rows.js';
-import type { AccountPages } from './pages.js';
+import type { AccountPages } from './view-models.js';
 
 interface Needs extends Pick<Core, 'apiKeys' | 'organizations' | 'projects'> {
   clock: Clock;

@@ -1,13 +1,13 @@
 /** Providers elsewhere by which a person signs in: added by going there once, and removed. Each change needs a recent proof. */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/errors.js';
+import { Refusal } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import type { Csrf } from '../csrf.js';
-import { callbackPath, type FederationCookie } from '../federation-cookie.js';
-import { field, formBody, readForm } from '../input.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
+import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
+import { field, formBody, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
 import { type Guards, loginOf } from './guards.js';
 import { PAGE } from './security.js';
 

@@ -1,20 +1,20 @@
 /** API keys that a person makes: new ones, and one in the place of another. The key is on the answer's page, once; both want a recent proof. */
 import type Router from '@koa/router';
 import { z } from 'zod';
+import { Refusal } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
-import { Refusal } from '../../base/errors.js';
 import { type FreshApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
-import { answerFault } from '../answer-fault.js';
-import type { Csrf } from '../csrf.js';
-import { field, formBody, readForm } from '../input.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeEnd, describeSpan } from '../words.js';
+import { field, formBody, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import type { Csrf } from '../pages/csrf.js';
+import { answerFault } from '../pages/form-errors.js';
+import { describeEnd, describeSpan } from '../pages/format.js';
+import type { Views } from '../pages/views.js';
 import { type Guards, loginOf } from './guards.js';
 import { type Place, placesOf, toKeyRow } from './key-rows.js';
 import { KEYS_PAGE } from './keys.js';
-import type { AccountPages, Choice, NewKeyErrors } from './pages.js';
+import type { AccountPages, Choice, NewKeyErrors } from './view-models.js';
 
 interface Needs extends Pick<Core, 'apiKeys' | 'organizations' | 'projects' | 'resources'> {
   keySeconds: number;

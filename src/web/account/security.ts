@@ -4,20 +4,20 @@
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
+import { Refusal } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import { Refusal } from '../../base/errors.js';
 import type { Core } from '../../core/core.js';
 import type { Link } from '../../core/federation/links.js';
 import type { Enrolment } from '../../core/mfa/mfa.js';
-import { answerFault } from '../answer-fault.js';
-import type { Csrf } from '../csrf.js';
-import { field, formBody, queryText, readForm } from '../input.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeAge } from '../words.js';
+import { field, formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { answerFault } from '../pages/form-errors.js';
+import { describeAge } from '../pages/format.js';
+import type { Views } from '../pages/views.js';
 import { type Guards, loginOf } from './guards.js';
-import type { AccountPages, PasswordErrors } from './pages.js';
+import type { AccountPages, PasswordErrors } from './view-models.js';
 
 interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery' | 'federation' | 'links'> {
   clock: Clock;

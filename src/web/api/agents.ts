@@ -1,12 +1,12 @@
 /** Agents: onboarded without a human step, looked up, given another key, deleted. Secrets are in the answer that makes them, once. */
 import { z } from 'zod';
-import { addressKey } from '../../base/address.js';
+import { forbidden } from '../../base/app-error.js';
 import { HOUR_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import { forbidden } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
+import type { Agent } from '../../core/agents/active-agents.js';
 import type { FreshAgent } from '../../core/agents/key.js';
-import type { Agent } from '../../core/agents/living.js';
 import type { AgentActor } from '../../core/agents/trail.js';
 import type { Core } from '../../core/core.js';
 import {
@@ -15,10 +15,10 @@ import {
   actorOf,
   type LoginPrincipal,
 } from '../../core/credentials/principal.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Done } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Done } from './schemas.js';
 
 interface Needs extends Pick<Core, 'agents' | 'agentClaims' | 'organizations' | 'resources'> {
   api: Api;

@@ -6,9 +6,9 @@ import { type ApiKey, type FreshApiKey, KEY_ROLES, type KeyRole, MAX_SCOPES } fr
 import { formatWith } from '../../core/api-keys/formats.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
 
 interface Needs extends Pick<Core, 'apiKeys'> {
   api: Api;

@@ -2,10 +2,10 @@
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
-import type { Limits } from '../../base/limits.js';
+import type { Limits } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/same-origin.js';
+import type { SameOrigin } from '../endpoints/origin-check.js';
 import { addAgents } from './agents.js';
 import { addApiKeys } from './api-keys.js';
 import { addApprovals } from './approvals.js';
@@ -19,8 +19,8 @@ import { addOrganizations } from './organizations.js';
 import { addProxyLogin } from './proxy-login.js';
 import { addRecovery } from './recovery.js';
 import { addResources } from './resources.js';
+import { createWire } from './schemas.js';
 import { addTestAuth } from './test-auth.js';
-import { createWire } from './wire.js';
 
 interface Needs {
   config: Config;

@@ -1,11 +1,11 @@
 /** What agents ask of the person, for the first-party apps in which they answer. No agent answers for itself, and no app in between. */
 import { z } from 'zod';
-import type { Approval } from '../../core/approvals/approvals.js';
+import type { Approval } from '../../core/agent-authorization/approvals.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Done } from './wire.js';
+import type { Context } from '../http/context.js';
+import { Done } from './schemas.js';
 
 interface Needs extends Pick<Core, 'approvals'> {
   api: Api;

@@ -1,16 +1,16 @@
 /** Logging in and out without a page: register, login, refresh, logout. */
 import { z } from 'zod';
-import { invalidRequest, unauthenticated } from '../../base/errors.js';
+import { invalidRequest, unauthenticated } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import { admitted } from '../endpoints/admitted.js';
-import { text } from '../endpoints/body.js';
+import { SIGN_IN_REFUSALS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoint.js';
-import { presentedBy } from '../endpoints/presented.js';
-import { SIGN_IN_REFUSALS } from '../endpoints/refusals.js';
-import type { Context } from '../state.js';
+import { presentedBy } from '../endpoints/extract-credential.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
 import type { ApiCookies } from './cookies.js';
-import { AccessAnswer, accessAnswer, Done, TokenAnswer, type Wire, WireUser } from './wire.js';
+import { AccessAnswer, accessAnswer, Done, TokenAnswer, type Wire, WireUser } from './schemas.js';
 
 interface Needs extends Pick<Core, 'signIn' | 'credentials' | 'tokens' | 'sessions'> {
   api: Api;

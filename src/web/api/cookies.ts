@@ -2,14 +2,15 @@
  * The cookies of browser apps: the access token, the refresh token, and the CSRF token that a script reads and sends back. They sign
  * nobody in at the pages, and the pages' cookie is none of these.
  */
+
+import { forbidden } from '../../base/app-error.js';
 import { SECOND_MS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
-import { forbidden } from '../../base/errors.js';
 import { isLoopback } from '../../base/loopback.js';
 import type { RefreshedLogin, Tokens } from '../../core/sessions/tokens.js';
 import type { Browsers } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/same-origin.js';
-import type { Context } from '../state.js';
+import type { SameOrigin } from '../endpoints/origin-check.js';
+import type { Context } from '../http/context.js';
 
 interface Needs {
   issuer: string;

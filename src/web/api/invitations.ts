@@ -4,10 +4,10 @@ import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { InvitationWithInviter } from '../../core/invitations/invitations.js';
 import { ORGANIZATION_ROLES, type OrganizationRole } from '../../core/organizations/roles.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Done, toOrganization, WireOrganization } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Done, toOrganization, WireOrganization } from './schemas.js';
 
 interface Needs extends Pick<Core, 'invitations'> {
   api: Api;

@@ -1,16 +1,16 @@
 /** Who am I, how do I want it, and where am I signed in. */
 import { z } from 'zod';
-import { notFound } from '../../base/errors.js';
+import { notFound } from '../../base/app-error.js';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
 import { type AccountPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import { LEVELS } from '../../core/tools/levels.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Done, toUser, WireUser } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Done, toUser, WireUser } from './schemas.js';
 
 interface Needs extends Pick<Core, 'organizations' | 'permissions' | 'profiles' | 'projects' | 'sessions'> {
   api: Api;

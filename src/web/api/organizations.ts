@@ -5,10 +5,10 @@ import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/c
 import type { Member } from '../../core/organizations/members.js';
 import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Done, toOrganization, WireOrganization } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Done, toOrganization, WireOrganization } from './schemas.js';
 
 interface Needs extends Pick<Core, 'organizations' | 'members' | 'projects'> {
   api: Api;

@@ -1,12 +1,12 @@
 /** Proxy login: an app signs people in with the password of an upstream provider, without a redirect. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import { HOP_HEADER } from '../../core/upstream/upstream.js';
+import { HOP_HEADER } from '../../core/federation/proxy-login.js';
 import { admitted } from '../endpoints/admitted.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { TokenAnswer, type Wire } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { TokenAnswer, type Wire } from './schemas.js';
 
 interface Needs extends Pick<Core, 'signIn' | 'upstream'> {
   api: Api;

@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
+import { text } from '../endpoints/json-body.js';
 import { namingTheField } from '../endpoints/new-password.js';
-import type { Context } from '../state.js';
-import { Done } from './wire.js';
+import type { Context } from '../http/context.js';
+import { Done } from './schemas.js';
 
 interface Needs extends Pick<Core, 'recovery' | 'verification'> {
   api: Api;

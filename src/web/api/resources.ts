@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { durationSeconds } from '../../base/duration.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import { resourceToWire } from '../../core/resources/representation.js';
 import type { Resource, Scope } from '../../core/resources/resources.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { resourceToWire } from './resource-wire.js';
-import { Done } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Done } from './schemas.js';
 
 interface Needs extends Pick<Core, 'resources' | 'resourceRegistry'> {
   api: Api;

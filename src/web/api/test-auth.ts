@@ -3,10 +3,10 @@ import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { subjectOf } from '../../core/credentials/principal.js';
 import { admitted } from '../endpoints/admitted.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { TokenAnswer, type Wire } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { TokenAnswer, type Wire } from './schemas.js';
 
 interface Needs extends Pick<Core, 'signIn'> {
   api: Api;

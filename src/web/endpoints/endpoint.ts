@@ -4,12 +4,12 @@
  */
 import Router from '@koa/router';
 import type { z } from 'zod';
-import { addressKey } from '../../base/address.js';
+import { forbidden, insufficientScope, type LimitState, Refusal, unauthenticated } from '../../base/app-error.js';
 import { type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
-import { forbidden, insufficientScope, type LimitState, Refusal, unauthenticated } from '../../base/errors.js';
-import type { Limit, Limits } from '../../base/limits.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
 import {
   countedFor,
@@ -17,13 +17,13 @@ import {
   type Principal,
   type PrincipalKind,
 } from '../../core/credentials/principal.js';
-import { isProvenLately } from '../../core/sessions/proofs.js';
-import { parsed } from '../input.js';
-import { tellLimit } from '../limit-headers.js';
-import type { Context, State } from '../state.js';
-import { readBody } from './body.js';
-import { presentedBy } from './presented.js';
-import type { RefusalCode } from './refusals.js';
+import { isProvenLately } from '../../core/sessions/authentication-methods.js';
+import { parsed } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { tellLimit } from '../http/rate-limit-headers.js';
+import type { RefusalCode } from './documented-errors.js';
+import { presentedBy } from './extract-credential.js';
+import { readBody } from './json-body.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 

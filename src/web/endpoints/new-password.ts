@@ -1,5 +1,5 @@
 /** What is wrong with a password that somebody chose is told by the name that it has in the API. */
-import { invalidRequest, Refusal } from '../../base/errors.js';
+import { invalidRequest, Refusal } from '../../base/app-error.js';
 
 export async function namingTheField(verb: Promise<void>): Promise<void> {
   try {

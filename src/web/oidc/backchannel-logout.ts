@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Secrets } from '../../base/crypto.js';
 import type { Log } from '../../base/log.js';
-import type { EndedLogin } from '../../core/sessions/endings.js';
-import { sidOf } from './browser-session.js';
-import type { LogoutClient } from './engine.js';
-import type { Providers } from './provider.js';
+import type { EndedLogin } from '../../core/sessions/revocation.js';
+import { sidOf } from './patches/session-follows-login.js';
+import type { Providers } from './provider/provider.js';
+import type { LogoutClient } from './provider-internals.js';
 
 interface Needs {
   providers: Providers;

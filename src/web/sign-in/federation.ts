@@ -4,20 +4,20 @@
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/errors.js';
+import { Refusal } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { otherPerson } from '../../core/federation/federation.js';
-import type { Flow } from '../../core/federation/flows.js';
+import type { Flow } from '../../core/federation/login-state.js';
 import type { Admission } from '../../core/sign-in/sign-in.js';
-import { answerFault } from '../answer-fault.js';
-import type { Csrf } from '../csrf.js';
-import { callbackPath, type FederationCookie } from '../federation-cookie.js';
-import { field, formBody, queryText, readForm } from '../input.js';
-import type { LoginCookie } from '../login-cookie.js';
-import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
-import { seeOther } from '../see-other.js';
-import type { Context, Handler, State } from '../state.js';
-import type { FederatedProvider } from './pages.js';
+import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
+import type { LoginCookie } from '../cookies/login-cookie.js';
+import { field, formBody, queryText, readForm } from '../http/body.js';
+import type { Context, Handler, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { answerFault } from '../pages/form-errors.js';
+import { type Errand, type Errands, safeReturnTo } from '../pages/login-redirect.js';
+import type { FederatedProvider } from './view-models.js';
 
 interface Needs extends Pick<Core, 'federation' | 'links'> {
   issuer: string;

@@ -4,19 +4,19 @@
  */
 import Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/errors.js';
+import { Refusal } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { invitationSpent, type OpenInvitation } from '../../core/invitations/invitations.js';
-import { answerFault } from '../answer-fault.js';
-import type { Csrf } from '../csrf.js';
-import { field, formBody, queryText, readForm } from '../input.js';
-import type { LoginCookie } from '../login-cookie.js';
-import type { Errands } from '../return-to.js';
-import { seeOther } from '../see-other.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import { describeDay } from '../words.js';
-import type { InvitationPage, SignInPages } from './pages.js';
+import type { LoginCookie } from '../cookies/login-cookie.js';
+import { field, formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { answerFault } from '../pages/form-errors.js';
+import { describeDay } from '../pages/format.js';
+import type { Errands } from '../pages/login-redirect.js';
+import type { Views } from '../pages/views.js';
+import type { InvitationPage, SignInPages } from './view-models.js';
 
 interface Needs extends Pick<Core, 'invitations' | 'verification'> {
   signup: 'open' | 'closed';

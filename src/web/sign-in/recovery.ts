@@ -4,14 +4,14 @@
  */
 import Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/errors.js';
+import { Refusal } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import { answerFault } from '../answer-fault.js';
-import type { Csrf } from '../csrf.js';
-import { field, formBody, queryText, readForm } from '../input.js';
-import type { Context, State } from '../state.js';
-import type { Views } from '../views.js';
-import type { SignInPages } from './pages.js';
+import { field, formBody, queryText, readForm } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import type { Csrf } from '../pages/csrf.js';
+import { answerFault } from '../pages/form-errors.js';
+import type { Views } from '../pages/views.js';
+import type { SignInPages } from './view-models.js';
 
 interface Needs extends Pick<Core, 'recovery' | 'verification' | 'passwords'> {
   csrf: Csrf;

@@ -1,26 +1,26 @@
 /** The door of a person arriving: sign in, make an account, set the server up, sign out. It knows nothing of OAuth. */
 import Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/errors.js';
+import { Refusal } from '../../base/app-error.js';
+import { setupLinkSpent } from '../../core/account-management/bootstrap.js';
 import type { Core } from '../../core/core.js';
-import { setupLinkSpent } from '../../core/setup/setup.js';
-import type { Proven } from '../../core/sign-in/letting-in.js';
+import type { Proven } from '../../core/sign-in/session-issuance.js';
 import type { Admission } from '../../core/sign-in/sign-in.js';
-import { answerFault } from '../answer-fault.js';
-import type { Csrf } from '../csrf.js';
-import type { DeviceCookie } from '../device-cookie.js';
-import type { FederationCookie } from '../federation-cookie.js';
-import { field, formBody, queryText, readForm } from '../input.js';
-import type { LoginCookie } from '../login-cookie.js';
-import { keepOpener } from '../middleware/security-headers.js';
-import { type Errand, type Errands, safeReturnTo } from '../return-to.js';
-import { seeOther } from '../see-other.js';
-import type { Context, Handler, State } from '../state.js';
-import type { Views } from '../views.js';
+import type { DeviceCookie } from '../cookies/device-cookie.js';
+import type { FederationCookie } from '../cookies/federation-cookie.js';
+import type { LoginCookie } from '../cookies/login-cookie.js';
+import { field, formBody, queryText, readForm } from '../http/body.js';
+import type { Context, Handler, State } from '../http/context.js';
+import { keepOpener } from '../http/security-headers.js';
+import { seeOther } from '../http/see-other.js';
+import type { Csrf } from '../pages/csrf.js';
+import { answerFault } from '../pages/form-errors.js';
+import { type Errand, type Errands, safeReturnTo } from '../pages/login-redirect.js';
+import type { Views } from '../pages/views.js';
 import { addFederation, providerButtons } from './federation.js';
 import { createInvitationPages } from './invitations.js';
-import type { AccountFormErrors, SignInPages } from './pages.js';
 import { createRecoveryPages } from './recovery.js';
+import type { AccountFormErrors, SignInPages } from './view-models.js';
 
 interface Needs
   extends Pick<

@@ -3,8 +3,8 @@ import { SECOND_MS } from '../../base/clock.js';
 import { isLoopback } from '../../base/loopback.js';
 import type { LoginWithToken } from '../../core/sessions/tokens.js';
 import type { Browsers } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/same-origin.js';
-import type { Context } from '../state.js';
+import type { SameOrigin } from '../endpoints/origin-check.js';
+import type { Context } from '../http/context.js';
 
 interface Needs {
   issuer: string;

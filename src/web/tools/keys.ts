@@ -1,14 +1,14 @@
 /** API keys as this dialect has them: without an end, told once. They are the same keys as those of /api/v1/api-keys. */
 import { z } from 'zod';
-import { notFound } from '../../base/errors.js';
+import { notFound } from '../../base/app-error.js';
 import { type ApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';
 import { formatWith } from '../../core/api-keys/formats.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Ok } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Ok } from './schemas.js';
 
 interface Needs extends Pick<Core, 'accounts' | 'apiKeys'> {
   api: Api;

@@ -1,14 +1,14 @@
 /** Tools, and who may what in them. */
 import { z } from 'zod';
-import { invalidRequest } from '../../base/errors.js';
+import { invalidRequest } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { PermissionInTool } from '../../core/tools/permissions.js';
 import type { Tool } from '../../core/tools/tools.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Ok, WireLevel } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Ok, WireLevel } from './schemas.js';
 
 interface Needs extends Pick<Core, 'tools' | 'permissions'> {
   api: Api;

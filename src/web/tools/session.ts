@@ -4,12 +4,12 @@ import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { LoginWithToken } from '../../core/sessions/tokens.js';
 import { admitted } from '../endpoints/admitted.js';
-import { text } from '../endpoints/body.js';
+import { SIGN_IN_REFUSALS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoint.js';
-import { SIGN_IN_REFUSALS } from '../endpoints/refusals.js';
-import type { Context } from '../state.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
-import { Ok, toPerson, WireVisitor } from './wire.js';
+import { Ok, toPerson, WireVisitor } from './schemas.js';
 
 interface Needs extends Pick<Core, 'signIn' | 'sessions'> {
   api: Api;

@@ -1,10 +1,10 @@
 /** The door of internal tools and of those who keep them: the *tools* dialect, under /api. */
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import type { Limits } from '../../base/limits.js';
+import type { Limits } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/same-origin.js';
+import type { SameOrigin } from '../endpoints/origin-check.js';
 import { createToolsCookie } from './cookie.js';
 import { addKeys } from './keys.js';
 import { addToolsMe } from './me.js';

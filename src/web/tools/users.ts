@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { ACCOUNT_ROLES, ACCOUNT_STATES } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { text } from '../endpoints/body.js';
 import type { Api } from '../endpoints/endpoint.js';
-import type { Context } from '../state.js';
-import { Ok, toAccount, WireAccount } from './wire.js';
+import { text } from '../endpoints/json-body.js';
+import type { Context } from '../http/context.js';
+import { Ok, toAccount, WireAccount } from './schemas.js';
 
 interface Needs extends Pick<Core, 'accounts' | 'keepers'> {
   api: Api;

@@ -1,8 +1,8 @@
 /** The endpoint that tools ask about each of their visitors. Ordinary questions do not come this way: see straight-way. */
 import type { z } from 'zod';
 import type { Api } from '../endpoints/endpoint.js';
-import { presentedBy } from '../endpoints/presented.js';
-import type { Context } from '../state.js';
+import { presentedBy } from '../endpoints/extract-credential.js';
+import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
 import { NotValid, Question, VALIDATE, Valid, type Validation } from './validation.js';
 

@@ -1,16 +1,16 @@
 /** What is asked and answered at POST /api/validate, whichever way the request comes. */
 import { z } from 'zod';
-import { addressKey } from '../../base/address.js';
-import { createAllowance } from '../../base/allowance.js';
+import { type LimitState, Refusal, unauthenticated } from '../../base/app-error.js';
+import { createAllowance } from '../../base/batched-rate-limit.js';
 import { MINUTE_SECONDS } from '../../base/clock.js';
-import { type LimitState, Refusal, unauthenticated } from '../../base/errors.js';
-import type { Limits } from '../../base/limits.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Limits } from '../../base/rate-limiter.js';
 import type { AgentPrincipal, ApiKeyPrincipal, OAuthPrincipal, Principal } from '../../core/credentials/principal.js';
 import type { Certified, Validate } from '../../core/tools/validate.js';
-import { text } from '../endpoints/body.js';
-import type { Presented } from '../endpoints/presented.js';
-import { ErrorAnswer } from '../endpoints/refusals.js';
-import { toVisitor, WireLevel, WireVisitor } from './wire.js';
+import { ErrorAnswer } from '../endpoints/documented-errors.js';
+import type { Presented } from '../endpoints/extract-credential.js';
+import { text } from '../endpoints/json-body.js';
+import { toVisitor, WireLevel, WireVisitor } from './schemas.js';
 
 export const VALIDATE = '/api/validate';
 

@@ -1,7 +1,7 @@
 // Accounts: who may have one, and those that a keeper brings along.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('accounts on $name', (store) => {

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createHashingQueue, hashesAtOnce } from '../../../src/core/accounts/hashing-queue.js';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { Browser, formsOf } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 
 const FOREIGN = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4';
 

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../../src/base/log.js';
 import { createPwnedPasswords } from '../../../src/core/accounts/pwned-passwords.js';
 import { Browser } from '../../support/browser.js';
-import { openHouse, PASSWORD } from '../../support/house.js';
 import { openServer, type TestServer } from '../../support/http-server.js';
+import { openHouse, PASSWORD } from '../../support/server.js';
 
 const STOLEN = 'correct horse battery staple';
 const HASH = createHash('sha1').update(STOLEN).digest('hex').toUpperCase();

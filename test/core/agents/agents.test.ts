@@ -1,13 +1,13 @@
 // Agents: onboarded without a human step, bounded by what they were given, and gone at once when they are deleted.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { AGENT, onboard, self, tryToOnboard } from '../../support/agents.js';
 import { call, newLogin } from '../../support/api.js';
-import { atOnce } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce } from '../../support/token-family.js';
 import { validate } from '../../support/tools-api.js';
 
 const DAY_MS = 86_400_000;

@@ -1,12 +1,12 @@
 // API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once when revoked.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { call, newLogin } from '../../support/api.js';
-import { atOnce } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce } from '../../support/token-family.js';
 
 interface Key {
   id: string;

@@ -4,8 +4,8 @@ import { systemClock } from '../../../src/base/clock.js';
 import { createLog } from '../../../src/base/log.js';
 import { createAudit } from '../../../src/core/audit/audit.js';
 import { AUDIT_ACTIONS } from '../../../src/core/audit/events.js';
-import { systemCaller } from '../../../src/core/caller.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const ENTRY = { action: 'token.refused', actor: { kind: 'anonymous' } } as const;

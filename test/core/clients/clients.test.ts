@@ -1,10 +1,8 @@
 // Clients that an administrator makes; what is told of them to the servers beside.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { me } from '../../support/api.js';
-import { ask, postForm, registerStranger } from '../../support/attacker.js';
-import { introspect, openFamily } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
+import { ask, postForm, registerStranger } from '../../support/raw-request.js';
 import {
   authorizeUrl,
   isAlive,
@@ -14,7 +12,9 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { introspect, openFamily } from '../../support/token-family.js';
 
 describe.each(stores)('clients on $name', (store) => {
   let house: House;

@@ -1,11 +1,11 @@
 // What a person allowed a client: added to, never lost, taken back as a whole.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { atOnce, openFamily } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
 import { authorizeUrl, isAlive, pkce, refresh } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce, openFamily } from '../../support/token-family.js';
 
 const allow = (...scopes: string[]) => ({ scopes, claims: [], resources: {} });
 

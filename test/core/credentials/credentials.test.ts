@@ -1,12 +1,12 @@
 // Who is behind a request: each kind of credential, asked of the sandbox endpoint that tells, and what makes it worth nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { call, newLogin } from '../../support/api.js';
-import { openFamily, revoke } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { obtainCode, REDIRECT_URI, type TestClient, token } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('a credential on $name', (store) => {
   let house: House;

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createJsonClient } from '../../../src/base/json-client.js';
 import { createLog } from '../../../src/base/log.js';
 import { createIssuerKeys } from '../../../src/core/credentials/issuer-keys.js';
-import { makePair, openIssuer, type SigningPair, signToken } from '../../support/foreign-issuer.js';
+import { makePair, openIssuer, type SigningPair, signToken } from '../../support/external-issuer.js';
 
 const first = await makePair('ES256', 'first');
 const second = await makePair('ES256', 'second');

@@ -2,13 +2,11 @@
 // that people make and take away themselves.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../../src/core/accounts/accounts.js';
-import { systemCaller } from '../../../src/core/caller.js';
 import type { ForeignArrival } from '../../../src/core/federation/provider.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
 import { type ApiLogin, call, logIn } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
-import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
 import {
   CLIENT_ID,
   CLIENT_SECRET,
@@ -19,7 +17,9 @@ import {
   type PersonElsewhere,
   pointTo,
   SETTINGS,
-} from '../../support/providers-elsewhere.js';
+} from '../../support/fake-providers.js';
+import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const APP = 'https://app.example/callback?from=signet';

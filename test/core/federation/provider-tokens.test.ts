@@ -1,11 +1,10 @@
 // What providers elsewhere hand out, where the keeper asked that it be kept: for whom it can be read, who renews it, and when it goes.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Prisma } from '../../../src/base/db/open.js';
-import { systemCaller } from '../../../src/core/caller.js';
-import { LEASE_SECONDS } from '../../../src/core/identities/kept-tokens.js';
+import { LEASE_SECONDS } from '../../../src/core/identities/token-vault.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { type ApiLogin, call, logIn, newLogin } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
-import { type House, openHouse } from '../../support/house.js';
 import {
   codeFor,
   type Elsewhere,
@@ -15,7 +14,8 @@ import {
   type PersonElsewhere,
   pointTo,
   SETTINGS,
-} from '../../support/providers-elsewhere.js';
+} from '../../support/fake-providers.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 type Kind = Elsewhere['kind'];

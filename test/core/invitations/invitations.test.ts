@@ -1,11 +1,11 @@
 // Invitations: who may bring whom in, once, for a week, and never in the place of another.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { call, logIn } from '../../support/api.js';
-import { atOnce } from '../../support/families.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce } from '../../support/token-family.js';
 
 const DAY_MS = 86_400_000;
 

@@ -5,10 +5,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
 import { AGENT_TOKEN_SECONDS } from '../../../src/core/agents/tokens.js';
 import { PUBLISH_LEAD_SECONDS } from '../../../src/core/keys/keys.js';
-import { introspect } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
 import { type TestClient, token } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { introspect } from '../../support/token-family.js';
 
 const SECRET = 'the master secret of these tests, 1';
 const LEAD_MS = (PUBLISH_LEAD_SECONDS + 1) * 1000;

@@ -1,13 +1,13 @@
 // The second factor as a room: what it takes once and no more, who is slowed down, and what is left in the database.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSecrets } from '../../../src/base/crypto.js';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
 import { Browser } from '../../support/browser.js';
-import { openFamily } from '../../support/families.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { isAlive, refresh } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { openFamily } from '../../support/token-family.js';
 
 const STEP_MS = 30_000;
 

@@ -1,9 +1,9 @@
 // Organizations: who may what in them, whom nobody sees from outside, and the last owner, who stays.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, newLogin } from '../../support/api.js';
-import { atOnce } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce } from '../../support/token-family.js';
 
 describe.each(stores)('organizations on $name', (store) => {
   let house: House;

@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn } from '../../support/api.js';
-import { ask, postForm } from '../../support/attacker.js';
 import { Browser } from '../../support/browser.js';
-import { atOnce, openFamily } from '../../support/families.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { isConsent } from '../../support/openid-client.js';
+import { ask, postForm } from '../../support/raw-request.js';
 import { authorizeUrl, obtainCode, passThrough, pkce, redeem, refresh, token } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce, openFamily } from '../../support/token-family.js';
 
 const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
 

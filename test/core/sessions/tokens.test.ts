@@ -1,12 +1,12 @@
 // The tokens of a login without a page: single use, retry and theft, races with revocation, and when they end.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { type ApiLogin, call, logIn, me, newLogin, renew } from '../../support/api.js';
-import { atOnce } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce } from '../../support/token-family.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

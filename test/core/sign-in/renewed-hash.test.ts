@@ -1,9 +1,9 @@
 // A password that came with a hash from elsewhere, or with one of another cost, is hashed our way when it is next proven.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const BROUGHT = 'lètmein';

@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { admitted } from '../../../src/web/endpoints/admitted.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { authorizeUrl, obtainCode, pkce } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const MINUTE_MS = 60_000;

@@ -1,13 +1,13 @@
 // Signing in, tried by somebody who guesses, by somebody who hammers, and by the owner meanwhile.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Refusal } from '../../../src/base/app-error.js';
 import { sha256 } from '../../../src/base/crypto.js';
-import type { Refusal } from '../../../src/base/errors.js';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { openFamily } from '../../support/families.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { refresh } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { openFamily } from '../../support/token-family.js';
 
 describe.each(stores)('signing in on $name', (store) => {
   let house: House;

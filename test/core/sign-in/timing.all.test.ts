@@ -1,7 +1,7 @@
 // Time tells nothing: an unknown address takes as long as a wrong password.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Browser, formsOf } from '../../support/browser.js';
-import { type House, openHouse } from '../../support/house.js';
+import { type House, openHouse } from '../../support/server.js';
 
 const TRIALS = 200;
 const TOLERANCE = 0.05;

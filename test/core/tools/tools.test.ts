@@ -1,9 +1,9 @@
 // Tools, and who may what in them: granted and taken back by administrators, asked for by the tools at each request.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call } from '../../support/api.js';
-import { atOnce } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce } from '../../support/token-family.js';
 import { itemsOf, newKey, newPerson, tell, validate } from '../../support/tools-api.js';
 
 type Person = Awaited<ReturnType<typeof newPerson>>;

@@ -10,8 +10,8 @@ import {
   signInAt,
   visitorOf,
 } from '../../support/clients.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { browserFor, isConsent, isLogin, walk } from '../../support/openid-client.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 
 interface Middleware {
   auth(options: Record<string, unknown>): Handler;

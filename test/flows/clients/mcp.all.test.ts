@@ -3,12 +3,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
 import { importClient } from '../../support/clients.js';
-import { type House, openHouse } from '../../support/house.js';
 import { bodyOf, openServer, type TestServer } from '../../support/http-server.js';
 import { browserFor, walk } from '../../support/openid-client.js';
+import { type House, openHouse } from '../../support/server.js';
 
 /** What both generations of the client have, as far as it is used here. */
 interface Transport {

@@ -3,9 +3,9 @@
 import type * as OAuth from 'oauth4webapi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { importClient } from '../../support/clients.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { browserFor, walk } from '../../support/openid-client.js';
 import { REDIRECT_URI } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 
 const oauth = await importClient<typeof OAuth>('oauth4webapi');
 

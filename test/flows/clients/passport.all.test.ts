@@ -13,9 +13,9 @@ import {
   signInAt,
   visitorOf,
 } from '../../support/clients.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { browserFor, isConsent, walk } from '../../support/openid-client.js';
 import type { TestClient } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 
 interface Authenticator {
   use(name: string, strategy: unknown): void;

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { isAlive } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 
 const PROGRAM = fileURLToPath(new URL('../../clients/standard_library.py', import.meta.url));
 

@@ -6,8 +6,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
-import { type House, openHouse } from '../../support/house.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
+import { type House, openHouse } from '../../support/server.js';
 
 const SNIPPETS = new URL('../../clients/snippets/', import.meta.url);
 const ACCOUNT = { email: 'user@example.com', password: 'SecurePass123!', name: 'John Doe' };

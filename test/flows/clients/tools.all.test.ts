@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { runInThisContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { type Handler, openExpress } from '../../support/clients.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { itemsOf, tell, tokenOf } from '../../support/tools-api.js';
 

@@ -2,7 +2,7 @@
 import { afterAll, expect, it } from 'vitest';
 import { onboard, self } from '../../support/agents.js';
 import { Browser, formsOf } from '../../support/browser.js';
-import { openHouse, PASSWORD } from '../../support/house.js';
+import { openHouse, PASSWORD } from '../../support/server.js';
 
 const house = await openHouse();
 afterAll(() => house.close());

@@ -1,11 +1,11 @@
 // The pages on which a person sees the agents of their organizations, replaces their keys and ends them.
 import { afterAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { onboard, self } from '../../support/agents.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
-import { openHouse, PASSWORD } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { visit } from '../../support/visitor.js';
+import { openHouse, PASSWORD } from '../../support/server.js';
+import { visit } from '../../support/signed-in-browser.js';
 
 const AGENTS = '/account/agents';
 const { clock, later } = movableClock();

@@ -1,12 +1,12 @@
 // The pages on which a person sees, makes, replaces and ends their API keys.
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ApiKey } from '../../../src/core/api-keys/api-keys.js';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { call } from '../../support/api.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
-import { openHouse, PASSWORD } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { visit } from '../../support/visitor.js';
+import { openHouse, PASSWORD } from '../../support/server.js';
+import { visit } from '../../support/signed-in-browser.js';
 
 const KEYS = '/account/keys';
 const { clock, later } = movableClock();

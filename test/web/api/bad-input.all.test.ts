@@ -4,8 +4,8 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenApi, type Operation, readContract } from '../../support/api-contract.js';
 import { loginByCookie } from '../../support/api-cookies.js';
-import { ask, FORM, type RawAnswer } from '../../support/attacker.js';
-import { type House, openHouse } from '../../support/house.js';
+import { ask, FORM, type RawAnswer } from '../../support/raw-request.js';
+import { type House, openHouse } from '../../support/server.js';
 
 const JSON_TYPE = 'application/json';
 const BOM = '\ufeff';

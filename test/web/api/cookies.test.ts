@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { askJson, cookiesOf, loginByCookie, type SetCookie } from '../../support/api-cookies.js';
-import { ask, FORM } from '../../support/attacker.js';
 import { Browser } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { ask, FORM } from '../../support/raw-request.js';
 import { authorizeUrl, pkce } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 
 const SAME_ORIGIN = { 'sec-fetch-site': 'same-origin' };
 const LISTED = 'https://app.example';

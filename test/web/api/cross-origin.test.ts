@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { loginByCookie } from '../../support/api-cookies.js';
-import { ask, type RawAnswer } from '../../support/attacker.js';
-import { type House, openHouse } from '../../support/house.js';
+import { ask, type RawAnswer } from '../../support/raw-request.js';
+import { type House, openHouse } from '../../support/server.js';
 
 const LISTED = ['https://app.example', 'http://localhost:4000'];
 const UNLISTED = [

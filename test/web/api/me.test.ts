@@ -1,9 +1,9 @@
 // The account of whoever asks: its names, its preferences, its logins; and what registration and login read and answer.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn, me, newLogin } from '../../support/api.js';
-import { ask } from '../../support/attacker.js';
 import { Browser } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { ask } from '../../support/raw-request.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 
 describe('the JSON API', () => {
   let house: House;

@@ -1,7 +1,7 @@
 // The second factor over the JSON API: set up, asked for, proved again, removed.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const MINUTE_MS = 60_000;

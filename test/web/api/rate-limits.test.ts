@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { loginByCookie } from '../../support/api-cookies.js';
-import { ask, FORM, type RawAnswer } from '../../support/attacker.js';
-import { type House, openHouse } from '../../support/house.js';
+import { ask, FORM, type RawAnswer } from '../../support/raw-request.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const ME = '/api/v1/auth/me';

@@ -1,8 +1,8 @@
 // Forgotten, changed and verified, as programs ask for it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn, me, newLogin, renew } from '../../support/api.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const NEXT = 'nine unrelated lanterns';

@@ -1,7 +1,7 @@
 // Many clients write null for what they have not got.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn, newLogin } from '../../support/api.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { tell } from '../../support/tools-api.js';
 
 describe('null in a body', () => {

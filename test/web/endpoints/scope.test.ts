@@ -3,15 +3,15 @@ import Koa from 'koa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createEndpoints } from '../../../src/web/endpoints/endpoint.js';
-import { createFailures } from '../../../src/web/failures.js';
-import { answerFailures } from '../../../src/web/middleware/answer-failures.js';
-import { createPinRequest, pinIssuer } from '../../../src/web/middleware/pin-issuer.js';
-import { createShownCertificates } from '../../../src/web/shown-certificates.js';
-import type { State } from '../../../src/web/state.js';
-import { createViews } from '../../../src/web/views.js';
-import { openFamily } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
+import { createShownCertificates } from '../../../src/web/http/client-certificate.js';
+import type { State } from '../../../src/web/http/context.js';
+import { answerFailures } from '../../../src/web/http/error-handler.js';
+import { createFailures } from '../../../src/web/http/error-response.js';
+import { createPinRequest, pinIssuer } from '../../../src/web/http/trusted-proxy.js';
+import { createViews } from '../../../src/web/pages/views.js';
 import { openServer, type TestServer } from '../../support/http-server.js';
+import { type House, openHouse } from '../../support/server.js';
+import { openFamily } from '../../support/token-family.js';
 
 describe('a route that apps may take with a scope', () => {
   let house: House;

@@ -2,7 +2,6 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { Browser } from '../../support/browser.js';
-import { type House, openHouse } from '../../support/house.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/proofs.js';
 import {
   authorizeUrl,
@@ -13,6 +12,7 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
 
 const FORGED = {
   host: 'evil.example',

@@ -1,16 +1,16 @@
 // Agents as OAuth clients: tokens for themselves, and tokens by which they act for people (RFC 8693), with all that must not work.
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { type OnboardedAgent, onboard, self } from '../../support/agents.js';
 import { call, newLogin } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
-import { introspect, openFamily, revoke } from '../../support/families.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { type TestClient, token } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { introspect, openFamily, revoke } from '../../support/token-family.js';
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';

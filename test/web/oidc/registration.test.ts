@@ -1,12 +1,12 @@
 // Registration that is open to strangers, tried by a stranger who means harm (RFC 7591, RFC 7592).
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
-import { ask, registerStranger } from '../../support/attacker.js';
-import { introspect, openFamily } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
+import { ask, registerStranger } from '../../support/raw-request.js';
 import { token } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { introspect, openFamily } from '../../support/token-family.js';
 
 type Registered = Record<string, unknown> & {
   client_id: string;

@@ -1,10 +1,8 @@
 // What may be used once is used once, however many come at the same moment.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/families.js';
-import { type House, openHouse } from '../../support/house.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/proofs.js';
 import {
   authorizeUrl,
@@ -17,7 +15,9 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('single use on $name', (store) => {
   let house: House;

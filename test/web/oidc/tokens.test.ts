@@ -4,8 +4,6 @@ import { request } from 'node:http';
 import { generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../../support/browser.js';
-import { introspect, openFamily, revoke } from '../../support/families.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
 import {
   authorizeUrl,
   isAlive,
@@ -16,7 +14,9 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
+import { introspect, openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('tokens on $name', (store) => {
   let house: House;

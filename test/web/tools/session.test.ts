@@ -2,9 +2,9 @@
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cookiesOf } from '../../support/api-cookies.js';
-import type { RawAnswer } from '../../support/attacker.js';
 import { enrol } from '../../support/authenticator.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import type { RawAnswer } from '../../support/raw-request.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
 import { newPerson, tell, tokenOf, validate } from '../../support/tools-api.js';
 
 const LISTED = 'https://app.example';

@@ -1,15 +1,15 @@
 // POST /api/validate: which credentials are worth what to a tool, how often it may ask, and that an ordinary question, which is answered
 // past the routes, gets the same answer as any other.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/caller.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
 import { newLogin } from '../../support/api.js';
-import { ask, basic, FORM, type RawAnswer } from '../../support/attacker.js';
-import { openFamily, revoke } from '../../support/families.js';
-import { AUDIENCE, signToken } from '../../support/foreign-issuer.js';
-import { type House, openHouse, PASSWORD } from '../../support/house.js';
+import { AUDIENCE, signToken } from '../../support/external-issuer.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
+import { ask, basic, FORM, type RawAnswer } from '../../support/raw-request.js';
 import { obtainCode, REDIRECT_URI, type TestClient, token as tokenOf } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { openFamily, revoke } from '../../support/token-family.js';
 import { newKey, newPerson, tell, validate } from '../../support/tools-api.js';
 
 const ELSEWHERE = 'https://auth.example';

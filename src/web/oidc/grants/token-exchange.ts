@@ -13,10 +13,10 @@ import {
   validateDpop,
 } from 'oidc-provider/lib/helpers/grants.js';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
+import type { Delegation, Delegations } from '../../../core/agent-authorization/delegations.js';
 import { TOKEN_EXCHANGE_GRANT } from '../../../core/agents/client.js';
-import type { Delegation, Delegations } from '../../../core/delegations/delegations.js';
-import { callerOf } from '../caller.js';
-import { agentOf } from '../client-adapter.js';
+import { callerOf } from '../request-meta.js';
+import { agentOf } from '../storage/client-adapter.js';
 
 interface Needs {
   clock: Clock;

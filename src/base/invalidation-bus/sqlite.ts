@@ -1,0 +1,55 @@
+/** Announcements through a table of SQLite that is polled: between the server and a command line beside it. */
+import type { Database } from '../db/open.js';
+import type { Log } from '../log.js';
+import type { Ears, Relay } from './transport.js';
+
+interface Needs {
+  db: Database;
+  ears: Ears;
+  log: Pick<Log, 'warn'>;
+}
+
+const POLL_EVERY_MS = 500;
+
+export async function sqliteRelay({ db, ears, log }: Needs): Promise<Relay> {
+  const seen = new Map<string, bigint>();
+  await forEachNew(() => {});
+  let polled: Promise<void> | undefined;
+  const polling = setInterval(() => {
+    polled ??= poll().finally(() => {
+      polled = undefined;
+    });
+  }, POLL_EVERY_MS).unref();
+
+  return {
+    async send(topic) {
+      const { version } = await db.change.upsert({
+        where: { topic },
+        create: { topic, version: 1n },
+        update: { version: { increment: 1n } },
+      });
+      // Only our own step is known already: when others stepped in between, the next poll shall tell of them.
+      if (version === (seen.get(topic) ?? 0n) + 1n) seen.set(topic, version);
+    },
+    async close() {
+      clearInterval(polling);
+      await polled;
+    },
+  };
+
+  async function poll(): Promise<void> {
+    try {
+      await forEachNew((topic) => ears.hear(topic, undefined));
+    } catch (error) {
+      log.warn({ error }, 'The table of changes cannot be read');
+    }
+  }
+
+  async function forEachNew(tell: (topic: string) => void): Promise<void> {
+    for (const { topic, version } of await db.change.findMany()) {
+      if (version <= (seen.get(topic) ?? 0n)) continue;
+      seen.set(topic, version);
+      tell(topic);
+    }
+  }
+}

@@ -1,0 +1,131 @@
+/** Counting events in a window of time: in memory for one process, in Redis or PostgreSQL for several. */
+import type { Redis } from 'ioredis';
+import {
+  type RateLimiterAbstract,
+  RateLimiterMemory,
+  RateLimiterPostgres,
+  RateLimiterRedis,
+  RateLimiterRes,
+} from 'rate-limiter-flexible';
+import { type LimitState, Refusal, rateLimited, unavailable } from './app-error.js';
+import { SECOND_MS } from './clock.js';
+
+/** At most `points` events in `seconds`, then none for `blockSeconds`. */
+export interface Limit {
+  name: string;
+  points: number;
+  seconds: number;
+  /** How long the refusal lasts once the points are spent; the rest of the window when absent. */
+  blockSeconds?: number;
+  /** The error code of the refusal. */
+  code?: string;
+}
+
+export interface Limits {
+  /** Counts an event, or several, and tells what is left. Throws a 429 refusal when it is one too many. */
+  spend(limit: Limit, key: string, events?: number): Promise<LimitState>;
+  /** Counts one event, and says whether it was not one too many. For what is left undone without a word. */
+  fits(limit: Limit, key: string): Promise<boolean>;
+  /** Takes one event back: it turned out to be harmless. */
+  refund(limit: Limit, key: string): Promise<void>;
+  /** Forgets all events of this key. */
+  reset(limit: Limit, key: string): Promise<void>;
+  /** Throws the refusal of `spend` without counting anything. */
+  refuseIfSpent(limit: Limit, key: string): Promise<void>;
+  /** Whether `spend` would be refused now. */
+  isSpent(limit: Limit, key: string): Promise<boolean>;
+}
+
+export type LimitStore =
+  | { kind: 'memory' }
+  | { kind: 'redis'; redis: Redis; prefix: string }
+  | { kind: 'postgresql'; pool: object };
+
+export function createLimits(store: LimitStore): Limits {
+  const limiters = new Map<string, RateLimiterAbstract>();
+
+  return {
+    spend,
+    async fits(limit, key) {
+      return spend(limit, key).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof Refusal && error.status === 429) return false;
+          throw error;
+        },
+      );
+    },
+    async refund(limit, key) {
+      await ask(() => limiter(limit).reward(key));
+    },
+    async reset(limit, key) {
+      await ask(() => limiter(limit).delete(key));
+    },
+    async refuseIfSpent(limit, key) {
+      const state = await ask(() => limiter(limit).get(key));
+      if (state && state.consumedPoints >= limit.points) throw refusal(limit, state);
+    },
+    async isSpent(limit, key) {
+      const state = await ask(() => limiter(limit).get(key));
+      return state !== null && state.consumedPoints >= limit.points;
+    },
+  };
+
+  async function spend(limit: Limit, key: string, events = 1): Promise<LimitState> {
+    try {
+      return stateOf(limit, await limiter(limit).consume(key, events));
+    } catch (reason) {
+      if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
+      throw unavailable('The rate limiter cannot be asked.', reason);
+    }
+  }
+
+  function limiter(limit: Limit): RateLimiterAbstract {
+    let found = limiters.get(limit.name);
+    if (!found) {
+      found = makeLimiter(limit, store);
+      limiters.set(limit.name, found);
+    }
+    return found;
+  }
+}
+
+const refusal = (limit: Limit, state: RateLimiterRes) => rateLimited(stateOf(limit, state), limit.code);
+
+const stateOf = ({ points }: Limit, { remainingPoints, msBeforeNext }: RateLimiterRes): LimitState => ({
+  limit: points,
+  remaining: Math.max(0, remainingPoints),
+  resetSeconds: Math.max(1, Math.ceil(msBeforeNext / SECOND_MS)),
+});
+
+async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await question();
+  } catch (cause) {
+    throw unavailable('The rate limiter cannot be asked.', cause);
+  }
+}
+
+function makeLimiter({ name, points, seconds, blockSeconds }: Limit, store: LimitStore): RateLimiterAbstract {
+  const options = { keyPrefix: name, points, duration: seconds, blockDuration: blockSeconds ?? 0 };
+  switch (store.kind) {
+    case 'memory':
+      return new RateLimiterMemory(options);
+    case 'redis':
+      return new RateLimiterRedis({
+        ...options,
+        keyPrefix: `${store.prefix}limit:${name}`,
+        storeClient: store.redis,
+        rejectIfRedisNotReady: true,
+      });
+    case 'postgresql':
+      return new RateLimiterPostgres({
+        ...options,
+        storeClient: store.pool,
+        storeType: 'pool',
+        tableName: 'RateLimit',
+        tableCreated: true, // it is one of our models
+        clearExpiredByTimeout: false, // the housekeeping sweeps it
+      });
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Clients that nobody registers: their id is the address of a document in which they describe themselves (OAuth Client ID Metadata
+ * Document, draft 02). What was read stays in the store as a client like others, so that its tokens can be judged without its host.
+ */
+
+import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Log } from '../../base/log.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
+import type { GuardedFetch } from '../../base/safe-fetch.js';
+import { createRecent } from '../../base/ttl-cache.js';
+import type { Caller } from '../request-meta.js';
+import type { Client, Clients } from './clients.js';
+import { type Document, DocumentFault, isDocumentAddress, readDocument } from './metadata-document.js';
+
+interface Needs {
+  clock: Clock;
+  log: Log;
+  fetch: GuardedFetch;
+  limits: Limits;
+  clients: Pick<Clients, 'find' | 'saveDescribed' | 'settle'>;
+  enabled: boolean;
+  /** For development: documents on this machine, over http. */
+  allowLoopback: boolean;
+}
+
+/** Whatever its host says of caching, within these bounds. */
+const FRESH_AT_LEAST_SECONDS = 5 * MINUTE_SECONDS;
+const FRESH_AT_MOST_SECONDS = DAY_SECONDS;
+/** While its host is down, an app that was known goes on for so long. */
+const STALE_SECONDS = DAY_SECONDS;
+const FAULT_MS = 30_000;
+const MAX_FAULTS = 1000;
+const MAX_AT_ONCE = 20;
+/** From one network, of documents that were never read before: each makes us ask somewhere, and may be stored. */
+const NEWCOMERS: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
+
+export type ClientDocuments = ReturnType<typeof createClientDocuments>;
+
+export function createClientDocuments({ clock, log, fetch, limits, clients, enabled, allowLoopback }: Needs) {
+  const faults = createRecent<DocumentFault>({ clock, maxAgeMs: FAULT_MS, maxEntries: MAX_FAULTS });
+  const reading = new Map<string, Promise<Client>>();
+
+  return { enabled, find };
+
+  /** The client of this id, its document read anew where it is due. Throws a DocumentFault, or a 429 refusal. */
+  async function find(id: string, caller: Caller): Promise<Client | undefined> {
+    const known = await clients.find(id);
+    if (known ? known.origin !== 'document' : !isDocumentAddress(id, { allowLoopback })) return known;
+    if (!enabled) return undefined;
+    if (known?.documentFreshUntil && known.documentFreshUntil > clock.now()) return known;
+    try {
+      return await readOnce(id, known, caller);
+    } catch (error) {
+      if (!(error instanceof DocumentFault) || !known || !mayGoOn(known, error)) throw error;
+      log.info(
+        { clientId: id, reason: error.message },
+        "a client's document cannot be read: it goes on with the old one",
+      );
+      return known;
+    }
+  }
+
+  /** A host that is down ends no app; a document that is gone, or says other things, does. */
+  function mayGoOn({ documentFreshUntil }: Client, fault: DocumentFault): boolean {
+    return fault.passing && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now();
+  }
+
+  /** Whoever asks while it is being read waits for the same answer; what went wrong is not tried again at once. */
+  async function readOnce(id: string, known: Client | undefined, caller: Caller): Promise<Client> {
+    const fault = await faults.get(id, async () => undefined);
+    if (fault) throw fault;
+    const underWay = reading.get(id);
+    if (underWay) return underWay;
+    if (reading.size >= MAX_AT_ONCE) throw new DocumentFault('too many apps are being looked up; try again', true);
+    const begun = readAnew(id, known, caller).finally(() => reading.delete(id));
+    reading.set(id, begun);
+    return begun;
+  }
+
+  async function readAnew(id: string, known: Client | undefined, caller: Caller): Promise<Client> {
+    if (!known) await limits.spend(NEWCOMERS, addressKey(caller.address));
+    try {
+      const document = await readDocument(id, { fetch, settle: clients.settle });
+      return await clients.saveDescribed(id, document.metadata, freshUntil(document), caller);
+    } catch (error) {
+      if (error instanceof DocumentFault) await faults.get(id, async () => error);
+      throw error;
+    }
+  }
+
+  function freshUntil({ maxAgeSeconds = HOUR_SECONDS }: Document): Date {
+    const seconds = Math.min(FRESH_AT_MOST_SECONDS, Math.max(FRESH_AT_LEAST_SECONDS, maxAgeSeconds));
+    return addSeconds(clock.now(), seconds);
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Asks a provider elsewhere to forget what it gave for somebody who does not come by it any more (RFC 7009). In the background: nobody
+ * waits for it, and whether it is heard changes nothing here.
+ */
+import type { Queryable, KeptTokens as Row } from '../../base/db/open.js';
+import type { Log } from '../../base/log.js';
+import type { GivenTokens, KeptTokens } from '../identities/token-vault.js';
+import type { Exchange } from './authorization-code.js';
+import type { Provider } from './provider.js';
+
+interface Needs {
+  log: Log;
+  keptTokens: Pick<KeptTokens, 'listOf' | 'open' | 'openRefresh'>;
+  exchange: Pick<Exchange, 'revoke'>;
+  providers: Provider[];
+}
+
+export type GiveBack = ReturnType<typeof createGiveBack>;
+
+export function createGiveBack({ log, keptTokens, exchange, providers }: Needs) {
+  const underWay = new Set<Promise<void>>();
+
+  return { kept, given, allOf, settle };
+
+  /** What lay there, and is gone by now. */
+  function kept(issuer: string, row: Row): void {
+    const provider = providers.find((one) => one.issuer === issuer);
+    if (provider) begin(provider, () => tokenIn(row));
+  }
+
+  /** What came for somebody who is gone by now. */
+  function given(provider: Provider, { refreshToken, accessToken }: GivenTokens): void {
+    begin(provider, async () => refreshToken ?? accessToken);
+  }
+
+  /** For a verb that deletes an account: read in its transaction before, and given back by calling what is returned, after its commit. */
+  async function allOf(accountId: string, tx: Queryable): Promise<() => void> {
+    const rows = await keptTokens.listOf(accountId, tx);
+    return () => {
+      for (const { identity, ...row } of rows) kept(identity.issuer, row);
+    };
+  }
+
+  function begin(provider: Provider, read: () => Promise<string | undefined>): void {
+    const job = giveBack(provider, read)
+      .catch((error) => log.info({ error, provider: provider.id }, 'a provider elsewhere does not forget a token'))
+      .finally(() => underWay.delete(job));
+    underWay.add(job);
+  }
+
+  async function giveBack(provider: Provider, read: () => Promise<string | undefined>): Promise<void> {
+    const token = await read();
+    if (token) await exchange.revoke(provider, token);
+  }
+
+  /** The refresh token, where there is one: the access tokens that came of it go with that. */
+  async function tokenIn(row: Row): Promise<string | undefined> {
+    return (await keptTokens.openRefresh(row)) ?? (await keptTokens.open(row))?.accessToken;
+  }
+
+  /** Waits for what is being asked. */
+  async function settle(): Promise<void> {
+    await Promise.all(underWay);
+  }
+}

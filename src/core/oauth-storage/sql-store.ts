@@ -1,0 +1,64 @@
+/** Short-lived artifacts in the database: for an installation without Redis. */
+
+import { isTaken } from '../../base/app-error.js';
+import type { Clock } from '../../base/clock.js';
+import type { Artifact, Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { ArtifactStore, Payload, StoredArtifact } from './store.js';
+
+export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): ArtifactStore {
+  return { put, get, getByUid, getByUserCode, consume, markOnce, remove };
+
+  async function put(...[kind, id, payload, traits]: Parameters<ArtifactStore['put']>): Promise<void> {
+    const row = { payload: payload as Prisma.InputJsonObject, ...traits };
+    const unchanging = { kind, id, createdAt: clock.now() };
+    await db.artifact.upsert({ where: { kind_id: { kind, id } }, create: { ...unchanging, ...row }, update: row });
+  }
+
+  async function get(kind: string, id: string): Promise<StoredArtifact | undefined> {
+    return living(await db.artifact.findUnique({ where: { kind_id: { kind, id } } }), clock);
+  }
+
+  async function getByUid(kind: string, uid: string): Promise<StoredArtifact | undefined> {
+    return living(await db.artifact.findFirst({ where: { uid, kind }, orderBy: { createdAt: 'desc' } }), clock);
+  }
+
+  async function getByUserCode(kind: string, userCode: string): Promise<StoredArtifact | undefined> {
+    return living(await db.artifact.findFirst({ where: { userCode, kind }, orderBy: { createdAt: 'desc' } }), clock);
+  }
+
+  async function consume(kind: string, id: string): Promise<boolean> {
+    const { count } = await db.artifact.updateMany({
+      where: { kind, id, consumedAt: null, expiresAt: { gt: clock.now() } },
+      data: { consumedAt: clock.now() },
+    });
+    return count === 1;
+  }
+
+  async function markOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
+    try {
+      await db.artifact.create({ data: { kind, id, payload: {}, createdAt: clock.now(), expiresAt } });
+      return true;
+    } catch (error) {
+      if (!isTaken(error)) throw error;
+    }
+    // The mark is there. If it has expired and was not swept yet, whoever moves its expiry is the first again.
+    const { count } = await db.artifact.updateMany({
+      where: { kind, id, expiresAt: { lte: clock.now() } },
+      data: { expiresAt },
+    });
+    return count === 1;
+  }
+
+  async function remove(kind: string, id: string, tx: Queryable = db): Promise<void> {
+    await tx.artifact.deleteMany({ where: { kind, id } });
+  }
+}
+
+/** What is stored, unless its time is over. */
+export function living(
+  row: Pick<Artifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'> | null | undefined,
+  clock: Clock,
+): StoredArtifact | undefined {
+  if (!row || row.expiresAt <= clock.now()) return undefined;
+  return { id: row.id, payload: row.payload as Payload, consumedAt: row.consumedAt ?? undefined };
+}

@@ -1,0 +1,43 @@
+/** Places from which somebody signed in to an account before, which no stranger has: a browser, by its cookie, or an address. */
+
+import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
+import type { Database } from '../../base/db/open.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Caller } from '../request-meta.js';
+import { deviceHash } from './devices.js';
+
+const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
+
+export type Places = ReturnType<typeof createPlaces>;
+
+export function createPlaces({ db, clock }: { db: Database; clock: Clock }) {
+  return { find };
+
+  /**
+   * What the caller's place is called, if the account was signed in to from there.
+   *
+   * @param factorSince when the second factor was set up: logins that ended before it, or by it, do not count
+   */
+  async function find(accountId: string, caller: Caller, factorSince?: Date): Promise<string | undefined> {
+    const where = {
+      accountId,
+      createdAt: { gt: addSeconds(clock.now(), -FAMILIAR_SECONDS) },
+      ...(factorSince && { OR: [{ createdAt: { gt: factorSince } }, ...outlived(factorSince)] }),
+    };
+    const isKnown = async (more: { deviceHash: string } | { address: string }) =>
+      (await db.session.findFirst({ where: { ...where, ...more }, select: { id: true } })) !== null;
+    const browser = caller.device && deviceHash(accountId, caller);
+    if (browser && (await isKnown({ deviceHash: browser }))) return browser;
+    const from = addressKey(caller.address);
+    if (await isKnown({ address: caller.address })) return from;
+    if (from === caller.address) return undefined; // else it is one of a whole network
+    const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
+    return known.some(({ address }) => addressKey(address ?? '') === from) ? from : undefined;
+  }
+}
+
+/** What set the second factor up is there still, or was for a while. */
+const outlived = (moment: Date) => [
+  { expiresAt: { gt: moment }, endedAt: null },
+  { expiresAt: { gt: moment }, endedAt: { gt: moment }, endReason: { not: 'factors_changed' } },
+];

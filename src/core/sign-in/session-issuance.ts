@@ -1,0 +1,121 @@
+/** How somebody who has proved who they are is let in, by whatever door: what was proved must still be true at that moment. */
+
+import { unauthenticated } from '../../base/app-error.js';
+import type { Database, Queryable } from '../../base/db/open.js';
+import type { Account, Accounts } from '../accounts/accounts.js';
+import type { Audit } from '../audit/audit.js';
+import type { ForeignPerson, Identities } from '../identities/identities.js';
+import type { Mfa } from '../mfa/mfa.js';
+import type { Caller } from '../request-meta.js';
+import type { Login, Session, Sessions } from '../sessions/sessions.js';
+import type { LoginWithToken, RefreshedLogin, Tokens } from '../sessions/tokens.js';
+import type { NewDevice } from './new-device-notification.js';
+
+/** Somebody who has proved who they are, and is not let in yet. */
+export interface Proven {
+  account: Account;
+  /** How (RFC 8176). */
+  amr: string[];
+  /** Who they are at the provider elsewhere that says so, where it is not us. */
+  from?: ForeignPerson | undefined;
+}
+
+/** A login that was just opened or renewed, with the token for the browser's cookie. */
+export interface FreshLogin {
+  account: Account;
+  session: Session;
+  token: string;
+}
+
+interface Needs {
+  db: Database;
+  accounts: Accounts;
+  sessions: Sessions;
+  tokens: Tokens;
+  identities: Pick<Identities, 'isLinked'>;
+  mfa: Mfa;
+  newDevice: NewDevice;
+  audit: Audit;
+}
+
+export type LettingIn = ReturnType<typeof createLettingIn>;
+
+export function createLettingIn({ db, accounts, sessions, tokens, identities, mfa, newDevice, audit }: Needs) {
+  return { openInBrowser, openForApi, openForOneToken };
+
+  /**
+   * Lets somebody in, in a browser.
+   *
+   * @param current the login that the browser has already: renewed if it is the same person's, ended if it is another's
+   */
+  async function openInBrowser(
+    { account, amr, from }: Proven,
+    current: Login | undefined,
+    caller: Caller,
+  ): Promise<FreshLogin> {
+    const same = current?.account.id === account.id ? current : undefined;
+    if (current && !same) await sessions.end(current.session.id, 'signed_out', caller);
+    const fromNewDevice = !same && (await newDevice.isNew(account, caller));
+    const { session, token } = await db.$transaction(async (tx: Queryable) => {
+      await hold({ account, amr, from }, tx);
+      const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, caller, tx);
+      await noteSuccess(fresh.session, caller, tx, from?.issuer);
+      return fresh;
+    });
+    if (same) await sessions.changed(session.id);
+    if (fromNewDevice) await newDevice.tell(account, caller);
+    return { account, session, token };
+  }
+
+  /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
+  async function openForApi(proven: Proven, caller: Caller): Promise<RefreshedLogin> {
+    const { account, amr } = proven;
+    return openWithoutPage(proven, caller, (tx) => tokens.open(account, amr, caller, tx));
+  }
+
+  /** The same, with an access token for so many seconds and nothing to renew it by. */
+  async function openForOneToken(proven: Proven, seconds: number, caller: Caller): Promise<LoginWithToken> {
+    const { account, amr } = proven;
+    return openWithoutPage(proven, caller, (tx) => tokens.openForOne(account, amr, seconds, caller, tx));
+  }
+
+  async function openWithoutPage<Opened extends Login>(
+    { account, amr, from }: Proven,
+    caller: Caller,
+    open: (tx: Queryable) => Promise<Opened>,
+  ): Promise<Opened> {
+    const fromNewDevice = await newDevice.isNew(account, caller);
+    const opened = await db.$transaction(async (tx) => {
+      await hold({ account, amr, from }, tx);
+      const login = await open(tx);
+      await noteSuccess(login.session, caller, tx, from?.issuer);
+      return login;
+    });
+    if (fromNewDevice) await newDevice.tell(account, caller);
+    return opened;
+  }
+
+  /**
+   * What was proved must still be true, and enough, when somebody is let in. Holds the account until they are: whoever changes the
+   * password, sets up a second factor, unlinks a provider or suspends the account has done so by now, or waits, and then finds the
+   * login and ends it.
+   */
+  async function hold({ account: { id, passwordChangedAt }, amr, from }: Proven, tx: Queryable): Promise<void> {
+    const now = await accounts.hold(id, tx);
+    const same = accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime();
+    const linked = !from || (await identities.isLinked(id, from, tx));
+    if (same && linked && (amr.includes('otp') || !(await mfa.isEnrolled(id, tx)))) return;
+    throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
+  }
+
+  async function noteSuccess(
+    { id, accountId, amr }: Session,
+    caller: Caller,
+    tx: Queryable,
+    from?: string,
+  ): Promise<void> {
+    const actor = { kind: 'account' as const, id: accountId };
+    const detail = { amr: amr as string[], ...(from && { from }) };
+    await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, caller, detail }, tx);
+  }
+}

@@ -1,8 +1,0 @@
-/** The status of a form that is shown again, with what is wrong beside it. */
-import type { Refusal } from '../base/errors.js';
-import type { Context } from './state.js';
-
-export function answerFault(ctx: Context, { status, retryAfterSeconds }: Refusal): void {
-  ctx.status = status;
-  if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
-}

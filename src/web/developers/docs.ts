@@ -1,0 +1,36 @@
+/** The door of developers: the OpenAPI document, and a page that shows it, by Swagger UI from our own origin. */
+import Router from '@koa/router';
+import type { Context, State } from '../http/context.js';
+import { allowOwnScripts } from '../http/security-headers.js';
+import type { Views } from '../pages/views.js';
+import { type Described, describeApi } from './openapi.js';
+import { createDocument } from './serve-document.js';
+import type { DocsPages } from './view-models.js';
+
+const DOCUMENT = '/api/openapi.json';
+
+interface Needs {
+  views: Views<DocsPages>;
+  /** The address of a public file, with its version. */
+  assetUrl: (file: string) => string;
+  /** What the document tells of. */
+  described: Described;
+}
+
+export function createDocsDoor({ views, assetUrl, described }: Needs): Router<State> {
+  return new Router<State>({ sensitive: true }).get('/docs/api', showApi).get(
+    DOCUMENT,
+    createDocument(() => describeApi(described)),
+  );
+
+  function showApi(ctx: Context): void {
+    allowOwnScripts(ctx);
+    ctx.body = views.render('docs/api', {
+      documentHref: DOCUMENT,
+      viewerHref: assetUrl('swagger-ui.js'),
+      viewerStylesheetHref: assetUrl('swagger-ui.css'),
+      scriptHref: assetUrl('api-reference.js'),
+      pageStylesheetHref: assetUrl('api-reference.css'),
+    });
+  }
+}

@@ -1,0 +1,25 @@
+/** Serves the OpenAPI document. It is a constant: made when it is first asked for, read by anybody from anywhere, as discovery is. */
+import { sha256 } from '../../base/crypto.js';
+import type { Context } from '../http/context.js';
+
+const KEEP_SECONDS = 300;
+
+export function createDocument(describe: () => object) {
+  let made: { body: string; etag: string } | undefined;
+
+  return function showDocument(ctx: Context): void {
+    made ??= make(describe());
+    ctx.etag = made.etag;
+    ctx.set('Cache-Control', `public, max-age=${KEEP_SECONDS}`);
+    if (!ctx.response.get('Access-Control-Allow-Origin')) ctx.set('Access-Control-Allow-Origin', '*');
+    ctx.status = 200;
+    ctx.type = 'json';
+    if (ctx.fresh) ctx.status = 304;
+    else ctx.body = made.body;
+  };
+}
+
+function make(document: object) {
+  const body = JSON.stringify(document);
+  return { body, etag: sha256(body) };
+}

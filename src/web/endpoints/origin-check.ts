@@ -1,0 +1,33 @@
+/**
+ * Where a request comes from, as browsers say it. What sets a cookie, or changes something by one, is for our own pages and for those of
+ * listed origins: a page elsewhere can send a browser's cookies along, but not say that it is one of ours.
+ */
+import { forbidden } from '../../base/app-error.js';
+import type { Context } from '../http/context.js';
+
+interface Needs {
+  issuer: string;
+  allowedOrigins: string[];
+}
+
+export type SameOrigin = ReturnType<typeof createSameOrigin>;
+
+export function createSameOrigin({ issuer, allowedOrigins }: Needs) {
+  const known = new Set([issuer, ...allowedOrigins]);
+
+  return { isNamed, check };
+
+  /** Whether it says where it comes from. Programs do not; browsers do with whatever is no plain GET. */
+  function isNamed(ctx: Context): boolean {
+    return Boolean(ctx.get('Origin') || ctx.get('Sec-Fetch-Site'));
+  }
+
+  /** Refuses with `csrf_validation_failed` what says that it comes from anywhere else. */
+  function check(ctx: Context): void {
+    if (!isNamed(ctx)) return;
+    const [origin, site] = [ctx.get('Origin'), ctx.get('Sec-Fetch-Site')];
+    const own =
+      origin && origin !== 'null' ? known.has(origin) : site === 'same-origin' || (!origin && site === 'none');
+    if (!own) throw forbidden('csrf_validation_failed', 'This origin may not do that here.');
+  }
+}

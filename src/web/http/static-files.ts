@@ -1,0 +1,76 @@
+// Serves the handful of files in public/ under /assets/. They are read once at the start, and only their exact
+// names can be asked for: no path from a request ever reaches the disk.
+
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Context, Next } from 'koa';
+
+const PUBLIC = fileURLToPath(new URL('../../../public/', import.meta.url));
+const PREFIX = '/assets/';
+const YEAR_SECONDS = 31_536_000;
+
+const TYPES: Record<string, string> = {
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml; charset=utf-8',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+};
+
+interface StaticFile {
+  body: Buffer;
+  type: string;
+  version: string;
+}
+
+/** Files with an ending that is not in the table above are left out. */
+export function createStaticFiles({ directory = PUBLIC }: { directory?: string } = {}) {
+  const files = readFiles(directory);
+  return { serve, urlOf };
+
+  async function serve(ctx: Context, next: Next): Promise<void> {
+    if (!ctx.path.startsWith(PREFIX)) return next();
+    const file = files.get(ctx.path.slice(PREFIX.length));
+    if (!file) return; // 404, said by whoever dresses it
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
+      ctx.set('Allow', 'GET, HEAD');
+      ctx.status = 405;
+      return;
+    }
+    ctx.status = 200;
+    ctx.etag = file.version;
+    ctx.set('Cache-Control', cacheControl(ctx, file));
+    ctx.type = file.type;
+    if (ctx.fresh) {
+      ctx.status = 304;
+      return;
+    }
+    ctx.body = file.body;
+  }
+
+  /** The address of a file, with its version: it changes when the file does, so browsers may keep it for a year. */
+  function urlOf(name: string): string {
+    const file = files.get(name);
+    if (!file) throw new Error(`There is no public file named ${name}`);
+    return `${PREFIX}${name}?v=${file.version}`;
+  }
+}
+
+/** While a new release rolls out, a page of one process may ask another for a version that it does not have. That gets
+ *  what is here, but is never kept under the wrong name. */
+function cacheControl(ctx: Context, file: StaticFile): string {
+  return ctx.query.v === file.version ? `public, max-age=${YEAR_SECONDS}, immutable` : 'no-cache';
+}
+
+function readFiles(directory: string): Map<string, StaticFile> {
+  const files = new Map<string, StaticFile>();
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const type = TYPES[extname(entry.name)];
+    if (!entry.isFile() || !type) continue;
+    const body = readFileSync(join(directory, entry.name));
+    files.set(entry.name, { body, type, version: createHash('sha256').update(body).digest('base64url').slice(0, 16) });
+  }
+  return files;
+}

@@ -1,0 +1,58 @@
+/** Makes every request look as if it came straight to the issuer: what a client says about host and scheme decides nothing. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Next } from 'koa';
+import proxyAddr from 'proxy-addr';
+import { rememberByAddress } from '../../base/ip-address.js';
+import type { Caller } from '../../core/request-meta.js';
+import type { ShownCertificates } from './client-certificate.js';
+import type { Context } from './context.js';
+
+const REQUEST_ID = /^[\w.:-]{1,100}$/;
+/** How a socket that takes both kinds of addresses writes one of IPv4: nobody should have to read it. */
+const MAPPED = /^::ffff:(?=\d+\.)/i;
+
+/** Pins a request and says who sent it. Done twice it changes nothing more. */
+export type PinRequest = (req: IncomingMessage, res: ServerResponse) => Caller;
+
+interface Needs {
+  issuer: string;
+  trustedProxies: string[];
+  certificates: ShownCertificates;
+}
+
+/**
+ * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop that is not a trusted proxy
+ * (RFC 9700, 4.13: headers of strangers are not believed).
+ */
+export function createPinRequest({ issuer, trustedProxies, certificates }: Needs): PinRequest {
+  const { host, protocol } = new URL(issuer);
+  const scheme = protocol.slice(0, -1);
+  const decide = proxyAddr.compile(trustedProxies);
+  const isTrusted = rememberByAddress((address) => decide(address, 0));
+
+  return function pinRequest(req, res) {
+    const { headers, socket } = req;
+    const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '');
+    const address = ((fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '').replace(MAPPED, '');
+    const given = fromProxy ? headers['x-request-id'] : undefined;
+    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    certificates.take(req, fromProxy);
+    headers.host = host;
+    headers['x-forwarded-proto'] = scheme;
+    headers['x-forwarded-for'] = address;
+    delete headers['x-forwarded-host'];
+    delete headers.forwarded;
+    res.setHeader('X-Request-Id', requestId);
+    return { address, userAgent: String(headers['user-agent'] ?? '').slice(0, 400), requestId };
+  };
+}
+
+/** Sets `ctx.state.caller` and `ctx.state.certificates`. */
+export function pinIssuer(pin: PinRequest, certificates: ShownCertificates) {
+  return async function pinIssuer(ctx: Context, next: Next): Promise<void> {
+    ctx.state.caller = pin(ctx.req, ctx.res);
+    ctx.state.certificates = certificates.of(ctx.req);
+    await next();
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * Programs ask a few addresses many times a second. Where such a request is an ordinary one, it goes straight to the provider: pinned,
+ * logged and dressed as every other, but past routes and pages. Whatever is not ordinary goes the long way, and is refused there.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Log } from '../../base/log.js';
+import type { LogRequest } from '../http/access-log.js';
+import { hasSeveralAuthorizations } from '../http/authorization-header.js';
+import type { DressAnswer } from '../http/security-headers.js';
+import type { PinRequest } from '../http/trusted-proxy.js';
+import type { Guesses } from './client-auth-throttle.js';
+import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
+import type { Handle, Providers } from './provider/provider.js';
+
+interface Needs {
+  providers: Providers;
+  guesses: Guesses;
+  pinRequest: PinRequest;
+  logRequest: LogRequest;
+  dressAnswer: DressAnswer;
+  log: Log;
+}
+
+interface Way {
+  answer: Handle;
+  longWay: Handle;
+  /** Whether a secret can be guessed there. */
+  guessable: boolean;
+}
+
+/** By method and address, to the letter: with a query it is not an ordinary one. */
+const ADDRESSES = new Map<string, Pick<Way, 'guessable'>>([
+  ...[ROUTES.token, TOKEN_ALIAS, ROUTES.introspection, ROUTES.revocation].map(
+    (path) => [`POST ${path}`, { guessable: true }] as const,
+  ),
+  [`GET ${ROUTES.userinfo}`, { guessable: false }],
+  [`POST ${ROUTES.userinfo}`, { guessable: false }],
+]);
+
+export function createStraightWay({ providers, guesses, pinRequest, logRequest, dressAnswer, log }: Needs) {
+  return { take };
+
+  /** Answers an ordinary request. False, and nothing has happened, when it is none: then it goes the long way. */
+  function take(req: IncomingMessage, res: ServerResponse, longWay: Handle): boolean {
+    const address = ADDRESSES.get(`${req.method} ${req.url}`);
+    const current = address && isOrdinary(req) && providers.ready();
+    if (!current) return false;
+    const answer = req.url === TOKEN_ALIAS ? current.handleAlias : current.handleMain;
+    go(req, res, { answer, longWay, ...address }).catch((error) => {
+      log.error({ error }, 'failed');
+      res.destroy();
+    });
+    return true;
+  }
+
+  async function go(req: IncomingMessage, res: ServerResponse, { answer, longWay, guessable }: Way): Promise<void> {
+    const caller = pinRequest(req, res);
+    const key = guessable ? guesses.keyOf(caller.address, req.headers.authorization) : undefined;
+    if (key && (await guesses.areSpent(key))) return longWay(req, res);
+    const path = req.url ?? '';
+    logRequest({ method: req.method, path }, res, caller);
+    dressAnswer(path, res);
+    await answer(req, res);
+    if (key) await guesses.count(key, res.statusCode);
+  }
+}
+
+/** Nothing about it would be refused before the provider reads it. */
+function isOrdinary(req: IncomingMessage): boolean {
+  const { headers } = req;
+  const fits = headers['content-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= MAX_BODY_BYTES;
+  return fits && !hasSeveralAuthorizations(req);
+}

@@ -1,0 +1,46 @@
+/**
+ * What a person decided is not pushed to the provider: it is asked for when the agent polls. So no crash comes between a decision and
+ * its effect, whichever process took it.
+ */
+import Provider, { errors } from 'oidc-provider';
+import { epochSeconds } from '../../../base/clock.js';
+import type { Limit, Limits } from '../../../base/rate-limiter.js';
+import type { Core } from '../../../core/core.js';
+import type { Engine } from '../provider-internals.js';
+import { INTERVAL_SECONDS } from './ciba.js';
+
+interface Needs extends Pick<Core, 'approvals' | 'artifacts'> {
+  limits: Limits;
+}
+
+/** A poll that comes a little early is still in time. */
+const PACE: Limit = { name: 'ciba-poll', points: 1, seconds: INTERVAL_SECONDS - 1 };
+
+export function tellDecisions(engine: Engine, { approvals, artifacts, limits }: Needs): void {
+  const { BackchannelAuthenticationRequest: Requests } = engine;
+  const findStored = Requests.find.bind(Requests);
+
+  Requests.find = async function findDecided(value, options) {
+    const request = await findStored(value, options);
+    const isTheirs = request && request.clientId === Provider.ctx?.oidc.client?.clientId;
+    if (!isTheirs || request.isExpired) return request;
+    if (request.consumed) return Object.assign(request, { error: 'access_denied' }); // open no more: the provider says the rest
+    const requestId = artifacts.idOf(request.jti);
+    const answer = await approvals.answerTo(requestId);
+    if (answer.kind === 'no')
+      return Object.assign(request, { error: 'access_denied', errorDescription: 'the person said no' });
+    if (answer.kind === 'open') {
+      if (!(await limits.fits(PACE, requestId))) throw new errors.SlowDown();
+      return request;
+    }
+    const { grantId, actions: rar, authTime, amr } = answer;
+    return Object.assign(request, { grantId, rar, authTime: epochSeconds(authTime), amr });
+  };
+
+  engine.answered.push(function denyUserCodes(ctx) {
+    // The provider says yes to it whatever is set; there are no user codes here.
+    if (ctx.oidc?.route === 'discovery') {
+      Object.assign(ctx.body as object, { backchannel_user_code_parameter_supported: false });
+    }
+  });
+}

@@ -1,0 +1,38 @@
+/** Mutual TLS as the protocol engine wants it said (RFC 8705): whose certificate it is, who vouches for it, and what it is called. */
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { Config } from '../../../base/config.js';
+import type { CertificateName } from '../../../core/clients/certificates.js';
+import type { Core } from '../../../core/core.js';
+import type { ShownCertificates } from '../../http/client-certificate.js';
+
+interface Needs {
+  config: Pick<Config, 'certificates' | 'trustedProxies'>;
+  core: Pick<Core, 'clientCertificates' | 'workloads'>;
+  certificates: ShownCertificates;
+}
+
+const WORKLOAD = /^spiffe:/;
+
+export function mutualTls({ config, core, certificates }: Needs) {
+  const { clientCertificates, workloads } = core;
+  const enabled = config.trustedProxies.length > 0 || config.certificates.tls !== undefined;
+  return {
+    enabled,
+    certificateBoundAccessTokens: true,
+    tlsClientAuth: enabled && (clientCertificates.canProve() || workloads.areKnown()),
+    selfSignedTlsClientAuth: false,
+    getCertificate: (ctx: KoaContextWithOIDC) => certificates.of(ctx.req)[0],
+    certificateAuthorized,
+    certificateSubjectMatches: (ctx: KoaContextWithOIDC, name: CertificateName, expected: string) =>
+      clientCertificates.isCalled(certificates.of(ctx.req)[0]!, name, expected),
+  };
+
+  /** For a workload, nobody but its own trust domain can vouch. */
+  function certificateAuthorized(ctx: KoaContextWithOIDC): boolean {
+    const chain = certificates.of(ctx.req);
+    const workload = ctx.oidc.client?.tlsClientAuthSanUri;
+    if (!workload || !WORKLOAD.test(workload)) return clientCertificates.areVouchedFor(chain);
+    const verdict = workloads.byCertificate(chain);
+    return verdict.kind === 'valid' && verdict.spiffeId.id === workload;
+  }
+}

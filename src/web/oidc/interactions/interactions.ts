@@ -1,0 +1,242 @@
+/**
+ * `/interaction/:uid`: the only place that decides what an authorization needs next, a sign-in or a consent. Whatever it sends
+ * somebody to comes back here; no step knows another.
+ */
+import { errors } from 'oidc-provider';
+import { z } from 'zod';
+import { Refusal } from '../../../base/app-error.js';
+import { type Clock, epochSeconds } from '../../../base/clock.js';
+import { isLoopback } from '../../../base/loopback.js';
+import type { Audiences } from '../../../core/agents/audiences.js';
+import type { Allowance, Consents } from '../../../core/consents/consents.js';
+import { isForApps, type Resources } from '../../../core/resources/resources.js';
+import type { Login } from '../../../core/sessions/sessions.js';
+import type { LoginCookie } from '../../cookies/login-cookie.js';
+import { readForm } from '../../http/body.js';
+import type { Context } from '../../http/context.js';
+import { allowFormRedirect, formTarget, keepOpener } from '../../http/security-headers.js';
+import { seeOther } from '../../http/see-other.js';
+import type { Csrf } from '../../pages/csrf.js';
+import type { Errand, Errands } from '../../pages/login-redirect.js';
+import type { Views } from '../../pages/views.js';
+import { clientCard, documentHost, isUnverified } from '../pages/client-view.js';
+import type { ConsentScope, OidcPages } from '../pages/view-models.js';
+import type { Providers } from '../provider/provider.js';
+
+interface Needs {
+  clock: Clock;
+  consents: Consents;
+  resources: Resources;
+  audiences: Pick<Audiences, 'find'>;
+  scopes: () => string[];
+  providers: Providers;
+  loginCookie: LoginCookie;
+  csrf: Csrf;
+  errands: Errands;
+  views: Views<OidcPages>;
+}
+
+type Provider = Awaited<ReturnType<Providers['current']>>['main'];
+type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
+type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
+
+const Decision = z.object({ csrf: z.string(), decision: z.enum(['allow', 'deny']) });
+
+/** For these reasons any living login will do; every other one asks for a fresh proof of the person. */
+const CONTENT_WITH_LOGIN = new Set(['no_session']);
+
+const IDENTITY_SCOPES: Record<string, [title: string, sentence: string]> = {
+  openid: ['Who you are', 'A number that stands for your account, the same each time.'],
+  profile: ['Your profile', 'Your name, picture, language and plan.'],
+  email: ['Your e-mail address', 'The address, and whether it is confirmed.'],
+  phone: ['Your phone number', 'The number, and whether it is confirmed.'],
+  address: ['Your address', 'The postal address in your profile.'],
+};
+
+export function createInteractions({
+  clock,
+  consents,
+  resources,
+  audiences,
+  scopes,
+  providers,
+  loginCookie,
+  csrf,
+  errands,
+  views,
+}: Needs) {
+  return { decide, answer };
+
+  /** GET: goes on where it can, shows the consent page or sends to the sign-in page where it cannot. */
+  async function decide(ctx: Context): Promise<void> {
+    keepOpener(ctx);
+    const { provider, interaction, client } = await load(ctx);
+    const login = await loginCookie.read(ctx);
+    if (interaction.prompt.name === 'login') {
+      const notBefore = await timeToBeat(interaction); // noted with the first visit, also if nobody is signed in then
+      if (!login || login.session.authTime.getTime() <= notBefore) return sendToSignIn(ctx, interaction, client);
+      return goOn(ctx, provider, interaction, login);
+    }
+    if (!login) return sendToSignIn(ctx, interaction, client);
+    // Somebody else has signed in meanwhile: what was found missing for the one before says nothing now.
+    if (interaction.session?.accountId !== login.account.id) return goOn(ctx, provider, interaction, login);
+    await showConsent(ctx, interaction, client, login);
+  }
+
+  /** POST: the person's yes or no. */
+  async function answer(ctx: Context): Promise<void> {
+    keepOpener(ctx);
+    const { csrf: token, decision } = readForm(ctx, Decision);
+    csrf.check(ctx, token);
+    const { provider, interaction, client } = await load(ctx);
+    const login = await loginCookie.read(ctx);
+    if (interaction.prompt.name !== 'consent' || interaction.session?.accountId !== login?.account.id || !login) {
+      return seeOther(ctx, `/interaction/${interaction.uid}`);
+    }
+    if (decision === 'deny') {
+      await consents.refuse(login.account.id, client.clientId, ctx.state.caller);
+      const no = { error: 'access_denied', error_description: 'the person said no' };
+      return seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
+    }
+    await consents.give(login.account.id, client.clientId, await requested(interaction, client), ctx.state.caller);
+    seeOther(
+      ctx,
+      await provider.interactionResult(ctx.req, ctx.res, { consent: {} }, { mergeWithLastSubmission: true }),
+    );
+  }
+
+  async function load(ctx: Context) {
+    const { main: provider } = await providers.current();
+    try {
+      const interaction = await provider.interactionDetails(ctx.req, ctx.res);
+      const client = await provider.Client.find(String(interaction.params.client_id));
+      if (!client || interaction.uid !== ctx.params.uid) throw new errors.SessionNotFound('no such interaction');
+      return { provider, interaction, client };
+    } catch (error) {
+      if (!(error instanceof errors.SessionNotFound)) throw error;
+      throw new Refusal(400, 'invalid_request', 'This sign-in has expired. Go back to the app and start again.');
+    }
+  }
+
+  function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
+    const email =
+      typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
+    seeOther(ctx, errands.href('/login', { ...errandOf(uid, params, client), email }));
+  }
+
+  function errandOf(uid: string, { redirect_uri: uri }: Interaction['params'], { clientName }: Client): Errand {
+    return {
+      returnTo: `/interaction/${uid}`,
+      appName: clientName,
+      formTarget: typeof uri === 'string' ? formTarget(uri) : undefined,
+    };
+  }
+
+  /** The proof of the person has to be younger than this, in ms since 1970: than the first visit, unless any living login will do. */
+  async function timeToBeat(interaction: Interaction): Promise<number> {
+    if (interaction.prompt.reasons.every((reason) => CONTENT_WITH_LOGIN.has(reason))) return 0;
+    const asked = interaction.result?.asked as { at: number } | undefined;
+    if (asked) return asked.at;
+    const at = clock.now().getTime();
+    interaction.result = { asked: { at } };
+    await interaction.persist();
+    return at;
+  }
+
+  async function goOn(
+    ctx: Context,
+    provider: Provider,
+    interaction: Interaction,
+    { account, session, amr }: Login,
+  ): Promise<void> {
+    if (interaction.session && interaction.session.uid !== session.id) {
+      interaction.session = undefined; // it began under another login, which is over
+      await interaction.persist();
+    }
+    const login = { accountId: account.id, ts: epochSeconds(session.authTime), amr };
+    seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, { login }, { mergeWithLastSubmission: false }));
+  }
+
+  async function showConsent(
+    ctx: Context,
+    interaction: Interaction,
+    client: Client,
+    { account }: Login,
+  ): Promise<void> {
+    const { uid, params } = interaction;
+    const redirectUri = typeof params.redirect_uri === 'string' ? params.redirect_uri : undefined;
+    const wanted = await requested(interaction, client);
+    const card = clientCard(client);
+    const namedByResource = new Set(Object.values(wanted.resources).flat());
+    if (redirectUri) allowFormRedirect(ctx, redirectUri);
+    ctx.body = views.render('oidc/consent', {
+      action: `/interaction/${uid}`,
+      csrfToken: csrf.tokenFor(ctx),
+      client: { ...card, host: card.host ?? placeOf(redirectUri) },
+      unverified: isUnverified(client),
+      describedAt: documentHost(client),
+      local: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
+      redirectHost: placeOf(redirectUri),
+      account: { name: account.name ?? undefined, email: account.email },
+      switchHref: errands.href('/login', errandOf(uid, params, client)),
+      scopes: [
+        ...wanted.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
+        ...wanted.claims.map(describeClaim),
+      ],
+      resources: (
+        await Promise.all(
+          Object.entries(wanted.resources).map(([identifier, names]) => describeResource(identifier, names)),
+        )
+      ).flat(),
+      offline: wanted.scopes.includes('offline_access'),
+    });
+  }
+
+  /** What the request asks for and this client may have. */
+  async function requested({ params, prompt }: Interaction, client: Client): Promise<Allowance> {
+    const asked = String(params.scope ?? '')
+      .split(' ')
+      .filter(Boolean);
+    const identifiers = [params.resource ?? []].flat().map(String);
+    const allowed = client.scope?.split(' ') ?? scopes();
+    const named = await Promise.all(
+      identifiers.map(async (identifier) => [identifier, await audiences.find(identifier)] as const),
+    );
+    return {
+      scopes: asked.filter((scope) => scopes().includes(scope)),
+      claims: (prompt.details.missingOIDCClaims as string[] | undefined) ?? [],
+      resources: Object.fromEntries(
+        named.map(([identifier, resource]) => {
+          const names = resource?.scopes.filter(isForApps).map((scope) => scope.name) ?? [];
+          return [identifier, names.filter((name) => asked.includes(name) && allowed.includes(name))];
+        }),
+      ),
+    };
+  }
+
+  function describeScope(scope: string): ConsentScope[] {
+    if (scope === 'offline_access') return [];
+    const identity = IDENTITY_SCOPES[scope];
+    if (identity) return [{ title: identity[0], sentence: identity[1], kind: 'identity' }];
+    return [{ title: resources.describe(scope)?.replace(/\.$/, '') ?? scope, sentence: scope, kind: 'api' }];
+  }
+
+  function describeClaim(claim: string): ConsentScope {
+    return { title: claim.replaceAll('_', ' '), sentence: 'Asked for by itself.', kind: 'identity' };
+  }
+
+  async function describeResource(identifier: string, names: string[]) {
+    const resource = await audiences.find(identifier);
+    if (!resource || names.length === 0) return [];
+    const sentences = names.map((name) => ({ sentence: resources.describe(name, identifier) ?? name }));
+    return [{ name: resource.name, identifier, scopes: sentences }];
+  }
+}
+
+/** Where an answer goes, in words that a person can check. */
+function placeOf(redirectUri: string | undefined): string {
+  const url = redirectUri ? URL.parse(redirectUri) : null;
+  if (!url) return 'the device that shows the code';
+  if (url.protocol === 'https:') return url.host;
+  return isLoopback(url.hostname) ? `an app on this computer (${url.host})` : `an app on this device (${url.protocol})`;
+}

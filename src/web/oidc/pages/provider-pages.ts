@@ -1,0 +1,115 @@
+/** The pages that oidc-provider shows by itself: errors, device codes, signing out. */
+import type { errors, KoaContextWithOIDC } from 'oidc-provider';
+import { isForPrograms } from '../../http/api-paths.js';
+import { keepOpener } from '../../http/security-headers.js';
+import type { Views } from '../../pages/views.js';
+import { ROUTES } from '../paths.js';
+import type { EngineError } from '../provider-internals.js';
+import { clientCard, isUnverified } from './client-view.js';
+import type { OidcPages } from './view-models.js';
+
+interface ErrorAnswer {
+  error: string;
+  error_description?: string;
+}
+
+export type ProviderPages = ReturnType<typeof createProviderPages>;
+
+export function createProviderPages({ views }: { views: Views<OidcPages> }) {
+  return { error, deviceInput, deviceConfirm, deviceDone, logout, loggedOut };
+
+  /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
+  async function error(ctx: KoaContextWithOIDC, out: ErrorAnswer, cause?: Error): Promise<void> {
+    if (isForPrograms(ctx.path) || ctx.accepts('html', 'json') === 'json') {
+      ctx.body = out; // whatever it says that it accepts
+      return;
+    }
+    keepOpener(ctx as never);
+    ctx.type = 'html';
+    ctx.body = views.render('error', {
+      heading: 'This sign-in cannot go on',
+      message: sentence(out.error_description) ?? 'The app sent a request that we cannot follow.',
+      code: out.error,
+      requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
+      backHref: (cause as EngineError | undefined)?.allow_redirect === false ? wayBack(ctx, out) : undefined,
+    });
+  }
+
+  /** Where the error would have been sent, had the person not to decide (see events). The provider has checked the address. */
+  function wayBack(ctx: KoaContextWithOIDC, out: ErrorAnswer): string | undefined {
+    const redirectUri = ctx.oidc.params?.redirect_uri ?? ctx.query.redirect_uri ?? ctx.oidc.client?.redirectUris?.[0];
+    const { client } = ctx.oidc;
+    if (typeof redirectUri !== 'string' || !client?.redirectUriAllowed(redirectUri)) return undefined;
+    const back = new URL(redirectUri);
+    for (const [name, value] of Object.entries(out)) if (typeof value === 'string') back.searchParams.set(name, value);
+    return back.href;
+  }
+
+  async function deviceInput(
+    ctx: KoaContextWithOIDC,
+    _form: string,
+    out?: { error: string } | undefined,
+    problem?: Error | errors.OIDCProviderError,
+  ): Promise<void> {
+    const userCode = (problem as EngineError | undefined)?.userCode;
+    const name = problem?.name;
+    if (name === 'AbortedError') {
+      ctx.body = views.render('oidc/device-done', { denied: true });
+      return;
+    }
+    const failed =
+      userCode !== undefined || name === 'NoCodeError'
+        ? 'That code is not right, or has expired. Check it and try again.'
+        : undefined;
+    ctx.body = views.render('oidc/device-input', {
+      action: ROUTES.code_verification,
+      xsrf: xsrf(ctx),
+      userCode,
+      error: failed ?? (out ? 'Something went wrong. Enter the code again.' : undefined),
+    });
+  }
+
+  async function deviceConfirm(
+    ctx: KoaContextWithOIDC,
+    _form: string,
+    client: Parameters<typeof clientCard>[0],
+    deviceInfo: { ip?: unknown; ua?: unknown },
+    userCode: string,
+  ): Promise<void> {
+    ctx.body = views.render('oidc/device-confirm', {
+      action: ROUTES.code_verification,
+      xsrf: xsrf(ctx),
+      userCode,
+      client: clientCard(client),
+      unverified: isUnverified(client),
+      device: { address: text(deviceInfo.ip), userAgent: text(deviceInfo.ua) },
+    });
+  }
+
+  async function deviceDone(ctx: KoaContextWithOIDC): Promise<void> {
+    ctx.body = views.render('oidc/device-done', { client: ctx.oidc.client && clientCard(ctx.oidc.client) });
+  }
+
+  async function logout(ctx: KoaContextWithOIDC): Promise<void> {
+    ctx.body = views.render('oidc/logout', {
+      action: `${ROUTES.end_session}/confirm`,
+      xsrf: xsrf(ctx),
+      client: ctx.oidc.client && clientCard(ctx.oidc.client),
+    });
+  }
+
+  async function loggedOut(ctx: KoaContextWithOIDC): Promise<void> {
+    ctx.body = views.render('oidc/logged-out', {
+      client: ctx.oidc.client && clientCard(ctx.oidc.client),
+      loginHref: '/login',
+    });
+  }
+}
+
+const xsrf = (ctx: KoaContextWithOIDC) => String(ctx.oidc.session?.state?.secret ?? '');
+
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+
+/** The provider's descriptions begin small and have no full stop. */
+const sentence = (description: string | undefined) =>
+  description && `${description[0]!.toUpperCase()}${description.slice(1)}${/[.?!]$/.test(description) ? '' : '.'}`;

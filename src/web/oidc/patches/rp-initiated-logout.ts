@@ -1,0 +1,22 @@
+/** RP-initiated logout ends the login itself, not only the provider's shadow of it. */
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { Sessions } from '../../../core/sessions/sessions.js';
+import type { LoginCookie } from '../../cookies/login-cookie.js';
+import type { Engine, EngineSession } from '../provider-internals.js';
+import { callerOf } from '../request-meta.js';
+
+interface Needs {
+  sessions: Sessions;
+  loginCookie: LoginCookie;
+}
+
+export function finishSignOut(engine: Engine, { sessions, loginCookie }: Needs): void {
+  engine.answered.push((ctx) => (ctx._matchedRouteName === 'end_session_confirm' ? endLogin(ctx) : undefined));
+
+  async function endLogin(ctx: KoaContextWithOIDC): Promise<void> {
+    const session = ctx.oidc.session as EngineSession | undefined;
+    if (!session?.destroyed || !session.accountId) return;
+    await sessions.end(session.uid, 'signed_out', callerOf(ctx));
+    loginCookie.clear(ctx);
+  }
+}

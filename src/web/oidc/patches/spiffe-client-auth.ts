@@ -1,0 +1,92 @@
+/**
+ * Clients that are workloads (draft-ietf-oauth-spiffe-client-auth): their client_id is their SPIFFE ID. With an X.509-SVID such a client is
+ * one of mutual TLS. A JWT-SVID the protocol engine does not know: to it, the token is the client's secret, which is compared here.
+ */
+import { decodeJwt } from 'jose';
+import Provider from 'oidc-provider';
+import type { Client as StoredClient } from '../../../core/clients/clients.js';
+import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../../../core/clients/metadata.js';
+import type { Workloads } from '../../../core/credentials/workload-identities.js';
+import { ROUTES, TOKEN_ALIAS } from '../paths.js';
+import { type Engine, replaceContext } from '../provider-internals.js';
+
+interface Needs {
+  issuer: string;
+  workloads: Workloads;
+}
+
+type Params = Record<string, unknown>;
+
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
+/** The engine wants a secret to be there. It is never compared with anything. */
+const NO_SECRET = 'none: this client shows a JWT-SVID';
+
+/** What the engine is told of such a client, beside its metadata. Nobody is one who only says so: an administrator must have made it. */
+export function asEngineClient({
+  id,
+  origin,
+  metadata,
+}: Pick<StoredClient, 'id' | 'origin' | 'metadata'>): ClientMetadata {
+  const { spiffe_id: spiffeId, token_endpoint_auth_method: method } = metadata as ClientMetadata;
+  if (origin !== 'admin' || spiffeId !== id) return {};
+  return method === 'spiffe_x509'
+    ? { token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: id }
+    : { token_endpoint_auth_method: 'client_secret_post', client_secret: NO_SECRET };
+}
+
+export function acceptWorkloads(engine: Engine, { issuer, workloads }: Needs): void {
+  const { OIDCContext, Client: clientClass } = engine;
+  const { compareClientSecret } = clientClass.prototype;
+  const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS}`];
+
+  class WorkloadContext extends OIDCContext {
+    #params: Params | undefined;
+    /** What came as a JWT-SVID, and in no other way. */
+    svid: string | undefined;
+
+    /** The engine assigns it, once, when the parameters are known. */
+    override get params() {
+      return this.#params;
+    }
+
+    override set params(params: Params | undefined) {
+      this.#params = params;
+      const { client_assertion_type: type, client_assertion: svid, client_secret: secret } = params ?? {};
+      // Beside a secret it stays where it is: the engine refuses whoever proves something in two ways.
+      if (type !== ASSERTION_TYPE || typeof svid !== 'string' || secret !== undefined) return;
+      this.svid = svid;
+      const { client_id: clientId = subjectOf(svid) } = params!;
+      Object.assign(params!, { client_id: clientId, client_secret: svid });
+      Object.assign(params!, { client_assertion: undefined, client_assertion_type: undefined });
+    }
+  }
+  replaceContext(engine, WorkloadContext);
+
+  clientClass.prototype.compareClientSecret = async function compareSvid(actual) {
+    const shown = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
+    if (this.spiffe_id !== this.clientId) return shown === undefined && compareClientSecret.call(this, actual);
+    if (shown !== actual) return false;
+    const verdict = await workloads.byToken(actual, audience);
+    return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
+  };
+
+  engine.answered.push(function tellOfWorkloads(ctx) {
+    const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
+      ?.token_endpoint_auth_methods_supported;
+    if (ctx.oidc?.route === 'discovery' && workloads.areKnown()) methods?.push(...WORKLOAD_AUTH_METHODS);
+  });
+}
+
+/** A token for us and others could be shown to us by those others. */
+const hasSeveralAudiences = (token: string) => {
+  const { aud } = decodeJwt(token);
+  return Array.isArray(aud) && aud.length !== 1;
+};
+
+function subjectOf(token: string): string | undefined {
+  try {
+    return decodeJwt(token).sub;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,228 @@
+/** The protocol engine's settings: what the contract promises, as oidc-provider wants it said. */
+import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
+import { type Clock, epochSeconds, HOUR_SECONDS, MINUTE_SECONDS } from '../../../base/clock.js';
+import type { Config } from '../../../base/config.js';
+import type { Secrets } from '../../../base/crypto.js';
+import type { GuardedFetch } from '../../../base/safe-fetch.js';
+import { SCOPE_CLAIMS } from '../../../core/accounts/claims.js';
+import type { Core } from '../../../core/core.js';
+import { DPOP_ALGORITHMS } from '../../../kit/dpop.js';
+import { hostCookie, pathCookieName } from '../../cookies/cookies.js';
+import type { ShownCertificates } from '../../http/client-certificate.js';
+import { actorClaims, cibaFeatures, mostSecondsOf, questionSeconds } from '../features/ciba.js';
+import { createFindAccount } from '../features/find-account.js';
+import { createGrantLoader } from '../features/grant-loader.js';
+import { createInteractionPolicy } from '../features/interaction-policy.js';
+import { introspection } from '../features/introspection.js';
+import { mutualTls } from '../features/mtls.js';
+import { registration } from '../features/registration.js';
+import { resourceIndicators } from '../features/resource-indicators.js';
+import { delegationClaims } from '../grants/token-exchange.js';
+import type { ProviderPages } from '../pages/provider-pages.js';
+import { livesAt } from '../patches/client-authentication.js';
+import { ROUTES } from '../paths.js';
+import type { Adapters } from '../storage/adapter.js';
+import { agentOf } from '../storage/client-adapter.js';
+import { tokenBits } from './opaque-token-format.js';
+import { HeldSigningKey } from './signing-key.js';
+
+export interface SettingsNeeds {
+  config: Config;
+  clock: Clock;
+  core: Pick<
+    Core,
+    | 'accounts'
+    | 'approvals'
+    | 'artifacts'
+    | 'audiences'
+    | 'clients'
+    | 'clientCertificates'
+    | 'consents'
+    | 'keys'
+    | 'livingAgents'
+    | 'resources'
+    | 'scopes'
+    | 'workloads'
+  >;
+  secrets: Secrets;
+  fetch: GuardedFetch;
+  adapters: Adapters;
+  pages: ProviderPages;
+  certificates: ShownCertificates;
+  /** `/oauth/token` is served by a second provider, so that DPoP and assertions are checked against the address that was asked. */
+  tokenPath: string;
+}
+
+const CODE_SECONDS = MINUTE_SECONDS;
+const DEVICE_CODE_SECONDS = 10 * MINUTE_SECONDS;
+const INTERACTION_SECONDS = HOUR_SECONDS;
+const ID_TOKEN_SECONDS = HOUR_SECONDS;
+const DPOP_NONCE_BYTES = 32;
+const ASSERTION_SECONDS = HOUR_SECONDS;
+
+export function providerSettings(needs: SettingsNeeds): Configuration {
+  const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = needs;
+  const { clients, resources, audiences } = core;
+  const accessTokenSeconds = config.accessTokenSeconds;
+  const findAccount = createFindAccount(core);
+  const registering = registration({ config, clients });
+  const mTLS = mutualTls(needs);
+
+  return {
+    adapter: adapters.adapterFor,
+    jwks: { keys: core.keys.set().keys.map((key) => new HeldSigningKey(key)) },
+    routes: { ...ROUTES, token: tokenPath },
+    scopes: core.scopes(),
+    ...(config.clientDocuments && { discovery: { client_id_metadata_document_supported: true } }),
+    // How somebody signed in stands in each ID token (OIDC Core 2): an app may want the second factor for what it does.
+    claims: {
+      ...SCOPE_CLAIMS,
+      openid: [...SCOPE_CLAIMS.openid, 'amr'],
+      acr: null,
+      auth_time: null,
+      iss: null,
+      sid: null,
+    },
+    // Most libraries look for name and e-mail in the ID token; the letter of OIDC Core 5.4 would hide them at userinfo.
+    conformIdTokenClaims: false,
+    responseTypes: ['code'],
+    subjectTypes: ['public'],
+    clientAuthMethods: [
+      'none',
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      ...(mTLS.tlsClientAuth ? (['tls_client_auth'] as const) : []),
+    ],
+    clientDefaults: {
+      grant_types: ['authorization_code'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'client_secret_basic',
+      id_token_signed_response_alg: 'RS256',
+    },
+    enabledJWA: {
+      idTokenSigningAlgValues: ['RS256', 'ES256'],
+      clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'],
+      dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
+    },
+    pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
+    // The token endpoint is read by pages of public clients only, and by those only in their own origin.
+    clientBasedCORS: (ctx, origin, client) =>
+      (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') && livesAt(client, origin),
+    rotateRefreshToken: true,
+    // A client that registered for refresh tokens gets them: with offline_access they outlive the login, without it they end with it.
+    issueRefreshToken: async (_ctx, client, source) =>
+      source.kind !== 'BackchannelAuthenticationRequest' && client.grantTypeAllowed('refresh_token'),
+    // Tokens end with their grant, which ends with its login: no need to look the browser's session up each time.
+    expiresWithSession: async () => false,
+    findAccount,
+    loadExistingGrant: createGrantLoader(core),
+    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}`, policy: createInteractionPolicy() },
+    assertJwtClientAuthClaimsAndHeader: refuseBroadAssertion,
+    renderError: pages.error,
+    fetch: (url, options) => fetch(url as string, options as never) as never,
+    cookies: {
+      names: {
+        session: hostCookie(config.issuer, 'signet_op').name,
+        interaction: pathCookieName(config.issuer, 'signet_interaction'),
+        resume: pathCookieName(config.issuer, 'signet_resume'),
+      },
+      keys: secrets.keys('cookies').map((key) => key.toString('base64url')),
+      long: { httpOnly: true, sameSite: 'lax', path: '/', overwrite: true },
+      short: { httpOnly: true, sameSite: 'lax', overwrite: true },
+    },
+    ttl: {
+      AccessToken: (_ctx, token) =>
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, mostSecondsOf(token)),
+      BackchannelAuthenticationRequest: (ctx) => questionSeconds(ctx),
+      ClientCredentials: (_ctx, token, client) =>
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, secondsLeftOf(client)),
+      AuthorizationCode: CODE_SECONDS,
+      DeviceCode: DEVICE_CODE_SECONDS,
+      Grant: (ctx) => grantSeconds(ctx),
+      IdToken: ID_TOKEN_SECONDS,
+      Interaction: INTERACTION_SECONDS,
+      // Never past the end of the whole family.
+      RefreshToken: (ctx) => Math.min(config.refreshTokenSeconds, ctx?.oidc.entities.Grant?.remainingTTL ?? Infinity),
+      Session: config.sessionSeconds,
+    },
+    extraTokenClaims: async (ctx, token) => claimsOfAgents(ctx, token),
+    formats: {
+      bitsOfOpaqueRandomness: (_ctx, model) => tokenBits(model.kind),
+      customizers: {
+        /** RFC 9068 tokens are not stored: `gid` and `sid` lead to what can be revoked. */
+        async jwt(ctx, token, parts) {
+          if (token.kind !== 'AccessToken') return;
+          await adapters.completeRotation(ctx, token as never);
+          if (token.grantId) Object.assign(parts.payload, { gid: token.grantId, sid: token.sessionUid });
+        },
+      },
+    },
+    extraClientMetadata: registering.metadata,
+    features: {
+      devInteractions: { enabled: false },
+      ...cibaFeatures(needs),
+      backchannelLogout: { enabled: true },
+      claimsParameter: { enabled: true },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
+      clientCredentials: { enabled: true },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource: pages.deviceInput,
+        userCodeConfirmSource: pages.deviceConfirm,
+        successSource: pages.deviceDone,
+      },
+      dPoP: {
+        enabled: true,
+        nonceSecret: secrets.key('dpop-nonce').subarray(0, DPOP_NONCE_BYTES),
+        requireNonce: () => true,
+      },
+      mTLS,
+      introspection: introspection({ core, findAccount }),
+      pushedAuthorizationRequests: { enabled: true },
+      ...registering.features,
+      resourceIndicators: resourceIndicators({ config, resources, audiences }),
+      revocation: {
+        enabled: true,
+        async allowedPolicy(_ctx, client, token) {
+          if (token.clientId === client.clientId) return true;
+          throw new errors.InvalidRequest('the token was given to another client'); // RFC 7009, 2.1: it is to be told
+        },
+      },
+      rpInitiatedLogout: { enabled: true, logoutSource: pages.logout, postLogoutSuccessSource: pages.loggedOut },
+      userinfo: { enabled: true },
+    },
+  };
+
+  /** An assertion for us and others could be shown to us by those others; one that lives for years is a password. */
+  async function refuseBroadAssertion(_ctx: unknown, claims: { aud?: unknown; exp?: unknown }): Promise<void> {
+    if (Array.isArray(claims.aud) && claims.aud.length !== 1) {
+      throw new errors.InvalidClientAuth('the assertion is meant for others too');
+    }
+    if (Number(claims.exp) > Date.now() / 1000 + ASSERTION_SECONDS) {
+      throw new errors.InvalidClientAuth('the assertion lives too long');
+    }
+  }
+
+  /** Tokens say which agent has them, which acts for whom, and which one agent may act for the person of this sign-in. */
+  function claimsOfAgents(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
+    const { capabilities: _bounds, endsAt: _end, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
+    const granted = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
+    const agents = granted.filter((identifier) => audiences.agentIn(identifier) && identifier !== token.aud);
+    const mayAct = agents.length === 1 && token.aud ? { may_act: { sub: audiences.agentIn(agents[0]!) } } : {};
+    const claims = { ...ofAgent, ...mayAct, ...actorClaims(token as never), ...delegationClaims(token) };
+    return Object.keys(claims).length > 0 ? claims : undefined;
+  }
+
+  /** No token outlives the agent that it is for. One that is over gets none; a moment before that it is one second. */
+  function secondsLeftOf(client: ProviderClient): number {
+    const { endsAt = Number.POSITIVE_INFINITY } = agentOf(client) ?? {};
+    return Math.max(1, endsAt - epochSeconds(clock.now()));
+  }
+
+  /** A family with refresh tokens lasts as long as a login can; one without needs to outlive its access token only. */
+  function grantSeconds(ctx: KoaContextWithOIDC): number {
+    const refreshes = ctx.oidc.client?.grantTypeAllowed('refresh_token');
+    return refreshes ? config.sessionMaxSeconds : accessTokenSeconds + DEVICE_CODE_SECONDS;
+  }
+}

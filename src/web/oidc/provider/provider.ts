@@ -1,0 +1,140 @@
+/**
+ * Builds oidc-provider and keeps it up to date: when another key signs, or a scope is added, a new one is built and takes over
+ * between two requests. There are two, alike but for the address of their token endpoint.
+ */
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import Provider from 'oidc-provider';
+import type { Clock } from '../../../base/clock.js';
+import type { Log } from '../../../base/log.js';
+import type { Limits } from '../../../base/rate-limiter.js';
+import type { Core } from '../../../core/core.js';
+import type { LoginCookie } from '../../cookies/login-cookie.js';
+import { tellDecisions } from '../features/ciba-decision.js';
+import { registerGrants } from '../grants/grants.js';
+import { checkClientsOurWay } from '../patches/client-authentication.js';
+import { letAppsAskForMore } from '../patches/incremental-scope.js';
+import { resolveStructuredTokens } from '../patches/jwt-introspection.js';
+import { acceptOwnSecret } from '../patches/registration-secret.js';
+import { patchReplayDetection } from '../patches/replay-detection.js';
+import { leaveEmptyAnswersUntyped } from '../patches/revocation-content-type.js';
+import { finishSignOut } from '../patches/rp-initiated-logout.js';
+import { followLogin } from '../patches/session-follows-login.js';
+import { acceptWorkloads } from '../patches/spiffe-client-auth.js';
+import { DISCOVERY, ROUTES, TOKEN_ALIAS } from '../paths.js';
+import { type Engine, insideOf } from '../provider-internals.js';
+import { rememberClients } from '../storage/client-cache.js';
+import type { LookUp } from '../storage/client-resolver.js';
+import { providerSettings, type SettingsNeeds } from './configuration.js';
+import { listen } from './events.js';
+
+interface Needs extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
+  core: SettingsNeeds['core'] &
+    Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'livingAgents' | 'oauthTokens' | 'sessions'>;
+  lookUp: LookUp;
+  clock: Clock;
+  loginCookie: LoginCookie;
+  limits: Limits;
+  log: Log;
+}
+
+/** Two providers and the two documents that do not change while they live. */
+interface Generation {
+  main: Provider;
+  handleMain: Handle;
+  handleAlias: Handle;
+  discovery: string;
+  jwks: string;
+}
+
+export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void> | void;
+
+export type Providers = ReturnType<typeof createProviders>;
+
+export function createProviders(needs: Needs) {
+  const { config, core, clock, lookUp, loginCookie, limits, log, secrets } = needs;
+  let version = '';
+  let generation: Promise<Generation> | undefined;
+  let built: { version: string; generation: Generation } | undefined;
+
+  return { current, ready };
+
+  /** The providers for this moment. */
+  function current(): Promise<Generation> {
+    const wanted = wantedVersion();
+    if (wanted !== version || !generation) {
+      version = wanted;
+      generation = build();
+      generation.then(
+        (done) => {
+          built = { version: wanted, generation: done };
+        },
+        () => {
+          version = ''; // tried again with the next request
+        },
+      );
+    }
+    return generation;
+  }
+
+  /** The same without waiting; undefined while they are being built. */
+  function ready(): Generation | undefined {
+    return built?.version === wantedVersion() ? built.generation : undefined;
+  }
+
+  function wantedVersion(): string {
+    return `${core.keys.set().version} ${core.resources.version()}`;
+  }
+
+  async function build(): Promise<Generation> {
+    const [main, alias] = [buildOne(ROUTES.token), buildOne(TOKEN_ALIAS)];
+    const handleMain = main.callback();
+    return {
+      main,
+      handleMain,
+      handleAlias: alias.callback(),
+      discovery: await ask(handleMain, DISCOVERY[0], config.issuer),
+      jwks: await ask(handleMain, ROUTES.jwks, config.issuer),
+    };
+  }
+
+  function buildOne(tokenPath: string): Provider {
+    const provider = new Provider(config.issuer, providerSettings({ ...needs, tokenPath }));
+    provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
+    registerGrants(provider, { ...core, clock });
+    listen(provider, { ...core, log });
+    changeInside(insideOf(provider));
+    return provider;
+  }
+
+  /** Where the protocol engine does otherwise than was promised: each line's file says why. */
+  function changeInside(engine: Engine): void {
+    followLogin(engine, loginCookie, secrets);
+    checkClientsOurWay(engine, core);
+    letAppsAskForMore(engine, core.resources);
+    rememberClients(engine, lookUp);
+    patchReplayDetection(engine, core.artifacts);
+    resolveStructuredTokens(engine, core);
+    acceptWorkloads(engine, { issuer: config.issuer, workloads: core.workloads });
+    tellDecisions(engine, { ...core, limits });
+    acceptOwnSecret(engine, core.clients);
+    leaveEmptyAnswersUntyped(engine);
+    finishSignOut(engine, { sessions: core.sessions, loginCookie });
+  }
+}
+
+/** What a handler answers to a GET, asked without a network. */
+async function ask(handle: Handle, path: string, issuer: string): Promise<string> {
+  const req = new IncomingMessage(new Socket());
+  const { host, protocol } = new URL(issuer);
+  Object.assign(req, { method: 'GET', url: path, headers: { host, 'x-forwarded-proto': protocol.slice(0, -1) } });
+  const res = new ServerResponse(req);
+  const body = new Promise<string>((resolve) => {
+    res.end = ((chunk: unknown) => {
+      resolve(String(chunk));
+      return res;
+    }) as typeof res.end;
+  });
+  await handle(req, res);
+  return body;
+}

@@ -1,0 +1,185 @@
+/** The door of relying parties: every address of OAuth and OpenID Connect, handed to the protocol engine or answered from memory. */
+import Router from '@koa/router';
+import type { Next } from 'koa';
+import { invalidRequest, payloadTooLarge, Refusal } from '../../base/app-error.js';
+import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Config } from '../../base/config.js';
+import { addressKey } from '../../base/ip-address.js';
+import type { Limit, Limits } from '../../base/rate-limiter.js';
+import { hostCookie } from '../cookies/cookies.js';
+import { hasSeveralAuthorizations } from '../http/authorization-header.js';
+import { formBody, readText, refusePacked } from '../http/body.js';
+import type { Context, State } from '../http/context.js';
+import { keepOpener } from '../http/security-headers.js';
+import { seeOther } from '../http/see-other.js';
+import type { Guesses } from './client-auth-throttle.js';
+import type { createInteractions } from './interactions/interactions.js';
+import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
+import type { Providers } from './provider/provider.js';
+import { DOCUMENTS, type Documents } from './well-known.js';
+
+interface Needs {
+  config: Pick<Config, 'issuer' | 'registration'>;
+  documents: Documents;
+  providers: Providers;
+  interactions: ReturnType<typeof createInteractions>;
+  limits: Limits;
+  /** In this process only: a shared counter would cost more than the request that it counts. */
+  floods: Limits;
+  guesses: Guesses;
+}
+
+const REGISTRATIONS: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
+const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
+/** Authorizations, pushed ones and device codes that are begun: each is stored for a while. */
+const STARTS: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
+const MAX_URL_LENGTH = 8 * 1024;
+
+export function createOidcDoor({
+  config,
+  documents,
+  providers,
+  interactions,
+  limits,
+  floods,
+  guesses,
+}: Needs): Router<State> {
+  const router = new Router<State>({ sensitive: true });
+  const { registration } = ROUTES;
+  const sessionCookie = hostCookie(config.issuer, 'signet_op').name;
+
+  for (const path of Object.keys(DOCUMENTS)) router.get(path, documents.answer).options(path, openToAll, preflight);
+
+  router.get(ROUTES.authorization, perhapsInPopup, limitFloods, toProvider);
+  router.post(ROUTES.authorization, perhapsInPopup, asQuery);
+  router.get(`${ROUTES.authorization}/:uid`, perhapsInPopup, withoutQuery, toProvider);
+  router.get('/interaction/:uid', interactions.decide);
+  router.post('/interaction/:uid', formBody, interactions.answer);
+
+  for (const path of [ROUTES.token, TOKEN_ALIAS, ROUTES.introspection, ROUTES.revocation]) {
+    router.post(path, limitBody, limitGuesses, toProvider).options(path, toProvider);
+  }
+  for (const path of [ROUTES.pushed_authorization_request, ROUTES.device_authorization]) {
+    router.post(path, limitBody, limitGuesses, limitFloods, toProvider).options(path, toProvider);
+  }
+  router.post(ROUTES.backchannel_authentication, limitBody, limitGuesses, limitFloods, toProvider); // never from a page
+  router
+    .get(ROUTES.userinfo, toProvider)
+    .post(ROUTES.userinfo, limitBody, toProvider)
+    .options(ROUTES.userinfo, toProvider);
+
+  if (config.registration !== 'closed') addRegistration(); // elsewhere the provider has no such routes
+
+  router.get(ROUTES.code_verification, toProvider);
+  router.post(ROUTES.code_verification, limitBody, startAfresh, limitUserCodes, toProvider);
+  router.get(`${ROUTES.code_verification}/:uid`, toProvider);
+
+  router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, asQuery);
+  router.post(`${ROUTES.end_session}/confirm`, limitBody, toProvider);
+  router.get(`${ROUTES.end_session}/success`, toProvider);
+  return router;
+
+  function addRegistration(): void {
+    router
+      .post(registration, openToAll, limitBody, limitRegistrations, toProvider)
+      .options(registration, openToAll, preflight);
+    const one = `${registration}/:clientId`;
+    router
+      .get(one, openToAll, toProvider)
+      .put(one, openToAll, limitBody, toProvider)
+      .delete(one, openToAll, toProvider)
+      .options(one, openToAll, preflight);
+  }
+
+  /** From here on the provider answers by itself, on the raw request, with no body parsed. */
+  async function toProvider(ctx: Context): Promise<void> {
+    if (ctx.method === 'HEAD') throw new Refusal(405, 'method_not_allowed', 'This address does not know that method.');
+    if (hasSeveralAuthorizations(ctx.req)) throw invalidRequest('Send one Authorization header.');
+    const { handleMain, handleAlias } = await providers.current();
+    ctx.respond = false;
+    ctx.status = 404; // Koa's own default, which the provider's context starts from
+    await (ctx.path === TOKEN_ALIAS ? handleAlias : handleMain)(ctx.req, ctx.res);
+  }
+
+  async function limitRegistrations(ctx: Context, next: Next): Promise<void> {
+    await limits.spend(REGISTRATIONS, networkOf(ctx));
+    await next();
+  }
+
+  /** A code that is typed in has few bits: whoever tries many is slowed down (RFC 8628, 5.1). */
+  async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
+    await limits.spend(WRONG_USER_CODES, networkOf(ctx));
+    await next();
+  }
+
+  async function limitGuesses(ctx: Context, next: Next): Promise<void> {
+    const key = guesses.keyOf(ctx.state.caller.address, ctx.req.headers.authorization);
+    await guesses.refuseIfSpent(key);
+    await next();
+    await guesses.count(key, ctx.res.statusCode);
+  }
+
+  /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
+  async function startAfresh(ctx: Context, next: Next): Promise<void> {
+    const isForm = ctx.request.length !== undefined; // no browser sends one without saying how long it is
+    if (isForm && !ctx.cookies.get(sessionCookie, { signed: false })) return seeOther(ctx, ROUTES.code_verification);
+    await next();
+  }
+
+  /** For what anybody may ask, and what is stored for each who asks. */
+  async function limitFloods(ctx: Context, next: Next): Promise<void> {
+    if (ctx.url.length > MAX_URL_LENGTH) {
+      throw invalidRequest('The request is too long for an address; push it first (RFC 9126).');
+    }
+    await floods.spend(STARTS, networkOf(ctx));
+    await next();
+  }
+}
+
+const networkOf = (ctx: Context) => addressKey(ctx.state.caller.address);
+
+/** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
+async function perhapsInPopup(ctx: Context, next: Next): Promise<void> {
+  keepOpener(ctx);
+  await next();
+}
+
+/** The way back into an authorization is in the path alone. A client's name in the query makes the provider's error handler fail. */
+async function withoutQuery(ctx: Context, next: Next): Promise<void> {
+  ctx.url = ctx.path;
+  await next();
+}
+
+/** Documents that anybody may read from anywhere. */
+async function openToAll(ctx: Context, next: Next): Promise<void> {
+  ctx.set('Access-Control-Allow-Origin', '*');
+  await next();
+}
+
+function preflight(ctx: Context): void {
+  ctx.set('Access-Control-Allow-Methods', 'GET, POST, PUT, DELETE');
+  ctx.set('Access-Control-Allow-Headers', 'Authorization, Content-Type, MCP-Protocol-Version');
+  ctx.set('Access-Control-Max-Age', '3600');
+  ctx.status = 204;
+}
+
+async function limitBody(ctx: Context, next: Next): Promise<void> {
+  refusePacked(ctx);
+  if ((ctx.request.length ?? 0) > MAX_BODY_BYTES) {
+    ctx.set('Connection', 'close');
+    throw payloadTooLarge('The body is too large.');
+  }
+  await next();
+}
+
+/**
+ * OIDC Core 3.1.2.1 wants POST here too. A form from another site comes without our SameSite=Lax cookies; turned into a GET it
+ * is an ordinary request, cookies included.
+ */
+async function asQuery(ctx: Context): Promise<void> {
+  if (!ctx.is('urlencoded')) {
+    throw new Refusal(415, 'unsupported_media_type', 'Send a form (application/x-www-form-urlencoded).');
+  }
+  const form = new URLSearchParams(await readText(ctx, MAX_BODY_BYTES));
+  seeOther(ctx, `${ctx.path}?${form}`);
+}

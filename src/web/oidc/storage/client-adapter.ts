@@ -1,0 +1,81 @@
+/** Clients and their registration tokens, translated between oidc-provider and core/clients. */
+import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
+import { Refusal } from '../../../base/app-error.js';
+import type { AgentMember } from '../../../core/agents/client.js';
+import type { Client, Clients } from '../../../core/clients/clients.js';
+import type { ClientMetadata } from '../../../core/clients/metadata.js';
+import { asEngineClient } from '../patches/spiffe-client-auth.js';
+import { callerOf } from '../request-meta.js';
+import type { LookUp } from './client-resolver.js';
+
+/** What we know of a client beside its metadata; never taken from a registration. */
+export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id', 'agent'] as const;
+
+export function createClientAdapter({ clients, lookUp }: { clients: Clients; lookUp: LookUp }): Adapter {
+  return {
+    async upsert(id, payload) {
+      const metadata: ClientMetadata = { ...payload };
+      for (const member of ['client_id', 'client_secret', ...OWN_MEMBERS]) delete metadata[member];
+      const { client_secret: secret } = payload;
+      // An update passes on what `find` gave it: the hash. Only a secret that was made just now is a secret.
+      const fresh = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
+      await clients.saveRegistered(id, metadata, fresh, callerOf(Provider.ctx));
+    },
+    async find(id) {
+      const client = await lookUp(id);
+      return client ? toPayload(client) : undefined;
+    },
+    async destroy(id) {
+      await clients.remove(id, callerOf(Provider.ctx)).catch((error) => {
+        if (!(error instanceof Refusal)) throw error; // somebody else was faster: it is gone all the same
+      });
+    },
+    ...notForClients,
+  };
+}
+
+export function createRegistrationTokenAdapter({ clients }: { clients: Clients }): Adapter {
+  return {
+    async upsert(id, { clientId }) {
+      await clients.setRegistrationToken(String(clientId), id);
+    },
+    async find(id) {
+      const client = await clients.findByRegistrationToken(id);
+      return client ? { jti: id, kind: 'RegistrationAccessToken', clientId: client.id } : undefined;
+    },
+    async destroy(id) {
+      const client = await clients.findByRegistrationToken(id);
+      if (client) await clients.setRegistrationToken(client.id, null);
+    },
+    ...notForClients,
+  };
+}
+
+/** The secret is the hash: `compareClientSecret` is ours and hashes what a request brings. */
+function toPayload(client: Client): AdapterPayload {
+  return {
+    ...(client.metadata as ClientMetadata),
+    client_id: client.id,
+    ...(client.secretHash && { client_secret: client.secretHash }),
+    origin: client.origin,
+    first_party: client.firstParty,
+    pkce_required: client.pkceRequired,
+    ...asEngineClient(client),
+    // A document of somebody else's may say anything.
+    agent: client.origin === 'agent' ? (client.metadata as ClientMetadata).agent : undefined,
+  } as AdapterPayload;
+}
+
+/** What an agent is allowed; undefined for every other client. */
+export const agentOf = (client: object | undefined) => (client as { agent?: AgentMember } | undefined)?.agent;
+
+const notForClients = {
+  async findByUid() {
+    return undefined;
+  },
+  async findByUserCode() {
+    return undefined;
+  },
+  async consume() {},
+  async revokeByGrantId() {},
+};

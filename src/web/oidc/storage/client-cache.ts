@@ -1,0 +1,23 @@
+/**
+ * The provider looks a client up with every request, and each time makes a text and a hash of its metadata to find the one that it has
+ * built before. What core/clients still remembers as one and the same row is one and the same client here, without that.
+ */
+import type { Client } from 'oidc-provider';
+import type { Client as Row } from '../../../core/clients/clients.js';
+import type { Engine } from '../provider-internals.js';
+import type { LookUp } from './client-resolver.js';
+
+export function rememberClients(engine: Engine, lookUp: LookUp): void {
+  const { Client } = engine;
+  const find = Client.find.bind(Client);
+  const built = new WeakMap<Row, Client>();
+
+  Client.find = async function findRemembered(id) {
+    const row = typeof id === 'string' ? await lookUp(id) : undefined;
+    const known = row && built.get(row);
+    if (known) return known;
+    const client = await find(id);
+    if (row && client) built.set(row, client);
+    return client;
+  };
+}

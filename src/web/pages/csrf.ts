@@ -1,0 +1,50 @@
+/** Against forms that another site submits: a token in the form that only this browser's own cookie can answer for. */
+
+import { forbidden } from '../../base/app-error.js';
+import type { Secrets } from '../../base/crypto.js';
+import { constantTimeEqual, hmacSha256, randomToken } from '../../base/crypto.js';
+import { hostCookie } from '../cookies/cookies.js';
+import type { Context } from '../http/context.js';
+
+export type Csrf = ReturnType<typeof createCsrf>;
+
+export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secrets }) {
+  const { name, options } = hostCookie(issuer, 'signet_csrf');
+
+  return { tokenFor, check, renew };
+
+  /**
+   * The token for this browser's forms. Makes the cookie that goes with it when there is none.
+   *
+   * @param held what else the form holds that must not come from another browser
+   */
+  function tokenFor(ctx: Context, held = ''): string {
+    let seed = ctx.cookies.get(name, { signed: false });
+    if (!seed || !/^[\w-]{43}$/.test(seed)) {
+      seed = randomToken();
+      ctx.cookies.set(name, seed, options);
+    }
+    return hmacSha256(secrets.key('csrf'), seed + held);
+  }
+
+  /** Somebody signed in: what was known to this browser before is worth nothing afterwards. */
+  function renew(ctx: Context): void {
+    ctx.cookies.set(name, randomToken(), options);
+  }
+
+  /** Refuses with `csrf_validation_failed` unless the form came from a page that we gave to this browser. */
+  function check(ctx: Context, token: unknown, held = ''): void {
+    const site = ctx.get('Sec-Fetch-Site');
+    const origin = ctx.get('Origin');
+    const foreign =
+      (site && site !== 'same-origin' && site !== 'none') || (origin && origin !== 'null' && origin !== issuer);
+    const seed = ctx.cookies.get(name, { signed: false });
+    const genuine =
+      typeof token === 'string' &&
+      seed !== undefined &&
+      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed + held), token));
+    if (foreign || !genuine) {
+      throw forbidden('csrf_validation_failed', 'This form has expired. Go back, reload the page and try again.');
+    }
+  }
+}

@@ -1,0 +1,87 @@
+// A limit whose events are taken by the batch: nobody gets more than it allows, and few of them ask the store.
+import { describe, expect, it } from 'vitest';
+import { Refusal } from '../../src/base/app-error.js';
+import { createAllowance } from '../../src/base/batched-rate-limit.js';
+import { createLimits, type Limit, type Limits } from '../../src/base/rate-limiter.js';
+import { atOnce } from '../support/token-family.js';
+
+function counted(points: number, seconds = 60) {
+  const shared = createLimits({ kind: 'memory' });
+  const limit: Limit = { name: `test-${Math.random()}`, points, seconds };
+  let asked = 0;
+  const limits: Pick<Limits, 'spend'> = {
+    async spend(...args) {
+      asked += 1;
+      await new Promise(setImmediate);
+      return shared.spend(...args);
+    },
+  };
+  return {
+    limit,
+    one: createAllowance({ limits, limit }),
+    other: createAllowance({ limits, limit }),
+    asked: () => asked,
+  };
+}
+
+async function passes(times: number, spend: (n: number) => Promise<unknown>): Promise<number> {
+  const outcomes = await atOnce(times, (n) =>
+    spend(n).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof Refusal && error.status === 429) return false;
+        throw error;
+      },
+    ),
+  );
+  return outcomes.filter(Boolean).length;
+}
+
+describe('an allowance', () => {
+  it('lets as many pass as the limit says, though all come at once, and asks the store 60 times', async () => {
+    const { one, asked } = counted(6000);
+    expect(await passes(7000, () => one.spend('a'))).toBe(6000);
+    expect(asked()).toBe(61);
+    expect(await passes(100, () => one.spend('a'))).toBe(0);
+    expect(asked()).toBe(61); // what is spent is remembered
+    expect(await passes(1, () => one.spend('b'))).toBe(1);
+  });
+
+  it('lets no more pass in several processes together', async () => {
+    const { one, other } = counted(600);
+    expect(await passes(2000, (n) => (n % 2 ? one : other).spend('a'))).toBe(600);
+  });
+
+  it('is exact where the limit is small, and says how far it is spent', async () => {
+    const { one } = counted(3);
+    const states = [await one.spend('a'), await one.spend('a'), await one.spend('a')];
+    expect(states.map(({ limit, remaining }) => [limit, remaining])).toEqual([
+      [3, 2],
+      [3, 1],
+      [3, 0],
+    ]);
+    for (const { resetSeconds } of states) expect(resetSeconds).toBeLessThanOrEqual(60);
+    await expect(one.spend('a')).rejects.toMatchObject({ status: 429, limit: { limit: 3, remaining: 0 } });
+  });
+
+  it('begins anew when its time is over', async () => {
+    const { one } = counted(2, 1);
+    expect(await passes(3, () => one.spend('a'))).toBe(2);
+    await expect.poll(() => passes(1, () => one.spend('a')), { timeout: 5000, interval: 100 }).toBe(1);
+  });
+
+  it('says that it cannot tell while the store does not answer, and goes on afterwards', async () => {
+    const shared = createLimits({ kind: 'memory' });
+    let isAway = true;
+    const limits: Pick<Limits, 'spend'> = {
+      spend: async (...args) => {
+        if (isAway) throw new Refusal(503, 'temporarily_unavailable', 'away');
+        return shared.spend(...args);
+      },
+    };
+    const one = createAllowance({ limits, limit: { name: 'test-away', points: 5, seconds: 60 } });
+    await expect(one.spend('a')).rejects.toMatchObject({ status: 503 });
+    isAway = false;
+    expect((await one.spend('a')).remaining).toBe(4);
+  });
+});

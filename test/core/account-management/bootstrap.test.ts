@@ -1,0 +1,103 @@
+// How the first administrator comes to be: once.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/request-meta.js';
+import { Browser } from '../../support/browser.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { stores } from '../../support/stores.js';
+
+describe.each(stores)('setting up on $name', (store) => {
+  let house: House;
+  let aheadMs = 0;
+  beforeEach(async () => {
+    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+  });
+  afterEach(async () => {
+    aheadMs = 0;
+    await house.close();
+  });
+
+  const admins = () => house.base.db.account.count({ where: { role: 'admin' } });
+  const ada = (n = 1) => ({ email: `ada${n}@example.com`, name: 'Ada', password: PASSWORD });
+
+  it('makes an administrator by the link, once, in a browser', async () => {
+    const link = `/setup?token=${await house.core.setup.makeToken()}`;
+    const browser = new Browser(house.origin);
+    const page = await browser.submit(await browser.open(link), ada());
+    expect([page.status, page.url.pathname]).toEqual([200, '/account']);
+    expect(await house.core.accounts.findByEmail('ada1@example.com')).toMatchObject({
+      role: 'admin',
+      emailVerified: true,
+    });
+    expect((await new Browser(house.origin).open(link)).status).toBe(401);
+    expect(await house.core.setup.makeToken()).toBeUndefined();
+    const actions = (await house.core.audit.list()).map(({ action }) => action);
+    expect(actions).toEqual(expect.arrayContaining(['setup.link_made', 'setup.completed', 'account.created']));
+  });
+
+  it('makes one administrator when two complete at once', async () => {
+    const token = (await house.core.setup.makeToken())!;
+    const results = await Promise.allSettled(
+      [1, 2, 3].map((n) => house.core.setup.complete(token, ada(n), systemCaller)),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(await house.base.db.account.count()).toBe(1);
+    expect(await admins()).toBe(1);
+  });
+
+  it('makes one administrator when each of the links that several processes wrote is used at once', async () => {
+    const tokens: string[] = [];
+    for (let n = 0; n < 4; n += 1) tokens.push((await house.core.setup.makeToken())!);
+    const results = await Promise.allSettled(
+      tokens.map((token, n) => house.core.setup.complete(token, ada(n), systemCaller)),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const result of results)
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ status: 401, code: 'invalid_token' });
+    expect(await admins()).toBe(1);
+  });
+
+  it('takes the links of the last few starts, and none that is old, older than those, or made up', async () => {
+    const { setup } = house.core;
+    const tokens: string[] = [];
+    for (let n = 0; n < 7; n += 1) {
+      aheadMs = n * 60_000;
+      tokens.push((await setup.makeToken())!);
+    }
+    const valid = async () => Promise.all([...tokens, 'x'].map((token) => setup.isValid(token)));
+    expect(await valid()).toEqual([false, false, true, true, true, true, true, false]);
+    aheadMs = 86_400_000 + 5.5 * 60_000;
+    expect(await valid()).toEqual([false, false, false, false, false, false, true, false]);
+    await expect(setup.complete(tokens[5]!, ada(), systemCaller)).rejects.toMatchObject({ status: 401 });
+    expect(await admins()).toBe(0);
+    await setup.complete(tokens[6]!, ada(), systemCaller);
+    expect(await valid()).toEqual(Array(8).fill(false));
+  });
+
+  it('takes no link once there is an administrator, however he came to be', async () => {
+    const token = (await house.core.setup.makeToken())!;
+    await house.core.setup.bootstrap(ada());
+    expect(await house.core.setup.isValid(token)).toBe(false);
+    await expect(house.core.setup.complete(token, ada(2), systemCaller)).rejects.toMatchObject({ status: 401 });
+    expect(await admins()).toBe(1);
+  });
+
+  it('leaves the link good when the form was not', async () => {
+    const token = (await house.core.setup.makeToken())!;
+    await expect(house.core.setup.complete(token, { ...ada(), password: 'short' }, systemCaller)).rejects.toMatchObject(
+      { status: 400 },
+    );
+    expect(await house.core.setup.isValid(token)).toBe(true);
+  });
+
+  it('lets servers that start together bootstrap one administrator', async () => {
+    const beside = await openHouse({ beside: house });
+    try {
+      const made = await Promise.all([house, beside].map(({ core }) => core.setup.bootstrap(ada())));
+      expect(made.filter(Boolean)).toHaveLength(1);
+      expect(await house.core.setup.bootstrap(ada(2))).toBeUndefined();
+      expect(await admins()).toBe(1);
+    } finally {
+      await beside.close();
+    }
+  });
+});

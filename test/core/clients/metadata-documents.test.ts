@@ -1,0 +1,291 @@
+// Clients that are described by a document at the address that is their id, honest ones and others.
+import { generateKeyPairSync, randomInt } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addSeconds } from '../../../src/base/clock.js';
+import { isDocumentAddress } from '../../../src/core/clients/metadata-document.js';
+import { systemCaller } from '../../../src/core/request-meta.js';
+import { Browser } from '../../support/browser.js';
+import { type DocumentHost, openDocumentHost, type Served } from '../../support/client-documents.js';
+import { isConsent } from '../../support/openid-client.js';
+import { ask, postForm } from '../../support/raw-request.js';
+import { authorizeUrl, isAlive, obtainCode, passThrough, pkce, redeem, refresh } from '../../support/relying-party.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { stores } from '../../support/stores.js';
+import { atOnce } from '../../support/token-family.js';
+
+describe('the address of a document', () => {
+  it.each(['https://app.example/client.json', 'https://app.example:8443/a/b?c=d'])('may be %s', (id) => {
+    expect(isDocumentAddress(id)).toBe(true);
+  });
+
+  it.each([
+    'http://app.example/client.json',
+    'http://localhost/client.json',
+    'https://app.example',
+    'https://app.example/',
+    'https://APP.example/client.json',
+    'https://app.example:443/client.json',
+    'https://app.example/a/../client.json',
+    'https://app.example/%2e%2e/client.json',
+    'https://user@app.example/client.json',
+    'https://app.example/client.json#a',
+    'https://app.example/client .json',
+    `https://app.example/${'a'.repeat(1000)}`,
+    'ftp://app.example/client.json',
+    'b5b5ff3c-6fd6-4a5a-9c1b-000000000000',
+  ])('is not %s', (id) => {
+    expect(isDocumentAddress(id)).toBe(false);
+  });
+});
+
+describe.each(stores)('a client that a document describes, on $name', (store) => {
+  let house: House;
+  let host: DocumentHost;
+  let now: Date | undefined;
+  const clock = { now: () => now ?? new Date() };
+  beforeAll(async () => {
+    host = await openDocumentHost();
+    house = await openHouse({ store, clock, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+  });
+  afterAll(async () => {
+    await house.close();
+    await host.close();
+  });
+
+  const someAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
+  const begin = (id: string, more: Record<string, string> = {}, address = someAddress()) =>
+    ask(house, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge, more), { 'x-forwarded-for': address });
+  const publicClient = (id: string) => ({ id, secret: '' });
+
+  it('signs people in without having registered, is shown with its host as unverified, and always asks', async () => {
+    const id = host.describe();
+    const { email } = await house.account();
+    const browser = new Browser(house.origin);
+    await browser.signIn(email, PASSWORD);
+    for (const turn of ['first', 'second']) {
+      const { challenge, verifier } = pkce();
+      const page = await browser.open(authorizeUrl(house, { id }, challenge));
+      expect(isConsent(page), turn).toBe(true);
+      expect(page.html).toContain('Notebook');
+      expect(page.html).toContain('This app is not verified.');
+      expect(page.html).toContain(`comes from <strong class="host">${new URL(id).host}</strong>`);
+      const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
+      const { status, body } = await redeem(house, publicClient(id), { code, verifier });
+      expect(status).toBe(200);
+      expect(await isAlive(house, body.access_token!)).toBe(true);
+      expect((await refresh(house, publicClient(id), body.refresh_token!)).status).toBe(200);
+    }
+    expect(host.timesAsked(id)).toBe(1);
+    const silent = await passThrough(browser, authorizeUrl(house, { id }, pkce().challenge, { prompt: 'none' }), email);
+    expect(silent.searchParams.get('error')).toBe('consent_required');
+    const row = await house.core.clients.find(id);
+    expect(row).toMatchObject({ origin: 'document', firstParty: false, pkceRequired: true, secretHash: null });
+    expect(await house.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
+  });
+
+  it('warns of what else runs on a computer to which the answer goes', async () => {
+    const id = host.describe({ redirect_uris: ['http://localhost/cb'] });
+    const { email } = await house.account();
+    const browser = new Browser(house.origin);
+    await browser.signIn(email, PASSWORD);
+    const page = await browser.open(
+      authorizeUrl(house, { id }, pkce().challenge, { redirect_uri: 'http://localhost:51234/cb' }),
+    );
+    expect(page.html).toContain('Any program on this computer could pretend to be it.');
+    expect(page.html).toContain('localhost:51234');
+  });
+
+  it('may say null of what it has not got', async () => {
+    const nothing = { logo_uri: null, contacts: null, scope: null, jwks: null, jwks_uri: null };
+    const id = host.describe({ ...nothing, client_secret: null, client_secret_expires_at: null });
+    expect((await begin(id)).status).toBe(303);
+  });
+
+  it('is read once by many who ask at once, and stored once', async () => {
+    const id = host.describe();
+    const answers = await atOnce(20, () => begin(id));
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(303));
+    expect(host.timesAsked(id)).toBe(1);
+    expect(await house.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
+  });
+
+  it.each<[string, Record<string, unknown>, Served]>([
+    ['calls itself something else', { client_id: 'https://app.example/other.json' }, {}],
+    ['has no name', { client_name: undefined }, {}],
+    ['has no redirect URI', { redirect_uris: undefined }, {}],
+    ['redirects over http', { redirect_uris: ['http://evil.example/cb'] }, {}],
+    ['redirects to a script', { redirect_uris: ['javascript:alert(1)'] }, {}],
+    ['redirects to anything', { redirect_uris: ['https://*.example/cb'] }, {}],
+    ['wants a secret', { token_endpoint_auth_method: 'client_secret_basic' }, {}],
+    ['wants a secret in the body', { token_endpoint_auth_method: 'client_secret_post' }, {}],
+    ['holds a secret', { client_secret: 'known to all' }, {}],
+    [
+      'has keys elsewhere',
+      { token_endpoint_auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/jwks' },
+      {},
+    ],
+    ['wants to be called at sign-out', { backchannel_logout_uri: 'http://10.0.0.1/', redirect_uris: [] }, {}],
+    ['wants only client credentials', { grant_types: ['client_credentials'] }, {}],
+    ['is too long', { client_uri: `https://acme.example/${'x'.repeat(6000)}` }, {}],
+    ['is not JSON', {}, { body: '<html>' }],
+    ['is a list', {}, { body: [] }],
+    ['is null', {}, { body: 'null' }],
+    ['is served as HTML', {}, { headers: { 'content-type': 'text/html' } }],
+    ['is served as a script', {}, { headers: { 'content-type': 'application/javascript' } }],
+    ['is elsewhere', {}, { status: 302, headers: { location: '/apps/1.json' } }],
+    ['is not there', {}, { status: 404 }],
+    ['is packed', {}, { headers: { 'content-encoding': 'gzip' } }],
+  ])('is refused when its document %s', async (_name, changes, rest) => {
+    const id = host.describe(changes, rest);
+    const answer = await begin(id);
+    expect(answer.status, answer.text).toBe(400);
+    expect(answer.headers.location).toBeUndefined();
+    expect(await house.core.clients.find(id)).toBeUndefined();
+    const { status, json } = await postForm(house, '/oauth/token', { grant_type: 'authorization_code', client_id: id });
+    expect([status, json.error]).toEqual([400, 'invalid_client']);
+    expect(host.timesAsked(id), 'what went wrong is remembered for a while').toBe(1);
+  });
+
+  it('gets no more than strangers may have', async () => {
+    const id = host.describe({
+      grant_types: ['authorization_code', 'client_credentials'],
+      scope: 'openid root email',
+      origin: 'admin',
+      first_party: true,
+      pkce_required: false,
+    });
+    expect((await begin(id, { scope: 'openid email' })).status).toBe(303);
+    const row = await house.core.clients.find(id);
+    expect(row).toMatchObject({ origin: 'document', firstParty: false, pkceRequired: true });
+    expect(row!.metadata).toMatchObject({ grant_types: ['authorization_code'], scope: 'openid email' });
+    expect(row!.metadata).not.toHaveProperty('first_party');
+    const query = { redirect_uri: 'https://evil.example/cb' };
+    expect((await begin(id, query)).status).toBe(400);
+  });
+
+  it('may prove itself by a key in its document, or by one beside it', async () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const jwks = { keys: [publicKey.export({ format: 'jwk' })] };
+    const method = { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
+    expect((await begin(host.describe({ ...method, jwks }))).status).toBe(303);
+    expect((await begin(host.describe({ ...method, jwks_uri: `${host.origin}/jwks` }))).status).toBe(303);
+    const id = host.describe({ ...method, jwks });
+    await begin(id);
+    const { status, json } = await postForm(house, '/oauth/token', { grant_type: 'authorization_code', client_id: id });
+    expect([status, json.error]).toEqual([401, 'invalid_client']);
+  });
+
+  it('is read anew when it is no longer fresh, goes on while its host is down, and ends when its document does', async () => {
+    const id = host.describe({}, { headers: { 'cache-control': 'max-age=600' } });
+    const { email } = await house.account();
+    const { body } = await redeem(house, publicClient(id), await obtainCode(house, { id }, email));
+    let refreshToken = body.refresh_token!;
+    const renew = async () => {
+      const answer = await refresh(house, publicClient(id), refreshToken);
+      refreshToken = answer.body.refresh_token ?? refreshToken;
+      return answer;
+    };
+    const start = new Date();
+    try {
+      now = addSeconds(start, 590);
+      expect((await renew()).status).toBe(200);
+      expect(host.timesAsked(id)).toBe(1);
+      now = addSeconds(start, 620);
+      host.serve(id, { client_name: 'Notebook 2' }, { headers: { 'cache-control': 'max-age=600' } });
+      expect((await renew()).status).toBe(200);
+      expect(host.timesAsked(id)).toBe(2);
+      expect((await house.core.clients.find(id))?.name).toBe('Notebook 2');
+      now = addSeconds(start, 1300);
+      host.serve(id, {}, { status: 503 });
+      expect((await renew()).status).toBe(200);
+      now = addSeconds(start, 1400);
+      host.serve(id, {}, { status: 404 });
+      expect((await renew()).body.error).toBe('invalid_client');
+    } finally {
+      now = undefined;
+    }
+  });
+
+  it('is cached for five minutes at least and a day at most', async () => {
+    const lifeOf = async (cacheControl: string) => {
+      const id = host.describe({}, { headers: { 'cache-control': cacheControl } });
+      await begin(id);
+      const { documentFreshUntil } = (await house.core.clients.find(id))!;
+      return Math.round((documentFreshUntil!.getTime() - Date.now()) / 60_000);
+    };
+    expect(await lifeOf('no-store')).toBe(5);
+    expect(await lifeOf('private, max-age=1200')).toBe(20);
+    expect(await lifeOf('max-age=31536000')).toBe(24 * 60);
+    expect(await lifeOf('private')).toBe(60);
+  });
+
+  it('is not read for the sixty-first stranger of a network within an hour', async () => {
+    const from = '198.51.100.7';
+    const statuses = [];
+    for (let n = 0; n < 61; n += 1) statuses.push((await begin(`${host.origin}/none/${n}`, {}, from)).status);
+    expect(statuses.slice(0, 60).every((status) => status === 400)).toBe(true);
+    expect(statuses[60]).toBe(429);
+    expect((await begin(host.describe())).status).toBe(303);
+  });
+
+  it('is deleted with all that it had', async () => {
+    const id = host.describe();
+    const { email } = await house.account();
+    const { body } = await redeem(house, publicClient(id), await obtainCode(house, { id }, email));
+    await house.core.clients.remove(id, systemCaller);
+    expect(await isAlive(house, body.access_token!)).toBe(false);
+  });
+});
+
+describe('documents of a server that is not on this machine', () => {
+  let house: House;
+  let host: DocumentHost;
+  beforeAll(async () => {
+    host = await openDocumentHost();
+    house = await openHouse({ settings: { ISSUER: 'https://id.example' } });
+  });
+  afterAll(async () => {
+    await house.close();
+    await host.close();
+  });
+
+  it.each([
+    'https://127.0.0.1/client.json',
+    'https://[::1]/client.json',
+    'https://localhost/client.json',
+    'https://10.0.0.1/client.json',
+    'https://169.254.169.254/latest/meta-data',
+    'https://192.168.1.1/client.json',
+    'https://[fd00::1]/client.json',
+  ])('are never read from %s', async (id) => {
+    const answer = await ask(house, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    expect([answer.status, answer.text.includes('cannot be read')], answer.text).toEqual([400, true]);
+  });
+
+  it('are never read over http', async () => {
+    const id = host.describe();
+    const answer = await ask(house, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    expect([answer.status, host.timesAsked(id)]).toEqual([400, 0]);
+  });
+
+  it('are announced in the metadata, unless registration is not open or they are switched off', async () => {
+    const supported = async (settings: Record<string, string>) => {
+      const other = await openHouse({ beside: house, settings });
+      try {
+        const id = host.describe();
+        const begun = await ask(other, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+        const metadata = (await ask(other, 'GET', '/.well-known/oauth-authorization-server')).json;
+        expect(metadata.token_endpoint_auth_methods_supported).toContain('none');
+        expect(metadata.authorization_response_iss_parameter_supported).toBe(true);
+        return [metadata.client_id_metadata_document_supported, begun.status === 303];
+      } finally {
+        await other.close();
+      }
+    };
+    const local = { ISSUER: 'http://localhost:1' };
+    expect(await supported(local)).toEqual([true, true]);
+    expect(await supported({ ...local, CLIENT_DOCUMENTS: 'off' })).toEqual([undefined, false]);
+    expect(await supported({ ...local, REGISTRATION: 'closed' })).toEqual([undefined, false]);
+    expect(await supported({ ...local, REGISTRATION: 'closed', CLIENT_DOCUMENTS: 'on' })).toEqual([true, true]);
+  });
+});

@@ -1,0 +1,294 @@
+// Tokens of another issuer as credentials (bring your own auth): whose they are, what they reach, and what must never pass for one.
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { decodeJwt, type JWTPayload } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemCaller } from '../../../src/core/request-meta.js';
+import { AUDIENCE, epoch, makePair, openIssuer, signToken } from '../../support/external-issuer.js';
+import { type House, openHouse } from '../../support/server.js';
+import { stores } from '../../support/stores.js';
+
+const ISSUER = 'https://auth.example';
+const SECRET = 'a secret that two systems share, 1';
+const secretKey = new TextEncoder().encode(SECRET);
+
+const rsa = await makePair('RS256');
+const ec = await makePair('ES256', 'key-2');
+const others = await makePair('RS256');
+const provider = await openIssuer(rsa, ec);
+afterAll(() => provider.close());
+
+type Make = (claims?: JWTPayload, header?: Record<string, unknown>) => Promise<string>;
+
+/** How a keeper can say whose tokens are accepted, and how such a token is made. */
+const ways: { name: string; settings: Record<string, string>; issuer: string; sign: Make }[] = [
+  {
+    name: 'JWT_SECRET',
+    settings: { JWT_SECRET: SECRET, JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE },
+    issuer: ISSUER,
+    sign: (claims, header) => signToken(secretKey, 'HS256', { iss: ISSUER, ...claims }, header),
+  },
+  {
+    name: 'JWT_PUBLIC_KEY of RSA',
+    settings: { JWT_PUBLIC_KEY: rsa.pem, JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE },
+    issuer: ISSUER,
+    sign: (claims, header) => signToken(rsa.privateKey, 'RS256', { iss: ISSUER, ...claims }, header),
+  },
+  {
+    name: 'JWT_PUBLIC_KEY of EC, on one line',
+    settings: { JWT_PUBLIC_KEY: ec.pem.replaceAll('\n', '\\n'), JWT_ISSUER: ISSUER, JWT_AUDIENCE: AUDIENCE },
+    issuer: ISSUER,
+    sign: (claims, header) => signToken(ec.privateKey, 'ES256', { iss: ISSUER, ...claims }, header),
+  },
+  {
+    name: 'OIDC_ISSUER with RS256',
+    settings: { OIDC_ISSUER: provider.issuer, OIDC_AUDIENCE: AUDIENCE },
+    issuer: provider.issuer,
+    sign: (claims, header) =>
+      signToken(rsa.privateKey, 'RS256', { iss: provider.issuer, ...claims }, { kid: rsa.kid, ...header }),
+  },
+  {
+    name: 'OIDC_ISSUER with ES256',
+    settings: { OIDC_ISSUER: provider.issuer, OIDC_AUDIENCE: AUDIENCE },
+    issuer: provider.issuer,
+    sign: (claims, header) =>
+      signToken(ec.privateKey, 'ES256', { iss: provider.issuer, ...claims }, { kid: ec.kid, ...header }),
+  },
+];
+
+async function ask({ origin }: Pick<House, 'origin'>, token: string, path = '/api/v1/auth/me', method = 'GET') {
+  const response = await fetch(origin + path, {
+    method,
+    headers: { authorization: `Bearer ${token}`, ...(method !== 'GET' && { 'content-type': 'application/json' }) },
+    ...(method !== 'GET' && { body: '{}' }),
+  });
+  const body = (await response.json()) as Record<string, unknown>;
+  return { status: response.status, error: body.error, id: body.id };
+}
+
+async function linkedAccount(house: House, issuer: string, subject: string) {
+  const account = await house.account();
+  await house.core.identities.linkByKeeper(account, { issuer, subject });
+  return account;
+}
+
+const unknown = { status: 401, error: 'invalid_token' };
+
+describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign }) => {
+  let house: House;
+  let ownId: string;
+  const subject = `person|${randomUUID()}`;
+  beforeAll(async () => {
+    house = await openHouse({ settings });
+    ownId = (await linkedAccount(house, issuer, subject)).id;
+  });
+  afterAll(() => house.close());
+
+  const good = (claims: JWTPayload = {}, header = {}) => sign({ sub: subject, ...claims }, header);
+
+  it('stands for the account that is linked to its subject', async () => {
+    expect(await ask(house, await good())).toEqual({ status: 200, id: ownId });
+    expect((await ask(house, await good(), '/api/v1/auth/me/profile')).status).toBe(200);
+    expect(await ask(house, await good({ aud: ['https://other.example', AUDIENCE] }))).toMatchObject({ status: 200 });
+    expect(await ask(house, await good({}, { typ: 'at+jwt' }))).toMatchObject({ status: 200 });
+    expect(await ask(house, await good({}, { typ: undefined }))).toMatchObject({ status: 200 });
+    expect(await ask(house, await good({ nbf: epoch(5) })), 'two clocks').toMatchObject({ status: 200 });
+  });
+
+  it('reaches nothing that asks for a person who signed in here', async () => {
+    const token = await good({ role: 'admin', scope: 'openid admin', amr: ['pwd', 'otp'], auth_time: epoch() });
+    for (const [method, path] of [
+      ['PATCH', '/api/v1/auth/me/profile'],
+      ['GET', '/api/v1/auth/sessions'],
+      ['DELETE', '/api/v1/auth/sessions'],
+      ['POST', '/api/v1/auth/logout'],
+    ] as const) {
+      expect(await ask(house, token, path, method), `${method} ${path}`).toMatchObject({
+        status: 403,
+        error: 'insufficient_scope',
+      });
+    }
+    expect(await ask(house, token, '/api/v1/auth/refresh', 'POST')).toMatchObject(unknown);
+    const userinfo = await fetch(`${house.origin}/oauth/userinfo`, { headers: { authorization: `Bearer ${token}` } });
+    expect(userinfo.status).toBe(401);
+  });
+
+  it('is read for its subject only', async () => {
+    const token = await good({ role: 'admin', email: 'keeper@example.com', plan: 'gold', name: 'The Keeper' });
+    expect(await ask(house, token)).toMatchObject({ id: ownId });
+    const account = await house.base.db.account.findUniqueOrThrow({ where: { id: ownId } });
+    expect(account).toMatchObject({ role: 'viewer', plan: 'free', name: 'Jane Developer' });
+  });
+
+  it('may name an account by its id where the keeper gave a key, not where a provider names its own people', async () => {
+    const { id } = await house.account();
+    const answer = await ask(house, await good({ sub: id }));
+    expect(answer).toMatchObject(settings.OIDC_ISSUER ? unknown : { status: 200, id });
+  });
+
+  it('makes no account for somebody who is not known', async () => {
+    const before = await house.base.db.account.count();
+    expect(await ask(house, await good({ sub: 'nobody', email: 'nobody@example.com' }))).toMatchObject(unknown);
+    expect(await ask(house, await good({ sub: randomUUID() }))).toMatchObject(unknown);
+    expect(await house.base.db.account.count()).toBe(before);
+    expect(await house.base.db.federatedIdentity.count()).toBe(1);
+  });
+
+  it('that is over is told so, to the second', async () => {
+    for (const exp of [epoch(-3600), epoch(-1)]) {
+      expect(await ask(house, await good({ exp }))).toMatchObject({ status: 401, error: 'expired_token' });
+    }
+  });
+
+  it.each<[string, (make: typeof good) => Promise<string>]>([
+    ['for somebody else', (make) => make({ aud: 'https://other.example' })],
+    ['for nobody', (make) => make({ aud: undefined })],
+    ['of another issuer', (make) => make({ iss: 'https://other.example' })],
+    ['of no issuer', (make) => make({ iss: undefined })],
+    ['of a list of issuers', (make) => make({ iss: [issuer] as unknown as string })],
+    ['of the issuer with a slash more', (make) => make({ iss: `${issuer}/` })],
+    ['that begins later', (make) => make({ nbf: epoch(60) })],
+    ['that was made in the future', (make) => make({ iat: epoch(60) })],
+    ['without an end', (make) => make({ exp: undefined })],
+    ['whose end is a text', (make) => make({ exp: 'tomorrow' as unknown as number })],
+    ['without a subject', (make) => make({ sub: undefined })],
+    ['whose subject is a number', (make) => make({ sub: 1 as unknown as string })],
+    ['whose subject holds a NUL', (make) => make({ sub: `${subject}\0` })],
+    ['whose subject is endless', (make) => make({ sub: subject.repeat(50) })],
+    ['that is huge', (make) => make({ padding: 'x'.repeat(9000) })],
+    ['of the kind of our own tokens', (make) => make({}, { typ: 'session+jwt' })],
+    ['that ends a login elsewhere', (make) => make({}, { typ: 'logout+jwt' })],
+    ['that is a proof', (make) => make({}, { typ: 'dpop+jwt' })],
+    ['that is bound to a key', (make) => make({ cnf: { jkt: 'thumbprint' } })],
+    ['that is bound to a certificate', (make) => make({ cnf: { 'x5t#S256': 'hash' } })],
+    ['that is bound to a key in a way not known here', (make) => make({ cnf: { jwk: others.publicJwk } })],
+    ['that is bound to nothing that can be read', (make) => make({ cnf: {} })],
+    ['that is bound to a text', (make) => make({ cnf: 'thumbprint' })],
+    ['that is bound to null', (make) => make({ cnf: null })],
+    ['with a piece that is missing', async (make) => (await make()).split('.').slice(0, 2).join('.')],
+    ['with a changed claim', async (make) => changeClaim(await make({ sub: 'nobody' }), 'sub', subject)],
+    ['with a changed signature', async (make) => changeSignature(await make())],
+    ['without a signature', async (make) => `${unsigned({ alg: 'none' }, decodeJwt(await make()))}.`],
+    ['without a signature, in capitals', async (make) => `${unsigned({ alg: 'NONE' }, decodeJwt(await make()))}.`],
+    ['with an extension that must be understood', async (make) => withCrit(await make())],
+    ['signed with a random secret', async (make) => byStranger(await make())],
+    ['signed with the public key as a secret', async (make) => bySecret(await make(), rsa.pem)],
+    ['signed with the other public key as a secret', async (make) => bySecret(await make(), ec.pem.trim())],
+    ['signed with an empty secret', async (make) => bySecret(await make(), '')],
+    ['signed with our own name as secret', async (make) => bySecret(await make(), 'signet')],
+    ['signed by somebody else', async (make) => signToken(others.privateKey, 'RS256', decodeJwt(await make()))],
+    ['with the key of somebody else inside', async (make) => withKeyInside(await make())],
+    ['in another algorithm', async (make) => inAnotherAlgorithm(await make())],
+  ])('%s is refused', async (_what, make) => {
+    expect(await ask(house, await make(good))).toMatchObject(unknown);
+  });
+
+  const unsigned = (header: object, payload: object) =>
+    [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+
+  function changeClaim(token: string, name: string, value: unknown): string {
+    const [header, , signature] = token.split('.');
+    const payload = Buffer.from(JSON.stringify({ ...decodeJwt(token), [name]: value })).toString('base64url');
+    return [header, payload, signature].join('.');
+  }
+
+  function changeSignature(token: string): string {
+    const at = token.length - 10;
+    return token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1);
+  }
+
+  /** Signed rightly where a secret signs: then it is the extension alone that is in the way. */
+  function withCrit(token: string): string {
+    const input = unsigned({ alg: 'HS256', crit: ['example'], example: true }, decodeJwt(token));
+    return `${input}.${createHmac('sha256', SECRET).update(input).digest('base64url')}`;
+  }
+
+  function bySecret(token: string, secret: string): string {
+    const input = unsigned({ alg: 'HS256', typ: 'JWT', kid: rsa.kid }, decodeJwt(token));
+    return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+  }
+
+  const byStranger = (token: string) => signToken(randomBytes(32), 'HS256', decodeJwt(token));
+
+  function withKeyInside(token: string): Promise<string> {
+    const { publicJwk, privateKey } = others;
+    const header = { jwk: publicJwk, jku: `${house.origin}/oauth/jwks`, x5u: house.origin };
+    return signToken(privateKey, 'RS256', decodeJwt(token), header);
+  }
+
+  /** By the right key, where there is one, in an algorithm that was not agreed upon. */
+  function inAnotherAlgorithm(token: string): Promise<string> {
+    if (settings.JWT_SECRET) return signToken(new TextEncoder().encode(SECRET.repeat(2)), 'HS512', decodeJwt(token));
+    return settings.JWT_PUBLIC_KEY === rsa.pem
+      ? signToken(ec.privateKey, 'ES256', decodeJwt(token))
+      : signToken(secretKey, 'HS256', decodeJwt(token), { kid: ec.kid });
+  }
+});
+
+describe('whose a token is', () => {
+  it('counts only where the keeper named the issuer', async () => {
+    const house = await openHouse();
+    for (const { issuer, sign } of ways) {
+      const subject = randomUUID();
+      await linkedAccount(house, issuer, subject);
+      expect(await ask(house, await sign({ sub: subject }))).toMatchObject(unknown);
+    }
+    await house.close();
+  });
+
+  it('is never mistaken: our own tokens are not theirs, and theirs are not ours', async () => {
+    const house = await openHouse({ settings: ways[0]!.settings });
+    try {
+      const account = await house.account();
+      const { tokens } = await house.core.signIn.openForApi({ account, amr: ['pwd'] }, systemCaller);
+      expect(await ask(house, tokens.accessToken)).toMatchObject({ status: 200, id: account.id });
+      expect(await ask(house, tokens.accessToken, '/api/v1/auth/sessions')).toMatchObject({ status: 200 });
+      const claims = decodeJwt(tokens.accessToken);
+      const asOurs = await signToken(secretKey, 'HS256', claims, { typ: 'session+jwt' });
+      expect(await ask(house, asOurs)).toMatchObject(unknown);
+      const theirs = await signToken(secretKey, 'HS256', { ...claims, iss: ISSUER, aud: AUDIENCE });
+      expect(await ask(house, theirs), 'by the id of the account').toMatchObject({ status: 200, id: account.id });
+      expect(await ask(house, theirs, '/api/v1/auth/sessions')).toMatchObject({ status: 403 });
+      const linked = await linkedAccount(house, ISSUER, account.id);
+      const anew = await ways[0]!.sign({ sub: account.id });
+      expect(await ask(house, anew), 'the link comes before the id').toMatchObject({ id: linked.id });
+    } finally {
+      await house.close();
+    }
+  });
+
+  it('counts for any audience where the keeper says so', async () => {
+    const house = await openHouse({ settings: { ...ways[0]!.settings, JWT_AUDIENCE: '*' } });
+    const { id } = await house.account();
+    for (const aud of [undefined, 'https://anything.example']) {
+      expect(await ask(house, await ways[0]!.sign({ sub: id, aud }))).toMatchObject({ status: 200, id });
+    }
+    await house.close();
+  });
+});
+
+describe.each(stores)('an account on $name', (store) => {
+  it('that is suspended, or whose tokens were revoked, has no foreign tokens either: at once here, within a second elsewhere', async () => {
+    const { settings, sign } = ways[0]!;
+    const house = await openHouse({ store, settings });
+    // On SQLite there is one process; what another one writes is noticed there as well.
+    const replica = await openHouse({ beside: house, settings });
+    try {
+      for (const data of [{ status: 'suspended' }, { notBefore: new Date(Date.now() + 60_000) }]) {
+        const account = await house.account();
+        const tokens = [await sign({ sub: account.id }), await sign({ sub: account.id, iat: undefined })];
+        for (const token of tokens) {
+          for (const at of [house, replica]) expect((await ask(at, token)).status).toBe(200);
+        }
+        await house.base.db.account.update({ where: { id: account.id }, data });
+        await house.base.announcements.announce('accounts', account.id);
+        for (const token of tokens) expect(await ask(house, token)).toMatchObject(unknown);
+        await sleep(1000);
+        for (const token of tokens) expect(await ask(replica, token)).toMatchObject(unknown);
+      }
+    } finally {
+      await replica.close();
+      await house.close();
+    }
+  });
+});

@@ -1,0 +1,331 @@
+// Proxy login against a second house as the upstream: who gets in, as whom, and what is left behind at either.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { enrol } from '../../support/authenticator.js';
+import { bodyOf, openServer, type TestServer } from '../../support/http-server.js';
+import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { stores } from '../../support/stores.js';
+
+let addresses = 0;
+const nextAddress = () => `10.0.${(addresses >> 8) & 255}.${addresses++ & 255}`;
+
+async function logIn(
+  house: Pick<House, 'origin'>,
+  body: object,
+  { path = 'proxy-login', address = nextAddress(), headers = {} } = {},
+) {
+  const response = await fetch(`${house.origin}/api/v1/auth/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-forwarded-for': address, ...headers },
+    body: JSON.stringify(body),
+  });
+  return {
+    status: response.status,
+    body: (await response.json()) as Record<string, string> & { user?: Record<string, unknown> },
+    headers: response.headers,
+  };
+}
+
+const openPair = async () => {
+  const upstream = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+  const house = await openHouse({
+    settings: { UPSTREAM_AUTH_URL: upstream.issuer, TRUSTED_PROXIES: '127.0.0.1', SIGNUP: 'closed' },
+  });
+  return { house, upstream };
+};
+
+const everythingOf = async ({ base: { db } }: House) => ({
+  accounts: await db.account.count(),
+  organizations: await db.organization.count(),
+  identities: await db.federatedIdentity.count(),
+  sessions: await db.session.count(),
+});
+
+async function trailOf(house: House, accountId: string) {
+  await house.core.audit.flush();
+  return (await house.core.audit.list({ accountId })).reverse();
+}
+
+describe('proxy login', () => {
+  let house: House;
+  let upstream: House;
+  beforeAll(async () => {
+    ({ house, upstream } = await openPair());
+  });
+  afterAll(async () => {
+    await house.close();
+    await upstream.close();
+  });
+
+  const person = async (change: object = {}) => {
+    const account = await upstream.account();
+    return upstream.base.db.account.update({ where: { id: account.id }, data: change });
+  };
+
+  it('lets in who is let in upstream, with tokens of ours, and makes the account once', async () => {
+    const { id, email } = await person();
+    const first = await logIn(house, { email, password: PASSWORD }, { path: 'ainative-login' });
+    expect(first.status).toBe(200);
+    expect(first.headers.get('set-cookie')).toBeNull();
+    const { token, access_token, refreshToken, refresh_token, token_type, user } = first.body;
+    expect([token, refreshToken, token_type]).toEqual([access_token, refresh_token, 'bearer']);
+    expect(user).toMatchObject({ email, name: 'Jane Developer', org_role: 'owner', companyId: expect.any(String) });
+    expect(user!.id).not.toBe(id);
+
+    const me = await fetch(`${house.origin}/api/v1/auth/me`, { headers: { authorization: `Bearer ${token}` } });
+    expect(await me.json()).toMatchObject({ id: user!.id });
+    const second = await logIn(house, { email: email.toUpperCase(), password: PASSWORD });
+    expect(second.body.user).toEqual(user);
+    const identity = { issuer: upstream.issuer, subject: id, email };
+    expect(await house.base.db.federatedIdentity.findMany({ where: { subject: id } })).toMatchObject([identity]);
+  });
+
+  it('takes nothing over but name and address: no role, no plan, no password, no proof of the address', async () => {
+    const { email } = await person({ role: 'admin', plan: 'gold', emailVerified: true });
+    const { body } = await logIn(house, { email, password: PASSWORD });
+    expect(body.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
+    const account = await house.base.db.account.findUniqueOrThrow({ where: { email } });
+    expect(account).toMatchObject({ passwordHash: null, passwordChangedAt: null });
+    expect((await logIn(house, { email, password: PASSWORD }, { path: 'login-json' })).body.error).toBe(
+      'invalid_credentials',
+    );
+    expect((await logIn(house, { email, password: '' }, { path: 'login-json' })).status).toBe(401);
+  });
+
+  it('ends the login upstream again, and leaves it nothing to live by', async () => {
+    const { id: accountId, email } = await person();
+    expect((await logIn(house, { email, password: PASSWORD })).status).toBe(200);
+    await expect
+      .poll(() => upstream.base.db.session.findMany({ where: { accountId }, select: { endReason: true } }))
+      .toEqual([{ endReason: 'signed_out' }]);
+    expect(await upstream.base.db.grant.count({ where: { accountId } })).toBe(0);
+  });
+
+  it('leaves a trail: where from, and what was made', async () => {
+    const { id: subject, email } = await person();
+    const address = nextAddress();
+    const { body } = await logIn(house, { email, password: PASSWORD }, { address });
+    const trail = await trailOf(house, body.id!);
+    expect(trail.map(({ action }) => action).sort()).toEqual([
+      'account.created',
+      'identity.linked',
+      'sign_in.succeeded',
+    ]);
+    const detailOf = (name: string) => trail.find(({ action }) => action === name)!.detail;
+    expect(detailOf('identity.linked')).toEqual({ issuer: upstream.issuer, subject });
+    expect(detailOf('sign_in.succeeded')).toEqual({ amr: ['pwd'], from: upstream.issuer });
+    expect(trail.map((event) => event.address)).toEqual([address, address, address]);
+    const there = await trailOf(upstream, subject);
+    expect(there.find(({ action }) => action === 'sign_in.succeeded')!.address, 'by whom, not by whose proxy').toBe(
+      address,
+    );
+  });
+
+  it('says the same to a wrong password and to an unknown address, and makes nothing', async () => {
+    const { email } = await person();
+    const known = (await person()).email;
+    await logIn(house, { email: known, password: PASSWORD });
+    const before = await everythingOf(house);
+    const answers = [];
+    for (const who of [email, known, 'nobody@example.com', 'no address', '']) {
+      const { status, body } = await logIn(house, { email: who, password: 'a wrong password' });
+      answers.push([status, { ...body, request_id: '' }]);
+    }
+    expect(answers[0]).toMatchObject([401, { error: 'invalid_credentials' }]);
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect(await everythingOf(house)).toEqual(before);
+    const account = await house.base.db.account.findUniqueOrThrow({ where: { email: known } });
+    const failed = (await trailOf(house, account.id)).filter(({ action }) => action === 'sign_in.failed');
+    expect(failed.map(({ detail }) => detail)).toEqual([{ reason: 'invalid_credentials' }]);
+  });
+
+  it('does not change the account when the address changes upstream', async () => {
+    const { id, email } = await person();
+    const before = (await logIn(house, { email, password: PASSWORD })).body.user;
+    const other = await house.account('taken@example.com'); // the address that it will have is even taken here
+    await upstream.base.db.account.update({ where: { id }, data: { email: other.email, name: 'Somebody Else' } });
+    expect((await logIn(house, { email: other.email, password: PASSWORD })).body.user).toEqual(before);
+    expect((await house.base.db.federatedIdentity.findFirstOrThrow({ where: { subject: id } })).email).toBe(
+      other.email,
+    );
+  });
+
+  it('does not let anybody into an account that has the same address', async () => {
+    const { email } = await person({ emailVerified: true });
+    const local = await house.account(email);
+    await house.base.db.account.update({ where: { id: local.id }, data: { emailVerified: true } });
+    const before = await everythingOf(house);
+    const { status, body } = await logIn(house, { email, password: PASSWORD });
+    expect([status, body.error, body.token]).toEqual([409, 'link_required', undefined]);
+    expect(await everythingOf(house)).toEqual(before);
+    await house.core.identities.linkByKeeper(local, {
+      issuer: upstream.issuer,
+      subject: (await upstream.core.accounts.findByEmail(email))!.id,
+    });
+    expect((await logIn(house, { email, password: PASSWORD })).body.id).toBe(local.id);
+  });
+
+  it('keeps out who is suspended there, or here', async () => {
+    const there = await person({ status: 'suspended' });
+    const answer = await logIn(house, { email: there.email, password: PASSWORD });
+    expect([answer.status, answer.body.error]).toEqual([403, 'account_suspended']);
+    expect(await house.core.accounts.findByEmail(there.email)).toBeNull();
+    const { email } = await person();
+    const { id } = (await logIn(house, { email, password: PASSWORD })).body;
+    await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+    const again = await logIn(house, { email, password: PASSWORD });
+    expect([again.status, again.body.error, again.body.token]).toEqual([403, 'account_suspended', undefined]);
+  });
+
+  it('passes the code of a second factor on, and passes back what is said to it', async () => {
+    const account = await person();
+    const { email } = account;
+    const { app } = await enrol(upstream, new Date(), account);
+    const ask = async (otp?: string) => {
+      const { status, body } = await logIn(house, { email, password: PASSWORD, ...(otp && { otp }) });
+      return [status, body.error];
+    };
+    expect(await ask()).toEqual([401, 'mfa_required']);
+    expect(await ask(app.wrongCode())).toEqual([401, 'invalid_otp']);
+    expect(await house.core.accounts.findByEmail(email)).toBeNull();
+    expect(await ask(app.code(new Date(), 1))).toEqual([200, undefined]);
+  });
+
+  it('asks for the second factor that is set up here, as any login does', async () => {
+    const { email } = await person();
+    const { id } = (await logIn(house, { email, password: PASSWORD })).body;
+    const local = await house.base.db.account.findUniqueOrThrow({ where: { id } });
+    const { app } = await enrol(house, new Date(), local);
+    expect((await logIn(house, { email, password: PASSWORD })).body.error).toBe('mfa_required');
+    const wrong = await logIn(house, { email, password: PASSWORD, otp: app.wrongCode() });
+    expect([wrong.body.error, wrong.body.token]).toEqual(['invalid_otp', undefined]);
+    const otp = app.code(new Date(), 1);
+    expect((await logIn(house, { email, password: PASSWORD, otp })).status).toBe(200);
+    expect((await logIn(house, { email, password: PASSWORD, otp })).body.error, 'once').toBe('invalid_otp');
+    const events = (await trailOf(house, id!)).filter(({ action }) => action === 'sign_in.succeeded');
+    expect(events.at(-1)!.detail).toEqual({ amr: ['pwd', 'otp', 'mfa'], from: upstream.issuer });
+  });
+
+  it('counts guesses like those at a password of ours, and then asks nobody', async () => {
+    const { id, email } = await person();
+    const address = nextAddress();
+    for (let n = 0; n < 10; n += 1) {
+      const path = n % 2 ? 'proxy-login' : 'login-json';
+      expect((await logIn(house, { email, password: 'a wrong password' }, { path, address })).status).toBe(401);
+    }
+    const before = (await trailOf(upstream, id)).length;
+    const { status, body, headers } = await logIn(house, { email, password: PASSWORD }, { address });
+    expect([status, body.error]).toEqual([429, 'auth_rate_limited']);
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await trailOf(upstream, id)).length).toBe(before);
+    expect((await logIn(house, { email, password: PASSWORD })).status, 'from elsewhere').toBe(200);
+  });
+
+  it('counts a right password without the code that is asked for as no guess, and one with a wrong code as one', async () => {
+    const { email } = await person();
+    const { id } = (await logIn(house, { email, password: PASSWORD })).body;
+    await enrol(house, new Date(), await house.base.db.account.findUniqueOrThrow({ where: { id } }));
+    const address = nextAddress();
+    const ask = async (otp?: string) =>
+      (await logIn(house, { email, password: PASSWORD, ...(otp && { otp }) }, { address })).body.error;
+    for (let n = 0; n < 11; n += 1) expect(await ask()).toBe('mfa_required');
+    for (let n = 0; n < 10; n += 1) expect(await ask('9999-9999-9999-9999-9999-9999')).toBe('invalid_otp');
+    expect(await ask()).toBe('auth_rate_limited');
+  });
+
+  it('writes the password down nowhere, nor a token', async () => {
+    const { email } = await person();
+    const password = 'a password of its own kind';
+    const { body } = await logIn(house, { email, password: PASSWORD });
+    await logIn(house, { email, password });
+    await house.core.audit.flush();
+    const written = JSON.stringify([house.lines, await house.core.audit.list({}, 1000)]);
+    for (const secret of [password, PASSWORD, body.token!]) expect(written).not.toContain(secret);
+  });
+
+  it.each([
+    ['no password', { email: 'a@example.com' }],
+    ['no address', { password: PASSWORD }],
+    ['an address that is no text', { email: 1, password: PASSWORD }],
+    ['a password that is no text', { email: 'a@example.com', password: { $ne: '' } }],
+    ['a password that cannot be stored', { email: 'a@example.com', password: 'a\0' }],
+    ['a code that is no text', { email: 'a@example.com', password: PASSWORD, otp: 123456 }],
+  ])('refuses %s by its field', async (_what, input) => {
+    const { status, body } = await logIn(house, input);
+    expect([status, body.error]).toEqual([400, 'invalid_request']);
+    expect(body.fields).toBeTruthy();
+  });
+});
+
+describe('proxy login without an upstream', () => {
+  it('takes the accounts that are here', async () => {
+    const house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    const { id, email } = await house.account();
+    const { status, body, headers } = await logIn(house, { email, password: PASSWORD });
+    expect([status, body.id, headers.get('set-cookie')]).toEqual([200, id, null]);
+    expect((await logIn(house, { email, password: 'wrong' })).body.error).toBe('invalid_credentials');
+    await house.close();
+  });
+});
+
+describe('two houses that are each other’s upstream', () => {
+  it('say so at once, and nobody is let in or made', async () => {
+    const path = { UPSTREAM_LOGIN_PATH: '/api/v1/auth/proxy-login' };
+    // Stands where the second house will be known to be: the first one is there before it.
+    const place = await openServer(async (req, res) => {
+      const { 'content-type': type = '', 'signet-hop': hop = '' } = req.headers;
+      const headers = { 'content-type': type, 'signet-hop': String(hop) };
+      const answer = await fetch(second.origin + req.url, { method: 'POST', headers, body: await bodyOf(req) });
+      res.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+    });
+    const first = await openHouse({ settings: { UPSTREAM_AUTH_URL: place.origin, ...path } });
+    const second: House = await openHouse({ settings: { UPSTREAM_AUTH_URL: first.issuer, ...path } });
+    try {
+      const { email } = await first.account();
+      const started = performance.now();
+      for (const house of [first, second]) {
+        const { status, body, headers } = await logIn(house, { email, password: PASSWORD });
+        expect([status, body.error]).toEqual([502, 'upstream_invalid_response']);
+        expect(headers.get('retry-after')).toBeNull();
+      }
+      expect(performance.now() - started).toBeLessThan(4000);
+      const hops = ['a', 'b', 'c', 'd', 'e'].map((name) => `https://${name}.example`).join(',');
+      const long = await logIn(second, { email, password: PASSWORD }, { headers: { 'signet-hop': hops } });
+      expect([long.status, long.body.error]).toEqual([502, 'upstream_invalid_response']);
+      expect(await second.base.db.account.count()).toBe(0);
+    } finally {
+      await second.close();
+      await first.close();
+      await place.close();
+    }
+  });
+});
+
+describe.each(stores)('twenty first logins at once on $name', (store) => {
+  const email = 'jane@example.com';
+  let house: House;
+  let upstream: TestServer;
+  beforeAll(async () => {
+    upstream = await openServer((_req, res) => res.end(JSON.stringify({ token: 'theirs', id: 'usr_1', email })));
+    house = await openHouse({ store, settings: { UPSTREAM_AUTH_URL: upstream.origin, TRUSTED_PROXIES: '127.0.0.1' } });
+  });
+  afterAll(async () => {
+    await house.close();
+    await upstream.close();
+  });
+
+  it('make one account, whole', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        await sleep(n % 4);
+        return logIn(house, { email, password: PASSWORD });
+      }),
+    );
+    expect(answers.map(({ status, body }) => body.error_description ?? status)).toEqual(Array(20).fill(200));
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(await everythingOf(house)).toEqual({ accounts: 1, organizations: 1, identities: 1, sessions: 20 });
+    expect(await house.base.db.membership.count()).toBe(1);
+    const made = await house.core.audit.list({ action: { in: ['account.created', 'identity.linked'] } });
+    expect(made).toHaveLength(2);
+  });
+});

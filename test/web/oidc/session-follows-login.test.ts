@@ -1,0 +1,80 @@
+// The protocol engine's session in a browser: a shadow of the login, stored when there is something to store.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DAY_SECONDS } from '../../../src/base/clock.js';
+import { Browser } from '../../support/browser.js';
+import { authorizeUrl, passThrough, pkce, type TestClient } from '../../support/relying-party.js';
+import { type House, openHouse } from '../../support/server.js';
+import { stores } from '../../support/stores.js';
+
+describe.each(stores)('the session of a browser on $name', (store) => {
+  let house: House;
+  let client: TestClient;
+  let email: string;
+  /** The ids under which sessions were stored. */
+  const stored: string[] = [];
+
+  beforeAll(async () => {
+    house = await openHouse({ store });
+    client = await house.client();
+    ({ email } = await house.account());
+    const { store: artifacts } = house.core.artifacts;
+    const { put } = artifacts;
+    artifacts.put = async (kind, id, ...rest) => {
+      if (kind === 'Session') stored.push(id);
+      await put(kind, id, ...rest);
+    };
+  });
+  afterAll(() => house.close());
+
+  async function signedIn(): Promise<{ browser: Browser; id: string }> {
+    const browser = new Browser(house.origin);
+    await authorize(browser);
+    const id = stored.at(-1)!;
+    stored.length = 0;
+    return { browser, id };
+  }
+
+  async function authorize(browser: Browser, more: Record<string, string> = {}): Promise<void> {
+    const url = await passThrough(browser, authorizeUrl(house, client, pkce().challenge, more), email);
+    expect(url.searchParams.get('code')).toBeTruthy();
+  }
+
+  it('is not stored again by an authorization that changes nothing of it', async () => {
+    const { browser } = await signedIn();
+    await authorize(browser);
+    await authorize(browser);
+    expect(stored).toEqual([]);
+  });
+
+  it('is stored again when the person has signed in anew', async () => {
+    const { browser } = await signedIn();
+    await sleep(1000); // when somebody signed in is told in seconds
+    await authorize(browser, { prompt: 'login' });
+    expect(stored.length).toBeGreaterThan(0);
+  });
+
+  it('is stored again when a tenth of its time is over', async () => {
+    const { browser, id } = await signedIn();
+    const found = await house.core.artifacts.store.get('Session', id);
+    const exp = Number(found?.payload.exp) - 2 * DAY_SECONDS;
+    await house.core.artifacts.store.put(
+      'Session',
+      id,
+      { ...found?.payload, exp },
+      { expiresAt: new Date(exp * 1000) },
+    );
+    stored.length = 0; // that was us
+    await authorize(browser);
+    expect(stored).toEqual([id]);
+    const prolonged = await house.core.artifacts.store.get('Session', id);
+    expect(Number(prolonged?.payload.exp)).toBeGreaterThan(exp);
+  });
+
+  it('is made anew from the login when it was lost', async () => {
+    const { browser, id } = await signedIn();
+    await house.core.artifacts.store.remove('Session', id);
+    await authorize(browser);
+    expect(stored).toHaveLength(1);
+  });
+});

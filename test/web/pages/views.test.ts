@@ -1,0 +1,181 @@
+// Every page, with values as they are in life and with values that try to break out of the page.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createViews } from '../../../src/web/pages/views.js';
+import { examplePages, type Pages } from '../../support/example-pages.js';
+
+type PageName = keyof Pages;
+
+const HOSTILE = `<script>alert("1")</script>'&"><img src=x onerror=alert(1)>`;
+const views = createViews({ brandName: 'Signet' });
+const names = Object.keys(examplePages) as PageName[];
+
+describe.each(names)('%s', (name) => {
+  const html = render(name);
+
+  it('is a whole page with a language, a title and the brand', () => {
+    expect(html).toMatch(/^<!doctype html>\n<html lang="en">/);
+    expect(html).toMatch(/<title>[^<]+ · Signet<\/title>/);
+    expect(html).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
+    expect(html).toMatch(/<header[\s\S]+Signet[\s\S]+<\/header>/);
+    expect(html.match(/<h1/g)).toHaveLength(1);
+    expect(html.trimEnd()).toMatch(/<\/html>$/);
+    expect(html).not.toMatch(/undefined|\[object /);
+  });
+
+  it('prints nothing that a value could turn into markup', () => {
+    const hostile = createViews({ brandName: HOSTILE }).render(name, poison(examplePages[name]) as never);
+    expect(hostile.match(/<script/g)).toEqual(html.match(/<script/g));
+    expect(hostile).not.toContain('<img src=x');
+    // The same tags as with harmless values: no value opened, closed or left an attribute.
+    expect(tags(hostile).map(shape)).toEqual(tags(html).map(shape));
+  });
+
+  it('has no inline script, no inline style and nothing from another host', () => {
+    expect(html).not.toMatch(/<script(?! src="\/assets\/[^"]+" defer><\/script>)|<style|<iframe|<object|<embed|<base/i);
+    for (const tag of tags(html)) {
+      expect(tag).not.toMatch(/\s(?:on[a-z]+|style|srcset)\s*=/i);
+      if (/^<(?:link|img|use|image)\b/.test(tag)) expect(tag).not.toMatch(/https?:|"\/\//);
+    }
+  });
+
+  it('posts every form with a token against forgery', () => {
+    for (const form of html.match(/<form[\s\S]*?<\/form>/g) ?? []) {
+      expect(form).toMatch(/^<form method="post" action="[^"]+">/);
+      const usesProviderToken = name.startsWith('oidc/') && name !== 'oidc/consent';
+      expect(form).toMatch(usesProviderToken ? /type="hidden" name="xsrf" value="[^"]+"/ : /name="csrf" value="[^"]+"/);
+      expect(form).toMatch(/<button[^>]+type="submit"/);
+    }
+  });
+
+  it('labels every input, and points from a wrong one to what is wrong', () => {
+    const ids = [...html.matchAll(/\sid="([^"]+)"/g)].map((match) => match[1]);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const input of tags(html).filter((tag) => /^<input(?!.*type="hidden")/.test(tag))) {
+      expect(html).toContain(`<label for="${attribute(input, 'id')}">`);
+      expect(attribute(input, 'autocomplete')).toBeTruthy();
+      for (const id of (attribute(input, 'aria-describedby') ?? '').split(' ').filter(Boolean))
+        expect(ids).toContain(id);
+      if (input.includes('aria-invalid')) expect(attribute(input, 'aria-describedby')).toMatch(/-error/);
+    }
+  });
+
+  it('never prints a password back', () => {
+    for (const input of tags(html).filter((tag) => tag.includes('type="password"'))) {
+      expect(input).not.toContain(' value=');
+    }
+  });
+});
+
+describe('what was left out', () => {
+  it.each<{ [Name in PageName]: [Name, Pages[Name]] }[PageName]>([
+    ['sign-in/login', { csrfToken: 'c', action: '/login' }],
+    ['sign-in/factor', { csrfToken: 'c', action: '/login/otp', ticket: 't', startOverHref: '/login' }],
+    ['sign-in/register', { csrfToken: 'c', action: '/register', errors: {}, loginHref: '/login', passwordRule: 'r' }],
+    ['sign-in/setup', { csrfToken: 'c', token: 't', errors: {}, passwordRule: 'r' }],
+    ['sign-in/signed-out', {}],
+    ['oidc/device-input', { action: '/device', xsrf: 'x' }],
+    ['oidc/device-done', {}],
+    ['oidc/device-done', { denied: true }],
+    ['oidc/logout', { action: '/oauth/logout/confirm', xsrf: 'x' }],
+    ['oidc/logged-out', {}],
+    ['home', { account: { email: 'a@example.com' }, discoveryUrl: 'https://id.example.com/' }],
+    ['error', { heading: 'No', message: 'No.' }],
+  ])('leaves no trace on %s', (name, locals) => {
+    const html = views.render(name, locals);
+    expect(html).not.toMatch(/undefined|null|role="alert"|aria-invalid|return_to|href=""/);
+  });
+});
+
+describe('the page of an invitation', () => {
+  const { accept: _accept, ...page } = examplePages['sign-in/invitation'];
+  const href = '/login?return_to=x';
+
+  it('says what its reader can do about it', () => {
+    const show = (step: Partial<Pages['sign-in/invitation']>) =>
+      views.render('sign-in/invitation', { ...page, ...step }).replace(/[\s\S]*<main/, '');
+    expect(show({ accept: true })).toContain('action="/invitations/accept"');
+    expect(show({ signIn: { loginHref: href, registerHref: '/register' } })).toMatch(
+      />Sign in<[\s\S]+Create an account/,
+    );
+    expect(show({ signIn: { loginHref: href } })).not.toContain('Create an account');
+    expect(show({ change: { signedInAs: 'ada@example.com', loginHref: href } })).toContain('ada@example.com');
+    expect(show({ verify: { canSend: true } })).toContain('action="/account/verify-email"');
+    expect(show({ verify: { canSend: false } })).not.toContain('<form');
+  });
+});
+
+describe('the consent page', () => {
+  it('warns of a client that nobody has looked at, and names where the answer goes', () => {
+    const page = examplePages['oidc/consent'];
+    expect(views.render('oidc/consent', { ...page, unverified: true })).toMatch(/not verified[\s\S]+acme\.example/);
+    expect(views.render('oidc/consent', { ...page, unverified: false })).not.toContain('not verified');
+  });
+
+  it('offers both answers as buttons of one form', () => {
+    const html = render('oidc/consent');
+    expect(html).toContain('name="decision" value="allow"');
+    expect(html).toContain('name="decision" value="deny"');
+  });
+});
+
+describe('the sign-in page', () => {
+  it('is filled in by password managers', () => {
+    expect(render('sign-in/login')).toMatch(/autocomplete="username"[\s\S]+autocomplete="current-password"/);
+    expect(render('sign-in/register')).toMatch(/autocomplete="username"[\s\S]+autocomplete="new-password"/);
+  });
+
+  it('says what is wrong as an alert and keeps the e-mail', () => {
+    const html = render('sign-in/login');
+    expect(html).toMatch(/role="alert">E-mail or password is wrong\./);
+    expect(html).toContain('value="mara.lindqvist@example.com"');
+  });
+});
+
+describe('the templates', () => {
+  it('print raw HTML only from other templates', () => {
+    const directory = join(import.meta.dirname, '../../../views');
+    for (const file of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+      if (!file.endsWith('.ejs')) continue;
+      const raw = readFileSync(join(directory, file), 'utf8').match(/<%-(?! include\()[^%]*%>/g);
+      expect(raw, file).toBeNull();
+    }
+  });
+
+  it('refuse a page that does not exist', () => {
+    expect(() => views.render('nowhere' as never, {} as never)).toThrow('no page named nowhere');
+  });
+
+  it('are read once when cached and every time when not', () => {
+    const uncached = createViews({ brandName: 'Signet', cache: false });
+    expect(uncached.render('home', examplePages.home)).toBe(render('home'));
+    expect(uncached.render('home', examplePages.home)).toBe(render('home'));
+  });
+});
+
+function render<Name extends PageName>(name: Name): string {
+  return views.render(name, examplePages[name]);
+}
+
+/** The same values with every string replaced, so that each place that prints one is tried. */
+function poison(value: unknown): unknown {
+  if (typeof value === 'string') return value === 'identity' || value === 'api' ? value : HOSTILE;
+  if (Array.isArray(value)) return value.map(poison);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, poison(inner)]));
+}
+
+function tags(html: string): string[] {
+  return html.match(/<[a-z/!](?:"[^"]*"|[^">])*>/gi) ?? [];
+}
+
+/** A tag without what its attributes say. */
+function shape(tag: string): string {
+  return tag.replace(/"[^"]*"/g, '""');
+}
+
+function attribute(tag: string, name: string): string | undefined {
+  return tag.match(new RegExp(`\\s${name}="([^"]*)"`))?.[1];
+}
