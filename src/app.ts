@@ -3,47 +3,47 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Router from '@koa/router';
 import Koa from 'koa';
-import { unavailable } from './base/app-error.js';
+import { serviceUnavailable } from './base/app-error.js';
 import type { Base } from './base/base.js';
-import { createLimits } from './base/rate-limiter.js';
+import { createRateLimiter } from './base/rate-limiter.js';
 import { VERSION } from './base/version.js';
 import type { Core } from './core/core.js';
-import { createAccountDoor } from './web/account/account.js';
-import { createApiDoor } from './web/api/api.js';
+import { createAccountRouter } from './web/account/account.js';
+import { createApiRouter } from './web/api/api.js';
 import { createDeviceCookie } from './web/cookies/device-cookie.js';
 import { createFederationCookie } from './web/cookies/federation-cookie.js';
 import { createLoginCookie } from './web/cookies/login-cookie.js';
-import { createDocsDoor } from './web/developers/docs.js';
+import { createDevelopersRouter } from './web/developers/docs.js';
 import { createSameOrigin } from './web/endpoints/origin-check.js';
 import { createHome } from './web/home.js';
-import { createTellUnsent } from './web/http/aborted-responses.js';
-import { createLogRequest, logRequests } from './web/http/access-log.js';
+import { createRecordAborted } from './web/http/aborted-responses.js';
+import { accessLog, createLogRequest } from './web/http/access-log.js';
 import { refuseUnstorableAddress } from './web/http/body.js';
-import { createShownCertificates } from './web/http/client-certificate.js';
+import { createClientCertificateReader } from './web/http/client-certificate.js';
 import type { State } from './web/http/context.js';
-import { crossOrigin } from './web/http/cors.js';
-import { answerFailures } from './web/http/error-handler.js';
-import { createFailures } from './web/http/error-response.js';
-import { createDressAnswer, securityHeaders } from './web/http/security-headers.js';
+import { cors } from './web/http/cors.js';
+import { errorHandler } from './web/http/error-handler.js';
+import { createErrorResponses } from './web/http/error-response.js';
+import { createApplySecurityHeaders, securityHeaders } from './web/http/security-headers.js';
 import { createStaticFiles } from './web/http/static-files.js';
-import { createPinRequest, pinIssuer } from './web/http/trusted-proxy.js';
+import { createResolveRequestMeta, requestMeta } from './web/http/trusted-proxy.js';
 import { createBackchannelLogout } from './web/oidc/backchannel-logout.js';
-import { createGuesses } from './web/oidc/client-auth-throttle.js';
-import { createStraightWay } from './web/oidc/fast-path.js';
+import { createClientAuthThrottle } from './web/oidc/client-auth-throttle.js';
+import { createFastPath } from './web/oidc/fast-path.js';
 import { createInteractions } from './web/oidc/interactions/interactions.js';
 import { createProviderPages } from './web/oidc/pages/provider-pages.js';
 import { createProviders } from './web/oidc/provider/provider.js';
-import { createOidcDoor } from './web/oidc/router.js';
+import { createOidcRouter } from './web/oidc/router.js';
 import { createAdapters } from './web/oidc/storage/adapter.js';
-import { createLookUp } from './web/oidc/storage/client-resolver.js';
+import { createClientResolver } from './web/oidc/storage/client-resolver.js';
 import { createDocuments } from './web/oidc/well-known.js';
 import { createOutboxPage } from './web/outbox.js';
 import { createCsrf } from './web/pages/csrf.js';
-import { createErrands } from './web/pages/login-redirect.js';
+import { createLoginRedirects } from './web/pages/login-redirect.js';
 import { createViews } from './web/pages/views.js';
-import { createSignInDoor } from './web/sign-in/sign-in.js';
-import { createStraightValidation } from './web/tools/fast-path.js';
-import { createToolsDoor } from './web/tools/tools.js';
+import { createSignInRouter } from './web/sign-in/sign-in.js';
+import { createToolsFastPath } from './web/tools/fast-path.js';
+import { createToolsRouter } from './web/tools/tools.js';
 import { createValidation } from './web/tools/validation.js';
 
 /** A balancer that asks whether we are ready wants to know soon. */
@@ -53,7 +53,7 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 
 /** The whole of HTTP. `settle` waits for what goes on after the answers. */
 export async function createApp(base: Base, core: Core) {
-  const { config, log, clock, secrets, db, redis, limits, fetch, mail } = base;
+  const { config, log, clock, secrets, db, redis, rateLimiter, fetch, mail } = base;
   const { issuer, signup, trustedProxies, brandName } = config;
   const { sessions } = core;
 
@@ -63,47 +63,57 @@ export async function createApp(base: Base, core: Core) {
   const deviceCookie = createDeviceCookie({ issuer });
   const federationCookie = createFederationCookie({ issuer });
   const csrf = createCsrf({ issuer, secrets });
-  const errands = createErrands({ secrets });
+  const loginRedirects = createLoginRedirects({ secrets });
 
-  const lookUp = createLookUp(core);
-  const adapters = createAdapters({ ...core, lookUp, secrets, clock });
+  const resolveClient = createClientResolver(core);
+  const adapters = createAdapters({ ...core, resolveClient, secrets, clock });
   const pages = createProviderPages({ views });
-  const certificates = createShownCertificates({ header: config.certificates.header });
+  const certificates = createClientCertificateReader({ header: config.certificates.header });
   const providers = createProviders({
     config,
     clock,
     core,
-    lookUp,
+    resolveClient,
     secrets,
     fetch,
     adapters,
     pages,
     loginCookie,
     certificates,
-    limits,
+    rateLimiter,
     log,
   });
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
   const documents = createDocuments({ ...core, issuer, providers });
-  const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, errands, views });
-  const floods = createLimits({ kind: 'memory' });
-  const guesses = createGuesses({ floods });
+  const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, loginRedirects, views });
+  const floods = createRateLimiter({ kind: 'memory' });
+  const clientAuthThrottle = createClientAuthThrottle({ floods });
   const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
-  sessions.onEnded(backchannelLogout.tell);
+  sessions.onRevoked(backchannelLogout.tell);
 
   const sameOrigin = createSameOrigin({ issuer, allowedOrigins: config.corsAllowedOrigins });
-  const validation = createValidation({ ...core, limits, points: config.rateLimits.validate });
-  const api = createApiDoor({ config, clock, secrets, limits, sameOrigin, core });
-  const tools = createToolsDoor({ config, clock, limits, sameOrigin, validation, core });
+  const validation = createValidation({ ...core, rateLimiter, points: config.rateLimits.validate });
+  const api = createApiRouter({ config, clock, secrets, rateLimiter, sameOrigin, core });
+  const tools = createToolsRouter({ config, clock, rateLimiter, sameOrigin, validation, core });
   const endpoints = [...api.endpoints, ...tools.endpoints];
   const cookieNames = { ...api.cookieNames, tools: tools.cookieName };
   const described = { issuer, brandName, version: VERSION, endpoints, cookieNames };
 
   const doors = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
-    createOidcDoor({ config, documents, providers, interactions, limits, floods, guesses }),
-    createSignInDoor({ ...core, issuer, signup, loginCookie, deviceCookie, federationCookie, csrf, errands, views }),
-    createAccountDoor({
+    createOidcRouter({ config, documents, providers, interactions, rateLimiter, floods, clientAuthThrottle }),
+    createSignInRouter({
+      ...core,
+      issuer,
+      signup,
+      loginCookie,
+      deviceCookie,
+      federationCookie,
+      csrf,
+      loginRedirects,
+      views,
+    }),
+    createAccountRouter({
       ...core,
       issuer,
       keySeconds: config.apiKeySeconds,
@@ -111,10 +121,10 @@ export async function createApp(base: Base, core: Core) {
       loginCookie,
       federationCookie,
       csrf,
-      errands,
+      loginRedirects,
       views,
     }),
-    createDocsDoor({ views, assetUrl: files.urlOf, described }),
+    createDevelopersRouter({ views, assetUrl: files.urlOf, described }),
     api,
     tools,
     createOutboxPage({ config, mail, views }),
@@ -123,49 +133,51 @@ export async function createApp(base: Base, core: Core) {
   for (const door of doors) roof.use(door.routes());
 
   // What no answer may be without, whichever way its request goes.
-  const failures = createFailures({ issuer, log });
-  const pinRequest = createPinRequest({ issuer, trustedProxies, certificates });
+  const errorResponses = createErrorResponses({ issuer, log });
+  const resolveRequestMeta = createResolveRequestMeta({ issuer, trustedProxies, certificates });
   const logRequest = createLogRequest(log);
-  const dressAnswer = createDressAnswer({ issuer });
-  const straightValidation = createStraightValidation({
+  const applySecurityHeaders = createApplySecurityHeaders({ issuer });
+  const toolsFastPath = createToolsFastPath({
     validation,
-    failures,
+    errorResponses,
     certificates,
-    pinRequest,
+    resolveRequestMeta,
     logRequest,
-    dressAnswer,
+    applySecurityHeaders,
     log,
   });
-  const straightWay = createStraightWay({ providers, guesses, pinRequest, logRequest, dressAnswer, log });
+  const fastPath = createFastPath({
+    providers,
+    clientAuthThrottle,
+    resolveRequestMeta,
+    logRequest,
+    applySecurityHeaders,
+    log,
+  });
 
   const koa = new Koa<State>();
   koa.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
-  koa.use(pinIssuer(pinRequest, certificates));
-  koa.use(logRequests(logRequest));
-  koa.use(securityHeaders(dressAnswer));
-  koa.use(answerFailures({ failures, views }));
-  koa.use(crossOrigin({ allowedOrigins: config.corsAllowedOrigins }));
+  koa.use(requestMeta(resolveRequestMeta, certificates));
+  koa.use(accessLog(logRequest));
+  koa.use(securityHeaders(applySecurityHeaders));
+  koa.use(errorHandler({ errorResponses, views }));
+  koa.use(cors({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(refuseUnstorableAddress);
   koa.use(files.serve);
   koa.use(roof.routes());
   koa.use(roof.allowedMethods());
-  koa.on('error', createTellUnsent(log));
+  koa.on('error', createRecordAborted(log));
 
   const handleByKoa = koa.callback();
   return { handle, routes: roof.stack, settle };
 
   function handle(req: IncomingMessage, res: ServerResponse): void {
-    if (
-      documents.answerAtOnce(req, res) ||
-      straightValidation.take(req, res) ||
-      straightWay.take(req, res, handleByKoa)
-    )
-      return;
+    if (documents.tryServe(req, res) || toolsFastPath.take(req, res) || fastPath.take(req, res, handleByKoa)) return;
     void handleByKoa(req, res);
   }
 
   async function settle(): Promise<void> {
-    const rooms = [backchannelLogout, core.recovery, core.upstream, core.giveBack];
+    const rooms = [backchannelLogout, core.passwordReset, core.upstream, core.tokenRevocation];
     await Promise.all(rooms.map((room) => room.settle()));
   }
 
@@ -182,6 +194,6 @@ async function answers(name: string, question: () => Promise<unknown>): Promise<
       sleep(ANSWER_WITHIN_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('too late'))),
     ]);
   } catch (cause) {
-    throw unavailable(`The ${name} does not answer.`, cause);
+    throw serviceUnavailable(`The ${name} does not answer.`, cause);
   }
 }

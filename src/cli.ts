@@ -1,12 +1,12 @@
 /** The same core from a terminal, on the same settings, beside a running server: `npm run cli -- <command>`. */
 
-import { Refusal } from './base/app-error.js';
+import { AppError } from './base/app-error.js';
 import { openBase } from './base/base.js';
 import { ConfigError, loadEnvFile, readConfig } from './base/config.js';
 import { createLog } from './base/log.js';
 import { accountCommands } from './cli/accounts.js';
 import { clientCommands } from './cli/clients.js';
-import { type Command, helpFor, readArguments, type Surroundings, table, UsageError } from './cli/command.js';
+import { type Command, type CommandContext, helpFor, readArguments, table, UsageError } from './cli/command.js';
 import { doctor } from './cli/doctor.js';
 import { importAccounts } from './cli/import-accounts.js';
 import { operationCommands } from './cli/operations.js';
@@ -45,8 +45,8 @@ async function main(words: string[]): Promise<number> {
 }
 
 /** Opened by the first who asks, so that `--help` and wrong arguments touch nothing. */
-function lazyHouse(): Surroundings & { close(): Promise<void> } {
-  let opened: ReturnType<Surroundings['open']> | undefined;
+function lazyHouse(): CommandContext & { close(): Promise<void> } {
+  let opened: ReturnType<CommandContext['open']> | undefined;
   let known: ReturnType<typeof readConfig> | undefined;
 
   return { config, open, input, close };
@@ -96,8 +96,8 @@ function answerUnknown(words: string[]): number {
   )}`;
   const [asked = ''] = ofNoun.length > 0 ? words.slice(1) : words;
   if (asked === '--help' || asked === 'help') return say(overview);
-  const fault = asked ? `There is no command "${words.join(' ')}".` : 'Name a command.';
-  process.stderr.write(`${fault}\n\n${overview}\n`);
+  const problem = asked ? `There is no command "${words.join(' ')}".` : 'Name a command.';
+  process.stderr.write(`${problem}\n\n${overview}\n`);
   return MISUSED;
 }
 
@@ -110,6 +110,6 @@ function say(text: string): number {
 function wording(error: unknown): string {
   if (error instanceof ConfigError || error instanceof UsageError) return error.message;
   const { message } = error as Error;
-  const fields = error instanceof Refusal ? Object.entries(error.fields ?? {}) : [];
-  return [message, ...fields.map(([field, fault]) => `${field}: ${fault}`)].join(' ');
+  const fields = error instanceof AppError ? Object.entries(error.fields ?? {}) : [];
+  return [message, ...fields.map(([field, problem]) => `${field}: ${problem}`)].join(' ');
 }

@@ -5,7 +5,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
-import { Refusal } from './base/app-error.js';
+import { AppError } from './base/app-error.js';
 import { openBase } from './base/base.js';
 import { isFirstProcess, superviseProcesses } from './base/cluster.js';
 import { type Config, ConfigError, loadEnvFile, readConfig } from './base/config.js';
@@ -43,7 +43,7 @@ async function serve(config: Config, log: Log): Promise<void> {
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
   await listen(server, config);
-  core.housekeeping.start();
+  core.cleanup.start();
   if (!isFirstProcess()) return;
 
   log.info(
@@ -62,19 +62,19 @@ async function serve(config: Config, log: Log): Promise<void> {
 
   async function makeAdmin(admin: { email: string; password: string }): Promise<void> {
     try {
-      if (await core.setup.bootstrap(admin)) log.info('the first administrator was made');
+      if (await core.bootstrap.bootstrap(admin)) log.info('the first administrator was made');
     } catch (error) {
-      if (!(error instanceof Refusal) || !error.fields) throw error;
-      const faults = Object.entries(error.fields).map(
-        ([field, fault]) => `BOOTSTRAP_ADMIN_${field.toUpperCase()}: ${fault}`,
+      if (!(error instanceof AppError) || !error.fields) throw error;
+      const errors = Object.entries(error.fields).map(
+        ([field, problem]) => `BOOTSTRAP_ADMIN_${field.toUpperCase()}: ${problem}`,
       );
-      throw new Error(faults.join(' '), { cause: error });
+      throw new Error(errors.join(' '), { cause: error });
     }
   }
 
   /** A link for whoever can read this terminal, and nobody else: so it goes around the log. */
   async function offerSetup(): Promise<void> {
-    const token = await core.setup.makeToken();
+    const token = await core.bootstrap.makeToken();
     if (!token) return;
     process.stderr.write(
       `\nThere is no administrator yet. Make one here, once, within a day:\n  ${config.issuer}/setup?token=${token}\n\n`,
@@ -91,7 +91,7 @@ async function serve(config: Config, log: Log): Promise<void> {
       process.exit(1);
     }, STOP_WITHIN_MS).unref();
     await drain(server);
-    await core.housekeeping.stop();
+    await core.cleanup.stop();
     await app.settle();
     await core.keyUsage.flush();
     await core.clientUsage.flush();

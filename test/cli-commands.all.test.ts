@@ -15,14 +15,14 @@ describe('arguments', () => {
     const { code, stderr, stdout } = await cli('client', 'create', '--nmae', 'x', '--public', '--no-pkce', 'more');
     expect(code).toBe(64);
     expect(stdout).toBe('');
-    for (const fault of [
+    for (const problem of [
       'There is no option --nmae.',
       '--name is missing.',
       '--redirect-uri is missing',
       'leave out --no-pkce',
       '"more" is one argument too many.',
     ])
-      expect(stderr).toContain(fault);
+      expect(stderr).toContain(problem);
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 

@@ -5,14 +5,14 @@ import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { startFresh } from './support/fresh-start.js';
 import { openMailServer } from './support/mail-server.js';
-import { startServer, until } from './support/server-process.js';
+import { startServerProcess, until } from './support/server-process.js';
 
 const REDIRECT = 'https://acme.example/cb';
 const { folder, settings, cli, json } = startFresh();
 
 describe('beside a running server', () => {
   test('clients and keys are noticed without a restart', async () => {
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const client = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT);
     const introspect = (secret: string) =>
@@ -43,7 +43,7 @@ describe('beside a running server', () => {
   }, 45_000);
 
   test('APIs are registered, changed and taken away without a restart', async () => {
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const api = 'https://notes.example/v1';
     const client = await json('client', 'create', '--name', 'CI', '--grant-types', 'client_credentials');
@@ -84,13 +84,13 @@ describe('beside a running server', () => {
       'x',
     );
     expect(code).toBe(64);
-    for (const fault of ['"read" is no scope', '--format must be']) expect(stderr).toContain(fault);
+    for (const problem of ['"read" is no scope', '--format must be']) expect(stderr).toContain(problem);
     expect((await cli('resource', 'create', 'notes', '--name', 'N')).stderr).toContain('absolute URI');
   }, 60_000);
 
   test('clients that nobody uses are shown first, and then taken away', async () => {
     settings.REAP_UNUSED_CLIENTS = '1s';
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const kept = await json('client', 'create', '--name', 'Kept', '--redirect-uri', REDIRECT);
     const answer = await fetch(`${server.origin}/oauth/clients/register`, {
@@ -108,7 +108,7 @@ describe('beside a running server', () => {
   }, 60_000);
 
   test('a new set-up link is good beside the one of the start', async () => {
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     await until('the link is shown', () => server.stderr().includes('/setup?token='));
     const first = /http\S+token=\S+/.exec(server.stderr())![0];
@@ -126,7 +126,7 @@ describe('beside a running server', () => {
 
 describe('doctor', () => {
   test('finds a running server well', async () => {
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const findings = await json('doctor', '--skip-start');
     const status = Object.fromEntries(
@@ -226,7 +226,7 @@ describe('accounts of another system', () => {
       /^0 accounts were made\.\nLine 1 was skipped: bob@example\.com has an account already/,
     );
 
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     const signIn = (email: string, password: string) => new Browser(server.origin).signIn(email, password);
     expect((await signIn('bob@example.com', 'pässwörd')).status).toBe(200);
     expect((await signIn('bob@example.com', 'password')).status).toBe(401);

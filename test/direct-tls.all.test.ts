@@ -5,14 +5,14 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Server, startServer, temporaryFolder } from './support/server-process.js';
+import { type ServerProcess, startServerProcess, temporaryFolder } from './support/server-process.js';
 import { asHeader, type Holder, issue, makeBundleFolder, makeTrustDomain } from './support/workloads.js';
 
 describe('a server with a certificate of its own', () => {
   const folder = temporaryFolder();
   const domain = makeTrustDomain('example.org');
   const bundles = makeBundleFolder(domain);
-  let server: Server;
+  let server: ServerProcess;
 
   const file = (name: string, text: string | Buffer) => {
     const path = join(folder.path, name);
@@ -23,7 +23,7 @@ describe('a server with a certificate of its own', () => {
 
   beforeAll(async () => {
     const own = issue(undefined, { commonName: 'localhost', dnsNames: ['localhost'] });
-    server = await startServer({
+    server = await startServerProcess({
       PORT: '0',
       ISSUER: 'https://localhost:0',
       DATA_DIR: folder.path,

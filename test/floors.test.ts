@@ -33,14 +33,14 @@ function importsOf(from: string): Import[] {
   });
 }
 
-const faults = (wrong: (arrow: Import) => unknown) => imports.filter(wrong).map(({ from, to }) => `${from} → ${to}`);
+const errors = (wrong: (arrow: Import) => unknown) => imports.filter(wrong).map(({ from, to }) => `${from} → ${to}`);
 const ours = (arrow: Import) => arrow.relative && !arrow.to.startsWith('generated/');
 
 describe('the floors', () => {
   it('are read from files that are there', () => {
     expect(files.length).toBeGreaterThan(60);
     expect(imports.length).toBeGreaterThan(200);
-    const missing = faults((arrow) => ours(arrow) && !files.includes(arrow.to));
+    const missing = errors((arrow) => ours(arrow) && !files.includes(arrow.to));
     expect(missing).toEqual([]);
   });
 
@@ -52,7 +52,7 @@ describe('the floors', () => {
       web: ['base', 'kit', 'core', 'web'],
     };
     expect(
-      faults(
+      errors(
         (arrow) =>
           ours(arrow) && allowed[floorOf(arrow.from)] && !allowed[floorOf(arrow.from)]!.includes(floorOf(arrow.to)),
       ),
@@ -61,13 +61,13 @@ describe('the floors', () => {
   });
 
   it('keep the database out of the doors', () => {
-    expect(faults(({ from, to }) => from.startsWith('web/') && /^base\/(db|redis)/.test(to))).toEqual([]);
+    expect(errors(({ from, to }) => from.startsWith('web/') && /^base\/(db|redis)/.test(to))).toEqual([]);
   });
 
   it('let a door be itself', () => {
     const doorOf = (file: string) => DOORS.find((door) => file.startsWith(`web/${door}/`));
     const crossing = ({ from, to }: Import) => from.startsWith('web/') && doorOf(to) && doorOf(to) !== doorOf(from);
-    expect(faults(crossing)).toEqual(['web/home.ts → web/oidc/paths.ts']); // the addresses of the protocol, and no more
+    expect(errors(crossing)).toEqual(['web/home.ts → web/oidc/paths.ts']); // the addresses of the protocol, and no more
   });
 
   it('build each room of core above those that it uses', () => {
@@ -88,15 +88,15 @@ describe('the floors', () => {
       from !== 'core/core.ts' &&
       roomOf(from) !== roomOf(to) &&
       placeOf(to) > placeOf(from);
-    expect(faults(upward)).toEqual([]);
+    expect(errors(upward)).toEqual([]);
   });
 
   it('keep HTTP out of core, and the protocol engine in its door', () => {
     expect(
-      faults(({ from, to }) => from.startsWith('core/') && /^(koa|@koa|ejs|oidc-provider)(\/|$)/.test(to)),
+      errors(({ from, to }) => from.startsWith('core/') && /^(koa|@koa|ejs|oidc-provider)(\/|$)/.test(to)),
     ).toEqual([]);
-    expect(faults(({ from, to }) => /^oidc-provider(\/|$)/.test(to) && !from.startsWith('web/oidc/'))).toEqual([]);
-    expect(faults(({ from, to }) => to.startsWith('generated/') && !from.startsWith('base/db/'))).toEqual([]);
+    expect(errors(({ from, to }) => /^oidc-provider(\/|$)/.test(to) && !from.startsWith('web/oidc/'))).toEqual([]);
+    expect(errors(({ from, to }) => to.startsWith('generated/') && !from.startsWith('base/db/'))).toEqual([]);
   });
 
   it('read the environment in one place', () => {
@@ -110,14 +110,14 @@ describe('the floors', () => {
       (file) => file.startsWith('kit/') && !['kit/certificate.ts', 'kit/spiffe.ts'].includes(file),
     );
     const runsAnywhere = /^(jose|@noble\/hashes\/\w+\.js)$|\.ts$/;
-    expect(faults(({ from, to }) => kit.includes(from) && !runsAnywhere.test(to))).toEqual([]);
-    expect(faults(({ from, to }) => kit.includes(from) && /^kit\/(certificate|spiffe)\.ts$/.test(to))).toEqual([]);
+    expect(errors(({ from, to }) => kit.includes(from) && !runsAnywhere.test(to))).toEqual([]);
+    expect(errors(({ from, to }) => kit.includes(from) && /^kit\/(certificate|spiffe)\.ts$/.test(to))).toEqual([]);
     expect(kit.filter((file) => /\bBuffer\b/.test(textOf(file)))).toEqual([]);
   });
 
   it('have no barrels, and endings on every relative import', () => {
     expect(files.filter((file) => /(^|\/)index\.ts$/.test(file) && file !== 'kit/index.ts')).toEqual([]);
-    expect(faults((arrow) => arrow.relative && !/\.(ts|js|json)$/.test(arrow.to))).toEqual([]);
+    expect(errors((arrow) => arrow.relative && !/\.(ts|js|json)$/.test(arrow.to))).toEqual([]);
     expect(files.filter((file) => /from '\.[^']*(?<!\.js)'/.test(textOf(file)))).toEqual([]);
   });
 });

@@ -2,7 +2,14 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
-import { killServers, run, type Server, startServer, temporaryFolder, until } from './support/server-process.js';
+import {
+  killServers,
+  run,
+  type ServerProcess,
+  startServerProcess,
+  temporaryFolder,
+  until,
+} from './support/server-process.js';
 import { type OpenStore, stores } from './support/stores.js';
 import { openWire, type Wire } from './support/tcp-proxy.js';
 
@@ -41,7 +48,7 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
   test('starts on a blank database, signs somebody in, ends with 0 and starts again', async () => {
     data = await store.openBlank();
     for (const made of [1, 0]) {
-      const server = await startServer(settingsFor(data));
+      const server = await startServerProcess(settingsFor(data));
       expect(server.lines().find((line) => line.msg === 'listening')).toMatchObject({
         database: 'PostgreSQL',
         redis: Boolean(data.redisUrl),
@@ -59,7 +66,7 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
 
   test('the doctor finds all well', async () => {
     data = await store.open();
-    const server = await startServer(settingsFor(data));
+    const server = await startServerProcess(settingsFor(data));
     const settings = { ...settingsFor(data), PORT: new URL(server.origin).port };
     const { code, stdout } = await run('cli.js', ['doctor'], settings);
     expect(stdout).not.toMatch(/^fail/m);
@@ -70,11 +77,11 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
 });
 
 describe('two processes', () => {
-  let server: Server;
+  let server: ServerProcess;
 
   beforeEach(async () => {
     data = await postgresql!.openBlank();
-    server = await startServer({ ...settingsFor(data), WEB_CONCURRENCY: '2' });
+    server = await startServerProcess({ ...settingsFor(data), WEB_CONCURRENCY: '2' });
     await until('both run', () => workersOf(server).length === 2);
   });
 
@@ -134,7 +141,7 @@ describe('while a store is down', () => {
       wires = [postgresqlWire, redisWire];
       const wire = name === 'Redis' ? redisWire : postgresqlWire;
       const settings = settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url });
-      const server = await startServer(settings);
+      const server = await startServerProcess(settings);
       const browser = new Browser(server.origin);
       await browser.signIn('root@example.com', PASSWORD);
       const form = await new Browser(server.origin).open('/login');
@@ -176,7 +183,7 @@ describe('while a store is down', () => {
     const postgresqlWire = await openWire(data.databaseUrl);
     const redisWire = await openWire(data.redisUrl!);
     wires = [postgresqlWire, redisWire];
-    const server = await startServer(
+    const server = await startServerProcess(
       settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url }),
     );
     for (const wire of wires) silent(wire);
@@ -204,7 +211,7 @@ async function timed<Result>(ask: () => Promise<Result>): Promise<Result & { ms:
   return { ...result, ms: Date.now() - began };
 }
 
-async function manyAnswer({ origin }: Server, times: number): Promise<boolean> {
+async function manyAnswer({ origin }: ServerProcess, times: number): Promise<boolean> {
   const asked = Array.from({ length: times }, () =>
     fetch(`${origin}/healthz`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(2000) }).then(
       ({ status }) => status === 200,
@@ -214,7 +221,7 @@ async function manyAnswer({ origin }: Server, times: number): Promise<boolean> {
   return (await Promise.all(asked)).every(Boolean);
 }
 
-function workersOf({ pid }: Server): number[] {
+function workersOf({ pid }: ServerProcess): number[] {
   try {
     const found = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
     return found.split('\n').filter(Boolean).map(Number).filter(isNode);

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { startFresh } from './support/fresh-start.js';
-import { run, startServer, until } from './support/server-process.js';
+import { run, startServerProcess, until } from './support/server-process.js';
 
 const PASSWORD = 'correct horse battery';
 const { folder, settings } = startFresh();
 
 describe('the first start', () => {
   test('needs nothing but a folder and a port, and answers discovery', async () => {
-    const server = await startServer({ DATA_DIR: folder.path, PORT: '0' });
+    const server = await startServerProcess({ DATA_DIR: folder.path, PORT: '0' });
     const listening = server.lines().filter((line) => line.msg === 'listening');
     expect(listening).toHaveLength(1);
     expect(listening[0]).toMatchObject({ issuer: server.origin, database: 'SQLite', redis: false });
@@ -23,7 +23,7 @@ describe('the first start', () => {
   });
 
   test('offers a set-up link outside the log, which makes the administrator once', async () => {
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     await until('the link is shown', () => setupLink(server.stderr()) !== undefined);
     const link = setupLink(server.stderr())!;
     expect(server.stdout()).not.toContain(new URL(link).searchParams.get('token'));
@@ -44,7 +44,7 @@ describe('the first start', () => {
 
     server.kill('SIGTERM');
     await server.ended;
-    const second = await startServer(settings);
+    const second = await startServerProcess(settings);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(setupLink(second.stderr())).toBeUndefined();
   });
@@ -56,7 +56,7 @@ describe('the first start', () => {
       BOOTSTRAP_ADMIN_PASSWORD: PASSWORD,
     };
     for (const expected of [1, 0]) {
-      const server = await startServer(withAdmin);
+      const server = await startServerProcess(withAdmin);
       expect(server.lines().filter((line) => /administrator was made/.test(line.msg))).toHaveLength(expected);
       expect(setupLink(server.stderr())).toBeUndefined();
       expect(server.stdout()).not.toContain(PASSWORD);
@@ -73,7 +73,7 @@ describe('the first start', () => {
 describe('stopping', () => {
   test('ends although nobody reads its log any more, nor ever read its errors', async () => {
     // A blank database, so that there is a set-up link to be written there.
-    const server = await startServer({ DATA_DIR: join(folder.path, 'unread'), PORT: '0' }, { mute: true });
+    const server = await startServerProcess({ DATA_DIR: join(folder.path, 'unread'), PORT: '0' }, { mute: true });
     server.hangUp();
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
@@ -85,7 +85,7 @@ describe('stopping', () => {
   });
 
   test('finishes the request under way, takes no other, and ends with 0', async () => {
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     const browser = new Browser(server.origin);
     const login = await browser.open('/login');
     const { hostname, port } = new URL(server.origin);
@@ -118,7 +118,7 @@ describe('stopping', () => {
   });
 
   test('does not wait for connections that are only kept open', async () => {
-    const server = await startServer(settings);
+    const server = await startServerProcess(settings);
     await fetch(`${server.origin}/healthz`); // undici keeps the connection
     const began = Date.now();
     server.kill('SIGINT');

@@ -5,14 +5,14 @@ import type { Config } from './config.js';
 import { migrate } from './db/migrate.js';
 import { openDatabase, parseUrl } from './db/open.js';
 import type { Prepared } from './db/prepared.js';
-import { openAnnouncements } from './invalidation-bus.js';
+import { openInvalidationBus } from './invalidation-bus.js';
 import type { Log } from './log.js';
 import { isLoopback } from './loopback.js';
 import { openMail } from './mail.js';
 import { loadSecrets } from './master-secret.js';
-import { createLimits, type LimitStore } from './rate-limiter.js';
+import { createRateLimiter, type RateLimitStore } from './rate-limiter.js';
 import type { Redis } from './redis.js';
-import { createGuardedFetch } from './safe-fetch.js';
+import { createSafeFetch } from './safe-fetch.js';
 
 export type Base = Awaited<ReturnType<typeof openBase>>;
 
@@ -32,16 +32,16 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     const prepared = await connectPrepared(poolSize);
     const redis = config.redisUrl ? await connectRedis(config.redisUrl) : undefined;
     const { databaseUrl, redisUrl, redisPrefix } = config;
-    const announcements = await openAnnouncements({ db, databaseUrl, redisUrl, redisPrefix, log });
-    closers.unshift(() => announcements.close());
-    const limits = createLimits(limitStore(redis, prepared));
-    const fetch = createGuardedFetch({
+    const invalidationBus = await openInvalidationBus({ db, databaseUrl, redisUrl, redisPrefix, log });
+    closers.unshift(() => invalidationBus.close());
+    const rateLimiter = createRateLimiter(rateLimitStore(redis, prepared));
+    const fetch = createSafeFetch({
       privateHosts: config.fetchPrivateHosts,
       allowLoopback: isLoopback(new URL(config.issuer).hostname),
     });
     const mail = openMail({ config, log, clock });
     closers.unshift(() => mail.close());
-    return { config, log, clock, secrets, db, prepared, redis, announcements, limits, fetch, mail, close };
+    return { config, log, clock, secrets, db, prepared, redis, invalidationBus, rateLimiter, fetch, mail, close };
   } catch (error) {
     await close();
     throw error;
@@ -57,7 +57,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   }
 
   /** Counters must be shared wherever there may be a second process. */
-  function limitStore(redis: Redis | undefined, prepared: Prepared | undefined): LimitStore {
+  function rateLimitStore(redis: Redis | undefined, prepared: Prepared | undefined): RateLimitStore {
     if (redis) return { kind: 'redis', redis, prefix: config.redisPrefix };
     return prepared ? { kind: 'postgresql', pool: prepared.pool } : { kind: 'memory' };
   }

@@ -3,7 +3,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from './log.js';
 
-interface Needs {
+interface Deps {
   count: number;
   /** What they are given on top of our own environment. */
   environment: Record<string, string>;
@@ -23,7 +23,7 @@ export const isFirstProcess = () => cluster.isPrimary || cluster.worker?.id === 
  * The first alone, so that what is wrong is told once, then the rest. Resolves to false when one cannot start: all are
  * stopped then.
  */
-export async function superviseProcesses({ count, environment, stopWithinMs, log }: Needs): Promise<boolean> {
+export async function superviseProcesses({ count, environment, stopWithinMs, log }: Deps): Promise<boolean> {
   let stopping = false;
   for (const signal of SIGNALS) process.on(signal, () => stopAll(signal));
 

@@ -1,16 +1,16 @@
 /** The settings: the only place that reads the environment. Every fault is told at once, by the name of its variable. */
 import { existsSync } from 'node:fs';
-import { type Config, toConfig } from './config/resolve.js';
+import { type Config, resolveConfig } from './config/resolve.js';
 import { settings, type Values } from './config/settings.js';
-import { contradictions } from './config/validate.js';
+import { validateConfig } from './config/validate.js';
 
 export type { Config } from './config/resolve.js';
 
 /** What is wrong with the settings: one sentence each, every one with the name of its variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
-  constructor(readonly faults: string[]) {
-    super(`The settings are not usable:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  constructor(readonly errors: string[]) {
+    super(`The settings are not usable:\n${errors.map((problem) => `  - ${problem}`).join('\n')}`);
   }
 }
 
@@ -21,19 +21,19 @@ export function loadEnvFile(): void {
 
 /** Reads the settings. Throws a ConfigError with all faults at once. */
 export function readConfig(environment: Record<string, string | undefined> = process.env): Config {
-  const faults: string[] = [];
+  const errors: string[] = [];
   const values = {} as Record<string, unknown>;
   for (const [name, setting] of Object.entries(settings)) {
     const text = environment[name]?.trim() || setting.fallback;
     try {
       values[name] = setting.parse(text);
     } catch (error) {
-      faults.push(`${name} ${(error as Error).message}; allowed: ${setting.allowed}`);
+      errors.push(`${name} ${(error as Error).message}; allowed: ${setting.allowed}`);
       values[name] = setting.parse(setting.fallback);
     }
   }
-  const config = toConfig(values as Values);
-  faults.push(...contradictions(config, values as Values));
-  if (faults.length > 0) throw new ConfigError(faults);
+  const config = resolveConfig(values as Values);
+  errors.push(...validateConfig(config, values as Values));
+  if (errors.length > 0) throw new ConfigError(errors);
   return config;
 }

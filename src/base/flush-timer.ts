@@ -1,7 +1,7 @@
 /** Writing a little later: what many requests leave behind is written together, so that none of them waits for it. */
 
 /** `write` must not reject; what it could not write it keeps, and asks for again. */
-export function createLater(afterMs: number, write: () => Promise<void>) {
+export function createFlushTimer(afterMs: number, write: () => Promise<void>) {
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 

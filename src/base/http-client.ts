@@ -4,7 +4,7 @@
  */
 import { upstreamInvalid, upstreamUnavailable } from './app-error.js';
 
-export interface Question {
+export interface HttpRequest {
   method?: string;
   headers?: Record<string, string>;
   body?: string;
@@ -12,7 +12,7 @@ export interface Question {
   signal?: AbortSignal;
 }
 
-export interface Answer {
+export interface HttpResponse {
   status: number;
   /** Those that came once. */
   headers: Record<string, string>;
@@ -23,7 +23,7 @@ export interface Answer {
  * Refuses with `upstream_unavailable` when nobody answers, or not in time, and with `upstream_invalid_response` when the answer is too
  * long. Whatever is answered, a redirect or an error too, is for the caller to judge.
  */
-export type NamedServer = (url: string, question?: Question) => Promise<Answer>;
+export type HttpClient = (url: string, question?: HttpRequest) => Promise<HttpResponse>;
 
 export const ANSWER_WITHIN_MS = 5000;
 const TRY_NEXT_ADDRESS_AFTER_MS = 1000;
@@ -33,7 +33,7 @@ const NO_HTTP = /^HPE_|^UND_ERR_(HEADERS_OVERFLOW|RES_CONTENT_LENGTH_MISMATCH)$/
 /** To these a Response may have no body. */
 const WITHOUT_BODY = new Set([101, 103, 204, 205, 304]);
 
-export function createNamedServer({ timeoutMs = ANSWER_WITHIN_MS, maxBytes = MAX_BYTES } = {}): NamedServer {
+export function createHttpClient({ timeoutMs = ANSWER_WITHIN_MS, maxBytes = MAX_BYTES } = {}): HttpClient {
   let client: ReturnType<typeof load> | undefined;
 
   return async function ask(url, { method = 'GET', headers = {}, body, signal } = {}) {
@@ -65,15 +65,15 @@ export function createNamedServer({ timeoutMs = ANSWER_WITHIN_MS, maxBytes = MAX
   /** Loaded when it is first needed: most installations never ask anybody. */
   async function load() {
     const { Agent, request } = await import('undici');
-    const limits = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
+    const rateLimiter = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
     // A name with several addresses: by default the next one is tried after a quarter of a second, which a busy process may let pass.
     const connect = { timeout: timeoutMs, autoSelectFamilyAttemptTimeout: TRY_NEXT_ADDRESS_AFTER_MS };
-    return { request, dispatcher: new Agent({ ...limits, connect }) };
+    return { request, dispatcher: new Agent({ ...rateLimiter, connect }) };
   }
 }
 
 /** The same as a fetch, for libraries that want one. */
-export function asFetch(ask: NamedServer) {
+export function asFetch(ask: HttpClient) {
   return async function fetchNamed(
     url: string,
     {

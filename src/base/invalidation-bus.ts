@@ -4,21 +4,21 @@
  */
 
 import { type Database, parseUrl } from './db/open.js';
-import type { Ears, Relay } from './invalidation-bus/transport.js';
+import type { Subscriber, Transport } from './invalidation-bus/transport.js';
 import type { Log } from './log.js';
 
 /** `id` is undefined when it is not known what of the topic changed: forget all of it. */
 export type Listener = (id: string | undefined) => void;
 
-export interface Announcements {
+export interface InvalidationBus {
   /** This process hears itself before the promise resolves. Never rejects: what cannot be told now is told later. */
-  announce(topic: string, id?: string): Promise<void>;
+  publish(topic: string, id?: string): Promise<void>;
   /** Returns how to stop listening. */
   on(topic: string, listener: Listener): () => void;
   close(): Promise<void>;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   databaseUrl: string;
   redisUrl?: string | undefined;
@@ -27,19 +27,19 @@ interface Needs {
   log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
-const TELL_AGAIN_AFTER_MS = 1000;
+const RETRY_AFTER_MS = 1000;
 
-/** Call `announce` after the commit, never inside a transaction. */
-export async function openAnnouncements(needs: Needs): Promise<Announcements> {
-  const { log } = needs;
+/** Call `publish` after the commit, never inside a transaction. */
+export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> {
+  const { log } = deps;
   const listeners = new Map<string, Set<Listener>>();
-  const untold = new Set<string>();
-  const relay = await openRelay(needs, { hear, missed });
-  const retrying = setInterval(tellAgain, TELL_AGAIN_AFTER_MS).unref();
-  return { announce, on, close };
+  const pending = new Set<string>();
+  const transport = await openTransport(deps, { onMessage, onGap });
+  const retrying = setInterval(retryPending, RETRY_AFTER_MS).unref();
+  return { publish, on, close };
 
-  async function announce(topic: string, id?: string): Promise<void> {
-    hear(topic, id);
+  async function publish(topic: string, id?: string): Promise<void> {
+    onMessage(topic, id);
     await tell(topic, id);
   }
 
@@ -51,28 +51,28 @@ export async function openAnnouncements(needs: Needs): Promise<Announcements> {
 
   async function close(): Promise<void> {
     clearInterval(retrying);
-    await tellAgain();
-    await relay.close();
+    await retryPending();
+    await transport.close();
     listeners.clear();
   }
 
   async function tell(topic: string, id?: string): Promise<void> {
     try {
-      await relay.send(topic, id);
+      await transport.send(topic, id);
     } catch (error) {
       log.error({ error, topic }, 'The other processes could not be told of a change; trying again');
-      untold.add(topic);
+      pending.add(topic);
     }
   }
 
-  async function tellAgain(): Promise<void> {
-    for (const topic of [...untold]) {
-      untold.delete(topic);
+  async function retryPending(): Promise<void> {
+    for (const topic of [...pending]) {
+      pending.delete(topic);
       await tell(topic);
     }
   }
 
-  function hear(topic: string, id: string | undefined): void {
+  function onMessage(topic: string, id: string | undefined): void {
     for (const listener of listeners.get(topic) ?? []) {
       try {
         listener(id);
@@ -82,21 +82,24 @@ export async function openAnnouncements(needs: Needs): Promise<Announcements> {
     }
   }
 
-  function missed(): void {
-    for (const topic of listeners.keys()) hear(topic, undefined);
+  function onGap(): void {
+    for (const topic of listeners.keys()) onMessage(topic, undefined);
   }
 }
 
 /** Each way loads its own driver only: what is not used takes up no memory. */
-async function openRelay({ db, databaseUrl, redisUrl, redisPrefix = '', log }: Needs, ears: Ears): Promise<Relay> {
+async function openTransport(
+  { db, databaseUrl, redisUrl, redisPrefix = '', log }: Deps,
+  subscriber: Subscriber,
+): Promise<Transport> {
   if (redisUrl) {
-    const { redisRelay } = await import('./invalidation-bus/redis.js');
-    return redisRelay({ redisUrl, redisPrefix, ears, log });
+    const { createRedisTransport } = await import('./invalidation-bus/redis.js');
+    return createRedisTransport({ redisUrl, redisPrefix, subscriber, log });
   }
   if (parseUrl(databaseUrl).provider === 'postgresql') {
-    const { postgresqlRelay } = await import('./invalidation-bus/postgresql.js');
-    return postgresqlRelay({ databaseUrl, ears, log });
+    const { createPostgresqlTransport } = await import('./invalidation-bus/postgresql.js');
+    return createPostgresqlTransport({ databaseUrl, subscriber, log });
   }
-  const { sqliteRelay } = await import('./invalidation-bus/sqlite.js');
-  return sqliteRelay({ db, ears, log });
+  const { createSqliteTransport } = await import('./invalidation-bus/sqlite.js');
+  return createSqliteTransport({ db, subscriber, log });
 }

@@ -7,7 +7,7 @@ const MAX_REMEMBERED = 10_000;
  * Remembers what was found out about an address: to parse one costs more than most requests do otherwise. Only for what an address
  * itself decides, and for ever.
  */
-export function rememberByAddress<Answer>(findOut: (address: string) => Answer): (address: string) => Answer {
+export function memoizeByIp<Answer>(findOut: (address: string) => Answer): (address: string) => Answer {
   const known = new Map<string, Answer>();
   return function remembered(address) {
     const before = known.get(address);
@@ -20,7 +20,7 @@ export function rememberByAddress<Answer>(findOut: (address: string) => Answer):
 }
 
 /** One customer of an IPv6 provider has a whole /64: it counts as one address. */
-export const addressKey = rememberByAddress(function addressKey(address: string): string {
+export const rateLimitKey = memoizeByIp(function rateLimitKey(address: string): string {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed.kind() === 'ipv4') return parsed.toString();

@@ -1,7 +1,7 @@
 /** Asks a server that the keeper named in the settings, over JSON. See named-server for what it will not do. */
-import { createNamedServer, type NamedServer } from './http-client.js';
+import { createHttpClient, type HttpClient } from './http-client.js';
 
-export interface JsonQuestion {
+export interface JsonRequest {
   method?: 'GET' | 'POST';
   headers?: Record<string, string>;
   body?: unknown;
@@ -9,7 +9,7 @@ export interface JsonQuestion {
   signal?: AbortSignal;
 }
 
-export interface JsonAnswer {
+export interface JsonResponse {
   status: number;
   /** Undefined when it is not JSON. */
   body: unknown;
@@ -17,9 +17,9 @@ export interface JsonAnswer {
 }
 
 /** Refuses as a named server does. */
-export type JsonClient = (url: string, question?: JsonQuestion) => Promise<JsonAnswer>;
+export type JsonClient = (url: string, question?: JsonRequest) => Promise<JsonResponse>;
 
-export function createJsonClient(ask: NamedServer = createNamedServer()): JsonClient {
+export function createJsonClient(ask: HttpClient = createHttpClient()): JsonClient {
   return async function askJson(url, { method = 'GET', headers = {}, body, signal } = {}) {
     const answer = await ask(url, {
       method,

@@ -5,5 +5,5 @@ export const isLoopback = (hostname: string) =>
   hostname === 'localhost' || hostname === '[::1]' || hostname === '::1' || /^127(\.\d{1,3}){3}$/.test(hostname);
 
 /** Nobody can listen in: https, or it never leaves this machine. */
-export const isUnheard = ({ protocol, hostname }: URL) =>
+export const isSecureUrl = ({ protocol, hostname }: URL) =>
   protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));

@@ -10,10 +10,10 @@ import type { Config } from './config.js';
 import type { Log } from './log.js';
 import { createOutbox } from './mail/outbox.js';
 import { createSmtp, isRefused, type OutgoingMail, whyUndelivered } from './mail/smtp.js';
-import { createLetters, type Letters } from './mail/templates.js';
-import { createTurns } from './semaphore.js';
+import { createMailTemplates, type MailTemplates } from './mail/templates.js';
+import { createSemaphore } from './semaphore.js';
 
-interface Needs {
+interface Deps {
   config: Pick<Config, 'issuer' | 'brandName' | 'production' | 'dataDir' | 'smtp' | 'mailFrom'>;
   log: Log;
   clock: Clock;
@@ -30,31 +30,31 @@ const DRAIN_MS = 3 * SECOND_MS;
 
 export type Mail = ReturnType<typeof openMail>;
 
-export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Needs) {
+export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
   const { issuer, brandName, production, dataDir, smtp: server, mailFrom: from } = config;
-  const letters = createLetters({ brandName, issuer });
+  const templates = createMailTemplates({ brandName, issuer });
   const smtp = server && createSmtp({ server, from, hostname: new URL(issuer).hostname });
   // In production a link would lie there for whoever reads the disk, and nobody would get it.
   const outbox = server || production ? undefined : createOutbox({ folder: join(dataDir, 'outbox'), clock });
   const transport = smtp ?? outbox;
   if (!transport) log.warn('SMTP_URL is not set: no mail is sent, and nobody can ask for a new password');
-  const turns = createTurns(AT_ONCE);
+  const turns = createSemaphore(AT_ONCE);
   const closing = new AbortController();
   const underWay = new Set<Promise<void>>();
 
   return { isConfigured: transport !== undefined, outbox, send, settle, close };
 
   /** Sends a letter, later. Call it after the commit of what it tells. Never throws, and never tells whether it arrived. */
-  function send<Name extends keyof Letters>(to: Mailbox, name: Name, values: Letters[Name]): void {
+  function send<Name extends keyof MailTemplates>(to: Mailbox, name: Name, values: MailTemplates[Name]): void {
     if (!transport) return;
-    const fault = !isMailable(to.address)
+    const problem = !isMailable(to.address)
       ? 'no address that a mail could be sent to'
       : underWay.size >= MAX_WAITING && FULL;
-    if (fault) {
-      log.error({ letter: name }, fault);
+    if (problem) {
+      log.error({ letter: name }, problem);
       return;
     }
-    const sending = deliver(name, () => ({ to, ...letters.compose(name, values) }));
+    const sending = deliver(name, () => ({ to, ...templates.compose(name, values) }));
     underWay.add(sending);
     void sending.finally(() => underWay.delete(sending));
   }

@@ -7,7 +7,7 @@ import {
   RateLimiterRedis,
   RateLimiterRes,
 } from 'rate-limiter-flexible';
-import { type LimitState, Refusal, rateLimited, unavailable } from './app-error.js';
+import { AppError, type LimitState, rateLimited, serviceUnavailable } from './app-error.js';
 import { SECOND_MS } from './clock.js';
 
 /** At most `points` events in `seconds`, then none for `blockSeconds`. */
@@ -21,36 +21,36 @@ export interface Limit {
   code?: string;
 }
 
-export interface Limits {
+export interface RateLimiter {
   /** Counts an event, or several, and tells what is left. Throws a 429 refusal when it is one too many. */
   spend(limit: Limit, key: string, events?: number): Promise<LimitState>;
   /** Counts one event, and says whether it was not one too many. For what is left undone without a word. */
-  fits(limit: Limit, key: string): Promise<boolean>;
+  tryConsume(limit: Limit, key: string): Promise<boolean>;
   /** Takes one event back: it turned out to be harmless. */
   refund(limit: Limit, key: string): Promise<void>;
   /** Forgets all events of this key. */
   reset(limit: Limit, key: string): Promise<void>;
   /** Throws the refusal of `spend` without counting anything. */
-  refuseIfSpent(limit: Limit, key: string): Promise<void>;
+  throwIfExceeded(limit: Limit, key: string): Promise<void>;
   /** Whether `spend` would be refused now. */
-  isSpent(limit: Limit, key: string): Promise<boolean>;
+  isExceeded(limit: Limit, key: string): Promise<boolean>;
 }
 
-export type LimitStore =
+export type RateLimitStore =
   | { kind: 'memory' }
   | { kind: 'redis'; redis: Redis; prefix: string }
   | { kind: 'postgresql'; pool: object };
 
-export function createLimits(store: LimitStore): Limits {
+export function createRateLimiter(store: RateLimitStore): RateLimiter {
   const limiters = new Map<string, RateLimiterAbstract>();
 
   return {
     spend,
-    async fits(limit, key) {
+    async tryConsume(limit, key) {
       return spend(limit, key).then(
         () => true,
         (error: unknown) => {
-          if (error instanceof Refusal && error.status === 429) return false;
+          if (error instanceof AppError && error.status === 429) return false;
           throw error;
         },
       );
@@ -61,11 +61,11 @@ export function createLimits(store: LimitStore): Limits {
     async reset(limit, key) {
       await ask(() => limiter(limit).delete(key));
     },
-    async refuseIfSpent(limit, key) {
+    async throwIfExceeded(limit, key) {
       const state = await ask(() => limiter(limit).get(key));
       if (state && state.consumedPoints >= limit.points) throw refusal(limit, state);
     },
-    async isSpent(limit, key) {
+    async isExceeded(limit, key) {
       const state = await ask(() => limiter(limit).get(key));
       return state !== null && state.consumedPoints >= limit.points;
     },
@@ -76,7 +76,7 @@ export function createLimits(store: LimitStore): Limits {
       return stateOf(limit, await limiter(limit).consume(key, events));
     } catch (reason) {
       if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
-      throw unavailable('The rate limiter cannot be asked.', reason);
+      throw serviceUnavailable('The rate limiter cannot be asked.', reason);
     }
   }
 
@@ -102,11 +102,11 @@ async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
   try {
     return await question();
   } catch (cause) {
-    throw unavailable('The rate limiter cannot be asked.', cause);
+    throw serviceUnavailable('The rate limiter cannot be asked.', cause);
   }
 }
 
-function makeLimiter({ name, points, seconds, blockSeconds }: Limit, store: LimitStore): RateLimiterAbstract {
+function makeLimiter({ name, points, seconds, blockSeconds }: Limit, store: RateLimitStore): RateLimiterAbstract {
   const options = { keyPrefix: name, points, duration: seconds, blockDuration: blockSeconds ?? 0 };
   switch (store.kind) {
     case 'memory':

@@ -1,6 +1,6 @@
 /** A connection to Redis that fails soon and says why, instead of letting requests hang. */
 import { Redis } from 'ioredis';
-import { gatherWrites } from './cork.js';
+import { corkUntilNextTick } from './cork.js';
 import type { Log } from './log.js';
 
 export type { Redis } from 'ioredis';
@@ -48,7 +48,7 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
 /** Commands of one turn of the event loop leave in one system call. */
 class GatheringRedis extends Redis {
   override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
-    if (this.stream) gatherWrites(this.stream);
+    if (this.stream) corkUntilNextTick(this.stream);
     return super.sendCommand(...command);
   }
 }

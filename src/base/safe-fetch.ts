@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { RequestInit, Response } from 'undici';
 
-export interface GuardedFetchOptions {
+export interface SafeFetchOptions {
   /** Hosts (`host` or `host:port`) that may be asked though they are private. */
   privateHosts?: string[];
   /** Lets loopback through: for an issuer that is itself on loopback. */
@@ -14,7 +14,7 @@ export interface GuardedFetchOptions {
 }
 
 /** Rejects with a TypeError when the address is not public, the answer too slow or too long. */
-export type GuardedFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
+export type SafeFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
 type Lookup = typeof resolve;
 
@@ -27,15 +27,15 @@ const GLOBAL_IPV6 = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
  * A fetch that is safe to call with a stranger's URL. The address is checked when the socket connects, not before, so that a
  * name which changes its answer in between (DNS rebinding) gains nothing.
  */
-export function createGuardedFetch({
+export function createSafeFetch({
   privateHosts = [],
   allowLoopback = false,
   timeoutMs = TIMEOUT_MS,
   maxBytes = MAX_BYTES,
-}: GuardedFetchOptions = {}): GuardedFetch {
+}: SafeFetchOptions = {}): SafeFetch {
   let client: ReturnType<typeof load> | undefined;
 
-  return async function guardedFetch(input, init = {}) {
+  return async function safeFetch(input, init = {}) {
     const url = new URL(input);
     const exempt = privateHosts.includes(url.hostname) || privateHosts.includes(url.host);
     if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (exempt || allowLoopback))) {
@@ -67,12 +67,12 @@ export function createGuardedFetch({
   /** Loaded when it is first needed: most installations never fetch anything. */
   async function load() {
     const { Agent, fetch, Headers } = await import('undici');
-    const limits = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
+    const rateLimiter = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
     return {
       fetch,
       Headers,
-      open: new Agent(limits),
-      guarded: new Agent({ ...limits, connect: { lookup: publicLookup as Lookup } }),
+      open: new Agent(rateLimiter),
+      guarded: new Agent({ ...rateLimiter, connect: { lookup: publicLookup as Lookup } }),
     };
   }
 

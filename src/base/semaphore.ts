@@ -1,6 +1,6 @@
 /** Turns: so many jobs run at once, and the others wait in the order in which they came. */
 
-export function createTurns(width: number) {
+export function createSemaphore(width: number) {
   const queue: (() => void)[] = [];
   let running = 0;
 

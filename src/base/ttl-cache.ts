@@ -11,7 +11,7 @@ interface Options {
 const MAX_AGE_MS = 1000;
 const MAX_ENTRIES = 10_000;
 
-export function createRecent<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries = MAX_ENTRIES }: Options) {
+export function createTtlCache<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries = MAX_ENTRIES }: Options) {
   const entries = new Map<string, { value: Value; until: number }>();
   let generation = 0;
 

@@ -2,7 +2,7 @@
 import { randomToken } from '../base/crypto.js';
 import type { Account } from '../core/accounts/accounts.js';
 import type { Core } from '../core/core.js';
-import { systemCaller } from '../core/request-meta.js';
+import { systemMeta } from '../core/request-meta.js';
 import { type Command, table } from './command.js';
 
 const GENERATED_PASSWORD_BYTES = 15;
@@ -24,7 +24,7 @@ export const accountCommands: Command[] = [
       const { core } = await open();
       const account = await core.accounts.create(
         { email: args.text('email')!, name: args.text('name'), password },
-        systemCaller,
+        systemMeta,
         { role: args.has('admin') ? 'admin' : 'viewer', verified: args.has('verified') },
       );
       return {
@@ -42,7 +42,7 @@ export const accountCommands: Command[] = [
     name: 'account list',
     about: 'The newest accounts first.',
     options: { limit: { type: 'string', about: 'how many at most; 100 when not given' } },
-    faults: (args) => limitFaults(args.text('limit')),
+    errors: (args) => limitFaults(args.text('limit')),
     async run(args, { open }) {
       const { core } = await open();
       const accounts = await core.accounts.list(Number(args.text('limit') ?? 100));
@@ -74,7 +74,7 @@ export const accountCommands: Command[] = [
       const { core } = await open();
       const [email, issuer, subject] = [args.text('email')!, args.text('issuer')!, args.text('subject')!];
       const account = await accountOf(core, email);
-      await core.links.linkByKeeper(account, { issuer, subject });
+      await core.links.linkByAdmin(account, { issuer, subject });
       const json = { account_id: account.id, issuer, subject };
       return { json, text: `${subject} of ${issuer} is ${account.email} here.` };
     },
@@ -96,7 +96,7 @@ export const accountCommands: Command[] = [
     about: 'A new link to make the first administrator with, beside those of the last starts.',
     async run(_args, { open, config }) {
       const { core } = await open();
-      const token = await core.setup.makeToken();
+      const token = await core.bootstrap.makeToken();
       if (!token) throw new Error('There is an administrator already: no link is needed.');
       const link = `${config().issuer}/setup?token=${token}`;
       return { json: { link }, text: link };

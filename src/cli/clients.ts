@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Client } from '../core/clients/clients.js';
 import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../core/clients/metadata.js';
-import { systemCaller } from '../core/request-meta.js';
+import { systemMeta } from '../core/request-meta.js';
 import { limitFaults } from './accounts.js';
 import { type Arguments, type Command, table } from './command.js';
 
@@ -36,13 +36,13 @@ export const clientCommands: Command[] = [
         about: 'a workload: its client_id, proven by --auth-method spiffe_jwt or spiffe_x509',
       },
     },
-    faults: createFaults,
+    errors: createFaults,
     async run(args, { open }) {
       const metadata = toMetadata(args);
       const { core } = await open();
       const { client, secret } = await core.clients.create(
         { metadata, firstParty: args.has('first-party'), pkceRequired: !args.has('no-pkce') },
-        systemCaller,
+        systemMeta,
       );
       return {
         json: { ...toWire(client), ...(secret && { client_secret: secret }) },
@@ -54,7 +54,7 @@ export const clientCommands: Command[] = [
     name: 'client list',
     about: 'The newest clients first.',
     options: { limit: { type: 'string', about: 'how many at most; 100 when not given' } },
-    faults: (args) => limitFaults(args.text('limit')),
+    errors: (args) => limitFaults(args.text('limit')),
     async run(args, { open }) {
       const { core } = await open();
       const clients = await core.clients.list(Number(args.text('limit') ?? 100));
@@ -81,7 +81,7 @@ export const clientCommands: Command[] = [
     takes: ['client_id'],
     async run(args, { open }) {
       const { core } = await open();
-      await core.clients.remove(args.at(0), systemCaller);
+      await core.clients.remove(args.at(0), systemMeta);
       return { json: { client_id: args.at(0), deleted: true }, text: `${args.at(0)} is deleted.` };
     },
   },
@@ -91,7 +91,7 @@ export const clientCommands: Command[] = [
     takes: ['client_id'],
     async run(args, { open }) {
       const { core } = await open();
-      const secret = await core.clients.rotateSecret(args.at(0), systemCaller);
+      const secret = await core.clients.rotateSecret(args.at(0), systemMeta);
       return {
         json: { client_id: args.at(0), client_secret: secret },
         text: table([['client_secret', `${secret}  (shown this once)`]]),
@@ -106,7 +106,7 @@ export const clientCommands: Command[] = [
     async run(args, { open }) {
       const { core } = await open();
       const isDry = args.has('dry-run');
-      const reaped = isDry ? await core.reaper.due() : await core.reaper.reap();
+      const reaped = isDry ? await core.unusedClients.due() : await core.unusedClients.removeUnused();
       const rows = reaped.map(({ client, reason }) => [
         client.id,
         client.name ?? '',
@@ -137,7 +137,7 @@ function createFaults(args: Arguments): string[] {
   const hasKeys = args.has('jwks-file') || args.has('jwks-uri');
   const grants = grantTypesOf(args);
   const backchannel = args.text('backchannel-logout-uri');
-  const faults: [boolean, string][] = [
+  const errors: [boolean, string][] = [
     [
       method !== undefined && !(args.has('spiffe-id') ? WORKLOAD_AUTH_METHODS : AUTH_METHODS).includes(method),
       `--auth-method must be one of ${AUTH_METHODS.join(', ')}; with --spiffe-id ${WORKLOAD_AUTH_METHODS.join(' or ')}.`,
@@ -157,7 +157,7 @@ function createFaults(args: Arguments): string[] {
     [backchannel !== undefined && !URL.canParse(backchannel), '--backchannel-logout-uri must be an absolute URL.'],
   ];
   const jwksFault = args.has('jwks-file') && faultOfJwks(args.text('jwks-file')!);
-  return [...faults.filter(([wrong]) => wrong).map(([, fault]) => fault), ...(jwksFault ? [jwksFault] : [])];
+  return [...errors.filter(([wrong]) => wrong).map(([, problem]) => problem), ...(jwksFault ? [jwksFault] : [])];
 }
 
 const usualMethod = (args: Arguments) => (args.has('spiffe-id') ? 'spiffe_jwt' : 'client_secret_basic');

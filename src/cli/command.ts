@@ -30,7 +30,7 @@ export interface Answer {
 }
 
 /** What a command may use. The house is opened only by those that ask for it. */
-export interface Surroundings {
+export interface CommandContext {
   config(): Config;
   open(): Promise<{ base: Base; core: Core }>;
   /** Everything on standard input. */
@@ -44,14 +44,14 @@ export interface Command {
   takes?: string[];
   options?: Record<string, Option>;
   /** What the options together do not allow: one sentence each. */
-  faults?(args: Arguments): string[];
-  run(args: Arguments, surroundings: Surroundings): Promise<Answer>;
+  errors?(args: Arguments): string[];
+  run(args: Arguments, surroundings: CommandContext): Promise<Answer>;
 }
 
 /** The command line itself is wrong: ends with 64, as sysexits.h has it. */
 export class UsageError extends Error {
-  constructor(readonly faults: string[]) {
-    super(faults.join('\n'));
+  constructor(readonly errors: string[]) {
+    super(errors.join('\n'));
   }
 }
 
@@ -73,17 +73,17 @@ export function readArguments(command: Command, words: string[]): Arguments {
     allowPositionals: true,
   });
   const values = new Map<string, string[]>();
-  const faults: string[] = [];
+  const errors: string[] = [];
   for (const token of tokens) {
     if (token.kind !== 'option') continue;
     const { name, rawName, value, inlineValue } = token;
     const option = options[name];
     const given = values.get(name) ?? [];
-    if (!option) faults.push(`There is no option ${rawName}.`);
-    else if (option.type === 'boolean' && value !== undefined) faults.push(`${rawName} takes no value.`);
+    if (!option) errors.push(`There is no option ${rawName}.`);
+    else if (option.type === 'boolean' && value !== undefined) errors.push(`${rawName} takes no value.`);
     else if (option.type === 'string' && (!value || (!inlineValue && value.startsWith('-'))))
-      faults.push(`${rawName} needs a value.`);
-    else if (given.length > 0 && !option.multiple) faults.push(`${rawName} is given twice.`);
+      errors.push(`${rawName} needs a value.`);
+    else if (given.length > 0 && !option.multiple) errors.push(`${rawName} is given twice.`);
     values.set(name, [...given, value ?? '']);
   }
   const args: Arguments = {
@@ -94,12 +94,12 @@ export function readArguments(command: Command, words: string[]): Arguments {
   };
   if (args.has('help')) return args;
   for (const [name, { required }] of Object.entries(options))
-    if (required && !values.has(name)) faults.push(`--${name} is missing.`);
+    if (required && !values.has(name)) errors.push(`--${name} is missing.`);
   const takes = command.takes ?? [];
-  for (const missing of takes.slice(positionals.length)) faults.push(`<${missing}> is missing.`);
-  for (const extra of positionals.slice(takes.length)) faults.push(`"${extra}" is one argument too many.`);
-  faults.push(...(command.faults?.(args) ?? []));
-  if (faults.length > 0) throw new UsageError(faults);
+  for (const missing of takes.slice(positionals.length)) errors.push(`<${missing}> is missing.`);
+  for (const extra of positionals.slice(takes.length)) errors.push(`"${extra}" is one argument too many.`);
+  errors.push(...(command.errors?.(args) ?? []));
+  if (errors.length > 0) throw new UsageError(errors);
   return args;
 }
 

@@ -8,7 +8,7 @@ import { pendingMigrations } from '../base/db/migrate.js';
 import { type Database, openDatabase, Prisma, parseUrl } from '../base/db/open.js';
 import { isLoopback } from '../base/loopback.js';
 import { createSmtp, whyUndelivered } from '../base/mail/smtp.js';
-import { type Command, type Surroundings, table } from './command.js';
+import { type Command, type CommandContext, table } from './command.js';
 import { AIMS, measureStarts } from './measure-start.js';
 import { stageOf } from './operations.js';
 
@@ -37,13 +37,13 @@ export const doctor: Command = {
   },
 };
 
-async function ofSettings({ config: read, open }: Surroundings): Promise<Finding[]> {
+async function ofSettings({ config: read, open }: CommandContext): Promise<Finding[]> {
   let config: Config;
   try {
     config = read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.faults.map((fault) => fail('settings', fault));
+    return error.errors.map((problem) => fail('settings', problem));
   }
   const findings = [settings(config), secretFile(config), disk(config)];
   const stores = await database(config);
@@ -182,7 +182,7 @@ async function mail({ smtp: server, mailFrom: from, issuer, production, dataDir 
   }
 }
 
-async function keys(open: Surroundings['open']): Promise<Finding> {
+async function keys(open: CommandContext['open']): Promise<Finding> {
   try {
     const { core } = await open();
     const stages = (await core.keys.list()).map((key) => `${key.algorithm} ${key.kid.slice(0, 8)} ${stageOf(key)}`);
@@ -193,7 +193,7 @@ async function keys(open: Surroundings['open']): Promise<Finding> {
 }
 
 /** Where the setting names an API that is not there, apps get opaque tokens, and nobody is told why. */
-async function defaultResource({ defaultResource: uri }: Config, open: Surroundings['open']): Promise<Finding[]> {
+async function defaultResource({ defaultResource: uri }: Config, open: CommandContext['open']): Promise<Finding[]> {
   if (uri === undefined) return [];
   const { core } = await open();
   if (core.resources.find(uri)) return [ok('resource', `${uri} is what apps mean that name no API`)];

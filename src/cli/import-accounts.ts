@@ -1,9 +1,9 @@
 /** account import: accounts of another system, one JSON object a line, with the hashes of their passwords. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { Refusal } from '../base/app-error.js';
+import { AppError } from '../base/app-error.js';
 import { type Accounts, normalizeEmail } from '../core/accounts/accounts.js';
-import { systemCaller } from '../core/request-meta.js';
+import { systemMeta } from '../core/request-meta.js';
 import { type Command, UsageError } from './command.js';
 
 const Line = z.strictObject(
@@ -54,7 +54,7 @@ function readText(file: string): string {
 /** Throws all that is wrong, by line. A hash is never repeated there. */
 async function readLines(text: string, accounts: Accounts): Promise<Numbered[]> {
   const lines: Numbered[] = [];
-  const faults: string[] = [];
+  const errors: string[] = [];
   const numberOf = new Map<string, number>();
   for (const [index, row] of text.split('\n').entries()) {
     const trimmed = row.trim(); // of a byte order mark, too
@@ -62,19 +62,19 @@ async function readLines(text: string, accounts: Accounts): Promise<Numbered[]> 
     const number = index + 1;
     const { success, data, error } = Line.safeParse(parseJson(trimmed));
     if (!success) {
-      faults.push(...error.issues.map(({ path, message }) => `Line ${number}: ${[...path, message].join(': ')}`));
+      errors.push(...error.issues.map(({ path, message }) => `Line ${number}: ${[...path, message].join(': ')}`));
       continue;
     }
-    const { passwordHash, ...found } = await accounts.faultsOf(toAccount(data));
+    const { passwordHash, ...found } = await accounts.errorsOf(toAccount(data));
     const wrong = { ...found, ...(passwordHash && { password_hash: passwordHash }) };
-    faults.push(...Object.entries(wrong).map(([field, fault]) => `Line ${number}: ${field}: ${fault}`));
+    errors.push(...Object.entries(wrong).map(([field, problem]) => `Line ${number}: ${field}: ${problem}`));
     const email = normalizeEmail(data.email);
     const earlier = numberOf.get(email);
-    if (earlier) faults.push(`Line ${number}: email: It is that of line ${earlier}, too.`);
+    if (earlier) errors.push(`Line ${number}: email: It is that of line ${earlier}, too.`);
     else numberOf.set(email, number);
     lines.push({ ...data, email, number });
   }
-  if (faults.length > 0) throw new Error([...faults, 'No account was made.'].join('\n'));
+  if (errors.length > 0) throw new Error([...errors, 'No account was made.'].join('\n'));
   return lines;
 }
 
@@ -97,10 +97,10 @@ const toAccount = ({ email, name, password_hash }: z.infer<typeof Line>) => ({
 async function make(line: Numbered, accounts: Accounts): Promise<boolean> {
   if (await accounts.findByEmail(line.email)) return false;
   try {
-    await accounts.create(toAccount(line), systemCaller, { role: line.role, verified: line.email_verified });
+    await accounts.create(toAccount(line), systemMeta, { role: line.role, verified: line.email_verified });
     return true;
   } catch (error) {
-    if (error instanceof Refusal && error.status === 409) return false;
+    if (error instanceof AppError && error.status === 409) return false;
     throw error;
   }
 }

@@ -57,7 +57,7 @@ export const operationCommands: Command[] = [
       account: { type: 'string', about: 'only what concerns this account (its id)' },
       client: { type: 'string', about: 'only what concerns this client (its id)' },
     },
-    faults: (args) => [...limitFaults(args.text('limit')), ...actionFaults(args.text('action'))],
+    errors: (args) => [...limitFaults(args.text('limit')), ...actionFaults(args.text('action'))],
     async run(args, { open }) {
       const { core } = await open();
       const where = { action: args.text('action'), accountId: args.text('account'), clientId: args.text('client') };
@@ -84,7 +84,7 @@ export const operationCommands: Command[] = [
       'Copies everything into an empty database. Stop the server first. An address is file:<path> or postgresql://…, ' +
       `without a password (use PGPASSWORD or ~/.pgpass); the word ${FROM_SETTINGS} stands for that setting.`,
     takes: ['from', 'to'],
-    faults: (args) =>
+    errors: (args) =>
       [args.at(0), args.at(1)]
         .filter((url) => url !== FROM_SETTINGS && URL.parse(url)?.password)
         .map(() => `A password does not belong on a command line: use ${FROM_SETTINGS}, PGPASSWORD or ~/.pgpass.`),

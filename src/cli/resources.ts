@@ -3,7 +3,7 @@
 import { notFound } from '../base/app-error.js';
 import { durationSeconds } from '../base/duration.js';
 import type { Core } from '../core/core.js';
-import { systemCaller } from '../core/request-meta.js';
+import { systemMeta } from '../core/request-meta.js';
 import { resourceToWire } from '../core/resources/representation.js';
 import type { Resource, Scope } from '../core/resources/resources.js';
 import { type Arguments, type Command, type Option, table } from './command.js';
@@ -37,7 +37,7 @@ export const resourceCommands: Command[] = [
     about: 'Registers an API by the URI that goes into `aud` of its tokens. A running server knows it within a second.',
     takes: ['identifier'],
     options: { name: { type: 'string', about: 'what people read on the consent page', required: true }, ...SETTINGS },
-    faults: settingFaults,
+    errors: settingFaults,
     async run(args, { open }) {
       const { core } = await open();
       const made = await core.resourceRegistry.create(
@@ -52,7 +52,7 @@ export const resourceCommands: Command[] = [
           openToUnclaimedAgents: args.has('unclaimed-agents'),
         },
         BY_KEEPER,
-        systemCaller,
+        systemMeta,
       );
       return answer(core, made);
     },
@@ -88,7 +88,7 @@ export const resourceCommands: Command[] = [
       'all-clients': { type: 'boolean', about: 'every client may ask for it' },
       'no-unclaimed-agents': { type: 'boolean', about: 'agents that nobody answers for may not ask for it' },
     },
-    faults: (args) => [
+    errors: (args) => [
       ...settingFaults(args),
       ...(args.has('client') && args.has('all-clients') ? ['Give --client or --all-clients, not both.'] : []),
       ...(args.has('unclaimed-agents') && args.has('no-unclaimed-agents')
@@ -111,7 +111,7 @@ export const resourceCommands: Command[] = [
           ...(args.has('no-unclaimed-agents') && { openToUnclaimedAgents: false }),
         },
         BY_KEEPER,
-        systemCaller,
+        systemMeta,
       );
       return answer(core, changed);
     },
@@ -123,7 +123,7 @@ export const resourceCommands: Command[] = [
     async run(args, { open }) {
       const { core } = await open();
       const { id, identifier } = findIn(core, args.at(0));
-      await core.resourceRegistry.remove(id, BY_KEEPER, systemCaller);
+      await core.resourceRegistry.remove(id, BY_KEEPER, systemMeta);
       return { json: { identifier, deleted: true }, text: `${identifier} is deleted.` };
     },
   },

@@ -3,70 +3,70 @@
  * is handed to all of them, and each takes of it what its file says that it needs.
  */
 import type { Base } from '../base/base.js';
-import { createNamedServer } from '../base/http-client.js';
+import { createHttpClient } from '../base/http-client.js';
 import { createJsonClient } from '../base/json-client.js';
 import { isLoopback } from '../base/loopback.js';
-import { createKeepers } from './account-management/admin-users.js';
-import { createSetup } from './account-management/bootstrap.js';
-import { createRecovery } from './account-management/password-reset.js';
+import { createAdminUsers } from './account-management/admin-users.js';
+import { createBootstrap } from './account-management/bootstrap.js';
+import { createPasswordReset } from './account-management/password-reset.js';
 import { createAccounts } from './accounts/accounts.js';
-import { createVerification } from './accounts/email-verification.js';
-import { createLinkTokens } from './accounts/one-time-tokens.js';
+import { createEmailVerification } from './accounts/email-verification.js';
+import { createOneTimeTokens } from './accounts/one-time-tokens.js';
 import { createPasswords } from './accounts/passwords.js';
 import { createProfiles } from './accounts/profile.js';
 import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createApprovals } from './agent-authorization/approvals.js';
 import { createDelegations } from './agent-authorization/delegations.js';
-import { createLivingAgents } from './agents/active-agents.js';
+import { createActiveAgents } from './agents/active-agents.js';
 import { createAgents } from './agents/agents.js';
 import { createAudiences } from './agents/audiences.js';
-import { createAgentClaims } from './agents/ownership-claims.js';
+import { createOwnershipClaims } from './agents/ownership-claims.js';
 import { AGENT_TOKEN_SECONDS, createAgentTokens } from './agents/tokens.js';
 import { createApiKeys } from './api-keys/api-keys.js';
 import { createKeyUsage } from './api-keys/usage.js';
 import { createAudit } from './audit/audit.js';
 import { createClientCertificates } from './clients/certificates.js';
 import { createClients } from './clients/clients.js';
-import { createClientDocuments } from './clients/metadata-documents.js';
-import { createReaper } from './clients/unused-client-cleanup.js';
+import { createMetadataDocuments } from './clients/metadata-documents.js';
+import { createUnusedClientCleanup } from './clients/unused-client-cleanup.js';
 import { createClientUsage } from './clients/usage.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentials } from './credentials/credentials.js';
 import { createDpopNonces } from './credentials/dpop-nonces.js';
-import { createForeignTokens } from './credentials/external-tokens.js';
+import { createExternalTokens } from './credentials/external-tokens.js';
 import { createOAuthTokens } from './credentials/oauth-tokens.js';
-import { createPossession } from './credentials/proof-of-possession.js';
-import { createWorkloads } from './credentials/workload-identities.js';
+import { createProofOfPossession } from './credentials/proof-of-possession.js';
+import { createWorkloadIdentities } from './credentials/workload-identities.js';
 import { createExchange } from './federation/authorization-code.js';
 import { createFederation } from './federation/federation.js';
-import { createLinkNews } from './federation/link-notifications.js';
+import { createLinkNotifications } from './federation/link-notifications.js';
 import { createLinks } from './federation/links.js';
-import { createFlows } from './federation/login-state.js';
+import { createPendingLogins } from './federation/login-state.js';
 import { createProviderTokens } from './federation/provider-tokens.js';
 import { createProviders } from './federation/providers.js';
-import { createNewcomers } from './federation/provisioning.js';
+import { createProvisioning } from './federation/provisioning.js';
 import { createUpstream } from './federation/proxy-login.js';
-import { createGiveBack } from './federation/token-revocation.js';
+import { createTokenRevocation } from './federation/token-revocation.js';
 import { createIdentities } from './identities/identities.js';
-import { createKeptTokens } from './identities/token-vault.js';
+import { createTokenVault } from './identities/token-vault.js';
 import { createInvitations } from './invitations/invitations.js';
-import { createHousekeeping } from './jobs/cleanup.js';
+import { createCleanup } from './jobs/cleanup.js';
 import { createJwts } from './keys/jwts.js';
 import { createKeys } from './keys/keys.js';
 import { createMfa } from './mfa/mfa.js';
-import { createArtifacts } from './oauth-storage/oauth-storage.js';
-import { createLeaving } from './organizations/member-removal.js';
+import { createOAuthStorage } from './oauth-storage/oauth-storage.js';
+import { createMemberRemoval } from './organizations/member-removal.js';
 import { createMembers } from './organizations/members.js';
 import { createOrganizations } from './organizations/organizations.js';
 import { createProjects } from './organizations/projects.js';
 import { createResourceRegistry } from './resources/registry.js';
 import { createResources } from './resources/resources.js';
-import { createPlaces } from './sessions/known-locations.js';
+import { createKnownLocations } from './sessions/known-locations.js';
 import { createSessions } from './sessions/sessions.js';
 import { createTokens } from './sessions/tokens.js';
-import { createAttempts } from './sign-in/brute-force-protection.js';
+import { createBruteForceProtection } from './sign-in/brute-force-protection.js';
 import { createNewDevice } from './sign-in/new-device-notification.js';
-import { createLettingIn } from './sign-in/session-issuance.js';
+import { createSessionIssuer } from './sign-in/session-issuance.js';
 import { createSignIn } from './sign-in/sign-in.js';
 import { createPermissions } from './tools/permissions.js';
 import { createTools } from './tools/tools.js';
@@ -98,12 +98,12 @@ export async function createCore(base: Base) {
   });
   const organizations = createOrganizations({ ...base, audit });
   const members = createMembers({ ...base, audit, organizations });
-  const leaveAll = createLeaving({ organizations });
+  const removeFromAll = createMemberRemoval({ organizations });
   const projects = createProjects({ ...base, audit, organizations });
   const accounts = createAccounts({ ...base, audit, passwords, organizations });
   const profiles = createProfiles({ ...base, audit });
-  const linkTokens = createLinkTokens(base);
-  const verification = createVerification({ ...base, audit, linkTokens });
+  const oneTimeTokens = createOneTimeTokens(base);
+  const emailVerification = createEmailVerification({ ...base, audit, oneTimeTokens });
   const invitations = createInvitations({ ...base, audit, organizations, accounts });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const keyUsage = createKeyUsage(base);
@@ -116,37 +116,45 @@ export async function createCore(base: Base) {
     usage: keyUsage,
     scopes: resources.scopes,
   });
-  const artifacts = createArtifacts({
+  const oauthStorage = createOAuthStorage({
     ...base,
     audit,
     redis: redis && { client: redis, prefix: config.redisPrefix },
     retrySeconds: config.refreshRetrySeconds,
   });
-  const livingAgents = createLivingAgents(base);
-  const audiences = createAudiences({ issuer: config.issuer, resources, livingAgents });
+  const activeAgents = createActiveAgents(base);
+  const audiences = createAudiences({ issuer: config.issuer, resources, activeAgents });
   const agentTokens = createAgentTokens({ ...base, issuer: config.issuer, jwts });
-  const agents = createAgents({ ...base, audit, accounts, organizations, resources, artifacts, tokens: agentTokens });
-  const agentClaims = createAgentClaims({ ...base, audit, accounts, organizations });
+  const agents = createAgents({
+    ...base,
+    audit,
+    accounts,
+    organizations,
+    resources,
+    oauthStorage,
+    tokens: agentTokens,
+  });
+  const ownershipClaims = createOwnershipClaims({ ...base, audit, accounts, organizations });
   const clients = createClients({
     ...base,
     audit,
-    artifacts,
-    livingAgents,
+    oauthStorage,
+    activeAgents,
     scopes,
     redirectHosts: config.redirectHosts,
   });
   const clientUsage = createClientUsage(base);
-  const clientDocuments = createClientDocuments({
+  const metadataDocuments = createMetadataDocuments({
     ...base,
     clients,
     enabled: config.clientDocuments,
     allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
   });
-  const consents = createConsents({ ...base, audit, artifacts });
+  const consents = createConsents({ ...base, audit, oauthStorage });
   const sessions = createSessions({
     ...base,
     audit,
-    artifacts,
+    oauthStorage,
     idleSeconds: config.sessionSeconds,
     maxSeconds: config.sessionMaxSeconds,
   });
@@ -154,53 +162,62 @@ export async function createCore(base: Base) {
     ...base,
     issuer: config.issuer,
     audit,
-    artifacts,
+    oauthStorage,
     jwts,
     sessions,
     accessSeconds: config.accessTokenSeconds,
     refreshSeconds: config.refreshTokenSeconds,
   });
-  const approvals = createApprovals({ ...base, audit, accounts, artifacts });
-  const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, artifacts, clients, livingAgents });
-  const delegations = createDelegations({ audit, oauthTokens, audiences, livingAgents });
-  const server = createNamedServer();
+  const approvals = createApprovals({ ...base, audit, accounts, oauthStorage });
+  const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, oauthStorage, clients, activeAgents });
+  const delegations = createDelegations({ audit, oauthTokens, audiences, activeAgents });
+  const server = createHttpClient();
   const ask = createJsonClient(server);
-  const keptTokens = createKeptTokens({
+  const tokenVault = createTokenVault({
     ...base,
     issuers: config.providers.filter(({ keepsTokens }) => keepsTokens).map(({ issuer }) => issuer),
   });
-  const identities = createIdentities({ ...base, audit, keptTokens });
-  const foreignTokens = createForeignTokens({ ...base, issuers: config.foreignIssuers, ask, accounts, identities });
+  const identities = createIdentities({ ...base, audit, tokenVault });
+  const externalTokens = createExternalTokens({ ...base, issuers: config.trustedIssuers, ask, accounts, identities });
   const { spiffe, authoritiesFile } = config.certificates;
-  const workloads = createWorkloads({ ...base, spiffe });
+  const workloadIdentities = createWorkloadIdentities({ ...base, spiffe });
   const clientCertificates = createClientCertificates({ ...base, authoritiesFile });
   const dpopNonces = createDpopNonces(base);
-  const possession = createPossession({ ...base, nonces: dpopNonces, store: artifacts.store });
+  const proofOfPossession = createProofOfPossession({ ...base, nonces: dpopNonces, store: oauthStorage.store });
   const credentials = createCredentials({
     ...base,
     tokens,
     oauthTokens,
-    foreignTokens,
-    possession,
-    workloads,
+    externalTokens,
+    proofOfPossession,
+    workloadIdentities,
     apiKeys,
-    livingAgents,
+    activeAgents,
     keyUsage,
   });
   const tools = createTools({ ...base, audit });
   const permissions = createPermissions({ ...base, audit, accounts, tools });
   const validate = createValidate({ credentials, tools, permissions, resources });
-  const places = createPlaces(base);
-  const mfa = createMfa({ ...base, audit, accounts, sessions, places, brandName: config.brandName });
+  const knownLocations = createKnownLocations(base);
+  const mfa = createMfa({ ...base, audit, accounts, sessions, knownLocations, brandName: config.brandName });
   const newDevice = createNewDevice(base);
-  const attempts = createAttempts({ ...base, places, audit });
-  const lettingIn = createLettingIn({ ...base, accounts, sessions, tokens, identities, mfa, newDevice, audit });
-  const signIn = createSignIn({ ...base, accounts, passwords, verification, sessions, mfa, attempts, lettingIn });
-  const newcomers = createNewcomers({ accounts, verification, identities });
+  const bruteForce = createBruteForceProtection({ ...base, knownLocations, audit });
+  const sessionIssuer = createSessionIssuer({ ...base, accounts, sessions, tokens, identities, mfa, newDevice, audit });
+  const signIn = createSignIn({
+    ...base,
+    accounts,
+    passwords,
+    emailVerification,
+    sessions,
+    mfa,
+    bruteForce,
+    sessionIssuer,
+  });
+  const provisioning = createProvisioning({ accounts, emailVerification, identities });
   const providers = createProviders(config.providers);
   const exchange = createExchange({ ...base, server, ask });
-  const flows = createFlows(base);
-  const linkNews = createLinkNews(base);
+  const pendingLogins = createPendingLogins(base);
+  const linkNotifications = createLinkNotifications(base);
   const federation = createFederation({
     ...base,
     providers,
@@ -210,34 +227,34 @@ export async function createCore(base: Base) {
     identities,
     apiKeys,
     agents,
-    keptTokens,
-    newcomers,
-    attempts,
+    tokenVault,
+    provisioning,
+    bruteForce,
     mfa,
     sessions,
-    linkNews,
+    linkNotifications,
     signIn,
     exchange,
-    flows,
+    pendingLogins,
   });
-  const giveBack = createGiveBack({ ...base, keptTokens, exchange, providers });
+  const tokenRevocation = createTokenRevocation({ ...base, tokenVault, exchange, providers });
   const providerTokens = createProviderTokens({
     ...base,
     audit,
     identities,
-    keptTokens,
+    tokenVault,
     exchange,
-    giveBack,
+    tokenRevocation,
     providers,
   });
   const links = createLinks({
     ...base,
     accounts,
     identities,
-    keptTokens,
-    giveBack,
+    tokenVault,
+    tokenRevocation,
     sessions,
-    linkNews,
+    linkNotifications,
     providers,
     upstreamIssuer: config.upstream?.url,
   });
@@ -248,15 +265,15 @@ export async function createCore(base: Base) {
     ask,
     accounts,
     identities,
-    newcomers,
-    attempts,
+    provisioning,
+    bruteForce,
     signIn,
   });
-  const recovery = createRecovery({
+  const passwordReset = createPasswordReset({
     ...base,
     accounts,
     passwords,
-    linkTokens,
+    oneTimeTokens,
     identities,
     apiKeys,
     agents,
@@ -265,26 +282,26 @@ export async function createCore(base: Base) {
     signIn,
     audit,
   });
-  const keepers = createKeepers({
+  const adminUsers = createAdminUsers({
     ...base,
     audit,
     accounts,
     passwords,
-    linkTokens,
-    verification,
-    leaveAll,
-    giveBack,
+    oneTimeTokens,
+    emailVerification,
+    removeFromAll,
+    tokenRevocation,
     sessions,
   });
-  const setup = createSetup({ ...base, audit, accounts, linkTokens });
-  const reaper = createReaper({
+  const bootstrap = createBootstrap({ ...base, audit, accounts, oneTimeTokens });
+  const unusedClients = createUnusedClientCleanup({
     ...base,
     audit,
-    artifacts,
+    oauthStorage,
     unusedSeconds: config.reapUnusedSeconds,
     idleSeconds: config.reapIdleSeconds,
   });
-  const housekeeping = createHousekeeping({ ...base, keys, agents, keptTokens, reaper });
+  const cleanup = createCleanup({ ...base, keys, agents, tokenVault, unusedClients });
 
   return {
     audit,
@@ -298,24 +315,24 @@ export async function createCore(base: Base) {
     apiKeys,
     keyUsage,
     agents,
-    livingAgents,
-    agentClaims,
+    activeAgents,
+    ownershipClaims,
     audiences,
     delegations,
     oauthTokens,
     accounts,
     profiles,
-    verification,
+    emailVerification,
     resources,
     resourceRegistry,
     scopes,
-    artifacts,
+    oauthStorage,
     clients,
     approvals,
-    clientDocuments,
+    metadataDocuments,
     clientUsage,
     clientCertificates,
-    workloads,
+    workloadIdentities,
     consents,
     sessions,
     tokens,
@@ -328,14 +345,14 @@ export async function createCore(base: Base) {
     signIn,
     federation,
     links,
-    keptTokens,
-    giveBack,
+    tokenVault,
+    tokenRevocation,
     providerTokens,
     upstream,
-    recovery,
-    keepers,
-    setup,
-    reaper,
-    housekeeping,
+    passwordReset,
+    adminUsers,
+    bootstrap,
+    unusedClients,
+    cleanup,
   };
 }

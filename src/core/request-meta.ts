@@ -1,6 +1,6 @@
 /** Where a request came from. Who is behind it is another question, answered by credentials. */
 
-export interface Caller {
+export interface RequestMeta {
   /** IP address of the nearest hop that is not a trusted proxy. */
   address: string;
   userAgent: string;
@@ -10,4 +10,4 @@ export interface Caller {
 }
 
 /** For what the server or its keeper does by itself. */
-export const systemCaller: Caller = { address: '', userAgent: '', requestId: '' };
+export const systemMeta: RequestMeta = { address: '', userAgent: '', requestId: '' };

@@ -7,12 +7,12 @@ import { agentMay } from './permissions.js';
 import { enforcePolicies, type Policy, type PolicyDecision } from './policies.js';
 import type { RateLimiter } from './rate-limit.js';
 import {
+  type AuthError,
   IssuerUnavailable,
   insufficientScope,
-  type Refusal,
   refusal,
   refusalResponse,
-  unauthenticated,
+  unauthorized,
 } from './refusal.js';
 
 export interface ApiContext {
@@ -79,10 +79,10 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
   };
 
   /** What needs no look at the body. */
-  function whyNot(auth: AuthContext, request: Request): Refusal | undefined {
+  function whyNot(auth: AuthContext, request: Request): AuthError | undefined {
     if (!auth.isAuthenticated) {
       if (auth.refusal) return auth.refusal;
-      return api.policy === undefined ? unauthenticated('no_auth', 'Send a credential.') : undefined;
+      return api.policy === undefined ? unauthorized('no_auth', 'Send a credential.') : undefined;
     }
     const { capability: action, resource } = api;
     if (auth.type === 'agent' && !agentMay(auth, { resource, action })) {
@@ -126,7 +126,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     const { effect, reason: message } = decision;
     const reason = [message, ...also.map((one) => one.reason)].join('; ');
     const policy = [decision, ...also].map((one) => one.policy).join(' ');
-    if (!auth.isAuthenticated) return refusalResponse(unauthenticated('no_auth', reason));
+    if (!auth.isAuthenticated) return refusalResponse(unauthorized('no_auth', reason));
     if (effect === 'deny') return refusalResponse(refusal(403, 'policy_denied', reason));
     const person = await approvals?.person(auth);
     if (!approvals || !person) return refusalResponse(refusal(403, 'approval_required', reason));

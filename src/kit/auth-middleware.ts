@@ -5,10 +5,10 @@
 import { apiKeyLookup, DEFAULT_KEY_PREFIX, verifyApiKey } from './api-key.js';
 import { type AuthContext, anonymous, type RequestLike, type ResolveAuth } from './context.js';
 import { createDpopNonces } from './dpop-nonces.js';
-import { settledDuration } from './duration.js';
+import { parseDurationOrThrow } from './duration.js';
 import { publicUrl, readAuthorization, readCookie } from './headers.js';
 import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
-import { unauthenticated } from './refusal.js';
+import { unauthorized } from './refusal.js';
 import { createMemoryReplayStore } from './replay-store.js';
 import { verifySession } from './session.js';
 import { createWorkloadVerifier, type WorkloadIdentityOptions } from './workload-identity.js';
@@ -52,7 +52,7 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
   const { secret, maxAge = '7d', cookieName = 'capstan_session' } = config.session;
   const { prefix = DEFAULT_KEY_PREFIX, headerName = 'Authorization' } = config.apiKeys ?? {};
   if (!secret) throw new TypeError('session.secret is empty');
-  const maxAgeSeconds = settledDuration('session.maxAge', maxAge);
+  const maxAgeSeconds = parseDurationOrThrow('session.maxAge', maxAge);
   const inAuthorization = headerName.toLowerCase() === 'authorization';
   const { dpop = false } = config.session;
   const proofs: DpopOptions = {
@@ -83,7 +83,7 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
     if (!lookup) return undefined; // not one of ours: perhaps for somebody else
     const agent = await findAgentByKeyPrefix?.(lookup);
     if (!agent || agent.revokedAt || !(await verifyApiKey(credential!, agent.apiKeyHash)))
-      return anonymous(unauthenticated('invalid_token', 'This key is not valid, or no longer.'));
+      return anonymous(unauthorized('invalid_token', 'This key is not valid, or no longer.'));
     return withProof(request, credential!, agent);
   }
 

@@ -1,6 +1,6 @@
 /** The configuration of a service, in one typed value. */
 import type { AuthConfig } from './auth-middleware.js';
-import { settledDuration } from './duration.js';
+import { parseDurationOrThrow } from './duration.js';
 import { defineRateLimit, type RateLimitConfig } from './rate-limit.js';
 
 export interface KitConfig {
@@ -13,7 +13,7 @@ export interface KitConfig {
 /** The configuration itself, when its durations and limits are some; else a TypeError that says which is not. */
 export function defineConfig<Config extends KitConfig>(config: Config): Config {
   const { auth, agent } = config;
-  if (auth?.session?.maxAge !== undefined) settledDuration('auth.session.maxAge', auth.session.maxAge);
+  if (auth?.session?.maxAge !== undefined) parseDurationOrThrow('auth.session.maxAge', auth.session.maxAge);
   if (agent?.rateLimit) defineRateLimit(agent.rateLimit);
   return config;
 }

@@ -1,5 +1,5 @@
 /** Who is behind a request, and what of a request is looked at to know. */
-import type { Refusal } from './refusal.js';
+import type { AuthError } from './refusal.js';
 
 /** As much of a Web `Request` as the kit reads; adapters make one of what their framework has. */
 export interface RequestLike {
@@ -57,7 +57,7 @@ export interface AnonymousContext {
   type: 'anonymous';
   isAuthenticated: false;
   /** A credential came and was refused: what to answer. Without one, nothing came. */
-  refusal?: Refusal;
+  refusal?: AuthError;
 }
 
 export type AuthContext = HumanContext | AgentContext | AnonymousContext;
@@ -67,7 +67,7 @@ export type Authenticated = HumanContext | AgentContext;
 export type ResolveAuth = (request: RequestLike) => Promise<AuthContext>;
 
 /** Nobody. Why is beside it and not in it: what is printed, compared or sent on is `{ type, isAuthenticated }` and no more. */
-export function anonymous(refusal?: Refusal): AnonymousContext {
+export function anonymous(refusal?: AuthError): AnonymousContext {
   const nobody: AnonymousContext = { type: 'anonymous', isAuthenticated: false };
   return refusal ? Object.defineProperty(nobody, 'refusal', { value: refusal, enumerable: false }) : nobody;
 }

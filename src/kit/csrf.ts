@@ -1,7 +1,7 @@
 /** Requests that another site makes a browser send. Whoever authenticates by cookie checks changes with this; whoever sends a header need not. */
 import type { RequestLike } from './context.js';
 import { changesSomething } from './headers.js';
-import { type Refusal, refusal } from './refusal.js';
+import { type AuthError, refusal } from './refusal.js';
 
 export interface CsrfOptions {
   /** The origin that the world knows this service by. Else that of the request's URL. */
@@ -18,7 +18,7 @@ export interface CsrfOptions {
 export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
   const allowed = new Set(allowedOrigins.map((one) => new URL(one).origin));
 
-  return function checkOrigin({ method, url, headers }: RequestLike): Refusal | undefined {
+  return function checkOrigin({ method, url, headers }: RequestLike): AuthError | undefined {
     if (!changesSomething(method) || !headers.get('cookie')) return undefined;
     const site = headers.get('sec-fetch-site');
     if (site === 'same-origin' || site === 'none') return undefined;

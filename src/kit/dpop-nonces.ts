@@ -1,6 +1,6 @@
 /** Nonces that a server asks DPoP proofs to contain (RFC 9449, 9). Nothing is stored: each is the hour hand and its HMAC. */
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
-import { settledDuration } from './duration.js';
+import { parseDurationOrThrow } from './duration.js';
 
 export interface DpopNonces {
   /** The one to send in `DPoP-Nonce` now. */
@@ -18,7 +18,7 @@ interface Options {
 
 export function createDpopNonces({ secret, step = '1m', now = Date.now }: Options): DpopNonces {
   if (!secret) throw new TypeError('Nonces need a secret');
-  const stepMs = settledDuration('step', step) * 1000;
+  const stepMs = parseDurationOrThrow('step', step) * 1000;
   const count = () => Math.floor(now() / stepMs);
   const nonceOf = (n: number) => `${n.toString(36)}.${hmacSha256(secret, `dpop-nonce ${n}`)}`;
 

@@ -59,8 +59,8 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
     const curve = CURVES[protectedHeader.alg];
     if (curve && jwk.crv !== curve) return invalid('its key is on another curve than its algorithm');
     if (PRIVATE_MEMBERS.some((member) => member in jwk)) return invalid('the proof holds a private key');
-    const fault = faultOf(payload, request) ?? timeFault(payload, request);
-    if (fault) return invalid(fault);
+    const error = faultOf(payload, request) ?? timeFault(payload, request);
+    if (error) return invalid(error);
     const nonceFault = request.isNonce && faultOfNonce(payload.nonce, request.isNonce);
     if (nonceFault) return { kind: 'nonce', reason: nonceFault };
     const { jti, iat } = payload as { jti: string; iat: number };

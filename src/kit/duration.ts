@@ -10,7 +10,7 @@ export function parseDuration(text: string): number {
 }
 
 /** A duration that a programmer wrote: a wrong one stops the start, not a request. Zero only where it makes sense. */
-export function settledDuration(name: string, text: string, { zero = false } = {}): number {
+export function parseDurationOrThrow(name: string, text: string, { zero = false } = {}): number {
   const seconds = parseDuration(text);
   if (!(zero ? seconds >= 0 : seconds > 0)) throw new TypeError(`${name} is "${text}"; write it like 30s, 15m, 8h, 7d`);
   return seconds;

@@ -1,7 +1,7 @@
 /** What a request carries to prove who sent it, before any of it is believed. */
 import type { RequestLike } from './context.js';
 
-export interface Presented {
+export interface PresentedCredential {
   scheme: 'bearer' | 'dpop';
   value: string;
 }
@@ -9,10 +9,10 @@ export interface Presented {
 const CREDENTIAL = /^(Bearer|DPoP) +([\w.~+/-]+=*)$/i;
 
 /** Of an `Authorization` header; undefined where there is none, null for another scheme or what is none. */
-export function readAuthorization(value: string | null): Presented | undefined | null {
+export function readAuthorization(value: string | null): PresentedCredential | undefined | null {
   if (!value) return undefined;
   const [, scheme, credential] = CREDENTIAL.exec(value) ?? [];
-  return credential ? { scheme: scheme!.toLowerCase() as Presented['scheme'], value: credential } : null;
+  return credential ? { scheme: scheme!.toLowerCase() as PresentedCredential['scheme'], value: credential } : null;
 }
 
 /** What Node tells of a request beside its headers. */

@@ -50,7 +50,7 @@ export {
   type PolicyVerdict,
 } from './policies.js';
 export { type BoundRequest, type DpopOptions, type DpopResult, dpopRequired, verifyDpop } from './possession.js';
-export { type Admission, createAdmission, type Rules } from './protect.js';
+export { type AuthResult, createAdmission, type Rules } from './protect.js';
 export {
   type Count,
   createMemoryRateLimitStore,
@@ -61,7 +61,7 @@ export {
   type RateLimitResult,
   type RateLimitStore,
 } from './rate-limit.js';
-export { IssuerUnavailable, type Refusal, refusalResponse } from './refusal.js';
+export { type AuthError, IssuerUnavailable, refusalResponse } from './refusal.js';
 export { createRemoteVerifier, type RemoteVerifier, type RemoteVerifierOptions } from './remote-verifier.js';
 export { createMemoryReplayStore, type ReplayStore } from './replay-store.js';
 export { type SessionPayload, signSession, verifySession } from './session.js';

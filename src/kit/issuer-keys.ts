@@ -2,7 +2,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { discover, type IssuerOptions, readDocument, secureUrl } from './issuer.js';
 import { IssuerUnavailable } from './refusal.js';
-import { mayWaitForOthers } from './runtime.js';
+import { canShareRequests } from './runtime.js';
 
 export interface KeyOptions extends IssuerOptions {
   /** Keys older than this are read again in the background. */
@@ -32,7 +32,7 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   let askedAt = Number.NEGATIVE_INFINITY;
   let asking: Promise<void> | undefined;
   let failure: unknown;
-  const together = mayWaitForOthers();
+  const together = canShareRequests();
 
   return async function findKey(header, token) {
     const before = await freshEnough();

@@ -2,7 +2,7 @@
 import { sha256Base64url } from './bytes.js';
 import { DPOP_ALGORITHMS, verifyDpopProof } from './dpop.js';
 import type { DpopNonces } from './dpop-nonces.js';
-import { type Refusal, refusal } from './refusal.js';
+import { type AuthError, refusal } from './refusal.js';
 import type { ReplayStore } from './replay-store.js';
 
 /** What the proof has to be for. */
@@ -58,7 +58,10 @@ export async function verifyDpop(
 }
 
 /** 401 for a proof that was not right, with the nonce for the next one. */
-export function dpopRequired({ error, description }: Extract<DpopResult, { ok: false }>, nonces?: DpopNonces): Refusal {
+export function dpopRequired(
+  { error, description }: Extract<DpopResult, { ok: false }>,
+  nonces?: DpopNonces,
+): AuthError {
   const nonce = nonces && { 'DPoP-Nonce': nonces.current() };
   return refusal(401, error, description, {
     'WWW-Authenticate': `DPoP error="${error}", algs="${DPOP_ALGORITHMS.join(' ')}"`,

@@ -2,7 +2,7 @@
 import type { AuthContext, Authenticated, RequestLike, ResolveAuth, ToolLevel } from './context.js';
 import { type CsrfOptions, csrfProtect } from './csrf.js';
 import { agentMay, hasScope, type RequiredPermission } from './permissions.js';
-import { IssuerUnavailable, insufficientScope, type Refusal, refusal, unauthenticated } from './refusal.js';
+import { type AuthError, IssuerUnavailable, insufficientScope, refusal, unauthorized } from './refusal.js';
 
 export interface Rules {
   /**
@@ -21,7 +21,7 @@ export interface Rules {
   csrf?: CsrfOptions;
 }
 
-export type Admission = { auth: AuthContext } | { refusal: Refusal };
+export type AuthResult = { auth: AuthContext } | { refusal: AuthError };
 
 const LEVELS: ToolLevel[] = ['read', 'write', 'admin'];
 
@@ -30,7 +30,7 @@ export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
   const scopes = rules.scope === undefined ? [] : [rules.scope].flat();
   const checkOrigin = csrfProtect(rules.csrf);
 
-  return async function admit(request: RequestLike): Promise<Admission> {
+  return async function admit(request: RequestLike): Promise<AuthResult> {
     try {
       const auth = await resolve(request);
       const no = auth.isAuthenticated ? whyNot(auth, request) : whyNobody(auth.refusal);
@@ -41,11 +41,11 @@ export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
     }
   };
 
-  function whyNobody(refused: Refusal | undefined): Refusal | undefined {
-    return refused ?? (rules.optional ? undefined : unauthenticated('no_auth', 'Send a credential.'));
+  function whyNobody(refused: AuthError | undefined): AuthError | undefined {
+    return refused ?? (rules.optional ? undefined : unauthorized('no_auth', 'Send a credential.'));
   }
 
-  function whyNot(auth: Authenticated, request: RequestLike): Refusal | undefined {
+  function whyNot(auth: Authenticated, request: RequestLike): AuthError | undefined {
     const { type, permission } = rules;
     const reached = scopes.every((scope) => hasScope(scope, scopesOf(auth)));
     if (!reached && !isOwnLogin(auth)) return insufficientScope(scopes);

@@ -1,7 +1,7 @@
 /** How many requests are taken of whom: by kind of principal, in fixed windows. */
 import type { AuthContext } from './context.js';
-import { settledDuration } from './duration.js';
-import { type Refusal, refusal } from './refusal.js';
+import { parseDurationOrThrow } from './duration.js';
+import { type AuthError, refusal } from './refusal.js';
 
 export interface RateLimit {
   requests: number;
@@ -34,7 +34,7 @@ export interface RateLimitResult {
   /** For every answer: `RateLimit-*`, and `Retry-After` when it was too much. */
   headers: Record<string, string>;
   /** What to answer when it was too much. */
-  refusal?: Refusal;
+  refusal?: AuthError;
 }
 
 export interface RateLimiter extends RateLimitConfig {
@@ -50,13 +50,16 @@ export function defineRateLimit(
   { store = createMemoryRateLimitStore(), now = Date.now }: { store?: RateLimitStore; now?: () => number } = {},
 ): RateLimiter {
   const { perAuthType = {}, perAgent = true } = config;
-  const limits = { default: settle('default', config.default) } as Record<string, { points: number; seconds: number }>;
-  for (const [type, limit] of Object.entries(perAuthType)) limits[type] = settle(type, limit);
+  const rateLimiter = { default: settle('default', config.default) } as Record<
+    string,
+    { points: number; seconds: number }
+  >;
+  for (const [type, limit] of Object.entries(perAuthType)) rateLimiter[type] = settle(type, limit);
 
   return { ...config, check };
 
   async function check(auth: AuthContext, from = ''): Promise<RateLimitResult> {
-    const { points, seconds } = limits[auth.type] ?? limits.default!;
+    const { points, seconds } = rateLimiter[auth.type] ?? rateLimiter.default!;
     const { count, endsAt } = await store.hit(`${auth.type}:${whoOf(auth, from)}`, seconds);
     const resetSeconds = Math.max(0, Math.ceil((endsAt.getTime() - now()) / 1000));
     const [allowed, remaining] = [count <= points, Math.max(0, points - count)];
@@ -97,5 +100,5 @@ export function createMemoryRateLimitStore({ maxKeys = MAX_KEYS, now = Date.now 
 
 function settle(name: string, { requests, window }: RateLimit) {
   if (!Number.isInteger(requests) || requests < 1) throw new TypeError(`${name}.requests is ${requests}`);
-  return { points: requests, seconds: settledDuration(`${name}.window`, window) };
+  return { points: requests, seconds: parseDurationOrThrow(`${name}.window`, window) };
 }

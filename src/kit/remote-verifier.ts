@@ -10,12 +10,12 @@ import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { isCompactJws, jsonObject } from './bytes.js';
 import { type AuthContext, type Authenticated, anonymous, type RequestLike } from './context.js';
 import { withoutQuery } from './dpop.js';
-import { settledDuration } from './duration.js';
+import { parseDurationOrThrow } from './duration.js';
 import { publicUrl, readAuthorization } from './headers.js';
 import { type IssuerOptions, secureUrl } from './issuer.js';
 import { createIssuerKeys } from './issuer-keys.js';
 import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
-import { type Refusal, unauthenticated } from './refusal.js';
+import { type AuthError, unauthorized } from './refusal.js';
 import { createMemoryReplayStore } from './replay-store.js';
 import { createValidation, type ForwardedProof, type ValidAnswer } from './validation.js';
 
@@ -58,7 +58,7 @@ export interface RemoteVerifier {
   verify(credential: string): Promise<AuthContext>;
 }
 
-type Checked = { claims: JWTPayload; login: boolean } | Refusal;
+type Checked = { claims: JWTPayload; login: boolean } | AuthError;
 
 const ALGORITHM = 'ES256'; // what Signet signs access tokens with, whatever the token says
 const TYP = { access: 'at+jwt', login: 'session+jwt' };
@@ -162,8 +162,8 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
 /** Before anything is verified: it only decides as what the token is then checked. */
 const typOf = (token: string) => jsonObject(token.split('.')[0]!)?.typ;
 
-const invalid = (why = 'This token is not valid, or no longer.') => unauthenticated('invalid_token', why);
-const expired = () => unauthenticated('expired_token', 'This token has expired.');
+const invalid = (why = 'This token is not valid, or no longer.') => unauthorized('invalid_token', why);
+const expired = () => unauthorized('expired_token', 'This token has expired.');
 const refused = (why?: string) => anonymous(invalid(why));
 
 const UNCLAIMED = 'No person answers for this agent.';
@@ -228,16 +228,16 @@ function toValidated(answer: ValidAnswer, keysCount: boolean): Authenticated {
 
 function settleKeys({ refreshAfter = '5m', keepFor = '24h' }: RemoteVerifierOptions['keys'] = {}) {
   return {
-    refreshAfterSeconds: settledDuration('keys.refreshAfter', refreshAfter),
-    keepForSeconds: settledDuration('keys.keepFor', keepFor),
+    refreshAfterSeconds: parseDurationOrThrow('keys.refreshAfter', refreshAfter),
+    keepForSeconds: parseDurationOrThrow('keys.keepFor', keepFor),
   };
 }
 
 function settleValidation(options: RemoteVerifierOptions['validation'] = {}) {
   const { cacheFor = '1s', refusalsFor = '1s', maxEntries = 1000 } = options;
   return {
-    cacheSeconds: settledDuration('validation.cacheFor', cacheFor, { zero: true }),
-    refusalSeconds: settledDuration('validation.refusalsFor', refusalsFor, { zero: true }),
+    cacheSeconds: parseDurationOrThrow('validation.cacheFor', cacheFor, { zero: true }),
+    refusalSeconds: parseDurationOrThrow('validation.refusalsFor', refusalsFor, { zero: true }),
     maxEntries,
   };
 }

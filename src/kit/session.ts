@@ -1,6 +1,6 @@
 /** Sessions of a service's own people: JWTs signed with a secret of the service (HS256), synchronous on every runtime. */
 import { constantTimeEqual, hmacSha256, isCompactJws, jsonObject, toBase64url, utf8 } from './bytes.js';
-import { settledDuration } from './duration.js';
+import { parseDurationOrThrow } from './duration.js';
 
 export interface SessionPayload {
   userId: string;
@@ -22,7 +22,7 @@ export function signSession(payload: Omit<SessionPayload, 'iat' | 'exp'>, secret
   if (!secret) throw new TypeError('A session needs a secret to be signed with, and it is empty');
   if (!payload.userId) throw new TypeError('A session needs a userId');
   const iat = Math.floor(Date.now() / 1000);
-  const claims = { ...payload, iat, exp: iat + settledDuration('maxAge', maxAge) };
+  const claims = { ...payload, iat, exp: iat + parseDurationOrThrow('maxAge', maxAge) };
   const signed = `${HEADER}.${toBase64url(utf8(JSON.stringify(claims)))}`;
   return `${signed}.${hmacSha256(secret, signed)}`;
 }

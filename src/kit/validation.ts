@@ -3,7 +3,7 @@ import { sha256Base64url } from './bytes.js';
 import type { ToolLevel } from './context.js';
 import type { IssuerOptions } from './issuer.js';
 import { IssuerUnavailable } from './refusal.js';
-import { mayWaitForOthers } from './runtime.js';
+import { canShareRequests } from './runtime.js';
 
 /** A yes of `POST /api/validate`. */
 export interface ValidAnswer {
@@ -53,7 +53,7 @@ const TIMEOUT_MS = 5000;
 export function createValidation(options: ValidationOptions) {
   const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: ask = fetch, now = Date.now } = options;
   const entries = new Map<string, Entry>();
-  const untilAnswered = mayWaitForOthers() ? Number.POSITIVE_INFINITY : 0;
+  const untilAnswered = canShareRequests() ? Number.POSITIVE_INFINITY : 0;
 
   return function validate(credential: string, proof?: ForwardedProof): Promise<Judgement> {
     if (proof) return request(credential, proof);

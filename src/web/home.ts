@@ -5,7 +5,7 @@ import type { Context, State } from './http/context.js';
 import { DISCOVERY } from './oidc/paths.js';
 import type { Views } from './pages/views.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
@@ -14,7 +14,7 @@ interface Needs {
   isReady: () => Promise<void>;
 }
 
-export function createHome({ issuer, signup, loginCookie, views, isReady }: Needs): Router<State> {
+export function createHome({ issuer, signup, loginCookie, views, isReady }: Deps): Router<State> {
   return new Router<State>({ sensitive: true }).get('/', home).get('/healthz', health).get('/readyz', readiness);
 
   async function home(ctx: Context): Promise<void> {

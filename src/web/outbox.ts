@@ -7,13 +7,13 @@ import type { Mail } from '../base/mail.js';
 import type { Context, Handler, State } from './http/context.js';
 import type { Views } from './pages/views.js';
 
-interface Needs {
+interface Deps {
   config: Pick<Config, 'development' | 'issuer'>;
   mail: Mail;
   views: Views;
 }
 
-export function createOutboxPage({ config, mail, views }: Needs): Router<State> {
+export function createOutboxPage({ config, mail, views }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
   const { outbox } = mail;
   if (!outbox || !config.development || !isLoopback(new URL(config.issuer).hostname)) return router;

@@ -1,15 +1,15 @@
 // A limit whose events are taken by the batch: nobody gets more than it allows, and few of them ask the store.
 import { describe, expect, it } from 'vitest';
-import { Refusal } from '../../src/base/app-error.js';
-import { createAllowance } from '../../src/base/batched-rate-limit.js';
-import { createLimits, type Limit, type Limits } from '../../src/base/rate-limiter.js';
+import { AppError } from '../../src/base/app-error.js';
+import { createBatchedRateLimit } from '../../src/base/batched-rate-limit.js';
+import { createRateLimiter, type Limit, type RateLimiter } from '../../src/base/rate-limiter.js';
 import { atOnce } from '../support/token-family.js';
 
 function counted(points: number, seconds = 60) {
-  const shared = createLimits({ kind: 'memory' });
+  const shared = createRateLimiter({ kind: 'memory' });
   const limit: Limit = { name: `test-${Math.random()}`, points, seconds };
   let asked = 0;
-  const limits: Pick<Limits, 'spend'> = {
+  const rateLimiter: Pick<RateLimiter, 'spend'> = {
     async spend(...args) {
       asked += 1;
       await new Promise(setImmediate);
@@ -18,8 +18,8 @@ function counted(points: number, seconds = 60) {
   };
   return {
     limit,
-    one: createAllowance({ limits, limit }),
-    other: createAllowance({ limits, limit }),
+    one: createBatchedRateLimit({ rateLimiter, limit }),
+    other: createBatchedRateLimit({ rateLimiter, limit }),
     asked: () => asked,
   };
 }
@@ -29,7 +29,7 @@ async function passes(times: number, spend: (n: number) => Promise<unknown>): Pr
     spend(n).then(
       () => true,
       (error: unknown) => {
-        if (error instanceof Refusal && error.status === 429) return false;
+        if (error instanceof AppError && error.status === 429) return false;
         throw error;
       },
     ),
@@ -71,15 +71,15 @@ describe('an allowance', () => {
   });
 
   it('says that it cannot tell while the store does not answer, and goes on afterwards', async () => {
-    const shared = createLimits({ kind: 'memory' });
+    const shared = createRateLimiter({ kind: 'memory' });
     let isAway = true;
-    const limits: Pick<Limits, 'spend'> = {
+    const rateLimiter: Pick<RateLimiter, 'spend'> = {
       spend: async (...args) => {
-        if (isAway) throw new Refusal(503, 'temporarily_unavailable', 'away');
+        if (isAway) throw new AppError(503, 'temporarily_unavailable', 'away');
         return shared.spend(...args);
       },
     };
-    const one = createAllowance({ limits, limit: { name: 'test-away', points: 5, seconds: 60 } });
+    const one = createBatchedRateLimit({ rateLimiter, limit: { name: 'test-away', points: 5, seconds: 60 } });
     await expect(one.spend('a')).rejects.toMatchObject({ status: 503 });
     isAway = false;
     expect((await one.spend('a')).remaining).toBe(4);

@@ -6,12 +6,12 @@ import { settings } from '../../src/base/config/settings.js';
 import { ConfigError, readConfig } from '../../src/base/config.js';
 import { isLoopback } from '../../src/base/loopback.js';
 
-function faultsOf(environment: Record<string, string>): string[] {
+function errorsOf(environment: Record<string, string>): string[] {
   try {
     readConfig(environment);
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError);
-    return (error as ConfigError).faults;
+    return (error as ConfigError).errors;
   }
   return [];
 }
@@ -48,7 +48,7 @@ describe('the settings', () => {
   });
 
   it('tell all faults at once, by name and with what is allowed', () => {
-    const faults = faultsOf({
+    const errors = errorsOf({
       NODE_ENV: 'prod',
       PORT: '70000',
       ACCESS_TOKEN_TTL: '8 hours',
@@ -57,8 +57,8 @@ describe('the settings', () => {
       ISSUER: 'https://id.example.com/path',
       TRUSTED_PROXIES: 'nginx',
     });
-    expect(faults).toHaveLength(7);
-    const text = new ConfigError(faults).message;
+    expect(errors).toHaveLength(7);
+    const text = new ConfigError(errors).message;
     for (const sentence of [
       'NODE_ENV is "prod"; allowed: development, production, test',
       'PORT is "70000"; allowed: a whole number from 0 to 65535',
@@ -92,10 +92,10 @@ describe('the settings', () => {
     ['a private host in capital letters', { FETCH_PRIVATE_HOSTS: 'Intra.example.com' }, 'FETCH_PRIVATE_HOSTS'],
     ['a private network', { FETCH_PRIVATE_HOSTS: '10.0.0.0/8' }, 'FETCH_PRIVATE_HOSTS'],
   ])('refuse %s in production', (_name, environment, word) => {
-    expect(faultsOf(SAFE)).toEqual([]);
-    const faults = faultsOf({ ...SAFE, ...environment });
-    expect(faults).toHaveLength(1);
-    expect(faults[0]).toContain(word);
+    expect(errorsOf(SAFE)).toEqual([]);
+    const errors = errorsOf({ ...SAFE, ...environment });
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toContain(word);
   });
 
   it.each([
@@ -115,14 +115,14 @@ describe('the settings', () => {
     'smtp://mara@mail.example.com',
     'smtp://:hunter22@mail.example.com',
   ])('refuse the mail server %j, and do not repeat its password', (SMTP_URL) => {
-    const faults = faultsOf({ SMTP_URL });
-    expect(faults).toHaveLength(1);
-    expect(faults[0]).toMatch(/^SMTP_URL (?!.*hunter22)/);
+    const errors = errorsOf({ SMTP_URL });
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatch(/^SMTP_URL (?!.*hunter22)/);
   });
 
   it('take the hosts that apps may lead to, and those of our own network', () => {
-    expect(faultsOf({ REDIRECT_HOSTS: 'app.example.com, *.example.com, 10.0.0.5, [::1]' })).toEqual([]);
-    expect(faultsOf({ FETCH_PRIVATE_HOSTS: 'intra, intra.example.com:8443, 10.0.0.5, [fd00::1]:8443' })).toEqual([]);
+    expect(errorsOf({ REDIRECT_HOSTS: 'app.example.com, *.example.com, 10.0.0.5, [::1]' })).toEqual([]);
+    expect(errorsOf({ FETCH_PRIVATE_HOSTS: 'intra, intra.example.com:8443, 10.0.0.5, [fd00::1]:8443' })).toEqual([]);
   });
 
   it('know where mails go, and from whom', () => {
@@ -149,7 +149,7 @@ describe('the settings', () => {
   it.each(['x', '<id@acme.example', 'a@b.example, c@d.example', 'A\r\nBcc: x@y.example <id@acme.example>'])(
     'refuse the sender %j',
     (MAIL_FROM) => {
-      expect(faultsOf({ MAIL_FROM })).toHaveLength(1);
+      expect(errorsOf({ MAIL_FROM })).toHaveLength(1);
     },
   );
 
@@ -164,13 +164,13 @@ describe('the settings', () => {
     'ftp://id.example.com',
     'javascript:alert(1)',
   ])('refuse the issuer %s', (ISSUER) => {
-    expect(faultsOf({ ISSUER })).toHaveLength(1);
+    expect(errorsOf({ ISSUER })).toHaveLength(1);
   });
 
   it.each(['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/x', '::1/129', 'fe80::/-1', '10.0.0', '10.0.0.1:80'])(
     'refuse the proxy %s',
     (TRUSTED_PROXIES) => {
-      expect(faultsOf({ TRUSTED_PROXIES })).toHaveLength(1);
+      expect(errorsOf({ TRUSTED_PROXIES })).toHaveLength(1);
     },
   );
 
@@ -185,7 +185,7 @@ describe('the settings', () => {
   });
 
   it.each(['8', 'h', '-8h', '1.5h', '8H', '8h8m', '1e3s', '9999999999s'])('refuse the duration %s', (text) => {
-    expect(faultsOf({ SESSION_TTL: text })).toHaveLength(1);
+    expect(errorsOf({ SESSION_TTL: text })).toHaveLength(1);
   });
 
   it.each<[string, Record<string, string>]>([
@@ -201,9 +201,9 @@ describe('the settings', () => {
     ['TLS_KEY_FILE', { TLS_CERT_FILE: 'cert.pem', ISSUER: 'https://id.example.com' }],
     ['TLS_CERT_FILE', { TLS_CERT_FILE: 'cert.pem', TLS_KEY_FILE: 'key.pem' }],
   ])('do not start with a wrong %s', (name, environment) => {
-    const faults = faultsOf(environment);
-    expect(faults).toHaveLength(1);
-    expect(faults[0]).toContain(name);
+    const errors = errorsOf(environment);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toContain(name);
   });
 
   it('are those of .env.example: the same names, order, words and defaults', () => {
@@ -230,7 +230,7 @@ describe('issuers and providers elsewhere', () => {
   const oidc = { OIDC_ISSUER: 'https://auth.example/', OIDC_AUDIENCE: 'us' };
 
   it('are nobody where nothing is set', () => {
-    expect(readConfig({})).toMatchObject({ upstream: undefined, foreignIssuers: [] });
+    expect(readConfig({})).toMatchObject({ upstream: undefined, trustedIssuers: [] });
   });
 
   it.each<[string, Record<string, string>, object[]]>([
@@ -240,7 +240,7 @@ describe('issuers and providers elsewhere', () => {
     ['a provider', oidc, [{ issuer: 'https://auth.example/', algorithms: ['RS256', 'ES256'], namesAccounts: false }]],
     ['both kinds', { JWT_SECRET: SECRET, ...whose, ...oidc, OIDC_ISSUER: 'http://localhost:9' }, [{}, {}]],
   ])('may be %s', (_name, environment, expected) => {
-    expect(readConfig({ ISSUER, ...environment }).foreignIssuers).toMatchObject(expected);
+    expect(readConfig({ ISSUER, ...environment }).trustedIssuers).toMatchObject(expected);
   });
 
   it.each<[string, Record<string, string>, string]>([
@@ -282,9 +282,9 @@ describe('issuers and providers elsewhere', () => {
       'UPSTREAM_PROFILE_PATH',
     ],
   ])('are not %s', (_name, environment, sentence) => {
-    const faults = faultsOf({ ISSUER, ...environment });
-    expect(faults, faults.join('\n')).toHaveLength(1);
-    expect(faults[0]).toContain(sentence);
+    const errors = errorsOf({ ISSUER, ...environment });
+    expect(errors, errors.join('\n')).toHaveLength(1);
+    expect(errors[0]).toContain(sentence);
   });
 
   it('may be this very machine, and end with a slash or not', () => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Database, openDatabase } from '../../src/base/db/open.js';
-import { type Announcements, openAnnouncements } from '../../src/base/invalidation-bus.js';
+import { type InvalidationBus, openInvalidationBus } from '../../src/base/invalidation-bus.js';
 import { type OpenStore, type Store, stores } from '../support/stores.js';
 import { openWire, type Wire } from '../support/tcp-proxy.js';
 
@@ -13,55 +13,55 @@ const SOON = { timeout: 5000, interval: 20 };
 
 /** Two processes, as far as announcements can tell. */
 function useTwoProcesses(open: Store['open']) {
-  const house = {} as { store: OpenStore; db: Database; one: Announcements; two: Announcements };
+  const server = {} as { store: OpenStore; db: Database; one: InvalidationBus; two: InvalidationBus };
 
   beforeEach(async () => {
     const store = await open();
     const db = await openDatabase(store.databaseUrl);
-    Object.assign(house, { store, db, one: await openAnnouncements({ db, log, ...store }) });
-    house.two = await openAnnouncements({ db, log, ...store });
+    Object.assign(server, { store, db, one: await openInvalidationBus({ db, log, ...store }) });
+    server.two = await openInvalidationBus({ db, log, ...store });
   });
 
   afterEach(async () => {
-    await house.one.close();
-    await house.two.close();
-    await house.db.$disconnect();
-    await house.store.close();
+    await server.one.close();
+    await server.two.close();
+    await server.db.$disconnect();
+    await server.store.close();
   });
 
-  return house;
+  return server;
 }
 
 describe.each(stores)('announcements on $name', ({ name, open }) => {
-  const house = useTwoProcesses(open);
+  const server = useTwoProcesses(open);
   const carriesIds = name !== 'SQLite';
 
   test('are heard at once by the process that makes them, and only once', async () => {
     const heard = vi.fn();
-    house.one.on('keys', heard);
-    const announced = house.one.announce('keys', 'k1');
+    server.one.on('keys', heard);
+    const announced = server.one.publish('keys', 'k1');
     expect(heard.mock.calls).toEqual([['k1']]);
     await announced;
-    await house.one.announce('keys', 'k2');
+    await server.one.publish('keys', 'k2');
     await sleep(1200);
     expect(heard.mock.calls).toEqual([['k1'], ['k2']]);
   });
 
   test('are heard by the other process', async () => {
     const heard = vi.fn();
-    house.two.on('clients', heard);
-    await house.one.announce('clients', 'c1');
+    server.two.on('clients', heard);
+    await server.one.publish('clients', 'c1');
     await vi.waitFor(() => expect(heard).toHaveBeenCalledWith(carriesIds ? 'c1' : undefined), SOON);
     heard.mockClear();
-    await house.one.announce('clients');
+    await server.one.publish('clients');
     await vi.waitFor(() => expect(heard).toHaveBeenCalledWith(undefined), SOON);
   });
 
   test('are heard by both when both announce at the same time', async () => {
     const [one, two] = [vi.fn(), vi.fn()];
-    house.one.on('keys', one);
-    house.two.on('keys', two);
-    await Promise.all([house.one.announce('keys', 'from one'), house.two.announce('keys', 'from two')]);
+    server.one.on('keys', one);
+    server.two.on('keys', two);
+    await Promise.all([server.one.publish('keys', 'from one'), server.two.publish('keys', 'from two')]);
     await vi.waitFor(() => {
       expect(one).toHaveBeenCalledWith(carriesIds ? 'from two' : undefined);
       expect(two).toHaveBeenCalledWith(carriesIds ? 'from one' : undefined);
@@ -70,10 +70,10 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
 
   test('reach only those who listen to their topic, for as long as they do', async () => {
     const [other, stopped, heard] = [vi.fn(), vi.fn(), vi.fn()];
-    house.two.on('clients', other);
-    house.two.on('keys', stopped)();
-    house.two.on('keys', heard);
-    await house.one.announce('keys');
+    server.two.on('clients', other);
+    server.two.on('keys', stopped)();
+    server.two.on('keys', heard);
+    await server.one.publish('keys');
     await vi.waitFor(() => expect(heard).toHaveBeenCalled(), SOON);
     expect(other).not.toHaveBeenCalled();
     expect(stopped).not.toHaveBeenCalled();
@@ -81,18 +81,18 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
 
   test('reach the next listener when one fails', async () => {
     const heard = vi.fn();
-    house.one.on('keys', () => {
+    server.one.on('keys', () => {
       throw new Error('broken listener');
     });
-    house.one.on('keys', heard);
-    await house.one.announce('keys');
+    server.one.on('keys', heard);
+    await server.one.publish('keys');
     expect(heard).toHaveBeenCalledOnce();
   });
 
   test('of a short-lived command line reach the running server', async () => {
     const heard = vi.fn();
-    house.one.on('keys', heard);
-    const { databaseUrl, redisUrl, redisPrefix } = house.store;
+    server.one.on('keys', heard);
+    const { databaseUrl, redisUrl, redisPrefix } = server.store;
     const module = (path: string) => JSON.stringify(pathToFileURL(`dist/base/${path}`).href);
     const script = `
       import { openAnnouncements } from ${module('announcements.js')};
@@ -115,11 +115,14 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
 test('what SQLite could not take is told later, and never fails the one who announces', async () => {
   const store = await stores[0]!.open();
   const db = await openDatabase(store.databaseUrl);
-  const [one, two] = [await openAnnouncements({ db, log, ...store }), await openAnnouncements({ db, log, ...store })];
+  const [one, two] = [
+    await openInvalidationBus({ db, log, ...store }),
+    await openInvalidationBus({ db, log, ...store }),
+  ];
   const heard = vi.fn();
   two.on('keys', heard);
   await db.$executeRaw`ALTER TABLE "Change" RENAME TO "Elsewhere"`;
-  await one.announce('keys');
+  await one.publish('keys');
   await db.$executeRaw`ALTER TABLE "Elsewhere" RENAME TO "Change"`;
   await vi.waitFor(() => expect(heard).toHaveBeenCalledOnce(), SOON);
   await one.close();
@@ -131,58 +134,58 @@ test('what SQLite could not take is told later, and never fails the one who anno
 const networked = stores.filter(({ name }) => name !== 'SQLite');
 if (networked.length > 0) {
   describe.each(networked)('announcements on $name, when the connection is cut', ({ open }) => {
-    const house = {} as { store: OpenStore; db: Database; wire: Wire; cut: Announcements; other: Announcements };
+    const server = {} as { store: OpenStore; db: Database; wire: Wire; cut: InvalidationBus; other: InvalidationBus };
 
     beforeEach(async () => {
       const store = await open();
       const db = await openDatabase(store.databaseUrl);
       const wire = await openWire(store.redisUrl ?? store.databaseUrl);
       const wired = store.redisUrl ? { redisUrl: wire.url } : { databaseUrl: wire.url };
-      const cut = await openAnnouncements({ db, log, ...store, ...wired });
-      const other = await openAnnouncements({ db, log, ...store });
-      Object.assign(house, { store, db, wire, cut, other });
+      const cut = await openInvalidationBus({ db, log, ...store, ...wired });
+      const other = await openInvalidationBus({ db, log, ...store });
+      Object.assign(server, { store, db, wire, cut, other });
     });
 
     afterEach(async () => {
-      await house.cut.close();
-      await house.other.close();
-      house.wire.close();
-      await house.db.$disconnect();
-      await house.store.close();
+      await server.cut.close();
+      await server.other.close();
+      server.wire.close();
+      await server.db.$disconnect();
+      await server.store.close();
     });
 
     test('every listener is told that it may have missed something, and hears again', async () => {
       const [keys, clients] = [vi.fn(), vi.fn()];
-      house.cut.on('keys', keys);
-      house.cut.on('clients', clients);
-      house.wire.cut();
+      server.cut.on('keys', keys);
+      server.cut.on('clients', clients);
+      server.wire.cut();
       await vi.waitFor(() => {
         expect(keys.mock.calls).toEqual([[undefined]]);
         expect(clients.mock.calls).toEqual([[undefined]]);
       }, SOON);
-      await house.other.announce('keys', 'again');
+      await server.other.publish('keys', 'again');
       await vi.waitFor(() => expect(keys).toHaveBeenLastCalledWith('again'), SOON);
     });
 
     test('what cannot be told does not fail, is heard here at once and there later', async () => {
       const [here, there] = [vi.fn(), vi.fn()];
-      house.cut.on('keys', here);
-      house.other.on('keys', there);
-      house.wire.accept(false);
-      house.wire.cut();
-      await house.cut.announce('keys', 'k1');
+      server.cut.on('keys', here);
+      server.other.on('keys', there);
+      server.wire.accept(false);
+      server.wire.cut();
+      await server.cut.publish('keys', 'k1');
       expect(here).toHaveBeenCalledWith('k1');
       expect(there).not.toHaveBeenCalled();
-      house.wire.accept(true);
+      server.wire.accept(true);
       await vi.waitFor(() => expect(there.mock.calls).toEqual([[undefined]]), SOON);
     });
 
     test('a wire that falls silent holds nobody up for more than about 2 s', async () => {
-      house.wire.mute();
+      server.wire.mute();
       const started = performance.now();
-      await house.cut.announce('keys');
+      await server.cut.publish('keys');
       expect(performance.now() - started).toBeLessThan(2500);
-      house.wire.cut();
+      server.wire.cut();
     });
   });
 }

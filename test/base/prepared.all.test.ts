@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterEach, describe, expect, inject, it } from 'vitest';
-import { isOutage } from '../../src/base/app-error.js';
+import { isStoreUnavailable } from '../../src/base/app-error.js';
 import { openPrepared, type Prepared, type Statement } from '../../src/base/db/prepared.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -92,7 +92,7 @@ describe('prepared statements', () => {
     const prepared = openPrepared('postgresql://root@127.0.0.1:1/postgres', { poolSize: 2 });
     cleanups.push(() => prepared.close());
     const error = await echo(prepared, 1).catch((reason) => reason);
-    expect(isOutage(error)).toBe(true);
+    expect(isStoreUnavailable(error)).toBe(true);
   });
 
   it('that are under way are answered before the connections close', async () => {

@@ -2,19 +2,19 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Limit, Limits } from '../../src/base/rate-limiter.js';
-import { type House, openHouse } from '../support/server.js';
+import type { Limit, RateLimiter } from '../../src/base/rate-limiter.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 // In memory on SQLite, in the table on PostgreSQL, in Redis where there is one.
 describe.each(stores)('limits on $name', (store) => {
-  let house: House;
-  let limits: Limits;
+  let server: TestServer;
+  let rateLimiter: RateLimiter;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    limits = house.base.limits;
+    server = await startServer({ store });
+    rateLimiter = server.base.rateLimiter;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const limitOf = (points: number, seconds = 60, more: Partial<Limit> = {}): Limit => ({
     name: `test-${randomUUID()}`,
@@ -25,83 +25,83 @@ describe.each(stores)('limits on $name', (store) => {
 
   it('refuse one too many, and say when to come back', async () => {
     const limit = limitOf(3, 60, { code: 'auth_rate_limited' });
-    for (let n = 0; n < 3; n += 1) await limits.spend(limit, 'a');
-    const refusal = await limits.spend(limit, 'a').catch((error) => error);
+    for (let n = 0; n < 3; n += 1) await rateLimiter.spend(limit, 'a');
+    const refusal = await rateLimiter.spend(limit, 'a').catch((error) => error);
     expect(refusal).toMatchObject({ status: 429, code: 'auth_rate_limited' });
     expect(refusal.retryAfterSeconds).toBeGreaterThan(50);
     expect(refusal.retryAfterSeconds).toBeLessThanOrEqual(60);
-    await limits.spend(limit, 'b');
+    await rateLimiter.spend(limit, 'b');
   });
 
   it('count exactly, though 30 come at once', async () => {
     const limit = limitOf(10);
-    const results = await Promise.allSettled(Array.from({ length: 30 }, () => limits.spend(limit, 'a')));
+    const results = await Promise.allSettled(Array.from({ length: 30 }, () => rateLimiter.spend(limit, 'a')));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
   });
 
   it('say whether one more fits, without a refusal', async () => {
     const limit = limitOf(2);
     const answers = [];
-    for (let n = 0; n < 4; n += 1) answers.push(await limits.fits(limit, 'a'));
+    for (let n = 0; n < 4; n += 1) answers.push(await rateLimiter.tryConsume(limit, 'a'));
     expect(answers).toEqual([true, true, false, false]);
   });
 
   it('begin anew when the window is over', async () => {
     const limit = limitOf(1, 1);
-    await limits.spend(limit, 'a');
-    await expect(limits.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await rateLimiter.spend(limit, 'a');
+    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
     await sleep(1100);
-    await limits.spend(limit, 'a');
+    await rateLimiter.spend(limit, 'a');
   });
 
   it('take an event back, or forget all', async () => {
     const limit = limitOf(1);
-    await limits.spend(limit, 'a');
-    await limits.refund(limit, 'a');
-    await limits.spend(limit, 'a');
-    await expect(limits.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
-    await limits.reset(limit, 'a');
-    await limits.spend(limit, 'a');
+    await rateLimiter.spend(limit, 'a');
+    await rateLimiter.refund(limit, 'a');
+    await rateLimiter.spend(limit, 'a');
+    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await rateLimiter.reset(limit, 'a');
+    await rateLimiter.spend(limit, 'a');
   });
 
   it('tell whether they are spent without counting', async () => {
     const limit = limitOf(1);
     for (let n = 0; n < 3; n += 1) {
-      expect(await limits.isSpent(limit, 'a')).toBe(false);
-      await limits.refuseIfSpent(limit, 'a');
+      expect(await rateLimiter.isExceeded(limit, 'a')).toBe(false);
+      await rateLimiter.throwIfExceeded(limit, 'a');
     }
-    await limits.spend(limit, 'a');
-    expect(await limits.isSpent(limit, 'a')).toBe(true);
-    await expect(limits.refuseIfSpent(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await rateLimiter.spend(limit, 'a');
+    expect(await rateLimiter.isExceeded(limit, 'a')).toBe(true);
+    await expect(rateLimiter.throwIfExceeded(limit, 'a')).rejects.toMatchObject({ status: 429 });
   });
 
   it('block for longer where they should', async () => {
     const limit = limitOf(1, 1, { blockSeconds: 60 });
-    await limits.spend(limit, 'a');
-    await expect(limits.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await rateLimiter.spend(limit, 'a');
+    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
     await sleep(1100);
-    await expect(limits.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
   });
 
   it('take any text for a key, and keep names apart', async () => {
     const [one, other] = [limitOf(1), limitOf(1)];
     for (const key of ['', ':', "' OR 1=1", 'ü'.repeat(100), '::1']) {
-      await limits.spend(one, key);
-      await limits.spend(other, key);
-      expect(await limits.isSpent(one, key)).toBe(true);
+      await rateLimiter.spend(one, key);
+      await rateLimiter.spend(other, key);
+      expect(await rateLimiter.isExceeded(one, key)).toBe(true);
     }
   });
 
   it('are shared between servers, where there can be several', async () => {
     if (store.name === 'SQLite') {
-      expect(await house.base.db.rateLimit.count()).toBe(0); // one process: in its memory
+      expect(await server.base.db.rateLimit.count()).toBe(0); // one process: in its memory
       return;
     }
-    const beside = await openHouse({ beside: house });
+    const beside = await startServer({ beside: server });
     try {
       const limit = limitOf(10);
       const results = await Promise.allSettled(
-        Array.from({ length: 30 }, (_, n) => (n % 2 ? limits : beside.base.limits).spend(limit, 'a')),
+        Array.from({ length: 30 }, (_, n) => (n % 2 ? rateLimiter : beside.base.rateLimiter).spend(limit, 'a')),
       );
       expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
     } finally {

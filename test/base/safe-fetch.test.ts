@@ -18,7 +18,7 @@ vi.mock('node:dns', async (original) => {
   }
   return { ...dns, lookup, default: { ...dns, lookup } };
 });
-const { createGuardedFetch } = await import('../../src/base/safe-fetch.js');
+const { createSafeFetch } = await import('../../src/base/safe-fetch.js');
 
 let server: Server;
 let origin: string;
@@ -50,7 +50,7 @@ const messageOf = async (call: Promise<unknown>) => {
 };
 
 describe('the guarded fetch', () => {
-  const fetch = createGuardedFetch({ timeoutMs: 2000 });
+  const fetch = createSafeFetch({ timeoutMs: 2000 });
 
   it.each([
     '127.0.0.1',
@@ -118,15 +118,15 @@ describe('the guarded fetch', () => {
     serve((_req, res) => res.end('hello'));
     const { host } = new URL(origin);
     for (const entry of [host, '127.0.0.1']) {
-      const response = await createGuardedFetch({ privateHosts: [entry] })(origin);
+      const response = await createSafeFetch({ privateHosts: [entry] })(origin);
       expect(await response.text()).toBe('hello');
     }
-    await messageOf(createGuardedFetch({ privateHosts: ['127.0.0.1:1', 'other'] })(origin));
+    await messageOf(createSafeFetch({ privateHosts: ['127.0.0.1:1', 'other'] })(origin));
     expect(hits).toBe(2);
   });
 
   it('lets loopback through for an issuer on loopback, and nothing else', async () => {
-    const own = createGuardedFetch({ allowLoopback: true, timeoutMs: 1000 });
+    const own = createSafeFetch({ allowLoopback: true, timeoutMs: 1000 });
     serve((_req, res) => res.end('hello'));
     expect(await (await own(origin)).text()).toBe('hello');
     expect(await messageOf(own('http://10.0.0.1/'))).toContain('not public');
@@ -135,7 +135,7 @@ describe('the guarded fetch', () => {
 });
 
 describe('the guarded fetch, of a server that means harm', () => {
-  const fetch = createGuardedFetch({ allowLoopback: true, timeoutMs: 300, maxBytes: 1000 });
+  const fetch = createSafeFetch({ allowLoopback: true, timeoutMs: 300, maxBytes: 1000 });
 
   it('follows no redirect', async () => {
     for (const status of [301, 302, 303, 307, 308]) {

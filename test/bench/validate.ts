@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { openBase } from '../../dist/base/base.js';
 import { readConfig } from '../../dist/base/config.js';
 import { createLog } from '../../dist/base/log.js';
-import { systemCaller } from '../../dist/core/caller.js';
 import { createCore } from '../../dist/core/core.js';
+import { systemMeta } from '../../dist/core/request-meta.js';
 import { withServer } from './load.js';
 import { ask, type Measured, measure } from './oidc/measure.js';
 import type { Bench } from './run.js';
@@ -101,10 +101,10 @@ async function furnish(environment: Record<string, string>): Promise<string> {
   try {
     const { accounts, apiKeys, tools, permissions } = await createCore(base);
     const person = { email: EMAIL, name: 'Jane Developer', password: PASSWORD };
-    const account = await accounts.create(person, systemCaller);
-    await tools.create({ slug: TOOL, name: 'Deal room', url: 'https://dealroom.example' }, account.id, systemCaller);
-    await permissions.grant({ accountId: account.id, slug: TOOL, level: 'read' }, account.id, systemCaller);
-    const { key } = await apiKeys.create(account, { name: 'K', format: 'cb', lifeSeconds: null }, systemCaller);
+    const account = await accounts.create(person, systemMeta);
+    await tools.create({ slug: TOOL, name: 'Deal room', url: 'https://dealroom.example' }, account.id, systemMeta);
+    await permissions.grant({ accountId: account.id, slug: TOOL, level: 'read' }, account.id, systemMeta);
+    const { key } = await apiKeys.create(account, { name: 'K', format: 'cb', lifeSeconds: null }, systemMeta);
     return key;
   } finally {
     await base.close();

@@ -14,7 +14,13 @@ import {
   refresh,
   type TestClient,
 } from '../support/relying-party.js';
-import { killServers, type Server, startServer, temporaryFolder, until } from '../support/server-process.js';
+import {
+  killServers,
+  type ServerProcess,
+  startServerProcess,
+  temporaryFolder,
+  until,
+} from '../support/server-process.js';
 import { freePort } from '../support/store-servers.js';
 import { type OpenStore, stores } from '../support/stores.js';
 
@@ -73,12 +79,12 @@ describe.each(stores)('on $name', (store) => {
     const all: Journey[] = [];
     const survivors: Journey[] = [];
 
-    let server = await startServer(settings);
+    let server = await startServerProcess(settings);
     for (let round = 0; round < kills; round += 1) {
       const journeys = await liveUntilKilled(server, round, LAST_KILL_MS + LATER_BY_MS * (kills - round), survivors);
       all.push(...journeys);
-      server = await startServer(settings);
-      await Promise.all(journeys.map((journey, n) => goOn(server, journey, n, survivors)));
+      server = await startServerProcess(settings);
+      await Promise.all(journeys.map((journey, n) => continueSignIn(server, journey, n, survivors)));
       await expectOneBranchEach();
       await expectTrail(journeys);
     }
@@ -86,7 +92,7 @@ describe.each(stores)('on $name', (store) => {
     await expectTrail(all);
     server.kill('SIGKILL');
     await server.ended;
-    await expectTheftPastTheWindow(await startServer({ ...settings, REFRESH_RETRY_WINDOW: '0s' }), survivors);
+    await expectTheftPastTheWindow(await startServerProcess({ ...settings, REFRESH_RETRY_WINDOW: '0s' }), survivors);
     const interrupted = all.map(({ interruptedAt }) => interruptedAt).filter((step) => step !== undefined);
     expect(interrupted).toHaveLength(kills * (ARRIVING + REFRESHING));
     expect(interrupted).toContain('refresh');
@@ -111,16 +117,16 @@ async function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): P
 
 /** People arrive, and apps refresh what they got in earlier rounds, until the server is killed under their hands. */
 async function liveUntilKilled(
-  server: Server,
+  server: ServerProcess,
   round: number,
   afterMs: number,
   survivors: Journey[],
 ): Promise<Journey[]> {
   const journeys: Journey[] = [];
-  const arriving = Array.from({ length: ARRIVING }, (_, actor) => arrive(actor));
+  const arriving = Array.from({ length: ARRIVING }, (_, actor) => completeSignIn(actor));
   const refreshing = Array.from({ length: REFRESHING }, (_, n) => {
     const known = survivors.shift();
-    return known ? refreshAgain(known) : arrive(ARRIVING + n);
+    return known ? refreshAgain(known) : completeSignIn(ARRIVING + n);
   });
   if (round === 0)
     await until('some have their tokens', () => journeys.filter(hasTokens).length >= FIRST_FAMILIES, 20_000);
@@ -131,7 +137,7 @@ async function liveUntilKilled(
   return journeys;
 
   /** One person, who signs in to one new app after the other. */
-  async function arrive(actor: number): Promise<void> {
+  async function completeSignIn(actor: number): Promise<void> {
     const browser = new Browser(server.origin);
     for (let n = 0; ; n += 1) {
       const journey: Journey = { email: `p${round}.${actor}@example.com`, signedIn: 0, refreshTokens: [] };
@@ -169,13 +175,13 @@ async function take(journey: Journey, step: string, run: () => Promise<void>): P
   }
 }
 
-async function refreshLast(server: Server, journey: Journey): Promise<void> {
+async function refreshLast(server: ServerProcess, journey: Journey): Promise<void> {
   keep(journey, await refresh(server, journey.client!, journey.refreshTokens.at(-1)!));
 }
 
 /** From the app's registration to so many refreshes, or as far as it comes. Any answer that is not the right one fails the test. */
 async function travel(
-  server: Server,
+  server: ServerProcess,
   browser: Browser,
   journey: Journey,
   { address, arrives, refreshes }: { address: string; arrives: boolean; refreshes: number },
@@ -197,7 +203,7 @@ async function travel(
     ['authorize', authorize],
     ...(arrives ? ([['sign in', signIn]] as [string, () => Promise<void>][]) : []),
     ['consent', consent],
-    ['redeem', redeemCode],
+    ['redeem', exchangeCode],
     ...Array.from({ length: refreshes }, (): [string, () => Promise<void>] => [
       'refresh',
       () => refreshLast(server, journey),
@@ -231,14 +237,14 @@ async function travel(
     journey.code = { code, verifier };
   }
 
-  async function redeemCode(): Promise<void> {
+  async function exchangeCode(): Promise<void> {
     journey.redeeming = true;
     keep(journey, await redeem(server, journey.client!, journey.code!));
   }
 }
 
 /** After the restart: what was answered is there, what was interrupted can be done again, what was spent cannot. */
-async function goOn(server: Server, journey: Journey, n: number, survivors: Journey[]): Promise<void> {
+async function continueSignIn(server: ServerProcess, journey: Journey, n: number, survivors: Journey[]): Promise<void> {
   const { client, code, redeeming, accessToken, refreshTokens } = journey;
   if (!client) return;
   const own = await fetch(`${server.origin}/oauth/clients/register/${client.id}`, {
@@ -281,7 +287,7 @@ function replayedBy({ age, refreshTokens }: Journey, n: number): string | undefi
 }
 
 /** Without a window there are no retries: every spent token ends its family, however old it is. */
-async function expectTheftPastTheWindow(server: Server, survivors: Journey[]): Promise<void> {
+async function expectTheftPastTheWindow(server: ServerProcess, survivors: Journey[]): Promise<void> {
   for (const [n, { client, accessToken, refreshTokens }] of survivors.entries()) {
     expect(await isAlive(server, accessToken!)).toBe(true); // it lived through all kills since
     let last = refreshTokens.at(-1)!;
@@ -354,7 +360,7 @@ function keep(journey: Journey, { status, body }: { status: number; body: Record
   journey.refreshTokens.push(body.refresh_token as string);
 }
 
-async function registerClient({ origin }: Server, address: string) {
+async function registerClient({ origin }: ServerProcess, address: string) {
   const response = await fetch(`${origin}/oauth/clients/register`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-forwarded-for': address },

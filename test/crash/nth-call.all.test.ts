@@ -5,7 +5,7 @@ import { addSeconds } from '../../src/base/clock.js';
 import { Browser } from '../support/browser.js';
 import { createOutage, FAILURES } from '../support/outage.js';
 import { isAlive, obtainCode, redeem, refresh, type TestClient, type TokenAnswer } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 import { openFamily } from '../support/token-family.js';
 
@@ -16,24 +16,24 @@ const MOST_CALLS = 60;
 describe.each(stores)('on $name', (store) => {
   const outage = createOutage();
   let aheadSeconds = 0;
-  let house: House;
+  let server: TestServer;
   let browser: Browser;
   let email: string;
 
   beforeAll(async () => {
     const clock = { now: () => addSeconds(new Date(), aheadSeconds) };
-    house = await openHouse({ store, clock, around: outage.around, settings: { REFRESH_RETRY_WINDOW: '5m' } });
-    ({ email } = await house.account());
-    browser = new Browser(house.origin);
+    server = await startServer({ store, clock, around: outage.around, settings: { REFRESH_RETRY_WINDOW: '5m' } });
+    ({ email } = await server.account());
+    browser = new Browser(server.origin);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   describe.each(FAILURES)('a store that %s', (failure) => {
     it('leaves a code redeemed whole, or not at all', async () => {
       const failures = await atEveryCall(async (call) => {
-        const client = await house.client();
-        const obtained = await obtainCode(house, client, email, {}, browser);
-        const { result: answer, failed, ms } = await outageAt(call, () => redeem(house, client, obtained));
+        const client = await server.client();
+        const obtained = await obtainCode(server, client, email, {}, browser);
+        const { result: answer, failed, ms } = await outageAt(call, () => redeem(server, client, obtained));
         expect(ms).toBeLessThan(NO_HANG_MS);
         if (failed) {
           expectOutage(answer);
@@ -42,12 +42,12 @@ describe.each(stores)('on $name', (store) => {
           await expectWhole(client, answer);
         }
 
-        const again = await redeem(house, client, obtained);
+        const again = await redeem(server, client, obtained);
         if (failed && again.status === 200) {
           await expectWhole(client, again);
         } else {
           expect([again.status, again.body.error]).toEqual([400, 'invalid_grant']);
-          expect(await house.base.db.grant.count({ where: { clientId: client.id } })).toBe(0);
+          expect(await server.base.db.grant.count({ where: { clientId: client.id } })).toBe(0);
         }
         return failed;
       });
@@ -59,29 +59,29 @@ describe.each(stores)('on $name', (store) => {
       ['JWT', true],
     ])('leaves a refresh token (%s access tokens) to be sent again, and one living branch', async (_, asJwt) => {
       const failures = await atEveryCall(async (call) => {
-        const client = await house.client();
+        const client = await server.client();
         const resource: Record<string, string> = asJwt
-          ? { resource: `${house.issuer}/api/v1`, scope: 'openid memory:read' }
+          ? { resource: `${server.issuer}/api/v1`, scope: 'openid memory:read' }
           : {};
-        const { refreshToken } = await openFamily(house, client, email, resource, browser);
+        const { refreshToken } = await openFamily(server, client, email, resource, browser);
         const {
           result: answer,
           failed,
           ms,
-        } = await outageAt(call, () => refresh(house, client, refreshToken, resource));
+        } = await outageAt(call, () => refresh(server, client, refreshToken, resource));
         expect(ms).toBeLessThan(NO_HANG_MS);
         if (failed) expectOutage(answer);
         expect(await livingTokens(client)).toHaveLength(1);
 
-        const retry = failed ? await refresh(house, client, refreshToken, resource) : answer;
+        const retry = failed ? await refresh(server, client, refreshToken, resource) : answer;
         expect([retry.status, retry.body.error]).toEqual([200, undefined]);
         expect(retry.body.access_token?.split('.')).toHaveLength(asJwt ? 3 : 1);
-        expect(await livingTokens(client)).toEqual([house.core.artifacts.idOf(retry.body.refresh_token!)]);
+        expect(await livingTokens(client)).toEqual([server.core.oauthStorage.idOf(retry.body.refresh_token!)]);
 
-        const next = await refresh(house, client, retry.body.refresh_token!);
+        const next = await refresh(server, client, retry.body.refresh_token!);
         await expectWhole(client, next);
-        expect((await refresh(house, client, refreshToken)).status).toBe(400); // still known as spent
-        expect(await house.base.db.grant.count({ where: { clientId: client.id } })).toBe(0);
+        expect((await refresh(server, client, refreshToken)).status).toBe(400); // still known as spent
+        expect(await server.base.db.grant.count({ where: { clientId: client.id } })).toBe(0);
         return failed;
       });
       expect(failures).toBeGreaterThanOrEqual(4);
@@ -96,7 +96,7 @@ describe.each(stores)('on $name', (store) => {
     }
 
     async function outageAt(call: number, request: () => Promise<TokenAnswer>) {
-      await house.core.audit.flush(); // the trail of the attempt before would be written meanwhile
+      await server.core.audit.flush(); // the trail of the attempt before would be written meanwhile
       aheadSeconds += FORGET_SECONDS;
       return outage.during(call, failure, request);
     }
@@ -112,12 +112,12 @@ describe.each(stores)('on $name', (store) => {
   async function expectWhole(client: TestClient, { status, body }: TokenAnswer): Promise<void> {
     expect([status, body.error]).toEqual([200, undefined]);
     expect(body).toMatchObject({ id_token: expect.any(String), refresh_token: expect.any(String) });
-    expect(await isAlive(house, body.access_token!)).toBe(true);
-    expect(await livingTokens(client)).toEqual([house.core.artifacts.idOf(body.refresh_token!)]);
+    expect(await isAlive(server, body.access_token!)).toBe(true);
+    expect(await livingTokens(client)).toEqual([server.core.oauthStorage.idOf(body.refresh_token!)]);
   }
 
   async function livingTokens({ id }: TestClient): Promise<string[]> {
     const where = { grant: { clientId: id }, consumedAt: null };
-    return (await house.base.db.refreshToken.findMany({ where })).map((token) => token.id);
+    return (await server.base.db.refreshToken.findMany({ where })).map((token) => token.id);
   }
 });

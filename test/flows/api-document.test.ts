@@ -3,14 +3,14 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../src/core/accounts/accounts.js';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { onboard } from '../support/agents.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
 import { Authenticator } from '../support/authenticator.js';
 import { codeFor, newPerson, openElsewhere, SETTINGS } from '../support/fake-providers.js';
 import { mailTo, tokenIn } from '../support/mailbox.js';
 import { addCapTable, askPerson, CAP_TABLE } from '../support/questions.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 /** A person who is signed in: what the lines below need of one. */
 interface SignedIn {
@@ -28,30 +28,30 @@ const guestEmail = 'guest@example.com';
 const NEXT_PASSWORD = 'nine unrelated lanterns';
 /** The token of the link that is mailed to somebody. */
 async function resetToken(email: string): Promise<string> {
-  await house.core.recovery.forgot(email, systemCaller);
-  return tokenIn(await mailTo(house, email, /Choose/));
+  await server.core.passwordReset.forgot(email, systemMeta);
+  return tokenIn(await mailTo(server, email, /Choose/));
 }
 async function verifyToken(email: string): Promise<string> {
-  await house.core.verification.request((await house.core.accounts.findByEmail(email))!);
-  return tokenIn(await mailTo(house, email, /Confirm/));
+  await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
+  return tokenIn(await mailTo(server, email, /Confirm/));
 }
 /** A key of somebody's. */
 async function newKeyOf(email: string) {
-  const account = (await house.core.accounts.findByEmail(email))!;
-  return house.core.apiKeys.create(account, { name: 'K', format: 'sk_live', lifeSeconds: 3600 }, systemCaller);
+  const account = (await server.core.accounts.findByEmail(email))!;
+  return server.core.apiKeys.create(account, { name: 'K', format: 'sk_live', lifeSeconds: 3600 }, systemMeta);
 }
 const keyOf = async (email: string) => (await newKeyOf(email)).record.id;
 const secretKeyOf = async (email: string) => (await newKeyOf(email)).key;
 /** Somebody's own organization, with a guest and a project in it. */
 async function placeOf(email: string): Promise<{ id: string; guest: string; project: string }> {
-  const account = (await house.core.accounts.findByEmail(email))!;
-  const [own] = await house.core.organizations.listFor(account.id);
+  const account = (await server.core.accounts.findByEmail(email))!;
+  const [own] = await server.core.organizations.listFor(account.id);
   const actor = { accountId: account.id };
-  const { id: project } = await house.core.projects.create(actor, own!.id, 'Apollo', systemCaller);
-  const guest = await house.core.accounts.findByEmail(guestEmail);
+  const { id: project } = await server.core.projects.create(actor, own!.id, 'Apollo', systemMeta);
+  const guest = await server.core.accounts.findByEmail(guestEmail);
   const member = { accountId: guest!.id, organizationId: own!.id, role: 'viewer' };
   const where = { accountId_organizationId: { accountId: member.accountId, organizationId: member.organizationId } };
-  await house.base.db.membership.upsert({ where, create: member, update: {} });
+  await server.base.db.membership.upsert({ where, create: member, update: {} });
   return { id: own!.id, guest: guest!.id, project };
 }
 /** Somebody's own organization, whence they invite somebody. */
@@ -60,80 +60,80 @@ async function invitationBy(
   invited = 'invited@example.com',
 ): Promise<{ id: string; invitation: string }> {
   const account = await verified(email);
-  const id = await house.core.organizations.idOfOwn(account.id);
+  const id = await server.core.organizations.personalOrganizationId(account.id);
   const input = { email: invited, role: 'viewer' as const };
-  const { id: invitation } = await house.core.invitations.create(account, id, input, systemCaller);
+  const { id: invitation } = await server.core.invitations.create(account, id, input, systemMeta);
   return { id, invitation };
 }
 /** The account, once its address is proven. */
 async function verified(email: string) {
-  const account = (await house.core.accounts.findByEmail(email))!;
-  if (!account.emailVerified) await house.core.verification.verify(await verifyToken(email), systemCaller);
+  const account = (await server.core.accounts.findByEmail(email))!;
+  if (!account.emailVerified) await server.core.emailVerification.verify(await verifyToken(email), systemMeta);
   return { ...account, emailVerified: true };
 }
 /** The token of an invitation to somebody. */
 async function invitationTo(email: string): Promise<string> {
   await verified(email);
-  await invitationBy((await house.account()).email, email);
-  return tokenIn(await mailTo(house, email, /invited/));
+  await invitationBy((await server.account()).email, email);
+  return tokenIn(await mailTo(server, email, /invited/));
 }
 const someApi = () => ({ identifier: `https://api.example/${randomUUID()}`, name: 'Notes' });
 async function idOfApi(): Promise<string> {
   const rest = { scopes: [], accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
   const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
   const input = { ...someApi(), ...rest, scopes: [], ...access };
-  return (await house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller)).id;
+  return (await server.core.resourceRegistry.create(input, { kind: 'system' }, systemMeta)).id;
 }
 const CALLBACK = 'https://app.example/callback';
 /** What an app posts of somebody who said yes at GitHub. */
 const codeOfGithub = async () => ({ code: await codeFor(github, newPerson(), CALLBACK), redirect_uri: CALLBACK });
 /** A link of somebody's. */
 async function linkOf(email: string): Promise<string> {
-  const account = (await house.core.accounts.findByEmail(email))!;
-  await house.core.identities.linkByKeeper(account, { issuer: github.issuer, subject: randomUUID() });
-  return (await house.core.links.list(account.id))[0]!.id;
+  const account = (await server.core.accounts.findByEmail(email))!;
+  await server.core.identities.linkByAdmin(account, { issuer: github.issuer, subject: randomUUID() });
+  return (await server.core.links.list(account.id))[0]!.id;
 }
 const newAgent = () => ({ agent_id: 'my-agent', agent_name: 'My agent', capabilities: ['read:cap-table'] });
 /** Somebody's agent. */
 async function agentOf(email: string): Promise<string> {
-  const account = (await house.core.accounts.findByEmail(email))!;
+  const account = (await server.core.accounts.findByEmail(email))!;
   const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
-  const organizationId = await house.core.organizations.idOfOwn(account.id);
-  return (await house.core.agents.onboardInto(organizationId, account, wanted, systemCaller)).agent.id;
+  const organizationId = await server.core.organizations.personalOrganizationId(account.id);
+  return (await server.core.agents.onboardInto(organizationId, account, wanted, systemMeta)).agent.id;
 }
 const ofAgent: Yes = async ({ bearer, email }) => ({ headers: bearer, params: { agent_id: await agentOf(email) } });
 /** A question of an agent that somebody owns, open for its owner. */
 async function questionTo({ email, bearer }: SignedIn): Promise<string> {
   const agent = await onboard(
-    house,
+    server,
     { agent_id: randomUUID(), capabilities: ['write:equity'] },
     bearer.authorization.slice(7),
   );
-  if (!house.core.resources.find(CAP_TABLE)) await addCapTable(house);
-  await askPerson(house, agent, email);
-  const account = (await house.core.accounts.findByEmail(email))!;
-  return (await house.core.approvals.list(account))[0]!.id;
+  if (!server.core.resources.find(CAP_TABLE)) await addCapTable(server);
+  await askPerson(server, agent, email);
+  const account = (await server.core.accounts.findByEmail(email))!;
+  return (await server.core.approvals.list(account))[0]!.id;
 }
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 /** An administrator's request. */
 async function byKeeper(request: ApiRequest = {}): Promise<ApiRequest> {
-  keeper ??= house.core.accounts.create({ email: 'keeper@example.com', password: PASSWORD }, systemCaller, {
+  admin ??= server.core.accounts.create({ email: 'keeper@example.com', password: PASSWORD }, systemMeta, {
     role: 'admin',
   });
-  const login = await house.core.signIn.openForApi({ account: await keeper, amr: ['pwd'] }, systemCaller);
+  const login = await server.core.signIn.issueTokens({ account: await admin, amr: ['pwd'] }, systemMeta);
   return { headers: { authorization: `Bearer ${login.tokens.accessToken}` }, ...request };
 }
-let keeper: Promise<Account> | undefined;
+let admin: Promise<Account> | undefined;
 const asAdmin: Yes = () => byKeeper();
-const idOf = async (email: string) => (await house.core.accounts.findByEmail(email))!.id;
+const idOf = async (email: string) => (await server.core.accounts.findByEmail(email))!.id;
 async function newTool(): Promise<string> {
   const slug = `tool-${randomUUID()}`;
-  await house.core.tools.create({ slug, name: 'Deal room' }, '', systemCaller);
+  await server.core.tools.create({ slug, name: 'Deal room' }, '', systemMeta);
   return slug;
 }
 async function grantTo(email: string) {
   const [accountId, slug] = [await idOf(email), await newTool()];
-  const { id } = await house.core.permissions.grant({ accountId, slug, level: 'read' }, '', systemCaller);
+  const { id } = await server.core.permissions.grant({ accountId, slug, level: 'read' }, '', systemMeta);
   return { id, user_id: accountId, tool_slug: slug };
 }
 
@@ -164,7 +164,7 @@ const YES: Record<OperationName, Yes> = {
   },
   'GET /api/v1/auth/links/{id}/token': async ({ bearer, email }) => {
     await contract.call('POST /api/v1/auth/github/link', { headers: bearer, json: await codeOfGithub() });
-    const links = await house.core.links.list(await idOf(email));
+    const links = await server.core.links.list(await idOf(email));
     return { headers: bearer, params: { id: links[0]!.id } };
   },
   'DELETE /api/v1/auth/links/{id}': async ({ bearer, email }) => ({
@@ -211,7 +211,7 @@ const YES: Record<OperationName, Yes> = {
   'POST /api/v1/agents/onboard': () => ({ json: newAgent() }),
   'POST /api/v1/agents/claim': async ({ bearer }) => {
     const wanted = { agentId: 'stray', name: 'Stray', capabilities: ['read:cap-table'] };
-    const { claimToken } = await house.core.agents.onboardStranger(wanted, systemCaller);
+    const { claimToken } = await server.core.agents.onboardStranger(wanted, systemMeta);
     return { headers: bearer, json: { token: claimToken } };
   },
   'GET /api/v1/agents': signedIn,
@@ -226,7 +226,7 @@ const YES: Record<OperationName, Yes> = {
   }),
   'POST /api/v1/organizations/{id}/invitations': async ({ bearer, email }) => ({
     headers: bearer,
-    params: { id: await house.core.organizations.idOfOwn((await verified(email)).id) },
+    params: { id: await server.core.organizations.personalOrganizationId((await verified(email)).id) },
     json: { email: newcomer().email, role: 'operator' },
   }),
   'GET /api/v1/organizations/{id}/invitations': async ({ bearer, email }) => ({
@@ -365,9 +365,9 @@ const NO: [OperationName, code: string, Yes][] = [
     'provider_sign_in_required',
     async ({ bearer, email }) => {
       await contract.call('POST /api/v1/auth/github/link', { headers: bearer, json: await codeOfGithub() });
-      const links = await house.core.links.list(await idOf(email));
+      const links = await server.core.links.list(await idOf(email));
       const identityId = links[0]!.id;
-      await house.base.db.keptTokens.update({ where: { identityId }, data: { expiresAt: new Date(0) } });
+      await server.base.db.keptTokens.update({ where: { identityId }, data: { expiresAt: new Date(0) } });
       return { headers: bearer, params: { id: identityId } };
     },
   ],
@@ -473,8 +473,8 @@ const settings = {
   RATE_LIMIT_DEFAULT: '10000',
   RATE_LIMIT_VALIDATE: '10000',
 };
-const house: House = await openHouse({ settings });
-const contract: ApiContract = await readContract(house.origin);
+const server: TestServer = await startServer({ settings });
+const contract: ApiContract = await readContract(server.origin);
 const operations = [...contract.operations];
 const named = (wanted: (operation: (typeof operations)[0][1]) => unknown) =>
   operations.filter(([, operation]) => wanted(operation)).map(([name]) => name);
@@ -487,16 +487,16 @@ const needsBody = named(({ requestBody }) => requestBody?.required);
 describe('the OpenAPI document', () => {
   let person: SignedIn;
   beforeAll(async () => {
-    await house.account(guestEmail);
+    await server.account(guestEmail);
     person = await signIn();
   });
   afterAll(async () => {
-    await house.close();
+    await server.close();
     await github.close();
   });
 
   async function signIn(): Promise<SignedIn> {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { body } = await contract.call('POST /api/v1/auth/login-json', { json: { email, password: PASSWORD } });
     const bearer = { authorization: `Bearer ${body.access_token}` };
     const { body: logins } = await contract.call('GET /api/v1/auth/sessions', { headers: bearer });

@@ -2,17 +2,17 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 describe('the API reference', () => {
-  let house: House;
+  let server: TestServer;
   let browser: Browser;
   let context: BrowserContext;
   let complaints: string[];
   let asked: string[];
   let page: Page;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
     browser = await launchChromium();
   });
   beforeEach(async () => {
@@ -24,19 +24,19 @@ describe('the API reference', () => {
   afterEach(() => context.close());
   afterAll(async () => {
     await browser.close();
-    await house.close();
+    await server.close();
   });
 
   async function open(path = '/docs/api') {
-    await page.goto(house.issuer + path);
+    await page.goto(server.issuer + path);
     await page.waitForSelector('.opblock');
   }
 
-  const elsewhere = () => asked.filter((url) => !url.startsWith(`${house.issuer}/`) && !url.startsWith('data:'));
+  const elsewhere = () => asked.filter((url) => !url.startsWith(`${server.issuer}/`) && !url.startsWith('data:'));
 
   it('shows every operation of the document, from our own origin alone and without a complaint', async () => {
     await open();
-    const { paths } = (await (await fetch(`${house.origin}/api/openapi.json`)).json()) as { paths: object };
+    const { paths } = (await (await fetch(`${server.origin}/api/openapi.json`)).json()) as { paths: object };
     expect(await page.locator('.opblock').count()).toBe(
       Object.values(paths).flatMap((path) => Object.keys(path)).length,
     );
@@ -47,23 +47,23 @@ describe('the API reference', () => {
   }, 60_000);
 
   it('leads back, and is found from the front page', async () => {
-    await page.goto(house.issuer);
+    await page.goto(server.issuer);
     await page.click('a[href="/docs/api"]');
     await page.waitForSelector('.opblock');
     await page.click('.masthead .brand');
-    await page.waitForURL(`${house.issuer}/`);
+    await page.waitForURL(`${server.issuer}/`);
     expect(complaints).toEqual([]);
   });
 
   it('has a policy that runs our own files and nothing else', async () => {
-    const { headers } = await fetch(`${house.origin}/docs/api`);
+    const { headers } = await fetch(`${server.origin}/docs/api`);
     const policy = headers.get('content-security-policy')!;
     expect(policy).toContain("default-src 'none'");
     expect(policy).toMatch(/script-src 'self'(;|$)/);
     expect(policy).toMatch(/connect-src 'self'(;|$)/);
     expect(policy).toMatch(/style-src 'self'(;|$)/);
     expect(policy).not.toMatch(/unsafe|\*[^:]*;.*script/);
-    const other = (await fetch(`${house.origin}/login`)).headers.get('content-security-policy')!;
+    const other = (await fetch(`${server.origin}/login`)).headers.get('content-security-policy')!;
     expect(other).not.toMatch(/script-src '|connect-src/);
   });
 
@@ -90,8 +90,8 @@ describe('the API reference', () => {
   });
 
   it('tries a request out with a token that goes to us and stays nowhere', async () => {
-    const { email } = await house.account();
-    const login = await fetch(`${house.origin}/api/v1/auth/login-json`, {
+    const { email } = await server.account();
+    const login = await fetch(`${server.origin}/api/v1/auth/login-json`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ email, password: PASSWORD }),

@@ -2,7 +2,7 @@ import { Auth, type AuthConfig } from '@auth/core';
 import type { OAuthConfig } from '@auth/core/providers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, isConsent, walk } from '../support/openid-client.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const APP = 'https://yourapp.com';
@@ -16,15 +16,15 @@ interface Profile {
 }
 
 describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** Registers as a newcomer does, with one request. */
   async function register() {
-    const answer = await fetch(`${house.origin}/oauth/clients/register`, {
+    const answer = await fetch(`${server.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({
@@ -42,19 +42,19 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
   /** The app: what its documentation tells it to write, and nothing else. */
   async function openApp(changes: Partial<OAuthConfig<Profile>> = {}) {
     const registered = await register();
-    const faults: Error[] = [];
+    const errors: Error[] = [];
     const config: AuthConfig = {
       basePath: '/api/auth',
       trustHost: true,
       secret: 'the app has a secret of its own',
-      logger: { error: (error) => void faults.push(error) },
+      logger: { error: (error) => void errors.push(error) },
       providers: [
         {
           id: 'ainative',
           name: 'AINative',
           type: 'oauth',
-          issuer: house.issuer,
-          wellKnown: `${house.issuer}/.well-known/openid-configuration`,
+          issuer: server.issuer,
+          wellKnown: `${server.issuer}/.well-known/openid-configuration`,
           authorization: { params: { scope: 'openid profile email' } },
           clientId: registered.client_id,
           clientSecret: registered.client_secret,
@@ -69,21 +69,21 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
         } as OAuthConfig<Profile>,
       ],
     };
-    return new AppVisit(config, faults);
+    return new AppVisit(config, errors);
   }
 
   // Auth.js 5 reads the token endpoint of a `type: 'oauth'` provider from discovery, but uses the userinfo endpoint found there
   // only where the configuration has a `userinfo` member, be it empty. NextAuth 4, whose way of writing this is, needs none.
   it('gets tokens for the documented configuration, word for word, and stops only for want of a userinfo member', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const app = await openApp();
     const start = await app.signIn();
-    expect(start.origin + start.pathname).toBe(`${house.issuer}/oauth/authorize`);
+    expect(start.origin + start.pathname).toBe(`${server.issuer}/oauth/authorize`);
     expect(start.searchParams.get('code_challenge_method')).toBe('S256');
-    const { url } = await walk(browserFor(house), start, email);
+    const { url } = await walk(browserFor(server), start, email);
     expect(url.origin + url.pathname).toBe(`${APP}/api/auth/callback/ainative`);
     await app.open(url);
-    expect(app.faults).toMatchObject([{ cause: { err: { message: 'No userinfo endpoint configured' } } }]);
+    expect(app.errors).toMatchObject([{ cause: { err: { message: 'No userinfo endpoint configured' } } }]);
   });
 
   it.each<[string, Partial<OAuthConfig<Profile>>]>([
@@ -92,18 +92,18 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     ['as an OpenID provider', { type: 'oidc' as never }],
     ['as an OpenID provider, with everything that can be checked', OIDC_WITH_ALL_CHECKS],
   ])('signs a person in %s', async (_, changes) => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const app = await openApp(changes);
-    const { url } = await walk(browserFor(house), await app.signIn(), email);
+    const { url } = await walk(browserFor(server), await app.signIn(), email);
     expect((await app.open(url)).headers.get('location')).toBe(`${APP}/`);
-    expect(app.faults).toEqual([]);
+    expect(app.errors).toEqual([]);
     expect(await app.session()).toMatchObject({ user: { email, name: 'Jane Developer' } });
   });
 
   it('asks nobody anything the second time', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const app = await openApp({ userinfo: {} });
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     await app.open((await walk(browser, await app.signIn(), email)).url);
     await app.signOut();
     expect(await app.session()).toBeNull();
@@ -112,9 +112,9 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
   });
 
   it('shows its own page, and no session, when the person says no', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const app = await openApp();
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     const consent = await browser.signIn(email, PASSWORD, await browser.open(await app.signIn()));
     expect(isConsent(consent)).toBe(true);
     const { url } = await browser.submit(consent, { decision: 'deny' });
@@ -132,7 +132,7 @@ class AppVisit {
   constructor(
     readonly config: AuthConfig,
     /** What Auth.js logged. */
-    readonly faults: Error[],
+    readonly errors: Error[],
   ) {}
 
   /** Where the app's sign-in button leads. */

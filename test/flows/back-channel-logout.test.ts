@@ -2,22 +2,22 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Browser } from '../support/browser.js';
-import { bodyOf, openServer, type TestServer } from '../support/http-server.js';
+import { bodyOf, type HttpServer, openHttpServer } from '../support/http-server.js';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 describe.each(stores)('an app that wants to hear of sign-outs, with the house on $name', (store) => {
-  let house: House;
-  let app: TestServer;
+  let server: TestServer;
+  let app: HttpServer;
   let heard: { type: string | undefined; body: URLSearchParams }[];
   /** How many of the next calls the app fails to take. */
   let failures: number;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    app = await openServer(async (req, res) => {
+    server = await startServer({ store });
+    app = await openHttpServer(async (req, res) => {
       const body = new URLSearchParams(await bodyOf(req));
       if (failures > 0) {
         failures -= 1;
@@ -32,27 +32,27 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
     failures = 0;
   });
   afterAll(async () => {
-    await house.close();
+    await server.close();
     await app.close();
   });
 
   /** A person who is signed in at the app, with what the app knows of it. */
   async function signedIn(metadata: Record<string, unknown> = {}) {
-    const account = await house.account();
-    const client = await house.client({
+    const account = await server.account();
+    const client = await server.client({
       backchannel_logout_uri: `${app.origin}/logout`,
       backchannel_logout_session_required: true,
       ...metadata,
     });
-    const config = await discover(house, client);
-    const browser = browserFor(house);
+    const config = await discover(server, client);
+    const browser = browserFor(server);
     const tokens = await signIn(config, browser, account.email);
     return { account, client, config, browser, tokens, sid: tokens.claims()!.sid as string };
   }
 
   /** What the app was told, in the end. */
   async function told() {
-    await house.app.settle();
+    await server.app.settle();
     return heard;
   }
 
@@ -70,7 +70,7 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
     const { payload } = await jwtVerify(
       call!.body.get('logout_token')!,
       createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri!)),
-      { issuer: house.issuer, audience: client.id, typ: 'logout+jwt', algorithms: ['RS256'] },
+      { issuer: server.issuer, audience: client.id, typ: 'logout+jwt', algorithms: ['RS256'] },
     );
     expect(payload).toMatchObject({
       sub: account.id,
@@ -85,7 +85,7 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
 
   it('is told when the person signs out from another app', async () => {
     const { account, browser, sid } = await signedIn();
-    const other = await discover(house, await house.client());
+    const other = await discover(server, await server.client());
     const tokens = await signIn(other, browser, account.email);
     const page = await browser.open(oidc.buildEndSessionUrl(other, { id_token_hint: tokens.id_token! }));
     await browser.submit(page, { logout: 'yes' });
@@ -101,7 +101,7 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
 
   it('is told when the login is ended from the account page of another browser, and only of that login', async () => {
     const { account, config, browser, sid } = await signedIn();
-    const elsewhere = browserFor(house);
+    const elsewhere = browserFor(server);
     const other = await signIn(config, elsewhere, account.email);
     expect(other.claims()!.sid).not.toBe(sid);
 
@@ -116,7 +116,7 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
 
   it('hears nothing when another login of the same person ends', async () => {
     const { account } = await signedIn();
-    const elsewhere = browserFor(house);
+    const elsewhere = browserFor(server);
     await elsewhere.signIn(account.email, 'correct horse battery');
     await signOut(elsewhere);
     expect(await told()).toEqual([]);
@@ -151,7 +151,7 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
 
   it('cannot be a stranger: who registers without a token may not name such an address', async () => {
     const registration = oidc.dynamicClientRegistration(
-      new URL(house.issuer),
+      new URL(server.issuer),
       { redirect_uris: ['https://acme.example/cb'], backchannel_logout_uri: `${app.origin}/logout` },
       undefined,
       { execute: [oidc.allowInsecureRequests] },

@@ -3,9 +3,9 @@ import type { User, UserManager, UserManagerSettings } from 'oidc-client-ts';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { bodyOf, openServer, type TestServer } from '../support/http-server.js';
+import { bodyOf, type HttpServer, openHttpServer } from '../support/http-server.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const LIBRARY = readFileSync(
   new URL('../../node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js', import.meta.url),
@@ -27,8 +27,8 @@ declare global {
 }
 
 describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => {
-  let house: House;
-  let app: TestServer;
+  let server: TestServer;
+  let app: HttpServer;
   /** Where the app is: on another port, which is another origin of the same site. */
   let origin: string;
   let browser: Browser;
@@ -38,8 +38,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   let complaints: string[];
 
   beforeAll(async () => {
-    house = await openHouse();
-    app = await openServer(async (req, res) => {
+    server = await startServer();
+    app = await openHttpServer(async (req, res) => {
       const { pathname } = new URL(req.url!, 'http://app');
       if (pathname === '/library.js') return res.setHeader('content-type', 'text/javascript').end(LIBRARY);
       if (pathname === '/form-post') {
@@ -61,20 +61,20 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   afterEach(() => context.close());
   afterAll(async () => {
     await browser?.close();
-    await house.close();
+    await server.close();
     await app.close();
   });
 
   /** A public client of the app, and a person. */
-  async function newcomers(metadata: Record<string, unknown> = {}) {
-    const client = await house.client({
+  async function provisioning(metadata: Record<string, unknown> = {}) {
+    const client = await server.client({
       client_name: 'Browser app',
       token_endpoint_auth_method: 'none',
       redirect_uris: ['/callback', '/silent', '/popup', '/form-post'].map((path) => origin + path),
       post_logout_redirect_uris: [`${origin}/goodbye`],
       ...metadata,
     });
-    return { client, account: await house.account() };
+    return { client, account: await server.account() };
   }
 
   /** Opens a page of the app and sets its library up, as the app would on every page. */
@@ -85,7 +85,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
 
   async function setUp(client: { id: string }) {
     const settings = {
-      authority: house.issuer,
+      authority: server.issuer,
       client_id: client.id,
       redirect_uri: `${origin}/callback`,
       silent_redirect_uri: `${origin}/silent`,
@@ -105,14 +105,14 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
 
   /** The person, in front of our sign-in and consent pages. */
   async function signIn(on: Page, email: string) {
-    await on.waitForURL(`${house.issuer}/login*`);
+    await on.waitForURL(`${server.issuer}/login*`);
     await on.fill('[name=email]', email);
     await on.fill('[name=password]', PASSWORD);
     await on.click('button[type=submit]');
   }
 
   async function allow(on: Page) {
-    await on.waitForURL(`${house.issuer}/interaction/*`);
+    await on.waitForURL(`${server.issuer}/interaction/*`);
     await on.click('button[value=allow]');
   }
 
@@ -128,21 +128,21 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   }
 
   it('signs a person in, and reads who it is from another origin', async () => {
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     const user = await signInByRedirect(client, account.email);
     expect(user.profile).toMatchObject({ sub: account.id, email: account.email, plan: 'free' });
     expect(user.token_type).toBe('Bearer');
 
     const status = await page.evaluate(
       async ([url, token]) => (await fetch(url!, { headers: { authorization: `Bearer ${token}` } })).status,
-      [`${house.issuer}/oauth/userinfo`, user.access_token],
+      [`${server.issuer}/oauth/userinfo`, user.access_token],
     );
     expect(status).toBe(200);
     expect(complaints).toEqual([]);
   });
 
   it('renews its tokens by refresh token, unseen', async () => {
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     const before = await signInByRedirect(client, account.email);
     await page.evaluate(() => window.manager.signinSilent());
     const after = await userNow();
@@ -153,7 +153,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   });
 
   it('renews its tokens in a frame (prompt=none) when it has no refresh token', async () => {
-    const { client, account } = await newcomers({ grant_types: ['authorization_code'] });
+    const { client, account } = await provisioning({ grant_types: ['authorization_code'] });
     const before = await signInByRedirect(client, account.email);
     expect(before.refresh_token).toBeUndefined();
     await page.evaluate(() => window.manager.signinSilent());
@@ -164,7 +164,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   });
 
   it('learns in a frame that nobody is signed in', async () => {
-    const { client } = await newcomers({ grant_types: ['authorization_code'] });
+    const { client } = await provisioning({ grant_types: ['authorization_code'] });
     await openApp(client);
     const error = await page.evaluate(() => window.manager.signinSilent().catch((reason) => reason.error));
     expect(error).toBe('login_required');
@@ -173,7 +173,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
 
   it('cannot renew in a frame on another site, where browsers keep our cookie back; a refresh token does it there', async () => {
     origin = app.origin.replace('localhost', '127.0.0.1');
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     const before = await signInByRedirect(client, account.email);
     await page.evaluate(() => window.manager.signinSilent());
     expect((await userNow())!.access_token).not.toBe(before.access_token);
@@ -191,13 +191,13 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
       frame.src = url;
       document.body.append(frame);
       return new Promise((resolve) => frame.addEventListener('load', resolve));
-    }, `${house.issuer}/login`);
+    }, `${server.issuer}/login`);
     expect(complaints.join()).toContain('frame-ancestors');
     expect(page.frames()[1]!.url()).not.toContain('/login');
   });
 
   it('signs a person in in a popup', async () => {
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     await openApp(client);
     const [popup] = await Promise.all([
       context.waitForEvent('page'),
@@ -214,12 +214,12 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   });
 
   it('is still known to the window that opened it, after all steps of the sign-in', async () => {
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     await page.goto(origin);
     const redirect_uri = `${origin}/callback`;
     const [popup] = await Promise.all([
       context.waitForEvent('page'),
-      page.evaluate((url) => void window.open(url), authorizeUrl(house, client, pkce().challenge, { redirect_uri })),
+      page.evaluate((url) => void window.open(url), authorizeUrl(server, client, pkce().challenge, { redirect_uri })),
     ]);
     await signIn(popup, account.email);
     await allow(popup);
@@ -228,15 +228,15 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   });
 
   it('signs the person out, and gets them back', async () => {
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     const user = await signInByRedirect(client, account.email);
     await page.evaluate(() => void window.manager.signoutRedirect({ state: 'bye' }));
-    await page.waitForURL(`${house.issuer}/oauth/logout*`);
+    await page.waitForURL(`${server.issuer}/oauth/logout*`);
     await page.click('button[value=yes]');
     await page.waitForURL(`${origin}/goodbye*`);
     await setUp(client);
     expect(await page.evaluate(() => window.manager.signoutRedirectCallback())).toMatchObject({ userState: 'bye' });
-    const userinfo = await fetch(`${house.issuer}/oauth/userinfo`, {
+    const userinfo = await fetch(`${server.issuer}/oauth/userinfo`, {
       headers: { authorization: `Bearer ${user.access_token}` },
     });
     expect(userinfo.status).toBe(401);
@@ -244,9 +244,9 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   });
 
   it('gets its answer by a posted form (form_post)', async () => {
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     const redirect_uri = `${origin}/form-post`;
-    await page.goto(authorizeUrl(house, client, pkce().challenge, { redirect_uri, response_mode: 'form_post' }));
+    await page.goto(authorizeUrl(server, client, pkce().challenge, { redirect_uri, response_mode: 'form_post' }));
     await signIn(page, account.email);
     await allow(page);
     await page.waitForURL(redirect_uri);
@@ -256,11 +256,11 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   });
 
   it('is told when the person says no', async () => {
-    const { client, account } = await newcomers();
+    const { client, account } = await provisioning();
     await openApp(client);
     await page.evaluate(() => void window.manager.signinRedirect());
     await signIn(page, account.email);
-    await page.waitForURL(`${house.issuer}/interaction/*`);
+    await page.waitForURL(`${server.issuer}/interaction/*`);
     await page.click('button[value=deny]');
     await page.waitForURL(`${origin}/callback*`);
     expect(new URL(page.url()).searchParams.get('error')).toBe('access_denied');
@@ -268,10 +268,10 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
   });
 
   it('may be an app on a television: the address with the code in it leads to the question', async () => {
-    const { account } = await newcomers();
+    const { account } = await provisioning();
     const grant = 'urn:ietf:params:oauth:grant-type:device_code';
-    const { id } = await house.client({ token_endpoint_auth_method: 'none', grant_types: [grant], redirect_uris: [] });
-    const started = await fetch(`${house.issuer}/oauth/device`, {
+    const { id } = await server.client({ token_endpoint_auth_method: 'none', grant_types: [grant], redirect_uris: [] });
+    const started = await fetch(`${server.issuer}/oauth/device`, {
       method: 'POST',
       body: new URLSearchParams({ client_id: id, scope: 'openid email' }),
     });

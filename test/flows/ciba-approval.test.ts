@@ -16,18 +16,18 @@ import {
   CIBA_GRANT,
   poll,
 } from '../support/questions.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { introspect } from '../support/token-family.js';
 
 describe('an agent that asks a person', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse();
-    await addCapTable(house);
+    server = await startServer();
+    await addCapTable(server);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const configFor = ({ client_id: id, api_key: secret }: AskedAgent) => discover(house, { id, secret });
+  const configFor = ({ client_id: id, api_key: secret }: AskedAgent) => discover(server, { id, secret });
   const question = (agent: AskedAgent) => ({
     scope: 'openid write:equity read:cap-table',
     resource: CAP_TABLE,
@@ -39,9 +39,9 @@ describe('an agent that asks a person', () => {
     oidc.pollBackchannelAuthenticationGrant(config, { ...asked, interval: 0.01 });
 
   it('finds in discovery how it is done', async () => {
-    const metadata = (await configFor(await agentOfSomebody(house))).serverMetadata();
+    const metadata = (await configFor(await agentOfSomebody(server))).serverMetadata();
     expect(metadata).toMatchObject({
-      backchannel_authentication_endpoint: `${house.issuer}/oauth/ciba`,
+      backchannel_authentication_endpoint: `${server.issuer}/oauth/ciba`,
       backchannel_token_delivery_modes_supported: ['poll'],
       backchannel_user_code_parameter_supported: false,
       authorization_details_types_supported: ['agent_action'],
@@ -50,15 +50,15 @@ describe('an agent that asks a person', () => {
   });
 
   it('is allowed on a page, after a mail, and gets a token for that one thing', async () => {
-    const agent = await agentOfSomebody(house);
-    await house.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
+    const agent = await agentOfSomebody(server);
+    await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
     const config = await configFor(agent);
     const asked = await oidc.initiateBackchannelAuthentication(config, question(agent));
     expect(asked).toMatchObject({ expires_in: 600, interval: 5 });
 
-    const mail = await mailTo(house, agent.ownerEmail, /approval/);
+    const mail = await mailTo(server, agent.ownerEmail, /approval/);
     expect(mail.text).not.toContain('Grant 2026-114'); // what the agent says is for the page
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const link = linkIn(mail).pathname;
     const page = await browser.signIn(agent.ownerEmail, PASSWORD, await browser.open(link));
     expect(page.url.pathname).toBe('/account/approvals');
@@ -105,7 +105,7 @@ describe('an agent that asks a person', () => {
       authorization_details: [ACTION],
     });
     expect(claims.exp! - claims.iat!).toBe(300);
-    const { body } = await introspect(house, { id: agent.client_id, secret: agent.api_key }, tokens.access_token);
+    const { body } = await introspect(server, { id: agent.client_id, secret: agent.api_key }, tokens.access_token);
     expect(body).toMatchObject({
       active: true,
       sub: agent.ownerId,
@@ -116,10 +116,10 @@ describe('an agent that asks a person', () => {
   });
 
   it('is refused in an app of ours, and hears of it', async () => {
-    const agent = await agentOfSomebody(house);
+    const agent = await agentOfSomebody(server);
     const config = await configFor(agent);
     const asked = await oidc.initiateBackchannelAuthentication(config, question(agent));
-    const [open] = JSON.parse((await call(house, 'GET', '/approvals', { token: agent.bearer })).text);
+    const [open] = JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text);
     expect(open).toMatchObject({
       agent: { client_id: agent.client_id, agent_id: agent.agent_id, company_id: agent.company_id },
       binding_message: 'Grant 2026-114',
@@ -127,36 +127,36 @@ describe('an agent that asks a person', () => {
       resource: CAP_TABLE,
       scope: 'write:equity',
     });
-    const answer = await call(house, 'POST', `/approvals/${open.id}`, {
+    const answer = await call(server, 'POST', `/approvals/${open.id}`, {
       token: agent.bearer,
       body: { decision: 'deny' },
     });
     expect(answer.status).toBe(200);
     await expect(pollOnce(config, asked)).rejects.toMatchObject({ error: 'access_denied' });
-    expect(await mailsTo(house, agent.ownerEmail)).toEqual([]); // the address may be another's
+    expect(await mailsTo(server, agent.ownerEmail)).toEqual([]); // the address may be another's
   });
 
   it('is told to wait, to poll less often, and that it is too late', async () => {
-    const agent = await agentOfSomebody(house);
-    const asked = await askPerson(house, agent, agent.ownerEmail, { requested_expiry: '60' });
+    const agent = await agentOfSomebody(server);
+    const asked = await askPerson(server, agent, agent.ownerEmail, { requested_expiry: '60' });
     expect(asked.body.expires_in).toBe(60);
-    expect((await poll(house, agent, asked)).body.error).toBe('authorization_pending');
-    expect((await poll(house, agent, asked)).body.error).toBe('slow_down');
-    await house.core.audit.flush();
-    expect(await house.core.audit.list({ clientId: agent.client_id, action: 'token.refused' })).toEqual([]);
+    expect((await poll(server, agent, asked)).body.error).toBe('authorization_pending');
+    expect((await poll(server, agent, asked)).body.error).toBe('slow_down');
+    await server.core.audit.flush();
+    expect(await server.core.audit.list({ clientId: agent.client_id, action: 'token.refused' })).toEqual([]);
 
     const kind = 'BackchannelAuthenticationRequest';
-    const id = house.core.artifacts.idOf(asked.body.auth_req_id!);
-    const { payload } = await house.base.db.artifact.findUniqueOrThrow({ where: { kind_id: { kind, id } } });
+    const id = server.core.oauthStorage.idOf(asked.body.auth_req_id!);
+    const { payload } = await server.base.db.artifact.findUniqueOrThrow({ where: { kind_id: { kind, id } } });
     const over = { ...(payload as object), exp: Math.floor(Date.now() / 1000) - 1 };
-    await house.base.db.artifact.update({ where: { kind_id: { kind, id } }, data: { payload: over } });
-    await house.base.db.approval.updateMany({
+    await server.base.db.artifact.update({ where: { kind_id: { kind, id } }, data: { payload: over } });
+    await server.base.db.approval.updateMany({
       where: { agentId: agent.client_id },
       data: { expiresAt: new Date(Date.now() - 1000) },
     });
-    expect((await poll(house, agent, asked)).body.error).toBe('expired_token');
-    expect(JSON.parse((await call(house, 'GET', '/approvals', { token: agent.bearer })).text)).toEqual([]);
-    expect((await askPerson(house, agent, agent.ownerEmail)).status).toBe(200); // it stands in the way no more
+    expect((await poll(server, agent, asked)).body.error).toBe('expired_token');
+    expect(JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text)).toEqual([]);
+    expect((await askPerson(server, agent, agent.ownerEmail)).status).toBe(200); // it stands in the way no more
   });
 
   it.each<[string, Record<string, string>, string]>([
@@ -180,22 +180,22 @@ describe('an agent that asks a person', () => {
     ['with a hint of a kind that there is not', { login_hint: '', login_hint_token: 'x' }, 'unknown_user_id'],
     ['without a hint', { login_hint: '' }, 'invalid_request'],
   ])('is refused %s', async (_what, more, error) => {
-    const agent = await agentOfSomebody(house);
-    const { status, body } = await askPerson(house, agent, agent.ownerEmail, more);
+    const agent = await agentOfSomebody(server);
+    const { status, body } = await askPerson(server, agent, agent.ownerEmail, more);
     expect([status, body.error]).toEqual([400, error]);
-    expect(await house.base.db.approval.count({ where: { agentId: agent.client_id } })).toBe(0);
+    expect(await server.base.db.approval.count({ where: { agentId: agent.client_id } })).toBe(0);
   });
 
   it('gets no further by it than it was allowed: not to answer for the person, say', async () => {
-    const agent = await agentOfSomebody(house);
-    const ownApi = `${house.issuer}/api/v1`;
-    const asked = await askPerson(house, agent, agent.ownerEmail, { resource: ownApi });
-    const [{ id }] = JSON.parse((await call(house, 'GET', '/approvals', { token: agent.bearer })).text);
-    await call(house, 'POST', `/approvals/${id}`, { token: agent.bearer, body: { decision: 'approve' } });
-    const { access_token: accessToken } = (await poll(house, agent, asked)).body;
+    const agent = await agentOfSomebody(server);
+    const ownApi = `${server.issuer}/api/v1`;
+    const asked = await askPerson(server, agent, agent.ownerEmail, { resource: ownApi });
+    const [{ id }] = JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text);
+    await call(server, 'POST', `/approvals/${id}`, { token: agent.bearer, body: { decision: 'approve' } });
+    const { access_token: accessToken } = (await poll(server, agent, asked)).body;
     expect(decodeJwt(accessToken!)).toMatchObject({ aud: ownApi, sub: agent.ownerId });
-    await askPerson(house, agent, agent.ownerEmail);
-    const [next] = JSON.parse((await call(house, 'GET', '/approvals', { token: agent.bearer })).text);
+    await askPerson(server, agent, agent.ownerEmail);
+    const [next] = JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text);
     for (const token of [accessToken!, agent.token, agent.api_key]) {
       for (const [method, path] of [
         ['GET', '/approvals'],
@@ -203,17 +203,17 @@ describe('an agent that asks a person', () => {
         ['GET', '/auth/me'],
       ] as const) {
         const body = method === 'POST' ? { decision: 'approve' } : undefined;
-        const answer = await call(house, method, path, { token, body });
+        const answer = await call(server, method, path, { token, body });
         expect([answer.status, answer.json.error], path).toEqual([403, 'insufficient_scope']);
       }
     }
   });
 
   it('is a thing of agents: no app asks like that, and no consent page is made to', async () => {
-    const client = await house.client();
+    const client = await server.client();
     const asApp = { client_id: client.id, api_key: client.secret };
-    const { email } = await house.account();
-    expect((await askPerson(house, asApp, email)).body.error).toBe('unauthorized_client');
+    const { email } = await server.account();
+    expect((await askPerson(server, asApp, email)).body.error).toBe('unauthorized_client');
     const query = new URLSearchParams({
       client_id: client.id,
       response_type: 'code',
@@ -224,7 +224,7 @@ describe('an agent that asks a person', () => {
       code_challenge: 'x'.repeat(43),
       code_challenge_method: 'S256',
     });
-    const { url } = await new Browser(house.origin).open(`/oauth/authorize?${query}`);
+    const { url } = await new Browser(server.origin).open(`/oauth/authorize?${query}`);
     expect(url.searchParams.get('error')).toBe('invalid_authorization_details');
   });
 });

@@ -3,8 +3,8 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { openServer, type TestServer } from '../support/http-server.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { type HttpServer, openHttpServer } from '../support/http-server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 /** What a script of a page reads of an answer. */
 interface Read {
@@ -29,9 +29,9 @@ const COOKIES = {
 };
 
 describe('a console client in Chromium', () => {
-  let house: House;
-  let listed: TestServer;
-  let stranger: TestServer;
+  let server: TestServer;
+  let listed: HttpServer;
+  let stranger: HttpServer;
   let browser: Browser;
   let context: BrowserContext;
   let complaints: string[];
@@ -39,23 +39,23 @@ describe('a console client in Chromium', () => {
 
   beforeAll(async () => {
     [listed, stranger] = await Promise.all([openEmptyPages(), openEmptyPages()]);
-    house = await openHouse({ settings: { CORS_ALLOWED_ORIGINS: listed.origin } });
+    server = await startServer({ settings: { CORS_ALLOWED_ORIGINS: listed.origin } });
     browser = await launchChromium();
   });
   beforeEach(async () => {
     ({ context, complaints } = await openContext(browser));
-    ({ email } = await house.account());
+    ({ email } = await server.account());
   });
   afterEach(() => context.close());
   afterAll(async () => {
     await browser?.close();
-    await house?.close();
+    await server?.close();
     await listed.close();
     await stranger.close();
   });
 
   const openEmptyPages = () =>
-    openServer((_req, res) => res.setHeader('content-type', 'text/html').end('<!doctype html><title>App</title>'));
+    openHttpServer((_req, res) => res.setHeader('content-type', 'text/html').end('<!doctype html><title>App</title>'));
 
   async function openPage(address: string): Promise<Page> {
     const page = await context.newPage();
@@ -75,7 +75,7 @@ describe('a console client in Chromium', () => {
         }
       },
       {
-        url: `${house.issuer}/api/v1${path}`,
+        url: `${server.issuer}/api/v1${path}`,
         options: {
           method,
           mode,
@@ -98,7 +98,7 @@ describe('a console client in Chromium', () => {
   const withCsrf = (token: unknown) => ({ headers: { 'x-csrf-token': String(token) } });
 
   async function cookies() {
-    const all = await context.cookies(`${house.issuer}/api/v1/auth/refresh`);
+    const all = await context.cookies(`${server.issuer}/api/v1/auth/refresh`);
     return Object.fromEntries(all.map((cookie) => [cookie.name, cookie]));
   }
 
@@ -113,22 +113,22 @@ describe('a console client in Chromium', () => {
         document.body.append(form);
         form.submit();
       },
-      [`${house.issuer}/api/v1${path}`, fields, enctype] as const,
+      [`${server.issuer}/api/v1${path}`, fields, enctype] as const,
     );
     const status = (await answered).status();
-    await page.waitForURL(`${house.issuer}/**`);
+    await page.waitForURL(`${server.issuer}/**`);
     return status;
   }
 
   /** How the house answered what reached it on this path: `POST 200`. Preflights reach it as well. */
   const reached = (path: string) =>
-    house.lines
+    server.lines
       .map((line) => JSON.parse(line) as Record<string, unknown>)
       .filter((line) => line.path === `/api/v1${path}`)
       .map(({ method, status }) => `${method} ${status}`);
 
   describe.each([
-    { from: 'our own origin', address: () => house.issuer + OWN_PAGE },
+    { from: 'our own origin', address: () => server.issuer + OWN_PAGE },
     { from: 'a listed origin on the same site', address: () => listed.origin },
   ])('from $from', ({ address }) => {
     it('signs in to three cookies, of which a script sees the CSRF token alone', async () => {
@@ -220,7 +220,7 @@ describe('a console client in Chromium', () => {
       const signedIn = await fromHome('POST', '/auth/login', { email, password: PASSWORD });
       [csrf, access] = [String(signedIn.csrf_token), String(signedIn.access_token)];
       kept = await cookies();
-      house.lines.length = 0;
+      server.lines.length = 0;
       return openPage(address());
     }
 
@@ -233,8 +233,8 @@ describe('a console client in Chromium', () => {
 
     /** The same browser, its cookies included, on a page of our own. */
     async function fromHome(method: string, path: string, data?: object): Promise<Record<string, unknown>> {
-      const headers = { origin: house.issuer };
-      const answer = await context.request.fetch(`${house.issuer}/api/v1${path}`, { method, headers, data });
+      const headers = { origin: server.issuer };
+      const answer = await context.request.fetch(`${server.issuer}/api/v1${path}`, { method, headers, data });
       return answer.json();
     }
 
@@ -298,7 +298,7 @@ describe('a console client in Chromium', () => {
 
     it('does not log somebody else in over a visitor who is signed in, not even from a frame without an origin', async () => {
       const page = await visitSignedIn();
-      const other = await house.account();
+      const other = await server.account();
       await page.evaluate(
         ([action, value, password]) => {
           const frame = Object.assign(document.createElement('iframe'), {
@@ -308,7 +308,7 @@ describe('a console client in Chromium', () => {
           frame.setAttribute('sandbox', 'allow-forms allow-scripts');
           document.body.append(frame);
         },
-        [`${house.issuer}/api/v1/auth/login`, other.email, PASSWORD] as const,
+        [`${server.issuer}/api/v1/auth/login`, other.email, PASSWORD] as const,
       );
       await expect.poll(() => reached('/auth/login')).toEqual(['POST 403']);
       await expectUntouched();

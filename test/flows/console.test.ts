@@ -1,14 +1,14 @@
 // Browsers of the kind "console": three cookies, a CSRF token, refresh by cookie; and scripts of it that bring no cookie at all.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, cookieJar } from '../support/api.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 describe('a console client', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** A browser's page on our own origin. */
   function page() {
@@ -16,10 +16,10 @@ describe('a console client', () => {
     return {
       jar: cookies.jar,
       async send(method: string, path: string, body?: unknown, csrf?: string) {
-        const answer = await call(house, method, path, {
+        const answer = await call(server, method, path, {
           body,
           headers: {
-            origin: house.issuer,
+            origin: server.issuer,
             'sec-fetch-site': 'same-origin',
             cookie: cookies.header(),
             ...(csrf && { 'x-csrf-token': csrf }),
@@ -32,7 +32,7 @@ describe('a console client', () => {
   }
 
   it('logs in to cookies, changes something only with the CSRF token, refreshes, and logs out', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { send, jar } = page();
     const login = await send('POST', '/auth/login', { email, password: PASSWORD });
     expect(login.status).toBe(200);
@@ -60,13 +60,13 @@ describe('a console client', () => {
     expect((await send('POST', '/auth/logout', undefined, jar.get('cap_csrf'))).status).toBe(200);
     expect(jar.size).toBe(0);
     for (const cookie of [before, jar].map((cookies) => [...cookies].map(([name, value]) => `${name}=${value}`))) {
-      const answer = await call(house, 'GET', '/auth/me', { headers: { cookie: cookie.join('; ') } });
+      const answer = await call(server, 'GET', '/auth/me', { headers: { cookie: cookie.join('; ') } });
       expect(answer.status).toBe(401);
     }
   });
 
   it('is told that its token has expired by the refresh it may then ask for, and is at home again', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { send, jar } = page();
     await send('POST', '/auth/login', { email, password: PASSWORD });
     jar.delete('cap_access'); // as a browser does when its time is over
@@ -76,7 +76,7 @@ describe('a console client', () => {
   });
 
   it('logs out though its access token has expired, but not for another site', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { send, jar } = page();
     await send('POST', '/auth/login', { email, password: PASSWORD });
     const cookie = `cap_refresh=${jar.get('cap_refresh')}`;
@@ -84,19 +84,19 @@ describe('a console client', () => {
     expect((await send('POST', '/auth/logout')).json.error).toBe('csrf_validation_failed');
     expect((await send('POST', '/auth/logout', undefined, jar.get('cap_csrf'))).status).toBe(200);
     expect(jar.size).toBe(0);
-    const headers = { origin: house.issuer, cookie };
-    expect((await call(house, 'POST', '/auth/refresh', { headers })).status).toBe(401);
+    const headers = { origin: server.issuer, cookie };
+    expect((await call(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
   });
 
   it('loses the family when a refresh cookie is used twice', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { send, jar } = page();
     await send('POST', '/auth/login', { email, password: PASSWORD });
     const stolen = jar.get('cap_refresh')!;
     await send('POST', '/auth/refresh');
     await send('POST', '/auth/refresh');
-    const headers = { origin: house.issuer, cookie: `cap_refresh=${stolen}` };
-    expect((await call(house, 'POST', '/auth/refresh', { headers })).status).toBe(401);
+    const headers = { origin: server.issuer, cookie: `cap_refresh=${stolen}` };
+    expect((await call(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
     expect((await send('GET', '/auth/me')).status).toBe(401);
     expect((await send('POST', '/auth/refresh')).status).toBe(401);
   });

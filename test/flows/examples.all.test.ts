@@ -4,25 +4,25 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Browser as Chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser } from '../support/browser.js';
 import { launchChromium, openContext } from '../support/chromium.js';
 import { browserFor, walk } from '../support/openid-client.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { until } from '../support/server-process.js';
 import { freePort } from '../support/store-servers.js';
 
 const running = new Set<ChildProcess>();
 
-let house: House;
+let server: TestServer;
 beforeAll(async () => {
-  house = await openHouse();
+  server = await startServer();
 });
 afterEach(() => {
   for (const child of running) child.kill('SIGKILL');
   running.clear();
 });
-afterAll(() => house.close());
+afterAll(() => server.close());
 
 /** Starts an example and waits until it says where it listens. */
 async function start(file: string, settings: Record<string, string> = {}): Promise<{ origin: string }> {
@@ -33,7 +33,7 @@ async function start(file: string, settings: Record<string, string> = {}): Promi
 /** Runs a program of the examples. `says` waits for what it prints. */
 function run(command: string, file: string, settings: Record<string, string> = {}) {
   const child = spawn(command, [fileURLToPath(new URL(`../../examples/${file}`, import.meta.url))], {
-    env: { PATH: process.env.PATH, PYTHONUNBUFFERED: '1', ISSUER: house.issuer, ...settings },
+    env: { PATH: process.env.PATH, PYTHONUNBUFFERED: '1', ISSUER: server.issuer, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
@@ -65,31 +65,31 @@ it('the demo says which port is taken, and starts nothing', async () => {
 
 describe('an example', () => {
   it('on Passport says who signed in, and forgets them again', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { origin } = await start('passport/app.mjs');
     const visitor = new Browser(origin);
     expect((await visitor.open('/')).html).toContain('Sign in');
-    const back = await walk(browserFor(house), (await visitor.open('/login')).url, email);
+    const back = await walk(browserFor(server), (await visitor.open('/login')).url, email);
     expect((await visitor.open(back.url)).html).toContain(`Hello ${email}`);
     expect((await visitor.open('/logout')).html).toContain('Sign in');
   });
 
   it('on Auth.js says who signed in', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { origin } = await start('auth-js/app.mjs');
     const visitor = new Browser(origin);
     const away = await visitor.submit(await visitor.open('/auth/signin'));
-    expect(away.url.origin).toBe(house.origin);
-    const back = await walk(browserFor(house), away.url, email);
+    expect(away.url.origin).toBe(server.origin);
+    const back = await walk(browserFor(server), away.url, email);
     await visitor.open(back.url);
     expect((await visitor.open('/')).html).toContain(`Hello ${email}`);
   });
 
   it('of a tool on Express asks who comes and what they may, at each request', async () => {
-    const admin = { email: 'keeper@example.com', password: PASSWORD };
-    await house.core.accounts.create({ ...admin, name: 'Keeper' }, systemCaller, { role: 'admin' });
-    const { id, email } = await house.account();
-    const { origin } = await start('express-tool/app.mjs', { EMAIL: admin.email, PASSWORD });
+    const adminLogin = { email: 'keeper@example.com', password: PASSWORD };
+    await server.core.accounts.create({ ...adminLogin, name: 'Keeper' }, systemMeta, { role: 'admin' });
+    const { id, email } = await server.account();
+    const { origin } = await start('express-tool/app.mjs', { EMAIL: adminLogin.email, PASSWORD });
     const post = (url: string, token: string, body: object) =>
       fetch(url, {
         method: 'POST',
@@ -97,34 +97,34 @@ describe('an example', () => {
         body: JSON.stringify(body),
       });
     const tokenOf = async (who: string) => {
-      const answer = await post(`${house.origin}/api/token`, 'none', { email: who, password: PASSWORD });
+      const answer = await post(`${server.origin}/api/token`, 'none', { email: who, password: PASSWORD });
       return ((await answer.json()) as { token: string }).token;
     };
-    const [keeper, visitor] = [await tokenOf(admin.email), await tokenOf(email)];
+    const [admin, visitor] = [await tokenOf(adminLogin.email), await tokenOf(email)];
     const read = async (token: string) => {
       return (await fetch(`${origin}/deals`, { headers: { authorization: `Bearer ${token}` } })).status;
     };
     const write = async (token: string) => (await post(`${origin}/deals`, token, { name: 'Note G' })).status;
     expect((await fetch(`${origin}/deals`)).status).toBe(401);
-    expect([await read(keeper), await write(keeper), await read(visitor)]).toEqual([200, 201, 403]);
+    expect([await read(admin), await write(admin), await read(visitor)]).toEqual([200, 201, 403]);
     const granted = { user_id: id, tool_slug: 'deals', level: 'read' };
-    expect((await post(`${house.origin}/api/permissions`, keeper, granted)).ok).toBe(true);
+    expect((await post(`${server.origin}/api/permissions`, admin, granted)).ok).toBe(true);
     await expect.poll(() => read(visitor), { timeout: 5000 }).toBe(200); // what the tool was told counts for a second
     expect(await write(visitor)).toBe(403);
   });
 
   it('of an MCP server and its client, which knows nothing but its address', async () => {
-    const { email, id } = await house.account();
+    const { email, id } = await server.account();
     const port = String(await freePort());
     const resource = `http://localhost:${port}/mcp`;
     const scopes = [{ name: 'notes:read', description: 'Read your notes.', byDefault: true, capability: false }];
     const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
     const tokens = { accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
     const notes = { identifier: resource, name: 'Notes', scopes, ...tokens, ...access };
-    await house.core.resourceRegistry.create(notes, { kind: 'system' }, systemCaller);
+    await server.core.resourceRegistry.create(notes, { kind: 'system' }, systemMeta);
     await run(process.execPath, 'mcp/server.mjs', { PORT: port }).says(/listening on (\S+)/);
     const client = run(process.execPath, 'mcp/client.mjs', { MCP_SERVER: resource });
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     const back = await walk(browser, await client.says(/^\s+(http\S+)$/m), email);
     expect((await fetch(back.url)).status).toBe(200);
     expect(await client.says(/^Tools: (.+)$/m)).toBe('read_notes');
@@ -133,7 +133,7 @@ describe('an example', () => {
 
   it('of an agent, in Python without libraries', async () => {
     const agent = run('python3', 'agent/agent.py');
-    expect(await agent.says(/^Whoever answers for me opens (\S+)$/m)).toContain(house.issuer);
+    expect(await agent.says(/^Whoever answers for me opens (\S+)$/m)).toContain(server.issuer);
     expect(await agent.says(/^My token is good for (\S+),/m)).toBe('read:analytics');
     expect(await agent.says(/^Tools see me as (.+)\.$/m)).toBe('Python example');
   });
@@ -146,7 +146,7 @@ describe('an example', () => {
     afterAll(() => chromium?.close());
 
     it('signs in with PKCE alone, says who it is, and signs out', async () => {
-      const { email } = await house.account();
+      const { email } = await server.account();
       const { origin } = await start('spa/server.mjs');
       const { context, complaints } = await openContext(chromium);
       const page = await context.newPage();

@@ -6,7 +6,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
 import { type Elsewhere, newPerson, openElsewhere, pointTo, SETTINGS } from '../support/fake-providers.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const PICTURES = process.env.SIGNET_TEST_PICTURES;
 const SIZES = [
@@ -16,7 +16,7 @@ const SIZES = [
 
 let github: Elsewhere;
 let google: Elsewhere;
-let house: House;
+let server: TestServer;
 let browser: Browser;
 let context: BrowserContext;
 let complaints: string[];
@@ -25,7 +25,7 @@ let page: Page;
 beforeAll(async () => {
   github = await openElsewhere('github');
   google = await openElsewhere('google');
-  house = await openHouse({ settings: SETTINGS, around: pointTo(github, google) });
+  server = await startServer({ settings: SETTINGS, around: pointTo(github, google) });
   browser = await launchChromium();
   if (PICTURES) mkdirSync(PICTURES, { recursive: true });
 });
@@ -36,7 +36,7 @@ beforeEach(async () => {
 afterEach(() => context.close());
 afterAll(async () => {
   await browser?.close();
-  await house.close();
+  await server.close();
   await Promise.all([github.close(), google.close()]);
 });
 
@@ -59,12 +59,12 @@ const press = (name: string) => page.getByRole('button', { name, exact: true }).
 
 it('leads to another site and back, and then shows who the person is elsewhere', async () => {
   github.person = newPerson({ email: 'mara.lindqvist@northwind.example' });
-  await page.goto(`${house.origin}/login`);
+  await page.goto(`${server.origin}/login`);
   await look('login');
   await press('Continue with GitHub');
-  expect(page.url()).toBe(`${house.origin}/account`);
+  expect(page.url()).toBe(`${server.origin}/account`);
 
-  await page.goto(`${house.origin}/account/security`);
+  await page.goto(`${server.origin}/account/security`);
   expect(await page.locator('#links + ul li').count()).toBe(3);
   google.person = newPerson({ email: 'mara@gmail.com' });
   await press('Link Google');
@@ -81,18 +81,18 @@ it('leads to another site and back, and then shows who the person is elsewhere',
   await press('Remove GitHub');
   expect(await page.getByRole('status').innerText()).toContain('That way in is closed');
   await context.clearCookies();
-  await page.goto(`${house.origin}/login`);
+  await page.goto(`${server.origin}/login`);
   await page.fill('[name=email]', github.person.email!);
   await page.fill('[name=password]', PASSWORD);
   await press('Sign in');
-  expect(page.url()).toBe(`${house.origin}/account`);
+  expect(page.url()).toBe(`${server.origin}/account`);
   expect(complaints).toEqual([]);
 });
 
 it('tells what to do when the address belongs to an account that is not linked', async () => {
-  const { email } = await house.account('mara@any.example');
+  const { email } = await server.account('mara@any.example');
   github.person = newPerson({ email });
-  await page.goto(`${house.origin}/register`);
+  await page.goto(`${server.origin}/register`);
   await look('register');
   await press('Continue with GitHub');
   await look('link-required');
@@ -100,10 +100,10 @@ it('tells what to do when the address belongs to an account that is not linked',
   await page.fill('[name=email]', email);
   await page.fill('[name=password]', PASSWORD);
   await press('Sign in');
-  await page.goto(`${house.origin}/account/security`);
+  await page.goto(`${server.origin}/account/security`);
   await press('Link GitHub');
   await context.clearCookies();
-  await page.goto(`${house.origin}/login`);
+  await page.goto(`${server.origin}/login`);
   await press('Continue with GitHub');
   expect(await page.innerText('main')).toContain(email);
 });

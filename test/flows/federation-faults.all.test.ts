@@ -1,6 +1,6 @@
 // A provider elsewhere at its worst: what is answered, that nobody gets in by accident, and what is left behind.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { call } from '../support/api.js';
 import { Browser, type Page } from '../support/browser.js';
 import {
@@ -15,18 +15,18 @@ import {
   press,
   SETTINGS,
 } from '../support/fake-providers.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Kind = Elsewhere['kind'];
 const APP = 'https://app.example/callback';
 const elsewhere = {} as Record<Kind, Elsewhere>;
-let house: House;
+let server: TestServer;
 let aheadMs = 0;
 const HOUR_MS = 3_600_000;
 
 beforeAll(async () => {
   for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
-  house = await openHouse({
+  server = await startServer({
     settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP, FEDERATION_KEEP_TOKENS: 'github' },
     around: pointTo(...Object.values(elsewhere)),
     clock: { now: () => new Date(Date.now() + aheadMs) },
@@ -37,14 +37,14 @@ afterEach(() => {
     Object.assign(one, { spoil: {}, claims: {}, answers: {}, forges: false, expires: false, asked: [] });
 });
 afterAll(async () => {
-  await house.close();
+  await server.close();
   for (const one of Object.values(elsewhere)) await one.close();
 });
 
 /** The journey from the sign-in page. */
 async function continueWith(id: Kind, person: PersonElsewhere) {
   elsewhere[id].person = person;
-  const browser = new Browser(house.origin);
+  const browser = new Browser(server.origin);
   return { browser, page: await comeBy(browser, id) };
 }
 
@@ -112,7 +112,7 @@ describe('a provider that cannot be used', () => {
     async (_what, id, path, spoil, status) => {
       if (id === 'linkedin') elsewhere.linkedin.claims = { email: undefined };
       elsewhere[id].spoil[path] = spoil;
-      const before = await house.base.db.account.count();
+      const before = await server.base.db.account.count();
       const { page, browser } = await continueWith(id, newPerson());
       expect([page.status, errorOn(page)]).toEqual([
         status,
@@ -120,7 +120,7 @@ describe('a provider that cannot be used', () => {
       ]);
       expect(page.headers.get('retry-after') !== null).toBe(status === 503);
       expect(browser.cookies.has('signet_login')).toBe(false);
-      expect(await house.base.db.account.count()).toBe(before);
+      expect(await server.base.db.account.count()).toBe(before);
       expect(elsewhere[id].asked.map((asked) => asked.path)).not.toContain('/stolen');
     },
   );
@@ -148,7 +148,7 @@ describe('a provider that cannot be used', () => {
   it('does not stop anybody from signing in otherwise', async () => {
     elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
     const { page, browser } = await continueWith('google', newPerson());
-    const { email } = await house.account();
+    const { email } = await server.account();
     expect((await browser.signIn(email, PASSWORD, page)).url.pathname).toBe('/account');
   });
 
@@ -183,7 +183,7 @@ describe('a discovery document', () => {
     const document = { ...(await good()), ...change };
     aheadMs += 2 * HOUR_MS; // the one before is forgotten
     elsewhere.google.spoil[DOCUMENT] = (res) => json(res, 200, document);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const page = await comeBy(browser, 'google');
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([status, false]);
     expect(errorOn(page)).toBe('Google answers what cannot be used.');
@@ -197,9 +197,9 @@ describe('a discovery document', () => {
   ])('that %s is told of before anybody leaves, and asked for again', async (_what, spoil, status) => {
     aheadMs += 2 * HOUR_MS;
     elsewhere.google.spoil[DOCUMENT] = spoil;
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const page = await press(browser, await browser.open('/login'), 'google');
-    expect([page.status, page.url.origin]).toEqual([status, house.origin]);
+    expect([page.status, page.url.origin]).toEqual([status, server.origin]);
     elsewhere.google.spoil = {};
     expect((await comeBy(browser, 'google')).url.pathname).toBe('/account');
   });
@@ -207,7 +207,7 @@ describe('a discovery document', () => {
 
 describe('an answer', () => {
   it('that comes after ten minutes is too late', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const away = await press(browser, await browser.open('/login'), 'github');
     aheadMs += HOUR_MS / 5;
     const page = await browser.open(await answerOf(away.url));
@@ -215,7 +215,7 @@ describe('an answer', () => {
   });
 
   it.each(['state=a&state=b', 'code=x', 'state=', 'state=%00', ''])('of %j is none', async (query) => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await press(browser, await browser.open('/login'), 'github');
     expect((await browser.open(`/login/with/github/callback?${query}`)).status).toBe(400);
   });
@@ -234,12 +234,12 @@ describe('a provider that does not answer', () => {
     const person = newPerson();
     elsewhere.github.expires = true;
     await continueWith('github', person);
-    const account = (await house.core.accounts.findByEmail(person.email!))!;
-    const [link] = await house.core.links.list(account.id);
+    const account = (await server.core.accounts.findByEmail(person.email!))!;
+    const [link] = await server.core.links.list(account.id);
     aheadMs += 8 * HOUR_MS - 30_000;
     elsewhere.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
-    const { tokens } = await house.core.signIn.openForApi({ account, amr: ['fed'] }, systemCaller);
-    const read = () => call(house, 'GET', `/auth/links/${link!.id}/token`, { token: tokens.accessToken });
+    const { tokens } = await server.core.signIn.issueTokens({ account, amr: ['fed'] }, systemMeta);
+    const read = () => call(server, 'GET', `/auth/links/${link!.id}/token`, { token: tokens.accessToken });
     const all = await Promise.all([read(), read(), read()]);
     expect(all.map(({ status }) => status)).toEqual([200, 200, 200]);
   });
@@ -254,16 +254,16 @@ describe('what is left behind', () => {
     elsewhere.google.answers = { access_token: 'google-\nx' };
     elsewhere.google.spoil = {};
     expect((await continueWith('google', newPerson())).page.status).toBe(502);
-    await house.core.audit.flush();
+    await server.core.audit.flush();
     const store = JSON.stringify(
       await Promise.all([
-        house.base.db.verificationToken.findMany(),
-        house.base.db.federatedIdentity.findMany(),
-        house.base.db.auditEvent.findMany(),
+        server.base.db.verificationToken.findMany(),
+        server.base.db.federatedIdentity.findMany(),
+        server.base.db.auditEvent.findMany(),
       ]),
     );
     const state = elsewhere.google.asked.map(({ query }) => query.get('state')).find(Boolean)!;
-    const log = house.lines.join('\n');
+    const log = server.lines.join('\n');
     const secrets = elsewhere.google.asked.flatMap(({ body }) => [...new URLSearchParams(body).values()]);
     for (const secret of [
       state,
@@ -278,7 +278,7 @@ describe('what is left behind', () => {
 
 describe('codes that are guessed', () => {
   it('are counted by address, but not those of a provider that fails', async () => {
-    const guess = () => call(house, 'POST', '/auth/google/callback', { body: { code: 'x', redirect_uri: APP } });
+    const guess = () => call(server, 'POST', '/auth/google/callback', { body: { code: 'x', redirect_uri: APP } });
     elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
     for (let n = 0; n < 110; n += 1) expect((await guess()).status).toBe(503);
     elsewhere.google.spoil = {};
@@ -286,8 +286,8 @@ describe('codes that are guessed', () => {
     for (let n = 0; n < 110 && !statuses.includes(429); n += 1) statuses.push((await guess()).status);
     expect(statuses.at(-1)).toBe(429);
     expect(statuses.length).toBeGreaterThan(60);
-    const { email } = await house.account();
-    const browser = new Browser(house.origin);
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
     expect((await browser.signIn(email, PASSWORD)).url.pathname, 'the password still does').toBe('/account');
   });
 });

@@ -1,7 +1,7 @@
 // A token of a provider elsewhere, from the button to the app that uses it there: with another Signet as the provider, whose refresh
 // tokens are good for one use. And what the person is told.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { call } from '../support/api.js';
 import { Browser, formsOf } from '../support/browser.js';
 import {
@@ -15,7 +15,7 @@ import {
   SETTINGS,
 } from '../support/fake-providers.js';
 import { passThrough } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const HOUR_MS = 3_600_000;
@@ -23,15 +23,15 @@ const HOUR_MS = 3_600_000;
 describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   const elsewhere = {} as Record<Elsewhere['kind'], Elsewhere>;
   /** The provider; it takes a refresh token once, and ends all that came of it when it is spent again. */
-  let acme: House;
-  let house: House;
-  let twin: House;
+  let acme: TestServer;
+  let server: TestServer;
+  let twin: TestServer;
   let aheadMs = 0;
   const clock = { now: () => new Date(Date.now() + aheadMs) };
 
   beforeAll(async () => {
     for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
-    acme = await openHouse({ settings: { REFRESH_RETRY_WINDOW: '0s' }, clock });
+    acme = await startServer({ settings: { REFRESH_RETRY_WINDOW: '0s' }, clock });
     const client = await acme.client({ redirect_uris: ['http://localhost/login/with/acme/callback'] });
     const provider = { id: 'acme', name: 'Acme', issuer: acme.issuer, client_id: client.id };
     const settings = {
@@ -42,24 +42,25 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
       OIDC_PROVIDERS: JSON.stringify([{ ...provider, client_secret: client.secret, scope: 'offline_access' }]),
     };
     const around = pointTo(...Object.values(elsewhere));
-    house = await openHouse({ store, settings, around, clock });
-    twin = await openHouse({ beside: house, settings, around, clock });
+    server = await startServer({ store, settings, around, clock });
+    twin = await startServer({ beside: server, settings, around, clock });
   });
   afterAll(async () => {
     await twin.close();
-    await house.close();
+    await server.close();
     await acme.close();
     for (const one of Object.values(elsewhere)) await one.close();
   });
 
   async function tokenOf(email: string): Promise<string> {
-    const account = (await house.core.accounts.findByEmail(email))!;
-    return (await house.core.signIn.openForApi({ account, amr: ['fed'] }, systemCaller)).tokens.accessToken;
+    const account = (await server.core.accounts.findByEmail(email))!;
+    return (await server.core.signIn.issueTokens({ account, amr: ['fed'] }, systemMeta)).tokens.accessToken;
   }
-  const read = (linkId: string, token: string, at = house) => call(at, 'GET', `/auth/links/${linkId}/token`, { token });
+  const read = (linkId: string, token: string, at = server) =>
+    call(at, 'GET', `/auth/links/${linkId}/token`, { token });
   const linkOf = async (email: string) => {
-    const account = (await house.core.accounts.findByEmail(email))!;
-    return (await house.core.links.list(account.id))[0]!;
+    const account = (await server.core.accounts.findByEmail(email))!;
+    return (await server.core.links.list(account.id))[0]!;
   };
   /** The journey by Acme. */
   async function comeByAcme(browser: Browser, atAcme: Browser, email: string) {
@@ -76,14 +77,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   it('acts for the person there, is renewed once for all who ask, and again and again', async () => {
     const person = newPerson({ email: 'mara@acme.example' });
     await acme.account(person.email, person.name);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const atAcme = new Browser(acme.origin);
     const away = await press(browser, await browser.open('/login'), 'acme');
     const asked = Object.fromEntries(away.url.searchParams);
     expect([asked.scope, asked.prompt]).toEqual(['openid profile email offline_access', 'consent']);
     const inside = await browser.open(await passThrough(atAcme, away.url.href, person.email!));
     expect(inside.url.pathname).toBe('/account');
-    const again = await comeByAcme(new Browser(house.origin), atAcme, person.email!);
+    const again = await comeByAcme(new Browser(server.origin), atAcme, person.email!);
     expect(again.url.pathname).toBe('/account');
 
     const { id, keepsToken } = await linkOf(person.email!);
@@ -96,7 +97,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     for (const hours of [9, 18, 27]) {
       aheadMs = hours * HOUR_MS;
       const token = await tokenOf(person.email!);
-      const all = await Promise.all(Array.from({ length: 10 }, (_, n) => read(id, token, n % 2 ? house : twin)));
+      const all = await Promise.all(Array.from({ length: 10 }, (_, n) => read(id, token, n % 2 ? server : twin)));
       expect(all.map(({ status }) => status)).toEqual(Array(10).fill(200));
       const [now, ...others] = new Set(all.map(({ json }) => json.access_token));
       expect(others).toEqual([]);
@@ -109,14 +110,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
 
   it('is no longer told once the person ended it at the provider, until they come again', async () => {
     const { email } = await acme.account('taken-back@acme.example');
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const atAcme = new Browser(acme.origin);
     const comeIn = () => comeByAcme(browser, atAcme, email);
     await comeIn();
     const { id } = await linkOf(email);
     const account = (await acme.core.accounts.findByEmail(email))!;
     const [consent] = await acme.core.consents.list(account.id);
-    await acme.core.consents.withdraw(account.id, consent!.clientId, systemCaller);
+    await acme.core.consents.withdraw(account.id, consent!.clientId, systemMeta);
     aheadMs = 9 * HOUR_MS;
     const { status, json } = await read(id, await tokenOf(email));
     expect([status, json.error]).toEqual([409, 'provider_sign_in_required']);
@@ -129,7 +130,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
 
   it('is revoked at the provider when the person removes it here', async () => {
     const { email } = await acme.account('leaving@acme.example');
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await comeByAcme(browser, new Browser(acme.origin), email);
     const { id } = await linkOf(email);
     const { json } = await read(id, await tokenOf(email));
@@ -142,7 +143,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const gone = await browser.submit(chosen, {}, remove);
     expect(gone.html).toContain('That way in is closed');
     expect(gone.html).not.toContain('Apps here may act');
-    await house.app.settle();
+    await server.app.settle();
     expect(await whoIs(json.access_token)).toBe(401);
   });
 
@@ -152,7 +153,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     ['linkedin', { scope: 'openid profile email', access_type: undefined, prompt: undefined }],
   ] as const)('of %s is asked for in its own words', async (id, expected) => {
     elsewhere[id].person = newPerson();
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const { url } = await press(browser, await browser.open('/login'), id);
     const { scope, access_type, prompt } = Object.fromEntries(url.searchParams);
     expect({ scope, access_type, prompt }).toEqual(expected);
@@ -177,10 +178,10 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     await fetch(page, { redirect: 'manual' });
 
     google.asked.length = 0;
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const once = await comeBy(browser, 'google');
     expect(once.url.origin).toBe(new URL(google.issuer).origin);
-    expect(await house.core.accounts.findByEmail(person.email!), 'nobody is let in half-way').toBeNull();
+    expect(await server.core.accounts.findByEmail(person.email!), 'nobody is let in half-way').toBeNull();
     expect(browser.cookies.has('signet_login')).toBe(false);
     expect((await browser.open(await answerOf(once.url))).url.pathname).toBe('/account');
     expect(asked()).toEqual([null, 'consent']);
@@ -190,14 +191,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     aheadMs = 0;
 
     google.asked.length = 0;
-    expect((await comeBy(new Browser(house.origin), 'google')).url.pathname).toBe('/account');
+    expect((await comeBy(new Browser(server.origin), 'google')).url.pathname).toBe('/account');
     expect(asked()).toEqual([null]);
   });
 
   it('is asked for once more, not for ever, of a provider that gives none; and by whoever links it', async () => {
     const google = elsewhere.google;
-    const { email } = await house.account();
-    const browser = new Browser(house.origin);
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     google.person = newPerson();
     const security = await browser.open('/account/security');
@@ -218,7 +219,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
 
   it('is not spoken of to somebody of whom none is kept', async () => {
     elsewhere.linkedin.person = newPerson();
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await comeBy(browser, 'linkedin');
     const { html } = await browser.open('/account/security');
     expect(html).toContain('LinkedIn');

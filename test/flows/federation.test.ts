@@ -14,16 +14,16 @@ import {
   SETTINGS,
 } from '../support/fake-providers.js';
 import { authorizeUrl, passThrough, pkce, redeem } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Kind = Elsewhere['kind'];
 const elsewhere = {} as Record<Kind, Elsewhere>;
 /** Another house, as the OpenID provider; it names its issuer in every answer, and signs with keys that it publishes. */
-let acme: House;
-let house: House;
+let acme: TestServer;
+let server: TestServer;
 
 beforeAll(async () => {
-  acme = await openHouse();
+  acme = await startServer();
   const client = await acme.client(
     { redirect_uris: ['http://localhost/login/with/acme/callback'] },
     { firstParty: false },
@@ -36,7 +36,7 @@ beforeAll(async () => {
     client_id: client.id,
     client_secret: client.secret,
   };
-  house = await openHouse({
+  server = await startServer({
     settings: { ...SETTINGS, OIDC_PROVIDERS: JSON.stringify([{ ...provider, vouches_for: ['acme.example'] }]) },
     around: pointTo(...Object.values(elsewhere)),
   });
@@ -45,7 +45,7 @@ afterEach(() => {
   for (const one of Object.values(elsewhere)) Object.assign(one, { spoil: {}, claims: {}, forges: false, asked: [] });
 });
 afterAll(async () => {
-  await house.close();
+  await server.close();
   await acme.close();
   for (const one of Object.values(elsewhere)) await one.close();
 });
@@ -64,14 +64,14 @@ async function sayYes(id: string, at: URL, person: PersonElsewhere): Promise<URL
 async function continueWith(
   id: string,
   person: PersonElsewhere,
-  { browser = new Browser(house.origin), at = '/login' } = {},
+  { browser = new Browser(server.origin), at = '/login' } = {},
 ) {
   const away = await press(browser, await browser.open(at), id);
   return { browser, page: await browser.open(await sayYes(id, away.url, person)), away };
 }
 
-const accountAt = (email: string) => house.core.accounts.findByEmail(email);
-const identitiesOf = async (email: string) => house.core.links.list((await accountAt(email))!.id);
+const accountAt = (email: string) => server.core.accounts.findByEmail(email);
+const identitiesOf = async (email: string) => server.core.links.list((await accountAt(email))!.id);
 const errorOn = ({ html }: Page) => /id="form-error" role="alert">([^<]*)</.exec(html)?.[1];
 
 describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (id) => {
@@ -93,26 +93,26 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
   });
 
   it('goes back to the app that asked, with a code that is good', async () => {
-    const client = await house.client();
+    const client = await server.client();
     const { verifier, challenge } = pkce();
-    const browser = new Browser(house.origin);
-    const login = await browser.open(authorizeUrl(house, client, challenge));
+    const browser = new Browser(server.origin);
+    const login = await browser.open(authorizeUrl(server, client, challenge));
     expect(login.html).toContain('to continue to <strong>Acme</strong>');
     const away = await press(browser, login, id);
     const consent = await browser.open(await sayYes(id, away.url, newPerson()));
     const answer = (await browser.submit(consent, { decision: 'allow' })).url;
-    const { status, body } = await redeem(house, client, { code: answer.searchParams.get('code')!, verifier });
+    const { status, body } = await redeem(server, client, { code: answer.searchParams.get('code')!, verifier });
     expect([status, body.token_type?.toLowerCase()]).toEqual([200, 'bearer']);
   });
 
   it('asks for what it needs, and for no more than the provider understands', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const { url } = await press(browser, await browser.open('/register'), id);
     const query = Object.fromEntries(url.searchParams);
     const bare = id === 'linkedin';
     expect(query).toMatchObject({
       response_type: 'code',
-      redirect_uri: `${house.issuer}/login/with/${id}/callback`,
+      redirect_uri: `${server.issuer}/login/with/${id}/callback`,
       scope: id === 'github' ? 'read:user user:email' : 'openid profile email',
     });
     expect(query.state).toMatch(/^[\w-]{43}$/);
@@ -124,7 +124,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const person = newPerson();
     await continueWith(id, person);
     const account = (await accountAt(person.email!))!;
-    const { app } = await enrol(house, new Date(), account);
+    const { app } = await enrol(server, new Date(), account);
     const { page, browser } = await continueWith(id, person);
     expect(page.html).toContain('One more step');
     expect(browser.cookies.has('signet_login')).toBe(false);
@@ -132,10 +132,10 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     expect(wrong.status).toBe(401);
     const inside = await browser.submit(wrong, { otp: app.code(new Date(), 1) });
     expect(inside.url.pathname).toBe('/account');
-    const [login] = await house.core.sessions.list(account.id);
+    const [login] = await server.core.sessions.list(account.id);
     expect(login!.amr).toEqual(['fed', 'otp']);
-    await house.core.audit.flush();
-    const [entry] = await house.base.db.auditEvent.findMany({
+    await server.core.audit.flush();
+    const [entry] = await server.base.db.auditEvent.findMany({
       where: { action: 'sign_in.succeeded', accountId: account.id },
       orderBy: { id: 'desc' },
       take: 1,
@@ -144,10 +144,10 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
   });
 
   it('takes an answer once, and only in the browser that asked', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const away = await press(browser, await browser.open('/login'), id);
     const answer = await sayYes(id, away.url, newPerson());
-    const stranger = new Browser(house.origin);
+    const stranger = new Browser(server.origin);
     await press(stranger, await stranger.open('/login'), id); // has a key of its own
     const stolen = await stranger.open(answer);
     expect([stolen.status, errorOn(stolen)]).toEqual([400, expect.stringContaining('begun in another browser')]);
@@ -159,7 +159,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
   });
 
   it('refuses a code that was swapped into the answer', async () => {
-    const [mine, theirs] = [new Browser(house.origin), new Browser(house.origin)];
+    const [mine, theirs] = [new Browser(server.origin), new Browser(server.origin)];
     const their = await sayYes(id, (await press(theirs, await theirs.open('/login'), id)).url, newPerson());
     const answer = await sayYes(id, (await press(mine, await mine.open('/login'), id)).url, newPerson());
     answer.searchParams.set('code', their.searchParams.get('code')!);
@@ -173,7 +173,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
 
   it('refuses the answer of another issuer', async () => {
     const other = id === 'github' ? 'google' : 'github';
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const away = await press(browser, await browser.open('/login'), id);
     const answer = await sayYes(id, away.url, newPerson());
     const state = answer.searchParams.get('state')!;
@@ -192,16 +192,16 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
   });
 
   it('returns to the sign-in page with a sentence when the person says no', async () => {
-    const client = await house.client();
-    const browser = new Browser(house.origin);
-    const away = await press(browser, await browser.open(authorizeUrl(house, client, pkce().challenge)), id);
+    const client = await server.client();
+    const browser = new Browser(server.origin);
+    const away = await press(browser, await browser.open(authorizeUrl(server, client, pkce().challenge)), id);
     const state = away.url.searchParams.get('state')!;
     const iss = id === 'acme' ? acme.issuer : elsewhere[id as Kind].issuer;
     const no = new URLSearchParams({ error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied', state, iss });
     const page = await browser.open(`/login/with/${id}/callback?${no}`);
     expect([page.status, errorOn(page)]).toEqual([403, expect.stringMatching(/^You did not sign in with /)]);
     expect(page.html).toContain('to continue to <strong>Acme</strong>');
-    const email = (await house.account()).email;
+    const email = (await server.account()).email;
     const consent = await browser.signIn(email, PASSWORD, page);
     expect(consent.url.pathname, 'and the errand goes on').toMatch(/^\/interaction\//);
   });
@@ -209,9 +209,9 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
 
 describe('the buttons', () => {
   it('are there for the providers that are set up, on both pages, and need no script', async () => {
-    const plain = await openHouse();
+    const plain = await startServer();
     for (const path of ['/login', '/register']) {
-      const { html } = await new Browser(house.origin).open(path);
+      const { html } = await new Browser(server.origin).open(path);
       expect([...html.matchAll(/Continue with ([^<]+)</g)].map(([, name]) => name)).toEqual([
         'Google',
         'GitHub',
@@ -225,7 +225,7 @@ describe('the buttons', () => {
   });
 
   it('do not work from a page of somebody else, nor for a provider that is not there', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const { html } = await browser.open('/login');
     const csrf = /name="csrf" value="([^"]*)"/.exec(html)![1]!;
     const post = (path: string, fields: Record<string, string>, headers = {}) =>
@@ -234,27 +234,27 @@ describe('the buttons', () => {
     expect((await post('/login/with/github', { csrf }, { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
     expect((await post('/login/with/nobody', { csrf })).status).toBe(404);
     expect((await browser.open('/login/with/github')).status).toBe(405);
-    expect((await post('/login/with/github', { csrf })).url.origin).not.toBe(house.origin);
+    expect((await post('/login/with/github', { csrf })).url.origin).not.toBe(server.origin);
   });
 
   it('lead nowhere else than home when somebody else says where to', async () => {
     const { page } = await continueWith('google', newPerson(), {
       at: '/login?return_to=https://evil.example/',
     } as never);
-    expect(page.url.href).toBe(`${house.origin}/account`);
+    expect(page.url.href).toBe(`${server.origin}/account`);
   });
 });
 
 describe('login CSRF', () => {
   it("signs nobody in with an attacker's answer", async () => {
-    const attacker = new Browser(house.origin);
+    const attacker = new Browser(server.origin);
     const answer = await sayYes(
       'google',
       (await press(attacker, await attacker.open('/login'), 'google')).url,
       newPerson(),
     );
     for (const began of [false, true]) {
-      const victim = new Browser(house.origin);
+      const victim = new Browser(server.origin);
       if (began) await press(victim, await victim.open('/login'), 'google');
       expect((await victim.open(answer)).status).toBe(400);
       expect(victim.cookies.has('signet_login')).toBe(false);
@@ -262,7 +262,7 @@ describe('login CSRF', () => {
   });
 
   it('knows several sign-ins of one browser apart', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const [first, second] = [
       await press(browser, await browser.open('/login'), 'google'),
       await press(browser, await browser.open('/login'), 'github'),
@@ -279,8 +279,8 @@ describe('linking on the page', () => {
 
   /** Somebody at the page where links are made. */
   async function atHome(email?: string) {
-    const account = email ? (await accountAt(email))! : await house.account();
-    const browser = new Browser(house.origin);
+    const account = email ? (await accountAt(email))! : await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(account.email, PASSWORD);
     return { account, browser, page: await browser.open('/account/security') };
   }
@@ -308,8 +308,8 @@ describe('linking on the page', () => {
     ]);
     expect((await continueWith('github', person)).page.html).toContain(account.email);
 
-    await house.base.db.session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
-    await house.base.announcements.announce('sessions', account.id);
+    await server.base.db.session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
+    await server.base.invalidationBus.publish('sessions', account.id);
     const asked = await begin(browser, page, 'google');
     expect(asked.url.pathname).toBe('/login');
   });
@@ -323,7 +323,7 @@ describe('linking on the page', () => {
     await mine.browser.open('/login').then((page) => mine.browser.signIn(theirs.account.email, PASSWORD, page));
     const page = await mine.browser.open(answer);
     expect([page.status, page.html]).toEqual([401, expect.stringContaining('Somebody else is signed in by now')]);
-    for (const { account } of [mine, theirs]) expect(await house.core.links.list(account.id)).toEqual([]);
+    for (const { account } of [mine, theirs]) expect(await server.core.links.list(account.id)).toEqual([]);
   });
 
   it('tells of a person who has another account here, and of a no', async () => {
@@ -338,7 +338,7 @@ describe('linking on the page', () => {
     elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
     const failed = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, newPerson()));
     expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google does not answer')]);
-    expect(await house.core.links.list(account.id)).toEqual([]);
+    expect(await server.core.links.list(account.id)).toEqual([]);
   });
 
   it('leaves whoever has no password one way in, until they choose one', async () => {
@@ -359,7 +359,7 @@ describe('linking on the page', () => {
     expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password is changed.');
     expect((await browser.submit(page, { password: 'another long one' }, password)).status, 'once').toBe(400);
     expect(notice(await unlink())).toContain('That way in is closed');
-    const { url } = await new Browser(house.origin).signIn(person.email!, PASSWORD);
+    const { url } = await new Browser(server.origin).signIn(person.email!, PASSWORD);
     expect(url.pathname).toBe('/account');
   });
 });

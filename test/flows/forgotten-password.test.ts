@@ -2,34 +2,34 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf } from '../support/browser.js';
 import { linkIn, mailsTo, mailTo } from '../support/mailbox.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const NEXT = 'nine unrelated lanterns';
 
 describe('a person who forgot the password', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  async function ask(email: string, browser = new Browser(house.origin)) {
+  async function ask(email: string, browser = new Browser(server.origin)) {
     const login = await browser.open('/login');
     const href = /href="([^"]+)">Forgot password\?/.exec(login.html)![1]!;
     return browser.submit(await browser.open(href), { email });
   }
 
   it('asks for a link, opens it, chooses a new one, and signs in with it', async () => {
-    const { email } = await house.account();
-    const browser = new Browser(house.origin);
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const sent = await ask(email);
     expect(sent.status).toBe(200);
     expect(sent.html).toContain('Look into your mailbox');
 
-    const link = linkIn(await mailTo(house, email, /Choose/));
-    expect(link.origin).toBe(house.issuer);
-    const phone = new Browser(house.origin);
+    const link = linkIn(await mailTo(server, email, /Choose/));
+    expect(link.origin).toBe(server.issuer);
+    const phone = new Browser(server.origin);
     await phone.open(link.pathname + link.search); // as a mail scanner does
     await phone.open(link.pathname + link.search);
     const form = await phone.open(link.pathname + link.search);
@@ -48,14 +48,14 @@ describe('a person who forgot the password', () => {
     const home = await phone.signIn(email, NEXT);
     expect(home.url.pathname).toBe('/account');
     expect(home.html).toContain('>Verified<');
-    expect(linkIn(await mailTo(house, email, /was changed/)).pathname).toBe('/forgot-password');
+    expect(linkIn(await mailTo(server, email, /was changed/)).pathname).toBe('/forgot-password');
   });
 
   it('is told of a link that was used, and where another one comes from', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     await ask(email);
-    const link = linkIn(await mailTo(house, email, /Choose/));
-    const browser = new Browser(house.origin);
+    const link = linkIn(await mailTo(server, email, /Choose/));
+    const browser = new Browser(server.origin);
     const form = await browser.open(link.pathname + link.search);
     await browser.submit(form, { password: NEXT });
     for (const page of [
@@ -71,48 +71,48 @@ describe('a person who forgot the password', () => {
   });
 
   it('sees the same page when there is no such account', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const [known, unknown] = [await ask(email), await ask('nobody@example.com')];
     expect(unknown.status).toBe(known.status);
     expect(unknown.html.replaceAll('nobody@example.com', email)).toBe(known.html);
-    expect(await mailsTo(house, 'nobody@example.com')).toEqual([]);
+    expect(await mailsTo(server, 'nobody@example.com')).toEqual([]);
   });
 
   it('cannot be made to do it by a form of another site', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     await ask(email);
-    const link = linkIn(await mailTo(house, email, /Choose/));
-    const browser = new Browser(house.origin);
+    const link = linkIn(await mailTo(server, email, /Choose/));
+    const browser = new Browser(server.origin);
     const form = await browser.open(link.pathname + link.search);
     expect((await browser.submit(form, { password: NEXT, csrf: 'x' })).status).toBe(403);
     expect((await browser.submit(await browser.open('/forgot-password'), { email, csrf: 'x' })).status).toBe(403);
     browser.headers = { ...browser.headers, origin: 'https://evil.example' };
     expect((await browser.submit(form, { password: NEXT })).status).toBe(403);
-    expect(await mailsTo(house, email)).toHaveLength(1);
+    expect(await mailsTo(server, email)).toHaveLength(1);
   });
 });
 
 describe('a person who made an account', () => {
-  let house: House;
+  let server: TestServer;
   const email = 'mara@example.com';
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it('confirms the address by a mailed link, after asking for another one', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const home = await browser.submit(await browser.open('/register'), { email, name: 'Mara', password: PASSWORD });
     expect(home.html).toContain('>Not verified<');
-    const first = linkIn(await mailTo(house, email, /Confirm/));
+    const first = linkIn(await mailTo(server, email, /Confirm/));
     const [, again] = formsOf(home.html);
     expect(again!.action).toBe('/account/verify-email');
     expect((await browser.submit(home, { csrf: 'x' }, 1)).status).toBe(403);
     const sent = await browser.submit(home, {}, 1);
     expect(sent.html).toContain('is on its way to you');
 
-    const link = linkIn(await mailTo(house, email, /Confirm/));
-    const phone = new Browser(house.origin);
+    const link = linkIn(await mailTo(server, email, /Confirm/));
+    const phone = new Browser(server.origin);
     expect((await phone.open(first.pathname + first.search)).status).toBe(401);
     const page = await phone.open(link.pathname + link.search);
     expect((await browser.open('/account')).html).toContain('>Not verified<'); // opening it is not enough
@@ -125,7 +125,7 @@ describe('a person who made an account', () => {
   });
 
   it('is told, when asking too often, that there are links enough', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     let page = await browser.submit(await browser.open('/register'), { email: 'x@example.com', password: PASSWORD });
     for (let n = 0; n < 4; n += 1) page = await browser.submit(page, {}, 1);
     expect([page.status, page.url.pathname]).toEqual([200, '/account']);
@@ -136,22 +136,22 @@ describe('a person who made an account', () => {
 
 describe('a server in production that has no mail server', () => {
   it('offers nothing that needs mail, says so in its log, and keeps no link', async () => {
-    const house = await openHouse({ settings: { NODE_ENV: 'production', PASSWORD_HASH_COST: '10' } });
+    const server = await startServer({ settings: { NODE_ENV: 'production', PASSWORD_HASH_COST: '10' } });
     try {
-      expect(house.lines.filter((line) => line.includes('SMTP_URL is not set'))).toHaveLength(1);
-      const browser = new Browser(house.origin);
+      expect(server.lines.filter((line) => line.includes('SMTP_URL is not set'))).toHaveLength(1);
+      const browser = new Browser(server.origin);
       expect((await browser.open('/login')).html).not.toContain('Forgot');
       for (const path of ['/forgot-password', '/dev/outbox']) expect((await browser.open(path)).status).toBe(404);
       const email = 'mara@example.com';
       const home = await browser.submit(await browser.open('/register'), { email, name: 'Mara', password: PASSWORD });
       expect(home.html).toContain('>Not verified<');
       expect(home.html).not.toContain('verify-email');
-      await house.core.recovery.forgot(email, { address: '', userAgent: '', requestId: '' });
-      await house.core.recovery.settle();
-      expect(await house.base.db.verificationToken.count()).toBe(0);
-      expect(house.base.mail.outbox).toBeUndefined();
+      await server.core.passwordReset.forgot(email, { address: '', userAgent: '', requestId: '' });
+      await server.core.passwordReset.settle();
+      expect(await server.base.db.verificationToken.count()).toBe(0);
+      expect(server.base.mail.outbox).toBeUndefined();
     } finally {
-      await house.close();
+      await server.close();
     }
   });
 });

@@ -1,36 +1,36 @@
 // Somebody is invited into an organization by mail: with an account, with another one, and with none.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 describe('an invitation', () => {
-  let house: House;
+  let server: TestServer;
   let organization: string;
   let inviterId: string;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
     const inviter = await verified('ada@example.com', 'Ada Okafor');
     inviterId = inviter.id;
-    organization = (await house.core.organizations.create(inviter.id, 'Northwind', systemCaller)).id;
+    organization = (await server.core.organizations.create(inviter.id, 'Northwind', systemMeta)).id;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const verified = (email: string, name = 'Jane') =>
-    house.core.accounts.create({ email, name, password: PASSWORD }, systemCaller, { verified: true });
+    server.core.accounts.create({ email, name, password: PASSWORD }, systemMeta, { verified: true });
 
   /** The path in the mail. */
   async function invite(email: string): Promise<string> {
-    const inviter = (await house.core.accounts.find(inviterId))!;
-    await house.core.invitations.create(inviter, organization, { email, role: 'operator' }, systemCaller);
-    const link = linkIn(await mailTo(house, email, /invited/));
-    expect(link.origin).toBe(house.issuer);
+    const inviter = (await server.core.accounts.find(inviterId))!;
+    await server.core.invitations.create(inviter, organization, { email, role: 'operator' }, systemMeta);
+    const link = linkIn(await mailTo(server, email, /invited/));
+    expect(link.origin).toBe(server.issuer);
     return link.pathname + link.search;
   }
   const roleOf = async (email: string) => {
-    const { id } = (await house.core.accounts.findByEmail(email))!;
-    return house.core.organizations.roleOf({ accountId: id }, organization);
+    const { id } = (await server.core.accounts.findByEmail(email))!;
+    return server.core.organizations.roleOf({ accountId: id }, organization);
   };
   const linkOn = (html: string, text: string) =>
     new RegExp(`href="([^"]+)">${text}<`).exec(html)?.[1]?.replaceAll('&amp;', '&') ?? '';
@@ -38,7 +38,7 @@ describe('an invitation', () => {
   it('tells who invites into what, leads through the sign-in and back, and is accepted by a button', async () => {
     const { email } = await verified('mara@example.com');
     const path = await invite(email);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const page = await browser.open(path);
     expect(page.status).toBe(200);
     for (const text of ['Northwind', 'Ada Okafor', 'ada@example.com', 'operator', email]) {
@@ -65,7 +65,7 @@ describe('an invitation', () => {
   it('leads who has no account through a registration, and waits until their address is proven', async () => {
     const email = 'newcomer@example.com';
     const path = await invite(email);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const form = await browser.open(linkOn((await browser.open(path)).html, 'Create an account'));
     expect([form.url.pathname, formsOf(form.html)[0]!.fields.email]).toEqual(['/register', email]);
     const waiting = await browser.submit(form, { name: 'Newcomer', password: PASSWORD });
@@ -74,7 +74,7 @@ describe('an invitation', () => {
     expect(waiting.html).not.toContain('action="/invitations/accept"');
     expect((await browser.submit(waiting)).html).toContain('is on its way to you');
 
-    const confirm = linkIn(await mailTo(house, email, /Confirm/));
+    const confirm = linkIn(await mailTo(server, email, /Confirm/));
     await browser.submit(await browser.open(confirm.pathname + confirm.search));
     const joined = await browser.submit(await browser.open(path));
     expect(joined.html).toContain('You are a member of Northwind');
@@ -84,13 +84,13 @@ describe('an invitation', () => {
   it('tells who is signed in as somebody else, and lets them change', async () => {
     const [{ email }, other] = [await verified('right@example.com'), await verified('wrong@example.com')];
     const path = await invite(email);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.signIn(other.email, PASSWORD);
     const page = await browser.open(path);
     expect(page.html).toMatch(/signed in as <strong>wrong@example\.com/);
     expect(page.html).not.toContain('action="/invitations/accept"');
     const [signOut] = formsOf((await browser.open('/account')).html);
-    const token = new URL(path, house.origin).searchParams.get('token')!;
+    const token = new URL(path, server.origin).searchParams.get('token')!;
     const forced = await browser.open('/invitations/accept', {
       method: 'POST',
       body: new URLSearchParams({ csrf: signOut!.fields.csrf!, token }),
@@ -105,15 +105,15 @@ describe('an invitation', () => {
   it('asks for a sign-in when that ended on the way, and is spent by nobody who only looks', async () => {
     const { email } = await verified('idle@example.com');
     const path = await invite(email);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const page = await browser.open(path);
     await browser.submit(await browser.open('/logout'));
     const again = await browser.submit(page);
     expect([again.status, again.html]).toEqual([200, expect.stringContaining('Create an account')]);
-    for (let n = 0; n < 3; n += 1) expect((await new Browser(house.origin).open(path)).status).toBe(200);
+    for (let n = 0; n < 3; n += 1) expect((await new Browser(server.origin).open(path)).status).toBe(200);
     const unknown = await browser.open('/invitations/accept?token=x');
     expect([unknown.status, unknown.html]).toEqual([404, expect.stringContaining('Ask for another one')]);
-    expect(house.lines.join('\n')).not.toContain(new URL(path, house.origin).searchParams.get('token'));
+    expect(server.lines.join('\n')).not.toContain(new URL(path, server.origin).searchParams.get('token'));
   });
 });

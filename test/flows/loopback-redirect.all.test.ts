@@ -7,17 +7,17 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
 import { registerStranger } from '../support/raw-request.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
-let house: House;
+let server: TestServer;
 let browser: Browser;
 beforeAll(async () => {
-  house = await openHouse();
+  server = await startServer();
   browser = await launchChromium();
 });
 afterAll(async () => {
   await browser?.close();
-  await house.close();
+  await server.close();
 });
 
 it.each(['::1', '127.0.0.1', '127.0.0.2'])('an app at %s gets its code with a consent and without', async (host) => {
@@ -25,9 +25,9 @@ it.each(['::1', '127.0.0.1', '127.0.0.2'])('an app at %s gets its code with a co
   await new Promise<void>((resolve) => app.listen(0, host, resolve));
   try {
     const redirectUri = `http://${host.includes(':') ? `[${host}]` : host}:${(app.address() as AddressInfo).port}/cb`;
-    const client = await registerStranger(house, { redirect_uris: [redirectUri] });
-    const { email } = await house.account();
-    const start = authorizeUrl(house, client, pkce().challenge, { redirect_uri: redirectUri });
+    const client = await registerStranger(server, { redirect_uris: [redirectUri] });
+    const { email } = await server.account();
+    const start = authorizeUrl(server, client, pkce().challenge, { redirect_uri: redirectUri });
     for (const asksForConsent of [true, false]) {
       const { context, complaints } = await openContext(browser, { javaScriptEnabled: false });
       const page = await context.newPage();

@@ -2,29 +2,35 @@ import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, SignJWT } from 'j
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const OFFLINE = { scope: 'openid email offline_access', prompt: 'consent' };
 const invalidGrant = { error: 'invalid_grant' };
 
 describe.each(stores)('the tokens of an app on openid-client, with the house on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store, settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    server = await startServer({ store, settings: { REFRESH_RETRY_WINDOW: '0s' } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** An app, a person, and a browser in which nobody is signed in. */
-  async function newcomers(metadata: Record<string, unknown> = {}) {
-    const [account, client] = [await house.account(), await house.client(metadata)];
-    return { account, client, email: account.email, config: await discover(house, client), browser: browserFor(house) };
+  async function provisioning(metadata: Record<string, unknown> = {}) {
+    const [account, client] = [await server.account(), await server.client(metadata)];
+    return {
+      account,
+      client,
+      email: account.email,
+      config: await discover(server, client),
+      browser: browserFor(server),
+    };
   }
 
   /** An app for which nobody needs to sign in. */
   async function machine() {
-    const client = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-    return { client, config: await discover(house, client) };
+    const client = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    return { client, config: await discover(server, client) };
   }
 
   const isAlive = (config: oidc.Configuration, token: string, sub: string) =>
@@ -38,7 +44,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
 
   describe('refreshing', () => {
     it('rotates the refresh token and keeps the person', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const first = await signIn(config, browser, account.email);
       const second = await oidc.refreshTokenGrant(config, first.refresh_token!);
       expect(second.refresh_token).not.toBe(first.refresh_token);
@@ -49,7 +55,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('ends the whole family when a refresh token is used twice', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const first = await signIn(config, browser, account.email, OFFLINE);
       const second = await oidc.refreshTokenGrant(config, first.refresh_token!);
       await expect(oidc.refreshTokenGrant(config, first.refresh_token!)).rejects.toMatchObject(invalidGrant);
@@ -58,7 +64,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('leaves the other families of the same person and app alone', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const stolen = await signIn(config, browser, account.email);
       const other = await signIn(config, browser, account.email);
       await oidc.refreshTokenGrant(config, stolen.refresh_token!);
@@ -67,7 +73,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('lets exactly one of twenty redemptions at once succeed', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const { refresh_token: token } = await signIn(config, browser, account.email);
       const answers = await Promise.allSettled(
         Array.from({ length: 20 }, () => oidc.refreshTokenGrant(config, token!)),
@@ -77,21 +83,21 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('is not for another app', async () => {
-      const { email, config, browser } = await newcomers();
-      const other = await newcomers();
+      const { email, config, browser } = await provisioning();
+      const other = await provisioning();
       const { refresh_token: token } = await signIn(config, browser, email);
       await expect(oidc.refreshTokenGrant(other.config, token!)).rejects.toMatchObject(invalidGrant);
     });
 
     it('is not there for an app that did not register for it', async () => {
-      const { email, config, browser } = await newcomers({ grant_types: ['authorization_code'] });
+      const { email, config, browser } = await provisioning({ grant_types: ['authorization_code'] });
       expect((await signIn(config, browser, email, OFFLINE)).refresh_token).toBeUndefined();
     });
   });
 
   describe('revoking (RFC 7009)', () => {
     it('ends an access token at once', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email);
       expect(await isAlive(config, tokens.access_token, account.id)).toBe(true);
       await oidc.tokenRevocation(config, tokens.access_token, { token_type_hint: 'access_token' });
@@ -104,7 +110,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     it('ends a JWT access token at once', async () => {
       const { config } = await machine();
       const { access_token: token } = await oidc.clientCredentialsGrant(config, {
-        resource: `${house.issuer}/api/v1`,
+        resource: `${server.issuer}/api/v1`,
         scope: 'memory:read',
       });
       expect(await oidc.tokenIntrospection(config, token)).toMatchObject({ active: true });
@@ -113,7 +119,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('ends the access tokens together with the refresh token', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email, OFFLINE);
       await oidc.tokenRevocation(config, tokens.refresh_token!);
       await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject(invalidGrant);
@@ -121,8 +127,8 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('does nothing to the tokens of another app, which is told so', async () => {
-      const { account, config, browser } = await newcomers();
-      const other = await newcomers();
+      const { account, config, browser } = await provisioning();
+      const other = await provisioning();
       const tokens = await signIn(config, browser, account.email);
       for (const token of [tokens.access_token, tokens.refresh_token!]) {
         await expect(oidc.tokenRevocation(other.config, token)).rejects.toMatchObject({ error: 'invalid_request' });
@@ -134,7 +140,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     it.each(['garbage', 'a.b.c', 'eyJhbGciOiJub25lIn0.e30.'])(
       'is content with %j, which is no token',
       async (token) => {
-        const { config } = await newcomers();
+        const { config } = await provisioning();
         await expect(oidc.tokenRevocation(config, token)).resolves.toBeUndefined();
       },
     );
@@ -142,9 +148,9 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
 
   describe('introspecting (RFC 7662)', () => {
     it('describes an opaque access token and a refresh token', async () => {
-      const { account, client, config, browser } = await newcomers();
+      const { account, client, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email);
-      const common = { active: true, sub: account.id, client_id: client.id, iss: house.issuer };
+      const common = { active: true, sub: account.id, client_id: client.id, iss: server.issuer };
       expect(await oidc.tokenIntrospection(config, tokens.access_token)).toMatchObject({
         ...common,
         scope: 'openid profile email',
@@ -154,8 +160,8 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('describes a JWT access token, and no longer once the login has ended', async () => {
-      const { account, client, config, browser } = await newcomers();
-      const resource = `${house.issuer}/api/v1`;
+      const { account, client, config, browser } = await provisioning();
+      const resource = `${server.issuer}/api/v1`;
       const tokens = await signIn(config, browser, account.email, { scope: 'openid memory:read', resource });
       expect(decodeProtectedHeader(tokens.access_token).typ).toBe('at+jwt');
       expect(await oidc.tokenIntrospection(config, tokens.access_token)).toMatchObject({
@@ -170,14 +176,14 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('answers only that it is not active to a garbage or forged token, and to a spent one', async () => {
-      const { account, client, config, browser } = await newcomers();
+      const { account, client, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email);
       await oidc.refreshTokenGrant(config, tokens.refresh_token!);
       const { privateKey } = await oidc.randomDPoPKeyPair('ES256');
       const forged = await new SignJWT({ client_id: client.id, scope: 'memory:read', gid: 'x', jti: 'x' })
         .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt' })
-        .setIssuer(house.issuer)
-        .setAudience(`${house.issuer}/api/v1`)
+        .setIssuer(server.issuer)
+        .setAudience(`${server.issuer}/api/v1`)
         .setSubject(account.id)
         .setIssuedAt()
         .setExpirationTime('1h')
@@ -198,17 +204,17 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('answers nobody who does not prove which app it is', async () => {
-      const { account, client, config, browser } = await newcomers();
+      const { account, client, config, browser } = await provisioning();
       const { access_token: token } = await signIn(config, browser, account.email);
-      const stranger = await discover(house, { ...client, secret: 'wrong' });
+      const stranger = await discover(server, { ...client, secret: 'wrong' });
       await expect(oidc.tokenIntrospection(stranger, token)).rejects.toMatchObject({ status: 401 });
     });
 
     it('tells an app that registered itself nothing about the tokens of others', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const { access_token: token } = await signIn(config, browser, account.email);
       const stranger = await oidc.dynamicClientRegistration(
-        new URL(house.issuer),
+        new URL(server.issuer),
         { redirect_uris: ['https://stranger.example/cb'] },
         undefined,
         { execute: [oidc.allowInsecureRequests] },
@@ -231,12 +237,12 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
 
     it('gets a signed token for the API that it names, which the published keys verify (RFC 9068)', async () => {
       const { client, config } = await machine();
-      const resource = `${house.issuer}/api/v1`;
+      const resource = `${server.issuer}/api/v1`;
       const tokens = await oidc.clientCredentialsGrant(config, { resource, scope: 'memory:read vector:search' });
       expect(tokens.expires_in).toBe(28_800);
       const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri!));
       const { payload, protectedHeader } = await jwtVerify(tokens.access_token, keys, {
-        issuer: house.issuer,
+        issuer: server.issuer,
         audience: resource,
         typ: 'at+jwt',
         algorithms: ['ES256'],
@@ -258,14 +264,14 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('is not there for an app that an administrator did not give it', async () => {
-      const { config } = await newcomers();
+      const { config } = await provisioning();
       await expect(oidc.clientCredentialsGrant(config)).rejects.toMatchObject({ error: 'unauthorized_client' });
     });
   });
 
   describe('tokens bound to a key (DPoP, RFC 9449)', () => {
     it('are given for a proof with a nonce of the house, and good for nothing without the key', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
       const tokens = await signIn(config, browser, account.email, {}, { DPoP });
       expect(tokens.token_type).toBe('dpop');
@@ -290,12 +296,12 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       const proof = await new SignJWT({
         jti: oidc.randomState(),
         htm: 'POST',
-        htu: `${house.issuer}/api/v1/oauth/token`,
+        htu: `${server.issuer}/api/v1/oauth/token`,
       })
         .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: { kty, crv, x, y } as never })
         .setIssuedAt()
         .sign(privateKey);
-      const answer = await fetch(`${house.issuer}/api/v1/oauth/token`, {
+      const answer = await fetch(`${server.issuer}/api/v1/oauth/token`, {
         method: 'POST',
         headers: {
           DPoP: proof,
@@ -309,7 +315,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it("are refreshed, by a public app, only with the app's key", async () => {
-      const { account, config, browser } = await newcomers({ token_endpoint_auth_method: 'none' });
+      const { account, config, browser } = await provisioning({ token_endpoint_auth_method: 'none' });
       const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
       const tokens = await signIn(config, browser, account.email, {}, { DPoP });
       const thief = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));

@@ -13,7 +13,7 @@ import {
   walk,
 } from '../support/openid-client.js';
 import { REDIRECT_URI } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 /** An app that wants to know when the person proved who they are, and in which session. */
@@ -22,37 +22,43 @@ const CLAIMS = JSON.stringify({ id_token: { auth_time: { essential: true }, sid:
 const NEXT_SECOND_MS = 1100;
 
 describe.each(stores)('an app on openid-client, with the house on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** An app that knows its credentials, a person, and a browser in which nobody is signed in. */
-  async function newcomers(
+  async function provisioning(
     metadata: Record<string, unknown> = {},
     options: { firstParty?: boolean; pkceRequired?: boolean } = {},
   ) {
-    const [account, client] = [await house.account(), await house.client(metadata, options)];
-    return { account, client, email: account.email, config: await discover(house, client), browser: browserFor(house) };
+    const [account, client] = [await server.account(), await server.client(metadata, options)];
+    return {
+      account,
+      client,
+      email: account.email,
+      config: await discover(server, client),
+      browser: browserFor(server),
+    };
   }
 
   describe('finding out about the house', () => {
     it('needs nothing but its address', async () => {
-      const { config } = await newcomers();
+      const { config } = await provisioning();
       const metadata = config.serverMetadata();
       expect(metadata).toMatchObject({
-        issuer: house.issuer,
-        authorization_endpoint: `${house.issuer}/oauth/authorize`,
-        token_endpoint: `${house.issuer}/api/v1/oauth/token`,
-        userinfo_endpoint: `${house.issuer}/oauth/userinfo`,
-        jwks_uri: `${house.issuer}/oauth/jwks`,
-        registration_endpoint: `${house.issuer}/oauth/clients/register`,
-        introspection_endpoint: `${house.issuer}/oauth/introspect`,
-        revocation_endpoint: `${house.issuer}/oauth/revoke`,
-        pushed_authorization_request_endpoint: `${house.issuer}/oauth/par`,
-        device_authorization_endpoint: `${house.issuer}/oauth/device`,
-        end_session_endpoint: `${house.issuer}/oauth/logout`,
+        issuer: server.issuer,
+        authorization_endpoint: `${server.issuer}/oauth/authorize`,
+        token_endpoint: `${server.issuer}/api/v1/oauth/token`,
+        userinfo_endpoint: `${server.issuer}/oauth/userinfo`,
+        jwks_uri: `${server.issuer}/oauth/jwks`,
+        registration_endpoint: `${server.issuer}/oauth/clients/register`,
+        introspection_endpoint: `${server.issuer}/oauth/introspect`,
+        revocation_endpoint: `${server.issuer}/oauth/revoke`,
+        pushed_authorization_request_endpoint: `${server.issuer}/oauth/par`,
+        device_authorization_endpoint: `${server.issuer}/oauth/device`,
+        end_session_endpoint: `${server.issuer}/oauth/logout`,
         response_types_supported: ['code'],
         code_challenge_methods_supported: ['S256'],
         authorization_response_iss_parameter_supported: true,
@@ -65,7 +71,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it('gets the same answer from the address that OAuth names, open to pages of every origin', async () => {
       const [openid, oauth] = await Promise.all(
         ['openid-configuration', 'oauth-authorization-server'].map((name) =>
-          fetch(`${house.issuer}/.well-known/${name}`, { headers: { origin: 'https://spa.example' } }),
+          fetch(`${server.issuer}/.well-known/${name}`, { headers: { origin: 'https://spa.example' } }),
         ),
       );
       expect(oauth!.headers.get('access-control-allow-origin')).toBe('*');
@@ -75,17 +81,17 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
 
   describe('signing a person in', () => {
     it('gets a code for PKCE, state and nonce, and an ID token of this house', async () => {
-      const { account, client, config, browser } = await newcomers();
+      const { account, client, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
       const { url } = await walk(browser, attempt.url, account.email);
       expect(url.origin + url.pathname).toBe(REDIRECT_URI);
-      expect(url.searchParams.get('iss')).toBe(house.issuer);
+      expect(url.searchParams.get('iss')).toBe(server.issuer);
 
       const tokens = await exchange(config, url, attempt);
       expect(tokens.token_type).toBe('bearer');
       expect(tokens.expires_in).toBe(28_800);
       expect(tokens.claims()).toMatchObject({
-        iss: house.issuer,
+        iss: server.issuer,
         aud: client.id,
         sub: account.id,
         nonce: attempt.checks.expectedNonce,
@@ -95,7 +101,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('refuses an answer that claims to come from another issuer', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
       const { url } = await walk(browser, attempt.url, email);
       url.searchParams.set('iss', 'https://evil.example');
@@ -105,7 +111,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('gets no tokens for a code without the verifier that belongs to it', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
       const { url } = await walk(browser, attempt.url, email);
       const checks = { ...attempt.checks, pkceCodeVerifier: oidc.randomPKCECodeVerifier() };
@@ -113,14 +119,14 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('is not let in without PKCE', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
       const { url } = await walk(browser, attempt.url, email);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_request' });
     });
 
     it('does without PKCE where an administrator switched it off', async () => {
-      const { account, config, browser } = await newcomers({}, { pkceRequired: false });
+      const { account, config, browser } = await provisioning({}, { pkceRequired: false });
       const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
       const { url } = await walk(browser, attempt.url, account.email);
       const { pkceCodeVerifier: _, ...checks } = attempt.checks;
@@ -129,7 +135,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('reads the person at userinfo, by GET and by POST', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email);
       const byGet = await oidc.fetchUserInfo(config, tokens.access_token, account.id);
       expect(byGet).toMatchObject({
@@ -149,7 +155,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('may not bring the token in the query', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, email);
       const endpoint = config.serverMetadata().userinfo_endpoint!;
       const answer = await fetch(`${endpoint}?access_token=${tokens.access_token}`);
@@ -158,16 +164,16 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('learns only what its scopes are for', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email, { scope: 'openid' });
       expect(await oidc.fetchUserInfo(config, tokens.access_token, account.id)).toEqual({ sub: account.id });
       expect(tokens.claims()).not.toHaveProperty('email');
     });
 
     it.each(['RS256', 'ES256'])('gets its ID tokens signed with %s when it asked for that', async (alg) => {
-      const { email, client, browser } = await newcomers({ id_token_signed_response_alg: alg });
+      const { email, client, browser } = await provisioning({ id_token_signed_response_alg: alg });
       const known = { client_secret: client.secret, id_token_signed_response_alg: alg };
-      const config = await oidc.discovery(new URL(house.issuer), client.id, known, undefined, {
+      const config = await oidc.discovery(new URL(server.issuer), client.id, known, undefined, {
         execute: [oidc.allowInsecureRequests],
       });
       oidc.enableNonRepudiationChecks(config); // verifies the signature with the published keys, too
@@ -176,7 +182,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('gets its ID tokens signed with RS256 when it said nothing', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       oidc.enableNonRepudiationChecks(config);
       expect(headerOf((await signIn(config, browser, email)).id_token!)).toMatchObject({ alg: 'RS256' });
     });
@@ -184,7 +190,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
 
   describe('the authorization request', () => {
     it('may be posted by a form of the app', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
       const body = new URLSearchParams(attempt.url.searchParams);
       const first = await browser.open(attempt.url.pathname, { method: 'POST', body });
@@ -193,7 +199,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('may be pushed ahead (PAR), and then carries nothing but a reference', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
       const pushed = await oidc.buildAuthorizationUrlWithPAR(config, attempt.parameters);
       expect([...pushed.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
@@ -205,8 +211,8 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('may only be pushed by a client that proves who it is', async () => {
-      const { client } = await newcomers();
-      const config = await discover(house, { ...client, secret: 'wrong' });
+      const { client } = await provisioning();
+      const config = await discover(server, { ...client, secret: 'wrong' });
       const attempt = await beginSignIn(config);
       await expect(oidc.buildAuthorizationUrlWithPAR(config, attempt.parameters)).rejects.toMatchObject({
         status: 401,
@@ -215,7 +221,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('may have its answer posted to the app (form_post)', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { response_mode: 'form_post' });
       const page = await walk(browser, attempt.url, account.email);
       expect(page.status).toBe(200);
@@ -225,7 +231,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('may ask for single claims', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const claims = { id_token: { email: { essential: true } }, userinfo: { given_name: null } };
       const attempt = await beginSignIn(config, { scope: 'openid', claims: JSON.stringify(claims) });
       const consent = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
@@ -241,7 +247,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('fills the form with the address it hints at', async () => {
-      const { config, browser } = await newcomers();
+      const { config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { login_hint: 'jane+work@example.com' });
       const page = await browser.open(attempt.url);
       expect(isLogin(page)).toBe(true);
@@ -249,25 +255,25 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('is told when it names an API that nobody knows', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { resource: 'https://nowhere.example/api' });
       const { url } = await walk(browser, attempt.url, email);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_target' });
     });
 
     it('goes nowhere when its redirect is not registered', async () => {
-      const { config, browser } = await newcomers();
+      const { config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { redirect_uri: `${REDIRECT_URI}/elsewhere` });
       const page = await browser.open(attempt.url);
       expect(page.status).toBe(400);
-      expect(page.url.origin).toBe(house.origin);
+      expect(page.url.origin).toBe(server.origin);
       expect(page.html).toContain('This sign-in cannot go on');
     });
   });
 
   describe('how fresh the login is', () => {
     it('asks nobody anything with prompt=none, and is told when nobody is signed in', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { prompt: 'none' });
       const { url } = await browser.open(attempt.url);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'login_required' });
@@ -279,7 +285,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('signs in silently with prompt=none when the person is signed in and has consented', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const first = await signIn(config, browser, account.email, { claims: CLAIMS });
       const attempt = await beginSignIn(config, { prompt: 'none', id_token_hint: first.id_token!, claims: CLAIMS });
       const { url } = await browser.open(attempt.url);
@@ -289,14 +295,14 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('shows the sign-in page again with prompt=login, and auth_time moves', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const first = (await signIn(config, browser, account.email, { claims: CLAIMS })).claims()!;
       await sleep(NEXT_SECOND_MS);
       const attempt = await beginSignIn(config, { prompt: 'login', claims: CLAIMS });
       const page = await browser.open(attempt.url);
       expect(isLogin(page)).toBe(true);
       // Going on without a password leads nowhere.
-      const uid = new URL(page.url.searchParams.get('return_to')!, house.origin);
+      const uid = new URL(page.url.searchParams.get('return_to')!, server.origin);
       expect(isLogin(await browser.open(uid))).toBe(true);
 
       const { url } = await walk(browser, page, account.email);
@@ -308,7 +314,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it.each<Record<string, string>>([{ prompt: 'login' }, { max_age: '60' }])(
       'asks for the password only once with %o',
       async (asked) => {
-        const { account, config, browser } = await newcomers();
+        const { account, config, browser } = await provisioning();
         const attempt = await beginSignIn(config, asked);
         const page = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
         expect(isConsent(page)).toBe(true);
@@ -316,7 +322,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     );
 
     it('shows the sign-in page only when the login is older than max_age', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       const first = (await signIn(config, browser, account.email, { claims: CLAIMS })).claims()!;
       const young = await beginSignIn(config, { max_age: '3600' });
       const answer = await browser.open(young.url);
@@ -335,27 +341,27 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
 
   describe('the consent', () => {
     it('is not asked for when the app is first-party', async () => {
-      const { account, config, browser } = await newcomers({}, { firstParty: true });
+      const { account, config, browser } = await provisioning({}, { firstParty: true });
       const attempt = await beginSignIn(config);
       const page = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
       expect((await exchange(config, page.url, attempt)).claims()?.sub).toBe(account.id);
     });
 
     it('may be refused, and the app is told so', async () => {
-      const { email, config, browser } = await newcomers();
+      const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
       const consent = await browser.signIn(email, PASSWORD, await browser.open(attempt.url));
       expect(isConsent(consent)).toBe(true);
       const { url } = await browser.submit(consent, { decision: 'deny' });
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'access_denied' });
-      expect(url.searchParams.get('iss')).toBe(house.issuer);
+      expect(url.searchParams.get('iss')).toBe(server.issuer);
     });
 
     it('is remembered for the next login, on any browser, until it is withdrawn on the account page', async () => {
-      const { account, client, config, browser } = await newcomers();
+      const { account, client, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email);
 
-      const elsewhere = browserFor(house);
+      const elsewhere = browserFor(server);
       const attempt = await beginSignIn(config);
       const answer = await elsewhere.signIn(account.email, PASSWORD, await elsewhere.open(attempt.url));
       expect((await exchange(config, answer.url, attempt)).claims()?.sub).toBe(account.id);
@@ -371,7 +377,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('is asked for again when the app wants more than was allowed', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       await signIn(config, browser, account.email, { scope: 'openid' });
       const page = await browser.open((await beginSignIn(config, { scope: 'openid email' })).url);
       expect(isConsent(page)).toBe(true);
@@ -379,7 +385,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it('is asked for again with prompt=consent', async () => {
-      const { account, config, browser } = await newcomers();
+      const { account, config, browser } = await provisioning();
       await signIn(config, browser, account.email);
       expect(isConsent(await browser.open((await beginSignIn(config, { prompt: 'consent' })).url))).toBe(true);
     });

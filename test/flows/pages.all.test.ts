@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import jsQR from 'jsqr';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createLetters } from '../../src/base/mail/templates.js';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { createMailTemplates } from '../../src/base/mail/templates.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { onboard, self } from '../support/agents.js';
 import { Authenticator } from '../support/authenticator.js';
 import { launchChromium } from '../support/chromium.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { addCapTable, agentOfSomebody, askPerson } from '../support/questions.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const SIZES = [
   { width: 320, height: 640 },
@@ -23,14 +23,14 @@ const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const PICTURES = process.env.SIGNET_TEST_PICTURES;
 
 describe('the real pages, in Chromium', () => {
-  let house: House;
+  let server: TestServer;
   let browser: Browser;
   let context: BrowserContext;
   let page: Page;
   let complaints: string[];
 
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
     browser = await launchChromium();
     if (PICTURES) mkdirSync(PICTURES, { recursive: true });
   });
@@ -46,7 +46,7 @@ describe('the real pages, in Chromium', () => {
   afterEach(() => context.close());
   afterAll(async () => {
     await browser?.close();
-    await house.close();
+    await server.close();
   });
 
   /** Looks at the page that is open: it fits on small and large screens, has one heading and no complaint. */
@@ -104,7 +104,7 @@ describe('the real pages, in Chromium', () => {
 
   /** An app that registered itself, as anybody can. */
   async function stranger() {
-    const answer = await fetch(`${house.origin}/oauth/clients/register`, {
+    const answer = await fetch(`${server.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
@@ -122,29 +122,29 @@ describe('the real pages, in Chromium', () => {
   }
 
   it('greet, sign in and register', async () => {
-    await page.goto(house.origin);
+    await page.goto(server.origin);
     await look('home', 'Signet');
-    await page.goto(`${house.origin}/register`);
+    await page.goto(`${server.origin}/register`);
     await page.fill('[name=name]', 'Mara Lindqvist');
-    await page.fill('[name=email]', (await house.account()).email);
+    await page.fill('[name=email]', (await server.account()).email);
     await page.fill('[name=password]', 'password1234');
     await page.locator('main form').evaluate((form) => form.setAttribute('novalidate', ''));
     await page.click('main button[type=submit]');
     await look('register-errors', 'Create an account');
-    await page.goto(`${house.origin}/login`);
+    await page.goto(`${server.origin}/login`);
     await look('login', 'Sign in');
     await signIn('nobody@example.com');
     await look('login-wrong', 'Sign in');
   });
 
   it('help who forgot the password, and confirm an address', async () => {
-    const { email, id } = await house.account();
-    await page.goto(`${house.origin}/forgot-password`);
+    const { email, id } = await server.account();
+    await page.goto(`${server.origin}/forgot-password`);
     await look('forgot-password', 'Forgot your password?');
     await page.fill('[name=email]', email);
     await page.click('main button[type=submit]');
     await look('forgot-password-sent', 'Look into your mailbox');
-    await page.goto(linkIn(await mailTo(house, email, /Choose/)).href);
+    await page.goto(linkIn(await mailTo(server, email, /Choose/)).href);
     await look('reset-password', 'Choose a new password');
     await page.fill('[name=password]', 'password1234');
     await page.click('main button[type=submit]');
@@ -152,23 +152,23 @@ describe('the real pages, in Chromium', () => {
     await page.fill('[name=password]', 'nine unrelated lanterns');
     await page.click('main button[type=submit]');
     await look('password-set', 'Your new password is set');
-    await page.goto(linkIn(await mailTo(house, email, /Choose/)).href);
+    await page.goto(linkIn(await mailTo(server, email, /Choose/)).href);
     await look('link-expired', 'This link does not work any more');
-    await house.base.db.account.update({ where: { id }, data: { emailVerified: false } });
-    await house.core.verification.request((await house.core.accounts.findByEmail(email))!);
-    await page.goto(linkIn(await mailTo(house, email, /Confirm/)).href);
+    await server.base.db.account.update({ where: { id }, data: { emailVerified: false } });
+    await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
+    await page.goto(linkIn(await mailTo(server, email, /Confirm/)).href);
     await look('verify-email', 'Confirm your address');
     await page.click('main button[type=submit]');
     await look('email-verified', 'Your e-mail address is confirmed');
   });
 
   it('show the mails of a machine that sends none', async () => {
-    const other = await openHouse({ settings: { NODE_ENV: 'development', PASSWORD_HASH_COST: '10' } });
+    const other = await startServer({ settings: { NODE_ENV: 'development', PASSWORD_HASH_COST: '10' } });
     try {
       await page.goto(`${other.origin}/dev/outbox`);
       await look('outbox-empty', 'Outbox');
       const { email } = await other.account();
-      await other.core.recovery.forgot(email, systemCaller);
+      await other.core.passwordReset.forgot(email, systemMeta);
       await mailTo(other, email, /Choose/);
       await page.goto(`${other.origin}/dev/outbox`);
       await look('outbox', 'Outbox');
@@ -178,28 +178,28 @@ describe('the real pages, in Chromium', () => {
   });
 
   it('set the server up', async () => {
-    const token = await house.core.setup.makeToken();
-    await page.goto(`${house.origin}/setup?token=${token}`);
+    const token = await server.core.bootstrap.makeToken();
+    await page.goto(`${server.origin}/setup?token=${token}`);
     await look('setup', 'Set up Signet');
   });
 
   it('ask for consent', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { id, redirect_uri } = await stranger();
     const scope = 'openid profile email offline_access memory:read memory:write agent:write';
-    const more = { redirect_uri, scope, prompt: 'consent', resource: `${house.issuer}/api/v1` };
-    await page.goto(authorizeUrl(house, { id }, pkce().challenge, more));
+    const more = { redirect_uri, scope, prompt: 'consent', resource: `${server.issuer}/api/v1` };
+    await page.goto(authorizeUrl(server, { id }, pkce().challenge, more));
     await look('login-for-app', 'Sign in');
     await signIn(email);
     await look('consent', 'Allow this app to use your Signet account?');
     const { resource: _, ...withoutResource } = more;
-    await page.goto(authorizeUrl(house, { id }, pkce().challenge, withoutResource));
+    await page.goto(authorizeUrl(server, { id }, pkce().challenge, withoutResource));
     await look('consent-scopes', 'Allow this app to use your Signet account?');
   });
 
   it('connect a device', async () => {
-    const { email } = await house.account();
-    const { id } = await house.client({
+    const { email } = await server.account();
+    const { id } = await server.client({
       client_name: 'Living room',
       token_endpoint_auth_method: 'none',
       grant_types: [DEVICE_GRANT],
@@ -210,15 +210,15 @@ describe('the real pages, in Chromium', () => {
       const headers = {
         'user-agent': 'Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/538.1 Version/6.0 TV Safari',
       };
-      const answer = await fetch(`${house.origin}/oauth/device`, { method: 'POST', body, headers });
+      const answer = await fetch(`${server.origin}/oauth/device`, { method: 'POST', body, headers });
       return (await answer.json()) as { user_code: string };
     };
     const enter = async (code: string) => {
-      await page.goto(`${house.origin}/device`);
+      await page.goto(`${server.origin}/device`);
       await page.fill('[name=user_code]', code);
       await page.click('main button[type=submit]');
     };
-    await page.goto(`${house.origin}/device`);
+    await page.goto(`${server.origin}/device`);
     await look('device-input', 'Connect a device');
     await enter('WXYZ-WXYZ');
     await look('device-input-wrong', 'Connect a device');
@@ -234,44 +234,39 @@ describe('the real pages, in Chromium', () => {
   });
 
   it('show a person their account, and sign them out', async () => {
-    const { email, id: accountId } = await house.account('mara.lindqvist@example.com', 'Mara Lindqvist');
-    const caller = { address: '2001:db8:85a3::8a2e:370:7334', userAgent: IPHONE, requestId: '' };
-    const admission = await house.core.signIn.withPassword({ email, password: PASSWORD }, caller);
-    if (admission.kind === 'proven') await house.core.signIn.openInBrowser(admission, undefined, caller);
-    const known = await house.client({ client_name: 'Acme', client_uri: 'https://acme.example' });
+    const { email, id: accountId } = await server.account('mara.lindqvist@example.com', 'Mara Lindqvist');
+    const meta = { address: '2001:db8:85a3::8a2e:370:7334', userAgent: IPHONE, requestId: '' };
+    const authResult = await server.core.signIn.withPassword({ email, password: PASSWORD }, meta);
+    if (authResult.kind === 'proven') await server.core.signIn.startBrowserSession(authResult, undefined, meta);
+    const known = await server.client({ client_name: 'Acme', client_uri: 'https://acme.example' });
     const unknown = await stranger();
     const api = { scopes: ['openid', 'email', 'offline_access'], claims: [], resources: {} };
-    await house.core.consents.give(accountId, known.id, { ...api, scopes: ['openid', 'profile', 'email'] }, caller);
-    const resources = { [`${house.issuer}/api/v1`]: ['memory:read', 'agent:write'] };
-    await house.core.consents.give(accountId, unknown.id, { ...api, resources }, caller);
+    await server.core.consents.give(accountId, known.id, { ...api, scopes: ['openid', 'profile', 'email'] }, meta);
+    const resources = { [`${server.issuer}/api/v1`]: ['memory:read', 'agent:write'] };
+    await server.core.consents.give(accountId, unknown.id, { ...api, resources }, meta);
 
-    await page.goto(`${house.origin}/account`);
+    await page.goto(`${server.origin}/account`);
     await signIn(email);
     await look('account', 'Mara Lindqvist');
     await page.click('form[action="/account/verify-email"] button');
     await look('account-link-sent', 'Mara Lindqvist');
-    await page.goto(house.origin);
+    await page.goto(server.origin);
     await look('home-signed-in', 'Signet');
-    await page.goto(`${house.origin}/logout`);
+    await page.goto(`${server.origin}/logout`);
     await look('sign-out', 'Sign out of Signet?');
-    await page.goto(`${house.origin}/oauth/logout?client_id=${known.id}`);
+    await page.goto(`${server.origin}/oauth/logout?client_id=${known.id}`);
     await look('logout-from-app', 'Do you want to sign out of Signet?');
     await page.click('button[name=logout]');
     await look('logged-out', 'You are signed out');
-    await page.goto(`${house.origin}/logout`);
+    await page.goto(`${server.origin}/logout`);
     await look('signed-out', 'You are signed out');
   });
 
   it('show a person their API keys', async () => {
-    const { email, id } = await house.account('mara.lindqvist+keys@example.com', 'Mara Lindqvist');
-    const northwind = await house.core.organizations.create(id, 'Northwind Traders & Reporting', systemCaller);
-    const project = await house.core.projects.create(
-      { accountId: id },
-      northwind.id,
-      'Quarterly numbers',
-      systemCaller,
-    );
-    await page.goto(`${house.origin}/account/keys`);
+    const { email, id } = await server.account('mara.lindqvist+keys@example.com', 'Mara Lindqvist');
+    const northwind = await server.core.organizations.create(id, 'Northwind Traders & Reporting', systemMeta);
+    const project = await server.core.projects.create({ accountId: id }, northwind.id, 'Quarterly numbers', systemMeta);
+    await page.goto(`${server.origin}/account/keys`);
     await signIn(email);
     await look('keys-none', 'API keys');
     await page.click('main a.primary');
@@ -287,7 +282,7 @@ describe('the real pages, in Chromium', () => {
     await page.click('main button[type=submit]');
     await look('key-made', 'Keep this key');
     const [key = ''] = await page.locator('.copy').allInnerTexts();
-    expect((await fetch(`${house.origin}/api/v1/auth/me`, { headers: { 'x-api-key': key } })).status).toBe(200);
+    expect((await fetch(`${server.origin}/api/v1/auth/me`, { headers: { 'x-api-key': key } })).status).toBe(200);
     await page.click('main a.primary');
     await look('keys', 'API keys');
     await page.click('text=Replace');
@@ -299,28 +294,28 @@ describe('the real pages, in Chromium', () => {
     await look('revoke-key', 'Revoke Nightly build of the reporting service?');
     await page.click('main button[type=submit]');
     await look('keys-revoked', 'API keys');
-    await page.goto(`${house.origin}/account`);
+    await page.goto(`${server.origin}/account`);
     await look('account-with-key', 'Mara Lindqvist');
   });
 
   it('show a person the agents of their organizations', async () => {
-    const { email, id } = await house.account('mara.lindqvist+agents@example.com', 'Mara Lindqvist');
-    const mara = (await house.core.accounts.find(id))!;
-    await page.goto(`${house.origin}/account/agents`);
+    const { email, id } = await server.account('mara.lindqvist+agents@example.com', 'Mara Lindqvist');
+    const mara = (await server.core.accounts.find(id))!;
+    await page.goto(`${server.origin}/account/agents`);
     await signIn(email);
     await look('agents-none', 'Agents');
-    const stray = await onboard(house, { agent_id: 'stray', agent_name: 'Stray helper' });
+    const stray = await onboard(server, { agent_id: 'stray', agent_name: 'Stray helper' });
     await page.goto(stray.claim_url!);
     await look('claim-agent', 'Take on Stray helper?');
     await page.click('main button[type=submit]');
     await look('agent-claimed', 'You answer for Stray helper now');
-    const northwind = await house.core.organizations.create(id, 'Northwind Traders & Reporting', systemCaller);
-    const capabilities = house.core.resources.capabilities().map(({ name }) => name);
+    const northwind = await server.core.organizations.create(id, 'Northwind Traders & Reporting', systemMeta);
+    const capabilities = server.core.resources.capabilities().map(({ name }) => name);
     const wanted = {
       agentId: 'cap-table.automation:nightly@reporting',
       name: 'Cap table automation of the reporting service',
     };
-    await house.core.agents.onboardInto(northwind.id, mara, { ...wanted, capabilities }, systemCaller);
+    await server.core.agents.onboardInto(northwind.id, mara, { ...wanted, capabilities }, systemMeta);
     await page.click('main a.primary');
     await look('agents', 'Agents');
     await page.click('text=Replace key');
@@ -328,7 +323,7 @@ describe('the real pages, in Chromium', () => {
     await page.click('main button[type=submit]');
     await look('agent-key', 'Keep this key');
     const [key = ''] = await page.locator('.copy').allInnerTexts();
-    expect([(await self(house, stray, stray.api_key)).status, (await self(house, stray, key)).status]).toEqual([
+    expect([(await self(server, stray, stray.api_key)).status, (await self(server, stray, key)).status]).toEqual([
       401, 200,
     ]);
     await page.click('main a.primary');
@@ -336,29 +331,29 @@ describe('the real pages, in Chromium', () => {
     await look('end-agent', 'End Stray helper?');
     await page.click('main button[type=submit]');
     await look('agents-ended', 'Agents');
-    await page.goto(`${house.origin}/account`);
+    await page.goto(`${server.origin}/account`);
     await look('account-with-agent', 'Mara Lindqvist');
   });
 
   it('tell of an invitation, whoever reads it', async () => {
-    const ada = await house.account('ada.okafor@northwind-traders.example', 'Ada Okafor');
-    await house.base.db.account.update({ where: { id: ada.id }, data: { emailVerified: true } });
-    const { id } = await house.core.organizations.create(ada.id, 'Northwind Traders & Reporting', systemCaller);
-    const mara = await house.account('mara.lindqvist+invited@example.com', 'Mara Lindqvist');
+    const ada = await server.account('ada.okafor@northwind-traders.example', 'Ada Okafor');
+    await server.base.db.account.update({ where: { id: ada.id }, data: { emailVerified: true } });
+    const { id } = await server.core.organizations.create(ada.id, 'Northwind Traders & Reporting', systemMeta);
+    const mara = await server.account('mara.lindqvist+invited@example.com', 'Mara Lindqvist');
     const input = { email: mara.email, role: 'operator' as const };
-    await house.core.invitations.create({ ...ada, emailVerified: true }, id, input, systemCaller);
-    const link = linkIn(await mailTo(house, mara.email, /invited/)).href;
+    await server.core.invitations.create({ ...ada, emailVerified: true }, id, input, systemMeta);
+    const link = linkIn(await mailTo(server, mara.email, /invited/)).href;
     const heading = 'Join Northwind Traders & Reporting?';
     await page.goto(link);
     await look('invitation', heading);
     await page.click('main a.primary');
     await signIn(mara.email);
     await look('invitation-unverified', heading);
-    await house.base.db.account.update({ where: { id: mara.id }, data: { emailVerified: true } });
-    await house.base.announcements.announce('accounts', mara.id);
-    const other = await house.account('somebody.else@example.com', 'Somebody');
+    await server.base.db.account.update({ where: { id: mara.id }, data: { emailVerified: true } });
+    await server.base.invalidationBus.publish('accounts', mara.id);
+    const other = await server.account('somebody.else@example.com', 'Somebody');
     await page.goto(
-      `${house.origin}/login?return_to=${encodeURIComponent(new URL(link).pathname + new URL(link).search)}`,
+      `${server.origin}/login?return_to=${encodeURIComponent(new URL(link).pathname + new URL(link).search)}`,
     );
     await signIn(other.email);
     await look('invitation-other', heading);
@@ -372,13 +367,13 @@ describe('the real pages, in Chromium', () => {
   });
 
   it('ask a person what an agent wants to be allowed', async () => {
-    await addCapTable(house);
-    const agent = await agentOfSomebody(house);
-    await page.goto(`${house.origin}/account/approvals`);
+    await addCapTable(server);
+    const agent = await agentOfSomebody(server);
+    await page.goto(`${server.origin}/account/approvals`);
     await signIn(agent.ownerEmail);
     await look('approvals-none', 'Approvals');
-    await askPerson(house, agent, agent.ownerEmail);
-    await page.goto(`${house.origin}/account`);
+    await askPerson(server, agent, agent.ownerEmail);
+    await page.goto(`${server.origin}/account`);
     await look('account-with-approval', 'Jane Developer');
     await page.click('a[href="/account/approvals"]');
     await look('approvals', 'Approvals');
@@ -387,7 +382,7 @@ describe('the real pages, in Chromium', () => {
   });
 
   it('look as they should in a mail as well', async () => {
-    const { compose } = createLetters({ brandName: 'Signet', issuer: house.issuer });
+    const { compose } = createMailTemplates({ brandName: 'Signet', issuer: server.issuer });
     const happening = {
       device: 'Firefox on Linux',
       address: '2001:db8:85a3::8a2e:370:7334',
@@ -410,8 +405,8 @@ describe('the real pages, in Chromium', () => {
   });
 
   it('set up a second factor by what a camera reads from the screen, and ask for it', async () => {
-    const { email } = await house.account('mara.lindqvist+two@example.com', 'Mara Lindqvist');
-    await page.goto(`${house.origin}/account/security`);
+    const { email } = await server.account('mara.lindqvist+two@example.com', 'Mara Lindqvist');
+    await page.goto(`${server.origin}/account/security`);
     await signIn(email);
     await look('security-off', 'Security');
     await page.fill('[name=current_password]', 'a wrong password');
@@ -435,27 +430,27 @@ describe('the real pages, in Chromium', () => {
     const [code = ''] = await page.locator('.codes code').allInnerTexts();
     await page.click('main a.primary');
     await look('security-on', 'Security');
-    await page.goto(`${house.origin}/account`);
+    await page.goto(`${server.origin}/account`);
     await look('account-with-factor', 'Mara Lindqvist');
 
     await context.clearCookies();
-    await page.goto(`${house.origin}/login`);
+    await page.goto(`${server.origin}/login`);
     await signIn(email);
     await look('login-factor', 'One more step');
     await enter(app.wrongCode());
     await look('login-factor-wrong', 'One more step');
     await enter(code);
-    expect(page.url()).toBe(`${house.origin}/account`);
+    expect(page.url()).toBe(`${server.origin}/account`);
   });
 
   it('tell what is wrong', async () => {
-    await page.goto(`${house.origin}/nowhere`);
+    await page.goto(`${server.origin}/nowhere`);
     await look('not-found', 'Page not found');
-    await page.goto(`${house.origin}/oauth/authorize?client_id=nobody&response_type=code`);
+    await page.goto(`${server.origin}/oauth/authorize?client_id=nobody&response_type=code`);
     await look('sign-in-failed', 'This sign-in cannot go on');
-    await page.goto(`${house.origin}/setup?token=used`);
+    await page.goto(`${server.origin}/setup?token=used`);
     await look('setup-used', 'That did not work');
-    await page.goto(`${house.origin}/interaction/old`);
+    await page.goto(`${server.origin}/interaction/old`);
     await look('interaction-expired', 'That did not work');
   });
 });

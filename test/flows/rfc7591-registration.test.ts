@@ -2,21 +2,21 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, signIn } from '../support/openid-client.js';
 import { REDIRECT_URI } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 type Metadata = Partial<oidc.ClientMetadata>;
 
 describe.each(stores)('an app that registers itself, with the house on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const register = (metadata: Metadata = {}) =>
     oidc.dynamicClientRegistration(
-      new URL(house.issuer),
+      new URL(server.issuer),
       { client_name: 'Newcomer', redirect_uris: [REDIRECT_URI], ...metadata },
       undefined,
       { execute: [oidc.allowInsecureRequests] },
@@ -34,7 +34,7 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
   }
 
   it('is answered with its credentials and with what it asked for, and can sign people in', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const config = await register({ grant_types: ['authorization_code'], scope: 'openid profile email' });
     expect(config.clientMetadata()).toMatchObject({
       client_id: expect.any(String),
@@ -45,15 +45,15 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
       scope: 'openid profile email',
       token_endpoint_auth_method: 'client_secret_basic',
     });
-    const tokens = await signIn(config, browserFor(house), email);
+    const tokens = await signIn(config, browserFor(server), email);
     expect(tokens.claims()).toMatchObject({ email });
   });
 
   it('may be public: then it has no secret', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const config = await register({ token_endpoint_auth_method: 'none' });
     expect(config.clientMetadata()).not.toHaveProperty('client_secret');
-    expect((await signIn(config, browserFor(house), email)).claims()).toMatchObject({ email });
+    expect((await signIn(config, browserFor(server), email)).claims()).toMatchObject({ email });
   });
 
   it('gets no more than strangers may have', async () => {
@@ -68,7 +68,7 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
     expect(metadata.grant_types).toEqual(['authorization_code']);
     expect(metadata.scope).toBe('openid email');
     for (const own of ['first_party', 'origin', 'pkce_required']) expect(metadata).not.toHaveProperty(own);
-    expect(await house.core.clients.find(metadata.client_id)).toMatchObject({
+    expect(await server.core.clients.find(metadata.client_id)).toMatchObject({
       origin: 'registration',
       firstParty: false,
       pkceRequired: true,
@@ -88,7 +88,7 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
   it('reads, changes and deletes its own record (RFC 7592)', async () => {
     const metadata = (await register()).clientMetadata();
     const { client_id: id, client_secret: secret } = metadata;
-    expect(metadata.registration_client_uri).toBe(`${house.issuer}/oauth/clients/register/${id}`);
+    expect(metadata.registration_client_uri).toBe(`${server.issuer}/oauth/clients/register/${id}`);
 
     const read = await manage(metadata, 'GET');
     expect(read).toMatchObject({ status: 200, body: { client_id: id, client_name: 'Newcomer' } });
@@ -99,10 +99,10 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
     expect((await manage(metadata, 'GET')).body.client_name).toBe('Renamed');
 
     // It goes on with the secret that it was given.
-    const config = new oidc.Configuration(await metadataOf(house), id, secret);
+    const config = new oidc.Configuration(await metadataOf(server), id, secret);
     oidc.allowInsecureRequests(config);
-    const { email } = await house.account();
-    expect((await signIn(config, browserFor(house), email)).claims()).toMatchObject({ email });
+    const { email } = await server.account();
+    expect((await signIn(config, browserFor(server), email)).claims()).toMatchObject({ email });
 
     expect(await manage(metadata, 'DELETE')).toEqual({ status: 204, body: undefined });
     expect((await manage(metadata, 'GET')).status).toBe(401);
@@ -111,8 +111,8 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
 
   it('takes its tokens along when it is deleted', async () => {
     const config = await register({ grant_types: ['authorization_code', 'refresh_token'] });
-    const { email, id } = await house.account();
-    const tokens = await signIn(config, browserFor(house), email);
+    const { email, id } = await server.account();
+    const tokens = await signIn(config, browserFor(server), email);
     await manage(config.clientMetadata(), 'DELETE');
     await expect(oidc.fetchUserInfo(config, tokens.access_token, id)).rejects.toMatchObject({ status: 401 });
   });
@@ -139,15 +139,15 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
 });
 
 describe('where registration needs a token', () => {
-  let house: House;
+  let server: TestServer;
   const TOKEN = 'a-registration-token-of-enough-letters';
   beforeAll(async () => {
-    house = await openHouse({ settings: { REGISTRATION: 'token', REGISTRATION_TOKEN: TOKEN } });
+    server = await startServer({ settings: { REGISTRATION: 'token', REGISTRATION_TOKEN: TOKEN } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const register = (initialAccessToken?: string) =>
-    oidc.dynamicClientRegistration(new URL(house.issuer), { redirect_uris: [REDIRECT_URI] }, undefined, {
+    oidc.dynamicClientRegistration(new URL(server.issuer), { redirect_uris: [REDIRECT_URI] }, undefined, {
       execute: [oidc.allowInsecureRequests],
       initialAccessToken,
     });
@@ -159,7 +159,7 @@ describe('where registration needs a token', () => {
   });
 });
 
-async function metadataOf(house: House): Promise<oidc.ServerMetadata> {
-  const response = await fetch(`${house.issuer}/.well-known/openid-configuration`);
+async function metadataOf(server: TestServer): Promise<oidc.ServerMetadata> {
+  const response = await fetch(`${server.issuer}/.well-known/openid-configuration`);
   return (await response.json()) as oidc.ServerMetadata;
 }

@@ -2,29 +2,29 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { formsOf, type Page } from '../support/browser.js';
 import { browserFor, discover, walk } from '../support/openid-client.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 describe.each(stores)('a device without a keyboard, with the house on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** A device that shows a code, and a person with a browser elsewhere. */
-  async function newcomers() {
-    const client = await house.client({
+  async function provisioning() {
+    const client = await server.client({
       client_name: 'Living room',
       token_endpoint_auth_method: 'none',
       grant_types: [GRANT, 'refresh_token'],
       redirect_uris: [],
     });
-    const config = await discover(house, client);
+    const config = await discover(server, client);
     const shown = await oidc.initiateDeviceAuthorization(config, { scope: 'openid email offline_access' });
-    return { account: await house.account(), config, shown, browser: browserFor(house) };
+    return { account: await server.account(), config, shown, browser: browserFor(server) };
   }
 
   const askOnce = (config: oidc.Configuration, deviceCode: string) =>
@@ -36,8 +36,8 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   const isConfirmation = (page: Page) => page.html.includes('Does your device show this code?');
 
   it('gets its tokens when the person types the code, says it is theirs, signs in and allows it', async () => {
-    const { account, config, shown, browser } = await newcomers();
-    expect(shown.verification_uri).toBe(`${house.issuer}/device`);
+    const { account, config, shown, browser } = await provisioning();
+    expect(shown.verification_uri).toBe(`${server.issuer}/device`);
     expect(shown.user_code).toMatch(/^[A-Z0-9]{4}-[A-Z0-9]{4}$/);
     const tokens = poll(config, shown);
 
@@ -54,7 +54,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('needs no typing when the person opens the address with the code in it', async () => {
-    const { account, config, shown, browser } = await newcomers();
+    const { account, config, shown, browser } = await provisioning();
     const page = await browser.open(shown.verification_uri_complete!);
     expect(formsOf(page.html)[0]!.fields).toMatchObject({ user_code: shown.user_code }); // submits itself
     const confirmation = await browser.submit(page);
@@ -64,7 +64,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('waits while the person has not decided', async () => {
-    const { account, config, shown, browser } = await newcomers();
+    const { account, config, shown, browser } = await provisioning();
     const pending = { error: 'authorization_pending' };
     await expect(askOnce(config, shown.device_code)).rejects.toMatchObject(pending);
     const confirmation = await browser.submit(await browser.open(shown.verification_uri), {
@@ -77,7 +77,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('is told no when the person does not know the device', async () => {
-    const { config, shown, browser } = await newcomers();
+    const { config, shown, browser } = await provisioning();
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
     const done = await browser.submit(confirmation, { abort: 'yes' });
@@ -86,7 +86,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('is told no when the person refuses consent', async () => {
-    const { account, config, shown, browser } = await newcomers();
+    const { account, config, shown, browser } = await provisioning();
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
     const signIn = await browser.submit(confirmation, { confirm: 'yes' });
@@ -97,7 +97,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('gets its tokens once', async () => {
-    const { account, config, shown, browser } = await newcomers();
+    const { account, config, shown, browser } = await provisioning();
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
     await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
@@ -108,7 +108,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('cannot be approved twice with one code', async () => {
-    const { account, shown, browser } = await newcomers();
+    const { account, shown, browser } = await provisioning();
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
     await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
@@ -117,14 +117,14 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it.each(['WXYZ-WXYZ', '', '<b>'])('is not found by the code %j', async (userCode) => {
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     const page = await browser.submit(await browser.open('/device'), { user_code: userCode });
     expect(page.html).toContain('That code is not right, or has expired.');
     expect(page.html).not.toContain('<b>');
   });
 
   it('is not confirmed by a form from another page', async () => {
-    const { config, shown, browser } = await newcomers();
+    const { config, shown, browser } = await provisioning();
     await browser.submit(await browser.open('/device'), { user_code: shown.user_code });
     const page = await browser.submit(await browser.open('/device'), {
       user_code: shown.user_code,
@@ -136,12 +136,12 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('is told that its code is nothing when it made one up', async () => {
-    const { config } = await newcomers();
+    const { config } = await provisioning();
     await expect(askOnce(config, 'made-up')).rejects.toMatchObject({ error: 'invalid_grant' });
   });
 
   it('is told that its code has expired, and so is the person', async () => {
-    const { config, shown, browser } = await newcomers();
+    const { config, shown, browser } = await provisioning();
     expect(shown.expires_in).toBe(600);
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 11 * 60_000 });
     try {
@@ -154,7 +154,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
 
   it('shows the form again to a browser that no longer knows the page it came from', async () => {
-    const response = await fetch(`${house.origin}/device`, {
+    const response = await fetch(`${server.origin}/device`, {
       method: 'POST',
       redirect: 'manual',
       body: new URLSearchParams({ user_code: 'WDJB-MJHT', xsrf: 'from-yesterday' }),

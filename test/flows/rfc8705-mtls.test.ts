@@ -8,7 +8,7 @@ import { certificateHash } from '../../src/kit/certificate.js';
 import { call } from '../support/api.js';
 import { ask } from '../support/raw-request.js';
 import { obtainCode, type TestClient, token } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { temporaryFolder } from '../support/server-process.js';
 import { asHeader, type CertificateRequest, issue, KEY_USE, makeAuthority, SERVER_AUTH } from '../support/workloads.js';
 
@@ -19,9 +19,9 @@ const HOUR_MS = 3_600_000;
 describe('a client with a certificate', () => {
   const folder = temporaryFolder();
   const authority = makeAuthority();
-  let house: House;
+  let server: TestServer;
   /** On the same store, where no proxy is trusted. */
-  let bare: House;
+  let bare: TestServer;
   let ownApi: string;
   let ahead = 0;
 
@@ -29,20 +29,20 @@ describe('a client with a certificate', () => {
     const path = join(folder.path, 'authorities.pem');
     writeFileSync(path, authority.pem);
     const settings = { TEST_AUTH: 'true', TRUSTED_PROXIES: '127.0.0.1', CLIENT_CA_FILE: path };
-    house = await openHouse({ settings, clock: { now: () => new Date(Date.now() + ahead) } });
-    bare = await openHouse({ beside: house, settings: { TEST_AUTH: 'true' } });
-    ownApi = `${house.issuer}/api/v1`;
+    server = await startServer({ settings, clock: { now: () => new Date(Date.now() + ahead) } });
+    bare = await startServer({ beside: server, settings: { TEST_AUTH: 'true' } });
+    ownApi = `${server.issuer}/api/v1`;
   });
   afterAll(async () => {
     await bare?.close();
-    await house?.close();
+    await server?.close();
     folder.remove();
   });
 
   const certificate = (more: CertificateRequest = {}, by = authority) =>
     issue(by, { commonName: 'billing', organization: 'Acme', dnsNames: ['billing.acme.example'], ...more });
   const machine = (metadata: Record<string, unknown>) =>
-    house.client({ grant_types: ['client_credentials'], redirect_uris: [], ...metadata });
+    server.client({ grant_types: ['client_credentials'], redirect_uris: [], ...metadata });
   const byCertificate = async (name: Record<string, string>): Promise<TestClient> => {
     const made = await machine({ token_endpoint_auth_method: 'tls_client_auth', ...name });
     return { ...made, secret: '' };
@@ -50,15 +50,15 @@ describe('a client with a certificate', () => {
   const tokenFor = (
     client: TestClient,
     header?: string,
-    at: { origin: string } = house,
+    at: { origin: string } = server,
     more: Record<string, string> = {},
   ) => token(at, client, { ...CREDENTIALS, ...more }, header === undefined ? {} : { headers: { [HEADER]: header } });
 
   describe('that proves who it is (2.1)', () => {
     it('is told of it by the metadata, where certificates can come, and not where they cannot', async () => {
-      const document = async (at: House) => (await ask(at, 'GET', '/.well-known/openid-configuration')).json;
-      expect((await document(house)).token_endpoint_auth_methods_supported).toContain('tls_client_auth');
-      expect(await document(house)).toMatchObject({ tls_client_certificate_bound_access_tokens: true });
+      const document = async (at: TestServer) => (await ask(at, 'GET', '/.well-known/openid-configuration')).json;
+      expect((await document(server)).token_endpoint_auth_methods_supported).toContain('tls_client_auth');
+      expect(await document(server)).toMatchObject({ tls_client_certificate_bound_access_tokens: true });
       const without = await document(bare);
       expect(without.token_endpoint_auth_methods_supported).not.toContain('tls_client_auth');
       expect(without.tls_client_certificate_bound_access_tokens).toBeUndefined();
@@ -153,7 +153,7 @@ describe('a client with a certificate', () => {
       for (const spoil of [() => writeFileSync(path, 'garbage'), () => rmSync(path)]) {
         spoil();
         await expectAfterAWhile(ofNewer, 200); // what it held before stays
-        expect(house.lines.join('\n')).toMatch(/"level":"error".*what it held before stays/);
+        expect(server.lines.join('\n')).toMatch(/"level":"error".*what it held before stays/);
       }
       writeFileSync(path, authority.pem);
       await expectAfterAWhile(asHeader(certificate()), 200);
@@ -162,15 +162,15 @@ describe('a client with a certificate', () => {
 
   describe('whose tokens are bound to it (3)', () => {
     const BOUND = { tls_client_certificate_bound_access_tokens: true };
-    const status = (accessToken: string, headers: Record<string, string> = {}, at: House = house) =>
+    const status = (accessToken: string, headers: Record<string, string> = {}, at: TestServer = server) =>
       call(at, 'GET', '/test-auth/auth-status', { token: accessToken, headers });
 
     it('gets tokens that our API takes with this very certificate only', async () => {
       const client = await machine(BOUND);
       const holder = certificate();
       const asked = { resource: ownApi, scope: 'memory:read' };
-      expect((await tokenFor(client, undefined, house, asked)).body.error).toBe('invalid_grant');
-      const { body } = await tokenFor(client, asHeader(holder), house, asked);
+      expect((await tokenFor(client, undefined, server, asked)).body.error).toBe('invalid_grant');
+      const { body } = await tokenFor(client, asHeader(holder), server, asked);
       const accessToken = body.access_token!;
       expect(decodeJwt(accessToken).cnf).toEqual({ 'x5t#S256': certificateHash(holder.certificate) });
 
@@ -192,13 +192,13 @@ describe('a client with a certificate', () => {
       const client = await machine({ ...BOUND, scope: 'tools:validate' });
       const holder = certificate();
       const asked = { resource: ownApi, scope: 'tools:validate' };
-      const { body } = await tokenFor(client, asHeader(holder), house, asked);
+      const { body } = await tokenFor(client, asHeader(holder), server, asked);
       const authorization = `Bearer ${body.access_token!}`;
       const statuses: number[] = [];
       for (const path of ['/api/validate', '/api/validate?long'])
         for (const shown of [asHeader(holder), asHeader(certificate()), undefined]) {
           const headers: Record<string, string> = shown ? { authorization, [HEADER]: shown } : { authorization };
-          statuses.push((await ask(house, 'POST', path, headers)).status);
+          statuses.push((await ask(server, 'POST', path, headers)).status);
         }
       expect(statuses).toEqual([200, 401, 401, 200, 401, 401]);
     });
@@ -207,7 +207,7 @@ describe('a client with a certificate', () => {
       const client = await machine(BOUND);
       const holder = certificate();
       const forged = { [HEADER]: asHeader(holder) };
-      const { body } = await tokenFor(client, forged[HEADER], house, { resource: ownApi, scope: 'memory:read' });
+      const { body } = await tokenFor(client, forged[HEADER], server, { resource: ownApi, scope: 'memory:read' });
       expect((await status(body.access_token!, forged)).status).toBe(200);
       expect((await status(body.access_token!, forged, bare)).status).toBe(401);
       const known = await byCertificate({ tls_client_auth_san_dns: 'billing.acme.example' });
@@ -215,11 +215,11 @@ describe('a client with a certificate', () => {
     });
 
     it('shows its certificate at userinfo and for each refresh', async () => {
-      const client = await house.client({ ...BOUND, token_endpoint_auth_method: 'none' });
-      const account = await house.account();
+      const client = await server.client({ ...BOUND, token_endpoint_auth_method: 'none' });
+      const account = await server.account();
       const holder = certificate();
       const mine = { headers: { [HEADER]: asHeader(holder) } };
-      const obtained = await obtainCode(house, client, account.email);
+      const obtained = await obtainCode(server, client, account.email);
       const { code, verifier } = obtained;
       const params = {
         grant_type: 'authorization_code',
@@ -227,18 +227,18 @@ describe('a client with a certificate', () => {
         code_verifier: verifier,
         redirect_uri: 'https://acme.example/cb',
       };
-      const { body } = await token(house, client, params, mine);
+      const { body } = await token(server, client, params, mine);
       const userinfo = (headers: Record<string, string>) =>
-        ask(house, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}`, ...headers });
+        ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}`, ...headers });
       expect((await userinfo(mine.headers)).json.sub).toBe(account.id);
       for (const headers of [{}, { [HEADER]: asHeader(certificate()) }])
         expect((await userinfo(headers as Record<string, string>)).status).toBe(401);
       const renewal = { grant_type: 'refresh_token', refresh_token: body.refresh_token! };
-      expect((await token(house, client, renewal)).status).toBe(400);
-      expect((await token(house, client, renewal, { headers: { [HEADER]: asHeader(certificate()) } })).status).toBe(
+      expect((await token(server, client, renewal)).status).toBe(400);
+      expect((await token(server, client, renewal, { headers: { [HEADER]: asHeader(certificate()) } })).status).toBe(
         400,
       );
-      expect((await token(house, client, renewal, mine)).status).toBe(200);
+      expect((await token(server, client, renewal, mine)).status).toBe(200);
     });
   });
 });

@@ -5,25 +5,25 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
 import { discover } from '../support/openid-client.js';
 import { obtainCode, REDIRECT_URI } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 
 describe('an app with a key of its own', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ settings: { TEST_AUTH: 'true' } });
+    server = await startServer({ settings: { TEST_AUTH: 'true' } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it('finds out that it may, signs a person in, calls the API and renews, always with its key', async () => {
-    const client = await house.client({ token_endpoint_auth_method: 'none' });
-    const account = await house.account();
-    const config = await discover(house, client);
+    const client = await server.client({ token_endpoint_auth_method: 'none' });
+    const account = await server.account();
+    const config = await discover(server, client);
     expect(config.serverMetadata().dpop_signing_alg_values_supported).toContain('ES256');
     const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
-    const resource = `${house.issuer}/api/v1`;
+    const resource = `${server.issuer}/api/v1`;
 
     const asked = { scope: 'openid memory:read', resource };
-    const { redirect, verifier } = await obtainCode(house, client, account.email, asked, new Browser(house.origin));
+    const { redirect, verifier } = await obtainCode(server, client, account.email, asked, new Browser(server.origin));
     const checks = { pkceCodeVerifier: verifier, expectedState: 'state-1', expectedNonce: 'nonce-1' };
     const tokens = await oidc.authorizationCodeGrant(config, redirect, checks, { resource }, { DPoP });
     expect(tokens.token_type).toBe('dpop');

@@ -1,23 +1,23 @@
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, discover, isLogin, signIn } from '../support/openid-client.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const GOODBYE = 'https://acme.example/goodbye';
 
 describe.each(stores)('signing out from an app, with the house on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  async function newcomers() {
-    const account = await house.account();
-    const client = await house.client({ post_logout_redirect_uris: [GOODBYE] });
-    const config = await discover(house, client);
-    const browser = browserFor(house);
+  async function provisioning() {
+    const account = await server.account();
+    const client = await server.client({ post_logout_redirect_uris: [GOODBYE] });
+    const config = await discover(server, client);
+    const browser = browserFor(server);
     return { account, client, config, browser, tokens: await signIn(config, browser, account.email) };
   }
 
@@ -36,7 +36,7 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
     });
 
   it('asks the person, ends the login and goes back to the app', async () => {
-    const { config, browser, tokens } = await newcomers();
+    const { config, browser, tokens } = await provisioning();
     const page = await browser.open(logoutUrl(config, tokens.id_token!));
     expect(page.html).toContain('Do you want to sign out');
     expect(page.html).toContain('Acme');
@@ -52,7 +52,7 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
   });
 
   it('keeps what the person allowed for offline use', async () => {
-    const { account, config, browser, tokens } = await newcomers();
+    const { account, config, browser, tokens } = await provisioning();
     const offline = await signIn(config, browser, account.email, { scope: 'openid offline_access', prompt: 'consent' });
     await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)), { logout: 'yes' });
     expect(await isAlive(config, tokens.access_token)).toBe(false);
@@ -62,8 +62,8 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
   });
 
   it('leaves the person signed in in other browsers', async () => {
-    const { account, config, browser, tokens } = await newcomers();
-    const elsewhere = browserFor(house);
+    const { account, config, browser, tokens } = await provisioning();
+    const elsewhere = browserFor(server);
     const other = await signIn(config, elsewhere, account.email);
     await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)), { logout: 'yes' });
     expect(await isAlive(config, other.access_token)).toBe(true);
@@ -71,14 +71,14 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
   });
 
   it('changes nothing when the person stays', async () => {
-    const { config, browser, tokens } = await newcomers();
+    const { config, browser, tokens } = await provisioning();
     await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)));
     expect(await isAlive(config, tokens.access_token)).toBe(true);
     expect((await browser.open('/account')).url.pathname).toBe('/account');
   });
 
   it('may be posted by a form of the app', async () => {
-    const { config, browser, tokens } = await newcomers();
+    const { config, browser, tokens } = await provisioning();
     const { pathname, searchParams } = logoutUrl(config, tokens.id_token!);
     const page = await browser.open(pathname, { method: 'POST', body: searchParams });
     const { url } = await browser.submit(page, { logout: 'yes' });
@@ -86,24 +86,24 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
   });
 
   it('ends on our own page when the app names no address', async () => {
-    const { config, browser, tokens } = await newcomers();
+    const { config, browser, tokens } = await provisioning();
     const url = oidc.buildEndSessionUrl(config, { id_token_hint: tokens.id_token! });
     const page = await browser.submit(await browser.open(url), { logout: 'yes' });
-    expect(page.url.origin).toBe(house.origin);
+    expect(page.url.origin).toBe(server.origin);
     expect(page.html).toContain('You are signed out');
   });
 
   it('does not go to an address that the app did not register', async () => {
-    const { config, browser, tokens } = await newcomers();
+    const { config, browser, tokens } = await provisioning();
     const url = logoutUrl(config, tokens.id_token!, { post_logout_redirect_uri: 'https://evil.example/' });
     const page = await browser.open(url);
     expect(page.status).toBe(400);
-    expect(page.url.origin).toBe(house.origin);
+    expect(page.url.origin).toBe(server.origin);
     expect(await isAlive(config, tokens.access_token)).toBe(true);
   });
 
   it('is not done by a form from another page', async () => {
-    const { config, browser, tokens } = await newcomers();
+    const { config, browser, tokens } = await provisioning();
     const page = await browser.open(logoutUrl(config, tokens.id_token!));
     expect((await browser.submit(page, { logout: 'yes', xsrf: 'guessed' })).status).toBe(400);
     expect(await isAlive(config, tokens.access_token)).toBe(true);

@@ -2,23 +2,23 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Authenticator, readQrCode } from '../support/authenticator.js';
 import { Browser, type Page } from '../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const MINUTE_MS = 60_000;
 const SECURITY = '/account/security';
 
 describe.each(stores)('a person with a second factor on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   const now = () => new Date(Date.now() + aheadMs);
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now } });
+    server = await startServer({ store, clock: { now } });
   });
   afterEach(() => {
     aheadMs = 0;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const codesOn = ({ html }: Page) => [...html.matchAll(/<code>([\d-]+)<\/code>/g)].map(([, code = '']) => code);
   /** The form that posts there. */
@@ -39,21 +39,21 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     return { app, page, done, codes: codesOn(done) };
   }
 
-  async function arrive() {
-    const { email, id } = await house.account();
-    const browser = new Browser(house.origin);
+  async function completeSignIn() {
+    const { email, id } = await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     return { email, id, browser };
   }
 
   it('loses the phone and comes in by a recovery code, and has a new one afterwards', async () => {
-    const { email, id, browser } = await arrive();
+    const { email, id, browser } = await completeSignIn();
     const { codes, done, app: lost } = await setUp(browser);
     expect(codes).toHaveLength(10);
     expect(done.headers.get('cache-control')).toBe('no-store');
     expect((await browser.open(SECURITY)).html).not.toContain(codes[0]);
 
-    const elsewhere = new Browser(house.origin);
+    const elsewhere = new Browser(server.origin);
     const asked = await elsewhere.signIn(email, PASSWORD, `/login?return_to=${encodeURIComponent(SECURITY)}`);
     const inside = await elsewhere.submit(asked, { otp: codes[3]! });
     expect(inside.url.pathname).toBe(SECURITY);
@@ -62,12 +62,12 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     expect((await browser.open('/account')).url.pathname).toBe('/login'); // the browser that was lost with the phone, say
 
     const { app } = await setUp(elsewhere);
-    const last = new Browser(house.origin);
+    const last = new Browser(server.origin);
     const page = await last.signIn(email, PASSWORD);
     expect((await last.submit(page, { otp: lost.code(now()) })).status).toBe(401);
     expect((await last.submit(page, { otp: codes[4]! })).status).toBe(401);
     expect((await last.submit(page, { otp: app.code(now(), 1) })).url.pathname).toBe('/account');
-    const actions = (await house.core.audit.list({ accountId: id })).map(({ action }) => action).reverse();
+    const actions = (await server.core.audit.list({ accountId: id })).map(({ action }) => action).reverse();
     expect(actions.filter((action) => action.startsWith('mfa.'))).toEqual([
       'mfa.enrolled',
       'mfa.recovery_code_used',
@@ -77,7 +77,7 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
   });
 
   it('sees the same QR code again after a wrong code or a reload, and nothing of it afterwards', async () => {
-    const { browser } = await arrive();
+    const { browser } = await completeSignIn();
     const page = await press(browser, await browser.open(SECURITY), 'factor');
     const app = scan(page);
     const confirm = formTo(page, `${SECURITY}/factor/confirm`);
@@ -94,18 +94,18 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
   });
 
   it('gets new recovery codes, and those before are void', async () => {
-    const { email, browser } = await arrive();
+    const { email, browser } = await completeSignIn();
     const { codes } = await setUp(browser);
     const fresh = codesOn(await press(browser, await browser.open(SECURITY), 'recovery-codes'));
     expect(fresh).toHaveLength(10);
-    const elsewhere = new Browser(house.origin);
+    const elsewhere = new Browser(server.origin);
     const page = await elsewhere.signIn(email, PASSWORD);
     expect((await elsewhere.submit(page, { otp: codes[0]! })).status).toBe(401);
     expect((await elsewhere.submit(page, { otp: fresh[0]! })).url.pathname).toBe('/account');
   });
 
   it('is asked to sign in again before anything changes, ten minutes later, with the address filled in', async () => {
-    const { email, id, browser } = await arrive();
+    const { email, id, browser } = await completeSignIn();
     const { app } = await setUp(browser);
     const page = await browser.open(SECURITY);
     aheadMs = 10 * MINUTE_MS + 1000;
@@ -115,19 +115,19 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
       expect(answer.url.pathname, action).toBe('/login');
       expect(answer.html).toContain(`value="${email}"`);
     }
-    expect(await house.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+    expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
     const login = await browser.open(SECURITY);
     const asked = await browser.signIn(email, PASSWORD, login);
     const back = await browser.submit(asked, { otp: app.code(now()) });
     expect(back.url.pathname).toBe(SECURITY);
-    expect(await house.core.sessions.list(id)).toHaveLength(1); // the same login goes on
+    expect(await server.core.sessions.list(id)).toHaveLength(1); // the same login goes on
     await press(browser, back, 'factor/remove');
-    expect((await house.core.mfa.state(id)).enrolled).toBe(false);
+    expect((await server.core.mfa.state(id)).enrolled).toBe(false);
   });
 
   it('changes the password by the current one, here, and is signed out elsewhere', async () => {
-    const { email, id, browser } = await arrive();
-    const other = new Browser(house.origin);
+    const { email, id, browser } = await completeSignIn();
+    const other = new Browser(server.origin);
     await other.signIn(email, PASSWORD);
     const page = await browser.open(SECURITY);
     const change = (fields: Record<string, string>) =>
@@ -141,17 +141,17 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     const changed = await change({ current_password: PASSWORD, password: next });
     expect([changed.url.pathname, changed.html.includes('Your password is changed.')]).toEqual([SECURITY, true]);
     expect((await other.open('/account')).url.pathname).toBe('/login');
-    expect(await house.core.sessions.list(id)).toHaveLength(1);
-    expect((await new Browser(house.origin).signIn(email, next)).url.pathname).toBe('/account');
+    expect(await server.core.sessions.list(id)).toHaveLength(1);
+    expect((await new Browser(server.origin).signIn(email, next)).url.pathname).toBe('/account');
   });
 
   it('changes nothing by a form of another site', async () => {
-    const { id, browser } = await arrive();
+    const { id, browser } = await completeSignIn();
     await setUp(browser);
     for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm', 'password']) {
       const foreign = { method: 'POST', body: new URLSearchParams({ csrf: 'x'.repeat(43), otp: '000000' }) };
       expect((await browser.open(`${SECURITY}/${action}`, foreign)).status, action).toBe(403);
     }
-    expect(await house.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+    expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
   });
 });

@@ -2,12 +2,12 @@
 // their certificate or token, without any secret of ours.
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { call, newLogin } from '../support/api.js';
 import { assertion, makeKey } from '../support/proofs.js';
 import { ask, tryToRegister } from '../support/raw-request.js';
 import { type TestClient, type TokenAnswer, token } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import {
   asHeader,
   type Holder,
@@ -26,9 +26,9 @@ describe('a workload', () => {
   const partner = makeTrustDomain('partner.com');
   const stranger = makeTrustDomain('stranger.example');
   const bundles = makeBundleFolder(own, partner);
-  let house: House;
+  let server: TestServer;
   /** On the same store, where no proxy is trusted. */
-  let bare: House;
+  let bare: TestServer;
   let ahead = 0;
 
   beforeAll(async () => {
@@ -40,23 +40,23 @@ describe('a workload', () => {
       SPIFFE_BUNDLES: bundles.folder,
     };
     const clock = { now: () => new Date(Date.now() + ahead) };
-    house = await openHouse({ settings: { ...spiffe, TRUSTED_PROXIES: '127.0.0.1' }, clock });
-    bare = await openHouse({ beside: house, settings: spiffe });
+    server = await startServer({ settings: { ...spiffe, TRUSTED_PROXIES: '127.0.0.1' }, clock });
+    bare = await startServer({ beside: server, settings: spiffe });
   });
   afterAll(async () => {
     await bare?.close();
-    await house?.close();
+    await server?.close();
     rmSync(bundles.folder, { recursive: true, force: true });
   });
 
   const workload = (metadata: Record<string, unknown>) =>
-    house.core.clients.create(
+    server.core.clients.create(
       { metadata: { client_name: 'Shop', grant_types: ['client_credentials'], ...metadata } },
-      systemCaller,
+      systemMeta,
     );
 
   describe('at our API, by its certificate', () => {
-    const status = (chain: Holder[], headers: Record<string, string> = {}, at: { port: number } = house) =>
+    const status = (chain: Holder[], headers: Record<string, string> = {}, at: { port: number } = server) =>
       call(at, 'GET', '/test-auth/auth-status', {
         headers: { ...(chain.length > 0 && { [HEADER]: asHeader(...chain) }), ...headers },
       });
@@ -92,7 +92,7 @@ describe('a workload', () => {
     });
 
     it('is looked at where nothing else was sent, and where it is a credential at all', async () => {
-      const { access_token: accessToken, accountId } = await newLogin(house);
+      const { access_token: accessToken, accountId } = await newLogin(server);
       const person = { authenticated: true, principal: { type: 'human', id: accountId } };
       const holder = own.workload();
       for (const headers of [
@@ -106,14 +106,14 @@ describe('a workload', () => {
         false,
       );
       const me = (headers: Record<string, string>) =>
-        call(house, 'GET', '/auth/me', { headers: { [HEADER]: asHeader(holder), ...headers } });
+        call(server, 'GET', '/auth/me', { headers: { [HEADER]: asHeader(holder), ...headers } });
       expect((await me({})).json.error).toBe('no_auth');
       expect((await me({ authorization: `Bearer ${accessToken}` })).status).toBe(200);
     });
 
     it('may ask who it is, and is no visitor of the tool that has the certificate', async () => {
       const validate = (headers: Record<string, string>) =>
-        ask(house, 'POST', '/api/validate', { 'content-type': 'application/json', ...headers }, '{}');
+        ask(server, 'POST', '/api/validate', { 'content-type': 'application/json', ...headers }, '{}');
       const holder = own.workload();
       const answer = await validate({ [HEADER]: asHeader(holder) });
       expect(answer.json).toEqual({
@@ -121,11 +121,11 @@ describe('a workload', () => {
         user: { id: ID, name: ID, email: null, role: 'viewer' },
         principal: { type: 'workload', spiffe_id: ID },
       });
-      const { access_token: accessToken, accountId } = await newLogin(house);
+      const { access_token: accessToken, accountId } = await newLogin(server);
       // A tool asks about its visitor: its own certificate lets nobody in who brought nothing.
       const certified = { 'content-type': 'application/json', [HEADER]: asHeader(holder) };
       for (const tool of ['dealroom', '']) {
-        const nobody = await ask(house, 'POST', '/api/validate', certified, JSON.stringify({ tool }));
+        const nobody = await ask(server, 'POST', '/api/validate', certified, JSON.stringify({ tool }));
         expect([nobody.status, nobody.json.error, nobody.json.valid]).toEqual([401, 'no_auth', false]);
       }
       const visitor = await validate({ [HEADER]: asHeader(holder), authorization: `Bearer ${accessToken}` });
@@ -149,7 +149,7 @@ describe('a workload', () => {
       bundles.write({ name: partner.name, bundle: () => '{"keys":' });
       ahead += 1500;
       expect((await status([after])).status).toBe(200);
-      expect(house.lines.join('\n')).toMatch(/partner\.com\.json cannot be used/);
+      expect(server.lines.join('\n')).toMatch(/partner\.com\.json cannot be used/);
     });
   });
 
@@ -160,7 +160,7 @@ describe('a workload', () => {
       more: Record<string, string> = {},
       client: TestClient = { id: ID, secret: '' },
     ): Promise<TokenAnswer> =>
-      token(house, client, { ...asked, client_assertion_type: JWT_SPIFFE, client_assertion: svid, ...more });
+      token(server, client, { ...asked, client_assertion_type: JWT_SPIFFE, client_assertion: svid, ...more });
     const expectRefused = ({ status, body }: TokenAnswer, what?: unknown) => {
       expect(body.access_token, String(what)).toBeUndefined();
       expect([400, 401], String(what)).toContain(status);
@@ -172,89 +172,89 @@ describe('a workload', () => {
     });
 
     it('finds in the metadata that it may come as it is', async () => {
-      const { json } = await ask(house, 'GET', '/.well-known/openid-configuration');
+      const { json } = await ask(server, 'GET', '/.well-known/openid-configuration');
       expect(json.token_endpoint_auth_methods_supported).toEqual(expect.arrayContaining(['spiffe_jwt', 'spiffe_x509']));
     });
 
     it('gets a token for its JWT-SVID, which names us or the token endpoint', async () => {
-      for (const audience of [house.issuer, `${house.issuer}/api/v1/oauth/token`, [`${house.issuer}/oauth/token`]]) {
+      for (const audience of [server.issuer, `${server.issuer}/api/v1/oauth/token`, [`${server.issuer}/oauth/token`]]) {
         const { status, body } = await byToken(await own.token(audience), {
-          resource: `${house.issuer}/api/v1`,
+          resource: `${server.issuer}/api/v1`,
           scope: 'memory:read',
         });
         expect(status, JSON.stringify(body)).toBe(200);
-        const who = await call(house, 'GET', '/test-auth/auth-status', { token: body.access_token! });
+        const who = await call(server, 'GET', '/test-auth/auth-status', { token: body.access_token! });
         expect(who.json.principal).toEqual({ type: 'agent', id: ID });
       }
     });
 
     it('need not say its name beside the JWT-SVID, which may be used until it expires', async () => {
-      const svid = await own.token(house.issuer, { jti: 'svid-1' });
+      const svid = await own.token(server.issuer, { jti: 'svid-1' });
       for (let time = 0; time < 2; time += 1) {
         const params = new URLSearchParams({ ...asked, client_assertion_type: JWT_SPIFFE, client_assertion: svid });
-        const answer = await fetch(`${house.origin}/oauth/token`, { method: 'POST', body: params });
+        const answer = await fetch(`${server.origin}/oauth/token`, { method: 'POST', body: params });
         expect(answer.status).toBe(200);
       }
     });
 
     it('is refused with a JWT-SVID that is not its own, not for us, not of now, or not signed', async () => {
       const now = Math.floor(Date.now() / 1000);
-      const good = await own.token(house.issuer);
+      const good = await own.token(server.issuer);
       const [header, payload] = good.split('.');
       const wrong = [
-        own.token(house.issuer, { sub: 'spiffe://example.org/other' }),
-        own.token(house.issuer, { sub: 'spiffe://example.org/x509' }),
+        own.token(server.issuer, { sub: 'spiffe://example.org/other' }),
+        own.token(server.issuer, { sub: 'spiffe://example.org/x509' }),
         own.token('https://other.example'),
-        own.token([house.issuer, 'https://other.example']),
-        own.token(house.issuer, { exp: now - 10 }),
-        own.token(house.issuer, {}, {}, partner.authority().privateKey),
-        makeTrustDomain('example.org').token(house.issuer),
-        partner.token(house.issuer, { sub: ID }),
+        own.token([server.issuer, 'https://other.example']),
+        own.token(server.issuer, { exp: now - 10 }),
+        own.token(server.issuer, {}, {}, partner.authority().privateKey),
+        makeTrustDomain('example.org').token(server.issuer),
+        partner.token(server.issuer, { sub: ID }),
         `${header}.${payload}.`,
         'garbage',
         'a.b.c',
       ];
       for (const [n, svid] of wrong.entries()) expectRefused(await byToken(await svid), n);
-      expectRefused(await token(house, { id: ID, secret: '' }, asked));
+      expectRefused(await token(server, { id: ID, secret: '' }, asked));
       expect((await byToken(good)).status).toBe(200);
     });
 
     it('is known by its JWT-SVID as such, never as a secret, nor is any other client', async () => {
-      const svid = await own.token(house.issuer);
-      expectRefused(await token(house, { id: ID, secret: '' }, { ...asked, client_secret: svid }));
-      expectRefused(await token(house, { id: ID, secret: svid }, asked));
+      const svid = await own.token(server.issuer);
+      expectRefused(await token(server, { id: ID, secret: '' }, { ...asked, client_secret: svid }));
+      expectRefused(await token(server, { id: ID, secret: svid }, asked));
       expectRefused(
-        await token(house, { id: ID, secret: '' }, { ...asked, client_secret: 'none: this client shows a JWT-SVID' }),
+        await token(server, { id: ID, secret: '' }, { ...asked, client_secret: 'none: this client shows a JWT-SVID' }),
       );
       expectRefused(await byToken(svid, { client_secret: svid }));
       expectRefused(await byToken(svid, {}, { id: ID, secret: 'x' }));
-      const other = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+      const other = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
       expectRefused(await byToken(svid, {}, { id: other.id, secret: '' }));
       expectRefused(await byToken(other.secret, {}, { id: other.id, secret: '' }));
       const key = await makeKey();
       const jwks = { keys: [{ ...key.publicJwk, use: 'sig', alg: 'ES256' }] };
-      const withKey = await house.client({
+      const withKey = await server.client({
         grant_types: ['client_credentials'],
         redirect_uris: [],
         token_endpoint_auth_method: 'private_key_jwt',
         jwks,
       });
-      const proof = await assertion(key, withKey.id, house.issuer);
+      const proof = await assertion(key, withKey.id, server.issuer);
       expectRefused(await byToken(proof.client_assertion!, {}, { id: withKey.id, secret: '' }));
-      expect((await token(house, { id: withKey.id, secret: '' }, { ...asked, ...proof })).status).toBe(200);
+      expect((await token(server, { id: withKey.id, secret: '' }, { ...asked, ...proof })).status).toBe(200);
     });
 
     it('gets a token for its certificate, if that is how it was registered', async () => {
       const id = 'spiffe://example.org/x509';
-      const show = (holder: Holder, at: { origin: string } = house) =>
+      const show = (holder: Holder, at: { origin: string } = server) =>
         token(at, { id, secret: '' }, asked, { headers: { [HEADER]: asHeader(holder) } });
       expect((await show(own.workload('/x509'))).status).toBe(200);
       expectRefused(await show(own.workload('/other')));
       expectRefused(await show(issue(partner.authority(), { uris: [id] })));
       expectRefused(await show(own.workload('/x509'), bare));
-      expectRefused(await byToken(await own.token(house.issuer, { sub: id }), {}, { id, secret: '' }));
+      expectRefused(await byToken(await own.token(server.issuer, { sub: id }), {}, { id, secret: '' }));
       expectRefused(
-        await token(house, { id: ID, secret: '' }, asked, { headers: { [HEADER]: asHeader(own.workload()) } }),
+        await token(server, { id: ID, secret: '' }, asked, { headers: { [HEADER]: asHeader(own.workload()) } }),
       );
     });
 
@@ -272,11 +272,11 @@ describe('a workload', () => {
       }
       const name = 'spiffe://example.org/registered';
       for (const method of ['spiffe_jwt', 'spiffe_x509'])
-        expect((await tryToRegister(house, { token_endpoint_auth_method: method, spiffe_id: name })).status).toBe(400);
-      const registered = await tryToRegister(house, { spiffe_id: name });
+        expect((await tryToRegister(server, { token_endpoint_auth_method: method, spiffe_id: name })).status).toBe(400);
+      const registered = await tryToRegister(server, { spiffe_id: name });
       expect([registered.status, registered.json.spiffe_id]).toEqual([201, undefined]);
       const id = String(registered.json.client_id);
-      expectRefused(await byToken(await own.token(house.issuer, { sub: name }), {}, { id, secret: '' }));
+      expectRefused(await byToken(await own.token(server.issuer, { sub: name }), {}, { id, secret: '' }));
     });
   });
 });

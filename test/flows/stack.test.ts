@@ -1,16 +1,16 @@
 // Apps of the kind "stack": `token` and `refreshToken`, refreshed by the body; a token that comes twice ends the family.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 
 describe('a stack client', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    server = await startServer({ settings: { REFRESH_RETRY_WINDOW: '0s' } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function post(path: string, body: object) {
-    const response = await fetch(`${house.origin}/api/v1/auth/${path}`, {
+    const response = await fetch(`${server.origin}/api/v1/auth/${path}`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(body),
@@ -19,7 +19,7 @@ describe('a stack client', () => {
   }
 
   const statusOf = async (token: string) =>
-    (await fetch(`${house.origin}/api/v1/auth/me`, { headers: { Authorization: `Bearer ${token}` } })).status;
+    (await fetch(`${server.origin}/api/v1/auth/me`, { headers: { Authorization: `Bearer ${token}` } })).status;
 
   it('registers, logs in, refreshes by body, and loses the family when a token is used again', async () => {
     const account = { email: 'jane@startup.com', password: 'securepassword123' };

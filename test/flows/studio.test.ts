@@ -1,18 +1,18 @@
 // First-party apps and scripts of the kind "studio": register, who am I, refresh by bearer, log out; its own words, unchanged.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 
 const PASSWORD = 'SecurePass123!';
 
 describe('a studio client', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function send(method: string, path: string, { json, token }: { json?: object; token?: string } = {}) {
-    const response = await fetch(`${house.origin}${path}`, {
+    const response = await fetch(`${server.origin}${path}`, {
       method,
       headers: {
         ...(json && { 'Content-Type': 'application/json' }),

@@ -296,7 +296,7 @@ describe('an API', () => {
 });
 
 describe('a rate limit', () => {
-  const limits = {
+  const rateLimiter = {
     default: { requests: 3, window: '1m' },
     perAuthType: { anonymous: { requests: 1, window: '10s' }, agent: { requests: 2, window: '1m' } },
   };
@@ -304,7 +304,7 @@ describe('a rate limit', () => {
   it('is one for each kind, each person, each agent and each address, by the window', async () => {
     let time = 0;
     const now = () => time;
-    const { check } = defineRateLimit(limits, { store: createMemoryRateLimitStore({ now }), now });
+    const { check } = defineRateLimit(rateLimiter, { store: createMemoryRateLimitStore({ now }), now });
     const allowed = async (auth: AuthContext, from?: string) => (await check(auth, from)).allowed;
     const times = async (n: number, auth: AuthContext) => {
       const all = [];
@@ -326,7 +326,7 @@ describe('a rate limit', () => {
   });
 
   it('may count all agents together', async () => {
-    const { check } = defineRateLimit({ ...limits, perAgent: false });
+    const { check } = defineRateLimit({ ...rateLimiter, perAgent: false });
     for (const agentId of ['a', 'b']) await check({ ...bot, agentId });
     expect(await check({ ...bot, agentId: 'c' })).toMatchObject({ allowed: false, remaining: 0, limit: 2 });
   });

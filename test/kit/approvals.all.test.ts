@@ -3,20 +3,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApprovalClient } from '../../src/kit/index.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 describe('a service that asks for an approval', () => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   beforeAll(async () => {
-    house = await openHouse({ clock: { now: () => new Date(Date.now() + aheadMs) } });
-    await addCapTable(house);
+    server = await startServer({ clock: { now: () => new Date(Date.now() + aheadMs) } });
+    await addCapTable(server);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it('hears of it once, and for that action', async () => {
-    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(house);
-    const client = { issuer: house.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
+    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(server);
+    const client = { issuer: server.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
     const { begin, check } = createApprovalClient(client);
     const question = { message: 'An agent wants to write', details: { request: 'POST /grants' }, action: 'a' };
     expect(await begin({ ...question, person: 'nobody@example.com' })).toBeUndefined();
@@ -26,7 +26,7 @@ describe('a service that asks for an approval', () => {
       return check(id, action);
     };
     expect(await later('a')).toBe('pending');
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.signIn(ownerEmail, PASSWORD);
     const page = await browser.open('/account/approvals');
     expect(page.html).toContain('POST /grants');
@@ -38,13 +38,13 @@ describe('a service that asks for an approval', () => {
   });
 
   it('may say more than is shown: it is cut to whole characters, and that is seen', async () => {
-    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(house);
-    const client = { issuer: house.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
+    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(server);
+    const client = { issuer: server.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
     const long = `Pay ${'😀'.repeat(200)}`;
     const details = { exact: 'x'.repeat(200), even: `y${'😀'.repeat(120)}`, odd: `yz${'😀'.repeat(120)}` };
     const question = { person: ownerEmail, message: long, details, action: 'a' };
     expect(await createApprovalClient(client).begin(question)).toBeDefined();
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.signIn(ownerEmail, PASSWORD);
     const { html } = await browser.open('/account/approvals');
     expect(html).toContain(`Pay ${'😀'.repeat(47)}…`);

@@ -2,13 +2,13 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { authOf, type ExpressRequest, protect } from '../../src/kit/adapters/express.js';
 import { createRemoteVerifier, type RemoteVerifierOptions } from '../../src/kit/index.js';
 import { importClient } from '../support/clients.js';
 import { dpop, makeKey, tokenWithProof } from '../support/proofs.js';
 import { type TestClient, token } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Handler = (req: ExpressRequest, res: { json(body: unknown): void }) => void;
 interface Express {
@@ -23,21 +23,21 @@ const OTHER = 'https://other.example';
 const SECOND_MS = 1000;
 
 describe('an Express app that the kit protects', () => {
-  let house: House;
+  let server: TestServer;
   let machine: TestClient;
-  let server: Server;
+  let httpServer: Server;
   let url: string;
   let aheadMs = 0;
   beforeAll(async () => {
-    house = await openHouse({ clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ clock: { now: () => new Date(Date.now() + aheadMs) } });
     for (const identifier of [OTHER, AUDIENCE]) await register(identifier);
-    machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     const app = express();
     serve(app, '/tickets', {}, { scope: 'ticket:read' });
     serve(
       app,
       '/stack',
-      { audience: `${house.issuer}/api/v1`, acceptUnclaimedAgents: true },
+      { audience: `${server.issuer}/api/v1`, acceptUnclaimedAgents: true },
       { permission: { resource: 'cap-table', action: 'read' } },
     );
     serve(app, '/mine', { acceptLogins: true });
@@ -45,14 +45,14 @@ describe('an Express app that the kit protects', () => {
     serve(app, '/keys', { acceptKeys: true, validation: { cacheFor: '0s', refusalsFor: '0s' } });
     serve(app, '/keys/tickets', { acceptKeys: true }, { scope: 'ticket:read' });
     serve(app, '/strangers', { acceptKeys: true, acceptUnclaimedAgents: true });
-    serve(app, '/strangers/stack', { audience: `${house.issuer}/api/v1` });
-    server = app.listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    serve(app, '/strangers/stack', { audience: `${server.issuer}/api/v1` });
+    httpServer = app.listen(0, '127.0.0.1');
+    await new Promise((resolve) => httpServer.once('listening', resolve));
+    url = `http://127.0.0.1:${(httpServer.address() as AddressInfo).port}`;
   });
   afterAll(async () => {
-    server.close();
-    await house.close();
+    httpServer.close();
+    await server.close();
   });
 
   async function register(identifier: string) {
@@ -67,17 +67,17 @@ describe('an Express app that the kit protects', () => {
       scopes,
       ...access,
     };
-    return house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller);
+    return server.core.resourceRegistry.create(input, { kind: 'system' }, systemMeta);
   }
 
   function serve(app: Express, path: string, options: Partial<RemoteVerifierOptions>, rules = {}) {
     const now = () => Date.now() + aheadMs;
-    const verifier = createRemoteVerifier({ issuer: house.issuer, audience: AUDIENCE, now, ...options });
+    const verifier = createRemoteVerifier({ issuer: server.issuer, audience: AUDIENCE, now, ...options });
     app.get(path, protect(verifier.resolve, rules), (req, res) => res.json(authOf(req)));
   }
 
   const issue = async (resource = AUDIENCE, client = machine) => {
-    const { body } = await token(house, client, { grant_type: 'client_credentials', resource });
+    const { body } = await token(server, client, { grant_type: 'client_credentials', resource });
     return body.access_token!;
   };
   async function ask(path: string, credential: string, headers: Record<string, string> = {}) {
@@ -89,8 +89,8 @@ describe('an Express app that the kit protects', () => {
     };
   }
   async function login() {
-    const { email, id } = await house.account();
-    const response = await fetch(`${house.origin}/api/v1/auth/login-json`, {
+    const { email, id } = await server.account();
+    const response = await fetch(`${server.origin}/api/v1/auth/login-json`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ username: email, password: PASSWORD }),
@@ -123,7 +123,7 @@ describe('an Express app that the kit protects', () => {
     const old = await issue();
     expect((await ask('/tickets', old)).status).toBe(200);
     aheadMs = 60 * SECOND_MS;
-    await house.core.keys.rotate({ atOnce: true });
+    await server.core.keys.rotate({ atOnce: true });
     expect((await ask('/tickets', await issue())).status).toBe(200);
     expect((await ask('/tickets', old)).status).toBe(401);
     aheadMs = 0;
@@ -131,7 +131,7 @@ describe('an Express app that the kit protects', () => {
 
   it('wants the proof of a token that is bound to a key', async () => {
     const key = await makeKey();
-    const { body } = await tokenWithProof(house, machine, key, {
+    const { body } = await tokenWithProof(server, machine, key, {
       grant_type: 'client_credentials',
       resource: AUDIENCE,
     });
@@ -150,13 +150,13 @@ describe('an Express app that the kit protects', () => {
     const { id, token: own } = await login();
     expect(await ask('/mine', own)).toMatchObject({ status: 200, body: { type: 'human', userId: id, via: 'login' } });
     expect((await ask('/online', own)).status).toBe(200);
-    await fetch(`${house.origin}/api/v1/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${own}` } });
+    await fetch(`${server.origin}/api/v1/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${own}` } });
     expect((await ask('/mine', own)).status).toBe(200); // checked here, by its signature and its end
     expect(await ask('/online', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
   it('takes the key of an agent that nobody answers for, and its token, only where it says so', async () => {
-    const response = await fetch(`${house.origin}/api/v1/agents/onboard`, {
+    const response = await fetch(`${server.origin}/api/v1/agents/onboard`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ agent_id: 'bot', agent_name: 'Bot', capabilities: ['read:cap-table'] }),
@@ -175,7 +175,7 @@ describe('an Express app that the kit protects', () => {
   it('takes an API key where it says so, until it is revoked, and no longer', async () => {
     const { id, token: own } = await login();
     const api = (method: string, path = '', body?: object) =>
-      fetch(`${house.origin}/api/v1/api-keys${path}`, {
+      fetch(`${server.origin}/api/v1/api-keys${path}`, {
         method,
         headers: { authorization: `Bearer ${own}`, 'content-type': 'application/json' },
         body: body && JSON.stringify(body),

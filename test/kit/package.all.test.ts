@@ -86,9 +86,9 @@ describe('the package of the kit', () => {
       export const wrong: number = signSession({ userId: 'a' }, 's');
     `;
     for (const name of ['types.mts', 'types.cts']) write(name, text);
-    const faults = compile(['types.mts', 'types.cts'], module, '--noEmit');
-    expect(faults).toHaveLength(2);
-    for (const fault of faults) expect(fault).toMatch(/^types\.[mc]ts.*TS2322/);
+    const errors = compile(['types.mts', 'types.cts'], module, '--noEmit');
+    expect(errors).toHaveLength(2);
+    for (const error of errors) expect(error).toMatch(/^types\.[mc]ts.*TS2322/);
   });
 
   it('runs the snippets of the documentation with nothing but its name changed', () => {

@@ -330,8 +330,8 @@ describe('what only the issuer knows', () => {
     const admits = async (principal: object, options: Partial<RemoteVerifierOptions> = {}, permission?: string) => {
       issuer.answers.set('key', { user, principal, ...(permission && { permission }) });
       const { resolve } = open({ ...options, validation: { cacheFor: '0s' } });
-      const admission = await createAdmission(resolve, { scope: 'ticket:delete' })(bearing('Bearer key'));
-      return 'auth' in admission ? 'admitted' : admission.refusal.status;
+      const authResult = await createAdmission(resolve, { scope: 'ticket:delete' })(bearing('Bearer key'));
+      return 'auth' in authResult ? 'admitted' : authResult.refusal.status;
     };
 
     it('is nothing, unless the service takes keys or is told what they may', async () => {

@@ -3,14 +3,14 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { generateApiKey } from '../../src/kit/index.js';
-import { bodyOf, openServer } from '../support/http-server.js';
+import { bodyOf, openHttpServer } from '../support/http-server.js';
 import { makeKey } from '../support/proofs.js';
 import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
 import { token } from '../support/relying-party.js';
 import { makeProject } from '../support/runtimes.js';
-import { openHouse } from '../support/server.js';
+import { startServer } from '../support/server.js';
 import { makeTrustDomain } from '../support/workloads.js';
 import { AUDIENCE, openIssuer } from './issuer.js';
 
@@ -20,11 +20,11 @@ const SECRET = 'a secret of thirty-two characters';
 
 export async function openWorld() {
   const time = { aheadMs: 0 };
-  const house = await openHouse({ clock: { now: () => new Date(Date.now() + time.aheadMs) } });
+  const server = await startServer({ clock: { now: () => new Date(Date.now() + time.aheadMs) } });
   for (const identifier of [AUDIENCE, OTHER]) await register(identifier);
-  await addCapTable(house);
-  const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-  const asking = await agentOfSomebody(house);
+  await addCapTable(server);
+  const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+  const asking = await agentOfSomebody(server);
   const [slow, provider, project, domain] = [
     await serveIssuer(),
     await serveProvider(),
@@ -36,7 +36,7 @@ export async function openWorld() {
   const closedIssuer = await closedOrigin();
 
   const settings = {
-    issuer: house.issuer,
+    issuer: server.issuer,
     audience: AUDIENCE,
     secret: SECRET,
     slowIssuer: slow.origin,
@@ -46,7 +46,7 @@ export async function openWorld() {
     bundle: JSON.parse(domain.bundle()),
     approver: asking.ownerEmail,
     approvals: {
-      issuer: house.issuer,
+      issuer: server.issuer,
       clientId: asking.client_id,
       clientSecret: asking.api_key,
       resource: CAP_TABLE,
@@ -59,9 +59,9 @@ export async function openWorld() {
     ],
   };
   const keys = { key: key.key, bound: boundKey.key, revoked: revokedKey.key };
-  const hosts = [house.issuer, slow.origin, provider.origin, closedIssuer].map((origin) => new URL(origin).host);
+  const hosts = [server.issuer, slow.origin, provider.origin, closedIssuer].map((origin) => new URL(origin).host);
   return {
-    house,
+    server,
     time,
     machine,
     asking,
@@ -89,17 +89,17 @@ export async function openWorld() {
       clientIds: [],
       openToUnclaimedAgents: false,
     };
-    return house.core.resourceRegistry.create(input, { kind: 'system' }, systemCaller);
+    return server.core.resourceRegistry.create(input, { kind: 'system' }, systemMeta);
   }
 
   /** An access token of the house, of a machine. */
   async function issue(resource = AUDIENCE): Promise<string> {
-    const { body } = await token(house, machine, { grant_type: 'client_credentials', resource });
+    const { body } = await token(server, machine, { grant_type: 'client_credentials', resource });
     return body.access_token!;
   }
 
   async function close() {
-    await Promise.all([slow.close(), provider.close(), house.close()]);
+    await Promise.all([slow.close(), provider.close(), server.close()]);
     project.remove();
   }
 }
@@ -116,24 +116,24 @@ const stored = (id: string, { hash, prefix }: { hash: string; prefix: string }) 
 async function serveIssuer() {
   let waiting = 0;
   let issuer: Awaited<ReturnType<typeof openIssuer>> | undefined;
-  const server = await openServer(async (req, res) => {
+  const httpServer = await openHttpServer(async (req, res) => {
     const { authorization = '' } = req.headers;
     const body = await bodyOf(req);
     waiting += 1;
-    const answer = await issuer!.fetch(server.origin + req.url, { headers: { authorization }, body });
+    const answer = await issuer!.fetch(httpServer.origin + req.url, { headers: { authorization }, body });
     waiting -= 1;
     res.writeHead(answer.status, { 'content-type': 'application/json' });
     res.end(await answer.text());
   });
-  issuer = await openIssuer(server.origin);
-  return { ...issuer, ...server, holdBack, isAsked: () => waiting > 0 };
+  issuer = await openIssuer(httpServer.origin);
+  return { ...issuer, ...httpServer, holdBack, isAsked: () => waiting > 0 };
 
   function holdBack(): () => void {
-    let goOn = () => {};
+    let continueSignIn = () => {};
     issuer!.state.holdBack = new Promise((resolve) => {
-      goOn = resolve;
+      continueSignIn = resolve;
     });
-    return () => goOn();
+    return () => continueSignIn();
   }
 }
 
@@ -141,14 +141,14 @@ async function serveIssuer() {
 async function serveProvider() {
   const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid: 'p', alg: 'RS256', use: 'sig' };
-  const server = await openServer(async (req, res) => {
+  const httpServer = await openHttpServer(async (req, res) => {
     const form = new URLSearchParams(await bodyOf(req));
     const [word, nonce] = (form.get('code') ?? '').split('.');
     const isGood = word === 'good' && form.get('code_verifier')?.length === 43;
     const idToken = () =>
       new SignJWT({ nonce, email: 'jane@example.com', email_verified: true })
         .setProtectedHeader({ alg: 'RS256', kid: 'p' })
-        .setIssuer(server.origin)
+        .setIssuer(httpServer.origin)
         .setAudience('client-1')
         .setSubject('1089')
         .setIssuedAt()
@@ -163,14 +163,14 @@ async function serveProvider() {
     res.writeHead(status, { 'content-type': 'application/json' });
     res.end(JSON.stringify(answer));
   });
-  return server;
+  return httpServer;
 }
 
 /** Where nobody listens. */
 async function closedOrigin(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
+  const httpServer = createServer();
+  await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve));
+  const { port } = httpServer.address() as AddressInfo;
+  await new Promise((resolve) => httpServer.close(resolve));
   return `http://localhost:${port}`;
 }

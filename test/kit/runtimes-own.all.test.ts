@@ -145,7 +145,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     const asked = await order();
     expect(asked).toMatchObject({ status: 202, body: { status: 'approval_required', reason: 'A large amount' } });
     const id = asked.body.approval_id;
-    const browser = new Browser(world.house.origin);
+    const browser = new Browser(world.server.origin);
     await browser.signIn(world.asking.ownerEmail, PASSWORD);
     const page = await browser.open('/account/approvals');
     expect(page.html).toContain('A large amount');
@@ -194,8 +194,8 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
       key: [35, true, true, false],
       duration: [1_209_600, 'NaN'],
       permission: [true, false],
-      unavailable: [true, 503],
-      admission: { auth: { type: 'anonymous', isAuthenticated: false } },
+      serviceUnavailable: [true, 503],
+      authResult: { auth: { type: 'anonymous', isAuthenticated: false } },
       csrf: 'csrf_validation_failed',
       decision: { effect: 'deny', reason: 'Only agents write', policy: 'agents' },
       unset: '',

@@ -85,9 +85,9 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
   });
 
   it('is taken as an API key until that is revoked', async () => {
-    const { access_token: own } = await logIn(world.house, (await world.house.account()).email, PASSWORD);
+    const { access_token: own } = await logIn(world.server, (await world.server.account()).email, PASSWORD);
     const api = (method: string, path = '', body?: object) =>
-      fetch(`${world.house.origin}/api/v1/api-keys${path}`, {
+      fetch(`${world.server.origin}/api/v1/api-keys${path}`, {
         method,
         headers: { authorization: `Bearer ${own}`, 'content-type': 'application/json' },
         body: body && JSON.stringify(body),
@@ -105,7 +105,7 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
   it('wants a proof when it is bound to a key: for this request, by this key, and once', async () => {
     const [key, thief] = [await makeKey(), await makeKey()];
     const params = { grant_type: 'client_credentials', resource: AUDIENCE };
-    const bound = (await tokenWithProof(world.house, world.machine, key, params)).body.access_token!;
+    const bound = (await tokenWithProof(world.server, world.machine, key, params)).body.access_token!;
     const proof = (by = key, htu = `${running.service}/tickets`) => dpop(by, { htm: 'GET', htu, accessToken: bound });
     const send = (made: string) => answer('/tickets', `DPoP ${bound}`, { dpop: made });
     const good = await proof();
@@ -133,12 +133,12 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
   ])('is judged for everybody who brings %s though whoever came first did not wait', async (_, make) => {
     const credential = await make();
     await moveTo(0);
-    const goOn = world.slow.holdBack();
+    const continueSignIn = world.slow.holdBack();
     expect((await bearing('/slow/hasty', credential)).body).toBe('whoever you are');
     const others = Array.from({ length: 5 }, () => bearing('/slow', credential));
     await until('it asks', world.slow.isAsked);
     await aMoment();
-    goOn();
+    continueSignIn();
     for (const { status } of await Promise.all(others)) expect(status).toBe(200);
     expect((await bearing('/slow', credential)).status).toBe(200);
   });
@@ -147,11 +147,11 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
     const old = await world.slow.token();
     expect((await bearing('/slow', old)).status).toBe(200);
     await moveTo(301);
-    const goOn = world.slow.holdBack();
+    const continueSignIn = world.slow.holdBack();
     const meanwhile = bearing('/slow', old);
     await until('it asks', world.slow.isAsked);
     await aMoment();
-    goOn();
+    continueSignIn();
     expect((await meanwhile).status).toBe(200);
     await world.slow.rotate();
     await moveTo(340);

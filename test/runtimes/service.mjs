@@ -191,7 +191,7 @@ export function createService(settings) {
     const failure = await ofNobody
       .resolve(new Request(request.url, { headers: { 'x-api-key': 'abc' } }))
       .catch((e) => e);
-    const admission = await createAdmission(resolve, { optional: true })(new Request(request.url));
+    const authResult = await createAdmission(resolve, { optional: true })(new Request(request.url));
     const foreign = new Request(request.url, {
       method: 'POST',
       headers: { cookie: 'a=b', origin: 'https://evil.example' },
@@ -208,8 +208,8 @@ export function createService(settings) {
         checkPermission({ resource: 'ticket', action: 'read' }, ['ticket:*']),
         hasScope('read:ticket', 'write:*'),
       ],
-      unavailable: [failure instanceof IssuerUnavailable, failure.refusal?.status],
-      admission,
+      serviceUnavailable: [failure instanceof IssuerUnavailable, failure.refusal?.status],
+      authResult,
       csrf: csrfProtect()(foreign)?.error,
       decision: await enforcePolicies(policies, { ctx: { auth: { type: 'human' } } }),
       unset: env('SURELY_NOT_SET'),

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/base/db/open.js';
-import { openHouse } from '../support/server.js';
-import { type Server, startServer, temporaryFolder, until } from '../support/server-process.js';
+import { startServer } from '../support/server.js';
+import { type ServerProcess, startServerProcess, temporaryFolder, until } from '../support/server-process.js';
 
 const REQUESTS = 20_000;
 const AT_ONCE = 16;
@@ -35,16 +35,18 @@ const MEMBERS = [
 
 describe('bad input', () => {
   const folder = temporaryFolder();
-  let server: Server;
+  let serverProcess: ServerProcess;
   let db: Database;
   let routes: { method: string; path: string }[];
 
   beforeAll(async () => {
-    const house = await openHouse();
-    routes = house.app.routes.flatMap(({ methods, path }) => methods.map((method) => ({ method, path: String(path) })));
-    await house.close();
+    const server = await startServer();
+    routes = server.app.routes.flatMap(({ methods, path }) =>
+      methods.map((method) => ({ method, path: String(path) })),
+    );
+    await server.close();
     // Each request comes from an address of its own, so that the limits do not stand in front of what is to be tried.
-    server = await startServer({
+    serverProcess = await startServerProcess({
       PORT: '0',
       DATA_DIR: folder.path,
       TRUSTED_PROXIES: '127.0.0.0/8',
@@ -54,8 +56,8 @@ describe('bad input', () => {
   });
   afterAll(async () => {
     await db.$disconnect();
-    server.kill('SIGTERM');
-    await server.ended;
+    serverProcess.kill('SIGTERM');
+    await serverProcess.ended;
     folder.remove();
   });
 
@@ -65,24 +67,24 @@ describe('bad input', () => {
     const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
     const attacks = fc.sample(attack(client), { numRuns: REQUESTS, seed });
     // What is loaded and filled with the first requests, some for each address, is no leak.
-    const faults = await send(attacks.splice(0, REQUESTS / 4));
+    const errors = await send(attacks.splice(0, REQUESTS / 4));
     const [warm, requests] = [await memory(), attacks.length];
-    faults.push(...(await send(attacks)));
+    errors.push(...(await send(attacks)));
     const now = await memory();
-    expect(faults.slice(0, 3), `seed ${seed}`).toEqual([]);
+    expect(errors.slice(0, 3), `seed ${seed}`).toEqual([]);
     expect((now.heap - warm.heap) / requests, `seed ${seed}`).toBeLessThan(HEAP_GROWTH_BYTES);
     expect((now.process - warm.process) / requests, `seed ${seed}`).toBeLessThan(PROCESS_GROWTH_BYTES);
     expect(await counts(), `seed ${seed}`).toEqual(before);
     expect(
-      server.lines().filter((line) => line.level === 'error'),
+      serverProcess.lines().filter((line) => line.level === 'error'),
       `seed ${seed}`,
     ).toEqual([]);
-    expect(server.stderr()).not.toMatch(/Error/);
+    expect(serverProcess.stderr()).not.toMatch(/Error/);
   }, 600_000);
 
   async function register(): Promise<string> {
     const metadata = { client_name: 'Acme', redirect_uris: ['https://acme.example/cb'] };
-    const response = await fetch(`${server.origin}/oauth/clients/register`, {
+    const response = await fetch(`${serverProcess.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(metadata),
@@ -92,9 +94,9 @@ describe('bad input', () => {
 
   /** What the server holds, in bytes, once all that nobody needs any more is gone. */
   async function memory(): Promise<{ heap: number; process: number }> {
-    const told = () => server.lines().filter(({ msg }) => msg === 'memory');
+    const told = () => serverProcess.lines().filter(({ msg }) => msg === 'memory');
     const before = told().length;
-    server.kill('SIGUSR2');
+    serverProcess.kill('SIGUSR2');
     await until('the server tells its memory', () => told().length > before, 30_000);
     const { heap, process } = told().at(-1)!;
     return { heap: Number(heap), process: Number(process) };
@@ -115,17 +117,17 @@ describe('bad input', () => {
   }
 
   async function send(attacks: Attack[]): Promise<string[]> {
-    const faults: string[] = [];
+    const errors: string[] = [];
     let next = 0;
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
         for (let attack = attacks[next++]; attack; attack = attacks[next++]) {
           const outcome = await sendOne(attack, next);
-          if (outcome) faults.push(`${outcome}: ${describeAttack(attack)}`);
+          if (outcome) errors.push(`${outcome}: ${describeAttack(attack)}`);
         }
       }),
     );
-    return faults;
+    return errors;
   }
 
   /** What is wrong with the answer, if anything. A connection that is closed without one is an answer to a broken request. */
@@ -136,7 +138,7 @@ describe('bad input', () => {
       try {
         req = request({
           host: '127.0.0.1',
-          port: Number(new URL(server.origin).port),
+          port: Number(new URL(serverProcess.origin).port),
           method,
           path,
           headers: { ...headers, 'x-forwarded-for': from, connection: 'close' },

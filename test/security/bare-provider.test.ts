@@ -3,19 +3,19 @@ import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, basic, FORM, postForm, registerStranger, tryToRegister } from '../support/raw-request.js';
 import { type TestClient, token } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { introspect, openFamily, revoke } from '../support/token-family.js';
 
 const LONG_BYTES = 10 * 1024 * 1024;
 
 describe('what a bare oidc-provider fails on', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   beforeAll(async () => {
-    house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
-    client = await house.client();
+    server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    client = await server.client();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it.each(['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'])(
     'the addresses in the metadata do not follow the Host header: %s',
@@ -26,8 +26,8 @@ describe('what a bare oidc-provider fails on', () => {
           { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
           { forwarded: 'host=evil.example;proto=https' },
         ]) {
-          const answer = await ask(house, 'GET', asked, headers as never);
-          expect(answer.json.issuer).toBe(house.issuer);
+          const answer = await ask(server, 'GET', asked, headers as never);
+          expect(answer.json.issuer).toBe(server.issuer);
           expect(answer.text).not.toContain('evil');
         }
       }
@@ -46,7 +46,7 @@ describe('what a bare oidc-provider fails on', () => {
     'ms-settings:x',
   ])('registration refuses the redirect URI %j', async (uri) => {
     for (const metadata of [{ redirect_uris: [uri] }, { post_logout_redirect_uris: [uri] }]) {
-      const { status, json } = await tryToRegister(house, metadata);
+      const { status, json } = await tryToRegister(server, metadata);
       expect([status, json.error]).toEqual([400, 'invalid_redirect_uri']);
     }
   });
@@ -54,15 +54,15 @@ describe('what a bare oidc-provider fails on', () => {
   it('a public client cannot use client_credentials, however it comes by it', async () => {
     const none = { token_endpoint_auth_method: 'none' };
     const both = { ...none, grant_types: ['authorization_code', 'client_credentials'] };
-    const { json } = await tryToRegister(house, both);
+    const { json } = await tryToRegister(server, both);
     expect(json.grant_types ?? []).not.toContain('client_credentials');
     if (json.client_id) {
       const stranger = { id: String(json.client_id), secret: '' };
-      expect((await token(house, stranger, { grant_type: 'client_credentials' })).body.access_token).toBeUndefined();
+      expect((await token(server, stranger, { grant_type: 'client_credentials' })).body.access_token).toBeUndefined();
     }
-    await expect(house.client(both)).rejects.toThrow('client_credentials');
-    const app = await house.client(none);
-    expect((await token(house, app, { grant_type: 'client_credentials' })).body.error).toBe('unauthorized_client');
+    await expect(server.client(both)).rejects.toThrow('client_credentials');
+    const app = await server.client(none);
+    expect((await token(server, app, { grant_type: 'client_credentials' })).body.error).toBe('unauthorized_client');
   });
 
   it.each([
@@ -75,8 +75,8 @@ describe('what a bare oidc-provider fails on', () => {
     'a.b.c.d.e',
     'garbage',
   ])('introspection calls %j not active, and revocation is content with it', async (text) => {
-    expect(await introspect(house, client, text)).toEqual({ status: 200, body: { active: false } });
-    expect((await revoke(house, client, text)).status).toBe(200);
+    expect(await introspect(server, client, text)).toEqual({ status: 200, body: { active: false } });
+    expect((await revoke(server, client, text)).status).toBe(200);
   });
 
   it.each([
@@ -90,8 +90,8 @@ describe('what a bare oidc-provider fails on', () => {
   });
 
   it('a short body is still read after that', async () => {
-    const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-    expect((await token(house, machine, { grant_type: 'client_credentials' })).status).toBe(200);
+    const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    expect((await token(server, machine, { grant_type: 'client_credentials' })).status).toBe(200);
   });
 
   it('every answer forbids to guess its type (nosniff), errors too', async () => {
@@ -119,21 +119,21 @@ describe('what a bare oidc-provider fails on', () => {
       ['GET', '/healthz'],
     ];
     for (const [method, path, headers, body] of answers) {
-      const answer = await ask(house, method, path, headers, body);
+      const answer = await ask(server, method, path, headers, body);
       expect(answer.headers['x-content-type-options'], `${method} ${path}`).toBe('nosniff');
     }
   });
 
   it('an empty answer to a revocation has no type', async () => {
-    const { email } = await house.account();
-    const { accessToken, refreshToken } = await openFamily(house, client, email);
+    const { email } = await server.account();
+    const { accessToken, refreshToken } = await openFamily(server, client, email);
     for (const text of [accessToken, refreshToken, 'unknown']) {
-      const answer = await postForm(house, '/oauth/revoke', { token: text }, { client });
+      const answer = await postForm(server, '/oauth/revoke', { token: text }, { client });
       expect([answer.status, answer.text, answer.headers['content-type']]).toEqual([200, '', undefined]);
     }
-    const app = await registerStranger(house);
+    const app = await registerStranger(server);
     const bearer = { authorization: `Bearer ${app.managementToken}` };
-    const removed = await ask(house, 'DELETE', `/oauth/clients/register/${app.id}`, bearer);
+    const removed = await ask(server, 'DELETE', `/oauth/clients/register/${app.id}`, bearer);
     expect([removed.status, removed.text, removed.headers['content-type']]).toEqual([204, '', undefined]);
   });
 
@@ -141,7 +141,7 @@ describe('what a bare oidc-provider fails on', () => {
   function postLong(path: string, type: string): Promise<number> {
     const headers = { 'content-type': type, 'content-length': String(LONG_BYTES), authorization: basic(client) };
     return new Promise((resolve, reject) => {
-      const asked = request({ host: '127.0.0.1', port: house.port, path, method: 'POST', headers }, (response) => {
+      const asked = request({ host: '127.0.0.1', port: server.port, path, method: 'POST', headers }, (response) => {
         resolve(response.statusCode!);
         asked.destroy();
       });

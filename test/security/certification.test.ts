@@ -18,7 +18,7 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const GOODBYE = 'https://acme.example/bye';
 const LATER_MS = 31_000;
@@ -35,50 +35,50 @@ class LaterDate extends RealDate {
 }
 
 describe('what bites in the OpenID certification', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let account: { id: string; email: string };
   let metadata: Record<string, unknown>;
   let person: Browser;
   beforeAll(async () => {
     vi.stubGlobal('Date', LaterDate);
-    house = await openHouse();
-    client = await house.client({ post_logout_redirect_uris: [GOODBYE] });
-    account = await house.account();
-    await house.base.db.account.update({
+    server = await startServer();
+    client = await server.client({ post_logout_redirect_uris: [GOODBYE] });
+    account = await server.account();
+    await server.base.db.account.update({
       where: { id: account.id },
       data: { phone: '+15555550100', phoneVerified: true, address: ADDRESS, emailVerified: true },
     });
-    metadata = (await ask(house, 'GET', '/.well-known/openid-configuration')).json;
+    metadata = (await ask(server, 'GET', '/.well-known/openid-configuration')).json;
     person = await signedIn();
   });
   afterAll(async () => {
     vi.unstubAllGlobals();
-    await house.close();
+    await server.close();
   });
 
   const start = (more: Record<string, string> = {}, app: { id: string } = client) =>
-    authorizeUrl(house, app, pkce().challenge, more);
+    authorizeUrl(server, app, pkce().challenge, more);
 
   async function signedIn(): Promise<Browser> {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.signIn(account.email, PASSWORD);
     return browser;
   }
 
   async function tokens(more: Record<string, string> = {}, browser = person, app = client) {
-    const { body, status } = await redeem(house, app, await obtainCode(house, app, account.email, more, browser));
+    const { body, status } = await redeem(server, app, await obtainCode(server, app, account.email, more, browser));
     expect(status).toBe(200);
     return body;
   }
 
   const userinfo = async (accessToken: string) =>
-    (await ask(house, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).json;
+    (await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).json;
 
   const answerIn = (page: Page) => Object.fromEntries(new URLSearchParams(page.url.search || page.url.hash.slice(1)));
 
   it('response_type missing: an error at the redirect URI', async () => {
-    for (const browser of [new Browser(house.origin), person]) {
+    for (const browser of [new Browser(server.origin), person]) {
       const url = new URL(start());
       url.searchParams.delete('response_type');
       const page = await browser.open(url);
@@ -89,13 +89,13 @@ describe('what bites in the OpenID certification', () => {
 
   it('ID token: signed by a published key that its kid names, for this app, this nonce and this access token', async () => {
     const body = await tokens();
-    const keys = createRemoteJWKSet(new URL(`${house.origin}/oauth/jwks`));
+    const keys = createRemoteJWKSet(new URL(`${server.origin}/oauth/jwks`));
     const { payload, protectedHeader } = await jwtVerify(body.id_token!, keys, {
-      issuer: house.issuer,
+      issuer: server.issuer,
       audience: client.id,
     });
     expect(protectedHeader).toMatchObject({ alg: 'RS256', kid: expect.any(String) });
-    const { keys: published } = (await ask(house, 'GET', '/oauth/jwks')).json as { keys: { kid: string }[] };
+    const { keys: published } = (await ask(server, 'GET', '/oauth/jwks')).json as { keys: { kid: string }[] };
     expect(published.filter(({ kid }) => kid === protectedHeader.kid)).toHaveLength(1);
     expect(payload).toMatchObject({ sub: account.id, nonce: 'nonce-1' });
     expect(payload.exp! - payload.iat!).toBe(3600);
@@ -107,10 +107,10 @@ describe('what bites in the OpenID certification', () => {
     const { access_token: accessToken = '' } = await tokens();
     const authorization = `Bearer ${accessToken}`;
     const answers = [
-      await ask(house, 'GET', '/oauth/userinfo', { authorization }),
-      await ask(house, 'POST', '/oauth/userinfo', { authorization }),
-      await postForm(house, '/oauth/userinfo', {}, { headers: { authorization } }),
-      await postForm(house, '/oauth/userinfo', { access_token: accessToken }),
+      await ask(server, 'GET', '/oauth/userinfo', { authorization }),
+      await ask(server, 'POST', '/oauth/userinfo', { authorization }),
+      await postForm(server, '/oauth/userinfo', {}, { headers: { authorization } }),
+      await postForm(server, '/oauth/userinfo', { access_token: accessToken }),
     ];
     for (const { status, json } of answers) expect([status, json.sub]).toEqual([200, account.id]);
   });
@@ -155,21 +155,21 @@ describe('what bites in the OpenID certification', () => {
     const before = decodeJwt((await tokens({ max_age: '10000' }, browser)).id_token!).auth_time as number;
     aheadMs += 2000;
     const { verifier, challenge } = pkce();
-    const page = await browser.open(authorizeUrl(house, client, challenge, { prompt: 'login', max_age: '10000' }));
+    const page = await browser.open(authorizeUrl(server, client, challenge, { prompt: 'login', max_age: '10000' }));
     expect(isLogin(page)).toBe(true);
     const code = (await passThrough(browser, page, account.email)).searchParams.get('code')!;
-    const after = decodeJwt((await redeem(house, client, { code, verifier })).body.id_token!).auth_time as number;
+    const after = decodeJwt((await redeem(server, client, { code, verifier })).body.id_token!).auth_time as number;
     expect(after).toBeGreaterThan(before);
   });
 
   it('prompt=none: login_required where nobody is signed in, a code where somebody is', async () => {
-    const nobody = await new Browser(house.origin).open(start({ prompt: 'none' }));
+    const nobody = await new Browser(server.origin).open(start({ prompt: 'none' }));
     expect(answerIn(nobody)).toMatchObject({ error: 'login_required', state: 'state-1' });
     const browser = await signedIn();
     const first = decodeJwt((await tokens({ max_age: '10000' }, browser)).id_token!);
     const { verifier, challenge } = pkce();
-    const page = await browser.open(authorizeUrl(house, client, challenge, { prompt: 'none', max_age: '10000' }));
-    const { body } = await redeem(house, client, { code: answerIn(page).code!, verifier });
+    const page = await browser.open(authorizeUrl(server, client, challenge, { prompt: 'none', max_age: '10000' }));
+    const { body } = await redeem(server, client, { code: answerIn(page).code!, verifier });
     const second = decodeJwt(body.id_token!);
     expect([second.sub, second.auth_time]).toEqual([first.sub, first.auth_time]);
   });
@@ -190,8 +190,8 @@ describe('what bites in the OpenID certification', () => {
     const { id_token: hint = '' } = await tokens({}, browser);
     const page = await browser.open(start({ prompt: 'none', id_token_hint: hint }));
     expect(answerIn(page).code).toEqual(expect.any(String));
-    const other = await house.account();
-    const theirs = new Browser(house.origin);
+    const other = await server.account();
+    const theirs = new Browser(server.origin);
     await theirs.signIn(other.email, PASSWORD);
     await walk(theirs, start(), other.email);
     const wrong = await theirs.open(start({ prompt: 'none', id_token_hint: hint }));
@@ -199,28 +199,28 @@ describe('what bites in the OpenID certification', () => {
   });
 
   it('login_hint fills the form', async () => {
-    const page = await new Browser(house.origin).open(start({ login_hint: 'hint@example.com' }));
+    const page = await new Browser(server.origin).open(start({ login_hint: 'hint@example.com' }));
     expect(formsOf(page.html)[0]!.fields.email).toBe('hint@example.com');
   });
 
   it('a code that is used again, at once: refused, and the tokens of the first use die', async () => {
-    const obtained = await obtainCode(house, client, account.email, {}, person);
-    const { body } = await redeem(house, client, obtained);
-    expect((await redeem(house, client, obtained)).body.error).toBe('invalid_grant');
-    expect(await isAlive(house, body.access_token!)).toBe(false);
+    const obtained = await obtainCode(server, client, account.email, {}, person);
+    const { body } = await redeem(server, client, obtained);
+    expect((await redeem(server, client, obtained)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, body.access_token!)).toBe(false);
   });
 
   it('a code that is used again, after 30 seconds: the same', async () => {
-    const obtained = await obtainCode(house, client, account.email, {}, person);
-    const { body } = await redeem(house, client, obtained);
+    const obtained = await obtainCode(server, client, account.email, {}, person);
+    const { body } = await redeem(server, client, obtained);
     aheadMs += LATER_MS;
-    expect((await redeem(house, client, obtained)).body.error).toBe('invalid_grant');
-    expect(await isAlive(house, body.access_token!)).toBe(false);
+    expect((await redeem(server, client, obtained)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, body.access_token!)).toBe(false);
   });
 
   it('an unregistered redirect_uri: an error page that a person can read', async () => {
-    const page = await new Browser(house.origin).open(start({ redirect_uri: 'https://evil.example/cb' }));
-    expect([page.status, page.url.origin]).toEqual([400, house.origin]);
+    const page = await new Browser(server.origin).open(start({ redirect_uri: 'https://evil.example/cb' }));
+    expect([page.status, page.url.origin]).toEqual([400, server.origin]);
     expect(page.headers.get('content-type')).toMatch(/^text\/html/);
     expect(page.html).toContain('This sign-in cannot go on');
     expect(page.html).toMatch(/redirect_uri/);
@@ -229,17 +229,17 @@ describe('what bites in the OpenID certification', () => {
   it('POST to authorize works like GET', async () => {
     const browser = person;
     const { verifier, challenge } = pkce();
-    const body = new URL(authorizeUrl(house, client, challenge)).searchParams;
+    const body = new URL(authorizeUrl(server, client, challenge)).searchParams;
     const page = await browser.open('/oauth/authorize', { method: 'POST', body });
     const code = (await passThrough(browser, page, account.email)).searchParams.get('code')!;
-    expect((await redeem(house, client, { code, verifier })).status).toBe(200);
-    expect((await ask(house, 'POST', '/oauth/authorize', { 'content-type': 'text/plain' }, 'x')).status).toBe(415);
+    expect((await redeem(server, client, { code, verifier })).status).toBe(200);
+    expect((await ask(server, 'POST', '/oauth/authorize', { 'content-type': 'text/plain' }, 'x')).status).toBe(415);
   });
 
   it('client_secret_post', async () => {
-    const app = await house.client({ token_endpoint_auth_method: 'client_secret_post' });
-    const { code, verifier } = await obtainCode(house, app, account.email, {}, person);
-    const answer = await postForm(house, '/oauth/token', {
+    const app = await server.client({ token_endpoint_auth_method: 'client_secret_post' });
+    const { code, verifier } = await obtainCode(server, app, account.email, {}, person);
+    const answer = await postForm(server, '/oauth/token', {
       grant_type: 'authorization_code',
       code,
       code_verifier: verifier,
@@ -266,7 +266,7 @@ describe('what bites in the OpenID certification', () => {
 
   it('an essential acr that cannot be met: an error after one sign-in, not a circle', async () => {
     const claims = JSON.stringify({ id_token: { acr: { essential: true, values: ['urn:nobody:has:this'] } } });
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const page = await browser.open(start({ claims }));
     const end = isLogin(page) ? await browser.signIn(account.email, PASSWORD, page) : page;
     expect(answerIn(end)).toMatchObject({ error: 'unmet_authentication_requirements' });
@@ -274,7 +274,7 @@ describe('what bites in the OpenID certification', () => {
 
   it('refresh: a new access token and ID token of the same person', async () => {
     const first = await tokens();
-    const { status, body } = await refresh(house, client, first.refresh_token!);
+    const { status, body } = await refresh(server, client, first.refresh_token!);
     expect(status).toBe(200);
     expect(body.access_token).not.toBe(first.access_token);
     const [before, after] = [decodeJwt(first.id_token!), decodeJwt(body.id_token!)];
@@ -282,11 +282,11 @@ describe('what bites in the OpenID certification', () => {
   });
 
   it('a client whose PKCE requirement the admin switched off may come without PKCE and without nonce', async () => {
-    const relaxed = await house.client({}, { pkceRequired: false });
+    const relaxed = await server.client({}, { pkceRequired: false });
     const url = new URL(start({}, relaxed));
     for (const name of ['code_challenge', 'code_challenge_method', 'nonce']) url.searchParams.delete(name);
     const code = (await passThrough(person, url.href, account.email)).searchParams.get('code')!;
-    const answer = await token(house, relaxed, { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI });
+    const answer = await token(server, relaxed, { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI });
     expect(answer.status).toBe(200);
     expect(decodeJwt(answer.body.id_token!)).not.toHaveProperty('nonce');
     expect(decodeProtectedHeader(answer.body.id_token!).alg).toBe('RS256');
@@ -303,18 +303,18 @@ describe('what bites in the OpenID certification', () => {
       expect(page.status).toBe(member === 'code' ? 200 : 400);
       const [form] = formsOf(page.html);
       expect(form!.action).toBe(REDIRECT_URI);
-      expect(form!.fields).toMatchObject({ state: 'state-1', iss: house.issuer, [member]: expect.any(String) });
+      expect(form!.fields).toMatchObject({ state: 'state-1', iss: server.issuer, [member]: expect.any(String) });
       expect(page.headers.get('content-security-policy')).toMatch(/script-src 'sha256-/);
     }
   });
 
   it('config: what a relying party needs is in the metadata', async () => {
     expect(metadata).toMatchObject({
-      issuer: house.issuer,
+      issuer: server.issuer,
       response_types_supported: ['code'],
       subject_types_supported: ['public'],
       claims_parameter_supported: true,
-      end_session_endpoint: `${house.issuer}/oauth/logout`,
+      end_session_endpoint: `${server.issuer}/oauth/logout`,
       backchannel_logout_supported: true,
       backchannel_logout_session_supported: true,
     });
@@ -335,11 +335,11 @@ describe('what bites in the OpenID certification', () => {
     const { id_token: hint = '' } = await tokens({}, browser);
     const page = await browser.open(`/oauth/logout?${new URLSearchParams({ id_token_hint: hint, ...more })}`);
     const isError = more.post_logout_redirect_uri !== undefined && end === undefined;
-    if (isError) expect([page.status, page.url.origin]).toEqual([400, house.origin]);
+    if (isError) expect([page.status, page.url.origin]).toEqual([400, server.origin]);
     else {
       const after = await browser.submit(page, { logout: 'yes' });
       if (end) expect(after.url.href).toBe(end);
-      else expect([after.status, after.url.origin]).toEqual([200, house.origin]);
+      else expect([after.status, after.url.origin]).toEqual([200, server.origin]);
       expect(isLogin(await browser.open('/account'))).toBe(true);
     }
   });
@@ -352,11 +352,11 @@ describe('what bites in the OpenID certification', () => {
     const hint = 'id_token_hint' in more && `${(await tokens({}, browser)).id_token!.slice(0, -8)}AAAAAAAA`;
     const query = new URLSearchParams({ ...more, ...(hint && { id_token_hint: hint }) } as Record<string, string>);
     const page = await browser.open(`/oauth/logout?${query}`);
-    expect(page.url.origin).toBe(house.origin);
+    expect(page.url.origin).toBe(server.origin);
     expect((await browser.open('/account')).url.pathname).toBe('/account');
   });
 
   it('forms only at the endpoints that want forms', async () => {
-    expect((await ask(house, 'POST', '/oauth/logout', { 'content-type': FORM }, 'state=x')).status).toBe(303);
+    expect((await ask(server, 'POST', '/oauth/logout', { 'content-type': FORM }, 'state=x')).status).toBe(303);
   });
 });

@@ -18,46 +18,46 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { atOnce, openFamily } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
 
 describe('OAuth 2.1 and what else was tried', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let machine: TestClient;
   let account: { id: string; email: string };
   let person: Browser;
   beforeAll(async () => {
-    house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
-    client = await house.client();
-    machine = await house.client(MACHINE);
-    account = await house.account();
-    person = new Browser(house.origin);
+    server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    client = await server.client();
+    machine = await server.client(MACHINE);
+    account = await server.account();
+    person = new Browser(server.origin);
     await person.signIn(account.email, PASSWORD);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const start = (app: { id: string }, more: Record<string, string> = {}) =>
-    authorizeUrl(house, app, pkce().challenge, more);
-  const pathOf = (url: string) => url.slice(house.origin.length);
+    authorizeUrl(server, app, pkce().challenge, more);
+  const pathOf = (url: string) => url.slice(server.origin.length);
 
   it('43. whatever holds a token or a code is not to be kept (no-store)', async () => {
-    const obtained = await obtainCode(house, client, account.email, {}, person);
-    const tokens = await redeem(house, client, obtained);
-    const registered = await tryToRegister(house, {});
+    const obtained = await obtainCode(server, client, account.email, {}, person);
+    const tokens = await redeem(server, client, obtained);
+    const registered = await tryToRegister(server, {});
     const headers = [
       tokens.headers.get('cache-control'),
-      (await token(house, machine, { grant_type: 'client_credentials' })).headers.get('cache-control'),
-      (await token(house, machine, { grant_type: 'nonsense' })).headers.get('cache-control'),
-      (await postForm(house, '/oauth/device', {}, { client })).headers['cache-control'],
-      (await postForm(house, '/oauth/introspect', { token: 'x' }, { client })).headers['cache-control'],
-      (await ask(house, 'GET', '/oauth/userinfo', { authorization: `Bearer ${tokens.body.access_token}` })).headers[
+      (await token(server, machine, { grant_type: 'client_credentials' })).headers.get('cache-control'),
+      (await token(server, machine, { grant_type: 'nonsense' })).headers.get('cache-control'),
+      (await postForm(server, '/oauth/device', {}, { client })).headers['cache-control'],
+      (await postForm(server, '/oauth/introspect', { token: 'x' }, { client })).headers['cache-control'],
+      (await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${tokens.body.access_token}` })).headers[
         'cache-control'
       ],
-      (await ask(house, 'GET', pathOf(start(client)))).headers['cache-control'],
+      (await ask(server, 'GET', pathOf(start(client)))).headers['cache-control'],
       registered.headers['cache-control'],
     ];
     for (const header of headers) expect(header).toContain('no-store');
@@ -85,7 +85,7 @@ describe('OAuth 2.1 and what else was tried', () => {
     it('at the token endpoint', async () => {
       const params: [string, string][] = [['grant_type', 'client_credentials']];
       const send = (more: [string, string][]) =>
-        postForm(house, '/oauth/token', [...params, ...more], { client: machine });
+        postForm(server, '/oauth/token', [...params, ...more], { client: machine });
       expect(
         (
           await send([
@@ -110,11 +110,11 @@ describe('OAuth 2.1 and what else was tried', () => {
       const query = `grant_type=client_credentials&client_id=${machine.id}&client_secret=${machine.secret}`;
       for (const path of ['/oauth/token', '/api/v1/oauth/token']) {
         for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE']) {
-          const answer = await ask(house, method, `${path}?${query}`, { authorization: basic(machine) });
+          const answer = await ask(server, method, `${path}?${query}`, { authorization: basic(machine) });
           expect([404, 405], method).toContain(answer.status);
           expect(answer.text).not.toContain('access_token');
         }
-        const inQuery = await ask(house, 'POST', `${path}?${query}`, { 'content-type': FORM }, '');
+        const inQuery = await ask(server, 'POST', `${path}?${query}`, { 'content-type': FORM }, '');
         expect(inQuery.json.access_token).toBeUndefined();
         expect(inQuery.status).toBe(400);
       }
@@ -123,11 +123,11 @@ describe('OAuth 2.1 and what else was tried', () => {
     it('takes credentials in the body, and no two ways at once', async () => {
       const grant = { grant_type: 'client_credentials' };
       const inBody = { ...grant, client_id: machine.id, client_secret: machine.secret };
-      expect((await postForm(house, '/oauth/token', inBody)).status).toBe(200);
-      const both = await postForm(house, '/oauth/token', inBody, { headers: { authorization: basic(machine) } });
+      expect((await postForm(server, '/oauth/token', inBody)).status).toBe(200);
+      const both = await postForm(server, '/oauth/token', inBody, { headers: { authorization: basic(machine) } });
       expect([both.status, both.json.access_token]).toEqual([400, undefined]);
       const mixed = { ...grant, client_id: machine.id, client_secret: 'wrong' };
-      const other = await postForm(house, '/oauth/token', mixed, { headers: { authorization: basic(machine) } });
+      const other = await postForm(server, '/oauth/token', mixed, { headers: { authorization: basic(machine) } });
       expect([other.status, other.json.access_token]).toEqual([400, undefined]);
     });
 
@@ -135,9 +135,9 @@ describe('OAuth 2.1 and what else was tried', () => {
     it('takes a secret in the header or in the body, whichever of the two was registered', async () => {
       const grant = { grant_type: 'client_credentials' };
       for (const method of ['client_secret_basic', 'client_secret_post']) {
-        const { id, secret } = await house.client({ ...MACHINE, token_endpoint_auth_method: method });
-        const inHeader = await postForm(house, '/oauth/token', grant, { client: { id, secret } });
-        const inBody = await postForm(house, '/oauth/token', { ...grant, client_id: id, client_secret: secret });
+        const { id, secret } = await server.client({ ...MACHINE, token_endpoint_auth_method: method });
+        const inHeader = await postForm(server, '/oauth/token', grant, { client: { id, secret } });
+        const inBody = await postForm(server, '/oauth/token', { ...grant, client_id: id, client_secret: secret });
         expect([inHeader.status, inBody.status], method).toEqual([200, 200]);
       }
     });
@@ -146,7 +146,7 @@ describe('OAuth 2.1 and what else was tried', () => {
       const json = JSON.stringify({ grant_type: 'client_credentials' });
       for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x']) {
         const answer = await ask(
-          house,
+          server,
           'POST',
           '/oauth/token',
           { 'content-type': type, authorization: basic(machine) },
@@ -179,7 +179,7 @@ describe('OAuth 2.1 and what else was tried', () => {
         ['Bearer x', good()],
         [good(), good()],
       ]) {
-        const answer = await ask(house, method, path, { ...type, authorization }, body);
+        const answer = await ask(server, method, path, { ...type, authorization }, body);
         expect([answer.status, answer.json.error]).toEqual([400, 'invalid_request']);
       }
     });
@@ -189,7 +189,7 @@ describe('OAuth 2.1 and what else was tried', () => {
     const from = { 'x-forwarded-for': '203.0.113.7' };
     const guess = (path: string) =>
       postForm(
-        house,
+        server,
         path,
         { grant_type: 'client_credentials', token: 'x' },
         { client: { ...machine, secret: 'wrong' }, headers: from },
@@ -202,12 +202,12 @@ describe('OAuth 2.1 and what else was tried', () => {
     const last = await guess('/oauth/token');
     expect(Number(last.headers['retry-after'])).toBeGreaterThan(0);
     const right = { grant_type: 'client_credentials' };
-    expect((await postForm(house, '/oauth/token', right, { client: machine, headers: from })).status).toBe(429);
-    expect((await postForm(house, '/oauth/token', right, { client: machine })).status).toBe(200);
+    expect((await postForm(server, '/oauth/token', right, { client: machine, headers: from })).status).toBe(429);
+    expect((await postForm(server, '/oauth/token', right, { client: machine })).status).toBe(200);
   });
 
   it('46. so is guessing a code that is typed in, and the token of a registration', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     browser.headers = { ...browser.headers, 'x-forwarded-for': '203.0.113.8' };
     const page = await browser.open('/device');
     let status = 0;
@@ -215,9 +215,9 @@ describe('OAuth 2.1 and what else was tried', () => {
       status = (await browser.submit(page, { user_code: 'WXYZ-WXYZ' })).status;
     }
     expect(status).toBe(429);
-    const app = await registerStranger(house);
+    const app = await registerStranger(server);
     const path = `/oauth/clients/register/${app.id}`;
-    const answer = await ask(house, 'GET', path, { authorization: `Bearer ${app.managementToken.slice(0, -1)}` });
+    const answer = await ask(server, 'GET', path, { authorization: `Bearer ${app.managementToken.slice(0, -1)}` });
     expect([answer.status, answer.json.client_id]).toEqual([401, undefined]);
     expect(app.managementToken.length).toBeGreaterThanOrEqual(43); // 256 bits need no limit
   });
@@ -230,73 +230,76 @@ describe('OAuth 2.1 and what else was tried', () => {
       'http://evil.example/c.json',
     ]) {
       const page = await person.open(start({ id }));
-      expect([page.status, page.url.origin], id).toEqual([400, house.origin]);
-      expect(await house.core.clients.find(id)).toBeUndefined();
+      expect([page.status, page.url.origin], id).toEqual([400, server.origin]);
+      expect(await server.core.clients.find(id)).toBeUndefined();
     }
   });
 
   it('48. a resource that nobody knows is refused, and the token stays within what was authorized', async () => {
-    const resource = `${house.issuer}/api/v1`;
+    const resource = `${server.issuer}/api/v1`;
     const unknown = await person.open(start(client, { resource: 'https://unknown.example' }));
     expect(unknown.url.searchParams.get('error')).toBe('invalid_target');
-    const none = await token(house, machine, { grant_type: 'client_credentials', resource: 'https://unknown.example' });
+    const none = await token(server, machine, {
+      grant_type: 'client_credentials',
+      resource: 'https://unknown.example',
+    });
     expect([none.status, none.body.error]).toEqual([400, 'invalid_target']);
     for (const nonsense of ['relative/path', `${resource}#x`, `${resource}/`, resource.toUpperCase(), 'javascript:x']) {
-      const answer = await token(house, machine, { grant_type: 'client_credentials', resource: nonsense });
+      const answer = await token(server, machine, { grant_type: 'client_credentials', resource: nonsense });
       expect([answer.status, answer.body.error], nonsense).toEqual([400, 'invalid_target']);
     }
-    const plain = await obtainCode(house, client, account.email, {}, person);
-    const wider = await redeem(house, client, plain, { resource });
+    const plain = await obtainCode(server, client, account.email, {}, person);
+    const wider = await redeem(server, client, plain, { resource });
     expect([wider.status, wider.body.error]).toEqual([400, 'invalid_target']);
   });
 
   it('49. a refusal says why in its header, and what scope it takes', async () => {
-    const none = await ask(house, 'GET', '/oauth/userinfo');
+    const none = await ask(server, 'GET', '/oauth/userinfo');
     expect(none.status).toBe(401);
     expect(none.headers['www-authenticate']).toMatch(/^Bearer/);
-    const wrong = await ask(house, 'GET', '/oauth/userinfo', { authorization: 'Bearer nonsense' });
+    const wrong = await ask(server, 'GET', '/oauth/userinfo', { authorization: 'Bearer nonsense' });
     expect([wrong.status, wrong.json.error]).toEqual([401, 'invalid_token']);
     expect(wrong.headers['www-authenticate']).toMatch(/error="invalid_token"/);
-    const obtained = await obtainCode(house, client, account.email, { scope: 'profile', nonce: '' }, person);
-    const { body } = await redeem(house, client, obtained);
-    const narrow = await ask(house, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}` });
+    const obtained = await obtainCode(server, client, account.email, { scope: 'profile', nonce: '' }, person);
+    const { body } = await redeem(server, client, obtained);
+    const narrow = await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}` });
     expect(narrow.status).toBe(403);
     expect(narrow.headers['www-authenticate']).toMatch(/error="insufficient_scope".*scope="openid"/);
-    const { json } = await ask(house, 'GET', '/.well-known/oauth-protected-resource/api/v1');
-    expect(json).toMatchObject({ resource: `${house.issuer}/api/v1`, authorization_servers: [house.issuer] });
+    const { json } = await ask(server, 'GET', '/.well-known/oauth-protected-resource/api/v1');
+    expect(json).toMatchObject({ resource: `${server.issuer}/api/v1`, authorization_servers: [server.issuer] });
   });
 
   describe('50. the same thing twenty times at once succeeds once', () => {
     it('a code', async () => {
-      const obtained = await obtainCode(house, client, account.email, {}, person);
-      const answers = await atOnce(20, () => redeem(house, client, obtained));
+      const obtained = await obtainCode(server, client, account.email, {}, person);
+      const answers = await atOnce(20, () => redeem(server, client, obtained));
       expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
     });
 
     it('a refresh token, whose retries leave one living successor', async () => {
-      const { refreshToken } = await openFamily(house, client, account.email, {}, person);
-      const answers = await atOnce(20, () => refresh(house, client, refreshToken));
+      const { refreshToken } = await openFamily(server, client, account.email, {}, person);
+      const answers = await atOnce(20, () => refresh(server, client, refreshToken));
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
       const given = answers.flatMap(({ body }) => (body.refresh_token ? [body.refresh_token] : []));
       expect(given.length).toBeGreaterThan(0);
-      const rows = await house.base.db.refreshToken.findMany({ where: { consumedAt: null } });
+      const rows = await server.base.db.refreshToken.findMany({ where: { consumedAt: null } });
       const hashes = new Set(rows.map(({ id }) => id));
       const { sha256 } = await import('../../src/base/crypto.js');
       expect(given.filter((text) => hashes.has(sha256(text)))).toHaveLength(1);
     });
 
     it('a device code', async () => {
-      const device = await house.client({
+      const device = await server.client({
         grant_types: [DEVICE_GRANT],
         redirect_uris: [],
         token_endpoint_auth_method: 'none',
       });
-      const { json } = await postForm(house, '/oauth/device', { scope: 'openid' }, { client: device });
+      const { json } = await postForm(server, '/oauth/device', { scope: 'openid' }, { client: device });
       const confirm = await person.submit(await person.open('/device'), { user_code: String(json.user_code) });
       await walk(person, await person.submit(confirm, { confirm: 'yes' }), account.email);
       const poll = { grant_type: DEVICE_GRANT, device_code: String(json.device_code) };
-      const answers = await atOnce(20, () => token(house, device, poll));
+      const answers = await atOnce(20, () => token(server, device, poll));
       expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
     });
@@ -304,20 +307,20 @@ describe('OAuth 2.1 and what else was tried', () => {
 
   describe('OAuth 2.1', () => {
     it('demands the redirect URI with the code from an app that sent it, and takes a missing one as 2.1 has it or not at all', async () => {
-      const { code, verifier } = await obtainCode(house, client, account.email, {}, person);
+      const { code, verifier } = await obtainCode(server, client, account.email, {}, person);
       const grant = { grant_type: 'authorization_code', code, code_verifier: verifier };
-      const wrong = await token(house, client, { ...grant, redirect_uri: 'https://acme.example/other' });
+      const wrong = await token(server, client, { ...grant, redirect_uri: 'https://acme.example/other' });
       expect(wrong.body.error).toBe('invalid_grant');
-      const missing = await token(house, client, grant);
+      const missing = await token(server, client, grant);
       expect([200, 400]).toContain(missing.status);
     });
 
     it('takes no bearer token in a form beside one in the header', async () => {
-      const { accessToken } = await openFamily(house, client, account.email, {}, person);
+      const { accessToken } = await openFamily(server, client, account.email, {}, person);
       const headers = { authorization: `Bearer ${accessToken}` };
-      const twice = await postForm(house, '/oauth/userinfo', { access_token: accessToken }, { headers });
+      const twice = await postForm(server, '/oauth/userinfo', { access_token: accessToken }, { headers });
       expect([twice.status, twice.json.error]).toEqual([400, 'invalid_request']);
-      expect((await postForm(house, '/oauth/userinfo', { access_token: accessToken })).json.sub).toBe(account.id);
+      expect((await postForm(server, '/oauth/userinfo', { access_token: accessToken })).json.sub).toBe(account.id);
     });
   });
 
@@ -345,7 +348,7 @@ describe('OAuth 2.1 and what else was tried', () => {
       ['POST', '/login', 'csrf=%00&email=%00&password=%00'],
     ])('a NUL is no bug of ours: %s %s', async (method, path, body?: string) => {
       const answer = await ask(
-        house,
+        server,
         method,
         path,
         { ...(body && { 'content-type': FORM }), accept: 'text/html' },
@@ -355,7 +358,7 @@ describe('OAuth 2.1 and what else was tried', () => {
     });
 
     it('a NUL in what would be stored is refused with 400', async () => {
-      const browser = new Browser(house.origin);
+      const browser = new Browser(server.origin);
       const page = await browser.open('/register');
       const register = (fields: Record<string, string>) =>
         browser.submit(page, { name: 'New', email: 'nul@example.com', password: PASSWORD, ...fields });
@@ -371,7 +374,7 @@ describe('OAuth 2.1 and what else was tried', () => {
         { software_id: '\u0000' },
         { 'client_name#de': '\u0000' },
       ]) {
-        const answer = await tryToRegister(house, metadata);
+        const answer = await tryToRegister(server, metadata);
         expect(answer.status, JSON.stringify(metadata)).toBeLessThan(500);
         expect(JSON.stringify(answer.json), JSON.stringify(metadata)).not.toContain('\\u0000');
       }
@@ -382,43 +385,47 @@ describe('OAuth 2.1 and what else was tried', () => {
     it.each(['\u200b', '\u2060', '\ufeff', '   ', '\u3164', '\u00ad\u200d', '\u{e0041}'])(
       'a client cannot call itself %j, which nobody can see',
       async (name) => {
-        expect((await tryToRegister(house, { client_name: name })).json.error).toBe('invalid_client_metadata');
+        expect((await tryToRegister(server, { client_name: name })).json.error).toBe('invalid_client_metadata');
       },
     );
 
     it('the device page says that nobody vouches for an app that registered itself', async () => {
-      const app = await registerStranger(house, {
+      const app = await registerStranger(server, {
         client_name: 'Your bank',
         grant_types: [DEVICE_GRANT],
         redirect_uris: [],
         token_endpoint_auth_method: 'none',
       });
-      const { json } = await postForm(house, '/oauth/device', {}, { client: app });
+      const { json } = await postForm(server, '/oauth/device', {}, { client: app });
       const page = await person.submit(await person.open('/device'), { user_code: String(json.user_code) });
       expect(page.html).toContain('Your bank');
       expect(page.html).toContain('not verified');
     });
 
     it('a registration says nothing of what we know of a client', async () => {
-      const { status, json } = await tryToRegister(house, { origin: 'admin', first_party: true, pkce_required: false });
+      const { status, json } = await tryToRegister(server, {
+        origin: 'admin',
+        first_party: true,
+        pkce_required: false,
+      });
       expect(status).toBe(201);
       const headers = { authorization: `Bearer ${json.registration_access_token}` };
-      const read = await ask(house, 'GET', `/oauth/clients/register/${json.client_id}`, headers);
+      const read = await ask(server, 'GET', `/oauth/clients/register/${json.client_id}`, headers);
       for (const answer of [json, read.json]) {
         expect(Object.keys(answer)).toEqual(expect.arrayContaining(['client_id', 'redirect_uris']));
         for (const name of ['origin', 'first_party', 'pkce_required']) expect(answer).not.toHaveProperty(name);
       }
-      const row = await house.base.db.client.findUniqueOrThrow({ where: { id: String(json.client_id) } });
+      const row = await server.base.db.client.findUniqueOrThrow({ where: { id: String(json.client_id) } });
       expect(row).toMatchObject({ origin: 'registration', firstParty: false, pkceRequired: true });
     });
 
     it('HEAD is no way to a code', async () => {
       await passThrough(person, start(client), account.email); // consented
       const cookie = [...person.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
-      const before = await house.base.db.artifact.count({ where: { kind: 'AuthorizationCode' } });
-      const answer = await ask(house, 'HEAD', pathOf(start(client)), { cookie });
+      const before = await server.base.db.artifact.count({ where: { kind: 'AuthorizationCode' } });
+      const answer = await ask(server, 'HEAD', pathOf(start(client)), { cookie });
       expect(answer.headers.location ?? '').not.toContain('code=');
-      expect(await house.base.db.artifact.count({ where: { kind: 'AuthorizationCode' } })).toBe(before);
+      expect(await server.base.db.artifact.count({ where: { kind: 'AuthorizationCode' } })).toBe(before);
     });
 
     it.each([
@@ -430,8 +437,8 @@ describe('OAuth 2.1 and what else was tried', () => {
       '/.Well-Known/openid-configuration',
       '/oauth/userINFO',
     ])('an address is an address as it is written: %s is none', async (path) => {
-      expect((await ask(house, 'GET', path, { accept: 'text/html' })).status).toBe(404);
-      expect((await ask(house, 'POST', path, { 'content-type': FORM }, 'x=y')).status).toBe(404);
+      expect((await ask(server, 'GET', path, { accept: 'text/html' })).status).toBe(404);
+      expect((await ask(server, 'POST', path, { 'content-type': FORM }, 'x=y')).status).toBe(404);
     });
 
     it.each([
@@ -446,7 +453,7 @@ describe('OAuth 2.1 and what else was tried', () => {
       const type = path.endsWith('/clients/register') ? 'application/json' : FORM;
       for (const encoding of ['gzip', 'br', 'deflate']) {
         const answer = await ask(
-          house,
+          server,
           'POST',
           path,
           { 'content-type': type, 'content-encoding': encoding },
@@ -457,15 +464,15 @@ describe('OAuth 2.1 and what else was tried', () => {
     });
 
     it('a client is deleted once: 204, then 401', async () => {
-      const app = await registerStranger(house);
+      const app = await registerStranger(server);
       const headers = { authorization: `Bearer ${app.managementToken}` };
-      const remove = () => ask(house, 'DELETE', `/oauth/clients/register/${app.id}`, headers);
+      const remove = () => ask(server, 'DELETE', `/oauth/clients/register/${app.id}`, headers);
       expect((await remove()).status).toBe(204);
       expect((await remove()).status).toBe(401);
-      const twice = await registerStranger(house);
+      const twice = await registerStranger(server);
       const again = { authorization: `Bearer ${twice.managementToken}` };
       const path = `/oauth/clients/register/${twice.id}`;
-      const answers = await atOnce(5, () => ask(house, 'DELETE', path, again));
+      const answers = await atOnce(5, () => ask(server, 'DELETE', path, again));
       expect(answers.filter(({ status }) => status === 204).length).toBeGreaterThanOrEqual(1);
       expect(answers.filter(({ status }) => ![204, 401].includes(status))).toEqual([]);
     });
@@ -478,7 +485,7 @@ describe('OAuth 2.1 and what else was tried', () => {
       'abort=yes',
       'xsrf=undefined&user_code=XXXX-XXXX',
     ])('a form for /device from a browser that never saw it is refused: %j', async (body) => {
-      const answer = await ask(house, 'POST', '/device', { 'content-type': FORM, accept: 'text/html' }, body);
+      const answer = await ask(server, 'POST', '/device', { 'content-type': FORM, accept: 'text/html' }, body);
       expect(answer.status).toBeLessThan(500);
       expect(answer.text).not.toMatch(/is connected/);
     });
@@ -489,7 +496,7 @@ describe('OAuth 2.1 and what else was tried', () => {
         `0\r\n\r\nGET /account HTTP/1.1\r\nHost: x\r\n\r\n`;
       const answer = await new Promise<string>((resolve) => {
         let text = '';
-        const socket = connect(house.port, '127.0.0.1', () => socket.end(smuggled));
+        const socket = connect(server.port, '127.0.0.1', () => socket.end(smuggled));
         socket.on('data', (chunk) => {
           text += chunk;
         });
@@ -500,14 +507,14 @@ describe('OAuth 2.1 and what else was tried', () => {
     });
 
     it('a redirect URI that a client gave back is no longer one, at once', async () => {
-      const app = await registerStranger(house);
-      expect((await new Browser(house.origin).open(start(app))).status).toBe(200);
+      const app = await registerStranger(server);
+      expect((await new Browser(server.origin).open(start(app))).status).toBe(200);
       const headers = { authorization: `Bearer ${app.managementToken}`, 'content-type': 'application/json' };
       const { client_id, client_name } = app.metadata;
       const changed = { client_id, client_name, redirect_uris: ['https://acme.example/new'] };
-      const put = await ask(house, 'PUT', `/oauth/clients/register/${app.id}`, headers, JSON.stringify(changed));
+      const put = await ask(server, 'PUT', `/oauth/clients/register/${app.id}`, headers, JSON.stringify(changed));
       expect(put.status).toBe(200);
-      expect((await new Browser(house.origin).open(start(app, { redirect_uri: REDIRECT_URI }))).status).toBe(400);
+      expect((await new Browser(server.origin).open(start(app, { redirect_uri: REDIRECT_URI }))).status).toBe(400);
     });
   });
 });

@@ -8,33 +8,33 @@ import { Browser } from '../support/browser.js';
 import { assertion, type ClientKey, makeKey } from '../support/proofs.js';
 import { ask, basic, postForm, registerStranger } from '../support/raw-request.js';
 import { authorizeUrl, pkce, type TestClient, token } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { openFamily } from '../support/token-family.js';
 
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
 const BY_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 describe('grants', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let email: string;
   let metadata: Record<string, unknown>;
   beforeAll(async () => {
-    house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
-    client = await house.client();
-    ({ email } = await house.account());
-    metadata = (await ask(house, 'GET', '/.well-known/openid-configuration')).json;
+    server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    client = await server.client();
+    ({ email } = await server.account());
+    metadata = (await ask(server, 'GET', '/.well-known/openid-configuration')).json;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it.each(['token', 'id_token', 'id_token token', 'code token', 'code id_token', 'code id_token token', 'none'])(
     '21. response_type=%s is refused',
     async (responseType) => {
       expect(metadata.response_types_supported).toEqual(['code']);
-      const browser = new Browser(house.origin);
+      const browser = new Browser(server.origin);
       await browser.signIn(email, PASSWORD);
       const { url } = await browser.open(
-        authorizeUrl(house, client, pkce().challenge, { response_type: responseType }),
+        authorizeUrl(server, client, pkce().challenge, { response_type: responseType }),
       );
       expect(url.href).toMatch(/[?#]error=(unsupported_response_type|unauthorized_client|invalid_request)&/);
       expect(url.href).not.toMatch(/access_token|id_token=|[?#&]code=/);
@@ -44,11 +44,11 @@ describe('grants', () => {
   it('22. the password grant is refused and not advertised, and nothing can be learned of the password', async () => {
     expect(metadata.grant_types_supported).not.toContain('password');
     expect(metadata.grant_types_supported).not.toContain('implicit');
-    const app = await registerStranger(house);
+    const app = await registerStranger(server);
     const params = { grant_type: 'password', username: email, scope: 'openid' };
     for (const from of [client, app]) {
-      const right = await token(house, from, { ...params, password: PASSWORD });
-      const wrong = await token(house, from, { ...params, password: 'a wrong password' });
+      const right = await token(server, from, { ...params, password: PASSWORD });
+      const wrong = await token(server, from, { ...params, password: 'a wrong password' });
       expect([right.status, right.body.error]).toEqual([400, 'unsupported_grant_type']);
       expect(right.body).toEqual(wrong.body);
     }
@@ -66,8 +66,8 @@ describe('grants', () => {
 
     it.each(ENDPOINTS)('at %s', async (path, params) => {
       const jwks = { keys: [{ ...(await makeKey()).publicJwk, use: 'sig', alg: 'ES256' }] };
-      const keyed = await house.client({ token_endpoint_auth_method: 'private_key_jwt', jwks });
-      const other = await house.client();
+      const keyed = await server.client({ token_endpoint_auth_method: 'private_key_jwt', jwks });
+      const other = await server.client();
       const tries: [string, Record<string, string>, Record<string, string>][] = [
         ['nothing', {}, {}],
         ['its name alone', { client_id: client.id }, {}],
@@ -84,25 +84,25 @@ describe('grants', () => {
         ['an empty assertion', { client_id: client.id, client_assertion_type: BY_JWT, client_assertion: '' }, {}],
       ];
       for (const [what, more, headers] of tries) {
-        const answer = await postForm(house, path, { ...params, ...more }, { headers });
+        const answer = await postForm(server, path, { ...params, ...more }, { headers });
         expect([400, 401], `${what}: ${answer.text}`).toContain(answer.status);
         expect(['invalid_client', 'invalid_request'], what).toContain(answer.json.error);
         expect(answer.text, what).not.toMatch(/active|access_token|request_uri|user_code/);
       }
-      const right = await postForm(house, path, params, { client });
+      const right = await postForm(server, path, params, { client });
       expect(right.json.error).not.toBe('invalid_client');
     });
 
     async function hashOf({ id }: TestClient): Promise<string> {
-      const row = await house.base.db.client.findUniqueOrThrow({ where: { id } });
+      const row = await server.base.db.client.findUniqueOrThrow({ where: { id } });
       expect(row.secretHash).toMatch(/^sha256:/);
       return row.secretHash!;
     }
 
     it('a refusal names the scheme, and the answer is the same for an unknown client and a wrong secret', async () => {
       const params = { grant_type: 'client_credentials' };
-      const wrong = await postForm(house, '/oauth/token', params, { client: { ...client, secret: 'wrong' } });
-      const unknown = await postForm(house, '/oauth/token', params, { client: { id: randomUUID(), secret: 'wrong' } });
+      const wrong = await postForm(server, '/oauth/token', params, { client: { ...client, secret: 'wrong' } });
+      const unknown = await postForm(server, '/oauth/token', params, { client: { id: randomUUID(), secret: 'wrong' } });
       expect([wrong.status, wrong.json.error]).toEqual([401, 'invalid_client']);
       expect(wrong.headers['www-authenticate']).toMatch(/^Basic/);
       expect(unknown.json).toEqual(wrong.json);
@@ -112,15 +112,15 @@ describe('grants', () => {
   describe('24. a client can prove who it is by a key', () => {
     let key: ClientKey;
     let machine: TestClient;
-    const audience = () => house.issuer;
+    const audience = () => server.issuer;
     beforeAll(async () => {
       key = await makeKey();
       const jwks = { keys: [{ ...key.publicJwk, use: 'sig', alg: 'ES256' }] };
-      machine = await house.client({ ...MACHINE, token_endpoint_auth_method: 'private_key_jwt', jwks });
+      machine = await server.client({ ...MACHINE, token_endpoint_auth_method: 'private_key_jwt', jwks });
     });
 
     const send = (params: Record<string, string>, headers = {}) =>
-      postForm(house, '/oauth/token', { grant_type: 'client_credentials', ...params }, { headers });
+      postForm(server, '/oauth/token', { grant_type: 'client_credentials', ...params }, { headers });
 
     async function sign(claims: Record<string, unknown>, header: Record<string, unknown> = {}, by: ClientKey = key) {
       const now = Math.floor(Date.now() / 1000);
@@ -191,17 +191,17 @@ describe('grants', () => {
   });
 
   it('a client gets only the grants that are its own', async () => {
-    const [app, machine] = [await house.client(), await house.client(MACHINE)];
-    expect((await token(house, app, { grant_type: 'client_credentials' })).body.error).toBe('unauthorized_client');
-    const { refreshToken } = await openFamily(house, app, email);
+    const [app, machine] = [await server.client(), await server.client(MACHINE)];
+    expect((await token(server, app, { grant_type: 'client_credentials' })).body.error).toBe('unauthorized_client');
+    const { refreshToken } = await openFamily(server, app, email);
     const borrowed = { grant_type: 'refresh_token', refresh_token: refreshToken };
-    expect((await token(house, machine, borrowed)).body.error).toMatch(/^(unauthorized_client|invalid_grant)$/);
+    expect((await token(server, machine, borrowed)).body.error).toMatch(/^(unauthorized_client|invalid_grant)$/);
     for (const grant of [
       'urn:ietf:params:oauth:grant-type:token-exchange',
       'urn:openid:params:grant-type:ciba',
       'implicit',
     ]) {
-      expect((await token(house, app, { grant_type: grant })).status, grant).toBe(400);
+      expect((await token(server, app, { grant_type: grant })).status, grant).toBe(400);
     }
   });
 });

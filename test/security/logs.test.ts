@@ -2,7 +2,7 @@
 // whole log at its most talkative, the whole audit trail and every error that was answered.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { Authenticator } from '../support/authenticator.js';
 import { Browser } from '../support/browser.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
@@ -19,21 +19,21 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { introspect, revoke } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const MIN_SECRET_LENGTH = 8;
 
 describe('secrets', () => {
-  let house: House;
+  let server: TestServer;
   const secrets = new Map<string, string>();
   /** What was answered with a status of 400 or more. */
   const errors: { what: string; text: string }[] = [];
   const honestFetch = globalThis.fetch;
 
   beforeAll(async () => {
-    house = await openHouse({ settings: { LOG_LEVEL: 'trace', TRUSTED_PROXIES: '127.0.0.1' } });
+    server = await startServer({ settings: { LOG_LEVEL: 'trace', TRUSTED_PROXIES: '127.0.0.1' } });
     globalThis.fetch = async (...request) => {
       const response = await honestFetch(...request);
       if (response.status >= 400) {
@@ -43,11 +43,11 @@ describe('secrets', () => {
       return response;
     };
     await journeys();
-    await house.core.audit.flush();
+    await server.core.audit.flush();
   }, 120_000);
   afterAll(async () => {
     globalThis.fetch = honestFetch;
-    await house.close();
+    await server.close();
   });
 
   /** Remembers a secret by what it is. */
@@ -71,7 +71,7 @@ describe('secrets', () => {
   const secret = (what: string) => keep(what, `secret-${what.replace(/\W/g, '-')}-${randomUUID()}`);
 
   const send = (path: string, body: string, type = FORM, headers: Record<string, string> = {}, method = 'POST') =>
-    fetch(`${house.origin}${path}`, {
+    fetch(`${server.origin}${path}`, {
       method,
       body,
       headers: { 'content-type': type, ...headers },
@@ -88,13 +88,13 @@ describe('secrets', () => {
   }
 
   async function journeys() {
-    const client = await house.client();
+    const client = await server.client();
     keep('client secret', client.secret);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const password = secret('password');
     const email = 'person@example.com';
     await setUp();
-    await arrive(browser, email, password);
+    await completeSignIn(browser, email, password);
     await recover();
     await invite();
     await askForApproval();
@@ -110,8 +110,8 @@ describe('secrets', () => {
   }
 
   async function setUp() {
-    const setupToken = keep('set-up token', await house.core.setup.makeToken());
-    const browser = new Browser(house.origin);
+    const setupToken = keep('set-up token', await server.core.bootstrap.makeToken());
+    const browser = new Browser(server.origin);
     const page = await browser.open(`/setup?token=${setupToken}`);
     const fields = { email: 'keeper@example.com', name: 'Keeper', password: secret('password of the keeper') };
     await browser.submit(page, { ...fields, email: 'nonsense' });
@@ -122,13 +122,13 @@ describe('secrets', () => {
     keepCookies(browser);
   }
 
-  async function arrive(browser: Browser, email: string, password: string) {
+  async function completeSignIn(browser: Browser, email: string, password: string) {
     const form = await browser.open('/register');
     await browser.submit(form, { email: 'nonsense', name: 'Jane', password });
     await browser.submit(form, { email, name: 'Jane', password });
     keepCookies(browser);
     await browser.submit(form, { email, name: 'Jane', password: secret('password for a taken address') });
-    const other = new Browser(house.origin);
+    const other = new Browser(server.origin);
     await other.signIn(email, secret('wrong password'));
     await other.signIn(secret('password in the place of the address'), email);
     await other.signIn('nobody@example.com', secret('password of nobody'));
@@ -139,11 +139,11 @@ describe('secrets', () => {
   /** Somebody who verifies an address, forgets the password, and changes it: by pages and by the API. */
   async function recover() {
     const email = 'forgetful@example.com';
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const first = { email, name: 'Fay', password: secret('password that is forgotten') };
     await browser.submit(await browser.open('/register'), first);
     const openLink = async (subject: RegExp) => {
-      const link = linkIn(await mailTo(house, email, subject));
+      const link = linkIn(await mailTo(server, email, subject));
       keep('mailed token', link.searchParams.get('token'));
       return browser.open(link.pathname + link.search);
     };
@@ -154,13 +154,13 @@ describe('secrets', () => {
     const reset = await openLink(/Choose/);
     await browser.submit(reset, { password: keep('password that is refused', 'qqqqqqqqqqqq') });
     await browser.submit(reset, { password: secret('password'), csrf: secret('csrf of nobody') });
-    await house.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken" RENAME TO "VerificationToken_gone"');
+    await server.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken" RENAME TO "VerificationToken_gone"');
     try {
       await browser.submit(reset, { password: secret('password that meets a failure') });
       await browser.submit(await browser.open('/forgot-password'), { email });
-      await house.core.recovery.settle();
+      await server.core.passwordReset.settle();
     } finally {
-      await house.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken_gone" RENAME TO "VerificationToken"');
+      await server.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken_gone" RENAME TO "VerificationToken"');
     }
     const chosen = secret('password that was chosen');
     await browser.submit(reset, { password: chosen });
@@ -182,23 +182,23 @@ describe('secrets', () => {
   /** Somebody who is invited, by a link that is opened, missed, and used. */
   async function invite() {
     const [email, password] = ['invited@example.com', secret('password of who is invited')];
-    const inviter = (await house.core.accounts.findByEmail('forgetful@example.com'))!;
-    const organization = await house.core.organizations.idOfOwn(inviter.id);
-    const { core } = house;
-    await core.accounts.create({ email, password }, systemCaller, { verified: true });
-    await core.invitations.create(inviter, organization, { email, role: 'viewer' }, systemCaller);
-    const link = linkIn(await mailTo(house, email, /invited/));
+    const inviter = (await server.core.accounts.findByEmail('forgetful@example.com'))!;
+    const organization = await server.core.organizations.personalOrganizationId(inviter.id);
+    const { core } = server;
+    await core.accounts.create({ email, password }, systemMeta, { verified: true });
+    await core.invitations.create(inviter, organization, { email, role: 'viewer' }, systemMeta);
+    const link = linkIn(await mailTo(server, email, /invited/));
     keep('invitation', link.searchParams.get('token'));
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const page = await browser.open(link.pathname + link.search);
     const login = /href="(\/login[^"]+)"/.exec(page.html)![1]!.replaceAll('&amp;', '&');
     const joining = await browser.signIn(email, password, await browser.open(login));
     await browser.submit(joining, { token: secret('wrong invitation') });
-    await house.base.db.$executeRawUnsafe('ALTER TABLE "Invitation" RENAME TO "Invitation_gone"');
+    await server.base.db.$executeRawUnsafe('ALTER TABLE "Invitation" RENAME TO "Invitation_gone"');
     try {
       await browser.submit(joining);
     } finally {
-      await house.base.db.$executeRawUnsafe('ALTER TABLE "Invitation_gone" RENAME TO "Invitation"');
+      await server.base.db.$executeRawUnsafe('ALTER TABLE "Invitation_gone" RENAME TO "Invitation"');
     }
     await browser.submit(joining);
     await browser.submit(joining); // used
@@ -212,31 +212,31 @@ describe('secrets', () => {
 
   /** An agent that asks a person, polls, and gets what it asked for; and one that asks wrongly. */
   async function askForApproval() {
-    await addCapTable(house);
-    const agent = await agentOfSomebody(house);
+    await addCapTable(server);
+    const agent = await agentOfSomebody(server);
     keep('agent key', agent.api_key);
     keep('agent token', agent.token);
-    const asked = await askPerson(house, agent, agent.ownerEmail);
+    const asked = await askPerson(server, agent, agent.ownerEmail);
     keep('auth_req_id', asked.body.auth_req_id);
-    await poll(house, agent, asked);
-    await poll(house, agent, asked); // too soon
-    await askPerson(house, agent, agent.ownerEmail); // while that is open
-    await askPerson(house, { ...agent, api_key: secret('wrong agent key') }, agent.ownerEmail);
-    const [open] = await house.core.approvals.list((await house.core.accounts.find(agent.ownerId))!);
+    await poll(server, agent, asked);
+    await poll(server, agent, asked); // too soon
+    await askPerson(server, agent, agent.ownerEmail); // while that is open
+    await askPerson(server, { ...agent, api_key: secret('wrong agent key') }, agent.ownerEmail);
+    const [open] = await server.core.approvals.list((await server.core.accounts.find(agent.ownerId))!);
     const body = JSON.stringify({ decision: 'approve' });
     const authorization = `Bearer ${keep('access_token', agent.bearer)}`;
     await send(`/api/v1/approvals/${open!.id}`, body, 'application/json', { authorization });
     await send(`/api/v1/approvals/${open!.id}`, body, 'application/json', { authorization }); // again
-    keepTokens((await poll(house, agent, asked)).body);
-    await poll(house, agent, asked); // again
-    await poll(house, agent, { body: { auth_req_id: secret('wrong auth_req_id') } });
+    keepTokens((await poll(server, agent, asked)).body);
+    await poll(server, agent, asked); // again
+    await poll(server, agent, { body: { auth_req_id: secret('wrong auth_req_id') } });
   }
 
   async function authorize(browser: Browser, client: TestClient, email: string, password: string) {
     await browser.submit(await browser.open('/logout'));
     const { verifier, challenge } = pkce();
     keep('code verifier', verifier);
-    const login = await browser.open(authorizeUrl(house, client, challenge));
+    const login = await browser.open(authorizeUrl(server, client, challenge));
     keepUid(login.url);
     keepCookies(browser);
     await browser.signIn(email, secret('wrong password in a sign-in of an app'), login);
@@ -256,46 +256,46 @@ describe('secrets', () => {
   }
 
   async function useTokens(client: TestClient, obtained: { code: string; verifier: string }) {
-    await redeem(house, client, { ...obtained, verifier: keep('wrong verifier', pkce().verifier) });
-    const tokens = keepTokens((await redeem(house, client, obtained)).body);
-    await isAlive(house, tokens.access_token!);
-    await introspect(house, client, tokens.access_token!);
-    const renewed = keepTokens((await refresh(house, client, tokens.refresh_token!)).body);
-    const again = keepTokens((await refresh(house, client, renewed.refresh_token!)).body);
-    await refresh(house, client, tokens.refresh_token!); // theft
-    await refresh(house, client, again.refresh_token!);
-    await redeem(house, client, obtained); // replay
-    await isAlive(house, again.access_token!);
-    await revoke(house, client, again.access_token!);
-    await revoke(house, await house.client(), tokens.access_token!);
-    const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    await redeem(server, client, { ...obtained, verifier: keep('wrong verifier', pkce().verifier) });
+    const tokens = keepTokens((await redeem(server, client, obtained)).body);
+    await isAlive(server, tokens.access_token!);
+    await introspect(server, client, tokens.access_token!);
+    const renewed = keepTokens((await refresh(server, client, tokens.refresh_token!)).body);
+    const again = keepTokens((await refresh(server, client, renewed.refresh_token!)).body);
+    await refresh(server, client, tokens.refresh_token!); // theft
+    await refresh(server, client, again.refresh_token!);
+    await redeem(server, client, obtained); // replay
+    await isAlive(server, again.access_token!);
+    await revoke(server, client, again.access_token!);
+    await revoke(server, await server.client(), tokens.access_token!);
+    const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     keep('client secret', machine.secret);
-    for (const more of [{}, { resource: `${house.issuer}/api/v1`, scope: 'memory:read' }]) {
-      const { body } = await token(house, machine, { grant_type: 'client_credentials', ...more } as never);
+    for (const more of [{}, { resource: `${server.issuer}/api/v1`, scope: 'memory:read' }]) {
+      const { body } = await token(server, machine, { grant_type: 'client_credentials', ...more } as never);
       keepTokens(body);
-      await isAlive(house, body.access_token!);
-      await introspect(house, machine, body.access_token!);
-      await revoke(house, machine, body.access_token!);
+      await isAlive(server, body.access_token!);
+      await introspect(server, machine, body.access_token!);
+      await revoke(server, machine, body.access_token!);
     }
   }
 
   async function useFactor() {
     const [email, password] = ['factor@example.com', secret('password beside a factor')];
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.submit(await browser.open('/register'), { email, name: 'Jane', password });
     const page = await browser.submit(await browser.open('/account/security'), {}, 1);
-    const account = (await house.core.accounts.findByEmail(email))!;
-    const app = new Authenticator(keep('factor secret', (await house.core.mfa.pending(account))!.secret));
+    const account = (await server.core.accounts.findByEmail(email))!;
+    const app = new Authenticator(keep('factor secret', (await server.core.mfa.pending(account))!.secret));
     secrets.set('factor secret in groups', app.secret.match(/.{4}/g)!.join(' '));
     await browser.submit(page, { otp: secret('code that is none') }, 1);
     const done = await browser.submit(page, { otp: app.code() }, 1);
     const codes = [...done.html.matchAll(/<code>([\d-]+)<\/code>/g)].map(([, code]) => keep('recovery code', code));
     for (const code of codes) secrets.set(`recovery code, without dashes ${code}`, code.replaceAll('-', ''));
-    const other = new Browser(house.origin);
+    const other = new Browser(server.origin);
     const factor = await other.signIn(email, password);
-    keep('ticket', /name="ticket" value="([^"]+)"/.exec(factor.html)?.[1]);
+    keep('challenge', /name="challenge" value="([^"]+)"/.exec(factor.html)?.[1]);
     await other.submit(factor, { otp: keep('wrong recovery code', '9999-9999-9999-9999-9999-9999') });
-    await other.submit(factor, { otp: secret('secret in the place of a code'), ticket: secret('wrong ticket') });
+    await other.submit(factor, { otp: secret('secret in the place of a code'), challenge: secret('wrong challenge') });
     await other.submit(factor, { otp: codes[0]! });
     await other.submit(factor, { otp: codes[0]! }); // used
     keepCookies(other);
@@ -313,7 +313,7 @@ describe('secrets', () => {
   }
 
   async function connectDevice(browser: Browser, client: TestClient) {
-    const device = await house.client({
+    const device = await server.client({
       grant_types: [DEVICE_GRANT],
       redirect_uris: [],
       token_endpoint_auth_method: 'none',
@@ -326,7 +326,7 @@ describe('secrets', () => {
       secrets.set(`user code, as it is stored ${secrets.size}`, shown.user_code!.replace('-', ''));
       return shown;
     };
-    const poll = (deviceCode: string) => token(house, device, { grant_type: DEVICE_GRANT, device_code: deviceCode });
+    const poll = (deviceCode: string) => token(server, device, { grant_type: DEVICE_GRANT, device_code: deviceCode });
     const shown = await begin();
     await poll(shown.device_code!);
     await browser.open(`/device?user_code=${shown.user_code}`);
@@ -343,16 +343,16 @@ describe('secrets', () => {
     const question = await browser.submit(await browser.open('/device'), { user_code: denied.user_code! });
     await browser.submit(question, { abort: 'yes' });
     await poll(denied.device_code!);
-    await token(house, client, { grant_type: DEVICE_GRANT, device_code: denied.device_code! });
+    await token(server, client, { grant_type: DEVICE_GRANT, device_code: denied.device_code! });
     await send('/device', `user_code=${denied.user_code}&xsrf=${secret('xsrf of nobody')}`);
   }
 
   async function pushAndProve(client: TestClient) {
     const basic = { authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}` };
-    const query = new URL(authorizeUrl(house, client, pkce().challenge)).search.slice(1);
+    const query = new URL(authorizeUrl(server, client, pkce().challenge)).search.slice(1);
     const pushed = (await (await send('/oauth/par', query, FORM, basic)).json()) as Record<string, string>;
     const requestUri = keep('request_uri', pushed.request_uri);
-    const used = new Browser(house.origin);
+    const used = new Browser(server.origin);
     for (let n = 0; n < 2; n += 1) {
       const page = await used.open(
         `/oauth/authorize?${new URLSearchParams({ client_id: client.id, request_uri: requestUri })}`,
@@ -368,19 +368,19 @@ describe('secrets', () => {
       token_endpoint_auth_method: 'private_key_jwt',
       jwks,
     };
-    const machine = { ...(await house.client(metadata)), secret: '' };
-    const proof = await assertion(key, machine.id, house.issuer);
+    const machine = { ...(await server.client(metadata)), secret: '' };
+    const proof = await assertion(key, machine.id, server.issuer);
     keep('assertion', proof.client_assertion);
     const params = { grant_type: 'client_credentials', ...proof };
-    keepTokens((await token(house, machine, params)).body);
-    await token(house, machine, params); // replay
-    const bound = await tokenWithProof(house, machine, key, {
+    keepTokens((await token(server, machine, params)).body);
+    await token(server, machine, params); // replay
+    const bound = await tokenWithProof(server, machine, key, {
       ...params,
-      ...(await assertion(key, machine.id, house.issuer)),
+      ...(await assertion(key, machine.id, server.issuer)),
     });
     keepTokens(bound.body);
-    const dpopProof = keep('DPoP proof', await dpop(key, { htm: 'GET', htu: `${house.issuer}/elsewhere` }));
-    await fetch(`${house.origin}/oauth/userinfo`, {
+    const dpopProof = keep('DPoP proof', await dpop(key, { htm: 'GET', htu: `${server.issuer}/elsewhere` }));
+    await fetch(`${server.origin}/oauth/userinfo`, {
       headers: { authorization: `DPoP ${bound.body.access_token}`, dpop: dpopProof },
     });
   }
@@ -389,17 +389,17 @@ describe('secrets', () => {
     const stranger = await register();
     const path = `/oauth/clients/register/${stranger.id}`;
     const authorization = `Bearer ${stranger.managementToken}`;
-    await fetch(`${house.origin}${path}`, { headers: { authorization } });
+    await fetch(`${server.origin}${path}`, { headers: { authorization } });
     const put = (body: object) => send(path, JSON.stringify(body), 'application/json', { authorization }, 'PUT');
     const changed = { client_id: stranger.id, redirect_uris: [REDIRECT_URI] };
     await put({ ...changed, client_secret: stranger.secret });
     await put({ ...changed, client_secret: secret('secret that is not the right one') });
     await put({ ...changed, redirect_uris: [`http://${secret('secret in a redirect URI')}.example`] });
-    await fetch(`${house.origin}${path}`, {
+    await fetch(`${server.origin}${path}`, {
       headers: { authorization: `Bearer ${secret('wrong token of a registration')}` },
     });
-    await fetch(`${house.origin}${path}`, { method: 'DELETE', headers: { authorization } });
-    await fetch(`${house.origin}${path}`, { method: 'DELETE', headers: { authorization } });
+    await fetch(`${server.origin}${path}`, { method: 'DELETE', headers: { authorization } });
+    await fetch(`${server.origin}${path}`, { method: 'DELETE', headers: { authorization } });
     await register({ token_endpoint_auth_method: 'none' });
   }
 
@@ -435,23 +435,23 @@ describe('secrets', () => {
     for (const path of queries) await browser.open(`${path}${secret(`secret in the query of ${path}`)}`);
     for (const path of ['/interaction/', '/oauth/authorize/', '/device/'])
       await browser.open(`${path}${secret(`secret in ${path}`)}`);
-    const bearer = (text: string) => fetch(`${house.origin}/oauth/userinfo`, { headers: { authorization: text } });
+    const bearer = (text: string) => fetch(`${server.origin}/oauth/userinfo`, { headers: { authorization: text } });
     await bearer(`Bearer ${secret('wrong access token')}`);
     await bearer(`DPoP ${secret('wrong bound token')}`);
     await bearer(secret('token without a scheme'));
-    await introspect(house, { ...client, secret: secret('wrong client secret') }, secret('token of nobody'));
-    await redeem(house, client, { code: secret('wrong code'), verifier: keep('verifier', pkce().verifier) });
-    await refresh(house, client, secret('wrong refresh token'));
+    await introspect(server, { ...client, secret: secret('wrong client secret') }, secret('token of nobody'));
+    await redeem(server, client, { code: secret('wrong code'), verifier: keep('verifier', pkce().verifier) });
+    await refresh(server, client, secret('wrong refresh token'));
     await browser.open(
-      authorizeUrl(house, client, pkce().challenge, {
+      authorizeUrl(server, client, pkce().challenge, {
         redirect_uri: 'https://evil.example/cb',
         state: secret('state'),
       }),
     );
     await browser.open(
-      authorizeUrl(house, client, pkce().challenge, { id_token_hint: secret('hint'), prompt: 'none' }),
+      authorizeUrl(server, client, pkce().challenge, { id_token_hint: secret('hint'), prompt: 'none' }),
     );
-    await fetch(`${house.origin}/account`, {
+    await fetch(`${server.origin}/account`, {
       headers: { cookie: `signet_login=${secret('wrong cookie')}` },
       redirect: 'manual',
     });
@@ -459,9 +459,9 @@ describe('secrets', () => {
 
   async function signOut(browser: Browser, client: TestClient) {
     const { verifier, challenge } = pkce();
-    const { url } = await browser.open(authorizeUrl(house, client, challenge, { prompt: 'none' }));
+    const { url } = await browser.open(authorizeUrl(server, client, challenge, { prompt: 'none' }));
     const code = keep('code', url.searchParams.get('code'));
-    const { id_token: hint } = keepTokens((await redeem(house, client, { code, verifier })).body);
+    const { id_token: hint } = keepTokens((await redeem(server, client, { code, verifier })).body);
     await browser.open(`/oauth/logout?id_token_hint=${hint}&post_logout_redirect_uri=https://evil.example`);
     const page = await browser.open(`/oauth/logout?id_token_hint=${hint}`);
     keepCookies(browser);
@@ -471,30 +471,30 @@ describe('secrets', () => {
 
   /** Everything once more, with tables that are gone: what a database says of a failure holds what it was asked. */
   async function breakDown(client: TestClient, email: string, password: string) {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.signIn(email, password);
     keepCookies(browser);
     const { verifier, challenge } = pkce();
-    const { url } = await browser.open(authorizeUrl(house, client, challenge));
+    const { url } = await browser.open(authorizeUrl(server, client, challenge));
     const code = keep('code', url.searchParams.get('code'));
-    const tokens = keepTokens((await redeem(house, client, { code, verifier })).body);
-    const next = new URL((await browser.open(authorizeUrl(house, client, challenge))).url);
+    const tokens = keepTokens((await redeem(server, client, { code, verifier })).body);
+    const next = new URL((await browser.open(authorizeUrl(server, client, challenge))).url);
     const waiting = { code: keep('code', next.searchParams.get('code')), verifier };
     for (const table of ['Artifact', 'RefreshToken', 'Grant', 'Session', 'Account']) {
-      await house.base.db.$executeRawUnsafe(`ALTER TABLE "${table}" RENAME TO "${table}_gone"`);
+      await server.base.db.$executeRawUnsafe(`ALTER TABLE "${table}" RENAME TO "${table}_gone"`);
       try {
         const parts = [
-          redeem(house, client, waiting),
-          refresh(house, client, tokens.refresh_token!),
-          isAlive(house, tokens.access_token!),
-          introspect(house, client, tokens.access_token!),
+          redeem(server, client, waiting),
+          refresh(server, client, tokens.refresh_token!),
+          isAlive(server, tokens.access_token!),
+          introspect(server, client, tokens.access_token!),
           browser.open('/account'),
-          new Browser(house.origin).signIn(email, password),
-          new Browser(house.origin).open(authorizeUrl(house, client, challenge)),
+          new Browser(server.origin).signIn(email, password),
+          new Browser(server.origin).open(authorizeUrl(server, client, challenge)),
         ];
         await Promise.allSettled(parts);
       } finally {
-        await house.base.db.$executeRawUnsafe(`ALTER TABLE "${table}_gone" RENAME TO "${table}"`);
+        await server.base.db.$executeRawUnsafe(`ALTER TABLE "${table}_gone" RENAME TO "${table}"`);
       }
     }
   }
@@ -531,7 +531,7 @@ describe('secrets', () => {
       'set-up token',
       'factor secret',
       'recovery code',
-      'ticket',
+      'challenge',
       'request_uri',
       'assertion',
       'cookie signet_login',
@@ -544,13 +544,13 @@ describe('secrets', () => {
   });
 
   it('are not in the log, not even at its most talkative', () => {
-    expect(house.lines.length).toBeGreaterThan(200);
-    expect(house.lines.filter((line) => line.includes('"level":"error"')).length).toBeGreaterThan(5);
-    for (const line of house.lines) expect(findIn(line), line).toEqual([]);
+    expect(server.lines.length).toBeGreaterThan(200);
+    expect(server.lines.filter((line) => line.includes('"level":"error"')).length).toBeGreaterThan(5);
+    for (const line of server.lines) expect(findIn(line), line).toEqual([]);
   });
 
   it('are not in the audit trail', async () => {
-    const rows = await house.base.db.auditEvent.findMany();
+    const rows = await server.base.db.auditEvent.findMany();
     const actions = new Set(rows.map(({ action }) => action));
     for (const action of [
       'account.created',

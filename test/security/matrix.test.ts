@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { AUDIENCE, signToken } from '../support/external-issuer.js';
 import { isConsent } from '../support/openid-client.js';
@@ -18,7 +18,7 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
-import { openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer } from '../support/server.js';
 import { openFamily, revoke } from '../support/token-family.js';
 import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
 
@@ -27,8 +27,8 @@ import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workload
  * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
  * `first-party`, a person who signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in here, or
  * for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who signed in here, or an API key of theirs within
- * its bounds; `agent-reader`, the same or an agent that looks at itself; `agent-keeper`, a person who signed in here, or the agent itself;
- * `newcomer`, a person who signed in here, or whoever carries nothing; `admin`, an administrator who signed in here;
+ * its bounds; `agent-reader`, the same or an agent that looks at itself; `agent-admin`, a person who signed in here, or the agent itself;
+ * `newcomer`, a person who signed in here, or whoever carries nothing; `adminLogin`, an administrator who signed in here;
  * `validation`, whoever is anybody. A line without methods is for all of them.
  */
 type Rule =
@@ -106,7 +106,7 @@ const SHARED_SECRET = 'a secret that two systems share, 2';
 const domain = makeTrustDomain('example.org');
 const bundles = makeBundleFolder(domain);
 
-const house = await openHouse({
+const server = await startServer({
   settings: {
     SPIFFE_TRUST_DOMAIN: domain.name,
     SPIFFE_BUNDLES: bundles.folder,
@@ -120,11 +120,11 @@ const house = await openHouse({
   },
 });
 afterAll(async () => {
-  await house.close();
+  await server.close();
   rmSync(bundles.folder, { recursive: true, force: true });
 });
 
-const routes = house.app.routes.flatMap(({ methods, path }) =>
+const routes = server.app.routes.flatMap(({ methods, path }) =>
   methods.map((method) => ({ method, path: String(path), rule: ruleOf(method, String(path)) })),
 );
 
@@ -176,7 +176,7 @@ interface Kind {
 const kinds: Record<string, Kind> = {};
 const ids = { own: '', foreign: '' };
 /** An administrator's login, and all else that an administrator may carry. */
-let keeper: { login: Kind; unfit: Record<string, Kind> };
+let admin: { login: Kind; unfit: Record<string, Kind> };
 const agents = { own: '', foreign: '' };
 let registered: TestClient & { managementToken: string };
 
@@ -187,35 +187,35 @@ const toolsCookie = (text: string): Kind => ({ headers: { cookie: `tools_session
 
 /** A login without a page: its tokens. */
 async function openLogin(accountId: string) {
-  const account = await house.base.db.account.findUniqueOrThrow({ where: { id: accountId } });
-  return (await house.core.signIn.openForApi({ account, amr: ['pwd'] }, systemCaller)).tokens;
+  const account = await server.base.db.account.findUniqueOrThrow({ where: { id: accountId } });
+  return (await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens;
 }
 
 const signElsewhere = (sub: string, claims: object = {}) =>
   signToken(new TextEncoder().encode(SHARED_SECRET), 'HS256', { iss: ELSEWHERE, sub, role: 'admin', ...claims });
 
 beforeAll(async () => {
-  await house.base.db.resource.create({
+  await server.base.db.resource.create({
     data: {
       identifier: OTHER_API,
       name: 'Other API',
       scopes: { create: [{ name: 'things:read', description: 'Read your things.' }] },
     },
   });
-  await house.core.resources.reload();
-  const client = await house.client();
-  const app = await house.client({ token_endpoint_auth_method: 'none' });
-  const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-  const ownApi = `${house.issuer}/api/v1`;
+  await server.core.resources.reload();
+  const client = await server.client();
+  const app = await server.client({ token_endpoint_auth_method: 'none' });
+  const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+  const ownApi = `${server.issuer}/api/v1`;
   const tokens: Record<string, string> = {};
 
   for (const side of ['own', 'foreign'] as const) {
-    const account = await house.account();
+    const account = await server.account();
     ids[side] = account.id;
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await browser.signIn(account.email, PASSWORD);
     const login = browser.cookies.get(LOGIN_COOKIE)!.value;
-    const open = (more: Record<string, string>) => openFamily(house, client, account.email, more, browser);
+    const open = (more: Record<string, string>) => openFamily(server, client, account.email, more, browser);
     const plain = await open({});
     const jwt = await open({ scope: 'openid memory:read', resource: ownApi });
     const elsewhere = await open({ scope: 'openid things:read', resource: OTHER_API });
@@ -243,37 +243,37 @@ beforeAll(async () => {
     kinds[`a first-party access token as the login cookie, ${side}`] = cookie(firstParty.accessToken);
     kinds[`the login cookie's value in the API's cookie, ${side}`] = apiCookie(login);
     const key = async (more: object = {}) =>
-      house.core.apiKeys.create(
+      server.core.apiKeys.create(
         account,
         { name: 'Key', format: 'sk_live', lifeSeconds: null, role: 'operator', ...more },
-        systemCaller,
+        systemMeta,
       );
-    const [organization] = await house.core.organizations.listFor(account.id);
+    const [organization] = await server.core.organizations.listFor(account.id);
     const actor = { accountId: account.id };
-    const project = await house.core.projects.create(actor, organization!.id, 'Project', systemCaller);
+    const project = await server.core.projects.create(actor, organization!.id, 'Project', systemMeta);
     const wide = await key();
     kinds[`an API key, ${side}`] = { ...bearer(wide.key), apiKey: side };
     kinds[`an API key in its own header, ${side}`] = { headers: { 'x-api-key': wide.key }, apiKey: side };
     const narrowKey = (await key({ projectId: project.id })).key;
     kinds[`the API key of a project, ${side}`] = { ...bearer(narrowKey), apiKey: side, confined: true };
     const revokedKey = await key({ format: 'cap' });
-    await house.core.apiKeys.revoke(account.id, revokedKey.record.id, systemCaller);
+    await server.core.apiKeys.revoke(account.id, revokedKey.record.id, systemMeta);
     tokens[`a revoked API key, ${side}`] = revokedKey.key;
     tokens[`an expired API key, ${side}`] = (await key({ format: 'cb', lifeSeconds: -1 })).key;
     tokens[`a mistyped API key, ${side}`] = wide.key.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
     const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
     const onboarded = async (agentId: string) =>
-      house.core.agents.onboardInto(organization!.id, account, { ...wanted, agentId }, systemCaller);
+      server.core.agents.onboardInto(organization!.id, account, { ...wanted, agentId }, systemMeta);
     const agent = await onboarded('my-agent');
     agents[side] = agent.agent.id;
     kinds[`an agent's key, ${side}`] = { ...bearer(agent.key), agent: side };
     kinds[`an agent's key in the header of API keys, ${side}`] = { headers: { 'x-api-key': agent.key }, agent: side };
     kinds[`an agent's token, ${side}`] = { ...bearer(agent.token), agent: side };
     const gone = await onboarded('gone');
-    await house.core.agents.remove({ member: actor }, gone.agent, systemCaller);
+    await server.core.agents.remove({ member: actor }, gone.agent, systemMeta);
     tokens[`the key of an agent that is gone, ${side}`] = gone.key;
     tokens[`the token of an agent that is gone, ${side}`] = gone.token;
-    const stranger = await house.core.agents.onboardStranger(wanted, systemCaller);
+    const stranger = await server.core.agents.onboardStranger(wanted, systemMeta);
     kinds[`the key of an agent that nobody answers for, ${side}`] = { ...bearer(stranger.key), agent: 'stranger' };
     const fromElsewhere = await signElsewhere(account.id);
     kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), elsewhere: side };
@@ -285,46 +285,46 @@ beforeAll(async () => {
     tokens[`a token of an issuer elsewhere for somebody else, ${side}`] = await signElsewhere(account.id, { aud: 'x' });
     tokens[`a first-party refresh token, ${side}`] = firstParty.refreshToken;
     const over = await openLogin(account.id);
-    await house.core.sessions.end(
-      (await house.core.tokens.peek(over.refreshToken))!.session.id,
+    await server.core.sessions.end(
+      (await server.core.tokens.peek(over.refreshToken))!.session.id,
       'revoked',
-      systemCaller,
+      systemMeta,
     );
     tokens[`a first-party access token of a login that ended, ${side}`] = over.accessToken;
 
-    const { code } = await obtainCode(house, client, account.email, {}, browser);
+    const { code } = await obtainCode(server, client, account.email, {}, browser);
     tokens[`a code, ${side}`] = code;
-    const { body } = await redeem(house, client, await obtainCode(house, client, account.email, {}, browser));
+    const { body } = await redeem(server, client, await obtainCode(server, client, account.email, {}, browser));
     tokens[`an ID token, ${side}`] = body.id_token!;
 
     const expired = await open({});
     tokens[`an expired access token, ${side}`] = await expire(expired.accessToken);
     const revoked = await open({});
-    await revoke(house, client, revoked.accessToken);
+    await revoke(server, client, revoked.accessToken);
     tokens[`a revoked access token, ${side}`] = revoked.accessToken;
     const revokedJwt = await open({ scope: 'openid memory:read', resource: ownApi });
-    await revoke(house, client, revokedJwt.accessToken);
+    await revoke(server, client, revokedJwt.accessToken);
     tokens[`a revoked JWT, ${side}`] = revokedJwt.accessToken;
   }
-  const own = await house.core.accounts.findByEmail('person1@example.com');
-  const narrow = await openFamily(house, client, own!.email, { scope: 'profile', nonce: '' });
+  const own = await server.core.accounts.findByEmail('person1@example.com');
+  const narrow = await openFamily(server, client, own!.email, { scope: 'profile', nonce: '' });
   tokens['an opaque access token without openid'] = narrow.accessToken;
-  const bound = await obtainCode(house, app, own!.email);
+  const bound = await obtainCode(server, app, own!.email);
   const boundTo = { grant_type: 'authorization_code', code: bound.code, code_verifier: bound.verifier };
-  const dpop = await tokenWithProof(house, app, await makeKey(), { ...boundTo, redirect_uri: REDIRECT_URI });
+  const dpop = await tokenWithProof(server, app, await makeKey(), { ...boundTo, redirect_uri: REDIRECT_URI });
   tokens['a token that is bound to a key'] = dpop.body.access_token!;
   const credentials = { grant_type: 'client_credentials' };
-  tokens['the token of a client'] = (await token(house, machine, credentials)).body.access_token!;
+  tokens['the token of a client'] = (await token(server, machine, credentials)).body.access_token!;
   const forApi = { ...credentials, resource: ownApi, scope: 'memory:read' };
-  tokens['the JWT of a client'] = (await token(house, machine, forApi)).body.access_token!;
-  const boundJwt = await tokenWithProof(house, machine, await makeKey(), forApi);
+  tokens['the JWT of a client'] = (await token(server, machine, forApi)).body.access_token!;
+  const boundJwt = await tokenWithProof(server, machine, await makeKey(), forApi);
   tokens['the JWT of a client that is bound to a key'] = boundJwt.body.access_token!;
-  const ended = new Browser(house.origin);
+  const ended = new Browser(server.origin);
   await ended.signIn(own!.email, PASSWORD);
   tokens['the login cookie of a login that ended'] = ended.cookies.get(LOGIN_COOKIE)!.value;
   await ended.submit(await ended.open('/logout'));
   tokens['a client secret'] = client.secret;
-  tokens['a hash that the store holds'] = (await house.base.db.client.findUniqueOrThrow({ where: { id: client.id } }))
+  tokens['a hash that the store holds'] = (await server.base.db.client.findUniqueOrThrow({ where: { id: client.id } }))
     .secretHash!;
   tokens['an account id'] = ids.own;
   tokens.garbage = 'garbage';
@@ -349,24 +349,27 @@ beforeAll(async () => {
   kinds['the name and secret of a client'] = { headers: { authorization: basic(client) }, client: true };
   kinds['a client with a wrong secret'] = { headers: { authorization: basic({ ...client, secret: 'wrong' }) } };
   kinds['a person with a password'] = { headers: { authorization: basic({ id: own!.email, secret: PASSWORD }) } };
-  const admin = await house.core.accounts.create(
+  const adminLogin = await server.core.accounts.create(
     { email: 'admin@example.com', name: 'Ada', password: PASSWORD },
-    systemCaller,
+    systemMeta,
     { role: 'admin', verified: true },
   );
-  const adminApp = await openFamily(house, client, admin.email, { scope: 'openid memory:read', resource: ownApi });
-  const adminTokens = await openLogin(admin.id);
+  const adminApp = await openFamily(server, client, adminLogin.email, {
+    scope: 'openid memory:read',
+    resource: ownApi,
+  });
+  const adminTokens = await openLogin(adminLogin.id);
   const newKey = { name: 'Key', format: 'sk_live', lifeSeconds: null } as const;
-  keeper = {
+  admin = {
     login: bearer(adminTokens.accessToken),
     unfit: {
-      'an API key of an administrator': bearer((await house.core.apiKeys.create(admin, newKey, systemCaller)).key),
+      'an API key of an administrator': bearer((await server.core.apiKeys.create(adminLogin, newKey, systemMeta)).key),
       'an app of an administrator': bearer(adminApp.accessToken),
-      'an administrator of an issuer elsewhere': bearer(await signElsewhere(admin.id)),
+      'an administrator of an issuer elsewhere': bearer(await signElsewhere(adminLogin.id)),
     },
   };
-  registered = await registerStranger(house);
-  const neighbour = await registerStranger(house);
+  registered = await registerStranger(server);
+  const neighbour = await registerStranger(server);
   kinds["a client's token for its registration, own"] = { ...bearer(registered.managementToken), registration: 'own' };
   kinds["a client's token for its registration, foreign"] = {
     ...bearer(neighbour.managementToken),
@@ -378,7 +381,7 @@ beforeAll(async () => {
 async function expire(accessToken: string): Promise<string> {
   const { sha256 } = await import('../../src/base/crypto.js');
   const past = new Date(Date.now() - 1000);
-  const { count } = await house.base.db.artifact.updateMany({
+  const { count } = await server.base.db.artifact.updateMany({
     where: { kind: 'AccessToken', id: sha256(accessToken) },
     data: { expiresAt: past },
   });
@@ -401,7 +404,7 @@ function send(
     ? (form ?? (isJson ? '{}' : 'grant_type=client_credentials&token=x'))
     : undefined;
   return ask(
-    house,
+    server,
     method,
     path,
     {
@@ -465,7 +468,7 @@ describe('every route, with every kind of credential', () => {
       if (login) {
         expect(answer.status, name).toBeLessThan(500);
         expect(answer.headers.location ?? '', name).not.toMatch(/\/login/);
-        const other = await house.base.db.account.findUniqueOrThrow({
+        const other = await server.base.db.account.findUniqueOrThrow({
           where: { id: ids[login === 'own' ? 'foreign' : 'own'] },
         });
         expect(answer.text, name).not.toContain(other.email);
@@ -508,14 +511,14 @@ describe('every route, with every kind of credential', () => {
   });
 
   it.each(routesFor('registration'))('%s %s is for the client itself', async (method, path) => {
-    const before = await house.base.db.client.findUniqueOrThrow({ where: { id: registered.id } });
+    const before = await server.base.db.client.findUniqueOrThrow({ where: { id: registered.id } });
     for (const [name, { headers, registration }] of everyKind()) {
       if (registration === 'own') continue;
       const answer = await send(method, fill(path, { clientId: registered.id }), headers);
       expect(method === 'HEAD' ? [405] : [400, 401], `${name}: ${answer.text}`).toContain(answer.status);
       expect(answer.text, name).not.toContain(registered.secret);
     }
-    expect(await house.base.db.client.findUnique({ where: { id: registered.id } })).toEqual(before);
+    expect(await server.base.db.client.findUnique({ where: { id: registered.id } })).toEqual(before);
     if (method === 'GET') {
       const own = kinds["a client's token for its registration, own"]!;
       const answer = await send(method, fill(path, { clientId: registered.id }), own.headers);
@@ -539,7 +542,7 @@ describe('every route, with every kind of credential', () => {
         const reads = method === 'GET' || method === 'HEAD';
         // What an id leads to that is nobody's is not there; everything else can be read.
         expect(reads ? [path.includes(':') ? 404 : 200] : [200, 400, 404], name).toContain(answer.status);
-        const other = await house.base.db.account.findUniqueOrThrow({
+        const other = await server.base.db.account.findUniqueOrThrow({
           where: { id: ids[side === 'own' ? 'foreign' : 'own'] },
         });
         for (const text of [other.id, other.email]) expect(answer.text, name).not.toContain(text);
@@ -555,7 +558,7 @@ describe('every route, with every kind of credential', () => {
         const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey');
         expect(side ? [200] : [401, 403], `${name}: ${answer.text}`).toContain(answer.status);
         if (!side) continue;
-        const other = await house.base.db.account.findUniqueOrThrow({
+        const other = await server.base.db.account.findUniqueOrThrow({
           where: { id: ids[side === 'own' ? 'foreign' : 'own'] },
         });
         for (const text of [other.id, other.email, '"role":"admin"']) expect(answer.text, name).not.toContain(text);
@@ -578,11 +581,11 @@ describe('every route, with every kind of credential', () => {
 
   it.each(routesFor('admin'))('%s %s is for an administrator who signed in here', async (method, path) => {
     const others = everyKind();
-    for (const [name, kind] of [...others, ...Object.entries(keeper.unfit)]) {
+    for (const [name, kind] of [...others, ...Object.entries(admin.unfit)]) {
       const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
       expect([401, 403], `${name}: ${answer.text}`).toContain(answer.status);
     }
-    const { status, text } = await send(method, fill(path), keeper.login.headers);
+    const { status, text } = await send(method, fill(path), admin.login.headers);
     expect(method === 'GET' || method === 'HEAD' ? [200] : [200, 400, 404], text).toContain(status);
   });
 
@@ -621,14 +624,14 @@ describe('every route, with every kind of credential', () => {
           if (!isOwn) expect(answer.text, refused).not.toMatch(/"(agent_name|api_key|token)"/);
         }
       }
-      expect(await house.base.db.agent.count({ where: { id: { in: Object.values(agents) } } })).toBe(2);
+      expect(await server.base.db.agent.count({ where: { id: { in: Object.values(agents) } } })).toBe(2);
     },
   );
 
   it.each(routesFor('newcomer'))(
     '%s %s is for a person who signed in here, and for whoever is new',
     async (method, path) => {
-      const before = await house.base.db.agent.count();
+      const before = await server.base.db.agent.count();
       for (const [name, kind] of everyKind()) {
         const headers = (await kind.again?.()) ?? kind.headers;
         const answer = await send(method, fill(path), headers);
@@ -637,7 +640,7 @@ describe('every route, with every kind of credential', () => {
         else if (kind.firstParty || isNew) expect(answer.json.error, `${name}: ${answer.text}`).toBe('invalid_request');
         else expect([401, 403], `${name}: ${answer.text}`).toContain(answer.status);
       }
-      expect(await house.base.db.agent.count()).toBe(before);
+      expect(await server.base.db.agent.count()).toBe(before);
     },
   );
 
@@ -651,18 +654,18 @@ describe('every route, with every kind of credential', () => {
 
   it('tells what a provider elsewhere gave for somebody to their own login, and to no other kind of credential', async () => {
     const secret = 'gho_given_for_this_person';
-    const account = await house.base.db.account.findUniqueOrThrow({ where: { id: ids.own } });
+    const account = await server.base.db.account.findUniqueOrThrow({ where: { id: ids.own } });
     const tokensToKeep = { accessToken: secret, refreshToken: undefined, tokenType: 'bearer', scope: 'repo' };
-    const arrival = {
+    const externalLogin = {
       issuer: 'https://github.com/login/oauth',
       subject: '1',
       tokensToKeep: { ...tokensToKeep, expiresAt: undefined },
     };
-    const { identities, links } = house.core;
-    await house.base.db.$transaction((tx) => identities.link(account, arrival, undefined, systemCaller, tx));
+    const { identities, links } = server.core;
+    await server.base.db.$transaction((tx) => identities.link(account, externalLogin, undefined, systemMeta, tx));
     const link = (await links.list(account.id)).find(({ keepsToken }) => keepsToken)!;
     const statuses = new Set<number>();
-    for (const [name, kind] of [...everyKind({ onPages: true }), ...Object.entries(keeper.unfit)]) {
+    for (const [name, kind] of [...everyKind({ onPages: true }), ...Object.entries(admin.unfit)]) {
       const headers = (await kind.again?.()) ?? kind.headers;
       const answer = await send('GET', `/api/v1/auth/links/${link.id}/token`, headers);
       statuses.add(answer.status);
@@ -670,7 +673,7 @@ describe('every route, with every kind of credential', () => {
         Array(2).fill(kind.firstParty === 'own'),
       );
     }
-    const byKeeper = await send('GET', `/api/v1/auth/links/${link.id}/token`, keeper.login.headers);
+    const byKeeper = await send('GET', `/api/v1/auth/links/${link.id}/token`, admin.login.headers);
     expect([byKeeper.status, byKeeper.text.includes(secret)], 'nor to an administrator').toEqual([404, false]);
     expect([...statuses].sort()).toEqual([200, 401, 403, 404]);
   });
@@ -678,7 +681,7 @@ describe('every route, with every kind of credential', () => {
   it('knows no method beside those of the table', async () => {
     for (const path of new Set(routes.map((route) => route.path))) {
       const known = new Set(
-        house.app.routes.filter((layer) => layer.match(fill(path))).flatMap(({ methods }) => methods),
+        server.app.routes.filter((layer) => layer.match(fill(path))).flatMap(({ methods }) => methods),
       );
       for (const method of ALL_METHODS.filter((name) => !known.has(name) && name !== 'OPTIONS' && name !== 'HEAD')) {
         const answer = await send(method, fill(path), kinds['the login cookie, own']!.headers);
@@ -691,24 +694,24 @@ describe('every route, with every kind of credential', () => {
 describe('a foreign account', () => {
   /** Signed in, with an app and a second login. */
   async function inhabitant() {
-    const account = await house.account();
-    const app = await house.client();
-    const [browser, second] = [new Browser(house.origin), new Browser(house.origin)];
+    const account = await server.account();
+    const app = await server.client();
+    const [browser, second] = [new Browser(server.origin), new Browser(server.origin)];
     await browser.signIn(account.email, PASSWORD);
     await second.signIn(account.email, PASSWORD);
-    const family = await openFamily(house, app, account.email, {}, browser);
+    const family = await openFamily(server, app, account.email, {}, browser);
     return { account, app, browser, second, family };
   }
 
   const everythingOf = async (accountId: string) => ({
-    sessions: await house.base.db.session.findMany({
+    sessions: await server.base.db.session.findMany({
       where: { accountId },
       select: { id: true, endedAt: true, tokenHash: true },
       orderBy: { id: 'asc' },
     }),
-    consents: await house.base.db.consent.findMany({ where: { accountId } }),
-    grants: await house.base.db.grant.findMany({ where: { accountId }, select: { id: true } }),
-    account: await house.base.db.account.findUnique({ where: { id: accountId } }),
+    consents: await server.base.db.consent.findMany({ where: { accountId } }),
+    grants: await server.base.db.grant.findMany({ where: { accountId }, select: { id: true } }),
+    account: await server.base.db.account.findUnique({ where: { id: accountId } }),
   });
 
   it('is not changed by its ids in the forms of the account page', async () => {
@@ -763,8 +766,8 @@ describe('a foreign account', () => {
 
   it('cannot be spoken for in a step that began in another browser', async () => {
     const [victim, attacker] = [await inhabitant(), await inhabitant()];
-    const app = await house.client();
-    const page = await victim.browser.open(authorizeUrl(house, app, pkce().challenge));
+    const app = await server.client();
+    const page = await victim.browser.open(authorizeUrl(server, app, pkce().challenge));
     expect(isConsent(page)).toBe(true);
     const { pathname } = page.url;
     expect((await attacker.browser.open(pathname)).status).toBe(400);
@@ -780,11 +783,11 @@ describe('a foreign account', () => {
   it('is not found by its id as a token, nor ended by a client that is not its own', async () => {
     const victim = await inhabitant();
     const before = await everythingOf(victim.account.id);
-    const stranger = await house.client();
+    const stranger = await server.client();
     const handles = [victim.account.id, ...before.sessions.map(({ id }) => id), ...before.grants.map(({ id }) => id)];
     handles.push(...before.sessions.flatMap(({ tokenHash }) => (tokenHash ? [tokenHash] : [])), randomUUID());
     for (const text of [...handles, victim.family.accessToken, victim.family.refreshToken]) {
-      await postForm(house, '/oauth/revoke', { token: text }, { client: stranger });
+      await postForm(server, '/oauth/revoke', { token: text }, { client: stranger });
       const asCookie = await send('GET', '/account', { cookie: `${LOGIN_COOKIE}=${text}` });
       expect(asCookie.status).toBe(303);
     }

@@ -15,37 +15,37 @@ import {
   type TestClient,
   token,
 } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { atOnce } from '../support/token-family.js';
 
 describe('PKCE and codes', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let app: TestClient;
   let email: string;
   let person: Browser;
   beforeAll(async () => {
-    house = await openHouse();
-    client = await house.client();
-    app = await house.client({ token_endpoint_auth_method: 'none' });
-    ({ email } = await house.account());
-    person = new Browser(house.origin);
+    server = await startServer();
+    client = await server.client();
+    app = await server.client({ token_endpoint_auth_method: 'none' });
+    ({ email } = await server.account());
+    person = new Browser(server.origin);
     await person.signIn(email, PASSWORD);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const obtain = (from: TestClient, more: Record<string, string> = {}) => obtainCode(house, from, email, more, person);
+  const obtain = (from: TestClient, more: Record<string, string> = {}) => obtainCode(server, from, email, more, person);
 
   /** An authorization request without what is named; ends at the app. */
   async function without(names: string[], from: TestClient, more: Record<string, string> = {}): Promise<URL> {
-    const url = new URL(authorizeUrl(house, from, 'x', more));
+    const url = new URL(authorizeUrl(server, from, 'x', more));
     for (const name of names) url.searchParams.delete(name);
     return passThrough(person, url.href, email);
   }
 
   it('14. PKCE is supported and published', async () => {
     for (const path of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']) {
-      expect((await ask(house, 'GET', path)).json.code_challenge_methods_supported).toEqual(['S256']);
+      expect((await ask(server, 'GET', path)).json.code_challenge_methods_supported).toEqual(['S256']);
     }
   });
 
@@ -66,24 +66,24 @@ describe('PKCE and codes', () => {
     ])('not for %s', async (_what, wrong) => {
       for (const from of [client, app]) {
         const { verifier, challenge } = pkce();
-        const url = await passThrough(person, authorizeUrl(house, from, challenge), email);
+        const url = await passThrough(person, authorizeUrl(server, from, challenge), email);
         const code = url.searchParams.get('code')!;
         const given = wrong(verifier, challenge);
         const params = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI };
-        const answer = await token(house, from, { ...params, ...(given !== undefined && { code_verifier: given }) });
+        const answer = await token(server, from, { ...params, ...(given !== undefined && { code_verifier: given }) });
         expect([answer.status, answer.body.access_token]).toEqual([400, undefined]);
       }
     });
   });
 
   it('16. a code without a challenge is given for no verifier at all (downgrade)', async () => {
-    const relaxed = await house.client({}, { pkceRequired: false });
+    const relaxed = await server.client({}, { pkceRequired: false });
     const url = await without(['code_challenge', 'code_challenge_method'], relaxed);
     const code = url.searchParams.get('code')!;
-    expect((await redeem(house, relaxed, { code, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
+    expect((await redeem(server, relaxed, { code, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
     const again = (await without(['code_challenge', 'code_challenge_method'], relaxed)).searchParams.get('code')!;
     const plain = { grant_type: 'authorization_code', code: again, redirect_uri: REDIRECT_URI };
-    expect((await token(house, relaxed, plain)).status).toBe(200);
+    expect((await token(server, relaxed, plain)).status).toBe(200);
   });
 
   it('17. a public client without PKCE is refused, and so is "plain"', async () => {
@@ -98,55 +98,55 @@ describe('PKCE and codes', () => {
       }
     }
     // The switch is for clients that can prove who they are: it does nothing for a public one.
-    const relaxed = await house.client({ token_endpoint_auth_method: 'none' }, { pkceRequired: false });
+    const relaxed = await server.client({ token_endpoint_auth_method: 'none' }, { pkceRequired: false });
     const url = await without(['code_challenge', 'code_challenge_method'], relaxed);
     expect(url.searchParams.get('error')).toBe('invalid_request');
   });
 
   it('18. a code is good once, and its second use ends what came of the first', async () => {
     const obtained = await obtain(client);
-    const first = await redeem(house, client, obtained);
-    expect(await isAlive(house, first.body.access_token!)).toBe(true);
-    expect((await redeem(house, client, obtained)).body.error).toBe('invalid_grant');
-    expect(await isAlive(house, first.body.access_token!)).toBe(false);
-    expect((await refresh(house, client, first.body.refresh_token!)).body.error).toBe('invalid_grant');
+    const first = await redeem(server, client, obtained);
+    expect(await isAlive(server, first.body.access_token!)).toBe(true);
+    expect((await redeem(server, client, obtained)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, first.body.access_token!)).toBe(false);
+    expect((await refresh(server, client, first.body.refresh_token!)).body.error).toBe('invalid_grant');
   });
 
   it('18. of twenty uses at once one succeeds at most, and nothing lives on', async () => {
     const obtained = await obtain(client);
-    const answers = await atOnce(20, () => redeem(house, client, obtained));
+    const answers = await atOnce(20, () => redeem(server, client, obtained));
     const given = answers.filter(({ status }) => status === 200);
     expect(given.length).toBeLessThanOrEqual(1);
     expect(answers.filter(({ status }) => status !== 200 && status !== 400)).toEqual([]);
-    for (const { body } of given) expect(await isAlive(house, body.access_token!)).toBe(false);
+    for (const { body } of given) expect(await isAlive(server, body.access_token!)).toBe(false);
   });
 
   it('19. a code is bound to its client, its redirect URI and its challenge', async () => {
-    const thief = await house.client();
-    const accomplice = await house.client({ redirect_uris: [REDIRECT_URI, 'https://acme.example/other'] });
+    const thief = await server.client();
+    const accomplice = await server.client({ redirect_uris: [REDIRECT_URI, 'https://acme.example/other'] });
     const obtained = await obtain(client);
     for (const other of [thief, app]) {
-      expect((await redeem(house, other, obtained)).body.error).toBe('invalid_grant');
+      expect((await redeem(server, other, obtained)).body.error).toBe('invalid_grant');
     }
     const elsewhere = await obtain(accomplice);
-    const wrong = await redeem(house, accomplice, elsewhere, { redirect_uri: 'https://acme.example/other' });
+    const wrong = await redeem(server, accomplice, elsewhere, { redirect_uri: 'https://acme.example/other' });
     expect(wrong.body.error).toBe('invalid_grant');
     const [mine, yours] = [await obtain(client), await obtain(client)];
-    const crossed = await redeem(house, client, { code: mine.code, verifier: yours.verifier });
+    const crossed = await redeem(server, client, { code: mine.code, verifier: yours.verifier });
     expect(crossed.body.error).toBe('invalid_grant');
-    expect((await redeem(house, client, obtained)).status).toBe(200); // a thief's try does not spend it
+    expect((await redeem(server, client, obtained)).status).toBe(200); // a thief's try does not spend it
   });
 
   it('19. a redirect URI that was in the request is demanded with the code', async () => {
     const { code, verifier } = await obtain(client);
     const params = { grant_type: 'authorization_code', code, code_verifier: verifier };
-    const answer = await postForm(house, '/oauth/token', { ...params, redirect_uri: `${REDIRECT_URI}/` }, { client });
+    const answer = await postForm(server, '/oauth/token', { ...params, redirect_uri: `${REDIRECT_URI}/` }, { client });
     expect(answer.json.error).toBe('invalid_grant');
   });
 
   it('a code lives for a minute', async () => {
     const { code } = await obtain(client);
-    const [row] = await house.base.db.artifact.findMany({
+    const [row] = await server.base.db.artifact.findMany({
       where: { kind: 'AuthorizationCode' },
       orderBy: { createdAt: 'desc' },
       take: 1,

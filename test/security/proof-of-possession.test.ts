@@ -3,12 +3,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { call, newLogin } from '../support/api.js';
 import { type ClientKey, makeKey, tokenWithProof } from '../support/proofs.js';
 import { type RawAnswer, ask as raw } from '../support/raw-request.js';
 import { type TestClient, token } from '../support/relying-party.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 import { atOnce } from '../support/token-family.js';
 
@@ -18,8 +18,8 @@ const STALE_MS = 4 * 60 * 1000;
 const now = () => Math.floor(Date.now() / 1000);
 
 describe.each(stores)('a token for our API that is bound to a key, on $name', (store) => {
-  let house: House;
-  let beside: House;
+  let server: TestServer;
+  let beside: TestServer;
   let machine: TestClient;
   let key: ClientKey;
   let accessToken: string;
@@ -29,21 +29,21 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
 
   beforeAll(async () => {
     const settings = { TEST_AUTH: 'true', TRUSTED_PROXIES: '127.0.0.1', ISSUER };
-    house = await openHouse({ store, settings });
-    beside = await openHouse({ beside: house, settings });
-    machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    server = await startServer({ store, settings });
+    beside = await startServer({ beside: server, settings });
+    machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     key = await makeKey();
-    const { status, body, headers } = await tokenWithProof(house, machine, key, forApi);
+    const { status, body, headers } = await tokenWithProof(server, machine, key, forApi);
     expect([status, body.token_type]).toEqual([200, 'DPoP']);
     accessToken = body.access_token!;
     nonce = headers.get('dpop-nonce') ?? (await ask({ authorization: `DPoP ${accessToken}` })).headers['dpop-nonce']!;
   });
   afterAll(async () => {
     await beside?.close();
-    await house?.close();
+    await server?.close();
   });
 
-  const ask = (headers: Record<string, string | string[]>, at: { port: number } = house) =>
+  const ask = (headers: Record<string, string | string[]>, at: { port: number } = server) =>
     call(at, 'GET', '/test-auth/auth-status', { headers: headers as Record<string, string> });
   const ath = (text = accessToken) => createHash('sha256').update(text).digest('base64url');
 
@@ -67,7 +67,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
   }
 
   it('is good with a proof for this very request, in each process, and gets the next nonce with the answer', async () => {
-    for (const at of [house, beside]) {
+    for (const at of [server, beside]) {
       const answer = await present(await prove(), at);
       expect([answer.status, answer.json.principal]).toEqual([200, { type: 'agent', id: machine.id }]);
       expect(answer.headers['dpop-nonce']).toMatch(/^[\w-]{43}$/);
@@ -78,7 +78,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
     const asked = await ask({ authorization: `DPoP ${accessToken}` });
     const ofApi = asked.headers['dpop-nonce']!;
     const proof = await prove({ htm: 'POST', htu: `${ISSUER}/api/v1/oauth/token`, ath: undefined, nonce: ofApi });
-    expect((await token(house, machine, forApi, { headers: { dpop: proof } })).status).toBe(200);
+    expect((await token(server, machine, forApi, { headers: { dpop: proof } })).status).toBe(200);
   });
 
   it('is worth nothing as a bearer token, as a key, in a cookie, or without a proof', async () => {
@@ -100,7 +100,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
   it.each<[string, () => Record<string, unknown>]>([
     ['another method', () => ({ htm: 'POST' })],
     ['another address', () => ({ htu: `${ISSUER}/api/v1/auth/me` })],
-    ['the address where the house listens', () => ({ htu: STATUS.replace(ISSUER, house.origin) })],
+    ['the address where the house listens', () => ({ htu: STATUS.replace(ISSUER, server.origin) })],
     ['another server', () => ({ htu: STATUS.replace(ISSUER, 'https://evil.example') })],
     ['another token', () => ({ ath: ath('another') })],
     ['no token', () => ({ ath: undefined })],
@@ -133,10 +133,10 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
 
   it('takes one of 20 proofs with the same id, whichever process they come to', async () => {
     const proof = await prove();
-    const answers = await atOnce(20, (n) => present(proof, n % 2 === 0 ? house : beside));
+    const answers = await atOnce(20, (n) => present(proof, n % 2 === 0 ? server : beside));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     for (const answer of answers.filter(({ status }) => status !== 200)) expectRefused(answer, 'invalid_dpop_proof');
-    for (const at of [house, beside]) expectRefused(await present(proof, at), 'invalid_dpop_proof');
+    for (const at of [server, beside]) expectRefused(await present(proof, at), 'invalid_dpop_proof');
   });
 
   it('is refused with the key of another, with a key in the clear, unsigned, too long, or with two proofs', async () => {
@@ -166,15 +166,15 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
     const VISITED = 'https://tool.example/app/things';
     let bound: string;
     beforeAll(async () => {
-      const keeper = await house.account();
+      const admin = await server.account();
       const tool = { slug: 'tool', name: 'Tool', url: 'https://tool.example/app' };
-      await house.core.tools.create(tool, keeper.id, systemCaller);
-      await house.core.tools.create({ slug: 'nowhere', name: 'Without a URL' }, keeper.id, systemCaller);
-      const asked = await tokenWithProof(house, machine, key, { ...forApi, scope: 'tools:validate' });
+      await server.core.tools.create(tool, admin.id, systemMeta);
+      await server.core.tools.create({ slug: 'nowhere', name: 'Without a URL' }, admin.id, systemMeta);
+      const asked = await tokenWithProof(server, machine, key, { ...forApi, scope: 'tools:validate' });
       bound = asked.body.access_token!;
     });
 
-    const validate = (body: object, headers: Record<string, string> = {}, at: { port: number } = house) =>
+    const validate = (body: object, headers: Record<string, string> = {}, at: { port: number } = server) =>
       raw(
         at,
         'POST',
@@ -197,7 +197,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
         const answer = await validate(asked, { authorization: `${scheme} ${bound}` });
         expect(answer.status, answer.text).toBe(200);
         expect(answer.json).toMatchObject({ valid: true, principal: { type: 'client', client_id: machine.id } });
-        for (const at of [house, beside])
+        for (const at of [server, beside])
           expectNotValid(await validate(asked, { authorization: `${scheme} ${bound}` }, at));
       }
     });
@@ -250,8 +250,8 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
   });
 
   it('leaves what is bound to no key alone: it is a bearer token, and nothing else', async () => {
-    const { access_token: login } = await newLogin(house);
-    const { body } = await token(house, machine, forApi);
+    const { access_token: login } = await newLogin(server);
+    const { body } = await token(server, machine, forApi);
     for (const text of [login, body.access_token!]) {
       expect((await ask({ authorization: `Bearer ${text}` })).status).toBe(200);
       const answer = await ask({ authorization: `DPoP ${text}`, dpop: await prove({ ath: ath(text) }) });
@@ -264,7 +264,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
     const proof = await prove();
     await present(proof);
     await present(proof);
-    const log = [...house.lines, ...beside.lines].join('\n');
+    const log = [...server.lines, ...beside.lines].join('\n');
     for (const text of [proof, accessToken]) expect(log).not.toContain(text);
   });
 });

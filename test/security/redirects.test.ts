@@ -13,36 +13,36 @@ import {
   redeem,
   type TestClient,
 } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const EVIL = 'evil.example';
 const PUBLIC = { token_endpoint_auth_method: 'none' };
 
 describe('redirects and responses', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let stranger: TestClient;
   let email: string;
   let person: Browser;
   beforeAll(async () => {
-    house = await openHouse();
-    client = await house.client();
-    stranger = await registerStranger(house);
-    ({ email } = await house.account());
-    person = new Browser(house.origin);
+    server = await startServer();
+    client = await server.client();
+    stranger = await registerStranger(server);
+    ({ email } = await server.account());
+    person = new Browser(server.origin);
     await person.signIn(email, PASSWORD);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const pathOf = (url: string) => url.slice(house.origin.length);
+  const pathOf = (url: string) => url.slice(server.origin.length);
 
   /** The very first answer to an authorization request of somebody who may be signed in. */
-  function authorize(app: { id: string }, more: Record<string, string>, browser = new Browser(house.origin)) {
-    return browser.open(authorizeUrl(house, app, pkce().challenge, more));
+  function authorize(app: { id: string }, more: Record<string, string>, browser = new Browser(server.origin)) {
+    return browser.open(authorizeUrl(server, app, pkce().challenge, more));
   }
 
   function expectOwnErrorPage(page: Page) {
-    expect([page.url.origin, page.status, page.headers.get('location')]).toEqual([house.origin, 400, null]);
+    expect([page.url.origin, page.status, page.headers.get('location')]).toEqual([server.origin, 400, null]);
     expect(page.headers.get('content-type')).toMatch(/^text\/html/);
     expect(page.html).toContain('<h1>');
   }
@@ -80,7 +80,7 @@ describe('redirects and responses', () => {
       expectOwnErrorPage(await authorize(client, { redirect_uri: redirectUri }, person));
       expectOwnErrorPage(await authorize(client, { redirect_uri: redirectUri, prompt: 'none' }, person));
       const pushed = await postForm(
-        house,
+        server,
         '/oauth/par',
         { response_type: 'code', redirect_uri: redirectUri, code_challenge: pkce().challenge, scope: 'openid' },
         { client },
@@ -91,7 +91,7 @@ describe('redirects and responses', () => {
 
   describe('2. a loopback redirect URI takes any port, and nothing else', () => {
     const open = async (registered: string, asked: string) => {
-      const app = await house.client({ ...PUBLIC, redirect_uris: [registered] });
+      const app = await server.client({ ...PUBLIC, redirect_uris: [registered] });
       return authorize(app, { redirect_uri: asked });
     };
 
@@ -122,7 +122,7 @@ describe('redirects and responses', () => {
     'ms-settings:x',
     'javascript:alert(1)',
   ])('3. registration refuses the redirect URI %s', async (uri) => {
-    expect((await tryToRegister(house, { redirect_uris: [uri] })).json.error).toBe('invalid_redirect_uri');
+    expect((await tryToRegister(server, { redirect_uris: [uri] })).json.error).toBe('invalid_redirect_uri');
   });
 
   describe('4. there is no open redirector', () => {
@@ -149,7 +149,7 @@ describe('redirects and responses', () => {
     /** Where a browser would go from here, by whatever way. */
     const leadsTo = (headers: Record<string, string | undefined>) =>
       [headers.location, headers.refresh?.split('url=')[1]].flatMap((target) =>
-        target === undefined ? [] : [new URL(target, house.origin).origin],
+        target === undefined ? [] : [new URL(target, server.origin).origin],
       );
 
     it.each(['/', '/login', '/register', '/logout', '/setup', '/account', '/device', '/oauth/logout'])(
@@ -160,13 +160,13 @@ describe('redirects and responses', () => {
             ...NAMES.map((name) => [name, target]),
             ['post_logout_redirect_uri', target],
           ]);
-          const answer = await ask(house, 'GET', `${path}?${query}`, { accept: 'text/html' });
+          const answer = await ask(server, 'GET', `${path}?${query}`, { accept: 'text/html' });
           expect(
-            leadsTo(answer.headers).every((origin) => origin === house.origin),
+            leadsTo(answer.headers).every((origin) => origin === server.origin),
             target,
           ).toBe(true);
           for (const [, link = ''] of answer.text.matchAll(/(?:href|action|src)="([^"]*)"/g)) {
-            expect(new URL(link, house.origin).origin, `${path} ${target}: ${link}`).toBe(house.origin);
+            expect(new URL(link, server.origin).origin, `${path} ${target}: ${link}`).toBe(server.origin);
           }
         }
       },
@@ -174,25 +174,25 @@ describe('redirects and responses', () => {
 
     it('behind the sign-in form', async () => {
       for (const target of TARGETS) {
-        const browser = new Browser(house.origin);
+        const browser = new Browser(server.origin);
         const page = await browser.open(`/login?return_to=${encodeURIComponent(target)}`);
         const { url } = await browser.signIn(email, PASSWORD, page);
-        expect(url.origin, target).toBe(house.origin);
+        expect(url.origin, target).toBe(server.origin);
       }
     });
 
     it('behind signing out with an address that is not registered', async () => {
-      const obtained = await obtainCode(house, client, email, {}, person);
-      const { body } = await redeem(house, client, obtained);
+      const obtained = await obtainCode(server, client, email, {}, person);
+      const { body } = await redeem(server, client, obtained);
       const query = { id_token_hint: body.id_token!, post_logout_redirect_uri: `https://${EVIL}/` };
       expectOwnErrorPage(await person.open(`/oauth/logout?${new URLSearchParams(query)}`));
     });
   });
 
   it('5. an invalid pair of client and redirect URI gets an error page, never a redirect', async () => {
-    const other = await house.client({ redirect_uris: ['https://other.example/cb'] });
+    const other = await server.client({ redirect_uris: ['https://other.example/cb'] });
     const start = (change: (query: URLSearchParams) => void) => {
-      const url = new URL(authorizeUrl(house, client, pkce().challenge));
+      const url = new URL(authorizeUrl(server, client, pkce().challenge));
       change(url.searchParams);
       return person.open(url);
     };
@@ -201,7 +201,7 @@ describe('redirects and responses', () => {
     expectOwnErrorPage(await start((query) => query.delete('client_id')));
     expectOwnErrorPage(await start((query) => query.append('client_id', other.id)));
     const twice = await start((query) => query.append('redirect_uri', 'https://other.example/cb'));
-    expect([house.origin, 'https://acme.example']).toContain(twice.url.origin);
+    expect([server.origin, 'https://acme.example']).toContain(twice.url.origin);
     expect(twice.url.searchParams.get('code')).toBeNull();
     expectOwnErrorPage(await start((query) => query.set('redirect_uri', `https://${EVIL}/`)));
     expectOwnErrorPage(await start((query) => query.set('redirect_uri', 'nonsense')));
@@ -217,9 +217,9 @@ describe('redirects and responses', () => {
       ['a request object', { request: 'a.b.c' }],
     ];
 
-    it.each(FAULTS)('%s: our page with a link, where nobody is signed in', async (_what, fault) => {
-      const page = await authorize(stranger, fault);
-      expect([page.url.origin, page.headers.get('location')]).toEqual([house.origin, null]);
+    it.each(FAULTS)('%s: our page with a link, where nobody is signed in', async (_what, error) => {
+      const page = await authorize(stranger, error);
+      expect([page.url.origin, page.headers.get('location')]).toEqual([server.origin, null]);
       expect(page.status).toBe(400);
       expect(page.headers.get('refresh')).toBeNull();
       expect(page.html).not.toMatch(/http-equiv="?refresh|<script/i);
@@ -227,8 +227,8 @@ describe('redirects and responses', () => {
       expect(links.some((href) => href.startsWith(REDIRECT_URI))).toBe(true);
     });
 
-    it.each(FAULTS)('%s: a redirect, where somebody is', async (_what, fault) => {
-      const { url } = await authorize(stranger, fault, person);
+    it.each(FAULTS)('%s: a redirect, where somebody is', async (_what, error) => {
+      const { url } = await authorize(stranger, error, person);
       expect(url.href).toMatch(/^https:\/\/acme\.example\/cb[?#]error=\w+/); // after a # where the response type wants it
     });
 
@@ -244,7 +244,7 @@ describe('redirects and responses', () => {
 
   describe('7. nobody is sent on unasked to a redirect URI that nobody vouches for', () => {
     it('a client that registered itself meets the consent page first, which names the host it goes to', async () => {
-      const app = await registerStranger(house, { client_uri: 'https://bank.example' });
+      const app = await registerStranger(server, { client_uri: 'https://bank.example' });
       const page = await authorize(app, {}, person);
       expect(isConsent(page)).toBe(true);
       const text = page.html.replace(/<a [^>]*>/g, '');
@@ -256,7 +256,7 @@ describe('redirects and responses', () => {
     });
 
     it('a public client on this machine gets no code unseen at another port than before', async () => {
-      const app = await registerStranger(house, { ...PUBLIC, redirect_uris: ['http://localhost/cb'] });
+      const app = await registerStranger(server, { ...PUBLIC, redirect_uris: ['http://localhost/cb'] });
       const at = (port: number, more = {}) =>
         authorize(app, { redirect_uri: `http://localhost:${port}/cb`, ...more }, person);
       await walk(person, await at(1111), email);
@@ -266,52 +266,52 @@ describe('redirects and responses', () => {
   });
 
   it('8. after a form with a credential the browser is never told to send it again (303, not 307 or 308)', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const { challenge } = pkce();
-    const app = await house.client();
+    const app = await server.client();
     const post = async (page: Page, fields: Record<string, string>) => {
       const form = formsOf(page.html)[0]!;
       const cookie = [...browser.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
       const { pathname, search } = new URL(form.action, page.url);
       const path = `${pathname}${search}`;
-      const answer = await postForm(house, path, { ...form.fields, ...fields }, { headers: { cookie } });
+      const answer = await postForm(server, path, { ...form.fields, ...fields }, { headers: { cookie } });
       return answer.status;
     };
     const newcomer = { name: 'New', email: 'newcomer@example.com', password: PASSWORD };
     expect(await post(await browser.open('/register'), newcomer)).toBe(303);
-    const login = await browser.open(authorizeUrl(house, app, challenge));
+    const login = await browser.open(authorizeUrl(server, app, challenge));
     expect(await post(login, { email, password: PASSWORD })).toBe(303);
     const consent = await browser.signIn(email, PASSWORD, login);
     expect(isConsent(consent)).toBe(true);
     expect(await post(consent, { decision: 'allow' })).toBe(303);
     expect(await post(await browser.open('/logout'), {})).toBe(303);
-    const query = new URLSearchParams(new URL(authorizeUrl(house, app, challenge)).search).toString();
-    expect((await ask(house, 'POST', '/oauth/authorize', { 'content-type': FORM }, query)).status).toBe(303);
+    const query = new URLSearchParams(new URL(authorizeUrl(server, app, challenge)).search).toString();
+    expect((await ask(server, 'POST', '/oauth/authorize', { 'content-type': FORM }, query)).status).toBe(303);
   });
 
   it('9. every answer says who gives it (iss, RFC 9207), which is advertised', async () => {
-    const app = await house.client();
-    const code = await passThrough(person, authorizeUrl(house, app, pkce().challenge), email);
+    const app = await server.client();
+    const code = await passThrough(person, authorizeUrl(server, app, pkce().challenge), email);
     const no = await authorize(app, { prompt: 'nonsense' });
-    const consent = await authorize(await house.client(), {}, person);
+    const consent = await authorize(await server.client(), {}, person);
     const denied = await person.submit(consent, { decision: 'deny' });
     for (const url of [code, no.url, denied.url]) {
-      expect([url.origin, url.searchParams.get('iss')]).toEqual(['https://acme.example', house.issuer]);
+      expect([url.origin, url.searchParams.get('iss')]).toEqual(['https://acme.example', server.issuer]);
     }
-    const { json } = await ask(house, 'GET', '/.well-known/openid-configuration');
+    const { json } = await ask(server, 'GET', '/.well-known/openid-configuration');
     expect(json.authorization_response_iss_parameter_supported).toBe(true);
   });
 
   it('10. pages load nothing from anywhere else, and tell nobody where the person comes from', async () => {
-    const dressed = await registerStranger(house, {
+    const dressed = await registerStranger(server, {
       logo_uri: `https://${EVIL}/logo.png`,
       client_uri: `https://${EVIL}/`,
       policy_uri: `https://${EVIL}/policy`,
       tos_uri: `https://${EVIL}/tos`,
     });
     const pages = [
-      await new Browser(house.origin).open('/login'),
-      await new Browser(house.origin).open('/register'),
+      await new Browser(server.origin).open('/login'),
+      await new Browser(server.origin).open('/register'),
       await authorize(dressed, {}),
       await authorize(dressed, {}, person),
       await authorize({ id: 'unknown' }, {}),
@@ -327,33 +327,33 @@ describe('redirects and responses', () => {
       expect(loaded.length, url.pathname).toBeGreaterThan(0);
       for (const [tag] of loaded) {
         const target = /(?:href|src|data|srcset)="([^"]*)"/.exec(tag)?.[1] ?? '';
-        expect(new URL(target, house.origin).origin, tag).toBe(house.origin);
+        expect(new URL(target, server.origin).origin, tag).toBe(server.origin);
       }
       expect(html, url.pathname).not.toMatch(/@import|url\(/);
     }
   });
 
   it('11. an access token in the query string is refused', async () => {
-    const { body } = await redeem(house, client, await obtainCode(house, client, email, {}, person));
+    const { body } = await redeem(server, client, await obtainCode(server, client, email, {}, person));
     const query = `/oauth/userinfo?access_token=${body.access_token}`;
     for (const method of ['GET', 'POST']) {
-      const answer = await ask(house, method, query, { 'content-type': FORM });
+      const answer = await ask(server, method, query, { 'content-type': FORM });
       expect([answer.status, answer.json.sub]).toEqual([400, undefined]);
     }
-    const right = await ask(house, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}` });
+    const right = await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}` });
     expect(right.status).toBe(200);
   });
 
   it('12. no page of another origin may read the authorization endpoint; all may read what is public', async () => {
     const origin = `https://${EVIL}`;
-    const start = pathOf(authorizeUrl(house, client, pkce().challenge));
+    const start = pathOf(authorizeUrl(server, client, pkce().challenge));
     const preflight = { origin, 'access-control-request-method': 'GET' };
     for (const [method, headers] of [
       ['GET', { origin }],
       ['POST', { origin, 'content-type': FORM }],
       ['OPTIONS', preflight],
     ] as const) {
-      const answer = await ask(house, method, start, headers);
+      const answer = await ask(server, method, start, headers);
       const names = Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'));
       expect(names, method).toEqual([]);
     }
@@ -362,13 +362,13 @@ describe('redirects and responses', () => {
       '/.well-known/oauth-authorization-server',
       '/oauth/jwks',
     ]) {
-      expect((await ask(house, 'GET', path, { origin })).headers['access-control-allow-origin']).toBe('*');
+      expect((await ask(server, 'GET', path, { origin })).headers['access-control-allow-origin']).toBe('*');
     }
-    const refused = await tryToRegister(house, { redirect_uris: [] }, { origin });
+    const refused = await tryToRegister(server, { redirect_uris: [] }, { origin });
     expect(refused.headers['access-control-allow-origin']).toBe('*');
-    const app = await house.client(PUBLIC);
+    const app = await server.client(PUBLIC);
     const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: REDIRECT_URI };
-    const own = await postForm(house, '/oauth/token', params, {
+    const own = await postForm(server, '/oauth/token', params, {
       client: app,
       headers: { origin: 'https://acme.example' },
     });
@@ -376,7 +376,7 @@ describe('redirects and responses', () => {
   });
 
   it('13. there is no web_message', async () => {
-    const { json } = await ask(house, 'GET', '/.well-known/openid-configuration');
+    const { json } = await ask(server, 'GET', '/.well-known/openid-configuration');
     expect(json.response_modes_supported).toEqual(expect.arrayContaining(['query', 'form_post']));
     expect(json.response_modes_supported).not.toContain('web_message');
     const page = await authorize(client, { response_mode: 'web_message' }, person);

@@ -7,7 +7,7 @@ import { isConsent } from '../support/openid-client.js';
 import { makeKey } from '../support/proofs.js';
 import { ask, FORM, postForm, registerStranger } from '../support/raw-request.js';
 import { authorizeUrl, pkce, type TestClient, token } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { introspect, openFamily } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -30,43 +30,43 @@ const FORGED = {
 };
 
 describe('the surface', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let device: TestClient;
   let account: { id: string; email: string };
   let person: Browser;
   let metadata: Record<string, unknown>;
   beforeAll(async () => {
-    house = await openHouse();
-    client = await house.client({ post_logout_redirect_uris: ['https://acme.example/bye'] });
-    device = await house.client({
+    server = await startServer();
+    client = await server.client({ post_logout_redirect_uris: ['https://acme.example/bye'] });
+    device = await server.client({
       grant_types: [DEVICE_GRANT],
       redirect_uris: [],
       token_endpoint_auth_method: 'none',
     });
-    account = await house.account();
-    person = new Browser(house.origin);
+    account = await server.account();
+    person = new Browser(server.origin);
     await person.signIn(account.email, PASSWORD);
-    metadata = (await ask(house, 'GET', '/.well-known/openid-configuration')).json;
+    metadata = (await ask(server, 'GET', '/.well-known/openid-configuration')).json;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function userCode(): Promise<string> {
-    const { json } = await postForm(house, '/oauth/device', { scope: 'openid' }, { client: device });
+    const { json } = await postForm(server, '/oauth/device', { scope: 'openid' }, { client: device });
     return String(json.user_code);
   }
 
   it('38. no page can be put into a frame, and each says what it may load', async () => {
-    const nobody = new Browser(house.origin);
+    const nobody = new Browser(server.origin);
     const code = await userCode();
     const input = await person.open('/device');
     const pages: Record<string, Page> = {
       home: await nobody.open('/'),
       'sign-in': await nobody.open('/login'),
-      'sign-in of an app': await nobody.open(authorizeUrl(house, client, pkce().challenge)),
+      'sign-in of an app': await nobody.open(authorizeUrl(server, client, pkce().challenge)),
       'a wrong password': await nobody.signIn('nobody@example.com', 'a wrong password'),
       register: await nobody.open('/register'),
-      consent: await person.open(authorizeUrl(house, await registerStranger(house), pkce().challenge)),
+      consent: await person.open(authorizeUrl(server, await registerStranger(server), pkce().challenge)),
       account: await person.open('/account'),
       device: input,
       'device with a wrong code': await person.submit(input, { user_code: 'XXXX-XXXX' }),
@@ -76,7 +76,7 @@ describe('the surface', () => {
       'sign-out': await person.open('/logout'),
       'signed out': await nobody.open('/logout'),
       'signed out of an app': await nobody.open('/oauth/logout/success'),
-      'error of an app': await person.open(authorizeUrl(house, { id: 'unknown' }, pkce().challenge)),
+      'error of an app': await person.open(authorizeUrl(server, { id: 'unknown' }, pkce().challenge)),
       'error of a link': await nobody.open('/setup?token=unknown'),
       'no such page': await nobody.open('/nowhere'),
       'malformed address': await nobody.open('/%'),
@@ -105,13 +105,13 @@ describe('the surface', () => {
 
   it('38. what strangers write is text on every page, never markup', async () => {
     const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`;
-    const app = await registerStranger(house, {
+    const app = await registerStranger(server, {
       client_name: evil,
       grant_types: ['authorization_code', DEVICE_GRANT],
       client_uri: 'https://acme.example/"onclick=alert(1)',
     });
-    const { json } = await postForm(house, '/oauth/device', {}, { client: app, headers: { 'user-agent': evil } });
-    const named = new Browser(house.origin);
+    const { json } = await postForm(server, '/oauth/device', {}, { client: app, headers: { 'user-agent': evil } });
+    const named = new Browser(server.origin);
     named.headers = { ...named.headers, 'user-agent': evil };
     const arrived = await named.submit(await named.open('/register'), {
       name: evil,
@@ -122,13 +122,13 @@ describe('the surface', () => {
     const more = { state: evil, nonce: evil, login_hint: evil };
     const pages = [
       arrived,
-      await new Browser(house.origin).open(authorizeUrl(house, app, pkce().challenge, more)),
-      await named.open(authorizeUrl(house, app, pkce().challenge, more)),
+      await new Browser(server.origin).open(authorizeUrl(server, app, pkce().challenge, more)),
+      await named.open(authorizeUrl(server, app, pkce().challenge, more)),
       await named.open(
-        authorizeUrl(house, client, pkce().challenge, { ...more, response_mode: 'form_post', prompt: 'none' }),
+        authorizeUrl(server, client, pkce().challenge, { ...more, response_mode: 'form_post', prompt: 'none' }),
       ),
-      await named.open(authorizeUrl(house, { id: evil }, pkce().challenge, more)),
-      await named.open(authorizeUrl(house, app, pkce().challenge, { ...more, redirect_uri: evil })),
+      await named.open(authorizeUrl(server, { id: evil }, pkce().challenge, more)),
+      await named.open(authorizeUrl(server, app, pkce().challenge, { ...more, redirect_uri: evil })),
       await named.submit(await named.open('/device'), { user_code: evil }),
       await named.submit(await named.open('/device'), { user_code: String(json.user_code) }),
       await named.open(
@@ -158,8 +158,8 @@ describe('the surface', () => {
         '/nowhere',
         '/%',
       ]) {
-        const honest = await ask(house, 'GET', path, { accept: 'text/html' });
-        const forged = await ask(house, 'GET', path, { accept: 'text/html', ...FORGED });
+        const honest = await ask(server, 'GET', path, { accept: 'text/html' });
+        const forged = await ask(server, 'GET', path, { accept: 'text/html', ...FORGED });
         expect(forged.status, path).toBe(honest.status);
         expect(JSON.stringify(forged), path).not.toMatch(/evil/);
         expect(forged.headers['content-type'], path).toBe(honest.headers['content-type']);
@@ -168,7 +168,7 @@ describe('the surface', () => {
 
     it('not as a way around the limits, nor in the log', async () => {
       const email = 'nobody@example.com';
-      const browser = new Browser(house.origin);
+      const browser = new Browser(server.origin);
       const page = await browser.open('/login');
       const statuses: number[] = [];
       for (let n = 0; n < 12; n += 1) {
@@ -176,20 +176,20 @@ describe('the surface', () => {
         statuses.push((await browser.signIn(email, 'a wrong password', page)).status);
       }
       expect(statuses.at(-1)).toBe(429);
-      expect(house.lines.filter((line) => /10\.0\.0\.\d|6\.6\.6\.6|evil-request/.test(line))).toEqual([]);
+      expect(server.lines.filter((line) => /10\.0\.0\.\d|6\.6\.6\.6|evil-request/.test(line))).toEqual([]);
     });
 
     it('not in the place of a credential', async () => {
-      const answer = await ask(house, 'GET', '/oauth/userinfo', FORGED);
+      const answer = await ask(server, 'GET', '/oauth/userinfo', FORGED);
       expect(answer.status).toBe(401);
       const nobody = await postForm(
-        house,
+        server,
         '/oauth/token',
         { grant_type: 'client_credentials', client_id: client.id },
         { headers: FORGED },
       );
       expect([nobody.status, nobody.json.error]).toEqual([401, 'invalid_client']);
-      expect((await ask(house, 'GET', '/account', { ...FORGED, accept: 'text/html' })).status).toBe(303);
+      expect((await ask(server, 'GET', '/account', { ...FORGED, accept: 'text/html' })).status).toBe(303);
     });
   });
 
@@ -197,15 +197,15 @@ describe('the surface', () => {
     const members = (name: string) => metadata[name] as string[];
 
     it('the same at both addresses, with every address on the issuer and answering', async () => {
-      expect((await ask(house, 'GET', '/.well-known/oauth-authorization-server')).json).toEqual(metadata);
-      expect(metadata.issuer).toBe(house.issuer);
+      expect((await ask(server, 'GET', '/.well-known/oauth-authorization-server')).json).toEqual(metadata);
+      expect(metadata.issuer).toBe(server.issuer);
       for (const [name, value] of Object.entries(metadata)) {
         if (!/_endpoint$|jwks_uri$/.test(name)) continue;
         const { origin, pathname } = new URL(String(value));
-        expect(origin, name).toBe(house.issuer);
+        expect(origin, name).toBe(server.issuer);
         const found = [
-          await ask(house, 'GET', pathname),
-          await ask(house, 'POST', pathname, { 'content-type': FORM }, ''),
+          await ask(server, 'GET', pathname),
+          await ask(server, 'POST', pathname, { 'content-type': FORM }, ''),
         ];
         expect(found.map(({ status }) => status).filter((status) => status !== 404 && status < 500).length, name).toBe(
           2,
@@ -223,13 +223,13 @@ describe('the surface', () => {
       const methods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'];
       expect([...members('token_endpoint_auth_methods_supported')].sort()).toEqual([...methods].sort());
       for (const method of methods) {
-        await registerStranger(house, {
+        await registerStranger(server, {
           token_endpoint_auth_method: method,
           ...(method === 'private_key_jwt' && { jwks }),
         });
       }
       for (const method of ['client_secret_jwt', 'tls_client_auth', 'self_signed_tls_client_auth', 'spiffe_jwt', 'x']) {
-        await expect(registerStranger(house, { token_endpoint_auth_method: method }), method).rejects.toThrow(
+        await expect(registerStranger(server, { token_endpoint_auth_method: method }), method).rejects.toThrow(
           'invalid',
         );
       }
@@ -237,7 +237,7 @@ describe('the surface', () => {
 
     it('each advertised grant is known, and others are not', async () => {
       for (const grant of members('grant_types_supported')) {
-        expect((await token(house, client, { grant_type: grant })).body.error, grant).not.toBe(
+        expect((await token(server, client, { grant_type: grant })).body.error, grant).not.toBe(
           'unsupported_grant_type',
         );
       }
@@ -250,19 +250,19 @@ describe('the surface', () => {
       ].filter((grant) => !members('grant_types_supported').includes(grant));
       expect(others).toContain('password');
       for (const grant of others) {
-        expect((await token(house, client, { grant_type: grant })).body.error, grant).toBe('unsupported_grant_type');
+        expect((await token(server, client, { grant_type: grant })).body.error, grant).toBe('unsupported_grant_type');
       }
     });
 
     it('each advertised response mode works, and others do not', async () => {
-      const open = (more: Record<string, string>) => person.open(authorizeUrl(house, client, pkce().challenge, more));
+      const open = (more: Record<string, string>) => person.open(authorizeUrl(server, client, pkce().challenge, more));
       for (const mode of members('response_modes_supported')) {
         const page = await open({ response_mode: mode, prompt: 'none', login_hint: mode });
         const answered =
           mode === 'form_post'
             ? formsOf(page.html)[0]!.fields
             : Object.fromEntries(new URLSearchParams(page.url.search + page.url.hash.replace('#', '&')));
-        expect(answered, mode).toMatchObject({ state: 'state-1', iss: house.issuer });
+        expect(answered, mode).toMatchObject({ state: 'state-1', iss: server.issuer });
       }
       for (const mode of ['web_message', 'jwt', 'query.jwt', 'form_post.jwt', 'x'].filter(
         (name) => !members('response_modes_supported').includes(name),
@@ -280,7 +280,7 @@ describe('the surface', () => {
         ['request', 'eyJhbGciOiJub25lIn0.e30.', 'request_not_supported'],
         ['request_uri', 'https://evil.example/request', 'request_uri_not_supported'],
       ]) {
-        const { url, html } = await person.open(authorizeUrl(house, client, pkce().challenge, { [name!]: value! }));
+        const { url, html } = await person.open(authorizeUrl(server, client, pkce().challenge, { [name!]: value! }));
         expect(`${url.href} ${html}`, name).toMatch(error === 'request_not_supported' ? error : /request_uri/);
         expect(url.searchParams.get('code')).toBeNull();
       }
@@ -292,7 +292,7 @@ describe('the surface', () => {
       );
       const known = members('scopes_supported').join(' ');
       const { json } = await ask(
-        house,
+        server,
         'POST',
         '/oauth/clients/register',
         { 'content-type': 'application/json' },
@@ -301,7 +301,7 @@ describe('the surface', () => {
       expect(json.scope).toBe(known);
       expect(members('id_token_signing_alg_values_supported').filter((name) => /^HS|none/.test(name))).toEqual([]);
       for (const alg of ['none', 'HS256']) {
-        await expect(registerStranger(house, { id_token_signed_response_alg: alg }), alg).rejects.toThrow('invalid');
+        await expect(registerStranger(server, { id_token_signed_response_alg: alg }), alg).rejects.toThrow('invalid');
       }
     });
   });
@@ -314,7 +314,7 @@ describe('the surface', () => {
     /** A form of ours, sent in this person's browser by somebody who cannot read our pages. */
     async function forge(path: string, fields: Record<string, string>, headers: Record<string, string> = {}) {
       const cookie = [...person.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
-      return postForm(house, path, fields, { headers: { cookie, accept: 'text/html', ...headers } });
+      return postForm(server, path, fields, { headers: { cookie, accept: 'text/html', ...headers } });
     }
 
     const tokenOf = (page: Page) => formsOf(page.html)[0]!.fields.csrf!;
@@ -329,7 +329,7 @@ describe('the surface', () => {
       ['/interaction/unknown', { decision: 'allow' }],
     ])('%s', async (path, fields) => {
       const mine = tokenOf(await person.open('/logout'));
-      const stranger = new Browser(house.origin);
+      const stranger = new Browser(server.origin);
       const theirs = tokenOf(await stranger.open('/login'));
       for (const csrf of ['', 'x', theirs, mine.slice(1), `${mine} `]) {
         expect((await forge(path, { ...fields, csrf })).status, csrf).toBe(403);
@@ -339,7 +339,7 @@ describe('the surface', () => {
         { origin: 'https://evil.example' },
         { 'sec-fetch-site': 'cross-site' },
         { 'sec-fetch-site': 'same-site' },
-        { origin: house.issuer.replace('http:', 'https:') },
+        { origin: server.issuer.replace('http:', 'https:') },
       ]) {
         expect((await forge(path, { ...fields, csrf: mine }, headers as never)).status).toBe(403);
       }
@@ -347,26 +347,26 @@ describe('the surface', () => {
     });
 
     it('the consent form, with the token of another browser and without one', async () => {
-      const app = await registerStranger(house);
-      const page = await person.open(authorizeUrl(house, app, pkce().challenge));
+      const app = await registerStranger(server);
+      const page = await person.open(authorizeUrl(server, app, pkce().challenge));
       const { action, fields } = formsOf(page.html)[0]!;
-      const stranger = new Browser(house.origin);
+      const stranger = new Browser(server.origin);
       const csrf = tokenOf(await stranger.open('/login'));
       expect((await forge(action, { decision: 'allow', csrf })).status).toBe(403);
       expect((await forge(action, { decision: 'allow' })).status).toBeGreaterThanOrEqual(400);
       expect((await forge(action, { ...fields, decision: 'allow' }, { origin: 'https://evil.example' })).status).toBe(
         403,
       );
-      expect((await house.core.consents.list(account.id)).map(({ clientId }) => clientId)).not.toContain(app.id);
+      expect((await server.core.consents.list(account.id)).map(({ clientId }) => clientId)).not.toContain(app.id);
     });
 
     it('the sign-out of an app, and the connection of a device', async () => {
-      const browser = new Browser(house.origin);
-      const family = await openFamily(house, client, account.email, {}, browser);
+      const browser = new Browser(server.origin);
+      const family = await openFamily(server, client, account.email, {}, browser);
       await browser.open('/oauth/logout');
       const cookie = [...browser.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
       const send = (path: string, fields: Record<string, string>) =>
-        postForm(house, path, fields, { headers: { cookie, accept: 'text/html' } });
+        postForm(server, path, fields, { headers: { cookie, accept: 'text/html' } });
       for (const xsrf of ['', 'x', 'undefined']) {
         expect((await send('/oauth/logout/confirm', { xsrf, logout: 'yes' })).status).toBe(400);
       }
@@ -377,19 +377,19 @@ describe('the surface', () => {
         expect(answer.text).not.toContain('Your device is connected');
       }
       expect((await browser.open('/account')).url.pathname).toBe('/account');
-      expect((await introspect(house, client, family.accessToken)).body.active).toBe(true);
+      expect((await introspect(server, client, family.accessToken)).body.active).toBe(true);
     });
 
     it('cookies do not come along from another site, and no script can read them', async () => {
       const seen: string[] = [];
-      const login = await ask(house, 'GET', '/login');
+      const login = await ask(server, 'GET', '/login');
       seen.push(...login.cookies);
-      const start = authorizeUrl(house, client, pkce().challenge).slice(house.origin.length);
-      seen.push(...(await ask(house, 'GET', start)).cookies);
+      const start = authorizeUrl(server, client, pkce().challenge).slice(server.origin.length);
+      seen.push(...(await ask(server, 'GET', start)).cookies);
       const csrf = /name="csrf" value="([^"]*)"/.exec(login.text)![1]!;
       const cookie = login.cookies[0]!.split(';')[0]!;
       const signedIn = await postForm(
-        house,
+        server,
         '/login',
         { csrf, email: account.email, password: PASSWORD },
         { headers: { cookie } },

@@ -16,7 +16,7 @@ import {
   type TokenAnswer,
   token,
 } from '../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { introspect, openFamily } from '../support/token-family.js';
 
 const OTHER_API = 'https://api.example/v1';
@@ -26,7 +26,7 @@ const PAST_RETRIES_MS = 11_000;
 const STALE_MS = 15 * 60_000;
 
 describe('tokens', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let app: TestClient;
   let account: { id: string; email: string };
@@ -34,28 +34,28 @@ describe('tokens', () => {
   let ownApi: string;
   let aheadMs = 0;
   beforeAll(async () => {
-    house = await openHouse({ clock: { now: () => new Date(Date.now() + aheadMs) } });
-    ownApi = `${house.issuer}/api/v1`;
-    await house.base.db.resource.create({
+    server = await startServer({ clock: { now: () => new Date(Date.now() + aheadMs) } });
+    ownApi = `${server.issuer}/api/v1`;
+    await server.base.db.resource.create({
       data: {
         identifier: OTHER_API,
         name: 'Other API',
         scopes: { create: [{ name: 'things:read', description: 'Read your things.' }] },
       },
     });
-    await house.core.resources.reload();
-    client = await house.client();
-    app = await house.client(PUBLIC);
-    account = await house.account();
-    person = new Browser(house.origin);
+    await server.core.resources.reload();
+    client = await server.client();
+    app = await server.client(PUBLIC);
+    account = await server.account();
+    person = new Browser(server.origin);
     await person.signIn(account.email, PASSWORD);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const open = (from: TestClient, more: Record<string, string> = {}) =>
-    openFamily(house, from, account.email, more, person);
+    openFamily(server, from, account.email, more, person);
   const userinfo = (authorization: string, headers: Record<string, string> = {}) =>
-    ask(house, 'GET', '/oauth/userinfo', { authorization, ...headers });
+    ask(server, 'GET', '/oauth/userinfo', { authorization, ...headers });
 
   describe('25. and 26. a token that is bound to a key', () => {
     let key: ClientKey;
@@ -63,14 +63,14 @@ describe('tokens', () => {
     let nonce: string;
     beforeAll(async () => {
       key = await makeKey();
-      const { code, verifier } = await obtainCode(house, app, account.email, {}, person);
+      const { code, verifier } = await obtainCode(server, app, account.email, {}, person);
       const params = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: REDIRECT_URI };
-      bound = await tokenWithProof(house, app, key, params);
+      bound = await tokenWithProof(server, app, key, params);
       const asked = await present({});
       nonce = asked.headers['dpop-nonce']!;
     });
 
-    const htu = () => `${house.issuer}/oauth/userinfo`;
+    const htu = () => `${server.issuer}/oauth/userinfo`;
     const ath = () => createHash('sha256').update(bound.body.access_token!).digest('base64url');
 
     /** A request to userinfo with a proof that is right but for these members. */
@@ -94,13 +94,13 @@ describe('tokens', () => {
       expect((await present({})).json.sub).toBe(account.id);
       expect((await userinfo(`Bearer ${bound.body.access_token}`)).status).toBe(401);
       expect((await userinfo(`DPoP ${bound.body.access_token}`)).status).toBeGreaterThanOrEqual(400);
-      const { body } = await introspect(house, client, bound.body.access_token!);
+      const { body } = await introspect(server, client, bound.body.access_token!);
       expect(body).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt: key.thumbprint } });
     });
 
     it.each<[string, () => Record<string, unknown>]>([
       ['another method', () => ({ htm: 'POST' })],
-      ['another address', () => ({ htu: `${house.issuer}/oauth/introspect` })],
+      ['another address', () => ({ htu: `${server.issuer}/oauth/introspect` })],
       ['another server', () => ({ htu: 'https://evil.example/oauth/userinfo' })],
       ['another token', () => ({ ath: createHash('sha256').update('another').digest('base64url') })],
       ['no token', () => ({ ath: undefined })],
@@ -152,9 +152,9 @@ describe('tokens', () => {
 
     it("25. is refreshed by a public app with the app's key only", async () => {
       const params = { grant_type: 'refresh_token', refresh_token: bound.body.refresh_token! };
-      expect((await token(house, app, params)).status).toBe(400);
-      expect((await tokenWithProof(house, app, await makeKey(), params)).status).toBe(400);
-      const renewed = await tokenWithProof(house, app, key, params);
+      expect((await token(server, app, params)).status).toBe(400);
+      expect((await tokenWithProof(server, app, await makeKey(), params)).status).toBe(400);
+      const renewed = await tokenWithProof(server, app, key, params);
       expect([renewed.status, renewed.body.token_type]).toEqual([200, 'DPoP']);
     });
   });
@@ -168,7 +168,7 @@ describe('tokens', () => {
       expect(decodeProtectedHeader(jwt)).toMatchObject({ typ: 'at+jwt', alg: 'ES256' });
       expect((await userinfo(`Bearer ${jwt}`)).status).toBe(401);
     }
-    expect((await introspect(house, client, forOther.accessToken)).body.aud).toBe(OTHER_API);
+    expect((await introspect(server, client, forOther.accessToken)).body.aud).toBe(OTHER_API);
   });
 
   it('28. userinfo refuses a token for another audience, and one without the scope for it', async () => {
@@ -176,9 +176,9 @@ describe('tokens', () => {
     const foreign = await userinfo(`Bearer ${accessToken}`);
     expect([foreign.status, foreign.json.error]).toEqual([401, 'invalid_token']);
     const { body } = await redeem(
-      house,
+      server,
       client,
-      await obtainCode(house, client, account.email, { scope: 'email', nonce: '' }, person),
+      await obtainCode(server, client, account.email, { scope: 'email', nonce: '' }, person),
     );
     const narrow = await userinfo(`Bearer ${body.access_token}`);
     expect([narrow.status, narrow.json.error]).toEqual([403, 'insufficient_scope']);
@@ -186,7 +186,7 @@ describe('tokens', () => {
   });
 
   it('28. an ID token and a refresh token are no access tokens', async () => {
-    const { body } = await redeem(house, client, await obtainCode(house, client, account.email, {}, person));
+    const { body } = await redeem(server, client, await obtainCode(server, client, account.email, {}, person));
     for (const text of [body.id_token!, body.refresh_token!]) {
       for (const value of [text, `jwt~${text}`]) {
         const answer = await userinfo(`Bearer ${value}`);
@@ -196,24 +196,24 @@ describe('tokens', () => {
   });
 
   it('29. no scope goes beyond what the client may have', async () => {
-    const modest = await house.client({ scope: 'openid things:read' });
+    const modest = await server.client({ scope: 'openid things:read' });
     const wanted = { scope: 'openid email things:read memory:write', resource: OTHER_API };
     await expect(open(modest, wanted)).rejects.toThrow('error=invalid_scope');
     const own = await open(modest, { scope: 'openid' });
     const info = await userinfo(`Bearer ${own.accessToken}`);
     expect([info.json.sub, info.json.email]).toEqual([account.id, undefined]);
-    const machine = await house.client({ ...MACHINE, scope: 'things:read' });
+    const machine = await server.client({ ...MACHINE, scope: 'things:read' });
     const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
-    const answer = await token(house, machine, asked);
+    const answer = await token(server, machine, asked);
     expect([answer.body.error, answer.body.access_token]).toEqual(['invalid_scope', undefined]);
   });
 
   it('30. the refresh token of a public client rotates', async () => {
     const first = await open(app);
-    const second = await refresh(house, app, first.refreshToken);
+    const second = await refresh(server, app, first.refreshToken);
     expect(second.status).toBe(200);
     expect(second.body.refresh_token).not.toBe(first.refreshToken);
-    const third = await refresh(house, app, second.body.refresh_token!);
+    const third = await refresh(server, app, second.body.refresh_token!);
     expect(third.body.refresh_token).not.toBe(second.body.refresh_token);
   });
 
@@ -222,29 +222,29 @@ describe('tokens', () => {
     async (kind) => {
       const from = kind === 'public' ? app : client;
       const first = await open(from);
-      const second = await refresh(house, from, first.refreshToken);
-      const third = await refresh(house, from, second.body.refresh_token!);
-      expect(await isAlive(house, third.body.access_token!)).toBe(true);
-      expect((await refresh(house, from, first.refreshToken)).body.error).toBe('invalid_grant');
+      const second = await refresh(server, from, first.refreshToken);
+      const third = await refresh(server, from, second.body.refresh_token!);
+      expect(await isAlive(server, third.body.access_token!)).toBe(true);
+      expect((await refresh(server, from, first.refreshToken)).body.error).toBe('invalid_grant');
       for (const { body } of [second, third]) {
-        expect(await isAlive(house, body.access_token!)).toBe(false);
-        expect((await refresh(house, from, body.refresh_token!)).body.error).toBe('invalid_grant');
+        expect(await isAlive(server, body.access_token!)).toBe(false);
+        expect((await refresh(server, from, body.refresh_token!)).body.error).toBe('invalid_grant');
       }
     },
   );
 
   it('31. a token that a retry replaced ends the family too, once nobody can be retrying any more', async () => {
     const first = await open(app);
-    const lost = await refresh(house, app, first.refreshToken);
-    const retried = await refresh(house, app, first.refreshToken);
+    const lost = await refresh(server, app, first.refreshToken);
+    const retried = await refresh(server, app, first.refreshToken);
     expect([lost.status, retried.status]).toEqual([200, 200]);
-    expect(await isAlive(house, lost.body.access_token!)).toBe(false);
-    expect(await isAlive(house, retried.body.access_token!)).toBe(true);
+    expect(await isAlive(server, lost.body.access_token!)).toBe(false);
+    expect(await isAlive(server, retried.body.access_token!)).toBe(true);
     aheadMs = PAST_RETRIES_MS;
     try {
-      expect((await refresh(house, app, lost.body.refresh_token!)).body.error).toBe('invalid_grant');
-      expect(await isAlive(house, retried.body.access_token!)).toBe(false);
-      expect((await refresh(house, app, retried.body.refresh_token!)).body.error).toBe('invalid_grant');
+      expect((await refresh(server, app, lost.body.refresh_token!)).body.error).toBe('invalid_grant');
+      expect(await isAlive(server, retried.body.access_token!)).toBe(false);
+      expect((await refresh(server, app, retried.body.refresh_token!)).body.error).toBe('invalid_grant');
     } finally {
       aheadMs = 0;
     }
@@ -252,43 +252,43 @@ describe('tokens', () => {
 
   it('32. a refresh cannot widen what was consented to', async () => {
     const { refreshToken } = await open(client, { scope: 'openid things:read', resource: OTHER_API });
-    const wider = await refresh(house, client, refreshToken, { scope: 'openid email things:read' });
+    const wider = await refresh(server, client, refreshToken, { scope: 'openid email things:read' });
     expect(wider.body.error).toBe('invalid_scope');
-    const elsewhere = await refresh(house, client, refreshToken, { resource: ownApi });
+    const elsewhere = await refresh(server, client, refreshToken, { resource: ownApi });
     expect(elsewhere.body.error).toBe('invalid_target');
-    const unknown = await refresh(house, client, refreshToken, { resource: 'https://unknown.example' });
+    const unknown = await refresh(server, client, refreshToken, { resource: 'https://unknown.example' });
     expect(unknown.body.error).toBe('invalid_target');
-    const same = await refresh(house, client, refreshToken, { resource: OTHER_API });
+    const same = await refresh(server, client, refreshToken, { resource: OTHER_API });
     expect(decodeJwt(same.body.access_token!).scope).toBe('things:read'); // and those tries did not spend it
   });
 
   it('33. a refresh token is bound to its client', async () => {
     const { refreshToken } = await open(client);
     const others = [
-      await house.client(),
+      await server.client(),
       app,
-      await registerStranger(house, { grant_types: ['authorization_code', 'refresh_token'] }),
+      await registerStranger(server, { grant_types: ['authorization_code', 'refresh_token'] }),
     ];
     for (const other of others) {
-      expect((await refresh(house, other, refreshToken)).body.error).toBe('invalid_grant');
+      expect((await refresh(server, other, refreshToken)).body.error).toBe('invalid_grant');
     }
-    expect((await refresh(house, { id: client.id, secret: '' }, refreshToken)).status).toBe(401);
-    expect((await refresh(house, client, refreshToken)).status).toBe(200);
+    expect((await refresh(server, { id: client.id, secret: '' }, refreshToken)).status).toBe(401);
+    expect((await refresh(server, client, refreshToken)).status).toBe(200);
   });
 
   it('34. a refresh token ends when it is not used, and with the login that it came from', async () => {
     const idle = await open(client);
     aheadMs = 8 * 86_400_000; // REFRESH_TOKEN_TTL is 7d
     try {
-      expect((await refresh(house, client, idle.refreshToken)).body.error).toBe('invalid_grant');
+      expect((await refresh(server, client, idle.refreshToken)).body.error).toBe('invalid_grant');
     } finally {
       aheadMs = 0;
     }
-    const browser = new Browser(house.origin);
-    const family = await openFamily(house, client, account.email, {}, browser);
+    const browser = new Browser(server.origin);
+    const family = await openFamily(server, client, account.email, {}, browser);
     await browser.submit(await browser.open('/logout'));
-    expect((await refresh(house, client, family.refreshToken)).body.error).toBe('invalid_grant');
-    expect(await isAlive(house, family.accessToken)).toBe(false);
+    expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, family.accessToken)).toBe(false);
   });
 
   it('35. a token in which one bit was changed is nothing', async () => {
@@ -296,77 +296,77 @@ describe('tokens', () => {
     const { refreshToken, accessToken } = family;
     for (const place of [0, Math.floor(refreshToken.length / 2), refreshToken.length - 1]) {
       const changed = flip(refreshToken, place);
-      expect((await refresh(house, client, changed)).body.error).toBe('invalid_grant');
+      expect((await refresh(server, client, changed)).body.error).toBe('invalid_grant');
     }
     for (const place of [3, accessToken.indexOf('.') + 5, accessToken.lastIndexOf('.') + 5]) {
-      expect((await introspect(house, client, flip(accessToken, place))).body).toEqual({ active: false });
+      expect((await introspect(server, client, flip(accessToken, place))).body).toEqual({ active: false });
     }
-    expect((await introspect(house, client, accessToken)).body.active).toBe(true);
-    expect((await refresh(house, client, refreshToken, { resource: ownApi })).status).toBe(200);
+    expect((await introspect(server, client, accessToken)).body.active).toBe(true);
+    expect((await refresh(server, client, refreshToken, { resource: ownApi })).status).toBe(200);
   });
 
   it('36. whether a client gets refresh tokens is decided for each client', async () => {
-    const without = await house.client({ grant_types: ['authorization_code'] });
+    const without = await server.client({ grant_types: ['authorization_code'] });
     for (const scope of ['openid', 'openid offline_access']) {
       const answer = await redeem(
-        house,
+        server,
         without,
-        await obtainCode(house, without, account.email, { scope, prompt: 'consent' }, person),
+        await obtainCode(server, without, account.email, { scope, prompt: 'consent' }, person),
       );
       expect([answer.status, answer.body.refresh_token]).toEqual([200, undefined]);
     }
     expect((await open(client)).refreshToken).toEqual(expect.any(String));
-    const machine = await house.client(MACHINE);
-    const answer = await token(house, machine, { grant_type: 'client_credentials' });
+    const machine = await server.client(MACHINE);
+    const answer = await token(server, machine, { grant_type: 'client_credentials' });
     expect([answer.status, answer.body.refresh_token]).toEqual([200, undefined]);
   });
 
   it("37. no client can take a person's number for its own", async () => {
-    const { json } = await tryToRegister(house, { client_id: account.id });
+    const { json } = await tryToRegister(server, { client_id: account.id });
     expect(json.client_id).not.toBe(account.id);
-    const { json: named } = await tryToRegister(house, { client_id: 'admin', sub: account.id });
+    const { json: named } = await tryToRegister(server, { client_id: 'admin', sub: account.id });
     expect(named.client_id).toMatch(/^[\da-f]{8}-[\da-f-]{27}$/);
     expect(named.client_id).not.toBe('admin');
   });
 
   it('37. the token of a client without a person is known as one', async () => {
-    const machine = await house.client(MACHINE);
-    const opaque = await token(house, machine, { grant_type: 'client_credentials' });
+    const machine = await server.client(MACHINE);
+    const opaque = await token(server, machine, { grant_type: 'client_credentials' });
     const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
-    const jwt = await token(house, machine, asked);
+    const jwt = await token(server, machine, asked);
     expect(decodeJwt(jwt.body.access_token!)).toMatchObject({ sub: machine.id, client_id: machine.id });
-    const { body } = await introspect(house, client, opaque.body.access_token!);
+    const { body } = await introspect(server, client, opaque.body.access_token!);
     expect(body.active).toBe(true);
     expect([undefined, machine.id]).toContain(body.sub);
     for (const text of [opaque.body.access_token!, jwt.body.access_token!]) {
       expect((await userinfo(`Bearer ${text}`)).status).toBe(401);
-      const cookie = await ask(house, 'GET', '/account', { cookie: `signet_login=${text}`, accept: 'text/html' });
+      const cookie = await ask(server, 'GET', '/account', { cookie: `signet_login=${text}`, accept: 'text/html' });
       expect(cookie.status).toBe(303);
     }
   });
 
   it('nobody learns or ends anything of a token by its name alone', async () => {
     const { accessToken } = await open(client);
-    const nobody = await postForm(house, '/oauth/introspect', { token: accessToken });
+    const nobody = await postForm(server, '/oauth/introspect', { token: accessToken });
     expect(nobody.status).toBe(400);
     const bearer = { authorization: `Bearer ${accessToken}` };
-    expect((await postForm(house, '/oauth/introspect', { token: accessToken }, { headers: bearer })).text).not.toMatch(
+    expect((await postForm(server, '/oauth/introspect', { token: accessToken }, { headers: bearer })).text).not.toMatch(
       'true',
     );
-    const other = await house.client();
+    const other = await server.client();
     const theft = await postForm(
-      house,
+      server,
       '/oauth/revoke',
       { token: accessToken },
       { headers: { authorization: basic(other) } },
     );
     expect(theft.status).toBe(400);
-    expect(await isAlive(house, accessToken)).toBe(true);
+    expect(await isAlive(server, accessToken)).toBe(true);
   });
 
   it('a proof made for the token endpoint is nothing at userinfo', async () => {
     const { accessToken } = await open(client);
-    const proof = await dpop(await makeKey(), { htm: 'POST', htu: `${house.issuer}/oauth/token`, accessToken });
+    const proof = await dpop(await makeKey(), { htm: 'POST', htu: `${server.issuer}/oauth/token`, accessToken });
     expect((await userinfo(`DPoP ${accessToken}`, { dpop: proof })).status).toBeGreaterThanOrEqual(400);
   });
 });

@@ -1,19 +1,19 @@
 // Pins which kinds of credentials each JSON endpoint accepts, as its answers tell.
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { systemCaller } from '../../src/core/caller.js';
-import { openFamily } from '../support/families.js';
-import { AUDIENCE, signToken } from '../support/foreign-issuer.js';
-import { type House, openHouse } from '../support/house.js';
+import { systemMeta } from '../../src/core/request-meta.js';
+import { AUDIENCE, signToken } from '../support/external-issuer.js';
 import { token } from '../support/relying-party.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { openFamily } from '../support/token-family.js';
 import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
 
 const [externalIssuer, sharedSecret] = ['https://auth.example', 'a secret that two systems share, 2'];
 const domain = makeTrustDomain('example.org');
 const bundles = makeBundleFolder(domain);
-let house: House;
+let server: TestServer;
 beforeAll(async () => {
-  house = await openHouse({
+  server = await startServer({
     settings: {
       TEST_AUTH: 'true',
       GITHUB_CLIENT_ID: 'x',
@@ -29,32 +29,32 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await house.close();
+  await server.close();
   rmSync(bundles.folder, { recursive: true, force: true });
 });
 
-const jsonOf = async <T>(path: string) => (await fetch(house.origin + path)).json() as Promise<T>;
+const jsonOf = async <T>(path: string) => (await fetch(server.origin + path)).json() as Promise<T>;
 
 test('the credentials that each JSON endpoint accepts', async () => {
-  const [person, admin] = [await house.account(), await house.account()];
-  await house.base.db.account.update({ where: { id: admin.id }, data: { role: 'admin' } });
+  const [person, admin] = [await server.account(), await server.account()];
+  await server.base.db.account.update({ where: { id: admin.id }, data: { role: 'admin' } });
   const login = async (id: string) => {
-    const account = await house.base.db.account.findUniqueOrThrow({ where: { id } });
-    return bearer((await house.core.signIn.openForApi({ account, amr: ['pwd'] }, systemCaller)).tokens.accessToken);
+    const account = await server.base.db.account.findUniqueOrThrow({ where: { id } });
+    return bearer((await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens.accessToken);
   };
   const bearer = (text: string): Record<string, string> => ({ authorization: `Bearer ${text}` });
   // Some endpoints below revoke all sessions and grants of their caller. This grant must survive.
-  const { email } = await house.account();
-  const resource = `${house.issuer}/api/v1`;
+  const { email } = await server.account();
+  const resource = `${server.issuer}/api/v1`;
   const { scopes_supported } = await jsonOf<{ scopes_supported: string[] }>('/.well-known/oauth-protected-resource');
   const scope = scopes_supported.join(' ');
-  const app = await openFamily(house, await house.client(), email, { scope: `openid ${scope}`, resource });
-  const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-  const own = await token(house, machine, { grant_type: 'client_credentials', resource, scope });
+  const app = await openFamily(server, await server.client(), email, { scope: `openid ${scope}`, resource });
+  const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+  const own = await token(server, machine, { grant_type: 'client_credentials', resource, scope });
   const key = { name: 'K', format: 'sk_live', lifeSeconds: null, role: 'operator' } as const;
-  const { key: apiKey } = await house.core.apiKeys.create(person, key, systemCaller);
+  const { key: apiKey } = await server.core.apiKeys.create(person, key, systemMeta);
   const wanted = { agentId: 'a', name: 'A', capabilities: ['read:cap-table'] };
-  const agent = await house.core.agents.onboardStranger(wanted, systemCaller);
+  const agent = await server.core.agents.onboardStranger(wanted, systemMeta);
   const claims = { iss: externalIssuer, sub: person.id };
   const external = await signToken(new TextEncoder().encode(sharedSecret), 'HS256', claims);
   const kinds: Record<string, () => Promise<Record<string, string>>> = {
@@ -76,7 +76,7 @@ test('the credentials that each JSON endpoint accepts', async () => {
     for (const method of Object.keys(operations).map((name) => name.toUpperCase())) {
       const accepted: string[] = [];
       for (const [kind, make] of Object.entries(kinds)) {
-        const url = house.origin + path.replace(/\{\w+\}/g, 'none');
+        const url = server.origin + path.replace(/\{\w+\}/g, 'none');
         const { error } = (await (await fetch(url, { method, headers: await make() })).json()) as { error?: string };
         if (!/^(no_auth|invalid_token|insufficient_(scope|role))$/.test(error ?? '')) accepted.push(kind);
       }

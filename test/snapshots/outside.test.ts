@@ -9,9 +9,9 @@ import manifest from '../../package.json' with { type: 'json' };
 import { settings } from '../../src/base/config/settings.js';
 import { AUDIT_ACTIONS } from '../../src/core/audit/events.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { openFamily } from '../support/families.js';
-import { type House, openHouse, PASSWORD } from '../support/house.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { openFamily } from '../support/token-family.js';
 
 const root = join(import.meta.dirname, '../..');
 const settingsForAll = {
@@ -21,13 +21,13 @@ const settingsForAll = {
   FEDERATION_KEEP_TOKENS: 'github',
 };
 /** `secure` has a fixed https issuer: its documents hold no port, and its cookies have prefixes. */
-let secure: House;
-let local: House;
+let secure: TestServer;
+let local: TestServer;
 beforeAll(async () => {
-  secure = await openHouse({
+  secure = await startServer({
     settings: { ...settingsForAll, ISSUER: 'https://id.example', RATE_LIMIT_ANONYMOUS: '1000' },
   });
-  local = await openHouse({ settings: settingsForAll });
+  local = await startServer({ settings: settingsForAll });
 });
 afterAll(async () => {
   await Promise.all([secure.close(), local.close()]);

@@ -20,11 +20,11 @@ export const AGENT = {
 };
 
 export function tryToOnboard(
-  house: { port: number },
+  server: { port: number },
   body: object = {},
   { token, headers }: { token?: string; headers?: Record<string, string> } = {},
 ): Promise<RawAnswer> {
-  return call(house, 'POST', '/agents/onboard', {
+  return call(server, 'POST', '/agents/onboard', {
     body: { ...AGENT, ...body },
     ...(token && { token }),
     ...(headers && { headers }),
@@ -32,12 +32,15 @@ export function tryToOnboard(
 }
 
 /** A stranger's agent; with the token of a person, one of their organization. */
-export async function onboard(house: { port: number }, body: object = {}, token?: string): Promise<OnboardedAgent> {
-  const answer = await tryToOnboard(house, body, { ...(token && { token }) });
+export async function onboard(server: { port: number }, body: object = {}, token?: string): Promise<OnboardedAgent> {
+  const answer = await tryToOnboard(server, body, { ...(token && { token }) });
   if (answer.status !== 201) throw new Error(`not onboarded: ${answer.text}`);
   return answer.json as unknown as OnboardedAgent;
 }
 
 /** What an agent sees of itself. */
-export const self = (house: { port: number }, { agent_id: id }: Pick<OnboardedAgent, 'agent_id'>, credential: string) =>
-  call(house, 'GET', `/agents/${id}`, { token: credential });
+export const self = (
+  server: { port: number },
+  { agent_id: id }: Pick<OnboardedAgent, 'agent_id'>,
+  credential: string,
+) => call(server, 'GET', `/agents/${id}`, { token: credential });

@@ -65,8 +65,8 @@ export async function readContract(origin: string) {
       ...(content !== undefined && { body: content as BodyInit }),
     });
     const text = await response.text();
-    const fault = faultOf(name, response, text);
-    if (fault) throw new Error(`${name} answered ${response.status}, and ${fault}: ${text.slice(0, 1000)}`);
+    const error = faultOf(name, response, text);
+    if (error) throw new Error(`${name} answered ${response.status}, and ${error}: ${text.slice(0, 1000)}`);
     return { status: response.status, headers: response.headers, body: JSON.parse(text) };
   }
 

@@ -1,6 +1,6 @@
 // A program in front of the JSON API, and what a browser would keep of its answers.
 import { ask, type RawAnswer } from './raw-request.js';
-import { type House, PASSWORD } from './server.js';
+import { PASSWORD, type TestServer } from './server.js';
 
 type Headers = Record<string, string>;
 
@@ -11,9 +11,9 @@ export interface SetCookie {
   attributes: Record<string, string | true>;
 }
 
-export const askJson = (house: House, method: string, path: string, headers: Headers = {}, body?: unknown) =>
+export const askJson = (server: TestServer, method: string, path: string, headers: Headers = {}, body?: unknown) =>
   ask(
-    house,
+    server,
     method,
     `/api/v1${path}`,
     { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
@@ -35,11 +35,11 @@ export function cookiesOf({ cookies }: RawAnswer): SetCookie[] {
 
 /** Signed in as a browser app of our own origin: its cookies, and what the answer said. */
 export async function loginByCookie(
-  house: House,
+  server: TestServer,
   email: string,
   headers: Headers = { 'sec-fetch-site': 'same-origin' },
 ) {
-  const answer = await askJson(house, 'POST', '/auth/login', headers, { email, password: PASSWORD });
+  const answer = await askJson(server, 'POST', '/auth/login', headers, { email, password: PASSWORD });
   const set = cookiesOf(answer);
   const named = (suffix: string) => set.find(({ name }) => name.endsWith(suffix))?.value ?? '';
   return {

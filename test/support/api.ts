@@ -1,6 +1,6 @@
 // A program that speaks to the JSON API.
 import { ask, type RawAnswer } from './raw-request.js';
-import type { House } from './server.js';
+import type { TestServer } from './server.js';
 import { PASSWORD } from './server.js';
 
 export interface ApiLogin {
@@ -16,12 +16,12 @@ export interface Sent {
 }
 
 /** One call. `path` is what stands behind /api/v1. */
-export const call = (house: { port: number }, method: string, path: string, sent?: Sent) =>
-  send(house, method, `/api/v1${path}`, sent);
+export const call = (server: { port: number }, method: string, path: string, sent?: Sent) =>
+  send(server, method, `/api/v1${path}`, sent);
 
 /** A body goes as JSON, a token as the bearer's. */
 export function send(
-  house: { port: number },
+  server: { port: number },
   method: string,
   path: string,
   { body, token, headers = {} }: Sent = {},
@@ -31,26 +31,26 @@ export function send(
     ...(token !== undefined && { authorization: `Bearer ${token}` }),
     ...headers,
   };
-  return ask(house, method, path, all, body === undefined ? undefined : JSON.stringify(body));
+  return ask(server, method, path, all, body === undefined ? undefined : JSON.stringify(body));
 }
 
 /** Signs in, without cookies. */
-export async function logIn(house: { port: number }, email: string, password = PASSWORD): Promise<ApiLogin> {
-  const answer = await call(house, 'POST', '/auth/login-json', { body: { username: email, password } });
+export async function logIn(server: { port: number }, email: string, password = PASSWORD): Promise<ApiLogin> {
+  const answer = await call(server, 'POST', '/auth/login-json', { body: { username: email, password } });
   if (answer.status !== 200) throw new Error(`not signed in: ${answer.text}`);
   return answer.json as unknown as ApiLogin;
 }
 
 /** A new account that is signed in. */
-export async function newLogin(house: House): Promise<ApiLogin & { email: string; accountId: string }> {
-  const { email, id: accountId } = await house.account();
-  return { ...(await logIn(house, email)), email, accountId };
+export async function newLogin(server: TestServer): Promise<ApiLogin & { email: string; accountId: string }> {
+  const { email, id: accountId } = await server.account();
+  return { ...(await logIn(server, email)), email, accountId };
 }
 
-export const me = (house: { port: number }, token: string) => call(house, 'GET', '/auth/me', { token });
+export const me = (server: { port: number }, token: string) => call(server, 'GET', '/auth/me', { token });
 
-export const renew = (house: { port: number }, refreshToken: string) =>
-  call(house, 'POST', '/auth/refresh', { body: { refresh_token: refreshToken } });
+export const renew = (server: { port: number }, refreshToken: string) =>
+  call(server, 'POST', '/auth/refresh', { body: { refresh_token: refreshToken } });
 
 /** Cookies as a browser keeps them between answers: by name, whatever their path. */
 export function cookieJar() {

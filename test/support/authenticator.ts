@@ -2,8 +2,8 @@
 import { createHmac } from 'node:crypto';
 import jsQR from 'jsqr';
 import type { Account } from '../../src/core/accounts/accounts.js';
-import { systemCaller } from '../../src/core/request-meta.js';
-import type { House } from './server.js';
+import { systemMeta } from '../../src/core/request-meta.js';
+import type { TestServer } from './server.js';
 
 const STEP_MS = 30_000;
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
@@ -53,12 +53,12 @@ export function readQrCode(svg: string): string | undefined {
  * An account that has set up its second factor, with the app and the recovery codes. The code of this step is spent: the next one
  * that is taken is `app.code(now, 1)`.
  */
-export async function enrol(house: House, now = new Date(), given?: Account) {
-  const account = given ?? (await house.account());
-  const { session, token } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+export async function enrol(server: TestServer, now = new Date(), given?: Account) {
+  const account = given ?? (await server.account());
+  const { session, token } = await server.core.sessions.open(account, ['pwd'], systemMeta);
   const login = { account, session, amr: ['pwd'] };
-  const app = Authenticator.scan((await house.core.mfa.begin(account)).otpauthUri);
-  const recoveryCodes = await house.core.mfa.confirm(login, app.code(now), systemCaller);
+  const app = Authenticator.scan((await server.core.mfa.begin(account)).otpauthUri);
+  const recoveryCodes = await server.core.mfa.confirm(login, app.code(now), systemMeta);
   return { account, login, token, app, recoveryCodes };
 }
 

@@ -1,5 +1,5 @@
 // A host of client metadata documents, on this machine.
-import { openServer } from './http-server.js';
+import { openHttpServer } from './http-server.js';
 
 export interface Served {
   body?: unknown;
@@ -14,7 +14,7 @@ export type DocumentHost = Awaited<ReturnType<typeof openDocumentHost>>;
 export async function openDocumentHost() {
   const served = new Map<string, Served>();
   const asked = new Map<string, number>();
-  const server = await openServer(async (req, res) => {
+  const server = await openHttpServer(async (req, res) => {
     const path = req.url ?? '';
     asked.set(path, (asked.get(path) ?? 0) + 1);
     const found = served.get(path);

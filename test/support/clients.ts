@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Browser, type Page } from './browser.js';
-import { openServer } from './http-server.js';
+import { openHttpServer } from './http-server.js';
 import { browserFor, walk } from './openid-client.js';
-import type { House } from './server.js';
+import type { TestServer } from './server.js';
 
 const fromClients = createRequire(new URL('../clients/package.json', import.meta.url));
 
@@ -63,14 +63,14 @@ export const express = requireClient<ExpressModule>('express');
 /** An Express app on a port of its own, known before the app is set up. Close it at the end. */
 export async function openExpress() {
   const app = express();
-  const server = await openServer(
+  const httpServer = await openHttpServer(
     (req, res) =>
       new Promise<void>((resolve) => {
         res.once('close', resolve);
         app(req, res);
       }),
   );
-  return { app, ...server };
+  return { app, ...httpServer };
 }
 
 /** Express sessions, kept in memory. */
@@ -83,9 +83,9 @@ export function sessions(): Handler {
 export async function signInAt(
   visitor: Browser,
   button: Page | string,
-  house: House,
+  server: TestServer,
   email: string,
-  browser = browserFor(house),
+  browser = browserFor(server),
 ): Promise<Page> {
   const away = typeof button === 'string' ? await visitor.open(button) : button;
   const back = await walk(browser, away.url, email);

@@ -2,17 +2,17 @@
 
 import type { AccountPages } from '../../src/web/account/view-models.js';
 import type { DocsPages } from '../../src/web/developers/view-models.js';
-import type { ClientCard, OidcPages } from '../../src/web/oidc/pages/view-models.js';
+import type { ClientView, OidcPages } from '../../src/web/oidc/pages/view-models.js';
 import type { SharedPages } from '../../src/web/pages/view-models.js';
 import type { SignInPages } from '../../src/web/sign-in/view-models.js';
 
 export interface Pages extends SharedPages, AccountPages, DocsPages, OidcPages, SignInPages {}
 
 const csrfToken = 'Zk3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFa';
-const errand = '?return_to=%2Finteraction%2FrH2xVb7QmKp';
+const loginRedirect = '?return_to=%2Finteraction%2FrH2xVb7QmKp';
 const xsrf = 'd41d8cd98f00b204e9800998ecf8427e00c9';
 
-const acme: ClientCard = {
+const acme: ClientView = {
   name: 'Acme Analytics',
   host: 'analytics.acme.example',
   initial: 'A',
@@ -71,7 +71,7 @@ export const examplePages: Pages = {
   },
   'sign-in/login': {
     csrfToken,
-    action: `/login${errand}`,
+    action: `/login${loginRedirect}`,
     email: 'mara.lindqvist@example.com',
     error: 'E-mail or password is wrong.',
     appName: 'Acme Analytics',
@@ -85,15 +85,15 @@ export const examplePages: Pages = {
   },
   'sign-in/factor': {
     csrfToken,
-    action: `/login/otp${errand}`,
-    ticket: 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aXYtb2YtaXQ.c2VhbGVk.dGFn',
+    action: `/login/otp${loginRedirect}`,
+    challenge: 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aXYtb2YtaXQ.c2VhbGVk.dGFn',
     error: 'This code is not right, or was used before.',
     appName: 'Acme Analytics',
-    startOverHref: `/login${errand}`,
+    startOverHref: `/login${loginRedirect}`,
   },
   'sign-in/register': {
     csrfToken,
-    action: `/register${errand}`,
+    action: `/register${loginRedirect}`,
     name: 'Mara Lindqvist',
     email: 'mara.lindqvist@example.com',
     errors,

@@ -1,6 +1,6 @@
 // An issuer of somebody else: keys, tokens, and, where it is asked for, a discovery document.
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
-import { openServer } from './http-server.js';
+import { openHttpServer } from './http-server.js';
 
 export const AUDIENCE = 'https://api.example';
 
@@ -38,7 +38,7 @@ export async function openIssuer(...pairs: SigningPair[]) {
   let reachable = true;
   const asked: string[] = [];
   const documents: Record<string, unknown> = {};
-  const server = await openServer((req, res) => {
+  const server = await openHttpServer((req, res) => {
     asked.push(req.url!);
     if (!reachable) return res.destroy();
     const document = documents[req.url!];

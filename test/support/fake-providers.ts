@@ -6,7 +6,7 @@ import { SignJWT } from 'jose';
 import type { Base } from '../../src/base/base.js';
 import type { Browser, Page } from './browser.js';
 import { makePair } from './external-issuer.js';
-import { bodyOf, openServer } from './http-server.js';
+import { bodyOf, openHttpServer } from './http-server.js';
 
 export interface PersonElsewhere {
   id: string;
@@ -103,7 +103,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
   const paths = PATHS[kind];
   const isGithub = kind === 'github';
 
-  const server = await openServer(async (req, res) => {
+  const server = await openHttpServer(async (req, res) => {
     const url = new URL(req.url!, 'http://own.invalid');
     const body = await bodyOf(req);
     self.asked.push({ path: url.pathname, query: url.searchParams, headers: req.headers, body });
@@ -171,13 +171,13 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     const given = codes.get(params.get('code')!);
     codes.delete(params.get('code')!);
     const verifier = params.get('code_verifier');
-    const fits =
+    const tryConsume =
       given?.redirectUri === params.get('redirect_uri') &&
       (!given.challenge ||
         createHash('sha256')
           .update(verifier ?? '')
           .digest('base64url') === given.challenge);
-    if (!fits) {
+    if (!tryConsume) {
       return refuse({ github: 'bad_verification_code', google: 'invalid_grant', linkedin: 'invalid_request' }[kind]);
     }
     const refreshToken = isGithub ? self.expires : kind === 'google' && given.offline;

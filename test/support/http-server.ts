@@ -2,9 +2,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export type TestServer = Awaited<ReturnType<typeof openServer>>;
+export type HttpServer = Awaited<ReturnType<typeof openHttpServer>>;
 
-export async function openServer(answer: (req: IncomingMessage, res: ServerResponse) => unknown) {
+export async function openHttpServer(answer: (req: IncomingMessage, res: ServerResponse) => unknown) {
   const server = createServer(async (req, res) => {
     await answer(req, res);
     if (!res.writableEnded) res.end();

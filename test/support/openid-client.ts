@@ -2,12 +2,12 @@
 import * as oidc from 'openid-client';
 import { Browser, formsOf, type Page } from './browser.js';
 import { REDIRECT_URI, type TestClient } from './relying-party.js';
-import { type House, PASSWORD } from './server.js';
+import { PASSWORD, type TestServer } from './server.js';
 
 /** The app's view of the house; a client without a secret is public. */
-export function discover(house: House, client: TestClient, auth?: oidc.ClientAuth): Promise<oidc.Configuration> {
+export function discover(server: TestServer, client: TestClient, auth?: oidc.ClientAuth): Promise<oidc.Configuration> {
   return oidc.discovery(
-    new URL(house.issuer),
+    new URL(server.issuer),
     client.id,
     undefined,
     auth ?? (client.secret ? oidc.ClientSecretBasic(client.secret) : oidc.None()),
@@ -92,4 +92,4 @@ export function formPostRequest(page: Page): Request {
 }
 
 /** A browser of its own for each person. */
-export const browserFor = (house: House) => new Browser(house.origin);
+export const browserFor = (server: TestServer) => new Browser(server.origin);

@@ -9,7 +9,7 @@ export const INSTALLED = resolve('node_modules/.packed-kit');
 const DEPENDENCIES = ['jose', '@noble/hashes'];
 
 /** Before all tests. */
-export default function setup(): void {
+export default function bootstrap(): void {
   rmSync(INSTALLED, { recursive: true, force: true });
   installKit(INSTALLED);
 }

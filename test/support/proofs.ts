@@ -37,17 +37,17 @@ export async function dpop(
 
 /** Posts to the token endpoint with a proof, and once more with the nonce that the server asks for. */
 export async function tokenWithProof(
-  house: { origin: string; issuer: string },
+  server: { origin: string; issuer: string },
   client: TestClient,
   key: ClientKey,
   params: Record<string, string>,
   path = '/api/v1/oauth/token',
 ): Promise<TokenAnswer> {
-  const proof = { htm: 'POST', htu: `${house.issuer}${path}` };
-  const first = await token(house, client, params, { path, headers: { dpop: await dpop(key, proof) } });
+  const proof = { htm: 'POST', htu: `${server.issuer}${path}` };
+  const first = await token(server, client, params, { path, headers: { dpop: await dpop(key, proof) } });
   if (first.body.error !== 'use_dpop_nonce') return first;
   const nonce = first.headers.get('dpop-nonce') ?? '';
-  return token(house, client, params, { path, headers: { dpop: await dpop(key, { ...proof, nonce }) } });
+  return token(server, client, params, { path, headers: { dpop: await dpop(key, { ...proof, nonce }) } });
 }
 
 /** The parameters by which a client with a key proves who it is. */

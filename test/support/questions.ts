@@ -2,15 +2,15 @@
 import { type OnboardedAgent, onboard } from './agents.js';
 import { logIn } from './api.js';
 import { type TokenAnswer, token } from './relying-party.js';
-import { type House, PASSWORD } from './server.js';
+import { PASSWORD, type TestServer } from './server.js';
 
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
 export const CAP_TABLE = 'https://cap.example/api';
 
 /** An API of somebody's, with two capabilities of agents. */
-export async function addCapTable(house: House): Promise<void> {
+export async function addCapTable(server: TestServer): Promise<void> {
   const scopes = { 'write:equity': 'Issue grants.', 'read:cap-table': 'Read who owns what.' };
-  await house.base.db.resource.create({
+  await server.base.db.resource.create({
     data: {
       identifier: CAP_TABLE,
       name: 'Cap table',
@@ -19,7 +19,7 @@ export async function addCapTable(house: House): Promise<void> {
       },
     },
   });
-  await house.core.resources.reload();
+  await server.core.resources.reload();
 }
 
 export interface AskedAgent extends OnboardedAgent {
@@ -32,11 +32,11 @@ export interface AskedAgent extends OnboardedAgent {
 let agents = 0;
 
 /** An agent of a new person's own organization. */
-export async function agentOfSomebody(house: House): Promise<AskedAgent> {
-  const owner = await house.account();
-  const { access_token: bearer } = await logIn(house, owner.email, PASSWORD);
+export async function agentOfSomebody(server: TestServer): Promise<AskedAgent> {
+  const owner = await server.account();
+  const { access_token: bearer } = await logIn(server, owner.email, PASSWORD);
   agents += 1;
-  const agent = await onboard(house, { agent_id: `agent-${agents}`, capabilities: ['write:equity'] }, bearer);
+  const agent = await onboard(server, { agent_id: `agent-${agents}`, capabilities: ['write:equity'] }, bearer);
   return { ...agent, ownerId: owner.id, ownerEmail: owner.email, bearer };
 }
 
@@ -55,7 +55,7 @@ export interface Question {
 
 /** Asks whom the hint names. An empty parameter is left out. */
 export async function askPerson(
-  house: { origin: string },
+  server: { origin: string },
   agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,
   hint: string,
   more: Record<string, string> = {},
@@ -68,7 +68,7 @@ export async function askPerson(
     authorization_details: JSON.stringify([ACTION]),
     ...more,
   };
-  const response = await fetch(`${house.origin}/oauth/ciba`, {
+  const response = await fetch(`${server.origin}/oauth/ciba`, {
     method: 'POST',
     headers: { authorization: `Basic ${Buffer.from(`${agent.client_id}:${agent.api_key}`).toString('base64')}` },
     body: new URLSearchParams(Object.entries(all).filter(([, value]) => value !== '')),
@@ -82,10 +82,10 @@ export async function askPerson(
 
 /** One poll. */
 export function poll(
-  house: { origin: string },
+  server: { origin: string },
   agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,
   { body }: Pick<Question, 'body'>,
 ): Promise<TokenAnswer> {
   const client = { id: agent.client_id, secret: agent.api_key };
-  return token(house, client, { grant_type: CIBA_GRANT, auth_req_id: String(body.auth_req_id) });
+  return token(server, client, { grant_type: CIBA_GRANT, auth_req_id: String(body.auth_req_id) });
 }

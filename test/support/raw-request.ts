@@ -1,7 +1,7 @@
 // What somebody does who means harm: requests that no library would send, and clients that nobody vouches for.
 import { request } from 'node:http';
 import { REDIRECT_URI, type TestClient } from './relying-party.js';
-import type { House } from './server.js';
+import type { TestServer } from './server.js';
 
 export interface RawAnswer {
   status: number;
@@ -14,7 +14,7 @@ export interface RawAnswer {
 
 /** One request, as it is written: no redirect is followed, no header is added or forbidden. */
 export function ask(
-  house: { port: number },
+  server: { port: number },
   method: string,
   path: string,
   headers: Record<string, string | string[]> = {},
@@ -22,7 +22,7 @@ export function ask(
 ): Promise<RawAnswer> {
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
   return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port: house.port, method, path, headers: { ...length, ...headers } };
+    const options = { host: '127.0.0.1', port: server.port, method, path, headers: { ...length, ...headers } };
     const asked = request(options, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk) => {
@@ -41,7 +41,7 @@ export const FORM = 'application/x-www-form-urlencoded';
 
 /** A form, with the client's secret in the header if it has one. */
 export function postForm(
-  house: { port: number },
+  server: { port: number },
   path: string,
   params: Record<string, string> | [string, string][],
   { client, headers = {} }: { client?: TestClient; headers?: Record<string, string> } = {},
@@ -49,31 +49,31 @@ export function postForm(
   const auth: Record<string, string> = client?.secret ? { authorization: basic(client) } : {};
   const body = new URLSearchParams(params as string[][]);
   if (client && !client.secret) body.append('client_id', client.id);
-  return ask(house, 'POST', path, { 'content-type': FORM, ...auth, ...headers }, body.toString());
+  return ask(server, 'POST', path, { 'content-type': FORM, ...auth, ...headers }, body.toString());
 }
 
 export const basic = ({ id, secret }: TestClient) => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
 
 /** A client that registered itself, and its token for RFC 7592. */
 export async function registerStranger(
-  house: Pick<House, 'port'>,
+  server: Pick<TestServer, 'port'>,
   metadata: object = {},
   headers: Record<string, string> = {},
 ): Promise<TestClient & { managementToken: string; metadata: Record<string, unknown> }> {
-  const answer = await tryToRegister(house, metadata, headers);
+  const answer = await tryToRegister(server, metadata, headers);
   if (answer.status !== 201) throw new Error(`not registered: ${answer.text}`);
   const { client_id: id, client_secret: secret = '', registration_access_token: managementToken } = answer.json;
   return { id, secret, managementToken, metadata: answer.json } as never;
 }
 
 export function tryToRegister(
-  house: Pick<House, 'port'>,
+  server: Pick<TestServer, 'port'>,
   metadata: object,
   headers: Record<string, string> = {},
 ): Promise<RawAnswer> {
   const given = { client_name: 'Stranger', redirect_uris: [REDIRECT_URI], ...metadata };
   const type = { 'content-type': 'application/json' };
-  return ask(house, 'POST', '/oauth/clients/register', { ...type, ...headers }, JSON.stringify(given));
+  return ask(server, 'POST', '/oauth/clients/register', { ...type, ...headers }, JSON.stringify(given));
 }
 
 function membersOf(text: string): Record<string, unknown> {

@@ -1,7 +1,7 @@
 // What a third-party app does, by hand: for tests that need to send what no library would.
 import { createHash, randomBytes } from 'node:crypto';
 import { Browser, type Page } from './browser.js';
-import type { House } from './server.js';
+import type { TestServer } from './server.js';
 import { PASSWORD } from './server.js';
 
 export interface TestClient {
@@ -23,7 +23,7 @@ export function pkce() {
 }
 
 export function authorizeUrl(
-  house: Pick<House, 'origin'>,
+  server: Pick<TestServer, 'origin'>,
   client: { id: string },
   challenge: string,
   more: Record<string, string> = {},
@@ -39,7 +39,7 @@ export function authorizeUrl(
     code_challenge_method: 'S256',
     ...more,
   });
-  return `${house.origin}/oauth/authorize?${query}`;
+  return `${server.origin}/oauth/authorize?${query}`;
 }
 
 /** Signs in and consents as far as it is asked to. Returns the redirect that leaves us. */
@@ -56,14 +56,14 @@ export async function passThrough(browser: Browser, start: Page | string, email:
 
 /** A code for this person, with its verifier. */
 export async function obtainCode(
-  house: House,
+  server: TestServer,
   client: { id: string },
   email: string,
   more: Record<string, string> = {},
-  browser = new Browser(house.origin),
+  browser = new Browser(server.origin),
 ) {
   const { verifier, challenge } = pkce();
-  const url = await passThrough(browser, authorizeUrl(house, client, challenge, more), email);
+  const url = await passThrough(browser, authorizeUrl(server, client, challenge, more), email);
   const code = url.searchParams.get('code');
   if (!code) throw new Error(`no code in ${url}`);
   return { code, verifier, browser, redirect: url };
@@ -71,13 +71,13 @@ export async function obtainCode(
 
 /** Posts to the token endpoint, as a confidential client unless it has no secret. */
 export async function token(
-  house: { origin: string },
+  server: { origin: string },
   client: TestClient,
   params: Record<string, string>,
   init: { headers?: Record<string, string>; path?: string } = {},
 ): Promise<TokenAnswer> {
   const basic = client.secret && `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
-  const response = await fetch(`${house.origin}${init.path ?? '/api/v1/oauth/token'}`, {
+  const response = await fetch(`${server.origin}${init.path ?? '/api/v1/oauth/token'}`, {
     method: 'POST',
     headers: { ...(basic && { authorization: basic }), ...init.headers },
     body: new URLSearchParams({ ...(!basic && { client_id: client.id }), ...params }),
@@ -86,12 +86,12 @@ export async function token(
 }
 
 export function redeem(
-  house: { origin: string },
+  server: { origin: string },
   client: TestClient,
   { code, verifier }: { code: string; verifier: string },
   more: Record<string, string> = {},
 ) {
-  return token(house, client, {
+  return token(server, client, {
     grant_type: 'authorization_code',
     code,
     code_verifier: verifier,
@@ -101,17 +101,17 @@ export function redeem(
 }
 
 export function refresh(
-  house: { origin: string },
+  server: { origin: string },
   client: TestClient,
   refreshToken: string,
   more: Record<string, string> = {},
 ) {
-  return token(house, client, { grant_type: 'refresh_token', refresh_token: refreshToken, ...more });
+  return token(server, client, { grant_type: 'refresh_token', refresh_token: refreshToken, ...more });
 }
 
 /** Whether an access token still works at userinfo. */
-export async function isAlive(house: { origin: string }, accessToken: string): Promise<boolean> {
-  const response = await fetch(`${house.origin}/oauth/userinfo`, {
+export async function isAlive(server: { origin: string }, accessToken: string): Promise<boolean> {
+  const response = await fetch(`${server.origin}/oauth/userinfo`, {
     headers: { authorization: `Bearer ${accessToken}` },
   });
   return response.status === 200;

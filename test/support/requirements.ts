@@ -20,7 +20,7 @@ declare module 'vitest' {
   }
 }
 
-export default async function setup(project: TestProject) {
+export default async function bootstrap(project: TestProject) {
   try {
     checkLibraries('test/clients');
     checkLibraries('examples');

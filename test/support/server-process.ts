@@ -11,7 +11,7 @@ const running = new Set<ChildProcess>();
 
 export type LogLine = Record<string, unknown> & { msg: string };
 
-export interface Server {
+export interface ServerProcess {
   origin: string;
   pid: number;
   /** What it logged until now. */
@@ -43,13 +43,13 @@ export function temporaryFolder() {
  * Starts dist/main.js and waits until it listens. Rejects with what it wrote when it ends before that. `mute`: nobody ever reads its
  * standard error.
  */
-export async function startServer(
+export async function startServerProcess(
   settings: Record<string, string>,
   { mute = false }: { mute?: boolean } = {},
-): Promise<Server> {
+): Promise<ServerProcess> {
   const { child, stdout, stderr } = launch('main.js', [], settings);
   if (mute) child.stderr!.destroy();
-  const ended = new Promise<Awaited<Server['ended']>>((resolve) =>
+  const ended = new Promise<Awaited<ServerProcess['ended']>>((resolve) =>
     child.once('exit', (code, signal) => resolve({ code, signal })),
   );
   const lines = () =>

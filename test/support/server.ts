@@ -12,13 +12,13 @@ import type { Clock } from '../../src/base/clock.js';
 import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
 import { createCore } from '../../src/core/core.js';
-import { systemCaller } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/core/request-meta.js';
 import { SECRET } from './signing-keys.js';
 import { type OpenStore, type Store, stores } from './stores.js';
 
-export type House = Awaited<ReturnType<typeof openHouse>>;
+export type TestServer = Awaited<ReturnType<typeof startServer>>;
 
-export interface HouseOptions {
+export interface TestServerOptions {
   store?: Store;
   /** A house beside another one on the same store: the other's. */
   beside?: { data: OpenStore; dataDir: string; issuer: string };
@@ -31,13 +31,13 @@ export interface HouseOptions {
 export const PASSWORD = 'correct horse battery';
 
 /** Opens a house. `settings` are environment variables. Close it at the end. */
-export async function openHouse({
+export async function startServer({
   store = stores[0]!,
   beside,
   settings = {},
   clock,
   around = (base) => base,
-}: HouseOptions = {}) {
+}: TestServerOptions = {}) {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -88,7 +88,7 @@ export async function openHouse({
 
   /** An account with PASSWORD. */
   async function account(email = nextEmail(), name = 'Jane Developer') {
-    return core.accounts.create({ email, name, password: PASSWORD }, systemCaller);
+    return core.accounts.create({ email, name, password: PASSWORD }, systemMeta);
   }
 
   function nextEmail(): string {
@@ -111,14 +111,14 @@ export async function openHouse({
         },
         ...options,
       },
-      systemCaller,
+      systemMeta,
     );
     return { id: made.client.id, secret: made.secret ?? '' };
   }
 
   async function close(): Promise<void> {
     await closeServer(server);
-    await core.housekeeping.stop();
+    await core.cleanup.stop();
     await app.settle();
     await core.keyUsage.flush();
     await core.clientUsage.flush();

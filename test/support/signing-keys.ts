@@ -21,7 +21,7 @@ declare module 'vitest' {
   }
 }
 
-export default async function setup(project: TestProject) {
+export default async function bootstrap(project: TestProject) {
   const folder = mkdtempSync(join(tmpdir(), 'signet-keys-'));
   const url = `file:${join(folder, 'signet.db')}`;
   await migrate(url);
@@ -29,11 +29,11 @@ export default async function setup(project: TestProject) {
   try {
     const clock = systemClock;
     const log = createLog('silent');
-    const announcements = { announce: async () => {}, on: () => () => {}, close: async () => {} };
+    const invalidationBus = { publish: async () => {}, on: () => () => {}, close: async () => {} };
     const secrets = createSecrets(SECRET);
     const audit = createAudit({ db, clock, log });
     const lives = { rotationSeconds: 86_400, signatureSeconds: () => 3600 };
-    await createKeys({ db, clock, secrets, audit, announcements, ...lives });
+    await createKeys({ db, clock, secrets, audit, invalidationBus, ...lives });
     const rows = await db.signingKey.findMany();
     project.provide(
       'signingKeys',

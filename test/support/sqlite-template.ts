@@ -11,7 +11,7 @@ declare module 'vitest' {
   }
 }
 
-export default async function setup(project: TestProject) {
+export default async function bootstrap(project: TestProject) {
   const folder = mkdtempSync(join(tmpdir(), 'signet-template-'));
   const path = join(folder, 'signet.db');
   await migrate(`file:${path}`);

@@ -3,24 +3,24 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
 import { mailTo } from '../support/mailbox.js';
 import { ask } from '../support/raw-request.js';
-import { type House, openHouse } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 
 describe('the outbox page', () => {
-  let house: House;
+  let server: TestServer;
   let email: string;
   beforeAll(async () => {
-    house = await openHouse({ settings: { NODE_ENV: 'development', PASSWORD_HASH_COST: '10' } });
-    ({ email } = await house.account());
-    await house.core.recovery.forgot(email, { address: '127.0.0.1', userAgent: '', requestId: '' });
-    await mailTo(house, email, /Choose/);
+    server = await startServer({ settings: { NODE_ENV: 'development', PASSWORD_HASH_COST: '10' } });
+    ({ email } = await server.account());
+    await server.core.passwordReset.forgot(email, { address: '127.0.0.1', userAgent: '', requestId: '' });
+    await mailTo(server, email, /Choose/);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const see = (headers: Record<string, string>) =>
-    ask(house, 'GET', '/dev/outbox', { accept: 'text/html', ...headers });
+    ask(server, 'GET', '/dev/outbox', { accept: 'text/html', ...headers });
 
   it('shows mails with links that lead on', async () => {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const page = await browser.open('/dev/outbox');
     expect(page.status).toBe(200);
     expect(page.html).toContain(email);
@@ -35,7 +35,7 @@ describe('the outbox page', () => {
     ['through a tunnel', { 'x-forwarded-host': 'localhost' }],
     ['through a relay that says so', { forwarded: 'for=127.0.0.1' }],
   ])('does not exist for who comes %s', async (_how, headers: Record<string, string>) => {
-    const here = { host: `localhost:${house.port}` };
+    const here = { host: `localhost:${server.port}` };
     expect((await see(here)).status).toBe(200);
     const answer = await see({ ...here, ...headers });
     expect([400, 404]).toContain(answer.status);
@@ -45,7 +45,7 @@ describe('the outbox page', () => {
   it('does not exist where the issuer is not this machine, nor outside of development', async () => {
     const elsewhere = { NODE_ENV: 'development', PASSWORD_HASH_COST: '10', ISSUER: 'https://id.example.com' };
     for (const settings of [elsewhere, { NODE_ENV: 'test' }]) {
-      const other = await openHouse({ settings });
+      const other = await startServer({ settings });
       const answer = await ask(other, 'GET', '/dev/outbox', { host: `localhost:${other.port}` });
       expect(answer.status).toBe(404);
       await other.close();

@@ -1,5 +1,5 @@
 /** Where certificates of clients come from, and who stands behind them, as the settings name it. */
-import { brokenOf, type Rule } from './rules.js';
+import { failedRules, type Rule } from './rules.js';
 
 export interface CertificateConfig {
   /** In small letters. Believed only from trusted proxies. */
@@ -82,5 +82,5 @@ export function certificateFaults(
       'CLIENT_CA_FILE says nothing as long as no certificate can come: set TRUSTED_PROXIES, or TLS_CERT_FILE and TLS_KEY_FILE',
     ],
   ];
-  return brokenOf(rules);
+  return failedRules(rules);
 }

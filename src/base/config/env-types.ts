@@ -42,7 +42,7 @@ export function list(fallback: string, about: string): Setting<string[]> {
   return { about, allowed: 'a list, separated by commas', fallback, parse };
 }
 
-export function whole(min: number, max: number, fallback: number, about: string): Setting<number> {
+export function integer(min: number, max: number, fallback: number, about: string): Setting<number> {
   const allowed = `a whole number from ${min} to ${max}`;
   return {
     about,

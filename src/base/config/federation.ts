@@ -1,7 +1,7 @@
 /** The providers elsewhere by whom people may sign in, as the settings name them. */
 import { z } from 'zod';
-import { isUnheard } from '../loopback.js';
-import { brokenOf, type Rule } from './rules.js';
+import { isSecureUrl } from '../loopback.js';
+import { failedRules, type Rule } from './rules.js';
 
 export interface ProviderSettings {
   kind: 'github' | 'google' | 'linkedin' | 'oidc';
@@ -147,12 +147,12 @@ export function federationFaults(settings: FederationSettings, ownIssuer: string
       ],
     ),
   ];
-  return brokenOf(rules);
+  return failedRules(rules);
 }
 
 function isIssuer(text: string): boolean {
   const url = URL.parse(text);
-  return url !== null && isUnheard(url) && !/[?#@\s]/.test(text);
+  return url !== null && isSecureUrl(url) && !/[?#@\s]/.test(text);
 }
 
 /** A page that nobody listens in on, or an app that has a scheme of its own. */
@@ -160,7 +160,7 @@ function isRedirectUri(text: string): boolean {
   const url = URL.parse(text);
   if (!url || /[#*\s]/.test(text)) return false;
   return /^https?:$/.test(url.protocol)
-    ? isUnheard(url) && !url.username
+    ? isSecureUrl(url) && !url.username
     : /^[a-z][a-z0-9+-]*\.[a-z0-9.+-]+:$/.test(url.protocol);
 }
 

@@ -4,7 +4,7 @@ import { type CertificateConfig, certificatesOf } from './certificates.js';
 import { type ProviderSettings, providersOf } from './federation.js';
 import type { Mailbox, SmtpServer } from './mail.js';
 import type { Values } from './settings.js';
-import { type ForeignIssuer, foreignIssuersOf } from './trusted-issuers.js';
+import { type TrustedIssuer, trustedIssuersFrom } from './trusted-issuers.js';
 import { type UpstreamConfig, upstreamOf } from './upstream.js';
 
 export interface Config {
@@ -60,15 +60,15 @@ export interface Config {
   /** Ends with a slash; undefined when nobody is asked. */
   pwnedPasswordsUrl: string | undefined;
   upstream: UpstreamConfig | undefined;
-  foreignIssuers: ForeignIssuer[];
+  trustedIssuers: TrustedIssuer[];
   /** By whom people may sign in, in the order of the buttons. */
   providers: ProviderSettings[];
   /** Where codes for the JSON callbacks may have been sent. */
   federationRedirectUris: string[];
 }
 
-/** Never throws: what cannot be used is told by `contradictions`. */
-export function toConfig(values: Values): Config {
+/** Never throws: what cannot be used is told by `validateConfig`. */
+export function resolveConfig(values: Values): Config {
   const issuer = (values.ISSUER || new URL(`http://localhost:${values.PORT}`).origin).replace(/\/$/, '');
   const senderHost = URL.parse(issuer)?.hostname ?? 'localhost';
   return {
@@ -130,7 +130,7 @@ export function toConfig(values: Values): Config {
     passwordPolicy: values.PASSWORD_POLICY,
     pwnedPasswordsUrl: values.PWNED_PASSWORDS === 'on' ? values.PWNED_PASSWORDS_URL.replace(/\/*$/, '/') : undefined,
     upstream: upstreamOf(values),
-    foreignIssuers: foreignIssuersOf(values),
+    trustedIssuers: trustedIssuersFrom(values),
     providers: providersOf(values),
     federationRedirectUris: values.FEDERATION_REDIRECT_URIS,
   };

@@ -1,18 +1,18 @@
 /** All settings, by the names of their variables, in the order of .env.example. What they come to stands in meaning.ts. */
-import { duration, list, mailbox, mailServer, oidcProviders, oneOf, type Setting, text, whole } from './env-types.js';
+import { duration, integer, list, mailbox, mailServer, oidcProviders, oneOf, type Setting, text } from './env-types.js';
 
 export const settings = {
   NODE_ENV: oneOf(['development', 'production', 'test'], 'development', 'production refuses unsafe settings'),
-  PORT: whole(0, 65_535, 3000, 'where it listens; 0 takes any free port'),
+  PORT: integer(0, 65_535, 3000, 'where it listens; 0 takes any free port'),
   HOST: text('', 'the address that it listens on; all of them when empty'),
   ISSUER: text('', 'its public URL, without a path; http://localhost:<PORT> when empty'),
   BRAND_NAME: text('Signet', 'the name on the pages'),
   DATA_DIR: text('./data', 'where the embedded database and the master secret live'),
   DATABASE_URL: text('', 'postgresql://… or file:<path>[?synchronous=normal]; SQLite in DATA_DIR when empty'),
-  DATABASE_POOL: whole(1, 500, 10, 'PostgreSQL connections of one process'),
+  DATABASE_POOL: integer(1, 500, 10, 'PostgreSQL connections of one process'),
   REDIS_URL: text('', 'redis://… or rediss://…; short-lived state then lives there'),
   REDIS_PREFIX: text('signet:', 'in front of every Redis key'),
-  WEB_CONCURRENCY: whole(1, 64, 1, 'server processes; more than one needs PostgreSQL'),
+  WEB_CONCURRENCY: integer(1, 64, 1, 'server processes; more than one needs PostgreSQL'),
   SECRET: text('', 'master secret, at least 32 characters; made in DATA_DIR when empty'),
   SECRET_PREVIOUS: text('', 'the master secret before the last change'),
   TRUSTED_PROXIES: list('', 'addresses or networks of reverse proxies whose X-Forwarded-For is believed'),
@@ -66,11 +66,16 @@ export const settings = {
     'hosts in private networks, such as intra.example.com or 10.0.0.5:8443, that client metadata and logout URLs may point to',
   ),
   CORS_ALLOWED_ORIGINS: list('', 'origins of browser apps that may call the JSON API, such as https://app.example.com'),
-  RATE_LIMIT_ANONYMOUS: whole(0, 1e6, 20, 'requests a minute from one address without a credential; 0 = no limit'),
-  RATE_LIMIT_HUMAN: whole(0, 1e6, 200, 'requests a minute of one person'),
-  RATE_LIMIT_AGENT: whole(0, 1e6, 1000, 'requests a minute of one agent, client or API key'),
-  RATE_LIMIT_DEFAULT: whole(0, 1e6, 100, 'requests a minute from one address with a credential that stands for nobody'),
-  RATE_LIMIT_VALIDATE: whole(0, 1e6, 6000, 'times a minute that a tool may ask about its visitors, from one address'),
+  RATE_LIMIT_ANONYMOUS: integer(0, 1e6, 20, 'requests a minute from one address without a credential; 0 = no limit'),
+  RATE_LIMIT_HUMAN: integer(0, 1e6, 200, 'requests a minute of one person'),
+  RATE_LIMIT_AGENT: integer(0, 1e6, 1000, 'requests a minute of one agent, client or API key'),
+  RATE_LIMIT_DEFAULT: integer(
+    0,
+    1e6,
+    100,
+    'requests a minute from one address with a credential that stands for nobody',
+  ),
+  RATE_LIMIT_VALIDATE: integer(0, 1e6, 6000, 'times a minute that a tool may ask about its visitors, from one address'),
   API_COOKIE_PREFIX: text('cap', 'the cookies of the JSON API are <prefix>_access, <prefix>_refresh and <prefix>_csrf'),
   TOOLS_COOKIE: text('tools_session', 'the cookie of POST /api/login'),
   TEST_AUTH: oneOf(['true', 'false'], 'false', 'endpoints that make test users; for sandboxes only'),
@@ -83,7 +88,7 @@ export const settings = {
   SESSION_TTL: duration('14d', "how long a browser's sign-in lasts"),
   SESSION_MAX: duration('30d', 'when a login and its refresh tokens end for good'),
   KEY_ROTATION: duration('90d', 'how old a signing key may become before a new one takes over'),
-  PASSWORD_HASH_COST: whole(4, 15, 12, 'bcrypt cost; below 10 only in tests'),
+  PASSWORD_HASH_COST: integer(4, 15, 12, 'bcrypt cost; below 10 only in tests'),
   PASSWORD_POLICY: oneOf(
     ['standard', 'strict'],
     'standard',

@@ -3,10 +3,10 @@
  * said here, by the kind of the key; a token has no say in it.
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
-import { isUnheard } from '../loopback.js';
-import { brokenOf, type Rule } from './rules.js';
+import { isSecureUrl } from '../loopback.js';
+import { failedRules, type Rule } from './rules.js';
 
-export interface ForeignIssuer {
+export interface TrustedIssuer {
   /** As its tokens say `iss`. */
   issuer: string;
   /** Undefined where any will do. */
@@ -18,7 +18,7 @@ export interface ForeignIssuer {
   namesAccounts: boolean;
 }
 
-export interface ForeignSettings {
+export interface TrustedIssuerSettings {
   JWT_SECRET: string;
   JWT_PUBLIC_KEY: string;
   JWT_ISSUER: string;
@@ -32,9 +32,9 @@ const MIN_RSA_BITS = 2048;
 const ANY = '*';
 
 /** Never throws: what cannot be used is told by `foreignFaults`. */
-export function foreignIssuersOf(settings: ForeignSettings): ForeignIssuer[] {
+export function trustedIssuersFrom(settings: TrustedIssuerSettings): TrustedIssuer[] {
   const { JWT_SECRET, JWT_PUBLIC_KEY, JWT_ISSUER, JWT_AUDIENCE, OIDC_ISSUER, OIDC_AUDIENCE } = settings;
-  const issuers: ForeignIssuer[] = [];
+  const issuers: TrustedIssuer[] = [];
   const key = JWT_SECRET
     ? { key: createSecretKey(JWT_SECRET, 'utf8'), algorithms: ['HS256'] }
     : JWT_PUBLIC_KEY && readPublicKey(JWT_PUBLIC_KEY);
@@ -51,7 +51,7 @@ export function foreignIssuersOf(settings: ForeignSettings): ForeignIssuer[] {
 
 /** What is wrong with these settings, a sentence each. */
 export function foreignFaults(
-  settings: ForeignSettings,
+  settings: TrustedIssuerSettings,
   own: { issuer: string; secret: string | undefined },
 ): string[] {
   const { JWT_SECRET, JWT_PUBLIC_KEY, JWT_ISSUER, JWT_AUDIENCE, OIDC_ISSUER, OIDC_AUDIENCE } = settings;
@@ -92,7 +92,7 @@ export function foreignFaults(
       'OIDC_ISSUER and JWT_ISSUER are the same; set the keys of an issuer once',
     ],
   ];
-  return brokenOf(rules);
+  return failedRules(rules);
 }
 
 /** A public key and the one algorithm for it. A private key is refused: it has no business here. */
@@ -116,5 +116,5 @@ const plain = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\
 
 function isIssuerUrl(text: string): boolean {
   const url = URL.parse(text);
-  return url !== null && isUnheard(url) && url.search === '' && url.hash === '' && url.username === '';
+  return url !== null && isSecureUrl(url) && url.search === '' && url.hash === '' && url.username === '';
 }

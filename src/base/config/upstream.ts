@@ -1,6 +1,6 @@
 /** The provider whose accounts may sign in here by proxy login, as the settings name it. */
-import { isLoopback, isUnheard } from '../loopback.js';
-import { brokenOf, type Rule } from './rules.js';
+import { isLoopback, isSecureUrl } from '../loopback.js';
+import { failedRules, type Rule } from './rules.js';
 
 export interface UpstreamConfig {
   /** Without a slash at its end. Its accounts are known by this and their id there. */
@@ -29,7 +29,7 @@ export function upstreamFaults(upstream: UpstreamConfig | undefined, ownIssuer: 
   const [url, own] = [URL.parse(upstream.url), URL.parse(ownIssuer)];
   const rules: Rule[] = [
     [
-      url === null || !isUnheard(url) || /[?#@]/.test(upstream.url),
+      url === null || !isSecureUrl(url) || /[?#@]/.test(upstream.url),
       'UPSTREAM_AUTH_URL is not usable; allowed: https://auth.example.com, or http:// on this machine',
     ],
     [
@@ -39,7 +39,7 @@ export function upstreamFaults(upstream: UpstreamConfig | undefined, ownIssuer: 
     [!PATH.test(upstream.loginPath), 'UPSTREAM_LOGIN_PATH is no path; allowed: /api/v1/auth/login and the like'],
     [!PATH.test(upstream.profilePath), 'UPSTREAM_PROFILE_PATH is no path; allowed: /api/v1/auth/me and the like'],
   ];
-  return brokenOf(rules);
+  return failedRules(rules);
 }
 
 /** This machine has several names. */

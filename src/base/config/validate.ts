@@ -4,7 +4,7 @@ import { isLoopback } from '../loopback.js';
 import { certificateFaults } from './certificates.js';
 import { federationFaults } from './federation.js';
 import type { Config } from './resolve.js';
-import { brokenOf, type Rule } from './rules.js';
+import { failedRules, type Rule } from './rules.js';
 import type { Values } from './settings.js';
 import { foreignFaults } from './trusted-issuers.js';
 import { upstreamFaults } from './upstream.js';
@@ -14,9 +14,9 @@ const MIN_SECRET_LENGTH = 32;
 const BEARER_TOKEN = /^[\w.~+/-]{32,}=*$/;
 const COOKIE_NAME = /^[\w-]{1,40}$/;
 
-export function contradictions(config: Config, values: Values): string[] {
+export function validateConfig(config: Config, values: Values): string[] {
   return [
-    ...brokenOf([
+    ...failedRules([
       ...ofAddresses(config),
       ...ofStores(config),
       ...ofSecrets(config),

@@ -6,7 +6,7 @@
  * one while a transaction of the engine holds what a statement before it may be waiting for.
  */
 import pg from 'pg';
-import { gatherWrites } from '../cork.js';
+import { corkUntilNextTick } from '../cork.js';
 
 export interface Statement {
   /** Each connection prepares it once, by this name. */
@@ -51,7 +51,7 @@ export function openPrepared(connectionString: string, { poolSize }: { poolSize:
     line.waiting += 1;
     try {
       await line.connected;
-      gatherWrites(line.client.connection.stream);
+      corkUntilNextTick(line.client.connection.stream);
       return await line.client.query(statement);
     } finally {
       line.waiting -= 1;

@@ -6,11 +6,11 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Log } from '../log.js';
-import { deliver, type Ears, encode, type Relay } from './transport.js';
+import { deliver, encode, type Subscriber, type Transport } from './transport.js';
 
-interface Needs {
+interface Deps {
   databaseUrl: string;
-  ears: Ears;
+  subscriber: Subscriber;
   log: Pick<Log, 'info' | 'warn'>;
 }
 
@@ -20,7 +20,7 @@ const PING_EVERY_MS = 10_000;
 const RETRY_FIRST_MS = 50;
 const RETRY_LAST_MS = 2000;
 
-export async function postgresqlRelay({ databaseUrl, ears, log }: Needs): Promise<Relay> {
+export async function createPostgresqlTransport({ databaseUrl, subscriber, log }: Deps): Promise<Transport> {
   const me = randomUUID();
   let closed = false;
   let client: pg.Client | undefined = await listen();
@@ -46,7 +46,7 @@ export async function postgresqlRelay({ databaseUrl, ears, log }: Needs): Promis
       query_timeout: ANSWER_WITHIN_MS,
       keepAlive: true,
     });
-    next.on('notification', ({ payload = '' }) => deliver(payload, me, ears));
+    next.on('notification', ({ payload = '' }) => deliver(payload, me, subscriber));
     next.on('error', () => lose(next));
     next.on('end', () => lose(next));
     try {
@@ -75,7 +75,7 @@ export async function postgresqlRelay({ databaseUrl, ears, log }: Needs): Promis
       if (closed) return void next.end();
       client = next;
       log.info('Listening to PostgreSQL again');
-      return ears.missed();
+      return subscriber.onGap();
     }
   }
 

@@ -2,27 +2,27 @@
 import { randomUUID } from 'node:crypto';
 import type { Log } from '../log.js';
 import { closeRedis, openRedis } from '../redis.js';
-import { deliver, type Ears, encode, type Relay } from './transport.js';
+import { deliver, encode, type Subscriber, type Transport } from './transport.js';
 
-interface Needs {
+interface Deps {
   redisUrl: string;
   redisPrefix: string;
-  ears: Ears;
+  subscriber: Subscriber;
   log: Pick<Log, 'info' | 'warn'>;
 }
 
 const PING_EVERY_MS = 10_000;
 
-export async function redisRelay({ redisUrl, redisPrefix, ears, log }: Needs): Promise<Relay> {
+export async function createRedisTransport({ redisUrl, redisPrefix, subscriber, log }: Deps): Promise<Transport> {
   const me = randomUUID();
   const channel = `${redisPrefix}announcements`;
   const publisher = await openRedis(redisUrl, { log });
-  const subscriber = await openRedis(redisUrl, { log });
-  subscriber.on('message', (_channel: string, text: string) => deliver(text, me, ears));
-  subscriber.on('ready', subscribeAgain);
-  await subscriber.subscribe(channel);
+  const connection = await openRedis(redisUrl, { log });
+  connection.on('message', (_channel: string, text: string) => deliver(text, me, subscriber));
+  connection.on('ready', subscribeAgain);
+  await connection.subscribe(channel);
   // A connection that died in silence is noticed only by who writes to it.
-  const pinging = setInterval(() => void subscriber.ping().catch(() => {}), PING_EVERY_MS).unref();
+  const pinging = setInterval(() => void connection.ping().catch(() => {}), PING_EVERY_MS).unref();
 
   return {
     async send(topic, id) {
@@ -30,16 +30,16 @@ export async function redisRelay({ redisUrl, redisPrefix, ears, log }: Needs): P
     },
     async close() {
       clearInterval(pinging);
-      await Promise.all([closeRedis(publisher), closeRedis(subscriber)]);
+      await Promise.all([closeRedis(publisher), closeRedis(connection)]);
     },
   };
 
   async function subscribeAgain(): Promise<void> {
     try {
-      await subscriber.subscribe(channel);
-      ears.missed();
+      await connection.subscribe(channel);
+      subscriber.onGap();
     } catch {
-      if (subscriber.status === 'ready') subscriber.disconnect(true); // which makes it `ready` once more
+      if (connection.status === 'ready') connection.disconnect(true); // which makes it `ready` once more
     }
   }
 }

@@ -1,17 +1,17 @@
 /** Announcements through a table of SQLite that is polled: between the server and a command line beside it. */
 import type { Database } from '../db/open.js';
 import type { Log } from '../log.js';
-import type { Ears, Relay } from './transport.js';
+import type { Subscriber, Transport } from './transport.js';
 
-interface Needs {
+interface Deps {
   db: Database;
-  ears: Ears;
+  subscriber: Subscriber;
   log: Pick<Log, 'warn'>;
 }
 
 const POLL_EVERY_MS = 500;
 
-export async function sqliteRelay({ db, ears, log }: Needs): Promise<Relay> {
+export async function createSqliteTransport({ db, subscriber, log }: Deps): Promise<Transport> {
   const seen = new Map<string, bigint>();
   await forEachNew(() => {});
   let polled: Promise<void> | undefined;
@@ -39,7 +39,7 @@ export async function sqliteRelay({ db, ears, log }: Needs): Promise<Relay> {
 
   async function poll(): Promise<void> {
     try {
-      await forEachNew((topic) => ears.hear(topic, undefined));
+      await forEachNew((topic) => subscriber.onMessage(topic, undefined));
     } catch (error) {
       log.warn({ error }, 'The table of changes cannot be read');
     }

@@ -1,16 +1,16 @@
 /** What the ways to the other processes have in common. */
 
 /** A way to the other processes. It never brings back what it sent itself. */
-export interface Relay {
+export interface Transport {
   send(topic: string, id: string | undefined): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Where a relay delivers. */
-export interface Ears {
-  hear(topic: string, id: string | undefined): void;
+export interface Subscriber {
+  onMessage(topic: string, id: string | undefined): void;
   /** Something may have been announced while nobody was connected. */
-  missed(): void;
+  onGap(): void;
 }
 
 interface Message {
@@ -24,10 +24,10 @@ export function encode(message: Message): string {
 }
 
 /** Delivers a message, unless it is our own. One that is not understood means that something changed, too. */
-export function deliver(text: string, me: string, ears: Ears): void {
+export function deliver(text: string, me: string, subscriber: Subscriber): void {
   const message = decode(text);
-  if (!message) ears.missed();
-  else if (message.from !== me) ears.hear(message.topic, message.id);
+  if (!message) subscriber.onGap();
+  else if (message.from !== me) subscriber.onMessage(message.topic, message.id);
 }
 
 function decode(text: string): Message | undefined {

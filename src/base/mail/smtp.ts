@@ -12,14 +12,14 @@ export interface OutgoingMail extends ComposedLetter {
   to: Mailbox;
 }
 
-interface Needs {
+interface Deps {
   server: SmtpServer;
   from: Mailbox;
   /** Who says hello: the host of the issuer. */
   hostname: string;
 }
 
-export function createSmtp({ server, from, hostname }: Needs) {
+export function createSmtp({ server, from, hostname }: Deps) {
   const { host, port, secure, auth } = server;
   const plain = server.plain || isLoopback(host);
   const transport = createTransport({

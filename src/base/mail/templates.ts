@@ -7,16 +7,16 @@ import ejs from 'ejs';
 const TEMPLATES = fileURLToPath(new URL('../../../views/', import.meta.url));
 
 /** Every letter and what it prints. Links are made of the issuer and a token: nothing else decides where they lead. */
-export interface Letters {
+export interface MailTemplates {
   'verify-email': { token: string };
   'reset-password': { token: string };
-  'password-changed': Happening;
-  'new-device': Happening;
-  'provider-linked': Happening & {
+  'password-changed': SecurityEvent;
+  'new-device': SecurityEvent;
+  'provider-linked': SecurityEvent & {
     /** "GitHub" */
     provider: string;
     /** By whoever was signed in, by the e-mail address alone, or by the keeper of this server. */
-    by: 'login' | 'email' | 'keeper';
+    by: 'login' | 'email' | 'admin';
   };
   'approval-requested': {
     /** The name of the agent. */
@@ -32,7 +32,7 @@ export interface Letters {
 }
 
 /** What was done to an account, from where. */
-export interface Happening {
+export interface SecurityEvent {
   /** "Firefox on Linux" */
   device: string;
   address: string;
@@ -46,7 +46,7 @@ export interface ComposedLetter {
   html: string;
 }
 
-const SUBJECTS: Record<keyof Letters, string> = {
+const SUBJECTS: Record<keyof MailTemplates, string> = {
   'verify-email': 'Confirm your e-mail address',
   'reset-password': 'Choose a new password',
   'password-changed': 'Your password was changed',
@@ -57,15 +57,15 @@ const SUBJECTS: Record<keyof Letters, string> = {
 };
 
 /** Compiles all letters at once: a broken template is told at the start, not when somebody waits for a mail. */
-export function createLetters({ brandName, issuer }: { brandName: string; issuer: string }) {
-  const names = Object.keys(SUBJECTS) as (keyof Letters)[];
+export function createMailTemplates({ brandName, issuer }: { brandName: string; issuer: string }) {
+  const names = Object.keys(SUBJECTS) as (keyof MailTemplates)[];
   const templates = new Map(
     names.map((name) => [name, { text: template(`${name}.txt`, plain), html: template(`${name}.html`) }]),
   );
 
   return { compose };
 
-  function compose<Name extends keyof Letters>(name: Name, values: Letters[Name]): ComposedLetter {
+  function compose<Name extends keyof MailTemplates>(name: Name, values: MailTemplates[Name]): ComposedLetter {
     const { text, html } = templates.get(name)!;
     const subject = SUBJECTS[name];
     const letter = { ...values, brandName, issuer, subject };

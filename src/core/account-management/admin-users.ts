@@ -3,10 +3,10 @@
  * the last two at once, one is refused.
  */
 
-import { conflict, forbidden, invalidRequest, isTaken, notFound } from '../../base/app-error.js';
+import { conflict, forbidden, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Mail } from '../../base/mail.js';
 import {
   type Account,
@@ -14,21 +14,21 @@ import {
   type AccountStatus,
   type Accounts,
   addressTaken,
-  mailboxOf,
+  mailAddressOf,
   type NewAccount,
   normalizeEmail,
   splitName,
 } from '../accounts/accounts.js';
-import type { Verification } from '../accounts/email-verification.js';
-import type { LinkTokens } from '../accounts/one-time-tokens.js';
+import type { EmailVerification } from '../accounts/email-verification.js';
+import type { OneTimeTokens } from '../accounts/one-time-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
-import type { GiveBack } from '../federation/token-revocation.js';
-import type { createLeaving } from '../organizations/member-removal.js';
-import type { Caller } from '../request-meta.js';
-import { describeHappening } from '../sessions/devices.js';
-import type { EndReason } from '../sessions/revocation.js';
+import type { TokenRevocation } from '../federation/token-revocation.js';
+import type { createMemberRemoval } from '../organizations/member-removal.js';
+import type { RequestMeta } from '../request-meta.js';
+import { describeSecurityEvent } from '../sessions/devices.js';
+import type { RevocationReason } from '../sessions/revocation.js';
 import type { Sessions } from '../sessions/sessions.js';
 
 /** What is left out stays. */
@@ -40,52 +40,52 @@ export interface AccountChange {
   status?: AccountStatus | undefined;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   accounts: Accounts;
   passwords: Passwords;
-  linkTokens: LinkTokens;
-  verification: Pick<Verification, 'begin'>;
-  leaveAll: ReturnType<typeof createLeaving>;
-  giveBack: Pick<GiveBack, 'allOf'>;
-  sessions: Pick<Sessions, 'endAll'>;
+  oneTimeTokens: OneTimeTokens;
+  emailVerification: Pick<EmailVerification, 'begin'>;
+  removeFromAll: ReturnType<typeof createMemberRemoval>;
+  tokenRevocation: Pick<TokenRevocation, 'allOf'>;
+  sessions: Pick<Sessions, 'revokeAll'>;
   mail: Mail;
 }
 
-export type Keepers = ReturnType<typeof createKeepers>;
+export type AdminUsers = ReturnType<typeof createAdminUsers>;
 
-export function createKeepers(needs: Needs) {
+export function createAdminUsers(deps: Deps) {
   const {
     db,
     clock,
     audit,
-    announcements,
+    invalidationBus,
     accounts,
     passwords,
-    linkTokens,
-    verification,
-    leaveAll,
-    giveBack,
+    oneTimeTokens,
+    emailVerification,
+    removeFromAll,
+    tokenRevocation,
     sessions,
     mail,
-  } = needs;
+  } = deps;
 
   return { create, change, remove };
 
   /** Refuses as `accounts.create` does. A link that verifies the address is mailed. */
   async function create(
     { role, status, ...input }: NewAccount & { role?: AccountRole | undefined; status?: AccountStatus | undefined },
-    keeper: Account,
-    caller: Caller,
+    admin: Account,
+    meta: RequestMeta,
   ): Promise<Account> {
-    return accounts.create(input, caller, {
+    return accounts.create(input, meta, {
       role,
       status,
-      by: keeper.id,
-      also: status === 'suspended' ? undefined : verification.begin,
+      by: admin.id,
+      also: status === 'suspended' ? undefined : emailVerification.begin,
     });
   }
 
@@ -93,38 +93,38 @@ export function createKeepers(needs: Needs) {
    * Changes an account. Another password, or a suspension, ends all its logins and grants in the same transaction. Refuses with
    * `not_found`, `invalid_request` by field, `conflict`, or `insufficient_role` whoever is no keeper any more.
    */
-  async function change(id: string, given: AccountChange, keeper: Account, caller: Caller): Promise<Account> {
-    const before = await demand(id);
+  async function change(id: string, given: AccountChange, admin: Account, meta: RequestMeta): Promise<Account> {
+    const before = await requireExisting(id);
     const data = await dataOf(given, before);
     const moved = data.email !== undefined && data.email !== before.email;
     let mailLink = () => {};
     const write = async (tx: Queryable) => {
-      await holdAll(id, keeper.id, tx);
+      await lockAll(id, admin.id, tx);
       const changed = await tx.account.update({
         where: { id },
         data: { ...data, ...(moved && { emailVerified: false, emailVerifiedAt: null }) },
       });
-      await demandOneStays(tx);
+      await requireRemainingAdmin(tx);
       if (moved) {
-        for (const purpose of ['reset', 'email'] as const) await linkTokens.revoke(purpose, id, tx);
-        if (accounts.isActive(changed)) mailLink = await verification.begin(changed, tx);
+        for (const purpose of ['reset', 'email'] as const) await oneTimeTokens.revoke(purpose, id, tx);
+        if (accounts.isActive(changed)) mailLink = await emailVerification.begin(changed, tx);
       }
       for (const [action, detail] of happened(given, before)) {
-        const actor = { kind: 'account' as const, id: keeper.id };
-        await audit.record({ action, actor, accountId: id, caller, ...(detail && { detail }) }, tx);
+        const actor = { kind: 'account' as const, id: admin.id };
+        await audit.record({ action, actor, accountId: id, meta, ...(detail && { detail }) }, tx);
       }
     };
     try {
       const ends = endReason(given, before);
-      if (ends) await sessions.endAll(id, ends, caller, undefined, write);
+      if (ends) await sessions.revokeAll(id, ends, meta, undefined, write);
       else await db.$transaction(write);
     } catch (error) {
-      throw isTaken(error) ? addressTaken() : error;
+      throw isUniqueViolation(error) ? addressTaken() : error;
     }
-    await announcements.announce('accounts', id);
+    await invalidationBus.publish('accounts', id);
     mailLink();
-    if (given.password) mail.send(mailboxOf(before), 'password-changed', describeHappening(caller, clock.now()));
-    return demand(id);
+    if (given.password) mail.send(mailAddressOf(before), 'password-changed', describeSecurityEvent(meta, clock.now()));
+    return requireExisting(id);
   }
 
   /**
@@ -132,45 +132,45 @@ export function createKeepers(needs: Needs) {
    * elsewhere are asked to forget what they gave for it. Refuses with `not_found`, with `conflict` for the last keeper or owner, or with
    * `insufficient_role` whoever is no keeper any more.
    */
-  async function remove(id: string, keeper: Account, caller: Caller): Promise<void> {
-    await demand(id);
-    let goodbye = () => {};
-    const first = (tx: Queryable) => holdAll(id, keeper.id, tx);
-    await sessions.endAll(id, 'account_deleted', caller, undefined, first, async (tx) => {
-      await leaveAll(id, tx);
-      goodbye = await giveBack.allOf(id, tx);
+  async function remove(id: string, admin: Account, meta: RequestMeta): Promise<void> {
+    await requireExisting(id);
+    let upstreamRevocation = () => {};
+    const first = (tx: Queryable) => lockAll(id, admin.id, tx);
+    await sessions.revokeAll(id, 'account_deleted', meta, undefined, first, async (tx) => {
+      await removeFromAll(id, tx);
+      upstreamRevocation = await tokenRevocation.allOf(id, tx);
       await tx.account.delete({ where: { id } });
-      await demandOneStays(tx);
-      const actor = { kind: 'account' as const, id: keeper.id };
-      await audit.record({ action: 'account.deleted', actor, accountId: id, caller }, tx);
+      await requireRemainingAdmin(tx);
+      const actor = { kind: 'account' as const, id: admin.id };
+      await audit.record({ action: 'account.deleted', actor, accountId: id, meta }, tx);
     });
-    goodbye();
-    await announcements.announce('accounts', id);
+    upstreamRevocation();
+    await invalidationBus.publish('accounts', id);
   }
 
   /**
    * One change at a time: holds the account and all keepers until the transaction is over, always in the same order. Whoever was lowered
    * a moment ago changes nobody any more.
    */
-  async function holdAll(id: string, keeperId: string, tx: Queryable): Promise<void> {
-    const keepers = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });
-    const ids = new Set([id, keeperId, ...keepers.map((keeper) => keeper.id)]);
+  async function lockAll(id: string, adminId: string, tx: Queryable): Promise<void> {
+    const adminUsers = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });
+    const ids = new Set([id, adminId, ...adminUsers.map((admin) => admin.id)]);
     const held = new Map<string, Account | null>();
-    for (const one of [...ids].sort()) held.set(one, await accounts.hold(one, tx));
-    const keeper = held.get(keeperId);
-    if (!accounts.isActive(keeper) || keeper.role !== 'admin') {
+    for (const one of [...ids].sort()) held.set(one, await accounts.lock(one, tx));
+    const admin = held.get(adminId);
+    if (!accounts.isActive(admin) || admin.role !== 'admin') {
       throw forbidden('insufficient_role', 'This is for administrators of this instance.');
     }
     if (!held.get(id)) throw noSuchAccount();
   }
 
-  async function demandOneStays(tx: Queryable): Promise<void> {
+  async function requireRemainingAdmin(tx: Queryable): Promise<void> {
     if ((await tx.account.count({ where: { role: 'admin', status: 'active' } })) > 0) return;
     throw conflict('The last administrator stays: make somebody else one first.');
   }
 
   /** The account as it stands in the store. */
-  async function demand(id: string): Promise<Account> {
+  async function requireExisting(id: string): Promise<Account> {
     const account = await db.account.findUnique({ where: { id } });
     if (!account) throw noSuchAccount();
     return account;
@@ -182,12 +182,12 @@ export function createKeepers(needs: Needs) {
   ): Promise<Prisma.AccountUpdateInput & { email?: string }> {
     const name = given.name?.trim();
     const address = email === undefined ? before.email : normalizeEmail(email);
-    const fault = password === undefined ? undefined : await passwords.fault(password, address);
-    const faults = {
-      ...(await accounts.faultsOf({ email: address, ...(name && { name }), passwordHash: null })),
-      ...(fault && { password: fault }),
+    const problem = password === undefined ? undefined : await passwords.error(password, address);
+    const errors = {
+      ...(await accounts.errorsOf({ email: address, ...(name && { name }), passwordHash: null })),
+      ...(problem && { password: problem }),
     };
-    if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
     const now = clock.now();
     return {
       ...(email !== undefined && { email: address }),
@@ -208,7 +208,7 @@ function namesOf(name: string): { givenName: string | null; familyName: string |
   return { givenName, familyName };
 }
 
-function endReason({ password, status }: AccountChange, before: Account): EndReason | undefined {
+function endReason({ password, status }: AccountChange, before: Account): RevocationReason | undefined {
   if (status === 'suspended' && before.status !== 'suspended') return 'suspended';
   return password === undefined ? undefined : 'password_changed';
 }

@@ -1,41 +1,41 @@
 /** Passwords that are forgotten, and passwords that are changed: whoever had signed in by the old one is signed out. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { conflict, invalidRequest, Refusal, unauthenticated } from '../../base/app-error.js';
+import { AppError, conflict, invalidRequest, unauthorized } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
-import { addressKey } from '../../base/ip-address.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { rateLimitKey } from '../../base/ip-address.js';
 import type { Log } from '../../base/log.js';
 import type { Mail } from '../../base/mail.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
-import { type Account, type Accounts, isEmail, mailboxOf, normalizeEmail } from '../accounts/accounts.js';
-import { type LinkTokens, linkSpent } from '../accounts/one-time-tokens.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { type Account, type Accounts, isEmail, mailAddressOf, normalizeEmail } from '../accounts/accounts.js';
+import { invalidLink, type OneTimeTokens } from '../accounts/one-time-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Agents } from '../agents/agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
-import type { Caller } from '../request-meta.js';
-import { describeHappening } from '../sessions/devices.js';
+import type { RequestMeta } from '../request-meta.js';
+import { describeSecurityEvent } from '../sessions/devices.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   log: Log;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   accounts: Accounts;
   passwords: Passwords;
-  linkTokens: LinkTokens;
+  oneTimeTokens: OneTimeTokens;
   identities: Identities;
-  apiKeys: Pick<ApiKeys, 'forgetAll'>;
-  agents: Pick<Agents, 'forgetAll'>;
-  mfa: Pick<Mfa, 'forgetAll'>;
+  apiKeys: Pick<ApiKeys, 'removeAllFor'>;
+  agents: Pick<Agents, 'removeAllFor'>;
+  mfa: Pick<Mfa, 'removeAllFor'>;
   sessions: Sessions;
   signIn: SignIn;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   audit: Audit;
   mail: Mail;
 }
@@ -47,12 +47,24 @@ const FORGOT_BY_ACCOUNT: Limit = { name: 'forgot-account', points: 3, seconds: H
 const LOOK_AFTER_MS = 50;
 const MAX_WAITING = 1000;
 
-export type Recovery = ReturnType<typeof createRecovery>;
+export type PasswordReset = ReturnType<typeof createPasswordReset>;
 
-export function createRecovery(needs: Needs) {
-  const { db, clock, log, announcements, accounts, passwords, linkTokens, sessions, signIn, limits, audit, mail } =
-    needs;
-  const { identities, apiKeys, agents, mfa } = needs;
+export function createPasswordReset(deps: Deps) {
+  const {
+    db,
+    clock,
+    log,
+    invalidationBus,
+    accounts,
+    passwords,
+    oneTimeTokens,
+    sessions,
+    signIn,
+    rateLimiter,
+    audit,
+    mail,
+  } = deps;
+  const { identities, apiKeys, agents, mfa } = deps;
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
 
@@ -62,42 +74,42 @@ export function createRecovery(needs: Needs) {
    * Mails a link to choose a new password, if there is an account with this address. Whoever asks is not told whether there is.
    * Refuses with `rate_limited` whoever asks from one place again and again, whomever they ask for.
    */
-  async function forgot(email: string, caller: Caller): Promise<void> {
-    await limits.spend(FORGOT_BY_ADDRESS, addressKey(caller.address));
+  async function forgot(email: string, meta: RequestMeta): Promise<void> {
+    await rateLimiter.spend(FORGOT_BY_ADDRESS, rateLimitKey(meta.address));
     if (!mail.isConfigured) return;
     if (underWay.size >= MAX_WAITING) {
       log.error('too many people forgot their passwords at once: one was not mailed');
       return;
     }
-    const job = mailLinkLater(normalizeEmail(email), caller);
+    const job = mailLinkLater(normalizeEmail(email), meta);
     underWay.add(job);
     void job.finally(() => underWay.delete(job));
   }
 
-  async function mailLinkLater(email: string, caller: Caller): Promise<void> {
+  async function mailLinkLater(email: string, meta: RequestMeta): Promise<void> {
     const pause = LOOK_AFTER_MS * (1 + Math.random());
     await sleep(pause, undefined, { signal: closing.signal }).catch(() => {}); // closing: at once
     try {
-      await mailLink(email, caller);
+      await mailLink(email, meta);
     } catch (error) {
       log.error({ error }, 'a link for a new password could not be made');
     }
   }
 
-  async function mailLink(email: string, caller: Caller): Promise<void> {
+  async function mailLink(email: string, meta: RequestMeta): Promise<void> {
     const account = isEmail(email) ? await accounts.findByEmail(email) : null;
-    if (!accounts.isActive(account) || !(await limits.fits(FORGOT_BY_ACCOUNT, account.id))) return;
+    if (!accounts.isActive(account) || !(await rateLimiter.tryConsume(FORGOT_BY_ACCOUNT, account.id))) return;
     const token = await db.$transaction(async (tx) => {
       const actor = { kind: 'anonymous' as const };
-      await audit.record({ action: 'password.reset_requested', actor, accountId: account.id, caller }, tx);
-      return linkTokens.make('reset', { account, seconds: HOUR_SECONDS }, tx);
+      await audit.record({ action: 'password.reset_requested', actor, accountId: account.id, meta }, tx);
+      return oneTimeTokens.make('reset', { account, seconds: HOUR_SECONDS }, tx);
     });
-    mail.send(mailboxOf(account), 'reset-password', { token });
+    mail.send(mailAddressOf(account), 'reset-password', { token });
   }
 
   /** Whether the link would still work. */
   async function isValid(token: string): Promise<boolean> {
-    return (await linkTokens.find('reset', token)) !== undefined;
+    return (await oneTimeTokens.find('reset', token)) !== undefined;
   }
 
   /**
@@ -105,28 +117,28 @@ export function createRecovery(needs: Needs) {
    * address was never verified, keys, agents, second factors and links to other issuers go as well.
    * Refuses with `invalid_token`, or with `invalid_request` for a password that may not be chosen: then the link stays good.
    */
-  async function reset(token: string, password: string, caller: Caller): Promise<void> {
-    const account = (await linkTokens.find('reset', token))?.account;
-    if (!account) throw linkSpent();
+  async function reset(token: string, password: string, meta: RequestMeta): Promise<void> {
+    const account = (await oneTimeTokens.find('reset', token))?.account;
+    if (!account) throw invalidLink();
     const passwordHash = await hashOf(password, account);
     const { id, email, emailVerified } = account;
-    await sessions.endAll(id, 'password_changed', caller, undefined, async (tx) => {
-      if (!(await linkTokens.spend('reset', token, tx))) throw linkSpent();
+    await sessions.revokeAll(id, 'password_changed', meta, undefined, async (tx) => {
+      if (!(await oneTimeTokens.spend('reset', token, tx))) throw invalidLink();
       const now = clock.now();
-      const proven = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
+      const authenticated = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
       const { count } = await tx.account.updateMany({
         where: { id, email, status: 'active' },
         // Whoever read the mail has the mailbox. Tokens that live by themselves are refused for their age.
-        data: { passwordHash, passwordChangedAt: now, notBefore: now, ...proven },
+        data: { passwordHash, passwordChangedAt: now, notBefore: now, ...authenticated },
       });
-      if (count !== 1) throw linkSpent();
-      await linkTokens.revoke('reset', id, tx);
+      if (count !== 1) throw invalidLink();
+      await oneTimeTokens.revoke('reset', id, tx);
       // Until now nobody had shown that the address is theirs: what was attached to the account may be a stranger's, who made it
       // to wait for its owner (account pre-hijacking).
-      if (!emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.forgetAll(id, tx);
-      await note('password.reset', id, caller, tx, { cleared: !emailVerified });
+      if (!emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.removeAllFor(id, tx);
+      await note('password.reset', id, meta, tx, { cleared: !emailVerified });
     });
-    await tellOf(account, caller);
+    await tellOf(account, meta);
   }
 
   /**
@@ -136,66 +148,66 @@ export function createRecovery(needs: Needs) {
   async function change(
     login: Login,
     { current, next }: { current: string; next: string },
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<void> {
-    await proveCurrent(login, current, caller);
-    await replace(login, next, caller);
+    await proveCurrent(login, current, meta);
+    await replace(login, next, meta);
   }
 
   /**
    * The first password of somebody who always came by a provider elsewhere; every other login ends. Whether they proved lately who
    * they are is for the door to ask. Refuses with `invalid_request` by field (`password`), or with `conflict`.
    */
-  async function choose(login: Login, next: string, caller: Caller): Promise<void> {
+  async function choose(login: Login, next: string, meta: RequestMeta): Promise<void> {
     if (login.account.passwordHash !== null) throw conflict('There is a password already. Change it instead.');
-    await replace(login, next, caller);
+    await replace(login, next, meta);
   }
 
-  async function replace({ account, session }: Login, next: string, caller: Caller): Promise<void> {
+  async function replace({ account, session }: Login, next: string, meta: RequestMeta): Promise<void> {
     const passwordHash = await hashOf(next, account);
     const { id, passwordChangedAt } = account;
-    await sessions.endAll(id, 'password_changed', caller, session.id, async (tx) => {
+    await sessions.revokeAll(id, 'password_changed', meta, session.id, async (tx) => {
       const { count } = await tx.account.updateMany({
         where: { id, status: 'active', passwordChangedAt },
         data: { passwordHash, passwordChangedAt: clock.now() },
       });
       if (count !== 1) throw conflict('The password was changed a moment ago. Please sign in with it.');
-      await linkTokens.revoke('reset', id, tx);
-      await note('password.changed', id, caller, tx);
+      await oneTimeTokens.revoke('reset', id, tx);
+      await note('password.changed', id, meta, tx);
     });
-    await tellOf(account, caller);
+    await tellOf(account, meta);
   }
 
   /** A guess at it counts as one at the sign-in. */
-  async function proveCurrent(login: Login, current: string, caller: Caller): Promise<void> {
+  async function proveCurrent(login: Login, current: string, meta: RequestMeta): Promise<void> {
     try {
-      await signIn.reauthenticate(login, { password: current }, caller);
+      await signIn.reauthenticate(login, { password: current }, meta);
     } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== 'invalid_credentials') throw error;
-      throw unauthenticated('invalid_credentials', 'The current password is not right.');
+      if (!(error instanceof AppError) || error.code !== 'invalid_credentials') throw error;
+      throw unauthorized('invalid_credentials', 'The current password is not right.');
     }
   }
 
   async function hashOf(password: string, { email }: Account): Promise<string> {
-    const fault = await passwords.fault(password, email);
-    if (fault) throw invalidRequest('This password cannot be used.', { password: fault });
+    const problem = await passwords.error(password, email);
+    if (problem) throw invalidRequest('This password cannot be used.', { password: problem });
     return passwords.hash(password);
   }
 
   async function note(
     action: 'password.changed' | 'password.reset',
     accountId: string,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
     detail?: { cleared: boolean },
   ): Promise<void> {
     const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action, actor, accountId, caller, ...(detail && { detail }) }, tx);
+    await audit.record({ action, actor, accountId, meta, ...(detail && { detail }) }, tx);
   }
 
-  async function tellOf(account: Account, caller: Caller): Promise<void> {
-    mail.send(mailboxOf(account), 'password-changed', describeHappening(caller, clock.now()));
-    await announcements.announce('accounts', account.id);
+  async function tellOf(account: Account, meta: RequestMeta): Promise<void> {
+    mail.send(mailAddressOf(account), 'password-changed', describeSecurityEvent(meta, clock.now()));
+    await invalidationBus.publish('accounts', account.id);
   }
 
   /** Waits for what goes on after the answers. */

@@ -1,16 +1,16 @@
 /** Accounts: the people that sign in. An account's id is its OIDC `sub` and never changes. */
 import { randomUUID } from 'node:crypto';
-import { conflict, invalidRequest, isTaken, Refusal } from '../../base/app-error.js';
+import { AppError, conflict, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Mailbox } from '../../base/config/mail.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { INVISIBLE, isStorable } from '../../base/text.js';
-import { createRecent } from '../../base/ttl-cache.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
-import type { Caller } from '../request-meta.js';
-import { FOREIGN_HASHES } from './imported-hashes.js';
+import type { RequestMeta } from '../request-meta.js';
+import { IMPORTED_HASHES } from './imported-hashes.js';
 import type { Passwords } from './passwords.js';
 
 export type { Account } from '../../base/db/open.js';
@@ -45,11 +45,11 @@ export interface AccountOptions {
   also?: ((account: Account, tx: Queryable) => Promise<(() => void) | undefined>) | undefined;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   passwords: Passwords;
   organizations: Organizations;
 }
@@ -62,24 +62,24 @@ const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f\u202a-\u202e\u2066-\u2069]/;
 
 export type Accounts = ReturnType<typeof createAccounts>;
 
-export function createAccounts({ db, clock, audit, announcements, passwords, organizations }: Needs) {
-  const recent = createRecent<Account>({ clock });
-  announcements.on('accounts', recent.forget);
+export function createAccounts({ db, clock, audit, invalidationBus, passwords, organizations }: Deps) {
+  const recent = createTtlCache<Account>({ clock });
+  invalidationBus.on('accounts', recent.forget);
 
-  return { create, faultsOf, renewHash, find, findByEmail, hold, holdUnchanged, hasAdmin, list, page, isActive };
+  return { create, errorsOf, renewHash, find, findByEmail, lock, lockUnchanged, hasAdmin, list, page, isActive };
 
   /**
    * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or `conflict`.
    */
   async function create(
     input: NewAccount | ImportedAccount,
-    caller: Caller,
+    meta: RequestMeta,
     { role = 'viewer', status = 'active', verified = false, by, also }: AccountOptions = {},
   ): Promise<Account> {
     const email = normalizeEmail(input.email);
     const name = nameOf(input);
-    const faults = await faultsOf(input);
-    if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
+    const errors = await errorsOf(input);
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
 
     const imported = 'passwordHash' in input;
     const passwordHash = imported ? input.passwordHash : await passwords.hash(input.password);
@@ -105,30 +105,30 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
       const follow = await also?.(account, tx);
       const detail = { role, ...(imported && { imported }) };
       await audit.record(
-        { action: 'account.created', actor: { kind: 'account', id: by ?? id }, accountId: id, caller, detail },
+        { action: 'account.created', actor: { kind: 'account', id: by ?? id }, accountId: id, meta, detail },
         tx,
       );
       return { account, follow };
     };
     const { account, follow } = await db.$transaction(write).catch((error) => {
-      throw isTaken(error) ? addressTaken() : error;
+      throw isUniqueViolation(error) ? addressTaken() : error;
     });
     follow?.();
     return account;
   }
 
   /** What cannot be used, by field. */
-  async function faultsOf(input: NewAccount | ImportedAccount): Promise<Record<string, string>> {
+  async function errorsOf(input: NewAccount | ImportedAccount): Promise<Record<string, string>> {
     const email = normalizeEmail(input.email);
     const name = nameOf(input);
-    const password = 'passwordHash' in input ? undefined : await passwords.fault(input.password, email);
+    const password = 'passwordHash' in input ? undefined : await passwords.error(input.password, email);
     const hash = 'passwordHash' in input ? input.passwordHash : null;
     return {
       ...(!isEmail(email) && { email: 'Enter an e-mail address.' }),
       ...(name && !isName(name) && { name: NAME_FAULT }),
       ...(password && { password }),
       ...(hash !== null &&
-        !passwords.isKnownKind(hash) && { passwordHash: `Use one of ${FOREIGN_HASHES.join(', ')}.` }),
+        !passwords.isKnownKind(hash) && { passwordHash: `Use one of ${IMPORTED_HASHES.join(', ')}.` }),
     };
   }
 
@@ -142,7 +142,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
       const data = { passwordHash: await passwords.hash(password) };
       await db.account.updateMany({ where: { id, passwordHash }, data });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
     }
   }
 
@@ -156,7 +156,7 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
   }
 
   /** The account as it is now. Whoever else holds or changes it waits until the transaction is done. */
-  async function hold(id: string, tx: Queryable): Promise<Account | null> {
+  async function lock(id: string, tx: Queryable): Promise<Account | null> {
     await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
     return tx.account.findUnique({ where: { id } });
   }
@@ -165,8 +165,8 @@ export function createAccounts({ db, clock, audit, announcements, passwords, org
    * The same for what is made by a login. Whoever resets the password takes an account back, and a login that ends by it leaves nothing
    * behind: refuses with `conflict`.
    */
-  async function holdUnchanged({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
-    const now = await hold(id, tx);
+  async function lockUnchanged({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
+    const now = await lock(id, tx);
     if (now?.passwordChangedAt?.getTime() !== passwordChangedAt?.getTime())
       throw conflict('The account was changed at this moment. Please try again.');
   }
@@ -198,7 +198,7 @@ export const addressTaken = () =>
 const nameOf = ({ name }: { name?: string }) => name?.trim() || undefined;
 
 /** Where to write to somebody. As long as the address may be another's, the name would be a stranger's words in a mail from us. */
-export const mailboxOf = ({ email, name, emailVerified }: Account): Mailbox => ({
+export const mailAddressOf = ({ email, name, emailVerified }: Account): Mailbox => ({
   address: email,
   ...(emailVerified && name && { name }),
 });

@@ -1,6 +1,6 @@
 /** The queue that every hash passes: hashing takes all of a core for a good while, and more at once would only take longer each. */
-import { unavailable } from '../../base/app-error.js';
-import { createTurns } from '../../base/semaphore.js';
+import { serviceUnavailable } from '../../base/app-error.js';
+import { createSemaphore } from '../../base/semaphore.js';
 
 /** libuv has four threads, unless its user says otherwise before the process starts: one stays for files and name look-ups. */
 const MOST_AT_ONCE = 3;
@@ -16,12 +16,12 @@ export const hashesAtOnce = (cores: number, processes: number) =>
  * gone runs all the same: what came before it is no longer than the queue.
  */
 export function createHashingQueue(width: number, maxWaiting = MAX_WAITING) {
-  const turns = createTurns(width);
+  const turns = createSemaphore(width);
 
   return { run };
 
   async function run<Result>(job: () => Promise<Result>): Promise<Result> {
-    if (turns.waiting() >= maxWaiting) throw unavailable('Too many sign-ins at once. Please try again.');
+    if (turns.waiting() >= maxWaiting) throw serviceUnavailable('Too many sign-ins at once. Please try again.');
     return turns.take(job);
   }
 }

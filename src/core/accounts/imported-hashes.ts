@@ -8,7 +8,7 @@ import { scryptString } from './hashes/scrypt.js';
 const SCHEMES: Scheme[] = [plainBcrypt, argon2id, scryptString, passlibPbkdf2, djangoPbkdf2];
 const MAX_LENGTH = 512;
 
-export const FOREIGN_HASHES = SCHEMES.map(({ name }) => name);
+export const IMPORTED_HASHES = SCHEMES.map(({ name }) => name);
 
 /** How to compare with a hash of one of these kinds; undefined for anything else. */
 export function readForeignHash(stored: string): Compare | undefined {

@@ -1,11 +1,11 @@
 /** Secrets that are handed out in a link and work once: to set the server up, to verify an address, to choose a password. */
 
-import { unauthenticated } from '../../base/app-error.js';
+import { unauthorized } from '../../base/app-error.js';
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 
-export type LinkPurpose = 'setup' | 'email' | 'reset';
+export type TokenPurpose = 'setup' | 'email' | 'reset';
 
 export interface NewLink {
   /** Whose it is. It then works only as long as the account has the address that it was mailed to. */
@@ -16,16 +16,19 @@ export interface NewLink {
 }
 
 /** What a link says that works no more. */
-export const linkSpent = () =>
-  unauthenticated('invalid_token', 'This link was used or has expired. Ask for a new one.');
+export const invalidLink = () => unauthorized('invalid_token', 'This link was used or has expired. Ask for a new one.');
 
-export type LinkTokens = ReturnType<typeof createLinkTokens>;
+export type OneTimeTokens = ReturnType<typeof createOneTimeTokens>;
 
-export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) {
+export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock }) {
   return { make, find, spend, spendAll, revoke };
 
   /** A token, 256 bits, of which only the hash is stored. Earlier ones of the same purpose and account are void, but for `atMost`. */
-  async function make(purpose: LinkPurpose, { account, seconds, atMost = 1 }: NewLink, tx: Queryable): Promise<string> {
+  async function make(
+    purpose: TokenPurpose,
+    { account, seconds, atMost = 1 }: NewLink,
+    tx: Queryable,
+  ): Promise<string> {
     const token = randomToken();
     const now = clock.now();
     await revoke(purpose, account?.id ?? null, tx, atMost - 1);
@@ -43,7 +46,7 @@ export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) 
   }
 
   /** What a living token stands for, without spending it. Nothing when its account is suspended, or has another address now. */
-  async function find(purpose: LinkPurpose, token: string): Promise<{ account: Account | null } | undefined> {
+  async function find(purpose: TokenPurpose, token: string): Promise<{ account: Account | null } | undefined> {
     const where = { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: clock.now() } };
     const row = await db.verificationToken.findFirst({ where, include: { account: true } });
     if (!row) return undefined;
@@ -53,7 +56,7 @@ export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) 
   }
 
   /** Spends it. Of many at once exactly one is told yes; when the transaction fails, the token is as good as before. */
-  async function spend(purpose: LinkPurpose, token: string, tx: Queryable): Promise<boolean> {
+  async function spend(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const now = clock.now();
     const { count } = await tx.verificationToken.updateMany({
       where: { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: now } },
@@ -66,7 +69,7 @@ export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) 
    * Spends it, and with it all others that are for nobody in particular: of many at once, with whichever of them, exactly one is told
    * yes. In the order of their hashes, so that nobody waits in a ring.
    */
-  async function spendAll(purpose: LinkPurpose, token: string, tx: Queryable): Promise<boolean> {
+  async function spendAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const where = { purpose, accountId: null, consumedAt: null };
     const all = await tx.verificationToken.findMany({ where, orderBy: { tokenHash: 'asc' } });
     const [now, own] = [clock.now(), sha256(token)];
@@ -82,7 +85,7 @@ export function createLinkTokens({ db, clock }: { db: Database; clock: Clock }) 
   }
 
   /** Makes those void that nobody has used, but for the newest so many. */
-  async function revoke(purpose: LinkPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
+  async function revoke(purpose: TokenPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
     const where = { purpose, accountId, consumedAt: null };
     const newest =
       keep > 0 && (await tx.verificationToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep }));

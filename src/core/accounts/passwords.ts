@@ -9,7 +9,7 @@ import { readForeignHash } from './imported-hashes.js';
 import { breachOfRules, PASSWORD_RULES, type PasswordPolicy } from './password-rules.js';
 import type { PwnedPasswords } from './pwned-passwords.js';
 
-interface Needs {
+interface Deps {
   /** Of bcrypt. */
   cost: number;
   policy?: PasswordPolicy;
@@ -27,16 +27,16 @@ const SCHEME = 'signet1:';
 
 export type Passwords = ReturnType<typeof createPasswords>;
 
-export function createPasswords({ cost, policy = 'standard', pwned, processes = 1 }: Needs) {
+export function createPasswords({ cost, policy = 'standard', pwned, processes = 1 }: Deps) {
   const queue = createHashingQueue(hashesAtOnce(availableParallelism(), processes));
   // What an unknown login is compared with, so that it takes as long as a known one.
   const decoy = queue.run(() => bcrypt.hash(randomToken(), cost));
   decoy.catch(() => {}); // reported by whoever awaits it
 
-  return { rule: PASSWORD_RULES[policy], fault, hash, verify, isOutdated, isKnownKind };
+  return { rule: PASSWORD_RULES[policy], error, hash, verify, isOutdated, isKnownKind };
 
   /** Why this password may not be chosen, or undefined. Asks others only about one that the rules allow. */
-  async function fault(password: string, email: string): Promise<string | undefined> {
+  async function error(password: string, email: string): Promise<string | undefined> {
     const plain = normalize(password);
     const breach = breachOfRules(policy, plain, email);
     if (breach || !(await pwned?.has(plain))) return breach;

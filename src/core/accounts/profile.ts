@@ -2,9 +2,9 @@
 
 import { invalidRequest } from '../../base/app-error.js';
 import type { Database, Prisma } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import { type Account, isName, NAME_FAULT, splitName } from './accounts.js';
 
 /** What is left out stays; null takes it away. */
@@ -19,28 +19,28 @@ export interface ProfileChange {
   notifications?: Record<string, boolean> | undefined;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
 }
 
 const MAX_PICTURE_LENGTH = 2048;
 const MAX_NOTIFICATIONS = 50;
 
-export function createProfiles({ db, audit, announcements }: Needs) {
+export function createProfiles({ db, audit, invalidationBus }: Deps) {
   return { change };
 
   /** Refuses with `invalid_request` by field. A new name brings its parts along, unless they are given too. */
-  async function change(accountId: string, given: ProfileChange, caller: Caller): Promise<Account> {
+  async function change(accountId: string, given: ProfileChange, meta: RequestMeta): Promise<Account> {
     const { notifications, ...texts } = given;
     const values = Object.fromEntries(
       Object.entries(texts)
         .filter(([, value]) => value !== undefined)
         .map(([name, value]) => [name, value?.trim() || null]),
     );
-    const faults = faultsOf(values, notifications);
-    if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
+    const errors = errorsOf(values, notifications);
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
     if (values.name !== undefined) {
       const { givenName = null, familyName = null } = splitName(values.name ?? undefined);
       Object.assign(values, { givenName, familyName, ...values });
@@ -50,31 +50,31 @@ export function createProfiles({ db, audit, announcements }: Needs) {
       const changed = await tx.account.update({ where: { id: accountId }, data });
       const actor = { kind: 'account' as const, id: accountId };
       const detail = { fields: Object.keys(data) };
-      await audit.record({ action: 'account.updated', actor, accountId, caller, detail }, tx);
+      await audit.record({ action: 'account.updated', actor, accountId, meta, detail }, tx);
       return changed;
     });
-    await announcements.announce('accounts', accountId);
+    await invalidationBus.publish('accounts', accountId);
     return account;
   }
 }
 
-function faultsOf(
+function errorsOf(
   values: Record<string, string | null>,
   notifications: Record<string, boolean> | undefined,
 ): Record<string, string> {
-  const faults: Record<string, string> = {};
-  const must = (field: string, isFit: (value: string) => boolean, fault: string) => {
+  const errors: Record<string, string> = {};
+  const must = (field: string, isFit: (value: string) => boolean, error: string) => {
     const value = values[field];
-    if (value && !isFit(value)) faults[WIRE_NAMES[field] ?? field] = fault;
+    if (value && !isFit(value)) errors[WIRE_NAMES[field] ?? field] = error;
   };
   for (const field of ['name', 'givenName', 'familyName']) must(field, isName, NAME_FAULT);
   must('picture', isPicture, 'Give an https address.');
   must('timezone', isTimezone, 'Give a time zone such as Europe/Vienna.');
   must('language', isLanguage, 'Give a language tag such as de-AT.');
   if (Object.keys(notifications ?? {}).length > MAX_NOTIFICATIONS) {
-    faults.notifications = `Give at most ${MAX_NOTIFICATIONS} of them.`;
+    errors.notifications = `Give at most ${MAX_NOTIFICATIONS} of them.`;
   }
-  return faults;
+  return errors;
 }
 
 const WIRE_NAMES: Record<string, string> = { givenName: 'given_name', familyName: 'family_name' };

@@ -1,9 +1,9 @@
 /** Passwords that were stolen elsewhere, asked for by five characters of their hash: the other side learns neither password nor hash. */
 import { createHash } from 'node:crypto';
 import type { Log } from '../../base/log.js';
-import { createGuardedFetch } from '../../base/safe-fetch.js';
+import { createSafeFetch } from '../../base/safe-fetch.js';
 
-interface Needs {
+interface Deps {
   /** Of a range API like that of Have I Been Pwned; undefined when nobody is to be asked. */
   url: string | undefined;
   log: Log;
@@ -17,9 +17,9 @@ const ROW = /^([0-9A-F]{35}):(\d{1,12})$/i;
 
 export type PwnedPasswords = ReturnType<typeof createPwnedPasswords>;
 
-export function createPwnedPasswords({ url, log }: Needs) {
+export function createPwnedPasswords({ url, log }: Deps) {
   // Guarded for its limits of time and size. The keeper named the host, so it may be one of a private network.
-  const fetch = createGuardedFetch({
+  const fetch = createSafeFetch({
     privateHosts: url ? [new URL(url).host] : [],
     timeoutMs: TIMEOUT_MS,
     maxBytes: MAX_BYTES,

@@ -3,19 +3,19 @@
  * so that there is never one without the other; whoever speaks with the agent asks here what was decided when the agent does.
  */
 
-import { conflict, isTaken, notFound } from '../../base/app-error.js';
+import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import { addSeconds, type Clock, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Account, Approval as ApprovalRow, Database, Prisma, Queryable } from '../../base/db/open.js';
 import type { Mail } from '../../base/mail.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import { isStorable } from '../../base/text.js';
-import { type Accounts, mailboxOf, normalizeEmail } from '../accounts/accounts.js';
-import { type Agent, toAgent, WITH_PEOPLE } from '../agents/active-agents.js';
+import { type Accounts, mailAddressOf, normalizeEmail } from '../accounts/accounts.js';
+import { AGENT_INCLUDE, type Agent, toAgent } from '../agents/active-agents.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Payload } from '../oauth-storage/store.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Login } from '../sessions/sessions.js';
 
 /** One thing that an agent wants to do, as RFC 9396 has it. Every member of it is shown to the person. */
@@ -71,14 +71,14 @@ export type Answer =
   | { kind: 'no' }
   | { kind: 'yes'; grantId: string; actions: AgentAction[]; authTime: Date; amr: string[] };
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   mail: Mail;
-  accounts: Pick<Accounts, 'hold'>;
-  artifacts: Pick<Artifacts, 'grants'>;
+  accounts: Pick<Accounts, 'lock'>;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
 }
 
 /** How long a token lives that comes of a yes. */
@@ -89,7 +89,7 @@ const BY_AGENT: Limit = { name: 'approval-agent', points: 120, seconds: HOUR_SEC
 
 export type Approvals = ReturnType<typeof createApprovals>;
 
-export function createApprovals({ db, clock, audit, limits, mail, accounts, artifacts }: Needs) {
+export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts, oauthStorage }: Deps) {
   return { whomToAsk, mayAsk, ask, answerTo, list, decide };
 
   /**
@@ -97,7 +97,7 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
    * the agent: it is one and the same question to the database. Refuses with `rate_limited`.
    */
   async function whomToAsk(agent: Agent, hint: string): Promise<string | undefined> {
-    await limits.spend(BY_AGENT, agent.id);
+    await rateLimiter.spend(BY_AGENT, agent.id);
     if (!isStorable(hint)) return undefined; // nobody is called so, and the database refuses to be asked
     return related(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
   }
@@ -125,10 +125,10 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
   /** Puts the question. Refuses with `conflict` while an earlier one to the same person is open, and with `rate_limited`. */
   async function ask(
     { requestId, agent, accountId, bindingMessage, asked, grant, expiresAt }: NewApproval,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<void> {
     const pendingKey = `${agent.id} ${accountId}`;
-    await limits.spend(BY_PAIR, pendingKey);
+    await rateLimiter.spend(BY_PAIR, pendingKey);
     const now = clock.now();
     const id = uuidv7(now);
     try {
@@ -143,13 +143,13 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
           },
           include: { account: true },
         });
-        await note('approval.requested', made, agent.organizationId, { kind: 'agent', id: agent.id }, caller, tx);
+        await note('approval.requested', made, agent.organizationId, { kind: 'agent', id: agent.id }, meta, tx);
         return made.account;
       });
       // Whoever's address it is not must not learn what the person's agents do.
-      if (account.emailVerified) mail.send(mailboxOf(account), 'approval-requested', { agent: agent.name });
+      if (account.emailVerified) mail.send(mailAddressOf(account), 'approval-requested', { agent: agent.name });
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isUniqueViolation(error)) throw error;
       throw conflict('An earlier question to this person is still open.');
     }
   }
@@ -182,12 +182,12 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
     { account, session, amr }: Login,
     id: string,
     decision: Decision,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<void> {
     await db.$transaction(async (tx) => {
-      const current = await accounts.hold(account.id, tx); // a new password, or a suspension, comes before this or after it
+      const current = await accounts.lock(account.id, tx); // a new password, or a suspension, comes before this or after it
       const where = { id, accountId: account.id };
-      const row = await tx.approval.findFirst({ where, include: { agent: { include: WITH_PEOPLE } } });
+      const row = await tx.approval.findFirst({ where, include: { agent: { include: AGENT_INCLUDE } } });
       if (!row) throw notFound('There is no such question.');
       const now = clock.now();
       const { count } = await tx.approval.updateMany({
@@ -203,10 +203,10 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
       if (count !== 1 || !isStillTheirs(row, current)) throw tooLate();
       const actor = { kind: 'account' as const, id: account.id };
       const { organizationId } = row.agent;
-      if (decision === 'deny') return note('approval.refused', row, organizationId, actor, caller, tx);
+      if (decision === 'deny') return note('approval.refused', row, organizationId, actor, meta, tx);
       if (!(await related(toAgent(row.agent), { id: account.id }, tx))) throw tooLate();
       // It outlives a sign-out, and nothing else that ends the login by which it was given.
-      await artifacts.grants.open(
+      await oauthStorage.grants.open(
         {
           ...{ id: row.grantId, accountId: account.id, clientId: row.agentId, sessionId: session.id },
           ...{ offline: true, consented: true, payload: row.grantPayload as Payload },
@@ -214,7 +214,7 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
         },
         tx,
       );
-      await note('approval.given', row, organizationId, actor, caller, tx);
+      await note('approval.given', row, organizationId, actor, meta, tx);
     });
   }
 
@@ -223,13 +223,13 @@ export function createApprovals({ db, clock, audit, limits, mail, accounts, arti
     row: ApprovalRow,
     organizationId: string,
     actor: AuditEntry['actor'],
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<void> {
     const { id, agentId: clientId, accountId } = row;
     const { resource, scopes, actions } = askedOf(row);
     const detail = { approval: id, resource, scopes, actions: actions.flatMap((action) => action.actions) };
-    await audit.record({ action, actor, accountId, clientId, organizationId, caller, detail }, tx);
+    await audit.record({ action, actor, accountId, clientId, organizationId, meta, detail }, tx);
   }
 }
 

@@ -4,12 +4,12 @@
  * never more than that token, than what the person allowed it, and than its own capabilities; and it ends when any of these ends.
  */
 
-import { isAgentId, type LivingAgents } from '../agents/active-agents.js';
+import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
 import type { Audiences } from '../agents/audiences.js';
 import type { AgentMember } from '../agents/client.js';
 import type { Audit } from '../audit/audit.js';
-import { type Acting, actorsIn, type LivingToken, type OAuthTokens } from '../credentials/oauth-tokens.js';
-import type { Caller } from '../request-meta.js';
+import { type Acting, type ActiveToken, actorsIn, type OAuthTokens } from '../credentials/oauth-tokens.js';
+import type { RequestMeta } from '../request-meta.js';
 
 /** What an agent may do for a person. */
 export interface Delegation {
@@ -26,14 +26,14 @@ export interface Delegation {
 
 /** Why there is none, in words for whoever asked. */
 export interface NoDelegation {
-  fault: string;
+  error: string;
 }
 
-interface Needs {
+interface Deps {
   audit: Audit;
   oauthTokens: Pick<OAuthTokens, 'read'>;
   audiences: Pick<Audiences, 'ofAgent' | 'agentIn'>;
-  livingAgents: Pick<LivingAgents, 'find'>;
+  activeAgents: Pick<ActiveAgents, 'find'>;
 }
 
 /** Person, app, agents: longer chains nobody can follow any more. */
@@ -43,7 +43,7 @@ const STRANGERS = 'agents act one for another in one organization, or where the 
 
 export type Delegations = ReturnType<typeof createDelegations>;
 
-export function createDelegations({ audit, oauthTokens, audiences, livingAgents }: Needs) {
+export function createDelegations({ audit, oauthTokens, audiences, activeAgents }: Deps) {
   return { find, whyNotFor, note };
 
   /** What this agent may with this token of a person. */
@@ -90,7 +90,7 @@ export function createDelegations({ audit, oauthTokens, audiences, livingAgents 
    * did not name: to one of its own organization, and to no other.
    */
   async function allowedBy(
-    { claims }: LivingToken,
+    { claims }: ActiveToken,
     agentId: string,
     named: Delegation['named'],
   ): Promise<string[] | undefined> {
@@ -100,27 +100,27 @@ export function createDelegations({ audit, oauthTokens, audiences, livingAgents 
   }
 
   async function areColleagues(one: string, other: string): Promise<boolean> {
-    const [before, agent] = [await livingAgents.find(one), await livingAgents.find(other)];
+    const [before, agent] = [await activeAgents.find(one), await activeAgents.find(other)];
     return before !== undefined && before.organizationId === agent?.organizationId;
   }
 
   /** Writes down that an agent got a token for a person. */
-  async function note(agentId: string, { accountId, sessionId, act }: Delegation, scope: string, caller: Caller) {
+  async function note(agentId: string, { accountId, sessionId, act }: Delegation, scope: string, meta: RequestMeta) {
     await audit.record({
       action: 'token.exchanged',
       actor: { kind: 'agent', id: agentId },
       accountId,
       clientId: agentId,
       ...(sessionId && { sessionId }),
-      caller,
+      meta,
       detail: { scope, actors: actorsIn(act) },
     });
   }
 }
 
 /** An agent's own grant is an approval: one thing, for a few minutes (see core/approvals). A token by exchange would be more than that. */
-function isForOneThing({ claims, person }: LivingToken): boolean {
+function isForOneThing({ claims, person }: ActiveToken): boolean {
   return isAgentId(person?.grant.clientId ?? '') || claims.authorization_details !== undefined;
 }
 
-const no = (fault: string): NoDelegation => ({ fault });
+const no = (error: string): NoDelegation => ({ error });

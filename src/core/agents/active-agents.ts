@@ -3,8 +3,8 @@
 import type { Clock } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Prisma } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
-import { createRecent } from '../../base/ttl-cache.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
 import { formatOf, KEY_FORMATS, lookupOf } from '../api-keys/formats.js';
 
 /** An agent that lives. */
@@ -32,7 +32,7 @@ export interface Agent {
 }
 
 /** As an agent is read: with whoever answers for it, and one of those who manage its organization, if there is anybody. */
-export const WITH_PEOPLE = {
+export const AGENT_INCLUDE = {
   owner: { include: { memberships: { select: { organizationId: true } } } },
   organization: {
     select: {
@@ -45,12 +45,12 @@ export const WITH_PEOPLE = {
   },
 } satisfies Prisma.AgentInclude;
 
-export type AgentRow = Prisma.AgentGetPayload<{ include: typeof WITH_PEOPLE }>;
+export type AgentRow = Prisma.AgentGetPayload<{ include: typeof AGENT_INCLUDE }>;
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
 }
 
 export const AGENT_PREFIX = 'agt_';
@@ -59,18 +59,18 @@ const ENDING_TOPICS = ['accounts', 'agents', 'organizations'];
 
 export const isAgentId = (clientId: string) => clientId.startsWith(AGENT_PREFIX);
 
-export type LivingAgents = ReturnType<typeof createLivingAgents>;
+export type ActiveAgents = ReturnType<typeof createActiveAgents>;
 
-export function createLivingAgents({ db, clock, announcements }: Needs) {
-  const recent = createRecent<Agent>({ clock });
-  for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
+export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
+  const recent = createTtlCache<Agent>({ clock });
+  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.forget());
 
   return { find, findByKey };
 
   /** The agent with this client id, if it lives, or lived a second ago; every process is also told at once when one has ended. */
   async function find(id: string): Promise<Agent | undefined> {
     const agent = isAgentId(id) ? await recent.get(id, () => read(id)) : undefined;
-    return agent && !isOver(agent) ? agent : undefined;
+    return agent && !isExpired(agent) ? agent : undefined;
   }
 
   /** The living agent behind a key: found by its first characters, compared by its hash in constant time. */
@@ -78,20 +78,20 @@ export function createLivingAgents({ db, clock, announcements }: Needs) {
     const format = formatOf(key);
     if (format?.prefix !== KEY_FORMATS.ocs_live.prefix) return undefined;
     const hash = sha256(key);
-    const rows = await db.agent.findMany({ where: { keyLookup: lookupOf(key, format) }, include: WITH_PEOPLE });
+    const rows = await db.agent.findMany({ where: { keyLookup: lookupOf(key, format) }, include: AGENT_INCLUDE });
     const found = rows.find(({ keyHash }) => constantTimeEqual(keyHash, hash));
     if (!found) return undefined;
     const agent = toAgent(found);
-    if (isOver(agent)) return 'expired';
-    return isAnsweredFor(found) ? agent : undefined;
+    if (isExpired(agent)) return 'expired';
+    return hasManager(found) ? agent : undefined;
   }
 
   async function read(id: string): Promise<Agent | undefined> {
-    const row = await db.agent.findUnique({ where: { id }, include: WITH_PEOPLE });
-    return row && isAnsweredFor(row) ? toAgent(row) : undefined;
+    const row = await db.agent.findUnique({ where: { id }, include: AGENT_INCLUDE });
+    return row && hasManager(row) ? toAgent(row) : undefined;
   }
 
-  function isOver({ expiresAt }: Agent): boolean {
+  function isExpired({ expiresAt }: Agent): boolean {
     return expiresAt !== undefined && expiresAt <= clock.now();
   }
 }
@@ -100,7 +100,7 @@ export function createLivingAgents({ db, clock, announcements }: Needs) {
  * An agent works for its organization, not for a person: it goes on when whoever made it leaves. It stops while nobody is left who could
  * stop it, because all who manage the organization are suspended.
  */
-function isAnsweredFor({ claimTokenHash, organization }: AgentRow): boolean {
+function hasManager({ claimTokenHash, organization }: AgentRow): boolean {
   return claimTokenHash !== null || organization.memberships.length > 0;
 }
 

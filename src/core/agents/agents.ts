@@ -6,28 +6,28 @@
 import { conflict, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Actor, Organizations } from '../organizations/organizations.js';
-import { type Caller, systemCaller } from '../request-meta.js';
+import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
-import { type Agent, toAgent, WITH_PEOPLE } from './active-agents.js';
+import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 import { type FreshAgent, mintKey } from './key.js';
 import { createOnboarding } from './onboarding.js';
 import type { AgentTokens } from './tokens.js';
 import { type AgentActor, createAgentTrail } from './trail.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
-  accounts: Pick<Accounts, 'hold' | 'holdUnchanged'>;
+  invalidationBus: InvalidationBus;
+  accounts: Pick<Accounts, 'lock' | 'lockUnchanged'>;
   organizations: Organizations;
   resources: Pick<Resources, 'capabilities'>;
-  artifacts: Pick<Artifacts, 'grants'>;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
   tokens: AgentTokens;
 }
 
@@ -35,18 +35,18 @@ const SWEEP_AT_ONCE = 500;
 
 export type Agents = ReturnType<typeof createAgents>;
 
-export function createAgents(needs: Needs) {
-  const { db, clock, audit, announcements, accounts, organizations, artifacts, tokens } = needs;
-  const onboarding = createOnboarding(needs);
-  const { note } = createAgentTrail(needs);
+export function createAgents(deps: Deps) {
+  const { db, clock, audit, invalidationBus, accounts, organizations, oauthStorage, tokens } = deps;
+  const onboarding = createOnboarding(deps);
+  const { note } = createAgentTrail(deps);
 
-  return { ...onboarding, listFor, findFor, rotateKey, remove, forgetAll, sweep };
+  return { ...onboarding, listFor, findFor, rotateKey, remove, removeAllFor, sweep };
 
-  /** Those of one organization, or of all where the member is; the oldest first. Refuses as `organizations.demand` does. */
+  /** Those of one organization, or of all where the member is; the oldest first. Refuses as `organizations.requireExisting` does. */
   async function listFor(member: Actor, organizationId?: string): Promise<Agent[]> {
     const rows = await db.agent.findMany({
       where: { organizationId: { in: await reached(member, organizationId) } },
-      include: WITH_PEOPLE,
+      include: AGENT_INCLUDE,
       orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     });
     return rows.map(toAgent);
@@ -66,7 +66,7 @@ export function createAgents(needs: Needs) {
         OR: [{ id: name }, { agentId: name }],
         organizationId: { in: await reached(actor.member, organizationId) },
       },
-      include: WITH_PEOPLE,
+      include: AGENT_INCLUDE,
       take: 2,
     });
     if (!row) throw noSuchAgent();
@@ -74,44 +74,44 @@ export function createAgents(needs: Needs) {
     return toAgent(row);
   }
 
-  /** Another key; the old one, and all that came from it, is refused from now on. Refuses as `demand` does, and with `conflict`. */
-  async function rotateKey(actor: AgentActor, agent: Agent, caller: Caller): Promise<FreshAgent> {
-    await demand(actor, agent);
+  /** Another key; the old one, and all that came from it, is refused from now on. Refuses as `requireExisting` does, and with `conflict`. */
+  async function rotateKey(actor: AgentActor, agent: Agent, meta: RequestMeta): Promise<FreshAgent> {
+    await requireExisting(actor, agent);
     const { key, data } = mintKey();
     // Whoever holds the key now answers for what is done with it.
     const holder = 'member' in actor ? { ownerId: actor.member.accountId } : undefined;
     const rotated = await db.$transaction(async (tx) => {
-      if (holder) await accounts.hold(holder.ownerId, tx); // it does not go away before the key is theirs
-      await demand(actor, agent, tx);
+      if (holder) await accounts.lock(holder.ownerId, tx); // it does not go away before the key is theirs
+      await requireExisting(actor, agent, tx);
       // Of two who replace it at once one does: the other would be told a key that is dead already.
       const where = { id: agent.id, keyId: agent.keyId };
       const { count } = await tx.agent.updateMany({ where, data: { ...data, ...holder } });
       if (count === 0) throw conflict('The key was replaced a moment ago.');
-      await artifacts.grants.end({ clientId: agent.id }, tx);
-      await note('agent.key_rotated', agent, actor, caller, tx);
-      return toAgent(await tx.agent.findUniqueOrThrow({ where: { id: agent.id }, include: WITH_PEOPLE }));
+      await oauthStorage.grants.end({ clientId: agent.id }, tx);
+      await note('agent.key_rotated', agent, actor, meta, tx);
+      return toAgent(await tx.agent.findUniqueOrThrow({ where: { id: agent.id }, include: AGENT_INCLUDE }));
     });
-    await announcements.announce('agents', agent.id);
+    await invalidationBus.publish('agents', agent.id);
     return { agent: rotated, key, token: await tokens.sign(rotated) };
   }
 
-  /** The agent, its key, its tokens and all that people allowed it are gone from now on. Refuses as `demand` does. */
-  async function remove(actor: AgentActor, agent: Agent, caller: Caller): Promise<void> {
-    await demand(actor, agent);
+  /** The agent, its key, its tokens and all that people allowed it are gone from now on. Refuses as `requireExisting` does. */
+  async function remove(actor: AgentActor, agent: Agent, meta: RequestMeta): Promise<void> {
+    await requireExisting(actor, agent);
     await db.$transaction(async (tx) => {
-      await demand(actor, agent, tx);
-      await note('agent.deleted', agent, actor, caller, tx);
+      await requireExisting(actor, agent, tx);
+      await note('agent.deleted', agent, actor, meta, tx);
       if ((await erase([agent.id], tx)) === 0) throw noSuchAgent();
       await organizations.removeEmpty(agent.organizationId, tx); // that of a stranger
     });
-    await announcements.announce('agents', agent.id);
+    await invalidationBus.publish('agents', agent.id);
   }
 
   /**
    * Deletes all agents that an account answers for, or those that were its own before a moment: whoever claims one becomes a member of
    * its organization then. Part of a verb that announces the account. Returns how many there were.
    */
-  async function forgetAll(accountId: string, tx: Queryable, before?: Date): Promise<number> {
+  async function removeAllFor(accountId: string, tx: Queryable, before?: Date): Promise<number> {
     const since = before && {
       createdAt: { lt: before },
       organization: { memberships: { none: { accountId, createdAt: { gte: before } } } },
@@ -135,7 +135,7 @@ export function createAgents(needs: Needs) {
         if (count === 0) return;
         await organizations.removeEmpty(organizationId, tx);
         const about = { clientId: id, organizationId, detail: { agent_id: agentId } };
-        await audit.record({ action: 'agent.expired', actor: { kind: 'system' }, caller: systemCaller, ...about }, tx);
+        await audit.record({ action: 'agent.expired', actor: { kind: 'system' }, meta: systemMeta, ...about }, tx);
         swept += 1;
       });
     }
@@ -144,20 +144,20 @@ export function createAgents(needs: Needs) {
 
   /** Returns how many there were. */
   async function erase(ids: string[], tx: Queryable): Promise<number> {
-    for (const clientId of ids) await artifacts.grants.end({ clientId }, tx);
+    for (const clientId of ids) await oauthStorage.grants.end({ clientId }, tx);
     await tx.consent.deleteMany({ where: { clientId: { in: ids } } });
     return (await tx.agent.deleteMany({ where: { id: { in: ids } } })).count;
   }
 
-  /** Agents are managed by administrators of their organization, and by themselves. Refuses as `organizations.demand` does. */
-  async function demand(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
-    if ('member' in actor) await organizations.demand(actor.member, agent.organizationId, 'admin', tx);
+  /** Agents are managed by administrators of their organization, and by themselves. Refuses as `organizations.requireExisting` does. */
+  async function requireExisting(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
+    if ('member' in actor) await organizations.requireExisting(actor.member, agent.organizationId, 'admin', tx);
     else if (actor.agent.id !== agent.id) throw noSuchAgent();
   }
 
   async function reached(member: Actor, organizationId: string | undefined): Promise<string[]> {
     if (!organizationId) return (await organizations.visibleTo(member)).map(({ id }) => id);
-    await organizations.demand(member, organizationId, 'viewer');
+    await organizations.requireExisting(member, organizationId, 'viewer');
     return [organizationId];
   }
 }

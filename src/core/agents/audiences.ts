@@ -4,17 +4,17 @@
  * wants to do, and their yes is a part of their consent to that app. With that token the agent acts for them: see core/delegations.
  */
 import { isForApps, type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
-import { isAgentId, type LivingAgents } from './active-agents.js';
+import { type ActiveAgents, isAgentId } from './active-agents.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   resources: Pick<Resources, 'find' | 'capabilities'>;
-  livingAgents: Pick<LivingAgents, 'find'>;
+  activeAgents: Pick<ActiveAgents, 'find'>;
 }
 
 export type Audiences = ReturnType<typeof createAudiences>;
 
-export function createAudiences({ issuer, resources, livingAgents }: Needs) {
+export function createAudiences({ issuer, resources, activeAgents }: Deps) {
   const prefix = `${issuer}/agents/`;
 
   return { find, ofAgent, agentIn };
@@ -22,7 +22,7 @@ export function createAudiences({ issuer, resources, livingAgents }: Needs) {
   /** The API, or the agent as if it were one. Nobody gives anything to an agent that nobody answers for. */
   async function find(identifier: string): Promise<Resource | undefined> {
     const id = agentIn(identifier);
-    const agent = id && (await livingAgents.find(id));
+    const agent = id && (await activeAgents.find(id));
     if (!agent) return resources.find(identifier);
     if (!agent.claimed) return undefined;
     const scopes = resources

@@ -1,6 +1,6 @@
 /** How agents come: by themselves, for a week and for nobody, or made by an administrator of an organization. */
 import { randomUUID } from 'node:crypto';
-import { conflict, forbidden, invalidRequest, isTaken } from '../../base/app-error.js';
+import { conflict, forbidden, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Prisma, Queryable } from '../../base/db/open.js';
@@ -13,10 +13,10 @@ import {
   normalizeName,
   type Organizations,
 } from '../organizations/organizations.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import { ADMIN_CAPABILITY } from '../resources/capabilities.js';
 import type { Resources } from '../resources/resources.js';
-import { AGENT_PREFIX, type Agent, toAgent, WITH_PEOPLE } from './active-agents.js';
+import { AGENT_INCLUDE, AGENT_PREFIX, type Agent, toAgent } from './active-agents.js';
 import { type FreshAgent, mintKey } from './key.js';
 import type { AgentTokens } from './tokens.js';
 import { type AgentActor, createAgentTrail } from './trail.js';
@@ -27,11 +27,11 @@ export interface NewAgent {
   capabilities: string[];
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  accounts: Pick<Accounts, 'holdUnchanged'>;
+  accounts: Pick<Accounts, 'lockUnchanged'>;
   organizations: Organizations;
   resources: Pick<Resources, 'capabilities'>;
   tokens: AgentTokens;
@@ -42,7 +42,7 @@ const MAX_AGENTS = 1000;
 /** It stands in addresses, and is never taken for the client id of another agent. */
 const AGENT_ID = /^(?!agt_)[A-Za-z0-9][\w.:@-]{0,99}$/;
 
-export function createOnboarding({ db, clock, audit, accounts, organizations, resources, tokens }: Needs) {
+export function createOnboarding({ db, clock, audit, accounts, organizations, resources, tokens }: Deps) {
   const { note } = createAgentTrail({ audit });
 
   return { onboardStranger, onboardInto };
@@ -52,7 +52,7 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
    * claims it with the token that comes back. Refuses with `invalid_request` by field, and with `insufficient_role` what only
    * administrators give.
    */
-  async function onboardStranger(input: NewAgent, caller: Caller): Promise<FreshAgent & { claimToken: string }> {
+  async function onboardStranger(input: NewAgent, meta: RequestMeta): Promise<FreshAgent & { claimToken: string }> {
     const settled = settle(input);
     if (settled.capabilities.includes(ADMIN_CAPABILITY)) {
       throw forbidden('insufficient_role', `Only an administrator of an organization gives "${ADMIN_CAPABILITY}".`);
@@ -61,37 +61,37 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
     const expiresAt = addSeconds(clock.now(), UNCLAIMED_SECONDS);
     const { key, agent } = await db.$transaction(async (tx) => {
       const { id: organizationId } = await organizations.createEmpty(settled.name, tx);
-      return write({ ...settled, organizationId, claimTokenHash: sha256(claimToken), expiresAt }, caller, tx);
+      return write({ ...settled, organizationId, claimTokenHash: sha256(claimToken), expiresAt }, meta, tx);
     });
     return { agent, key, token: await tokens.sign(agent), claimToken };
   }
 
   /**
-   * An agent of an organization, for one of its administrators. Refuses with `invalid_request` by field, as `organizations.demand` does,
+   * An agent of an organization, for one of its administrators. Refuses with `invalid_request` by field, as `organizations.requireExisting` does,
    * and with `conflict` when another one is called so there.
    */
   async function onboardInto(
     organizationId: string,
     maker: Account,
     input: NewAgent,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<FreshAgent> {
     const actor: Actor = { accountId: maker.id };
-    await organizations.demand(actor, organizationId, 'admin'); // a stranger makes nobody wait
+    await organizations.requireExisting(actor, organizationId, 'admin'); // a stranger makes nobody wait
     const settled = settle(input);
     try {
       const { key, agent } = await db.$transaction(async (tx) => {
-        await accounts.holdUnchanged(maker, tx);
+        await accounts.lockUnchanged(maker, tx);
         await organizations.lock(organizationId, tx);
-        await organizations.demand(actor, organizationId, 'admin', tx);
+        await organizations.requireExisting(actor, organizationId, 'admin', tx);
         if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS) {
           throw conflict(`An organization can have at most ${MAX_AGENTS} agents.`);
         }
-        return write({ ...settled, organizationId, ownerId: maker.id }, caller, tx);
+        return write({ ...settled, organizationId, ownerId: maker.id }, meta, tx);
       });
       return { agent, key, token: await tokens.sign(agent) };
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isUniqueViolation(error)) throw error;
       throw conflict('There is an agent with this id already.', { agent_id: 'This id is taken in the organization.' });
     }
   }
@@ -101,7 +101,7 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
     const name = normalizeName(givenName);
     const known = resources.capabilities().map((capability) => capability.name);
     const unknown = wanted.find((capability) => !known.includes(capability));
-    const faults = {
+    const errors = {
       ...(!AGENT_ID.test(agentId) && {
         agent_id: 'Use at most 100 letters, digits and _ . : @ -, beginning with a letter or digit, and not with agt_.',
       }),
@@ -109,25 +109,25 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
       ...(wanted.length === 0 && { capabilities: 'Name at least one.' }),
       ...(unknown !== undefined && { capabilities: `There is no ${unknown}.` }),
     };
-    if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
     return { agentId, name, capabilities: [...new Set(wanted)] };
   }
 
   async function write(
     data: NewAgent &
       Pick<Prisma.AgentUncheckedCreateInput, 'organizationId' | 'ownerId' | 'claimTokenHash' | 'expiresAt'>,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<{ agent: Agent; key: string }> {
     const { key, data: minted } = mintKey();
     const id = `${AGENT_PREFIX}${randomUUID()}`;
     const row = await tx.agent.create({
       data: { ...data, ...minted, id, createdAt: clock.now() },
-      include: WITH_PEOPLE,
+      include: AGENT_INCLUDE,
     });
     const agent = toAgent(row);
     const actor: AgentActor = data.ownerId ? { member: { accountId: data.ownerId } } : { agent };
-    await note('agent.onboarded', agent, actor, caller, tx, { capabilities: agent.capabilities });
+    await note('agent.onboarded', agent, actor, meta, tx, { capabilities: agent.capabilities });
     return { agent, key };
   }
 }

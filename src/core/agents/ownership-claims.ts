@@ -7,39 +7,39 @@ import { notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Database } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
-import type { Caller } from '../request-meta.js';
-import { type Agent, toAgent, WITH_PEOPLE } from './active-agents.js';
+import type { RequestMeta } from '../request-meta.js';
+import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
-  accounts: Pick<Accounts, 'hold' | 'isActive'>;
-  organizations: Pick<Organizations, 'giveTo'>;
+  invalidationBus: InvalidationBus;
+  accounts: Pick<Accounts, 'lock' | 'isActive'>;
+  organizations: Pick<Organizations, 'makeOwner'>;
 }
 
-export type AgentClaims = ReturnType<typeof createAgentClaims>;
+export type OwnershipClaims = ReturnType<typeof createOwnershipClaims>;
 
-export function createAgentClaims({ db, clock, audit, announcements, accounts, organizations }: Needs) {
+export function createOwnershipClaims({ db, clock, audit, invalidationBus, accounts, organizations }: Deps) {
   return { find, claim };
 
   /** The agent that can be claimed with this token. */
   async function find(token: string): Promise<Agent | undefined> {
     const where = { claimTokenHash: sha256(token), expiresAt: { gt: clock.now() } };
-    const row = await db.agent.findFirst({ where, include: WITH_PEOPLE });
+    const row = await db.agent.findFirst({ where, include: AGENT_INCLUDE });
     return row ? toAgent(row) : undefined;
   }
 
   /** Of many who claim it at once one does. Refuses the others, and whoever comes too late, with `not_found`. */
-  async function claim(token: string, account: Account, caller: Caller): Promise<Agent> {
+  async function claim(token: string, account: Account, meta: RequestMeta): Promise<Agent> {
     const claimTokenHash = sha256(token);
     const claimed = await db.$transaction(async (tx) => {
-      if (!accounts.isActive(await accounts.hold(account.id, tx))) throw claimSpent();
+      if (!accounts.isActive(await accounts.lock(account.id, tx))) throw claimSpent();
       const found = await tx.agent.findUnique({ where: { claimTokenHash } });
       const { count } = await tx.agent.updateMany({
         where: { claimTokenHash, expiresAt: { gt: clock.now() } },
@@ -47,19 +47,19 @@ export function createAgentClaims({ db, clock, audit, announcements, accounts, o
       });
       if (!found || count === 0) throw claimSpent();
       const { id, organizationId, agentId } = found;
-      await organizations.giveTo(account.id, organizationId, tx);
+      await organizations.makeOwner(account.id, organizationId, tx);
       await audit.record(
         {
           action: 'agent.claimed',
           actor: { kind: 'account', id: account.id },
-          ...{ accountId: account.id, clientId: id, organizationId, caller, detail: { agent_id: agentId } },
+          ...{ accountId: account.id, clientId: id, organizationId, meta, detail: { agent_id: agentId } },
         },
         tx,
       );
-      return toAgent(await tx.agent.findUniqueOrThrow({ where: { id }, include: WITH_PEOPLE }));
+      return toAgent(await tx.agent.findUniqueOrThrow({ where: { id }, include: AGENT_INCLUDE }));
     });
-    await announcements.announce('agents', claimed.id);
-    await announcements.announce('organizations', claimed.organizationId);
+    await invalidationBus.publish('agents', claimed.id);
+    await invalidationBus.publish('organizations', claimed.organizationId);
     return claimed;
   }
 }

@@ -8,7 +8,7 @@ import type { Jwts } from '../keys/jwts.js';
 import { VALIDATE_SCOPE } from '../resources/resources.js';
 import type { Agent } from './active-agents.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
   issuer: string;
   jwts: Jwts;
@@ -18,7 +18,7 @@ export const AGENT_TOKEN_SECONDS = 7 * DAY_SECONDS;
 
 export type AgentTokens = ReturnType<typeof createAgentTokens>;
 
-export function createAgentTokens({ clock, issuer, jwts }: Needs) {
+export function createAgentTokens({ clock, issuer, jwts }: Deps) {
   const kind = { typ: 'at+jwt', audience: `${issuer}/api/v1` };
 
   return { sign };

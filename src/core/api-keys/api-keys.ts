@@ -4,13 +4,13 @@ import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-er
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import { nameOf, type Organizations } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
-import { isAtLeast, lesser, type OrganizationRole } from '../organizations/roles.js';
-import type { Caller } from '../request-meta.js';
+import { isAtLeast, minRole, type OrganizationRole } from '../organizations/roles.js';
+import type { RequestMeta } from '../request-meta.js';
 import {
   formatOf,
   formatWith,
@@ -53,12 +53,12 @@ export interface ApiKeyUse {
   role: KeyRole;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
-  accounts: Pick<Accounts, 'hold' | 'holdUnchanged'>;
+  invalidationBus: InvalidationBus;
+  accounts: Pick<Accounts, 'lock' | 'lockUnchanged'>;
   organizations: Organizations;
   projects: Projects;
   usage: KeyUsage;
@@ -73,16 +73,16 @@ const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
 
 export type ApiKeys = ReturnType<typeof createApiKeys>;
 
-export function createApiKeys(needs: Needs) {
-  const { db, clock, audit, announcements, accounts, organizations, projects, usage, scopes } = needs;
-  return { create, list, findAlive, isAlive, ownerOf, revoke, rotate, verify, forgetAll };
+export function createApiKeys(deps: Deps) {
+  const { db, clock, audit, invalidationBus, accounts, organizations, projects, usage, scopes } = deps;
+  return { create, list, findAlive, isAlive, ownerOf, revoke, rotate, verify, removeAllFor };
 
   /**
    * Refuses with `invalid_request`, `insufficient_role` (never above the owner's own), `not_found` or `conflict`.
    *
    * @param by the account that makes it, where that is not its owner
    */
-  async function create(owner: Account, input: NewApiKey, caller: Caller, by = owner.id): Promise<FreshApiKey> {
+  async function create(owner: Account, input: NewApiKey, meta: RequestMeta, by = owner.id): Promise<FreshApiKey> {
     const name = nameOf(input.name);
     if ((input.scopes ?? []).length > MAX_SCOPES)
       throw invalidRequest('Some values cannot be used.', { scopes: `Use at most ${MAX_SCOPES}.` });
@@ -90,19 +90,19 @@ export function createApiKeys(needs: Needs) {
     if (unknown.length > 0)
       throw invalidRequest('Some values cannot be used.', { scopes: `There is no ${unknown[0]}.` });
     const { organizationId, projectId } = await placeOf(owner, input);
-    const own = await organizations.demand({ accountId: owner.id }, organizationId, 'viewer');
+    const own = await organizations.requireExisting({ accountId: owner.id }, organizationId, 'viewer');
     const role = input.role ?? (own === 'owner' ? 'admin' : own);
     if (!isAtLeast(own, role)) throw forbidden('insufficient_role', 'A key never may more than whoever makes it.');
     const { key, data } = mint(KEY_FORMATS[input.format]);
     const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
     const record = await db.$transaction(async (tx) => {
-      await accounts.holdUnchanged(owner, tx);
+      await accounts.lockUnchanged(owner, tx);
       await demandRoom(owner.id, tx);
       const place = { accountId: owner.id, organizationId, projectId };
       const made = await tx.apiKey.create({
         data: { ...data, ...place, name, role, scopes: input.scopes ?? [], expiresAt, createdAt: clock.now() },
       });
-      await note('api_key.created', made, by, caller, tx);
+      await note('api_key.created', made, by, meta, tx);
       return made;
     });
     return { key, record };
@@ -131,26 +131,26 @@ export function createApiKeys(needs: Needs) {
   }
 
   /** The key is refused from now on, on every process. Refuses with `not_found` what is not this account's. */
-  async function revoke(accountId: string, id: string, caller: Caller, by = accountId): Promise<void> {
+  async function revoke(accountId: string, id: string, meta: RequestMeta, by = accountId): Promise<void> {
     await db.$transaction(async (tx) => {
       const where = { id, accountId, revokedAt: null };
       const { count } = await tx.apiKey.updateMany({ where, data: { revokedAt: clock.now() } });
       if (count === 0) throw noSuchKey();
-      await note('api_key.revoked', await tx.apiKey.findUniqueOrThrow({ where: { id } }), by, caller, tx);
+      await note('api_key.revoked', await tx.apiKey.findUniqueOrThrow({ where: { id } }), by, meta, tx);
     });
-    await announcements.announce('api-keys', id);
+    await invalidationBus.publish('api-keys', id);
   }
 
   /**
    * A new key like the old one; the old one works for `graceSeconds` more, at most until it would have ended anyway. Refuses with
    * `not_found` what is not this account's, or lives no more, and with `conflict`.
    */
-  async function rotate(accountId: string, id: string, graceSeconds: number, caller: Caller): Promise<FreshApiKey> {
+  async function rotate(accountId: string, id: string, graceSeconds: number, meta: RequestMeta): Promise<FreshApiKey> {
     if (graceSeconds > MAX_GRACE_SECONDS) {
       throw invalidRequest('Some values cannot be used.', { grace_period: 'Use at most 30d.' });
     }
     const fresh = await db.$transaction(async (tx) => {
-      await accounts.hold(accountId, tx);
+      await accounts.lock(accountId, tx);
       const now = clock.now(); // not before: whoever had to wait would find what ended meanwhile alive
       // Locks it while it lives, so that of many who replace it at once without an overlap one does.
       const living = { id, accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
@@ -170,10 +170,10 @@ export function createApiKeys(needs: Needs) {
           expiresAt: life === null ? null : new Date(now.getTime() + life),
         },
       });
-      await note('api_key.rotated', record, accountId, caller, tx, { replaced: id });
+      await note('api_key.rotated', record, accountId, meta, tx, { replaced: id });
       return { key, record };
     });
-    await announcements.announce('api-keys', id);
+    await invalidationBus.publish('api-keys', id);
     return fresh;
   }
 
@@ -194,11 +194,11 @@ export function createApiKeys(needs: Needs) {
     if (found.expiresAt && found.expiresAt <= clock.now()) return 'expired';
     const { account, ...key } = found;
     const own = await organizations.roleOf({ accountId: account.id }, key.organizationId);
-    return own && { key, account, role: lesser(key.role as KeyRole, own) as KeyRole };
+    return own && { key, account, role: minRole(key.role as KeyRole, own) as KeyRole };
   }
 
   /** Deletes all keys of an account, or those made before a moment. Part of a verb that announces the account. Returns how many. */
-  async function forgetAll(accountId: string, tx: Queryable, before?: Date): Promise<number> {
+  async function removeAllFor(accountId: string, tx: Queryable, before?: Date): Promise<number> {
     const where = { accountId, ...(before && { createdAt: { lt: before } }) };
     return (await tx.apiKey.deleteMany({ where })).count;
   }
@@ -209,7 +209,10 @@ export function createApiKeys(needs: Needs) {
       if (organizationId && organizationId !== project.organizationId) throw notFound('There is no such project.');
       return { organizationId: project.organizationId, projectId };
     }
-    return { organizationId: organizationId ?? (await organizations.idOfOwn(owner.id)), projectId: null };
+    return {
+      organizationId: organizationId ?? (await organizations.personalOrganizationId(owner.id)),
+      projectId: null,
+    };
   }
 
   /** For one key more. The account must be held, so that those made at once are counted too. */
@@ -229,12 +232,12 @@ export function createApiKeys(needs: Needs) {
     action: 'api_key.created' | 'api_key.revoked' | 'api_key.rotated',
     { id, organizationId, accountId }: ApiKey,
     by: string,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
     more: Record<string, string> = {},
   ): Promise<void> {
     const actor = { kind: 'account' as const, id: by };
-    await audit.record({ action, actor, accountId, organizationId, caller, detail: { key: id, ...more } }, tx);
+    await audit.record({ action, actor, accountId, organizationId, meta, detail: { key: id, ...more } }, tx);
   }
 }
 

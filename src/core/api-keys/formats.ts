@@ -14,7 +14,7 @@ export interface KeyFormat {
   random: number;
   checksum: number;
   /** How a key is shown in lists, made of what it is found by. */
-  shown: (lookup: string) => string;
+  displayPrefix: (lookup: string) => string;
 }
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -28,11 +28,11 @@ const BYTE_VALUES = 256;
 const wide = { alphabet: BASE62, random: 32, checksum: 6 };
 
 export const KEY_FORMATS = {
-  sk_live: { prefix: 'sk_live_', ...wide, shown: () => 'sk_live' },
-  sk_test: { prefix: 'sk_test_', ...wide, shown: () => 'sk_test' },
-  cap: { prefix: 'cap_', alphabet: BASE32, random: 45, checksum: 7, shown: () => 'cap' },
-  cb: { prefix: 'cb_', alphabet: HEX, random: 40, checksum: 8, shown: (lookup: string) => lookup },
-  ocs_live: { prefix: 'ocs_live_', ...wide, shown: () => 'ocs_live' },
+  sk_live: { prefix: 'sk_live_', ...wide, displayPrefix: () => 'sk_live' },
+  sk_test: { prefix: 'sk_test_', ...wide, displayPrefix: () => 'sk_test' },
+  cap: { prefix: 'cap_', alphabet: BASE32, random: 45, checksum: 7, displayPrefix: () => 'cap' },
+  cb: { prefix: 'cb_', alphabet: HEX, random: 40, checksum: 8, displayPrefix: (lookup: string) => lookup },
+  ocs_live: { prefix: 'ocs_live_', ...wide, displayPrefix: () => 'ocs_live' },
 } satisfies Record<string, KeyFormat>;
 
 export type KeyFormatName = keyof typeof KEY_FORMATS;

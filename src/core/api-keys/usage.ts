@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey, Database } from '../../base/db/open.js';
-import { createLater } from '../../base/flush-timer.js';
+import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 
 interface Count {
@@ -18,7 +18,7 @@ export type KeyUsage = ReturnType<typeof createKeyUsage>;
 
 export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
   let counts = new Map<string, Count>();
-  const later = createLater(FLUSH_AFTER_MS, write);
+  const later = createFlushTimer(FLUSH_AFTER_MS, write);
 
   return { count, flush: later.now, withLatest };
 

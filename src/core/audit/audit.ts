@@ -1,19 +1,19 @@
 /** The audit trail: what happened, by whom, from where. Written by the verb itself, so that every door leaves the same trail. */
 
-import { isOutage } from '../../base/app-error.js';
+import { isStoreUnavailable } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
-import { createLater } from '../../base/flush-timer.js';
+import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { AuditAction } from './events.js';
 
 export interface AuditEntry {
   action: AuditAction;
   actor: { kind: 'account' | 'client' | 'agent'; id: string } | { kind: 'system' | 'anonymous' };
-  caller?: Caller;
+  meta?: RequestMeta;
   accountId?: string;
   clientId?: string;
   sessionId?: string;
@@ -22,7 +22,7 @@ export interface AuditEntry {
   detail?: Record<string, string | number | boolean | null | string[]>;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   log: Log;
@@ -34,9 +34,9 @@ const MAX_TEXT = 300;
 
 export type Audit = ReturnType<typeof createAudit>;
 
-export function createAudit({ db, clock, log }: Needs) {
+export function createAudit({ db, clock, log }: Deps) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
-  const later = createLater(FLUSH_AFTER_MS, write);
+  const later = createFlushTimer(FLUSH_AFTER_MS, write);
 
   return { record, recordSoon, flush: later.now, list };
 
@@ -67,7 +67,7 @@ export function createAudit({ db, clock, log }: Needs) {
       await db.auditEvent.createMany({ data: rows });
     } catch (error) {
       log.error({ error }, 'the audit trail cannot be written');
-      if (!isOutage(error)) return writeOneByOne(rows);
+      if (!isStoreUnavailable(error)) return writeOneByOne(rows);
       buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED);
       later.soon();
     }
@@ -87,16 +87,16 @@ export function createAudit({ db, clock, log }: Needs) {
     return db.auditEvent.findMany({ where, orderBy: { id: 'desc' }, take: limit });
   }
 
-  function toRow({ actor, caller, detail, ...entry }: AuditEntry): Prisma.AuditEventCreateManyInput {
+  function toRow({ actor, meta, detail, ...entry }: AuditEntry): Prisma.AuditEventCreateManyInput {
     return {
       ...entry,
       id: uuidv7(clock.now()),
       at: clock.now(),
       actorKind: actor.kind,
       actorId: 'id' in actor ? actor.id : undefined,
-      address: caller?.address || undefined,
-      userAgent: clip(caller?.userAgent ?? '', MAX_TEXT) || undefined,
-      requestId: caller?.requestId || undefined,
+      address: meta?.address || undefined,
+      userAgent: clip(meta?.userAgent ?? '', MAX_TEXT) || undefined,
+      requestId: meta?.requestId || undefined,
       ...(detail && { detail: storable(detail) }),
     };
   }

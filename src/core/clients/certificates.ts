@@ -3,11 +3,11 @@ import { X509Certificate } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
-import { openFreshFile } from '../../base/watched-file.js';
+import { watchFile } from '../../base/watched-file.js';
 import { leadsToAuthority, traitsOf } from '../../kit/certificate.js';
 import { mayAuthenticateClients } from '../../kit/certificate-traits.js';
 
-interface Needs {
+interface Deps {
   authoritiesFile: string | undefined;
   clock: Clock;
   log: Log;
@@ -24,9 +24,9 @@ export type CertificateName =
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** Throws a sentence when the file with the authorities cannot be read. */
-export function createClientCertificates({ authoritiesFile, clock, log }: Needs) {
+export function createClientCertificates({ authoritiesFile, clock, log }: Deps) {
   const authorities = authoritiesFile
-    ? openFreshFile({ path: authoritiesFile, parse: readAuthorities, clock, log })
+    ? watchFile({ path: authoritiesFile, parse: readAuthorities, clock, log })
     : undefined;
 
   return { canProve, areVouchedFor, isCalled };

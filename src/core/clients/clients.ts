@@ -1,16 +1,16 @@
 /** OAuth clients: the applications that ask us who somebody is. Registered by themselves (RFC 7591) or made by an administrator. */
 import { randomUUID } from 'node:crypto';
-import { conflict, invalidRequest, isTaken, notFound } from '../../base/app-error.js';
+import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
-import { createRecent } from '../../base/ttl-cache.js';
-import { isAgentId, type LivingAgents } from '../agents/active-agents.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
+import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
 import { toClient } from '../agents/client.js';
 import type { Audit } from '../audit/audit.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
-import type { Caller } from '../request-meta.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { RequestMeta } from '../request-meta.js';
 import { type ClientMetadata, firstPartyFault, MetadataFault, settleMetadata, workloadFault } from './metadata.js';
 
 export type { Client } from '../../base/db/open.js';
@@ -21,13 +21,13 @@ export interface NewClient {
   pkceRequired?: boolean;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  artifacts: Artifacts;
-  announcements: Announcements;
-  livingAgents: Pick<LivingAgents, 'find'>;
+  oauthStorage: OAuthStorage;
+  invalidationBus: InvalidationBus;
+  activeAgents: Pick<ActiveAgents, 'find'>;
   /** All scopes that exist now. */
   scopes: () => string[];
   redirectHosts: string[];
@@ -38,10 +38,10 @@ const HASH_PREFIX = 'sha256:';
 
 export type Clients = ReturnType<typeof createClients>;
 
-export function createClients(needs: Needs) {
-  const { db, clock, audit, artifacts, announcements, livingAgents, scopes, redirectHosts } = needs;
-  const recent = createRecent<Client>({ clock });
-  announcements.on('clients', recent.forget);
+export function createClients(deps: Deps) {
+  const { db, clock, audit, oauthStorage, invalidationBus, activeAgents, scopes, redirectHosts } = deps;
+  const recent = createTtlCache<Client>({ clock });
+  invalidationBus.on('clients', recent.forget);
 
   return {
     create,
@@ -60,7 +60,7 @@ export function createClients(needs: Needs) {
   };
 
   /** Makes a client for an administrator. The secret, if it has one, is returned here and never again. */
-  async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, caller: Caller) {
+  async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, meta: RequestMeta) {
     const noWorkload = workloadFault(metadata);
     if (noWorkload) throw invalidRequest(noWorkload, { spiffe_id: noWorkload });
     const id = (metadata.spiffe_id as string | undefined) ?? randomUUID();
@@ -72,8 +72,8 @@ export function createClients(needs: Needs) {
       ),
     };
     const redirectUris = (metadata.redirect_uris ?? []) as string[];
-    const fault = firstParty && firstPartyFault(redirectUris);
-    if (fault) throw invalidRequest(fault, { redirect_uris: fault });
+    const problem = firstParty && firstPartyFault(redirectUris);
+    if (problem) throw invalidRequest(problem, { redirect_uris: problem });
     const secret = /^client_secret_/.test(String(settled.token_endpoint_auth_method)) ? makeSecret() : undefined;
     const client = await db
       .$transaction(async (tx) => {
@@ -94,7 +94,7 @@ export function createClients(needs: Needs) {
             action: 'client.created',
             actor: { kind: 'system' },
             clientId: id,
-            caller,
+            meta,
             detail: { firstParty, pkceRequired },
           },
           tx,
@@ -102,16 +102,16 @@ export function createClients(needs: Needs) {
         return row;
       })
       .catch((error) => {
-        throw isTaken(error) ? conflict('There is a client with this SPIFFE ID already.') : error;
+        throw isUniqueViolation(error) ? conflict('There is a client with this SPIFFE ID already.') : error;
       });
-    await announcements.announce('clients', id);
+    await invalidationBus.publish('clients', id);
     return { client, secret };
   }
 
   /** The client, as it was at most a second ago; every process is also told at once when one changes. Agents are clients too. */
   async function find(id: string): Promise<Client | undefined> {
     if (isAgentId(id)) {
-      const agent = await livingAgents.find(id);
+      const agent = await activeAgents.find(id);
       return agent && toClient(agent);
     }
     return recent.get(id, async () => (await db.client.findUnique({ where: { id } })) ?? undefined);
@@ -123,17 +123,17 @@ export function createClients(needs: Needs) {
   }
 
   /** Deletes a client with all that was granted to it. Refuses with `not_found`. */
-  async function remove(id: string, caller: Caller): Promise<void> {
+  async function remove(id: string, meta: RequestMeta): Promise<void> {
     await db.$transaction(async (tx) => {
       const { count } = await tx.client.deleteMany({ where: { id } });
       if (count === 0) throw notFound('There is no such client.');
-      await artifacts.grants.end({ clientId: id }, tx);
+      await oauthStorage.grants.end({ clientId: id }, tx);
       await tx.consent.deleteMany({ where: { clientId: id } });
       await tx.resourceClient.deleteMany({ where: { clientId: id } });
-      await audit.record({ action: 'client.deleted', actor: { kind: 'system' }, clientId: id, caller }, tx);
+      await audit.record({ action: 'client.deleted', actor: { kind: 'system' }, clientId: id, meta }, tx);
     });
-    await announcements.announce('clients', id);
-    await announcements.announce('resources');
+    await invalidationBus.publish('clients', id);
+    await invalidationBus.publish('resources');
   }
 
   /** What we make of metadata that a client registers for itself. Throws a MetadataFault. */
@@ -149,7 +149,7 @@ export function createClients(needs: Needs) {
     id: string,
     metadata: ClientMetadata,
     secret: string | undefined,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<void> {
     const row = {
       name: nameOf(metadata),
@@ -160,9 +160,9 @@ export function createClients(needs: Needs) {
       const { count } = await tx.client.updateMany({ where: { id }, data: row });
       if (count === 0) await tx.client.create({ data: { id, ...row, origin: 'registration', createdAt: clock.now() } });
       const action = count === 0 ? 'client.registered' : 'client.updated';
-      await audit.record({ action, actor: { kind: 'client', id }, clientId: id, caller }, tx);
+      await audit.record({ action, actor: { kind: 'client', id }, clientId: id, meta }, tx);
     });
-    await announcements.announce('clients', id);
+    await invalidationBus.publish('clients', id);
   }
 
   /** Stores what a client says of itself in the document that its id leads to. */
@@ -170,7 +170,7 @@ export function createClients(needs: Needs) {
     id: string,
     metadata: ClientMetadata,
     freshUntil: Date,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<Client> {
     const row = {
       name: nameOf(metadata),
@@ -187,16 +187,16 @@ export function createClients(needs: Needs) {
       });
       const action = before ? 'client.updated' : 'client.registered';
       if (!before || redirectsOf(before.metadata) !== redirectsOf(metadata)) {
-        await audit.record({ action, actor: { kind: 'client', id }, clientId: id, caller }, tx);
+        await audit.record({ action, actor: { kind: 'client', id }, clientId: id, meta }, tx);
       }
       return stored;
     });
-    await announcements.announce('clients', id);
+    await invalidationBus.publish('clients', id);
     return client;
   }
 
   /** Gives a client another secret; the old one is refused from then on. Returned here and never again. */
-  async function rotateSecret(id: string, caller: Caller): Promise<string> {
+  async function rotateSecret(id: string, meta: RequestMeta): Promise<string> {
     const secret = makeSecret();
     await db.$transaction(async (tx) => {
       const { count } = await tx.client.updateMany({
@@ -205,11 +205,11 @@ export function createClients(needs: Needs) {
       });
       if (count === 0) throw notFound('There is no such client with a secret.');
       await audit.record(
-        { action: 'client.updated', actor: { kind: 'system' }, clientId: id, caller, detail: { secret: true } },
+        { action: 'client.updated', actor: { kind: 'system' }, clientId: id, meta, detail: { secret: true } },
         tx,
       );
     });
-    await announcements.announce('clients', id);
+    await invalidationBus.publish('clients', id);
     return secret;
   }
 
@@ -220,7 +220,7 @@ export function createClients(needs: Needs) {
   /** The token with which a client manages itself (RFC 7592); null takes it away. */
   async function setRegistrationToken(id: string, token: string | null): Promise<void> {
     await db.client.updateMany({ where: { id }, data: { registrationTokenHash: token && sha256(token) } });
-    await announcements.announce('clients', id);
+    await invalidationBus.publish('clients', id);
   }
 
   function makeSecret(): string {

@@ -1,7 +1,7 @@
 /** The document in which a client describes itself: where it may be, how it is read, and what it must hold. */
 
 import { isLoopback } from '../../base/loopback.js';
-import type { GuardedFetch } from '../../base/safe-fetch.js';
+import type { SafeFetch } from '../../base/safe-fetch.js';
 import type { Clients } from './clients.js';
 import { type ClientMetadata, MetadataFault } from './metadata.js';
 
@@ -55,13 +55,13 @@ export function isDocumentAddress(id: string, { allowLoopback = false } = {}): b
   return url.protocol === 'https:' || (allowLoopback && isLoopback(url.hostname));
 }
 
-interface Needs {
-  fetch: GuardedFetch;
+interface Deps {
+  fetch: SafeFetch;
   settle: Clients['settle'];
 }
 
 /** Throws a DocumentFault. */
-export async function readDocument(id: string, { fetch, settle }: Needs): Promise<Document> {
+export async function readDocument(id: string, { fetch, settle }: Deps): Promise<Document> {
   const { text, maxAgeSeconds } = await load(id, fetch);
   const given = parse(text);
   if (given.client_id !== id) throw new DocumentFault('its client_id is not the address that it was read from');
@@ -85,7 +85,7 @@ export async function readDocument(id: string, { fetch, settle }: Needs): Promis
   }
 }
 
-async function load(id: string, fetch: GuardedFetch) {
+async function load(id: string, fetch: SafeFetch) {
   try {
     const response = await fetch(id, { headers: { accept: 'application/json' } });
     if (response.status !== 200) {

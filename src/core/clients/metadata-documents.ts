@@ -4,20 +4,20 @@
  */
 
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
-import { addressKey } from '../../base/ip-address.js';
+import { rateLimitKey } from '../../base/ip-address.js';
 import type { Log } from '../../base/log.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
-import type { GuardedFetch } from '../../base/safe-fetch.js';
-import { createRecent } from '../../base/ttl-cache.js';
-import type { Caller } from '../request-meta.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { SafeFetch } from '../../base/safe-fetch.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Client, Clients } from './clients.js';
 import { type Document, DocumentFault, isDocumentAddress, readDocument } from './metadata-document.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
   log: Log;
-  fetch: GuardedFetch;
-  limits: Limits;
+  fetch: SafeFetch;
+  rateLimiter: RateLimiter;
   clients: Pick<Clients, 'find' | 'saveDescribed' | 'settle'>;
   enabled: boolean;
   /** For development: documents on this machine, over http. */
@@ -35,22 +35,22 @@ const MAX_AT_ONCE = 20;
 /** From one network, of documents that were never read before: each makes us ask somewhere, and may be stored. */
 const NEWCOMERS: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
 
-export type ClientDocuments = ReturnType<typeof createClientDocuments>;
+export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
 
-export function createClientDocuments({ clock, log, fetch, limits, clients, enabled, allowLoopback }: Needs) {
-  const faults = createRecent<DocumentFault>({ clock, maxAgeMs: FAULT_MS, maxEntries: MAX_FAULTS });
+export function createMetadataDocuments({ clock, log, fetch, rateLimiter, clients, enabled, allowLoopback }: Deps) {
+  const errors = createTtlCache<DocumentFault>({ clock, maxAgeMs: FAULT_MS, maxEntries: MAX_FAULTS });
   const reading = new Map<string, Promise<Client>>();
 
   return { enabled, find };
 
   /** The client of this id, its document read anew where it is due. Throws a DocumentFault, or a 429 refusal. */
-  async function find(id: string, caller: Caller): Promise<Client | undefined> {
+  async function find(id: string, meta: RequestMeta): Promise<Client | undefined> {
     const known = await clients.find(id);
     if (known ? known.origin !== 'document' : !isDocumentAddress(id, { allowLoopback })) return known;
     if (!enabled) return undefined;
     if (known?.documentFreshUntil && known.documentFreshUntil > clock.now()) return known;
     try {
-      return await readOnce(id, known, caller);
+      return await readOnce(id, known, meta);
     } catch (error) {
       if (!(error instanceof DocumentFault) || !known || !mayGoOn(known, error)) throw error;
       log.info(
@@ -62,29 +62,31 @@ export function createClientDocuments({ clock, log, fetch, limits, clients, enab
   }
 
   /** A host that is down ends no app; a document that is gone, or says other things, does. */
-  function mayGoOn({ documentFreshUntil }: Client, fault: DocumentFault): boolean {
-    return fault.passing && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now();
+  function mayGoOn({ documentFreshUntil }: Client, problem: DocumentFault): boolean {
+    return (
+      problem.passing && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now()
+    );
   }
 
   /** Whoever asks while it is being read waits for the same answer; what went wrong is not tried again at once. */
-  async function readOnce(id: string, known: Client | undefined, caller: Caller): Promise<Client> {
-    const fault = await faults.get(id, async () => undefined);
-    if (fault) throw fault;
+  async function readOnce(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
+    const problem = await errors.get(id, async () => undefined);
+    if (problem) throw problem;
     const underWay = reading.get(id);
     if (underWay) return underWay;
     if (reading.size >= MAX_AT_ONCE) throw new DocumentFault('too many apps are being looked up; try again', true);
-    const begun = readAnew(id, known, caller).finally(() => reading.delete(id));
+    const begun = readAnew(id, known, meta).finally(() => reading.delete(id));
     reading.set(id, begun);
     return begun;
   }
 
-  async function readAnew(id: string, known: Client | undefined, caller: Caller): Promise<Client> {
-    if (!known) await limits.spend(NEWCOMERS, addressKey(caller.address));
+  async function readAnew(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
+    if (!known) await rateLimiter.spend(NEWCOMERS, rateLimitKey(meta.address));
     try {
       const document = await readDocument(id, { fetch, settle: clients.settle });
-      return await clients.saveDescribed(id, document.metadata, freshUntil(document), caller);
+      return await clients.saveDescribed(id, document.metadata, freshUntil(document), meta);
     } catch (error) {
-      if (error instanceof DocumentFault) await faults.get(id, async () => error);
+      if (error instanceof DocumentFault) await errors.get(id, async () => error);
       throw error;
     }
   }

@@ -138,30 +138,31 @@ function settleGrants(metadata: ClientMetadata, allowed: string[]): string[] {
 
 function settleUris(member: string, value: unknown, { redirectHosts }: MetadataRules): string[] {
   if (value === undefined) return [];
-  const fault = (message: string) => new MetadataFault('invalid_redirect_uri', `${member}: ${message}`);
-  if (!Array.isArray(value)) throw fault('must be a list');
-  if (value.length > MAX_REDIRECT_URIS) throw fault(`at most ${MAX_REDIRECT_URIS}`);
+  const problem = (message: string) => new MetadataFault('invalid_redirect_uri', `${member}: ${message}`);
+  if (!Array.isArray(value)) throw problem('must be a list');
+  if (value.length > MAX_REDIRECT_URIS) throw problem(`at most ${MAX_REDIRECT_URIS}`);
   for (const uri of value as unknown[]) {
     if (typeof uri !== 'string' || uri.length > MAX_URI_LENGTH)
-      throw fault(`texts of at most ${MAX_URI_LENGTH} characters`);
-    if (UNPRINTABLE.test(uri)) throw fault('no spaces, control characters or backslashes');
+      throw problem(`texts of at most ${MAX_URI_LENGTH} characters`);
+    if (UNPRINTABLE.test(uri)) throw problem('no spaces, control characters or backslashes');
     const url = URL.parse(uri);
-    if (!url) throw fault('must be absolute URLs');
-    if (uri.includes('#')) throw fault('no fragments');
-    if (uri.includes('*')) throw fault('no wildcards');
-    if (url.username || url.password || /^[^/?]*:\/\/[^/?]*@/.test(uri)) throw fault('no user or password in the URL');
+    if (!url) throw problem('must be absolute URLs');
+    if (uri.includes('#')) throw problem('no fragments');
+    if (uri.includes('*')) throw problem('no wildcards');
+    if (url.username || url.password || /^[^/?]*:\/\/[^/?]*@/.test(uri))
+      throw problem('no user or password in the URL');
     if (isWeb(url) && WEB_ORIGIN.exec(uri)?.[2]?.toLowerCase() !== url.hostname) {
-      throw fault('the host must stand after //, in the form that browsers show'); // `https:a/b`, `http://127.1`
+      throw problem('the host must stand after //, in the form that browsers show'); // `https:a/b`, `http://127.1`
     }
     if (url.protocol === 'https:') {
       if (!isAllowedHost(url.hostname, redirectHosts))
-        throw fault(`the host ${url.hostname} is not on the list of this server`);
+        throw problem(`the host ${url.hostname} is not on the list of this server`);
     } else if (url.protocol === 'http:') {
-      if (!isLoopback(url.hostname)) throw fault('http only to localhost, 127.0.0.1 or [::1]');
+      if (!isLoopback(url.hostname)) throw problem('http only to localhost, 127.0.0.1 or [::1]');
     } else if (FORBIDDEN_SCHEMES.has(url.protocol) || SYSTEM_SCHEME.test(url.protocol)) {
-      throw fault(`the scheme ${url.protocol} is not for redirects`);
+      throw problem(`the scheme ${url.protocol} is not for redirects`);
     } else if (redirectHosts.length > 0) {
-      throw fault('only https to the hosts on the list of this server');
+      throw problem('only https to the hosts on the list of this server');
     }
   }
   return value as string[];

@@ -5,10 +5,10 @@
 
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
-import { type Caller, systemCaller } from '../request-meta.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 /** `unused`: nobody was ever signed in by it. `idle`: nobody has been for long, and nothing that it got is alive. */
 export type ReapReason = 'unused' | 'idle';
@@ -18,12 +18,12 @@ export interface Due {
   reason: ReapReason;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  artifacts: Pick<Artifacts, 'grants'>;
-  announcements: Announcements;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
+  invalidationBus: InvalidationBus;
   /** 0 is never. */
   unusedSeconds: number;
   idleSeconds: number;
@@ -34,10 +34,18 @@ const PAGE_SIZE = 500;
 /** Longer than any way through our pages may take, and than it is not noted again that another began. */
 const UNDER_WAY_SECONDS = 2 * HOUR_SECONDS;
 
-export type Reaper = ReturnType<typeof createReaper>;
+export type Reaper = ReturnType<typeof createUnusedClientCleanup>;
 
-export function createReaper({ db, clock, audit, artifacts, announcements, unusedSeconds, idleSeconds }: Needs) {
-  return { due, reap };
+export function createUnusedClientCleanup({
+  db,
+  clock,
+  audit,
+  oauthStorage,
+  invalidationBus,
+  unusedSeconds,
+  idleSeconds,
+}: Deps) {
+  return { due, removeUnused };
 
   /** Those that would go now, the oldest first. */
   async function due(): Promise<Due[]> {
@@ -58,9 +66,9 @@ export function createReaper({ db, clock, audit, artifacts, announcements, unuse
   }
 
   /** Takes them away, with all that was granted to them. Returns those that went. */
-  async function reap(caller: Caller = systemCaller): Promise<Due[]> {
+  async function removeUnused(meta: RequestMeta = systemMeta): Promise<Due[]> {
     const gone: Due[] = [];
-    for (const one of await due()) if (await take(one, caller)) gone.push(one);
+    for (const one of await due()) if (await take(one, meta)) gone.push(one);
     return gone;
   }
 
@@ -98,16 +106,16 @@ export function createReaper({ db, clock, audit, artifacts, announcements, unuse
 
   /** Who was allowed something has signed somebody in, even if a crash kept that from being noted. */
   function reasonFor({ lastUsedAt, createdAt }: Client, isAllowed: boolean): ReapReason | undefined {
-    const isOver = (since: Date, seconds: number) => seconds > 0 && since <= addSeconds(clock.now(), -seconds);
-    if (!lastUsedAt && !isAllowed && isOver(createdAt, unusedSeconds)) return 'unused';
-    return isOver(lastUsedAt ?? createdAt, idleSeconds) ? 'idle' : undefined;
+    const isExpired = (since: Date, seconds: number) => seconds > 0 && since <= addSeconds(clock.now(), -seconds);
+    if (!lastUsedAt && !isAllowed && isExpired(createdAt, unusedSeconds)) return 'unused';
+    return isExpired(lastUsedAt ?? createdAt, idleSeconds) ? 'idle' : undefined;
   }
 
   /**
    * False when it is used after all: whoever is let in holds the consent, and whoever begins writes the client's row. So they come
    * before, and it stays, or after, and find it gone.
    */
-  async function take({ client: { id, name }, reason }: Due, caller: Caller): Promise<boolean> {
+  async function take({ client: { id, name }, reason }: Due, meta: RequestMeta): Promise<boolean> {
     const kept = new Error('kept');
     try {
       await db.$transaction(async (tx) => {
@@ -116,15 +124,15 @@ export function createReaper({ db, clock, audit, artifacts, announcements, unuse
         if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw kept;
         const { count } = await tx.client.deleteMany({ where: { ...candidates(), id } });
         if (count === 0) throw kept;
-        await artifacts.grants.end({ clientId: id }, tx);
+        await oauthStorage.grants.end({ clientId: id }, tx);
         const detail = { reason, ...(name && { name }) };
-        await audit.record({ action: 'client.reaped', actor: { kind: 'system' }, clientId: id, caller, detail }, tx);
+        await audit.record({ action: 'client.reaped', actor: { kind: 'system' }, clientId: id, meta, detail }, tx);
       });
     } catch (error) {
       if (error === kept) return false;
       throw error;
     }
-    await announcements.announce('clients', id);
+    await invalidationBus.publish('clients', id);
     return true;
   }
 }

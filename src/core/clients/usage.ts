@@ -4,9 +4,9 @@
  */
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
-import { createLater } from '../../base/flush-timer.js';
+import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
-import { createRecent } from '../../base/ttl-cache.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
 
 const NOTED_ONCE_IN_MS = 10 * MINUTE_SECONDS * SECOND_MS;
 const FLUSH_AFTER_MS = 5000;
@@ -15,9 +15,9 @@ export type ClientUsage = ReturnType<typeof createClientUsage>;
 
 export function createClientUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
   const noted = new Map<string, number>();
-  const begun = createRecent<true>({ clock, maxAgeMs: NOTED_ONCE_IN_MS });
+  const begun = createTtlCache<true>({ clock, maxAgeMs: NOTED_ONCE_IN_MS });
   let waiting = new Map<string, Date>();
-  const later = createLater(FLUSH_AFTER_MS, write);
+  const later = createFlushTimer(FLUSH_AFTER_MS, write);
 
   return { note, flush: later.now, begin };
 

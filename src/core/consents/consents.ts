@@ -3,10 +3,10 @@
 import type { Clock } from '../../base/clock.js';
 import type { Consent, Database, Prisma } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
-import type { Caller } from '../request-meta.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { RequestMeta } from '../request-meta.js';
 
 /** What may be passed on, by kind. */
 export interface Allowance {
@@ -18,12 +18,12 @@ export interface Allowance {
   resources: Record<string, string[]>;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  artifacts: Artifacts;
-  announcements: Announcements;
+  oauthStorage: OAuthStorage;
+  invalidationBus: InvalidationBus;
   prepared?: Prepared;
 }
 
@@ -31,7 +31,7 @@ export const NOTHING: Allowance = { scopes: [], claims: [], resources: {} };
 
 export type Consents = ReturnType<typeof createConsents>;
 
-export function createConsents({ db, clock, audit, artifacts, announcements, prepared }: Needs) {
+export function createConsents({ db, clock, audit, oauthStorage, invalidationBus, prepared }: Deps) {
   return { find, give, refuse, withdraw, list };
 
   async function find(accountId: string, clientId: string): Promise<Allowance> {
@@ -42,7 +42,7 @@ export function createConsents({ db, clock, audit, artifacts, announcements, pre
   }
 
   /** Adds to what the client may have. */
-  async function give(accountId: string, clientId: string, more: Allowance, caller: Caller): Promise<void> {
+  async function give(accountId: string, clientId: string, more: Allowance, meta: RequestMeta): Promise<void> {
     const key = { accountId, clientId };
     await db.$transaction(async (tx) => {
       // Written first, so that the row is ours: what is given or withdrawn at the same moment is not overwritten.
@@ -58,7 +58,7 @@ export function createConsents({ db, clock, audit, artifacts, announcements, pre
           action: 'consent.given',
           actor: { kind: 'account', id: accountId },
           ...key,
-          caller,
+          meta,
           detail: { scopes: flatten(more) },
         },
         tx,
@@ -67,27 +67,27 @@ export function createConsents({ db, clock, audit, artifacts, announcements, pre
   }
 
   /** Notes that the person said no. Nothing changes. */
-  async function refuse(accountId: string, clientId: string, caller: Caller): Promise<void> {
+  async function refuse(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
     await audit.record({
       action: 'consent.refused',
       actor: { kind: 'account', id: accountId },
       accountId,
       clientId,
-      caller,
+      meta,
     });
   }
 
   /** Takes everything back: the consent, and all tokens that the client has for this person. */
-  async function withdraw(accountId: string, clientId: string, caller: Caller): Promise<void> {
+  async function withdraw(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
     await db.$transaction(async (tx) => {
       await tx.consent.deleteMany({ where: { accountId, clientId } });
-      await artifacts.grants.end({ accountId, clientId }, tx);
+      await oauthStorage.grants.end({ accountId, clientId }, tx);
       await audit.record(
-        { action: 'consent.withdrawn', actor: { kind: 'account', id: accountId }, accountId, clientId, caller },
+        { action: 'consent.withdrawn', actor: { kind: 'account', id: accountId }, accountId, clientId, meta },
         tx,
       );
     });
-    await announcements.announce('consents');
+    await invalidationBus.publish('consents');
   }
 
   /** All clients that the person allowed something, the newest first. */

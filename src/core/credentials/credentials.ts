@@ -4,32 +4,32 @@
  * the stores, behind a memory of at most a second that is told at once. If a store cannot be asked, nobody is anybody: 503.
  */
 import type { X509Certificate } from 'node:crypto';
-import { unauthenticated } from '../../base/app-error.js';
+import { unauthorized } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
-import { createRecent } from '../../base/ttl-cache.js';
-import type { LivingAgents } from '../agents/active-agents.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
+import type { ActiveAgents } from '../agents/active-agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import { formatOf, KEY_FORMATS, looksLikeKey } from '../api-keys/formats.js';
 import type { KeyUsage } from '../api-keys/usage.js';
 import type { Tokens } from '../sessions/tokens.js';
-import type { ForeignTokens } from './external-tokens.js';
+import type { ExternalTokens } from './external-tokens.js';
 import type { OAuthTokens } from './oauth-tokens.js';
 import type { Principal, WorkloadPrincipal } from './principal.js';
-import type { Possession, Presentation } from './proof-of-possession.js';
-import type { Workloads } from './workload-identities.js';
+import type { PresentedProof, ProofOfPossession } from './proof-of-possession.js';
+import type { WorkloadIdentities } from './workload-identities.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   tokens: Tokens;
   oauthTokens: OAuthTokens;
-  foreignTokens: ForeignTokens;
-  possession: Possession;
-  workloads: Workloads;
+  externalTokens: ExternalTokens;
+  proofOfPossession: ProofOfPossession;
+  workloadIdentities: WorkloadIdentities;
   apiKeys: Pick<ApiKeys, 'verify'>;
-  livingAgents: Pick<LivingAgents, 'findByKey'>;
+  activeAgents: Pick<ActiveAgents, 'findByKey'>;
   keyUsage: Pick<KeyUsage, 'count'>;
 }
 
@@ -53,36 +53,36 @@ export type Credentials = ReturnType<typeof createCredentials>;
 
 export function createCredentials({
   clock,
-  announcements,
+  invalidationBus,
   tokens,
   oauthTokens,
-  foreignTokens,
-  possession,
-  workloads,
+  externalTokens,
+  proofOfPossession,
+  workloadIdentities,
   apiKeys,
-  livingAgents,
+  activeAgents,
   keyUsage,
-}: Needs) {
-  const recent = createRecent<Principal | 'expired'>({ clock });
-  for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
+}: Deps) {
+  const recent = createTtlCache<Principal | 'expired'>({ clock });
+  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.forget());
 
-  return { resolve, resolveCertificate, nextNonce: possession.nextNonce, behindRefreshToken };
+  return { resolve, resolveCertificate, nextNonce: proofOfPossession.nextNonce, behindRefreshToken };
 
   /**
-   * Refuses with `expired_token` or `invalid_token`. `shown` is what came along: without it, a token that is bound to something is
+   * Refuses with `expired_token` or `invalid_token`. `presentation` is what came along: without it, a token that is bound to something is
    * refused. Who somebody is may be remembered for a moment; whether they have what their token is bound to is proven each time.
    *
    * @param audience for whom a token of an app may be, beside our own API: what it proves there is known apart
    */
-  async function resolve(credential: string, shown: Presentation = {}, audience?: string): Promise<Principal> {
+  async function resolve(credential: string, presentation: PresentedProof = {}, audience?: string): Promise<Principal> {
     // Two texts, kept apart: joined, one could be written so that it is remembered as the other two.
     const name = audience === undefined ? sha256(credential) : `${sha256(credential)} ${sha256(audience)}`;
     const found =
       credential.length > MAX_LENGTH ? undefined : await recent.get(name, () => recognise(credential, audience));
-    if (found === undefined) throw unauthenticated('invalid_token', 'This token is not valid, or no longer.');
+    if (found === undefined) throw unauthorized('invalid_token', 'This token is not valid, or no longer.');
     if (found === 'expired' || found.expiresAt <= clock.now())
-      throw unauthenticated('expired_token', 'This token has expired.');
-    await possession.check(credential, 'boundTo' in found ? found.boundTo : undefined, shown);
+      throw unauthorized('expired_token', 'This token has expired.');
+    await proofOfPossession.check(credential, 'boundTo' in found ? found.boundTo : undefined, presentation);
     if (found.kind === 'api-key') keyUsage.count(found.key.id);
     return found;
   }
@@ -90,9 +90,9 @@ export function createCredentials({
   /** The workload whose certificate it is; undefined where it is nobody's who is known by one. Refuses with `invalid_token`. */
   function resolveCertificate(chain: X509Certificate[]): WorkloadPrincipal | undefined {
     const [certificate] = chain;
-    if (!certificate || !workloads.isNamedBy(certificate)) return undefined;
-    const verdict = workloads.byCertificate(chain);
-    if (verdict.kind === 'invalid') throw unauthenticated('invalid_token', `Client certificate: ${verdict.reason}.`);
+    if (!certificate || !workloadIdentities.isNamedBy(certificate)) return undefined;
+    const verdict = workloadIdentities.byCertificate(chain);
+    if (verdict.kind === 'invalid') throw unauthorized('invalid_token', `Client certificate: ${verdict.reason}.`);
     return { kind: 'workload', account: undefined, spiffeId: verdict.spiffeId.id, expiresAt: verdict.expiresAt };
   }
 
@@ -105,8 +105,8 @@ export function createCredentials({
   async function recognise(credential: string, audience?: string): Promise<Principal | 'expired' | undefined> {
     if (looksLikeKey(credential)) return recogniseKey(credential);
     // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the other way round.
-    const elsewhere = foreignTokens.issuerOf(credential);
-    if (elsewhere) return foreignTokens.verify(credential, elsewhere);
+    const elsewhere = externalTokens.issuerOf(credential);
+    if (elsewhere) return externalTokens.verify(credential, elsewhere);
     const use = await tokens.verify(credential);
     if (use === 'expired') return use;
     if (use) return { kind: 'login', account: use.login.account, ...use };
@@ -121,7 +121,7 @@ export function createCredentials({
   }
 
   async function recogniseAgent(key: string): Promise<Principal | 'expired' | undefined> {
-    const agent = await livingAgents.findByKey(key);
+    const agent = await activeAgents.findByKey(key);
     if (!agent || agent === 'expired') return agent;
     return { kind: 'agent', agent, by: 'key', scopes: agent.capabilities, expiresAt: agent.expiresAt ?? NEVER };
   }

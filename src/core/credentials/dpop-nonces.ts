@@ -6,7 +6,7 @@ import { hkdfSync } from 'node:crypto';
 import { type Clock, epochSeconds, MINUTE_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, type Secrets } from '../../base/crypto.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
   secrets: Pick<Secrets, 'keys'>;
 }
@@ -18,7 +18,7 @@ const STEPS_AROUND = 2;
 
 export type DpopNonces = ReturnType<typeof createDpopNonces>;
 
-export function createDpopNonces({ clock, secrets }: Needs) {
+export function createDpopNonces({ clock, secrets }: Deps) {
   let computed: { step: number; newest: string; good: string[] } | undefined;
 
   return { newest, isFresh };

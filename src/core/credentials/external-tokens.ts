@@ -4,17 +4,17 @@
  */
 import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Clock, epochSeconds } from '../../base/clock.js';
-import type { ForeignIssuer } from '../../base/config/trusted-issuers.js';
+import type { TrustedIssuer } from '../../base/config/trusted-issuers.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Identities } from '../identities/identities.js';
 import { createIssuerKeys } from './issuer-keys.js';
-import type { ForeignPrincipal } from './principal.js';
+import type { ExternalPrincipal } from './principal.js';
 import type { Confirmation } from './proof-of-possession.js';
 
-interface Needs {
-  issuers: ForeignIssuer[];
+interface Deps {
+  issuers: TrustedIssuer[];
   ask: JsonClient;
   clock: Clock;
   log: Log;
@@ -22,7 +22,7 @@ interface Needs {
   identities: Pick<Identities, 'find'>;
 }
 
-interface TrustedIssuer extends ForeignIssuer {
+interface KnownIssuer extends TrustedIssuer {
   findKey: JWTVerifyGetKey;
 }
 
@@ -31,11 +31,11 @@ const TYP = /^(application\/)?(at\+)?jwt$/i;
 /** Clocks of two companies differ; an issuer's token may seem to be from the future. */
 const SKEW_SECONDS = 10;
 
-export type ForeignTokens = ReturnType<typeof createForeignTokens>;
+export type ExternalTokens = ReturnType<typeof createExternalTokens>;
 
-export function createForeignTokens({ issuers, ask, clock, log, accounts, identities }: Needs) {
+export function createExternalTokens({ issuers, ask, clock, log, accounts, identities }: Deps) {
   const trusted = new Map(
-    issuers.map((issuer): [string, TrustedIssuer] => {
+    issuers.map((issuer): [string, KnownIssuer] => {
       const { key } = issuer;
       const findKey = key ? () => key : createIssuerKeys({ issuer: issuer.issuer, ask, clock, log });
       return [issuer.issuer, { ...issuer, findKey }];
@@ -45,7 +45,7 @@ export function createForeignTokens({ issuers, ask, clock, log, accounts, identi
   return { issuerOf, verify };
 
   /** Which of the issuers elsewhere a token says it is from, before anything of it is believed. */
-  function issuerOf(token: string): TrustedIssuer | undefined {
+  function issuerOf(token: string): KnownIssuer | undefined {
     if (trusted.size === 0) return undefined;
     try {
       return trusted.get(String(decodeJwt(token).iss));
@@ -55,7 +55,7 @@ export function createForeignTokens({ issuers, ask, clock, log, accounts, identi
   }
 
   /** The account that a token of this issuer stands for now. Refuses with `upstream_unavailable` while its keys are not known. */
-  async function verify(token: string, from: TrustedIssuer): Promise<ForeignPrincipal | 'expired' | undefined> {
+  async function verify(token: string, from: KnownIssuer): Promise<ExternalPrincipal | 'expired' | undefined> {
     const { issuer, audience, algorithms, findKey } = from;
     try {
       const { payload, protectedHeader } = await jwtVerify(token, findKey, {
@@ -80,7 +80,7 @@ export function createForeignTokens({ issuers, ask, clock, log, accounts, identi
     }
   }
 
-  async function accountOf(subject: string, { issuer, namesAccounts }: TrustedIssuer): Promise<Account | undefined> {
+  async function accountOf(subject: string, { issuer, namesAccounts }: KnownIssuer): Promise<Account | undefined> {
     const linked = await identities.find({ issuer, subject });
     if (linked || !namesAccounts || !UUID.test(subject)) return linked;
     return accounts.find(subject);

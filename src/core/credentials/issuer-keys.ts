@@ -7,9 +7,9 @@ import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
-import { isUnheard } from '../../base/loopback.js';
+import { isSecureUrl } from '../../base/loopback.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   ask: JsonClient;
   clock: Clock;
@@ -24,7 +24,7 @@ const ASK_AGAIN_AFTER_MS = 30 * SECOND_MS;
 const TRY_AGAIN_AFTER_MS = 2 * SECOND_MS;
 
 /** Finds the key that a token says it is signed with. Refuses with `upstream_unavailable` while no key of the issuer is known. */
-export function createIssuerKeys({ issuer, ask, clock, log }: Needs): JWTVerifyGetKey {
+export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGetKey {
   let known: { find: LocalJWKSet; readAt: number } | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | undefined;
@@ -67,7 +67,7 @@ export function createIssuerKeys({ issuer, ask, clock, log }: Needs): JWTVerifyG
       throw upstreamInvalid(`OIDC_ISSUER is ${issuer}, but it calls itself ${String(document.issuer)}`);
     }
     const keysUrl = URL.parse(String(document.jwks_uri));
-    if (!keysUrl || !isUnheard(keysUrl)) throw upstreamInvalid('its document leads to no keys');
+    if (!keysUrl || !isSecureUrl(keysUrl)) throw upstreamInvalid('its document leads to no keys');
     return createLocalJWKSet((await readObject(keysUrl.href)) as unknown as JSONWebKeySet);
   }
 

@@ -1,20 +1,20 @@
 /** OAuth access tokens for our own API, or for a tool that asks us about them (RFC 9068). They come from the protocol engine; here they are only recognised. */
 import type { Account, Accounts } from '../accounts/accounts.js';
-import { type Agent, isAgentId, type LivingAgents } from '../agents/active-agents.js';
+import { type ActiveAgents, type Agent, isAgentId } from '../agents/active-agents.js';
 import type { Clients } from '../clients/clients.js';
 import type { Jwts } from '../keys/jwts.js';
 import type { StoredGrant } from '../oauth-storage/grants.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { AgentPrincipal, OAuthPrincipal } from './principal.js';
 import type { Confirmation } from './proof-of-possession.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   jwts: Jwts;
   accounts: Accounts;
-  artifacts: Artifacts;
+  oauthStorage: OAuthStorage;
   clients: Pick<Clients, 'find'>;
-  livingAgents: Pick<LivingAgents, 'find'>;
+  activeAgents: Pick<ActiveAgents, 'find'>;
 }
 
 export interface AccessTokenClaims {
@@ -45,7 +45,7 @@ export interface Acting {
 }
 
 /** A token that lives, and all that it lives by. */
-export interface LivingToken {
+export interface ActiveToken {
   claims: AccessTokenClaims;
   agent?: Agent;
   /** The person, and the grant by which the token stands for them. */
@@ -54,7 +54,7 @@ export interface LivingToken {
 
 export type OAuthTokens = ReturnType<typeof createOAuthTokens>;
 
-export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients, livingAgents }: Needs) {
+export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, clients, activeAgents }: Deps) {
   const ownApi = `${issuer}/api/v1`;
 
   return { verify, read };
@@ -82,12 +82,12 @@ export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients, 
   }
 
   /** The same for a token that is meant for any of these audiences; for anybody, where none is named. */
-  async function read(token: string, audience?: string[]): Promise<LivingToken | 'expired' | undefined> {
+  async function read(token: string, audience?: string[]): Promise<ActiveToken | 'expired' | undefined> {
     const verified = await jwts.verify(token, { typ: 'at+jwt', ...(audience && { audience }) });
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
     const claims = verified.claims as unknown as AccessTokenClaims;
     const { jti, sub, client_id: clientId } = claims;
-    if (!clientId || (await artifacts.isJwtRevoked(jti))) return undefined;
+    if (!clientId || (await oauthStorage.isJwtRevoked(jti))) return undefined;
     if (isAgentId(clientId)) return readOfAgent(claims);
     if (!(await clients.find(clientId))) return undefined;
     if (sub === clientId) return { claims };
@@ -96,12 +96,12 @@ export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients, 
   }
 
   /** What came of a key that was replaced has ended with it. Where agents act one for another, all of them must live. */
-  async function readOfAgent(claims: AccessTokenClaims): Promise<LivingToken | undefined> {
+  async function readOfAgent(claims: AccessTokenClaims): Promise<ActiveToken | undefined> {
     const { client_id: clientId, sub, key_id: keyId, act } = claims;
-    const agent = await livingAgents.find(clientId);
+    const agent = await activeAgents.find(clientId);
     if (!agent || keyId !== agent.keyId) return undefined;
     if (sub === clientId) return { claims, agent };
-    for (const id of actorsIn(act)) if (!(await livingAgents.find(id))) return undefined;
+    for (const id of actorsIn(act)) if (!(await activeAgents.find(id))) return undefined;
     const person = await personOf(claims);
     if (!person) return undefined;
     // It rests on the agent's own grant, where the person answered the agent itself; else on that of the app that asked them for it.
@@ -111,8 +111,8 @@ export function createOAuthTokens({ issuer, jwts, accounts, artifacts, clients, 
   }
 
   /** The person, if the grant that the token came of lives, and nothing was revoked since. */
-  async function personOf({ sub, gid, iat }: AccessTokenClaims): Promise<LivingToken['person']> {
-    const [account, grant] = [await accounts.find(sub), gid && (await artifacts.grants.find(gid))];
+  async function personOf({ sub, gid, iat }: AccessTokenClaims): Promise<ActiveToken['person']> {
+    const [account, grant] = [await accounts.find(sub), gid && (await oauthStorage.grants.find(gid))];
     if (!grant || grant.accountId !== sub || !accounts.isActive(account)) return undefined;
     if (account.notBefore && iat * 1000 < account.notBefore.getTime()) return undefined;
     return { account, grant };

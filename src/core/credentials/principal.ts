@@ -24,7 +24,7 @@ export interface OAuthPrincipal {
 }
 
 /** A person whom an issuer elsewhere vouches for. Who they are is known, and that they are at the keyboard now is not. */
-export interface ForeignPrincipal {
+export interface ExternalPrincipal {
   kind: 'foreign';
   account: Account;
   issuer: string;
@@ -62,12 +62,12 @@ export interface WorkloadPrincipal {
 export type Principal =
   | LoginPrincipal
   | OAuthPrincipal
-  | ForeignPrincipal
+  | ExternalPrincipal
   | ApiKeyPrincipal
   | AgentPrincipal
   | WorkloadPrincipal;
 /** Those that stand for an account. */
-export type AccountPrincipal = LoginPrincipal | ForeignPrincipal | ApiKeyPrincipal;
+export type AccountPrincipal = LoginPrincipal | ExternalPrincipal | ApiKeyPrincipal;
 export type PrincipalKind = Principal['kind'];
 
 /** Who it is. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
 import type { SpiffeConfig } from '../../base/config/certificates.js';
 import type { Log } from '../../base/log.js';
-import { openFreshFile } from '../../base/watched-file.js';
+import { watchFile } from '../../base/watched-file.js';
 import {
   parseSpiffeBundle,
   type SpiffeBundle,
@@ -17,20 +17,20 @@ import {
   verifyX509Svid,
 } from '../../kit/spiffe.js';
 
-interface Needs {
+interface Deps {
   spiffe: SpiffeConfig | undefined;
   clock: Clock;
   log: Log;
 }
 
-export type Workloads = ReturnType<typeof createWorkloads>;
+export type WorkloadIdentities = ReturnType<typeof createWorkloadIdentities>;
 
 /** Throws a sentence when the bundle of a trust domain cannot be read. */
-export function createWorkloads({ spiffe, clock, log }: Needs) {
+export function createWorkloadIdentities({ spiffe, clock, log }: Deps) {
   const files = new Map<string, () => SpiffeBundle>();
   for (const name of spiffe?.trustDomains ?? []) {
     const path = join(spiffe!.bundlesFolder, `${name}.json`);
-    files.set(name, openFreshFile({ path, parse: parseSpiffeBundle, clock, log }));
+    files.set(name, watchFile({ path, parse: parseSpiffeBundle, clock, log }));
   }
   const bundleOf = (trustDomain: string) => files.get(trustDomain)?.();
 

@@ -5,18 +5,18 @@
 import type { Configuration, TokenEndpointResponse } from 'openid-client';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
-import type { NamedServer } from '../../base/http-client.js';
+import type { HttpClient } from '../../base/http-client.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
-import { type ForeignPerson, isSubject } from '../identities/identities.js';
+import { type ExternalIdentity, isSubject } from '../identities/identities.js';
 import type { GivenTokens } from '../identities/token-vault.js';
 import { createServers } from './discovery.js';
 import { type Client, isFailure, isRefreshRefused, saidBy, toRefusal, withoutAnswer } from './errors.js';
-import type { Claims, ForeignArrival, Provider } from './provider.js';
+import type { Claims, ExternalLogin, Provider } from './provider.js';
 
 /** What only this browser's answer can fit to. */
-export interface Binding {
+export interface LoginState {
   redirectUri: string;
   state: string;
   verifier: string;
@@ -24,20 +24,20 @@ export interface Binding {
 }
 
 /** What a page of a provider is to do beyond what it does for everybody. */
-export interface Wish {
+export interface AuthorizationOptions {
   /** Ask for consent, also of whoever gave it before. */
   consent?: boolean | undefined;
 }
 
 /** A code that an app got by itself. */
-export interface GivenCode {
+export interface AuthorizationCode {
   code: string;
   redirectUri: string;
   codeVerifier?: string | undefined;
 }
 
-interface Needs {
-  server: NamedServer;
+interface Deps {
+  server: HttpClient;
   ask: JsonClient;
   clock: Clock;
   log: Log;
@@ -52,16 +52,16 @@ type Tokens = Awaited<ReturnType<typeof import('openid-client').authorizationCod
 
 export type Exchange = ReturnType<typeof createExchange>;
 
-export function createExchange({ server, ask, clock, log }: Needs) {
+export function createExchange({ server, ask, clock, log }: Deps) {
   const { configurationOf, renewalConfigurationOf } = createServers({ server, clock });
 
-  return { authorizationUrl, redeem, redeemCode, renew, revoke };
+  return { authorizationUrl, handleCallback, exchangeCode, renew, revoke };
 
   /** Where the person says yes. Refuses with `upstream_unavailable` or `upstream_invalid_response`. */
   async function authorizationUrl(
     provider: Provider,
-    { redirectUri, state, verifier, nonce }: Binding,
-    { consent }: Wish = {},
+    { redirectUri, state, verifier, nonce }: LoginState,
+    { consent }: AuthorizationOptions = {},
   ): Promise<string> {
     return translating(provider, async (client) => {
       const url = client.buildAuthorizationUrl(await configurationOf(provider), {
@@ -84,7 +84,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
    * Who came back with this answer. Refuses with `access_denied` when they said no, with `invalid_credentials` when the code is not
    * taken, with `upstream_unavailable` and with `upstream_invalid_response`: also when it is another issuer's answer.
    */
-  async function redeem(provider: Provider, query: string, binding: Binding): Promise<ForeignArrival> {
+  async function handleCallback(provider: Provider, query: string, binding: LoginState): Promise<ExternalLogin> {
     return redeeming(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.authorizationCodeGrant(configuration, new URL(`${binding.redirectUri}?${query}`), {
@@ -98,10 +98,10 @@ export function createExchange({ server, ask, clock, log }: Needs) {
   }
 
   /** The same for a code that an app got, whose state and nonce were the app's affair. */
-  async function redeemCode(
+  async function exchangeCode(
     provider: Provider,
-    { code, redirectUri, codeVerifier }: GivenCode,
-  ): Promise<ForeignArrival> {
+    { code, redirectUri, codeVerifier }: AuthorizationCode,
+  ): Promise<ExternalLogin> {
     return redeeming(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.genericGrantRequest(configuration, 'authorization_code', {
@@ -119,7 +119,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
    */
   async function renew(
     provider: Provider,
-    { subject }: ForeignPerson,
+    { subject }: ExternalIdentity,
     refreshToken: string,
   ): Promise<GivenTokens | 'refused'> {
     return translating(provider, async (client) => {
@@ -164,7 +164,7 @@ export function createExchange({ server, ask, clock, log }: Needs) {
     configuration: Configuration,
     tokens: Tokens,
     asked?: string,
-  ): Promise<ForeignArrival> {
+  ): Promise<ExternalLogin> {
     const claims = tokens.claims() as Claims | undefined;
     if (!provider.endpoints && !claims) throw upstreamInvalid('it gives no ID token');
     // Whatever else it is for, it was made for us (OpenID Connect Core, 3.1.3.7).

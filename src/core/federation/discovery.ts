@@ -2,14 +2,14 @@
 import type { Configuration, ServerMetadata } from 'openid-client';
 import { upstreamInvalid } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS, SECOND_MS } from '../../base/clock.js';
-import { asFetch, type NamedServer } from '../../base/http-client.js';
-import { isUnheard } from '../../base/loopback.js';
+import { asFetch, type HttpClient } from '../../base/http-client.js';
+import { isSecureUrl } from '../../base/loopback.js';
 import { clip } from '../../base/text.js';
 import type { Client } from './errors.js';
 import type { Provider } from './provider.js';
 
-interface Needs {
-  server: NamedServer;
+interface Deps {
+  server: HttpClient;
   clock: Clock;
 }
 
@@ -22,7 +22,7 @@ const READ_AGAIN_AFTER_MS = HOUR_SECONDS * SECOND_MS;
 /** Clocks of two companies differ. */
 const SKEW_SECONDS = 30;
 
-export function createServers({ server, clock }: Needs) {
+export function createServers({ server, clock }: Deps) {
   const known = new Map<string, { both: Promise<Both>; readAt: number }>();
   const fetchNamed = asFetch(server);
 
@@ -90,12 +90,12 @@ export function createServers({ server, clock }: Needs) {
     if (!Array.isArray(metadata.token_endpoint_auth_methods_supported ?? []))
       throw upstreamInvalid('its document is odd');
     const page = URL.parse(String(metadata.authorization_endpoint));
-    if (!page || !isUnheard(page)) throw upstreamInvalid('its document leads to no page that is https');
+    if (!page || !isSecureUrl(page)) throw upstreamInvalid('its document leads to no page that is https');
     return metadata;
   }
 
   async function fetchUnheard(url: string, options: unknown): Promise<Response> {
-    if (!isUnheard(new URL(url))) throw upstreamInvalid('it has an address that is not https');
+    if (!isSecureUrl(new URL(url))) throw upstreamInvalid('it has an address that is not https');
     return fetchNamed(url, options as Parameters<typeof fetchNamed>[1]);
   }
 }

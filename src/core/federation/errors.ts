@@ -1,6 +1,6 @@
 /** What goes wrong at a provider elsewhere, in our words: whose fault it is, and whether trying again helps. */
 import { z } from 'zod';
-import { forbidden, Refusal, unauthenticated, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
+import { AppError, forbidden, unauthorized, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import type { Provider } from './provider.js';
 
 export type Client = typeof import('openid-client');
@@ -23,12 +23,12 @@ export const isRefreshRefused = (error: unknown) => REFRESH_REFUSED.has(saidBy(e
  *
  * @param spendsCode whoever came brought a code, which may be what is wrong
  */
-export function toRefusal(error: unknown, { name }: Provider, client: Client, spendsCode: boolean): Refusal {
+export function toRefusal(error: unknown, { name }: Provider, client: Client, spendsCode: boolean): AppError {
   const said = saidBy(error) ?? '';
   if (error instanceof client.AuthorizationResponseError) {
     if (SAID_NO.has(said)) return forbidden('access_denied', `You did not sign in with ${name}.`);
   } else if (spendsCode && CODE_REFUSED.has(said)) {
-    return unauthenticated(
+    return unauthorized(
       'invalid_credentials',
       `${name} does not take this code: it is wrong, was used, or has expired.`,
     );
@@ -54,8 +54,8 @@ function statusOf(error: unknown): number {
 }
 
 /** What was thrown below the library, which wraps it. */
-function refusalIn(error: unknown): Refusal | undefined {
-  for (let one = error; one instanceof Error; one = one.cause) if (one instanceof Refusal) return one;
+function refusalIn(error: unknown): AppError | undefined {
+  for (let one = error; one instanceof Error; one = one.cause) if (one instanceof AppError) return one;
   return undefined;
 }
 

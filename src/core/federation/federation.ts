@@ -4,56 +4,56 @@
  */
 
 import {
+  AppError,
   forbidden,
   invalidRequest,
-  isTaken,
+  isUniqueViolation,
   notFound,
-  Refusal,
-  unauthenticated,
+  unauthorized,
   upstreamInvalid,
 } from '../../base/app-error.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Prisma, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Agents } from '../agents/agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Identities } from '../identities/identities.js';
-import type { KeptTokens } from '../identities/token-vault.js';
+import type { TokenVault } from '../identities/token-vault.js';
 import type { Mfa } from '../mfa/mfa.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Sessions } from '../sessions/sessions.js';
-import { type Attempts, isRateLimit } from '../sign-in/brute-force-protection.js';
+import { type BruteForceProtection, isRateLimit } from '../sign-in/brute-force-protection.js';
 import { suspended } from '../sign-in/errors.js';
-import type { Admission, SignIn } from '../sign-in/sign-in.js';
-import type { Exchange, GivenCode } from './authorization-code.js';
-import type { LinkNews } from './link-notifications.js';
-import type { Flow, Flows } from './login-state.js';
-import type { ForeignArrival, Provider } from './provider.js';
-import type { Newcomers } from './provisioning.js';
+import type { AuthResult, SignIn } from '../sign-in/sign-in.js';
+import type { AuthorizationCode, Exchange } from './authorization-code.js';
+import type { LinkNotifications } from './link-notifications.js';
+import type { PendingLogin, PendingLogins } from './login-state.js';
+import type { ExternalLogin, Provider } from './provider.js';
+import type { Provisioning } from './provisioning.js';
 
-interface Needs {
+interface Deps {
   providers: Provider[];
   /** Where codes that apps bring may have been sent. */
   redirectUris: string[];
   signup: 'open' | 'closed';
-  limits: Limits;
-  announcements: Announcements;
+  rateLimiter: RateLimiter;
+  invalidationBus: InvalidationBus;
   accounts: Accounts;
   identities: Identities;
-  apiKeys: Pick<ApiKeys, 'forgetAll'>;
-  agents: Pick<Agents, 'forgetAll'>;
-  keptTokens: Pick<KeptTokens, 'canRenew'>;
-  newcomers: Newcomers;
-  attempts: Attempts;
+  apiKeys: Pick<ApiKeys, 'removeAllFor'>;
+  agents: Pick<Agents, 'removeAllFor'>;
+  tokenVault: Pick<TokenVault, 'canRenew'>;
+  provisioning: Provisioning;
+  bruteForce: BruteForceProtection;
   mfa: Pick<Mfa, 'isEnrolled'>;
-  sessions: Pick<Sessions, 'endAll'>;
-  linkNews: LinkNews;
-  signIn: Pick<SignIn, 'demandFactor'>;
+  sessions: Pick<Sessions, 'revokeAll'>;
+  linkNotifications: LinkNotifications;
+  signIn: Pick<SignIn, 'requireSecondFactor'>;
   exchange: Exchange;
-  flows: Flows;
+  pendingLogins: PendingLogins;
 }
 
 export interface Begin {
@@ -71,139 +71,150 @@ const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, s
 /** Answers that come to nothing: what is right is taken back. */
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
-export function createFederation({ providers, redirectUris, signup, limits, announcements, ...needs }: Needs) {
+export function createFederation({ providers, redirectUris, signup, rateLimiter, invalidationBus, ...deps }: Deps) {
   const {
     accounts,
     identities,
     apiKeys,
     agents,
-    keptTokens,
-    newcomers,
-    attempts,
+    tokenVault,
+    provisioning,
+    bruteForce,
     mfa,
     sessions,
-    linkNews,
+    linkNotifications,
     signIn,
     exchange,
-    flows,
-  } = needs;
+    pendingLogins,
+  } = deps;
 
   return {
     /** In the order of the buttons. */
     offered: providers.map(({ id, name }) => ({ id, name })),
     begin,
     resume,
-    whoCame,
-    lacksConsent,
-    askConsent,
-    whoSent,
-    admit,
+    completeCallback,
+    needsRefreshConsent,
+    restartWithConsent,
+    completeAppCode,
+    authenticate,
   };
 
   /** Where to send somebody who wants to come by this provider. Refuses with `not_found`, `auth_rate_limited` and as the exchange does. */
-  async function begin(id: string, { browser, ...flow }: Begin, { address }: Caller): Promise<string> {
+  async function begin(id: string, { browser, ...flow }: Begin, { address }: RequestMeta): Promise<string> {
     const provider = providerOf(id);
-    await limits.spend(BEGINNINGS_BY_ADDRESS, addressKey(address));
-    return exchange.authorizationUrl(provider, await flows.open({ ...flow, providerId: id }, browser));
+    await rateLimiter.spend(BEGINNINGS_BY_ADDRESS, rateLimitKey(address));
+    return exchange.authorizationUrl(provider, await pendingLogins.open({ ...flow, providerId: id }, browser));
   }
 
   /** What was begun in this browser and is answered now; it cannot be answered again. Refuses with `invalid_request`. */
-  async function resume(id: string, state: string | undefined, browser: string | undefined): Promise<Flow> {
-    const flow = state && browser ? await flows.take(state, browser) : undefined;
+  async function resume(id: string, state: string | undefined, browser: string | undefined): Promise<PendingLogin> {
+    const flow = state && browser ? await pendingLogins.take(state, browser) : undefined;
     // The answer of one provider at the address of another is a mix-up, and somebody's attack.
     if (flow?.providerId === id) return flow;
     throw invalidRequest('This sign-in has expired, or was begun in another browser. Please start again.');
   }
 
   /** Who came back with this answer. Refuses as the exchange does. */
-  async function whoCame({ providerId, binding }: Flow, query: string, caller: Caller): Promise<ForeignArrival> {
-    return counted(caller, () => exchange.redeem(providerOf(providerId), query, binding));
+  async function completeCallback(
+    { providerId, binding }: PendingLogin,
+    query: string,
+    meta: RequestMeta,
+  ): Promise<ExternalLogin> {
+    return withFailureLimit(meta, () => exchange.handleCallback(providerOf(providerId), query, binding));
   }
 
   /**
    * Whether what the provider gave cannot be renewed because it did not ask the person, and nothing that can be is kept. Never of
    * somebody whom we had asked already: they are asked once more, not for ever.
    */
-  async function lacksConsent({ providerId, consent }: Flow, arrival: ForeignArrival): Promise<boolean> {
-    const { tokensToKeep } = arrival;
+  async function needsRefreshConsent(
+    { providerId, consent }: PendingLogin,
+    externalLogin: ExternalLogin,
+  ): Promise<boolean> {
+    const { tokensToKeep } = externalLogin;
     if (consent || !tokensToKeep || tokensToKeep.refreshToken || !providerOf(providerId).offlineByConsent) return false;
-    return !(await keptTokens.canRenew(arrival));
+    return !(await tokenVault.canRenew(externalLogin));
   }
 
   /** Where to send somebody once more, for the same errand, to be asked. Refuses as the exchange does. */
-  async function askConsent({ binding: _, ...flow }: Flow, browser: string): Promise<string> {
+  async function restartWithConsent({ binding: _, ...flow }: PendingLogin, browser: string): Promise<string> {
     const again = { ...flow, consent: true };
-    return exchange.authorizationUrl(providerOf(flow.providerId), await flows.open(again, browser), again);
+    return exchange.authorizationUrl(providerOf(flow.providerId), await pendingLogins.open(again, browser), again);
   }
 
   /** Who sent an app this code. Refuses as the exchange does, and with `invalid_request` unless the address is on the list. */
-  async function whoSent(id: string, given: GivenCode, caller: Caller): Promise<ForeignArrival> {
+  async function completeAppCode(id: string, given: AuthorizationCode, meta: RequestMeta): Promise<ExternalLogin> {
     if (!redirectUris.includes(given.redirectUri)) {
       throw invalidRequest('Codes for this address are not taken here.', { redirect_uri: 'It is not on the list.' });
     }
-    return counted(caller, () => exchange.redeemCode(providerOf(id), given));
+    return withFailureLimit(meta, () => exchange.exchangeCode(providerOf(id), given));
   }
 
   /**
    * Lets somebody in who proved who they are elsewhere, or asks for the second factor that they have here. Refuses with
-   * `link_required`, `signup_closed`, `account_suspended` and as `signIn.demandFactor` does.
+   * `link_required`, `signup_closed`, `account_suspended` and as `signIn.requireSecondFactor` does.
    */
-  async function admit(arrival: ForeignArrival, otp: string | undefined, caller: Caller): Promise<Admission> {
-    const account = await accountOf(arrival, caller);
+  async function authenticate(
+    externalLogin: ExternalLogin,
+    otp: string | undefined,
+    meta: RequestMeta,
+  ): Promise<AuthResult> {
+    const account = await accountOf(externalLogin, meta);
     if (!accounts.isActive(account)) {
-      attempts.noteFailure(account, 'suspended', caller);
+      bruteForce.auditFailure(account, 'suspended', meta);
       throw suspended();
     }
-    const { issuer, subject } = arrival;
-    return signIn.demandFactor({ account, amr: ['fed'], from: { issuer, subject } }, otp, caller);
+    const { issuer, subject } = externalLogin;
+    return signIn.requireSecondFactor({ account, amr: ['fed'], from: { issuer, subject } }, otp, meta);
   }
 
   /** Every no leaves the trail that it leaves with a password. */
-  async function counted(caller: Caller, prove: () => Promise<ForeignArrival>): Promise<ForeignArrival> {
-    const key = addressKey(caller.address);
+  async function withFailureLimit(meta: RequestMeta, prove: () => Promise<ExternalLogin>): Promise<ExternalLogin> {
+    const key = rateLimitKey(meta.address);
     try {
-      await limits.spend(FAILURES_BY_ADDRESS, key);
-      const arrival = await prove();
-      await limits.refund(FAILURES_BY_ADDRESS, key);
-      return arrival;
+      await rateLimiter.spend(FAILURES_BY_ADDRESS, key);
+      const externalLogin = await prove();
+      await rateLimiter.refund(FAILURES_BY_ADDRESS, key);
+      return externalLogin;
     } catch (error) {
-      if (isRateLimit(error)) attempts.noteRefusal(null, caller);
-      else if (error instanceof Refusal) {
-        attempts.noteFailure(null, error.code, caller);
-        if (error.status >= 500) await limits.refund(FAILURES_BY_ADDRESS, key); // theirs, not the visitor's
+      if (isRateLimit(error)) bruteForce.auditThrottled(null, meta);
+      else if (error instanceof AppError) {
+        bruteForce.auditFailure(null, error.code, meta);
+        if (error.status >= 500) await rateLimiter.refund(FAILURES_BY_ADDRESS, key); // theirs, not the visitor's
       }
       throw error;
     }
   }
 
-  async function accountOf(arrival: ForeignArrival, caller: Caller): Promise<Account> {
-    const linked = await identities.find(arrival);
-    if (linked) return noting(linked, arrival);
+  async function accountOf(externalLogin: ExternalLogin, meta: RequestMeta): Promise<Account> {
+    const linked = await identities.find(externalLogin);
+    if (linked) return recordUse(linked, externalLogin);
     try {
-      return await linkOrMake(arrival, caller);
+      return await linkOrMake(externalLogin, meta);
     } catch (error) {
-      if (!isTaken(error) && !(error instanceof Refusal && error.status === 409)) throw error;
+      if (!isUniqueViolation(error) && !(error instanceof AppError && error.status === 409)) throw error;
       // Taken: by the same person, who came twice at once, or by an account that may be somebody else's.
-      const meanwhile = await identities.find(arrival);
-      if (meanwhile) return noting(meanwhile, arrival);
-      attempts.noteFailure(null, 'link_required', caller);
-      throw linkRequired(arrival, error);
+      const meanwhile = await identities.find(externalLogin);
+      if (meanwhile) return recordUse(meanwhile, externalLogin);
+      bruteForce.auditFailure(null, 'link_required', meta);
+      throw linkRequired(externalLogin, error);
     }
   }
 
-  async function noting(account: Account, arrival: ForeignArrival): Promise<Account> {
-    if (accounts.isActive(account)) await identities.noteUse(arrival, arrival.email);
+  async function recordUse(account: Account, externalLogin: ExternalLogin): Promise<Account> {
+    if (accounts.isActive(account)) await identities.recordUse(externalLogin, externalLogin.email);
     return account;
   }
 
-  async function linkOrMake(arrival: ForeignArrival, caller: Caller): Promise<Account> {
-    const { email, provider } = arrival;
+  async function linkOrMake(externalLogin: ExternalLogin, meta: RequestMeta): Promise<Account> {
+    const { email, provider } = externalLogin;
     if (!email) throw upstreamInvalid(`${provider.name} tells no e-mail address that can be used.`);
     const local = await accounts.findByEmail(email);
-    if (local) return linkByEmail(local, arrival, caller);
+    if (local) return linkByEmail(local, externalLogin, meta);
     if (signup === 'closed')
       throw forbidden('signup_closed', 'Nobody new can make an account here. Ask whoever runs it.');
-    return newcomers.make({ ...arrival, email }, caller);
+    return provisioning.make({ ...externalLogin, email }, meta);
   }
 
   /**
@@ -212,29 +223,30 @@ export function createFederation({ providers, redirectUris, signup, limits, anno
    * provider, who had the address before. Whoever waited in the account for its owner (account pre-hijacking) is signed out, the keys and
    * agents from before anybody proved the address go, and the owner is told.
    */
-  async function linkByEmail({ id }: Account, arrival: ForeignArrival, caller: Caller): Promise<Account> {
-    const { issuer, email, emailProven } = arrival;
-    if (!emailProven) throw linkRequired(arrival);
+  async function linkByEmail({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<Account> {
+    const { issuer, email, emailProven } = externalLogin;
+    if (!emailProven) throw linkRequired(externalLogin);
     let account: Account | undefined;
-    await sessions.endAll(id, 'revoked', caller, undefined, async (tx) => {
-      const local = await accounts.hold(id, tx);
+    await sessions.revokeAll(id, 'revoked', meta, undefined, async (tx) => {
+      const local = await accounts.lock(id, tx);
       const isTheirs = accounts.isActive(local) && local.emailVerified && local.email === email;
-      if (!isTheirs || local.role === 'admin') throw linkRequired(arrival);
-      if ((await mfa.isEnrolled(id, tx)) || (await identities.hasAny(id, issuer, tx))) throw linkRequired(arrival);
+      if (!isTheirs || local.role === 'admin') throw linkRequired(externalLogin);
+      if ((await mfa.isEnrolled(id, tx)) || (await identities.hasAny(id, issuer, tx)))
+        throw linkRequired(externalLogin);
       const cleared = await clear(local, tx);
-      await identities.link(local, arrival, email, caller, tx, { cleared });
+      await identities.link(local, externalLogin, email, meta, tx, { cleared });
       account = local;
     });
-    await announcements.announce('accounts', id);
-    await linkNews.tell(account!, arrival.provider.name, 'email', caller);
+    await invalidationBus.publish('accounts', id);
+    await linkNotifications.tell(account!, externalLogin.provider.name, 'email', meta);
     return account!;
   }
 
   /** Whether there was anything. Where nobody knows when the address was proven, all of it stays. */
   async function clear({ id, emailVerifiedAt: before }: Account, tx: Queryable): Promise<boolean> {
     if (!before) return false;
-    const keys = await apiKeys.forgetAll(id, tx, before);
-    return keys + (await agents.forgetAll(id, tx, before)) > 0;
+    const keys = await apiKeys.removeAllFor(id, tx, before);
+    return keys + (await agents.removeAllFor(id, tx, before)) > 0;
   }
 
   function providerOf(id: string): Provider {
@@ -244,8 +256,8 @@ export function createFederation({ providers, redirectUris, signup, limits, anno
   }
 }
 
-const linkRequired = ({ provider: { name } }: ForeignArrival, cause?: unknown) =>
-  new Refusal(
+const linkRequired = ({ provider: { name } }: ExternalLogin, cause?: unknown) =>
+  new AppError(
     409,
     'link_required',
     `There is already an account with this e-mail address, and it is not linked to ${name}. Sign in to it, then link ${name} under Security in your account.`,
@@ -254,4 +266,4 @@ const linkRequired = ({ provider: { name } }: ForeignArrival, cause?: unknown) =
 
 /** Whoever began to link must be the one who ends it. */
 export const otherPerson = () =>
-  unauthenticated('invalid_token', 'Somebody else is signed in by now. Please start again.');
+  unauthorized('invalid_token', 'Somebody else is signed in by now. Please start again.');

@@ -1,24 +1,24 @@
 /** Who an account is at providers elsewhere: its person adds and removes them. One way to sign in always stays. */
 
-import { conflict, isTaken, notFound } from '../../base/app-error.js';
+import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Database, FederatedIdentity } from '../../base/db/open.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
-import type { ForeignPerson, Identities } from '../identities/identities.js';
-import type { KeptTokens } from '../identities/token-vault.js';
-import { type Caller, systemCaller } from '../request-meta.js';
+import type { ExternalIdentity, Identities } from '../identities/identities.js';
+import type { TokenVault } from '../identities/token-vault.js';
+import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
-import type { LinkNews } from './link-notifications.js';
-import type { ForeignArrival, Provider } from './provider.js';
-import type { GiveBack } from './token-revocation.js';
+import type { LinkNotifications } from './link-notifications.js';
+import type { ExternalLogin, Provider } from './provider.js';
+import type { TokenRevocation } from './token-revocation.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   accounts: Accounts;
   identities: Identities;
-  keptTokens: Pick<KeptTokens, 'idsOf' | 'find'>;
-  giveBack: Pick<GiveBack, 'kept'>;
+  tokenVault: Pick<TokenVault, 'idsOf' | 'find'>;
+  tokenRevocation: Pick<TokenRevocation, 'kept'>;
   sessions: Sessions;
-  linkNews: LinkNews;
+  linkNotifications: LinkNotifications;
   providers: Provider[];
   /** Of the provider whose passwords are taken here as well. */
   upstreamIssuer: string | undefined;
@@ -40,48 +40,48 @@ export interface Link {
 
 export type Links = ReturnType<typeof createLinks>;
 
-export function createLinks({ db, accounts, identities, providers, upstreamIssuer, ...needs }: Needs) {
-  const { keptTokens, giveBack, sessions, linkNews } = needs;
+export function createLinks({ db, accounts, identities, providers, upstreamIssuer, ...deps }: Deps) {
+  const { tokenVault, tokenRevocation, sessions, linkNotifications } = deps;
 
-  return { list, link, linkByKeeper, unlink };
+  return { list, link, linkByAdmin, unlink };
 
   async function list(accountId: string): Promise<Link[]> {
-    const kept = await keptTokens.idsOf(accountId);
+    const kept = await tokenVault.idsOf(accountId);
     return (await identities.list(accountId)).map((identity) => toLink(identity, kept.has(identity.id)));
   }
 
   /** The owner is told by mail. Refuses with `conflict` when the person there has an account already. */
-  async function link({ id }: Account, arrival: ForeignArrival, caller: Caller): Promise<void> {
-    const { provider, email } = arrival;
+  async function link({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<void> {
+    const { provider, email } = externalLogin;
     try {
       const account = await db.$transaction(async (tx) => {
-        const held = await accounts.hold(id, tx);
+        const held = await accounts.lock(id, tx);
         if (!accounts.isActive(held)) throw notFound();
-        await identities.link(held, arrival, email, caller, tx);
+        await identities.link(held, externalLogin, email, meta, tx);
         return held;
       });
-      await linkNews.tell(account, provider.name, 'login', caller);
+      await linkNotifications.tell(account, provider.name, 'login', meta);
     } catch (error) {
-      if (!isTaken(error)) throw error;
-      if ((await identities.find(arrival))?.id === id) return identities.noteUse(arrival, email); // twice at once, or once more
+      if (!isUniqueViolation(error)) throw error;
+      if ((await identities.find(externalLogin))?.id === id) return identities.recordUse(externalLogin, email); // twice at once, or once more
       throw conflict(`This person of ${provider.name} is linked to another account here.`);
     }
   }
 
   /** The keeper says who somebody is elsewhere, and the owner is told by mail. Refuses with `invalid_request` or `conflict`. */
-  async function linkByKeeper(account: Account, person: ForeignPerson): Promise<void> {
-    await identities.linkByKeeper(account, person);
-    await linkNews.tell(account, nameOf(person.issuer), 'keeper', systemCaller);
+  async function linkByAdmin(account: Account, person: ExternalIdentity): Promise<void> {
+    await identities.linkByAdmin(account, person);
+    await linkNotifications.tell(account, nameOf(person.issuer), 'admin', systemMeta);
   }
 
   /**
    * The account's other logins end: they may have come by it. What is kept of the provider goes, and it is asked to forget it too.
    * Refuses with `not_found`, and with `conflict` for the last way in.
    */
-  async function unlink({ account, session }: Login, linkId: string, caller: Caller): Promise<void> {
-    let goodbye = () => {};
-    await sessions.endAll(account.id, 'factors_changed', caller, session.id, async (tx) => {
-      const now = await accounts.hold(account.id, tx); // of two at once, the second one sees what the first has left
+  async function unlink({ account, session }: Login, linkId: string, meta: RequestMeta): Promise<void> {
+    let upstreamRevocation = () => {};
+    await sessions.revokeAll(account.id, 'factors_changed', meta, session.id, async (tx) => {
+      const now = await accounts.lock(account.id, tx); // of two at once, the second one sees what the first has left
       const all = await identities.list(account.id, tx);
       const one = all.find(({ id }) => id === linkId);
       if (!now || !one) throw notFound('There is no such link.');
@@ -91,11 +91,11 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
           'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
         );
       }
-      const kept = await keptTokens.find(one.id, tx);
-      await identities.remove(one, caller, tx);
-      if (kept) goodbye = () => giveBack.kept(one.issuer, kept);
+      const kept = await tokenVault.find(one.id, tx);
+      await identities.remove(one, meta, tx);
+      if (kept) upstreamRevocation = () => tokenRevocation.kept(one.issuer, kept);
     });
-    goodbye();
+    upstreamRevocation();
   }
 
   function toLink({ id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity, keepsToken: boolean): Link {

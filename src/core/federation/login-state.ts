@@ -5,9 +5,9 @@
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import { hmacSha256, randomToken, sha256 } from '../../base/crypto.js';
 import type { Database, Prisma } from '../../base/db/open.js';
-import type { Binding, Wish } from './authorization-code.js';
+import type { AuthorizationOptions, LoginState } from './authorization-code.js';
 
-export interface NewFlow extends Wish {
+export interface NewFlow extends AuthorizationOptions {
   providerId: string;
   redirectUri: string;
   /** The account that is to be linked; without it, somebody signs in. */
@@ -16,20 +16,20 @@ export interface NewFlow extends Wish {
   note: Prisma.InputJsonObject;
 }
 
-export interface Flow extends NewFlow {
-  binding: Binding;
+export interface PendingLogin extends NewFlow {
+  binding: LoginState;
 }
 
 const PURPOSE = 'federation';
 export const FLOW_SECONDS = 10 * MINUTE_SECONDS;
 
-export type Flows = ReturnType<typeof createFlows>;
+export type PendingLogins = ReturnType<typeof createPendingLogins>;
 
-export function createFlows({ db, clock }: { db: Database; clock: Clock }) {
+export function createPendingLogins({ db, clock }: { db: Database; clock: Clock }) {
   return { open, take };
 
   /** @param browser a secret that only this browser has */
-  async function open(flow: NewFlow, browser: string): Promise<Binding> {
+  async function open(flow: NewFlow, browser: string): Promise<LoginState> {
     const state = randomToken();
     const { accountId, ...data } = flow;
     const now = clock.now();
@@ -47,7 +47,7 @@ export function createFlows({ db, clock }: { db: Database; clock: Clock }) {
   }
 
   /** Of many at once exactly one gets it. Nothing for a state that is unknown, old, used, or of another browser. */
-  async function take(state: string, browser: string): Promise<Flow | undefined> {
+  async function take(state: string, browser: string): Promise<PendingLogin | undefined> {
     const now = clock.now();
     const tokenHash = hashOf(state, browser);
     const { count } = await db.verificationToken.updateMany({
@@ -63,7 +63,7 @@ export function createFlows({ db, clock }: { db: Database; clock: Clock }) {
 
 const hashOf = (state: string, browser: string) => sha256(`${state}.${browser}`);
 
-function bindingOf(state: string, browser: string, redirectUri: string): Binding {
+function bindingOf(state: string, browser: string, redirectUri: string): LoginState {
   const key = Buffer.from(browser);
   return {
     redirectUri,

@@ -3,28 +3,28 @@
  * about to expire. The refresh token is told to nobody but the provider.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { notFound, Refusal, upstreamUnavailable } from '../../base/app-error.js';
+import { AppError, notFound, upstreamUnavailable } from '../../base/app-error.js';
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Database, FederatedIdentity, KeptTokens as Row } from '../../base/db/open.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
-import type { KeptToken, KeptTokens, Lease } from '../identities/token-vault.js';
-import type { Caller } from '../request-meta.js';
+import type { Lease, StoredToken, TokenVault } from '../identities/token-vault.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Login } from '../sessions/sessions.js';
 import type { Exchange } from './authorization-code.js';
 import type { Provider } from './provider.js';
-import type { GiveBack } from './token-revocation.js';
+import type { TokenRevocation } from './token-revocation.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   audit: Audit;
   identities: Identities;
-  keptTokens: KeptTokens;
+  tokenVault: TokenVault;
   exchange: Pick<Exchange, 'renew'>;
-  giveBack: Pick<GiveBack, 'given'>;
+  tokenRevocation: Pick<TokenRevocation, 'given'>;
   providers: Provider[];
 }
 
@@ -33,7 +33,7 @@ interface Reading {
   provider: Provider;
   identity: FederatedIdentity;
   login: Login;
-  caller: Caller;
+  meta: RequestMeta;
 }
 
 const READS: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECONDS };
@@ -45,8 +45,8 @@ const MOST_LOOKS = 80;
 
 export type ProviderTokens = ReturnType<typeof createProviderTokens>;
 
-export function createProviderTokens(needs: Needs) {
-  const { db, clock, limits, audit, identities, keptTokens, exchange, giveBack, providers } = needs;
+export function createProviderTokens(deps: Deps) {
+  const { db, clock, rateLimiter, audit, identities, tokenVault, exchange, tokenRevocation, providers } = deps;
 
   return { read };
 
@@ -54,23 +54,23 @@ export function createProviderTokens(needs: Needs) {
    * The access token of a link of one's own. Refuses with `not_found` where none is kept, with `provider_sign_in_required` when what is
    * kept is no longer good, and with `upstream_unavailable` or `upstream_invalid_response` when it cannot be renewed now.
    */
-  async function read(login: Login, linkId: string, caller: Caller): Promise<KeptToken> {
+  async function read(login: Login, linkId: string, meta: RequestMeta): Promise<StoredToken> {
     const { account } = login;
-    await limits.spend(READS, account.id);
+    await rateLimiter.spend(READS, account.id);
     const identity = await identities.findOwn(account.id, linkId);
     if (!identity) throw notFound('There is no such link.');
     const provider = providers.find(({ issuer, keepsTokens }) => keepsTokens && issuer === identity.issuer);
     if (!provider) throw notFound('Nothing that this provider hands out is kept here.');
-    const row = await keptTokens.find(identity.id);
+    const row = await tokenVault.find(identity.id);
     if (!row) throw notFound(`Nothing of ${provider.name} is kept for you. Sign in with ${provider.name} again.`);
-    const reading = { provider, identity, login, caller };
+    const reading = { provider, identity, login, meta };
     const token = await goodToken(row, reading);
     await audit.record(entryFor('identity.token_read', reading));
     return token;
   }
 
   /** As it is kept, or renewed: by one of all who ask at once, while the others wait for what comes of it. */
-  async function goodToken(first: Row, reading: Reading): Promise<KeptToken> {
+  async function goodToken(first: Row, reading: Reading): Promise<StoredToken> {
     const { provider, identity } = reading;
     if (lives(first, RENEW_BEFORE_SECONDS)) return asKept(first, provider);
     let row: Row | undefined = first;
@@ -78,32 +78,32 @@ export function createProviderTokens(needs: Needs) {
       if (!row) throw signInAgain(provider);
       // Another one's renewal has ended: however soon this one expires, it is the newest that there is.
       if (row.sealedAccess !== first.sealedAccess && lives(row)) return asKept(row, provider);
-      const refreshToken = await keptTokens.openRefresh(row);
+      const refreshToken = await tokenVault.openRefresh(row);
       if (!refreshToken && !lives(row)) throw signInAgain(provider);
       if (!refreshToken) return asKept(row, provider);
-      const lease = await keptTokens.lease(row, refreshToken);
+      const lease = await tokenVault.lease(row, refreshToken);
       const renewed = lease && (await renew(lease, reading));
       if (renewed) return renewed;
       if (!lease) await sleep(LOOK_AGAIN_AFTER_MS * (0.5 + Math.random()));
-      row = await keptTokens.find(identity.id);
+      row = await tokenVault.find(identity.id);
     }
     if (row && lives(row)) return asKept(row, provider);
     throw upstreamUnavailable(`The token of ${provider.name} is being renewed. Please try again.`);
   }
 
   /** Undefined when something newer has come meanwhile. */
-  async function renew(lease: Lease, reading: Reading): Promise<KeptToken | undefined> {
+  async function renew(lease: Lease, reading: Reading): Promise<StoredToken | undefined> {
     const { provider, identity } = reading;
-    const before = await keptTokens.open(lease.row);
+    const before = await tokenVault.open(lease.row);
     const given = await exchange.renew(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
-      await keptTokens.release(lease);
-      if (error instanceof Refusal && lives(lease.row) && before) return undefined; // it is good for some seconds yet
+      await tokenVault.release(lease);
+      if (error instanceof AppError && lives(lease.row) && before) return undefined; // it is good for some seconds yet
       throw error;
     });
     if (!given) return before;
     if (given === 'refused') {
       const dropped = await db.$transaction(async (tx) => {
-        if (!(await keptTokens.drop(lease, tx))) return false;
+        if (!(await tokenVault.drop(lease, tx))) return false;
         await audit.record(entryFor('identity.tokens_dropped', reading), tx);
         return true;
       });
@@ -112,14 +112,14 @@ export function createProviderTokens(needs: Needs) {
     }
     // An answer that is silent about the scope means the one before (RFC 6749, 6).
     const { refreshToken, ...token } = { ...given, scope: given.scope ?? before?.scope };
-    if (await keptTokens.renew(lease, { refreshToken, ...token })) return token;
+    if (await tokenVault.renew(lease, { refreshToken, ...token })) return token;
     // Unlinked meanwhile: then the one before was given back, which may be worth nothing since this one is there.
-    if (!(await keptTokens.find(identity.id))) giveBack.given(provider, given);
+    if (!(await tokenVault.find(identity.id))) tokenRevocation.given(provider, given);
     return undefined;
   }
 
-  async function asKept(row: Row, provider: Provider): Promise<KeptToken> {
-    const token = await keptTokens.open(row);
+  async function asKept(row: Row, provider: Provider): Promise<StoredToken> {
+    const token = await tokenVault.open(row);
     if (!token) throw signInAgain(provider);
     return token;
   }
@@ -131,14 +131,14 @@ export function createProviderTokens(needs: Needs) {
 
 function entryFor(
   action: 'identity.token_read' | 'identity.tokens_dropped',
-  { identity: { issuer, subject, accountId }, login: { session }, caller }: Reading,
+  { identity: { issuer, subject, accountId }, login: { session }, meta }: Reading,
 ): AuditEntry {
   const actor = { kind: 'account' as const, id: accountId };
-  return { action, actor, accountId, sessionId: session.id, caller, detail: { issuer, subject } };
+  return { action, actor, accountId, sessionId: session.id, meta, detail: { issuer, subject } };
 }
 
 const signInAgain = ({ name }: Provider) =>
-  new Refusal(
+  new AppError(
     409,
     'provider_sign_in_required',
     `What ${name} gave for you is no longer good. Sign in with ${name} again.`,

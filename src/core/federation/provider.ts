@@ -1,7 +1,7 @@
 /** What a provider elsewhere is, by whom people sign in: all in which one differs from the next. The flow itself is in exchange.ts. */
 import type { ProviderSettings } from '../../base/config/federation.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
-import type { Arriving } from '../identities/identities.js';
+import type { ExternalEmailState } from '../identities/identities.js';
 
 export interface Provider
   extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret' | 'keepsTokens'> {
@@ -18,7 +18,7 @@ export interface Provider
   secretInBody?: true;
   /** What it does not understand, or even refuses. */
   lacks?: ('pkce' | 'nonce')[];
-  readProfile(answer: ProviderAnswer): Promise<ForeignProfile>;
+  readProfile(answer: ProviderAnswer): Promise<ExternalProfile>;
 }
 
 /** What a provider says of somebody, in its own words. */
@@ -34,7 +34,7 @@ export interface ProviderAnswer {
 }
 
 /** What a provider says of somebody, in ours. */
-export interface ForeignProfile {
+export interface ExternalProfile {
   /** Never given to somebody else there. */
   subject: string;
   email: string | undefined;
@@ -45,7 +45,7 @@ export interface ForeignProfile {
 }
 
 /** Somebody who has proved who they are to a provider elsewhere. */
-export interface ForeignArrival extends ForeignProfile, Arriving {
+export interface ExternalLogin extends ExternalProfile, ExternalEmailState {
   provider: Pick<Provider, 'id' | 'name'>;
 }
 

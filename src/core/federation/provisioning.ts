@@ -1,10 +1,10 @@
 /** Accounts for people who come from elsewhere for the first time: without a password, and linked from the first moment on. */
 import type { Account, Accounts } from '../accounts/accounts.js';
-import type { Verification } from '../accounts/email-verification.js';
-import type { Arriving, Identities } from '../identities/identities.js';
-import type { Caller } from '../request-meta.js';
+import type { EmailVerification } from '../accounts/email-verification.js';
+import type { ExternalEmailState, Identities } from '../identities/identities.js';
+import type { RequestMeta } from '../request-meta.js';
 
-export interface Newcomer extends Arriving {
+export interface ExternalUser extends ExternalEmailState {
   email: string;
   name: string | undefined;
   picture?: string | undefined;
@@ -12,28 +12,31 @@ export interface Newcomer extends Arriving {
   emailProven: boolean;
 }
 
-interface Needs {
+interface Deps {
   accounts: Accounts;
-  verification: Verification;
+  emailVerification: EmailVerification;
   identities: Identities;
 }
 
-export type Newcomers = ReturnType<typeof createNewcomers>;
+export type Provisioning = ReturnType<typeof createProvisioning>;
 
-export function createNewcomers({ accounts, verification, identities }: Needs) {
+export function createProvisioning({ accounts, emailVerification, identities }: Deps) {
   return { make };
 
   /**
    * The account, its organization and the link are there together or not at all. Unless the address is proven, the link that proves
    * it is mailed. Refuses with `conflict` when address or person have an account.
    */
-  async function make({ email, name, picture, emailProven, ...person }: Newcomer, caller: Caller): Promise<Account> {
+  async function make(
+    { email, name, picture, emailProven, ...person }: ExternalUser,
+    meta: RequestMeta,
+  ): Promise<Account> {
     const input = { email, ...(name && { name }), ...(picture && { picture }), passwordHash: null };
-    return accounts.create(input, caller, {
+    return accounts.create(input, meta, {
       verified: emailProven,
       also: async (made, tx) => {
-        await identities.link(made, person, email, caller, tx);
-        return emailProven ? undefined : verification.begin(made, tx);
+        await identities.link(made, person, email, meta, tx);
+        return emailProven ? undefined : emailVerification.begin(made, tx);
       },
     });
   }

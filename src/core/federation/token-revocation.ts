@@ -4,20 +4,20 @@
  */
 import type { Queryable, KeptTokens as Row } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
-import type { GivenTokens, KeptTokens } from '../identities/token-vault.js';
+import type { GivenTokens, TokenVault } from '../identities/token-vault.js';
 import type { Exchange } from './authorization-code.js';
 import type { Provider } from './provider.js';
 
-interface Needs {
+interface Deps {
   log: Log;
-  keptTokens: Pick<KeptTokens, 'listOf' | 'open' | 'openRefresh'>;
+  tokenVault: Pick<TokenVault, 'listOf' | 'open' | 'openRefresh'>;
   exchange: Pick<Exchange, 'revoke'>;
   providers: Provider[];
 }
 
-export type GiveBack = ReturnType<typeof createGiveBack>;
+export type TokenRevocation = ReturnType<typeof createTokenRevocation>;
 
-export function createGiveBack({ log, keptTokens, exchange, providers }: Needs) {
+export function createTokenRevocation({ log, tokenVault, exchange, providers }: Deps) {
   const underWay = new Set<Promise<void>>();
 
   return { kept, given, allOf, settle };
@@ -35,27 +35,27 @@ export function createGiveBack({ log, keptTokens, exchange, providers }: Needs) 
 
   /** For a verb that deletes an account: read in its transaction before, and given back by calling what is returned, after its commit. */
   async function allOf(accountId: string, tx: Queryable): Promise<() => void> {
-    const rows = await keptTokens.listOf(accountId, tx);
+    const rows = await tokenVault.listOf(accountId, tx);
     return () => {
       for (const { identity, ...row } of rows) kept(identity.issuer, row);
     };
   }
 
   function begin(provider: Provider, read: () => Promise<string | undefined>): void {
-    const job = giveBack(provider, read)
+    const job = tokenRevocation(provider, read)
       .catch((error) => log.info({ error, provider: provider.id }, 'a provider elsewhere does not forget a token'))
       .finally(() => underWay.delete(job));
     underWay.add(job);
   }
 
-  async function giveBack(provider: Provider, read: () => Promise<string | undefined>): Promise<void> {
+  async function tokenRevocation(provider: Provider, read: () => Promise<string | undefined>): Promise<void> {
     const token = await read();
     if (token) await exchange.revoke(provider, token);
   }
 
   /** The refresh token, where there is one: the access tokens that came of it go with that. */
   async function tokenIn(row: Row): Promise<string | undefined> {
-    return (await keptTokens.openRefresh(row)) ?? (await keptTokens.open(row))?.accessToken;
+    return (await tokenVault.openRefresh(row)) ?? (await tokenVault.open(row))?.accessToken;
   }
 
   /** Waits for what is being asked. */

@@ -3,10 +3,10 @@
  * and its like answer. The password and the token live in memory until the answer is there, and nowhere else.
  */
 import { z } from 'zod';
-import { Refusal, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
+import { AppError, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import type { UpstreamConfig } from '../../base/config/upstream.js';
 import { ANSWER_WITHIN_MS } from '../../base/http-client.js';
-import type { JsonAnswer, JsonClient } from '../../base/json-client.js';
+import type { JsonClient, JsonResponse } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import { isSubject } from '../identities/identities.js';
@@ -22,7 +22,7 @@ export interface UpstreamPerson {
   name: string | undefined;
 }
 
-interface Needs {
+interface Deps {
   upstream: UpstreamConfig;
   ask: JsonClient;
   log: Log;
@@ -46,7 +46,7 @@ const ProfileAnswer = z.union([z.object({ user: Profile }).transform(({ user }) 
 
 export type UpstreamProvider = ReturnType<typeof createUpstreamProvider>;
 
-export function createUpstreamProvider({ upstream, ask, log }: Needs) {
+export function createUpstreamProvider({ upstream, ask, log }: Deps) {
   const underWay = new Set<Promise<void>>();
 
   return { whoIs, settle };
@@ -64,7 +64,7 @@ export function createUpstreamProvider({ upstream, ask, log }: Needs) {
     try {
       return await readProfile(token, signal);
     } finally {
-      giveBack(token);
+      tokenRevocation(token);
     }
   }
 
@@ -106,7 +106,7 @@ export function createUpstreamProvider({ upstream, ask, log }: Needs) {
   }
 
   /** Ends the login there, in the background: nobody needs its token any more. */
-  function giveBack(token: string): void {
+  function tokenRevocation(token: string): void {
     const headers = { authorization: `Bearer ${token}` };
     const call = ask(upstream.url + LOGOUT_PATH, { method: 'POST', headers, body: {} })
       .then(({ status }) => {
@@ -118,10 +118,10 @@ export function createUpstreamProvider({ upstream, ask, log }: Needs) {
   }
 }
 
-const isYes = ({ status }: JsonAnswer) => status === 200 || status === 201;
+const isYes = ({ status }: JsonResponse) => status === 200 || status === 201;
 
 /** Its no, in our words: what it says in its own is for nobody here. */
-function whyRefused({ status, body, retryAfter }: JsonAnswer): Refusal {
+function whyRefused({ status, body, retryAfter }: JsonResponse): AppError {
   const code = codeOf(body);
   if (status === 401 || status === 403) {
     if (code === 'mfa_required') return factorMissing();
@@ -129,10 +129,10 @@ function whyRefused({ status, body, retryAfter }: JsonAnswer): Refusal {
   }
   if (status === 401) return wrongCredentials();
   if (status === 403 && body !== undefined) {
-    return new Refusal(403, 'account_suspended', 'The upstream provider does not let this account in.');
+    return new AppError(403, 'account_suspended', 'The upstream provider does not let this account in.');
   }
   if (status === 429) {
-    return new Refusal(429, 'auth_rate_limited', 'Too many attempts. Please wait and try again.', {
+    return new AppError(429, 'auth_rate_limited', 'Too many attempts. Please wait and try again.', {
       retryAfterSeconds: retryAfterOf(retryAfter),
     });
   }

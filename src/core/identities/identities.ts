@@ -1,42 +1,42 @@
 /** Identities: who somebody is at another issuer. An account is found by issuer and subject there, never by an e-mail address. */
 
-import { conflict, invalidRequest, isTaken } from '../../base/app-error.js';
+import { conflict, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, FederatedIdentity, Queryable } from '../../base/db/open.js';
 import { isStorable } from '../../base/text.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import { type Caller, systemCaller } from '../request-meta.js';
-import type { GivenTokens, KeptTokens } from './token-vault.js';
+import { type RequestMeta, systemMeta } from '../request-meta.js';
+import type { GivenTokens, TokenVault } from './token-vault.js';
 
 /** As the other issuer names somebody. */
-export interface ForeignPerson {
+export interface ExternalIdentity {
   issuer: string;
   /** Never given to somebody else there. */
   subject: string;
 }
 
 /** Somebody who came just now. */
-export interface Arriving extends ForeignPerson {
+export interface ExternalEmailState extends ExternalIdentity {
   /** What the provider gave for them, where the keeper asked that it be kept. */
   tokensToKeep?: GivenTokens | undefined;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  keptTokens: Pick<KeptTokens, 'keep'>;
+  tokenVault: Pick<TokenVault, 'keep'>;
 }
 
 const MAX_SUBJECT_LENGTH = 255;
 
 export type Identities = ReturnType<typeof createIdentities>;
 
-export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
-  return { find, findOwn, list, isLinked, hasAny, link, linkByKeeper, noteUse, remove, forgetAll };
+export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
+  return { find, findOwn, list, isLinked, hasAny, link, linkByAdmin, recordUse, remove, removeAllFor };
 
   /** The account that is linked to somebody elsewhere. */
-  async function find({ issuer, subject }: ForeignPerson): Promise<Account | undefined> {
+  async function find({ issuer, subject }: ExternalIdentity): Promise<Account | undefined> {
     if (!isSubject(subject)) return undefined;
     const where = { issuer_subject: { issuer, subject } };
     const identity = await db.federatedIdentity.findUnique({ where, include: { account: true } });
@@ -54,7 +54,7 @@ export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
     return tx.federatedIdentity.findMany({ where: { accountId }, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] });
   }
 
-  async function isLinked(accountId: string, { issuer, subject }: ForeignPerson, tx: Queryable): Promise<boolean> {
+  async function isLinked(accountId: string, { issuer, subject }: ExternalIdentity, tx: Queryable): Promise<boolean> {
     return (await tx.federatedIdentity.count({ where: { accountId, issuer, subject } })) > 0;
   }
 
@@ -64,48 +64,48 @@ export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
   }
 
   /**
-   * Links an account, in the transaction of the verb that made sure of the person. Throws what `isTaken` knows when they are linked already.
+   * Links an account, in the transaction of the verb that made sure of the person. Throws what `isUniqueViolation` knows when they are linked already.
    *
    * @param more what else happened by it, for the audit trail
    */
   async function link(
     account: Account,
-    { issuer, subject, tokensToKeep }: Arriving,
+    { issuer, subject, tokensToKeep }: ExternalEmailState,
     email: string | undefined,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
     more: { cleared?: boolean } = {},
   ): Promise<void> {
     const now = clock.now();
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     const { id } = await tx.federatedIdentity.create({ data });
-    if (tokensToKeep) await keptTokens.keep(id, tokensToKeep, tx);
-    await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject, ...more }, caller, tx);
+    if (tokensToKeep) await tokenVault.keep(id, tokensToKeep, tx);
+    await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject, ...more }, meta, tx);
   }
 
   /** Takes a link away, in the transaction of the verb that made sure that another way in is left. */
-  async function remove({ id, accountId, issuer, subject }: FederatedIdentity, caller: Caller, tx: Queryable) {
+  async function remove({ id, accountId, issuer, subject }: FederatedIdentity, meta: RequestMeta, tx: Queryable) {
     await tx.federatedIdentity.delete({ where: { id } });
     const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action: 'identity.unlinked', actor, accountId, caller, detail: { issuer, subject } }, tx);
+    await audit.record({ action: 'identity.unlinked', actor, accountId, meta, detail: { issuer, subject } }, tx);
   }
 
   /** Who somebody is elsewhere counts no more. Part of a verb that announces the account. */
-  async function forgetAll(accountId: string, tx: Queryable): Promise<void> {
+  async function removeAllFor(accountId: string, tx: Queryable): Promise<void> {
     await tx.federatedIdentity.deleteMany({ where: { accountId } });
   }
 
   /** The keeper says who somebody is elsewhere. Refuses with `invalid_request` or `conflict`. */
-  async function linkByKeeper(account: Account, { issuer, subject }: ForeignPerson): Promise<void> {
+  async function linkByAdmin(account: Account, { issuer, subject }: ExternalIdentity): Promise<void> {
     if (!isSubject(subject)) throw invalidRequest('A subject has 1 to 255 characters.');
     try {
       await db.$transaction(async (tx) => {
         const data = { accountId: account.id, issuer, subject, createdAt: clock.now() };
         await tx.federatedIdentity.create({ data });
-        await noteLink({ kind: 'system' }, account, { issuer, subject }, systemCaller, tx);
+        await noteLink({ kind: 'system' }, account, { issuer, subject }, systemMeta, tx);
       });
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isUniqueViolation(error)) throw error;
       throw conflict('This person is linked to an account already.');
     }
   }
@@ -113,15 +113,18 @@ export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
   async function noteLink(
     actor: AuditEntry['actor'],
     { id }: Account,
-    detail: ForeignPerson & { cleared?: boolean },
-    caller: Caller,
+    detail: ExternalIdentity & { cleared?: boolean },
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<void> {
-    await audit.record({ action: 'identity.linked', actor, accountId: id, caller, detail: { ...detail } }, tx);
+    await audit.record({ action: 'identity.linked', actor, accountId: id, meta, detail: { ...detail } }, tx);
   }
 
   /** Somebody came by it, and this is the e-mail address that they have there now. The account's own stays. */
-  async function noteUse({ issuer, subject, tokensToKeep }: Arriving, email: string | undefined): Promise<void> {
+  async function recordUse(
+    { issuer, subject, tokensToKeep }: ExternalEmailState,
+    email: string | undefined,
+  ): Promise<void> {
     const data = { lastUsedAt: clock.now(), ...(email !== undefined && { email }) };
     const where = { issuer, subject };
     if (!tokensToKeep) {
@@ -132,7 +135,7 @@ export function createIdentities({ db, clock, audit, keptTokens }: Needs) {
       const { count } = await tx.federatedIdentity.updateMany({ where, data });
       if (count === 0) return; // unlinked at this moment
       const { id } = await tx.federatedIdentity.findUniqueOrThrow({ where: { issuer_subject: where } });
-      await keptTokens.keep(id, tokensToKeep, tx);
+      await tokenVault.keep(id, tokensToKeep, tx);
     });
   }
 }

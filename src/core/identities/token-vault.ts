@@ -19,7 +19,7 @@ export interface GivenTokens {
 }
 
 /** The access token, as it lies there. */
-export interface KeptToken extends Pick<GivenTokens, 'accessToken' | 'tokenType' | 'scope'> {
+export interface StoredToken extends Pick<GivenTokens, 'accessToken' | 'tokenType' | 'scope'> {
   expiresAt: Date | undefined;
 }
 
@@ -30,7 +30,7 @@ export interface Lease {
   refreshToken: string;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   secrets: Secrets;
@@ -42,9 +42,9 @@ const SEALED_FOR = 'kept-tokens';
 /** Twice what both answers of a provider may take, for clocks differ; and short enough for a person to wait after a crash. */
 export const LEASE_SECONDS = 20;
 
-export type KeptTokens = ReturnType<typeof createKeptTokens>;
+export type TokenVault = ReturnType<typeof createTokenVault>;
 
-export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
+export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   return { keep, find, listOf, idsOf, canRenew, open, openRefresh, lease, renew, release, drop, sweep };
 
   /** Replaces what was kept, in the transaction of the verb that made sure of the person. */
@@ -81,10 +81,10 @@ export function createKeptTokens({ db, clock, secrets, issuers }: Needs) {
   }
 
   /** Undefined when it cannot be opened: sealed with a secret that is gone, or for another identity. */
-  async function open({ identityId, sealedAccess, expiresAt }: Row): Promise<KeptToken | undefined> {
+  async function open({ identityId, sealedAccess, expiresAt }: Row): Promise<StoredToken | undefined> {
     const text = await opened(sealedAccess, boundTo(identityId, 'access'));
     if (text === undefined) return undefined;
-    const access = JSON.parse(text) as Omit<KeptToken, 'expiresAt'>;
+    const access = JSON.parse(text) as Omit<StoredToken, 'expiresAt'>;
     return { ...access, expiresAt: expiresAt ?? undefined };
   }
 

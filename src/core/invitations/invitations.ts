@@ -7,14 +7,14 @@ import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-er
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Invitation, Organization, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Mail } from '../../base/mail.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import { type Accounts, isEmail, normalizeEmail } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { OrganizationOfMember, Organizations } from '../organizations/organizations.js';
-import { isAtLeast, mayBring, type OrganizationRole } from '../organizations/roles.js';
-import type { Caller } from '../request-meta.js';
+import { canInvite, isAtLeast, type OrganizationRole } from '../organizations/roles.js';
+import type { RequestMeta } from '../request-meta.js';
 
 export interface NewInvitation {
   email: string;
@@ -28,15 +28,15 @@ export type OpenInvitation = InvitationWithInviter & { organization: Organizatio
 /** What an account lacks for an invitation, if anything. */
 export type Obstacle = 'other_address' | 'unverified';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
-  limits: Limits;
+  invalidationBus: InvalidationBus;
+  rateLimiter: RateLimiter;
   mail: Mail;
   organizations: Organizations;
-  accounts: Pick<Accounts, 'hold' | 'isActive'>;
+  accounts: Pick<Accounts, 'lock' | 'isActive'>;
 }
 
 const LIFE_SECONDS = 7 * DAY_SECONDS;
@@ -48,29 +48,29 @@ const BY_ADDRESS: Limit = { name: 'invitation-address', points: 30, seconds: DAY
 
 export type Invitations = ReturnType<typeof createInvitations>;
 
-export function createInvitations(needs: Needs) {
-  const { db, clock, audit, announcements, limits, mail, organizations, accounts } = needs;
+export function createInvitations(deps: Deps) {
+  const { db, clock, audit, invalidationBus, rateLimiter, mail, organizations, accounts } = deps;
   return { create, list, takeBack, find, obstacleOf, accept };
 
   /**
    * Mails an invitation; an earlier one for the same address is void. Whoever invites has shown that their own address is theirs: a
    * stranger who made an account in another's name brings nobody in before its owner comes.
-   * Refuses as `organizations.demand` does, and with `insufficient_role`, `invalid_request`, `conflict` or `rate_limited`.
+   * Refuses as `organizations.requireExisting` does, and with `insufficient_role`, `invalid_request`, `conflict` or `rate_limited`.
    */
   async function create(
     inviter: Account,
     organizationId: string,
     input: NewInvitation,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<InvitationWithInviter> {
     const email = normalizeEmail(input.email);
     if (!isEmail(email)) throw invalidRequest('Some values cannot be used.', { email: 'Enter an e-mail address.' });
     await demandMayBring(inviter.id, organizationId, input.role);
     if (!inviter.emailVerified) throw forbidden('insufficient_role', 'First confirm your own e-mail address.');
     if (!mail.isConfigured) throw conflict('This server sends no mail: nobody can be invited.');
-    await limits.spend(BY_INVITER, inviter.id);
-    await limits.spend(BY_PAIR, `${inviter.id} ${email}`);
-    await limits.spend(BY_ADDRESS, email);
+    await rateLimiter.spend(BY_INVITER, inviter.id);
+    await rateLimiter.spend(BY_PAIR, `${inviter.id} ${email}`);
+    await rateLimiter.spend(BY_ADDRESS, email);
 
     const token = randomToken();
     const now = clock.now();
@@ -90,7 +90,7 @@ export function createInvitations(needs: Needs) {
           expiresAt: addSeconds(now, LIFE_SECONDS),
         },
       });
-      await note('invitation.created', made, inviter.id, caller, tx);
+      await note('invitation.created', made, inviter.id, meta, tx);
       return made;
     });
     // Neither the name of the organization nor that of the inviter: they would be a stranger's words in a mail from us.
@@ -98,9 +98,9 @@ export function createInvitations(needs: Needs) {
     return { ...invitation, invitedBy: inviter };
   }
 
-  /** Those that can still be accepted, the newest first. Refuses as `organizations.demand` does. */
+  /** Those that can still be accepted, the newest first. Refuses as `organizations.requireExisting` does. */
   async function list(accountId: string, organizationId: string): Promise<InvitationWithInviter[]> {
-    await organizations.demand({ accountId }, organizationId, 'admin');
+    await organizations.requireExisting({ accountId }, organizationId, 'admin');
     return db.invitation.findMany({
       where: { organizationId, expiresAt: { gt: clock.now() } },
       include: { invitedBy: true },
@@ -109,15 +109,15 @@ export function createInvitations(needs: Needs) {
   }
 
   /** Its link works no more. Nobody takes back what they could not have given. */
-  async function takeBack(accountId: string, organizationId: string, id: string, caller: Caller): Promise<void> {
-    await organizations.demand({ accountId }, organizationId, 'admin'); // a stranger makes nobody wait
+  async function takeBack(accountId: string, organizationId: string, id: string, meta: RequestMeta): Promise<void> {
+    await organizations.requireExisting({ accountId }, organizationId, 'admin'); // a stranger makes nobody wait
     await db.$transaction(async (tx) => {
       await organizations.lock(organizationId, tx);
       const invitation = await tx.invitation.findFirst({ where: { id, organizationId } });
       if (!invitation || invitation.expiresAt <= clock.now()) throw notFound('There is no such invitation.');
       await demandMayBring(accountId, organizationId, invitation.role as OrganizationRole, tx);
       await tx.invitation.deleteMany({ where: { id } });
-      await note('invitation.taken_back', invitation, accountId, caller, tx);
+      await note('invitation.taken_back', invitation, accountId, meta, tx);
     });
   }
 
@@ -139,7 +139,7 @@ export function createInvitations(needs: Needs) {
    * Makes the account a member. Of many who accept at once one does. Refuses with `not_found` when `find` finds nothing, with
    * `insufficient_role` when there is an obstacle, and with `conflict` who is a member already; the invitation then stays good.
    */
-  async function accept(token: string, account: Account, caller: Caller): Promise<OrganizationOfMember> {
+  async function accept(token: string, account: Account, meta: RequestMeta): Promise<OrganizationOfMember> {
     const invitation = await find(token);
     if (!invitation) throw invitationSpent();
     refuseObstacle(invitation, account);
@@ -148,7 +148,7 @@ export function createInvitations(needs: Needs) {
     const now = clock.now();
     await db.$transaction(async (tx) => {
       // In the order in which everybody holds them: two who wait for each other would wait in vain.
-      const current = await accounts.hold(account.id, tx);
+      const current = await accounts.lock(account.id, tx);
       if (!accounts.isActive(current)) throw invitationSpent();
       await organizations.lock(organizationId, tx); // as whoever changes roles does: the inviter's is settled now
       const { count } = await tx.invitation.deleteMany({ where: { id, tokenHash, expiresAt: { gt: now } } });
@@ -156,9 +156,9 @@ export function createInvitations(needs: Needs) {
       refuseObstacle(invitation, current);
       if (await organizations.roleOf({ accountId: account.id }, organizationId, tx)) throw isMember();
       await tx.membership.create({ data: { accountId: account.id, organizationId, role, createdAt: now } });
-      await note('invitation.accepted', invitation, account.id, caller, tx);
+      await note('invitation.accepted', invitation, account.id, meta, tx);
     });
-    await announcements.announce('organizations', organizationId);
+    await invalidationBus.publish('organizations', organizationId);
     return { id: organizationId, name: organization.name, role, own: false, createdAt: organization.createdAt };
   }
 
@@ -167,7 +167,7 @@ export function createInvitations(needs: Needs) {
     const inviter = await tx.account.findUnique({ where: { id: invitedById } });
     if (!accounts.isActive(inviter)) return false;
     const own = await organizations.roleOf({ accountId: invitedById }, organizationId, tx);
-    return own !== undefined && mayBring(own, role as OrganizationRole);
+    return own !== undefined && canInvite(own, role as OrganizationRole);
   }
 
   async function demandMayBring(
@@ -176,8 +176,8 @@ export function createInvitations(needs: Needs) {
     role: OrganizationRole,
     tx: Queryable = db,
   ): Promise<OrganizationRole> {
-    const own = await organizations.demand({ accountId }, organizationId, 'admin', tx);
-    if (mayBring(own, role)) return own;
+    const own = await organizations.requireExisting({ accountId }, organizationId, 'admin', tx);
+    if (canInvite(own, role)) return own;
     throw forbidden('insufficient_role', 'Nobody brings anybody in above themselves.');
   }
 
@@ -207,11 +207,11 @@ export function createInvitations(needs: Needs) {
     action: 'invitation.created' | 'invitation.taken_back' | 'invitation.accepted',
     { id, organizationId, role }: Invitation,
     accountId: string,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<void> {
     const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action, actor, accountId, organizationId, caller, detail: { invitation: id, role } }, tx);
+    await audit.record({ action, actor, accountId, organizationId, meta, detail: { invitation: id, role } }, tx);
   }
 }
 

@@ -4,17 +4,17 @@ import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
 import type { Agents } from '../agents/agents.js';
 import type { Reaper } from '../clients/unused-client-cleanup.js';
-import type { KeptTokens } from '../identities/token-vault.js';
+import type { TokenVault } from '../identities/token-vault.js';
 import type { Keys } from '../keys/keys.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   log: Log;
   keys: Keys;
   agents: Pick<Agents, 'sweep'>;
-  keptTokens: Pick<KeptTokens, 'sweep'>;
-  reaper: Reaper;
+  tokenVault: Pick<TokenVault, 'sweep'>;
+  unusedClients: Reaper;
 }
 
 const EVERY_SECONDS = 5 * MINUTE_SECONDS;
@@ -27,9 +27,9 @@ const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
  */
 const KEEP_SPENT_SECONDS = DAY_SECONDS;
 
-export type Housekeeping = ReturnType<typeof createHousekeeping>;
+export type Cleanup = ReturnType<typeof createCleanup>;
 
-export function createHousekeeping({ db, clock, log, keys, agents, keptTokens, reaper }: Needs) {
+export function createCleanup({ db, clock, log, keys, agents, tokenVault, unusedClients }: Deps) {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 
@@ -57,7 +57,7 @@ export function createHousekeeping({ db, clock, log, keys, agents, keptTokens, r
       await keys.reload(); // should an announcement have been missed: more often than a new key waits before it signs
       if (await keys.rotateIfDue()) log.info('signing keys are being rotated');
       await keys.sweep();
-      const reaped = await reaper.reap();
+      const reaped = await unusedClients.removeUnused();
       if (reaped.length > 0) log.info({ count: reaped.length }, 'clients that nobody uses were taken away');
     } catch (error) {
       log.error({ error }, 'housekeeping failed; it is tried again');
@@ -67,7 +67,7 @@ export function createHousekeeping({ db, clock, log, keys, agents, keptTokens, r
   /** Deletes what has expired. Returns how many rows of each kind. */
   async function sweep(): Promise<Record<string, number>> {
     const expired = { where: { expiresAt: { lte: clock.now() } } };
-    const artifacts = await db.artifact.deleteMany(expired);
+    const oauthStorage = await db.artifact.deleteMany(expired);
     const longSpent = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_SPENT_SECONDS) } };
     const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, longSpent] } });
     const grants = await db.grant.deleteMany(expired);
@@ -78,7 +78,7 @@ export function createHousekeeping({ db, clock, log, keys, agents, keptTokens, r
     const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: forgotten } } });
     const rateLimits = await db.rateLimit.deleteMany({ where: { expire: { lte: BigInt(clock.now().getTime()) } } });
     return {
-      artifacts: artifacts.count,
+      oauthStorage: oauthStorage.count,
       refreshTokens: refreshTokens.count,
       grants: grants.count,
       verificationTokens: verificationTokens.count,
@@ -87,7 +87,7 @@ export function createHousekeeping({ db, clock, log, keys, agents, keptTokens, r
       sessions: sessions.count,
       rateLimits: rateLimits.count,
       agents: await agents.sweep(),
-      keptTokens: await keptTokens.sweep(),
+      tokenVault: await tokenVault.sweep(),
     };
   }
 }

@@ -13,7 +13,7 @@ export interface JwtKind {
 
 export type VerifiedJwt = { kind: 'valid'; claims: JWTPayload } | { kind: 'expired' } | { kind: 'invalid' };
 
-interface Needs {
+interface Deps {
   issuer: string;
   keys: Pick<Keys, 'set' | 'signer'>;
   clock: Clock;
@@ -23,7 +23,7 @@ type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
 
 export type Jwts = ReturnType<typeof createJwts>;
 
-export function createJwts({ issuer, keys, clock }: Needs) {
+export function createJwts({ issuer, keys, clock }: Deps) {
   let imported: { version: string; keys: Map<string, Promise<ImportedKey>> } = { version: '', keys: new Map() };
 
   return { sign, verify };

@@ -3,9 +3,9 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jo
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import { type Caller, systemCaller } from '../request-meta.js';
+import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 export const SIGNING_ALGORITHMS = ['ES256', 'RS256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
@@ -27,12 +27,12 @@ export interface KeySet {
   keys: SigningKey[];
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   secrets: Secrets;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   /** After how many seconds a key is replaced. */
   rotationSeconds: number;
   /** How long what it signed can still be presented, in seconds. */
@@ -51,16 +51,16 @@ export async function createKeys({
   secrets,
   clock,
   audit,
-  announcements,
+  invalidationBus,
   rotationSeconds,
   signatureSeconds,
-}: Needs) {
+}: Deps) {
   let stored: SigningKey[] = [];
   let current: KeySet = { version: '', keys: [] };
   let recomputeAt = 0;
   let reading: Promise<void> = Promise.resolve();
 
-  announcements.on('keys', () => void reload().catch(() => {})); // the next rotation or announcement asks again
+  invalidationBus.on('keys', () => void reload().catch(() => {})); // the next rotation or announcement asks again
   await ensure();
   return { set, signer, rotate, rotateIfDue, sweep, list, reload };
 
@@ -85,15 +85,15 @@ export async function createKeys({
    */
   async function rotate({
     atOnce = false,
-    caller = systemCaller,
+    meta = systemMeta,
   }: {
     atOnce?: boolean;
-    caller?: Caller;
+    meta?: RequestMeta;
   } = {}): Promise<string[]> {
     const fresh = await Promise.all(SIGNING_ALGORITHMS.map(makeKey));
     const kids = await db.$transaction(async (tx) => {
       await lock(tx);
-      return replace(tx, fresh, atOnce, caller);
+      return replace(tx, fresh, atOnce, meta);
     });
     await changed();
     return kids;
@@ -107,7 +107,7 @@ export async function createKeys({
     const rotated = await db.$transaction(async (tx) => {
       await lock(tx);
       if ((await tx.signingKey.count({ where: { signsFrom: { gt: due } } })) > 0) return false;
-      await replace(tx, fresh, false, systemCaller);
+      await replace(tx, fresh, false, systemMeta);
       return true;
     });
     await changed();
@@ -185,7 +185,12 @@ export async function createKeys({
     await reload();
   }
 
-  async function replace(tx: Queryable, fresh: Awaited<ReturnType<typeof makeKey>>[], atOnce: boolean, caller: Caller) {
+  async function replace(
+    tx: Queryable,
+    fresh: Awaited<ReturnType<typeof makeKey>>[],
+    atOnce: boolean,
+    meta: RequestMeta,
+  ) {
     const now = clock.now();
     const signsFrom = atOnce ? now : addSeconds(now, PUBLISH_LEAD_SECONDS);
     const expiresAt = atOnce ? now : addSeconds(signsFrom, signatureSeconds() + DAY_SECONDS);
@@ -196,7 +201,7 @@ export async function createKeys({
     for (const key of fresh) {
       await tx.signingKey.create({ data: { ...key, createdAt: now, signsFrom } });
       await audit.record(
-        { action: 'key.rotated', actor: { kind: 'system' }, caller, detail: { ...describe(key), atOnce } },
+        { action: 'key.rotated', actor: { kind: 'system' }, meta, detail: { ...describe(key), atOnce } },
         tx,
       );
     }
@@ -229,7 +234,7 @@ export async function createKeys({
 
   async function changed(): Promise<void> {
     await reload();
-    await announcements.announce('keys');
+    await invalidationBus.publish('keys');
   }
 }
 

@@ -3,30 +3,30 @@
  * password alone. That the person proved who they are lately is for the door to ask; here it is only done.
  */
 
-import { conflict, isTaken, notFound, unauthenticated } from '../../base/app-error.js';
+import { conflict, isUniqueViolation, notFound, unauthorized } from '../../base/app-error.js';
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import { addressKey } from '../../base/ip-address.js';
+import { rateLimitKey } from '../../base/ip-address.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import { type Caller, systemCaller } from '../request-meta.js';
-import type { Places } from '../sessions/known-locations.js';
+import { type RequestMeta, systemMeta } from '../request-meta.js';
+import type { KnownLocations } from '../sessions/known-locations.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
 import { createRecoveryCodes } from './recovery-codes.js';
 import { isTotp, newTotpSecret, otpauthUri, stepOf } from './totp.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   secrets: Secrets;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   audit: Audit;
-  accounts: Pick<Accounts, 'hold'>;
+  accounts: Pick<Accounts, 'lock'>;
   sessions: Sessions;
-  places: Places;
+  knownLocations: KnownLocations;
   brandName: string;
 }
 
@@ -62,10 +62,20 @@ const PENDING = { confirmedAt: null };
 
 export type Mfa = ReturnType<typeof createMfa>;
 
-export function createMfa({ db, clock, secrets, limits, audit, accounts, sessions, places, brandName }: Needs) {
+export function createMfa({
+  db,
+  clock,
+  secrets,
+  rateLimiter,
+  audit,
+  accounts,
+  sessions,
+  knownLocations,
+  brandName,
+}: Deps) {
   const recoveryCodes = createRecoveryCodes({ db, clock, audit });
 
-  return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, forgetAll };
+  return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, removeAllFor };
 
   /** Makes a secret for an app to learn. It counts once it is confirmed; an earlier one that was not is void. Refuses with `conflict`. */
   async function begin(account: Account): Promise<Enrolment> {
@@ -90,7 +100,7 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
       await db.totpFactor.create({ data: { accountId, sealedSecret, createdAt: clock.now() } });
       return true;
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isUniqueViolation(error)) throw error;
       return false;
     }
   }
@@ -110,7 +120,7 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
    * The app has shown a right code: from now on it is asked for, and the account's other logins end. Returns recovery codes, this
    * once. Refuses with `invalid_otp`, or with `conflict` when there is nothing to confirm.
    */
-  async function confirm({ account, session }: Login, otp: string, caller: Caller): Promise<string[]> {
+  async function confirm({ account, session }: Login, otp: string, meta: RequestMeta): Promise<string[]> {
     const accountId = account.id;
     const factor = await db.totpFactor.findFirst({ where: { accountId, ...PENDING } });
     if (!factor) throw conflict('There is no second factor to confirm. Begin again.');
@@ -119,54 +129,54 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
     const step = isTotp(code) ? stepOf(code, await secrets.open(SEALED_FOR, sealedSecret), clock.now()) : undefined;
     if (step === undefined) throw wrongOtp();
     let codes: string[] = [];
-    await sessions.endAll(accountId, 'factors_changed', caller, session.id, async (tx) => {
-      await accounts.hold(accountId, tx); // whoever is on the way in by the password alone waits, or is in and is found
+    await sessions.revokeAll(accountId, 'factors_changed', meta, session.id, async (tx) => {
+      await accounts.lock(accountId, tx); // whoever is on the way in by the password alone waits, or is in and is found
       const { count } = await tx.totpFactor.updateMany({
         where: { accountId, sealedSecret, ...PENDING },
         data: { confirmedAt: clock.now(), lastStep: step }, // this code is spent
       });
       if (count !== 1) throw conflict('This second factor was begun anew, or confirmed, meanwhile.');
-      await record('mfa.enrolled', account, caller, tx);
+      await record('mfa.enrolled', account, meta, tx);
       codes = await recoveryCodes.replace(accountId, tx);
     });
     return codes;
   }
 
   /** From now on the password is enough. The account's other logins end. Refuses with `not_found`. */
-  async function remove({ account, session }: Login, caller: Caller): Promise<void> {
-    await sessions.endAll(account.id, 'factors_changed', caller, session.id, (tx) => erase(account, caller, tx));
+  async function remove({ account, session }: Login, meta: RequestMeta): Promise<void> {
+    await sessions.revokeAll(account.id, 'factors_changed', meta, session.id, (tx) => erase(account, meta, tx));
   }
 
   /** The keeper's help for somebody who has lost app and codes; every login of the account ends. Refuses with `not_found`. */
   async function removeLost(account: Account): Promise<void> {
-    const keeper = { kind: 'system' as const };
-    await sessions.endAll(account.id, 'factors_changed', systemCaller, undefined, (tx) =>
-      erase(account, systemCaller, tx, keeper),
+    const admin = { kind: 'system' as const };
+    await sessions.revokeAll(account.id, 'factors_changed', systemMeta, undefined, (tx) =>
+      erase(account, systemMeta, tx, admin),
     );
   }
 
-  async function erase(account: Account, caller: Caller, tx: Queryable, actor?: AuditEntry['actor']): Promise<void> {
+  async function erase(account: Account, meta: RequestMeta, tx: Queryable, actor?: AuditEntry['actor']): Promise<void> {
     const accountId = account.id;
     const { count } = await tx.totpFactor.deleteMany({ where: { accountId, ...CONFIRMED } });
     if (count !== 1) throw none();
     await tx.recoveryCode.deleteMany({ where: { accountId } });
-    await record('mfa.removed', account, caller, tx, actor);
+    await record('mfa.removed', account, meta, tx, actor);
   }
 
   /** Without a factor, and without a code. Part of a verb that ends the account's logins. */
-  async function forgetAll(accountId: string, tx: Queryable): Promise<void> {
+  async function removeAllFor(accountId: string, tx: Queryable): Promise<void> {
     await tx.totpFactor.deleteMany({ where: { accountId } });
     await tx.recoveryCode.deleteMany({ where: { accountId } });
   }
 
   /** A fresh set, shown this once; what is left of the one before is void. Refuses with `not_found`. */
-  async function renewRecoveryCodes(account: Account, caller: Caller): Promise<string[]> {
+  async function renewRecoveryCodes(account: Account, meta: RequestMeta): Promise<string[]> {
     const accountId = account.id;
     return db.$transaction(async (tx) => {
       // Changes nothing, and holds the row: two renewals at once would leave two sets.
       const { count } = await tx.totpFactor.updateMany({ where: { accountId, ...CONFIRMED }, data: { accountId } });
       if (count !== 1) throw none();
-      await record('mfa.recovery_codes_renewed', account, caller, tx);
+      await record('mfa.recovery_codes_renewed', account, meta, tx);
       return recoveryCodes.replace(accountId, tx);
     });
   }
@@ -186,21 +196,21 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
    * Takes a code of the app or a recovery code, each of them once. Returns how the person proved it (RFC 8176), or undefined when
    * the code is wrong or was used. Refuses with `auth_rate_limited`. Ask for the password, or a login, first.
    */
-  async function verify(account: Account, otp: string, caller: Caller): Promise<string[] | undefined> {
+  async function verify(account: Account, otp: string, meta: RequestMeta): Promise<string[] | undefined> {
     const code = plain(otp);
     const right = isTotp(code)
-      ? await guess(GUESSES, await guesserOf(account, caller), () => takeTotp(account, code))
-      : await guess([RECOVERY_GUESSES], `${account.id}:${addressKey(caller.address)}`, () =>
-          recoveryCodes.take(account, code, caller),
+      ? await guess(GUESSES, await guesserOf(account, meta), () => takeTotp(account, code))
+      : await guess([RECOVERY_GUESSES], `${account.id}:${rateLimitKey(meta.address)}`, () =>
+          recoveryCodes.take(account, code, meta),
         );
     return right ? ['otp'] : undefined;
   }
 
   /** Counted before the code is looked at, so that many guesses at once are counted too. */
   async function guess(counted: Limit[], guesser: string, take: () => Promise<boolean>): Promise<boolean> {
-    for (const limit of counted) await limits.spend(limit, guesser);
+    for (const limit of counted) await rateLimiter.spend(limit, guesser);
     const right = await take();
-    if (right) for (const limit of counted) await limits.reset(limit, guesser);
+    if (right) for (const limit of counted) await rateLimiter.reset(limit, guesser);
     return right;
   }
 
@@ -208,12 +218,12 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
    * Somebody at a place from which they were let in since there is a second factor, or somebody anywhere. Logins from before it took the
    * password alone, and ended with it.
    */
-  async function guesserOf({ id: accountId }: Account, caller: Caller): Promise<string> {
+  async function guesserOf({ id: accountId }: Account, meta: RequestMeta): Promise<string> {
     const factor = await db.totpFactor.findFirst({
       where: { accountId, ...CONFIRMED },
       select: { confirmedAt: true },
     });
-    const place = factor?.confirmedAt ? await places.find(accountId, caller, factor.confirmedAt) : undefined;
+    const place = factor?.confirmedAt ? await knownLocations.find(accountId, meta, factor.confirmedAt) : undefined;
     return place ? `${accountId}:${place}` : accountId;
   }
 
@@ -235,16 +245,16 @@ export function createMfa({ db, clock, secrets, limits, audit, accounts, session
   async function record(
     action: AuditEntry['action'],
     { id }: Account,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
     actor: AuditEntry['actor'] = { kind: 'account', id },
   ): Promise<void> {
-    await audit.record({ action, actor, accountId: id, caller }, tx);
+    await audit.record({ action, actor, accountId: id, meta }, tx);
   }
 }
 
 /** The same code, typed on another keyboard or with a blank in the middle. */
 const plain = (otp: string) => otp.normalize('NFKC').replace(/[\s-]/g, '');
 
-export const wrongOtp = () => unauthenticated('invalid_otp', 'This code is not right, or was used before.');
+export const wrongOtp = () => unauthorized('invalid_otp', 'This code is not right, or was used before.');
 const none = () => notFound('No second factor is set up.');

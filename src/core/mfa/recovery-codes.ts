@@ -4,9 +4,9 @@ import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
@@ -17,7 +17,7 @@ const RECOVERY_CODES = 10;
 const DIGITS = 24;
 const GROUP = /\d{4}(?=\d)/g;
 
-export function createRecoveryCodes({ db, clock, audit }: Needs) {
+export function createRecoveryCodes({ db, clock, audit }: Deps) {
   return { replace, take, left };
 
   /** A fresh set, shown this once; what is left of the one before is void. */
@@ -32,13 +32,13 @@ export function createRecoveryCodes({ db, clock, audit }: Needs) {
   }
 
   /** False when it is none of the account's, or no more. */
-  async function take({ id: accountId }: Account, code: string, caller: Caller): Promise<boolean> {
+  async function take({ id: accountId }: Account, code: string, meta: RequestMeta): Promise<boolean> {
     return db.$transaction(async (tx) => {
       const where = { accountId, codeHash: hashRecoveryCode(code) };
       if ((await tx.recoveryCode.deleteMany({ where })).count !== 1) return false;
       const actor = { kind: 'account' as const, id: accountId };
       const detail = { left: await left(accountId, tx) };
-      await audit.record({ action: 'mfa.recovery_code_used', actor, accountId, caller, detail }, tx);
+      await audit.record({ action: 'mfa.recovery_code_used', actor, accountId, meta, detail }, tx);
       return true;
     });
   }

@@ -5,11 +5,11 @@
 
 import type { Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
-import { createRecent } from '../../base/ttl-cache.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { FastPaths } from './postgresql.js';
 import type { Payload } from './store.js';
 import type { NewGrant } from './token-family.js';
@@ -30,11 +30,11 @@ export type GrantSelection =
 /** Why a single family ends, as the audit trail calls it. */
 export type RevocationCause = Extract<AuditAction, 'code.replayed' | 'refresh_token.replayed' | 'token.revoked'>;
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   fast: FastPaths | undefined;
 }
 
@@ -43,9 +43,9 @@ export type Grants = ReturnType<typeof createGrants>;
 /** Whatever of these changes, grants may have ended with it. Each is announced after its commit. */
 const ENDING_TOPICS = ['accounts', 'clients', 'consents', 'grants', 'sessions'];
 
-export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
-  const recent = createRecent<StoredGrant>({ clock });
-  for (const topic of ENDING_TOPICS) announcements.on(topic, () => recent.forget());
+export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) {
+  const recent = createTtlCache<StoredGrant>({ clock });
+  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.forget());
 
   return { save, open, find, end, revoke, list };
 
@@ -62,14 +62,14 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
 
   async function write({ payload, consented, ...grant }: NewGrant, tx: Queryable): Promise<boolean> {
     const row = { ...grant, payload: payload as Prisma.InputJsonObject };
-    if (grant.sessionId && !(await holdOpen(grant.sessionId, tx))) return false;
-    if (consented && !(await holdConsent(grant, tx))) return false;
+    if (grant.sessionId && !(await lockSession(grant.sessionId, tx))) return false;
+    if (consented && !(await lockConsent(grant, tx))) return false;
     await tx.grant.upsert({ where: { id: grant.id }, create: { ...row, createdAt: clock.now() }, update: row });
     return true;
   }
 
   /** Whether the login has not ended. Locks its row, so that it ends before this transaction or finds what came of it. */
-  async function holdOpen(sessionId: string, tx: Queryable): Promise<boolean> {
+  async function lockSession(sessionId: string, tx: Queryable): Promise<boolean> {
     const { count } = await tx.session.updateMany({
       where: { id: sessionId, endedAt: null },
       data: { endedAt: null },
@@ -78,7 +78,7 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
   }
 
   /** The same for the consent that it rests on. */
-  async function holdConsent(
+  async function lockConsent(
     { accountId, clientId }: Pick<NewGrant, 'accountId' | 'clientId'>,
     tx: Queryable,
   ): Promise<boolean> {
@@ -105,15 +105,15 @@ export function createGrants({ db, clock, audit, announcements, fast }: Needs) {
   }
 
   /** Ends one family, and writes down why. A family that has ended already stays unmentioned. */
-  async function revoke(id: string, cause: RevocationCause, caller: Caller): Promise<void> {
+  async function revoke(id: string, cause: RevocationCause, meta: RequestMeta): Promise<void> {
     await db.$transaction(async (tx) => {
       const grant = await tx.grant.findUnique({ where: { id } });
       if (!grant || (await end({ id }, tx)) === 0) return;
       const { accountId, clientId, sessionId } = grant;
       const actor = { kind: 'client' as const, id: clientId };
-      await audit.record({ action: cause, actor, accountId, clientId, sessionId: sessionId ?? undefined, caller }, tx);
+      await audit.record({ action: cause, actor, accountId, clientId, sessionId: sessionId ?? undefined, meta }, tx);
     });
-    await announcements.announce('grants', id);
+    await invalidationBus.publish('grants', id);
   }
 
   /** The living grants of an account, the newest first. */

@@ -7,9 +7,9 @@ import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
 import type { Prepared } from '../../base/db/prepared.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import { createGrants } from './grants.js';
 import { createFastPaths } from './postgresql.js';
 import { createPostgresqlStore } from './postgresql-store.js';
@@ -18,11 +18,11 @@ import { createRefreshTokens, REVOKED } from './refresh-tokens.js';
 import { createSqlStore } from './sql-store.js';
 import type { ArtifactStore } from './store.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   redis?: { client: Redis; prefix: string };
   prepared?: Prepared;
   /** REFRESH_RETRY_WINDOW, in seconds. */
@@ -38,13 +38,13 @@ export interface RevokedToken {
   jwtUntil?: Date;
 }
 
-export type Artifacts = ReturnType<typeof createArtifacts>;
+export type OAuthStorage = ReturnType<typeof createOAuthStorage>;
 
-export function createArtifacts({ db, clock, audit, announcements, redis, prepared, retrySeconds }: Needs) {
+export function createOAuthStorage({ db, clock, audit, invalidationBus, redis, prepared, retrySeconds }: Deps) {
   const fast = prepared && createFastPaths(prepared);
   const sql = createSqlStore({ db, clock });
   const store = chooseStore();
-  const grants = createGrants({ db, clock, audit, announcements, fast });
+  const grants = createGrants({ db, clock, audit, invalidationBus, fast });
   const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds, fast });
 
   return { store, grants, refreshTokens, idOf, revokeAccessToken, isJwtRevoked };
@@ -60,13 +60,13 @@ export function createArtifacts({ db, clock, audit, announcements, redis, prepar
   }
 
   /** Ends one access token before its time. A JWT is not stored: a mark is kept for as long as somebody could show it. */
-  async function revokeAccessToken(token: RevokedToken, caller: Caller): Promise<void> {
+  async function revokeAccessToken(token: RevokedToken, meta: RequestMeta): Promise<void> {
     const { kind, jti, clientId, accountId, jwtUntil } = token;
-    if (jwtUntil) await sql.markOnce(REVOKED, idOf(jti), jwtUntil);
+    if (jwtUntil) await sql.useOnce(REVOKED, idOf(jti), jwtUntil);
     else await store.remove(kind, idOf(jti));
     const actor = { kind: 'client' as const, id: clientId };
-    await audit.record({ action: 'token.revoked', actor, clientId, accountId, caller });
-    if (jwtUntil) await announcements.announce('tokens');
+    await audit.record({ action: 'token.revoked', actor, clientId, accountId, meta });
+    if (jwtUntil) await invalidationBus.publish('tokens');
   }
 
   async function isJwtRevoked(jti: string): Promise<boolean> {

@@ -25,7 +25,7 @@ export function createRedisStore({
   prefix: string;
   clock: Clock;
 }): ArtifactStore {
-  return { put, get, getByUid, getByUserCode, consume, markOnce, remove };
+  return { put, get, getByUid, getByUserCode, consume, useOnce, remove };
 
   async function put(
     ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<ArtifactStore['put']>
@@ -60,7 +60,7 @@ export function createRedisStore({
     return (await redis.eval(CONSUME, 1, keyOf(kind, id), clock.now().getTime())) === 1;
   }
 
-  async function markOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
+  async function useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
     return (await redis.set(keyOf(kind, id), '', 'PXAT', expiresAt.getTime(), 'NX')) === 'OK';
   }
 

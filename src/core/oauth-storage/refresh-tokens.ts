@@ -21,7 +21,7 @@ export interface StoredRefreshToken {
 /** `spent`: the token was redeemed for good, this is theft. `gone`: it, or its grant, is no longer there. */
 export type RotationOutcome = 'rotated' | 'spent' | 'gone';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   store: ArtifactStore;
@@ -33,7 +33,7 @@ interface Needs {
 /** The kind of the mark that a JWT access token, which nobody stores, was revoked before its time. */
 export const REVOKED = 'RevokedAccessToken';
 
-export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Needs) {
+export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Deps) {
   return { save, find, hasExpired, rotate, remove };
 
   /** The first of a family. False when the grant has ended meanwhile; within the transaction that makes the grant it cannot. */

@@ -1,12 +1,12 @@
 /** Short-lived artifacts in the database: for an installation without Redis. */
 
-import { isTaken } from '../../base/app-error.js';
+import { isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Artifact, Database, Prisma, Queryable } from '../../base/db/open.js';
 import type { ArtifactStore, Payload, StoredArtifact } from './store.js';
 
 export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): ArtifactStore {
-  return { put, get, getByUid, getByUserCode, consume, markOnce, remove };
+  return { put, get, getByUid, getByUserCode, consume, useOnce, remove };
 
   async function put(...[kind, id, payload, traits]: Parameters<ArtifactStore['put']>): Promise<void> {
     const row = { payload: payload as Prisma.InputJsonObject, ...traits };
@@ -34,12 +34,12 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): A
     return count === 1;
   }
 
-  async function markOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
+  async function useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
     try {
       await db.artifact.create({ data: { kind, id, payload: {}, createdAt: clock.now(), expiresAt } });
       return true;
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isUniqueViolation(error)) throw error;
     }
     // The mark is there. If it has expired and was not swept yet, whoever moves its expiry is the first again.
     const { count } = await db.artifact.updateMany({

@@ -27,7 +27,7 @@ export interface ArtifactStore {
   /** Of any number of simultaneous calls exactly one is true. False also when it is gone. */
   consume(kind: string, id: string): Promise<boolean>;
   /** True for the first call with this id until it expires, false for every other one. */
-  markOnce(kind: string, id: string, expiresAt: Date): Promise<boolean>;
+  useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean>;
   /** `tx`: the transaction that it should be part of, where the store is the database. */
   remove(kind: string, id: string, tx?: Queryable): Promise<void>;
 }

@@ -8,8 +8,8 @@ import type { Organizations } from './organizations.js';
  * Where nobody else is, the organization goes too, with its projects and keys; where others are, one of them must be an owner. Refuses
  * with `conflict`. Part of the verb that deletes the account, which announces it.
  */
-export function createLeaving({ organizations }: { organizations: Pick<Organizations, 'lock'> }) {
-  return async function leaveAll(accountId: string, tx: Queryable): Promise<void> {
+export function createMemberRemoval({ organizations }: { organizations: Pick<Organizations, 'lock'> }) {
+  return async function removeFromAll(accountId: string, tx: Queryable): Promise<void> {
     const own = await tx.membership.findMany({ where: { accountId }, orderBy: { organizationId: 'asc' } });
     for (const { organizationId } of own) {
       await organizations.lock(organizationId, tx);

@@ -2,11 +2,11 @@
 
 import { conflict, forbidden, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Actor, Organizations } from './organizations.js';
-import { isAtLeast, mayBring, ORGANIZATION_ROLES, type OrganizationRole } from './roles.js';
+import { canInvite, isAtLeast, ORGANIZATION_ROLES, type OrganizationRole } from './roles.js';
 
 export interface Member {
   account: Account;
@@ -22,19 +22,19 @@ interface Change {
   accountId: string;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   organizations: Organizations;
 }
 
-export function createMembers({ db, audit, announcements, organizations }: Needs) {
+export function createMembers({ db, audit, invalidationBus, organizations }: Deps) {
   return { list, changeRole, remove };
 
-  /** Everybody in it, in the order in which they came. Refuses as `organizations.demand` does. */
+  /** Everybody in it, in the order in which they came. Refuses as `organizations.requireExisting` does. */
   async function list(actor: Actor, organizationId: string): Promise<Member[]> {
-    await organizations.demand(actor, organizationId, 'viewer');
+    await organizations.requireExisting(actor, organizationId, 'viewer');
     const rows = await db.membership.findMany({
       where: { organizationId },
       include: { account: true },
@@ -53,15 +53,15 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
     organizationId: string,
     accountId: string,
     role: OrganizationRole,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<void> {
     await change({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
       if (!isAtLeast(own, role)) throw aboveOneself();
       if (role !== 'owner') await demandNotFounder(organizationId, accountId, tx);
       await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
-      const beyond = ORGANIZATION_ROLES.filter((wanted) => !mayBring(role, wanted));
+      const beyond = ORGANIZATION_ROLES.filter((wanted) => !canInvite(role, wanted));
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId, role: { in: beyond } } });
-      await note('member.role_changed', organizationId, actor, caller, tx, { member: accountId, role });
+      await note('member.role_changed', organizationId, actor, meta, tx, { member: accountId, role });
     });
   }
 
@@ -69,14 +69,14 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
    * Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays, and
    * nobody leaves their own organization. Their keys and invitations go too.
    */
-  async function remove(actor: Actor, organizationId: string, accountId: string, caller: Caller): Promise<void> {
+  async function remove(actor: Actor, organizationId: string, accountId: string, meta: RequestMeta): Promise<void> {
     const wanted = actor.accountId === accountId ? 'viewer' : 'admin';
     await change({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
       await demandNotFounder(organizationId, accountId, tx);
       await tx.membership.deleteMany({ where: { accountId, organizationId } });
       await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId } });
-      await note('member.removed', organizationId, actor, caller, tx, { member: accountId });
+      await note('member.removed', organizationId, actor, meta, tx, { member: accountId });
     });
   }
 
@@ -94,10 +94,10 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
     { actor, wanted, organizationId, accountId }: Change,
     write: (own: OrganizationRole, tx: Queryable) => Promise<void>,
   ): Promise<void> {
-    await organizations.demand(actor, organizationId, wanted); // a stranger makes nobody wait
+    await organizations.requireExisting(actor, organizationId, wanted); // a stranger makes nobody wait
     await db.$transaction(async (tx) => {
       await organizations.lock(organizationId, tx);
-      const own = await organizations.demand(actor, organizationId, wanted, tx);
+      const own = await organizations.requireExisting(actor, organizationId, wanted, tx);
       const role = await organizations.roleOf({ accountId }, organizationId, tx);
       if (!role) throw notFound('There is no such member.');
       if (!isAtLeast(own, role)) throw aboveOneself();
@@ -105,19 +105,19 @@ export function createMembers({ db, audit, announcements, organizations }: Needs
       const owners = await tx.membership.count({ where: { organizationId, role: 'owner' } });
       if (owners === 0) throw conflict('The last owner stays: make somebody else an owner first.');
     });
-    await announcements.announce('organizations', organizationId);
+    await invalidationBus.publish('organizations', organizationId);
   }
 
   async function note(
     action: 'member.role_changed' | 'member.removed',
     organizationId: string,
     { accountId }: Actor,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
     detail: Record<string, string>,
   ): Promise<void> {
     await audit.record(
-      { action, actor: { kind: 'account', id: accountId }, organizationId, accountId, caller, detail },
+      { action, actor: { kind: 'account', id: accountId }, organizationId, accountId, meta, detail },
       tx,
     );
   }

@@ -4,8 +4,8 @@ import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-er
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
-import { isAtLeast, lesser, type OrganizationRole } from './roles.js';
+import type { RequestMeta } from '../request-meta.js';
+import { isAtLeast, minRole, type OrganizationRole } from './roles.js';
 
 /** Who does something in an organization: an account, or a key that acts for it within narrower bounds. */
 export interface Actor {
@@ -23,7 +23,7 @@ export interface OrganizationOfMember {
   createdAt: Date;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   audit: Audit;
 }
@@ -35,21 +35,21 @@ const newId = () => `co_${randomUUID()}`;
 
 export type Organizations = ReturnType<typeof createOrganizations>;
 
-export function createOrganizations({ db, audit }: Needs) {
+export function createOrganizations({ db, audit }: Deps) {
   return {
     createOwn,
     createEmpty,
     create,
-    giveTo,
+    makeOwner,
     removeEmpty,
     listFor,
-    idOfOwn,
-    reachedBy,
+    personalOrganizationId,
+    accessibleTo,
     visibleTo,
     find,
     rename,
-    demand,
-    demandRole,
+    requireExisting,
+    requireRole,
     roleOf,
     lock,
   };
@@ -66,7 +66,7 @@ export function createOrganizations({ db, audit }: Needs) {
   }
 
   /** Makes somebody the owner of one that belongs to nobody, inside the transaction that found out that it is theirs. */
-  async function giveTo(accountId: string, organizationId: string, tx: Queryable): Promise<void> {
+  async function makeOwner(accountId: string, organizationId: string, tx: Queryable): Promise<void> {
     const role: OrganizationRole = 'owner';
     await tx.membership.create({ data: { accountId, organizationId, role } });
   }
@@ -77,14 +77,14 @@ export function createOrganizations({ db, audit }: Needs) {
   }
 
   /** Another organization, owned by whoever makes it. Refuses with `invalid_request` or `conflict`. */
-  async function create(accountId: string, givenName: string, caller: Caller): Promise<OrganizationOfMember> {
+  async function create(accountId: string, givenName: string, meta: RequestMeta): Promise<OrganizationOfMember> {
     const name = nameOf(givenName);
     return db.$transaction(async (tx) => {
       if ((await tx.membership.count({ where: { accountId, role: 'owner' } })) >= MAX_OWNED) {
         throw conflict(`An account can own at most ${MAX_OWNED} organizations.`);
       }
       const { id, createdAt } = await write({ name }, accountId, tx);
-      await note('organization.created', id, accountId, caller, tx);
+      await note('organization.created', id, accountId, meta, tx);
       return { id, name, role: 'owner', own: false, createdAt };
     });
   }
@@ -103,39 +103,39 @@ export function createOrganizations({ db, audit }: Needs) {
   }
 
   /** Where something goes when nobody says where. Refuses with `invalid_request` whoever has no organization of their own. */
-  async function idOfOwn(accountId: string): Promise<string> {
+  async function personalOrganizationId(accountId: string): Promise<string> {
     const own = (await listFor(accountId)).find((organization) => organization.own);
     if (!own) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
     return own.id;
   }
 
   /** All where an account is a member, for whoever acts: a key reaches its own organization only, and in the role that it has there. */
-  async function reachedBy({ accountId, key }: Actor): Promise<OrganizationOfMember[]> {
+  async function accessibleTo({ accountId, key }: Actor): Promise<OrganizationOfMember[]> {
     const all = await listFor(accountId);
     if (!key) return all;
     return all
       .filter(({ id }) => id === key.organizationId)
-      .map((organization) => ({ ...organization, role: lesser(organization.role, key.role) }));
+      .map((organization) => ({ ...organization, role: minRole(organization.role, key.role) }));
   }
 
   /** The same, for who asks what organizations there are: that is not for the key of a project. */
   async function visibleTo(actor: Actor): Promise<OrganizationOfMember[]> {
     if (actor.key?.projectId) throw outOfScope();
-    return reachedBy(actor);
+    return accessibleTo(actor);
   }
 
-  /** The organization, to whoever is a member of it. Refuses as `demand` does. */
+  /** The organization, to whoever is a member of it. Refuses as `requireExisting` does. */
   async function find(actor: Actor, id: string): Promise<OrganizationOfMember> {
-    const role = await demand(actor, id, 'viewer');
+    const role = await requireExisting(actor, id, 'viewer');
     const { name, ownerId, createdAt } = await db.organization.findUniqueOrThrow({ where: { id } });
     return { id, name, role, own: ownerId === actor.accountId, createdAt };
   }
 
-  async function rename(actor: Actor, id: string, givenName: string, caller: Caller): Promise<OrganizationOfMember> {
-    const role = await demand(actor, id, 'admin');
+  async function rename(actor: Actor, id: string, givenName: string, meta: RequestMeta): Promise<OrganizationOfMember> {
+    const role = await requireExisting(actor, id, 'admin');
     const name = nameOf(givenName);
     const { ownerId, createdAt } = await db.$transaction(async (tx) => {
-      await note('organization.renamed', id, actor.accountId, caller, tx);
+      await note('organization.renamed', id, actor.accountId, meta, tx);
       return tx.organization.update({ where: { id }, data: { name } });
     });
     return { id, name, role, own: ownerId === actor.accountId, createdAt };
@@ -145,18 +145,18 @@ export function createOrganizations({ db, audit }: Needs) {
    * What the actor may in an organization, if that is enough. Refuses with `not_found` whoever is no member, with `insufficient_role`
    * whoever may too little, and with `project_scope_violation` a key that is confined to another organization or to a project.
    */
-  async function demand(
+  async function requireExisting(
     actor: Actor,
     organizationId: string,
     wanted: OrganizationRole,
     tx: Queryable = db,
   ): Promise<OrganizationRole> {
     if (actor.key?.projectId) throw outOfScope();
-    return demandRole(actor, organizationId, wanted, tx);
+    return requireRole(actor, organizationId, wanted, tx);
   }
 
   /** The same for what belongs to one project, whoever else is confined to it. */
-  async function demandRole(
+  async function requireRole(
     actor: Actor,
     organizationId: string,
     wanted: OrganizationRole,
@@ -178,7 +178,7 @@ export function createOrganizations({ db, audit }: Needs) {
     const where = { accountId_organizationId: { accountId, organizationId } };
     const membership = await tx.membership.findUnique({ where });
     const role = membership?.role as OrganizationRole | undefined;
-    return role && key ? lesser(role, key.role) : role;
+    return role && key ? minRole(role, key.role) : role;
   }
 
   /** What belongs to it stays as it is until the transaction is over. Refuses with `not_found`. */
@@ -189,7 +189,7 @@ export function createOrganizations({ db, audit }: Needs) {
 
   async function write(data: { name: string; ownerId?: string }, accountId: string, tx: Queryable) {
     const organization = await tx.organization.create({ data: { id: newId(), ...data } });
-    await giveTo(accountId, organization.id, tx);
+    await makeOwner(accountId, organization.id, tx);
     return organization;
   }
 
@@ -197,10 +197,10 @@ export function createOrganizations({ db, audit }: Needs) {
     action: 'organization.created' | 'organization.renamed',
     organizationId: string,
     accountId: string,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<void> {
-    await audit.record({ action, actor: { kind: 'account', id: accountId }, organizationId, accountId, caller }, tx);
+    await audit.record({ action, actor: { kind: 'account', id: accountId }, organizationId, accountId, meta }, tx);
   }
 }
 

@@ -2,18 +2,18 @@
 import { randomUUID } from 'node:crypto';
 import { conflict, notFound } from '../../base/app-error.js';
 import type { Database, Project, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import { type Actor, nameOf, type Organizations, outOfScope } from './organizations.js';
 import type { OrganizationRole } from './roles.js';
 
 export type { Project } from '../../base/db/open.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   organizations: Organizations;
 }
 
@@ -21,12 +21,12 @@ const MAX_PROJECTS = 1000;
 
 export type Projects = ReturnType<typeof createProjects>;
 
-export function createProjects({ db, audit, announcements, organizations }: Needs) {
+export function createProjects({ db, audit, invalidationBus, organizations }: Deps) {
   return { create, visibleTo, listFor, find, rename, remove };
 
-  /** Refuses as `organizations.demand` does, and with `conflict` when there are too many. */
-  async function create(actor: Actor, organizationId: string, givenName: string, caller: Caller): Promise<Project> {
-    await organizations.demand(actor, organizationId, 'admin');
+  /** Refuses as `organizations.requireExisting` does, and with `conflict` when there are too many. */
+  async function create(actor: Actor, organizationId: string, givenName: string, meta: RequestMeta): Promise<Project> {
+    await organizations.requireExisting(actor, organizationId, 'admin');
     const name = nameOf(givenName);
     return db.$transaction(async (tx) => {
       await organizations.lock(organizationId, tx);
@@ -34,7 +34,7 @@ export function createProjects({ db, audit, announcements, organizations }: Need
         throw conflict(`An organization can have at most ${MAX_PROJECTS} projects.`);
       }
       const project = await tx.project.create({ data: { id: `prj_${randomUUID()}`, organizationId, name } });
-      await note('project.created', project, actor, caller, tx);
+      await note('project.created', project, actor, meta, tx);
       return project;
     });
   }
@@ -64,37 +64,37 @@ export function createProjects({ db, audit, announcements, organizations }: Need
     if (!project || isElsewhere || !(await organizations.roleOf(actor, project.organizationId))) {
       throw notFound('There is no such project.');
     }
-    await organizations.demandRole(actor, project.organizationId, wanted);
+    await organizations.requireRole(actor, project.organizationId, wanted);
     return project;
   }
 
-  async function rename(actor: Actor, id: string, givenName: string, caller: Caller): Promise<Project> {
+  async function rename(actor: Actor, id: string, givenName: string, meta: RequestMeta): Promise<Project> {
     const project = await find(actor, id, 'admin');
     const name = nameOf(givenName);
     return db.$transaction(async (tx) => {
-      await note('project.renamed', project, actor, caller, tx);
+      await note('project.renamed', project, actor, meta, tx);
       return tx.project.update({ where: { id }, data: { name } });
     });
   }
 
   /** Its keys go with it. */
-  async function remove(actor: Actor, id: string, caller: Caller): Promise<void> {
+  async function remove(actor: Actor, id: string, meta: RequestMeta): Promise<void> {
     const project = await find(actor, id, 'admin');
     await db.$transaction(async (tx) => {
       if ((await tx.project.deleteMany({ where: { id } })).count === 0) throw notFound('There is no such project.');
-      await note('project.deleted', project, actor, caller, tx);
+      await note('project.deleted', project, actor, meta, tx);
     });
-    await announcements.announce('organizations', project.organizationId);
+    await invalidationBus.publish('organizations', project.organizationId);
   }
 
   async function note(
     action: 'project.created' | 'project.renamed' | 'project.deleted',
     { id, organizationId }: Project,
     { accountId }: Actor,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<void> {
     const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action, actor, organizationId, accountId, caller, detail: { project: id } }, tx);
+    await audit.record({ action, actor, organizationId, accountId, meta, detail: { project: id } }, tx);
   }
 }

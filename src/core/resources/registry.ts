@@ -1,10 +1,10 @@
 /** How administrators register API resources, change them and take them away. */
 
-import { conflict, isTaken, notFound } from '../../base/app-error.js';
+import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Resource, Resources } from './resources.js';
 import { demandSound, type ResourceInput } from './rules.js';
 
@@ -15,20 +15,20 @@ export type ResourceChange = Partial<Omit<ResourceInput, 'identifier' | 'accessT
   accessTokenTtlSeconds?: number | null | undefined;
 };
 
-interface Needs {
+interface Deps {
   db: Database;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   resources: Resources;
   /** Scopes that are no API's. */
   reservedScopes: readonly string[];
 }
 
-export function createResourceRegistry({ db, audit, announcements, resources, reservedScopes }: Needs) {
+export function createResourceRegistry({ db, audit, invalidationBus, resources, reservedScopes }: Deps) {
   return { create, update, remove };
 
   /** Refuses with `invalid_request` by field, or `conflict` when the identifier is taken. */
-  async function create(input: ResourceInput, by: By, caller: Caller): Promise<Resource> {
+  async function create(input: ResourceInput, by: By, meta: RequestMeta): Promise<Resource> {
     demandSound(input, reservedScopes);
     const { scopes, clientIds, identifier, accessTokenTtlSeconds, ...rest } = input;
     const known = resources.find(identifier);
@@ -43,17 +43,17 @@ export function createResourceRegistry({ db, audit, announcements, resources, re
     const id = await db
       .$transaction(async (tx) => {
         const row = await tx.resource.create({ data });
-        await note('resource.created', identifier, by, caller, tx);
+        await note('resource.created', identifier, by, meta, tx);
         return row.id;
       })
       .catch((error) => {
-        throw isTaken(error) ? taken() : error;
+        throw isUniqueViolation(error) ? taken() : error;
       });
     return announced(id);
   }
 
   /** What is left out stays; scopes and clients replace those that were there. Refuses with `not_found` or `invalid_request`. */
-  async function update(id: string, change: ResourceChange, by: By, caller: Caller): Promise<Resource> {
+  async function update(id: string, change: ResourceChange, by: By, meta: RequestMeta): Promise<Resource> {
     const { identifier } = demandRegistered(id);
     const { scopes, clientIds, accessTokenTtlSeconds, ...rest } = change;
     demandSound(
@@ -77,18 +77,18 @@ export function createResourceRegistry({ db, audit, announcements, resources, re
           data: unique(clientIds).map((clientId) => ({ clientId, resourceId: id })),
         });
       }
-      await note('resource.updated', identifier, by, caller, tx);
+      await note('resource.updated', identifier, by, meta, tx);
     });
     return announced(id);
   }
 
   /** No token is made for it from then on; those that are out there end when they expire. Refuses with `not_found`. */
-  async function remove(id: string, by: By, caller: Caller): Promise<void> {
+  async function remove(id: string, by: By, meta: RequestMeta): Promise<void> {
     const { identifier } = demandRegistered(id);
     await db.$transaction(async (tx) => {
       const { count } = await tx.resource.deleteMany({ where: { id } });
       if (count === 0) throw unknown();
-      await note('resource.deleted', identifier, by, caller, tx);
+      await note('resource.deleted', identifier, by, meta, tx);
     });
     await tell(id);
   }
@@ -109,17 +109,17 @@ export function createResourceRegistry({ db, audit, announcements, resources, re
 
   async function tell(id: string): Promise<void> {
     await resources.reload();
-    await announcements.announce('resources', id);
+    await invalidationBus.publish('resources', id);
   }
 
   async function note(
     action: 'resource.created' | 'resource.updated' | 'resource.deleted',
     identifier: string,
     actor: By,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<void> {
-    await audit.record({ action, actor, caller, detail: { resource: identifier } }, tx);
+    await audit.record({ action, actor, meta, detail: { resource: identifier } }, tx);
   }
 }
 

@@ -1,7 +1,7 @@
 /** API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes and what they mean. */
 
 import type { Database, Tool } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { ADMIN_CAPABILITY, OWN_CAPABILITIES } from './capabilities.js';
 import type { Scope } from './scope.js';
 
@@ -35,9 +35,9 @@ export const UNREGISTERED = {
   openToUnclaimedAgents: false,
 } satisfies Partial<Resource>;
 
-interface Needs {
+interface Deps {
   db: Database;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
   issuer: string;
   brandName: string;
 }
@@ -62,7 +62,7 @@ const FOR_TOOLS: Scope = {
 
 export type Resources = Awaited<ReturnType<typeof createResources>>;
 
-export async function createResources({ db, announcements, issuer, brandName }: Needs) {
+export async function createResources({ db, invalidationBus, issuer, brandName }: Deps) {
   const own: Resource = {
     id: 'own',
     identifier: `${issuer}/api/v1`,
@@ -76,7 +76,7 @@ export async function createResources({ db, announcements, issuer, brandName }: 
   let version = 0;
   let reading: Promise<void> = Promise.resolve();
 
-  announcements.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
+  invalidationBus.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
   await reload();
   return {
     own,

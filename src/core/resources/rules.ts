@@ -22,14 +22,14 @@ const URI = /^[a-z][a-z\d+.-]*:[\w\-.~:/?[\]@!$&'()*+,;=%]+$/i;
 
 /** Refuses with `invalid_request` by field. `reserved`: names of scopes that mean something else already. */
 export function demandSound(given: Partial<ResourceInput>, reserved: readonly string[]): void {
-  const faults: Record<string, string | undefined> = {
+  const errors: Record<string, string | undefined> = {
     identifier: given.identifier === undefined ? undefined : identifierFault(given.identifier),
     name: given.name === undefined ? undefined : nameFault(given.name),
     scopes: given.scopes && scopesFault(given.scopes, reserved),
     access_token_ttl: given.accessTokenTtlSeconds === undefined ? undefined : lifeFault(given.accessTokenTtlSeconds),
     clients: given.clientIds && clientsFault(given.clientIds),
   };
-  const found = Object.entries(faults).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const found = Object.entries(errors).filter((entry): entry is [string, string] => entry[1] !== undefined);
   if (found.length > 0) throw invalidRequest('The API cannot be registered like this.', Object.fromEntries(found));
 }
 

@@ -1,9 +1,9 @@
 /** Devices: by what one is recognised when it comes again, and what a person calls it. */
 
 import { sha256 } from '../../base/crypto.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Happening } from '../../base/mail/templates.js';
-import type { Caller } from '../request-meta.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { SecurityEvent } from '../../base/mail/templates.js';
+import type { RequestMeta } from '../request-meta.js';
 
 const BROWSERS: [RegExp, string][] = [
   [/Edg\//, 'Edge'],
@@ -26,8 +26,8 @@ const SYSTEMS: [RegExp, string][] = [
  * A browser by the cookie that it keeps, a program by its name and network. Another one for each account, so that the store does
  * not tell whose accounts belong together.
  */
-export function deviceHash(accountId: string, { device, userAgent, address }: Caller): string {
-  return sha256(`${accountId} ${device ?? `${userAgent} ${addressKey(address)}`}`);
+export function deviceHash(accountId: string, { device, userAgent, address }: RequestMeta): string {
+  return sha256(`${accountId} ${device ?? `${userAgent} ${rateLimitKey(address)}`}`);
 }
 
 /** "Firefox on Linux", from a User-Agent; a guess that is good enough to recognise one's own device. */
@@ -41,6 +41,6 @@ export function describeDevice(userAgent: string | null): string {
 const MOMENT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
 
 /** What a mail tells of who did something, in words. */
-export function describeHappening({ userAgent, address }: Caller, at: Date): Happening {
+export function describeSecurityEvent({ userAgent, address }: RequestMeta, at: Date): SecurityEvent {
   return { device: describeDevice(userAgent), address: address || 'unknown', at: `${MOMENT.format(at)} UTC` };
 }

@@ -2,15 +2,15 @@
 
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Caller } from '../request-meta.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { RequestMeta } from '../request-meta.js';
 import { deviceHash } from './devices.js';
 
 const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
 
-export type Places = ReturnType<typeof createPlaces>;
+export type KnownLocations = ReturnType<typeof createKnownLocations>;
 
-export function createPlaces({ db, clock }: { db: Database; clock: Clock }) {
+export function createKnownLocations({ db, clock }: { db: Database; clock: Clock }) {
   return { find };
 
   /**
@@ -18,7 +18,7 @@ export function createPlaces({ db, clock }: { db: Database; clock: Clock }) {
    *
    * @param factorSince when the second factor was set up: logins that ended before it, or by it, do not count
    */
-  async function find(accountId: string, caller: Caller, factorSince?: Date): Promise<string | undefined> {
+  async function find(accountId: string, meta: RequestMeta, factorSince?: Date): Promise<string | undefined> {
     const where = {
       accountId,
       createdAt: { gt: addSeconds(clock.now(), -FAMILIAR_SECONDS) },
@@ -26,13 +26,13 @@ export function createPlaces({ db, clock }: { db: Database; clock: Clock }) {
     };
     const isKnown = async (more: { deviceHash: string } | { address: string }) =>
       (await db.session.findFirst({ where: { ...where, ...more }, select: { id: true } })) !== null;
-    const browser = caller.device && deviceHash(accountId, caller);
+    const browser = meta.device && deviceHash(accountId, meta);
     if (browser && (await isKnown({ deviceHash: browser }))) return browser;
-    const from = addressKey(caller.address);
-    if (await isKnown({ address: caller.address })) return from;
-    if (from === caller.address) return undefined; // else it is one of a whole network
+    const from = rateLimitKey(meta.address);
+    if (await isKnown({ address: meta.address })) return from;
+    if (from === meta.address) return undefined; // else it is one of a whole network
     const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
-    return known.some(({ address }) => addressKey(address ?? '') === from) ? from : undefined;
+    return known.some(({ address }) => rateLimitKey(address ?? '') === from) ? from : undefined;
   }
 }
 

@@ -2,14 +2,14 @@
 
 import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
 import type { GrantSelection } from '../oauth-storage/grants.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
-import type { Caller } from '../request-meta.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { RequestMeta } from '../request-meta.js';
 
 /** Signing out keeps what was granted for offline use; every other reason ends all that came of the login. */
-export type EndReason =
+export type RevocationReason =
   | 'signed_out'
   | 'revoked'
   | 'password_changed'
@@ -19,29 +19,29 @@ export type EndReason =
   | 'account_deleted';
 
 /** What others are told when a login has ended. */
-export interface EndedLogin {
+export interface RevokedSession {
   sessionId: string;
   accountId: string;
   /** The clients that asked to hear of it. */
   clientIds: string[];
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  artifacts: Pick<Artifacts, 'grants'>;
-  announcements: Announcements;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
+  invalidationBus: InvalidationBus;
 }
 
-export function createEndings({ db, clock, audit, artifacts, announcements }: Needs) {
-  const listeners: ((ended: EndedLogin[]) => void)[] = [];
+export function createSessionRevocation({ db, clock, audit, oauthStorage, invalidationBus }: Deps) {
+  const listeners: ((ended: RevokedSession[]) => void)[] = [];
 
-  return { end, endAll, onEnded };
+  return { end, revokeAll, onRevoked };
 
   /** Ends a login. Its access and refresh tokens are refused from then on. */
-  async function end(id: string, reason: EndReason, caller: Caller): Promise<void> {
-    await endWhere({ id }, reason, caller);
+  async function end(id: string, reason: RevocationReason, meta: RequestMeta): Promise<void> {
+    await endWhere({ id }, reason, meta);
   }
 
   /**
@@ -51,10 +51,10 @@ export function createEndings({ db, clock, audit, artifacts, announcements }: Ne
    * @param first what must happen together with it, in the same transaction: why they end
    * @param last what must happen there once they have ended
    */
-  async function endAll(
+  async function revokeAll(
     accountId: string,
-    reason: EndReason,
-    caller: Caller,
+    reason: RevocationReason,
+    meta: RequestMeta,
     except?: string,
     first: (tx: Queryable) => Promise<void> = async () => {},
     last?: (tx: Queryable) => Promise<void>,
@@ -62,22 +62,22 @@ export function createEndings({ db, clock, audit, artifacts, announcements }: Ne
     const grantsToo = reason !== 'signed_out';
     // After the logins: whoever was being let in, or signed out, at this moment has left nothing by then that is not seen.
     const finish = async (tx: Queryable) => {
-      if (grantsToo) await artifacts.grants.end(except ? { accountId, exceptSessionId: except } : { accountId }, tx);
+      if (grantsToo) await oauthStorage.grants.end(except ? { accountId, exceptSessionId: except } : { accountId }, tx);
       await last?.(tx);
     };
-    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, caller, first, finish);
-    if (grantsToo) await announcements.announce('grants');
+    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, meta, first, finish);
+    if (grantsToo) await invalidationBus.publish('grants');
   }
 
   /** Calls the listener with what has ended, after it is written. */
-  function onEnded(listener: (ended: EndedLogin[]) => void): void {
+  function onRevoked(listener: (ended: RevokedSession[]) => void): void {
     listeners.push(listener);
   }
 
   async function endWhere(
     where: { id: string } | { accountId: string; id?: { not: string } },
-    reason: EndReason,
-    caller: Caller,
+    reason: RevocationReason,
+    meta: RequestMeta,
     first?: (tx: Queryable) => Promise<void>,
     last?: (tx: Queryable) => Promise<void>,
   ) {
@@ -93,14 +93,14 @@ export function createEndings({ db, clock, audit, artifacts, announcements }: Ne
           sessionId: session.id,
           ...(reason === 'signed_out' && { offline: false as const }),
         };
-        await artifacts.grants.end(grants, tx);
+        await oauthStorage.grants.end(grants, tx);
         await audit.record(
           {
             action: 'session.ended',
             actor: { kind: 'account', id: session.accountId },
             accountId: session.accountId,
             sessionId: session.id,
-            caller,
+            meta,
             detail: { reason },
           },
           tx,
@@ -114,7 +114,7 @@ export function createEndings({ db, clock, audit, artifacts, announcements }: Ne
       }));
     });
     if (ended.length === 0) return;
-    for (const { sessionId } of ended) await announcements.announce('sessions', sessionId);
+    for (const { sessionId } of ended) await invalidationBus.publish('sessions', sessionId);
     for (const listener of listeners) listener(ended);
   }
 }

@@ -3,14 +3,14 @@
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
-import { createRecent } from '../../base/ttl-cache.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
-import type { Caller } from '../request-meta.js';
-import { combineProofs } from './authentication-methods.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { RequestMeta } from '../request-meta.js';
+import { mergeAmr } from './authentication-methods.js';
 import { deviceHash } from './devices.js';
-import { createEndings } from './revocation.js';
+import { createSessionRevocation } from './revocation.js';
 
 export type { Session } from '../../base/db/open.js';
 
@@ -22,12 +22,12 @@ export interface Login {
   amr: string[];
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  artifacts: Artifacts;
-  announcements: Announcements;
+  oauthStorage: OAuthStorage;
+  invalidationBus: InvalidationBus;
   /** How long a browser's sign-in lasts without use, and when it ends for good; in seconds. */
   idleSeconds: number;
   maxSeconds: number;
@@ -38,18 +38,18 @@ const NOTE_USE_AFTER_SECONDS = HOUR_SECONDS;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
-export function createSessions({ db, clock, audit, artifacts, announcements, idleSeconds, maxSeconds }: Needs) {
-  const endings = createEndings({ db, clock, audit, artifacts, announcements });
-  const recent = createRecent<Session & { account: Account }>({ clock });
-  for (const topic of ['accounts', 'sessions']) announcements.on(topic, () => recent.forget());
+export function createSessions({ db, clock, audit, oauthStorage, invalidationBus, idleSeconds, maxSeconds }: Deps) {
+  const endings = createSessionRevocation({ db, clock, audit, oauthStorage, invalidationBus });
+  const recent = createTtlCache<Session & { account: Account }>({ clock });
+  for (const topic of ['accounts', 'sessions']) invalidationBus.on(topic, () => recent.forget());
 
   return {
     open,
     openForTokens,
-    prolong,
-    endsForGood,
+    extend,
+    absoluteExpiry,
     renew,
-    proveAgain,
+    reauthenticate,
     changed,
     findByToken,
     find,
@@ -59,28 +59,28 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   };
 
   /** Opens a login in a browser. The token goes into its cookie, and nowhere else. */
-  async function open(account: Account, amr: string[], caller: Caller, tx: Queryable = db) {
+  async function open(account: Account, amr: string[], meta: RequestMeta, tx: Queryable = db) {
     const token = randomToken();
-    const data = newRow(account, amr, caller, idleSeconds);
+    const data = newRow(account, amr, meta, idleSeconds);
     const session = await tx.session.create({ data: { ...data, channel: 'browser', tokenHash: sha256(token) } });
     return { session, token };
   }
 
   /** Opens a login that lives by the tokens of core/sessions/tokens, for as long as they are renewed in time. */
-  async function openForTokens(account: Account, amr: string[], seconds: number, caller: Caller, tx: Queryable) {
-    return tx.session.create({ data: { ...newRow(account, amr, caller, seconds), channel: 'json' } });
+  async function openForTokens(account: Account, amr: string[], seconds: number, meta: RequestMeta, tx: Queryable) {
+    return tx.session.create({ data: { ...newRow(account, amr, meta, seconds), channel: 'json' } });
   }
 
-  function newRow(account: Account, amr: string[], caller: Caller, seconds: number) {
+  function newRow(account: Account, amr: string[], meta: RequestMeta, seconds: number) {
     const now = clock.now();
     return {
       id: uuidv7(now),
       accountId: account.id,
       authTime: now,
       amr,
-      address: caller.address,
-      userAgent: caller.userAgent.slice(0, 400),
-      deviceHash: deviceHash(account.id, caller),
+      address: meta.address,
+      userAgent: meta.userAgent.slice(0, 400),
+      deviceHash: deviceHash(account.id, meta),
       createdAt: now,
       lastSeenAt: now,
       expiresAt: addSeconds(now, Math.min(seconds, maxSeconds)),
@@ -88,16 +88,16 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
   }
 
   /** A login that is used lives on for so many seconds, at most until SESSION_MAX. Returns until when; nothing when it has ended. */
-  async function prolong({ id, createdAt }: Session, seconds: number): Promise<Date | undefined> {
+  async function extend({ id, createdAt }: Session, seconds: number): Promise<Date | undefined> {
     const now = clock.now();
-    const expiresAt = earlier(addSeconds(now, seconds), endsForGood({ createdAt }));
+    const expiresAt = earlier(addSeconds(now, seconds), absoluteExpiry({ createdAt }));
     const where = { id, endedAt: null, expiresAt: { gt: now } };
     const { count } = await db.session.updateMany({ where, data: { lastSeenAt: now, expiresAt } });
     return count === 1 ? expiresAt : undefined;
   }
 
   /** When a login that lives by its tokens ends, however often they are renewed. */
-  function endsForGood({ createdAt }: Pick<Session, 'createdAt'>): Date {
+  function absoluteExpiry({ createdAt }: Pick<Session, 'createdAt'>): Date {
     return addSeconds(createdAt, maxSeconds);
   }
 
@@ -122,23 +122,23 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
    * The person proved again who they are, in the middle of a login (step-up): it goes on under the same token. What was proved
    * before still counts.
    */
-  async function proveAgain({ session, amr: before }: Login, amr: string[], caller: Caller): Promise<void> {
+  async function reauthenticate({ session, amr: before }: Login, amr: string[], meta: RequestMeta): Promise<void> {
     const { id, accountId } = session;
     await db.$transaction(async (tx) => {
       await tx.session.updateMany({
         where: { id, endedAt: null },
-        data: { authTime: clock.now(), amr: combineProofs(before, amr) },
+        data: { authTime: clock.now(), amr: mergeAmr(before, amr) },
       });
       const actor = { kind: 'account' as const, id: accountId };
       const detail = { amr };
-      await audit.record({ action: 'session.proved_again', actor, accountId, sessionId: id, caller, detail }, tx);
+      await audit.record({ action: 'session.proved_again', actor, accountId, sessionId: id, meta, detail }, tx);
     });
     await changed(id);
   }
 
   /** Tells every process that a login is not what it was: its old token is refused from then on. */
   async function changed(id: string): Promise<void> {
-    await announcements.announce('sessions', id);
+    await invalidationBus.publish('sessions', id);
   }
 
   /** The login that a browser's cookie stands for, if it lives, or lived a second ago; each process is told when it ends. */
@@ -174,11 +174,11 @@ export function createSessions({ db, clock, audit, artifacts, announcements, idl
     if (!row || row.endedAt || row.expiresAt <= now || row.account.status !== 'active') return undefined;
     if (row.account.notBefore && row.createdAt < row.account.notBefore) return undefined;
     const { account, ...session } = row;
-    if (session.lastSeenAt <= addSeconds(now, -NOTE_USE_AFTER_SECONDS)) await noteUse(session, now);
+    if (session.lastSeenAt <= addSeconds(now, -NOTE_USE_AFTER_SECONDS)) await recordUse(session, now);
     return { session, account, amr: session.amr as string[] };
   }
 
-  async function noteUse(session: Session, now: Date): Promise<void> {
+  async function recordUse(session: Session, now: Date): Promise<void> {
     const browsers = session.channel === 'browser'; // the others live by their tokens: see prolong
     const expiresAt = earlier(addSeconds(now, idleSeconds), addSeconds(session.authTime, maxSeconds));
     const data = { lastSeenAt: now, ...(browsers && { expiresAt }) };

@@ -13,15 +13,15 @@
  * - *Spent tokens are swept* after a day, so that a login which is refreshed all day does not grow for ever; see housekeeping.
  */
 
-import { Refusal, unauthenticated } from '../../base/app-error.js';
+import { AppError, unauthorized } from '../../base/app-error.js';
 import { addSeconds, type Clock, epochSeconds } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { Queryable } from '../../base/db/open.js';
 import type { Account } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { JwtKind, Jwts } from '../keys/jwts.js';
-import type { Artifacts } from '../oauth-storage/oauth-storage.js';
-import type { Caller } from '../request-meta.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Login, Session, Sessions } from './sessions.js';
 
 /** The `client_id` of first-party tokens. Clients that register get ids that are made here, never this one. */
@@ -58,11 +58,11 @@ export interface AccessTokenUse {
   expiresAt: Date;
 }
 
-interface Needs {
+interface Deps {
   clock: Clock;
   issuer: string;
   audit: Audit;
-  artifacts: Artifacts;
+  oauthStorage: OAuthStorage;
   jwts: Jwts;
   sessions: Sessions;
   accessSeconds: number;
@@ -75,13 +75,13 @@ export function createTokens({
   clock,
   issuer,
   audit,
-  artifacts,
+  oauthStorage,
   jwts,
   sessions,
   accessSeconds,
   refreshSeconds,
-}: Needs) {
-  const { grants, refreshTokens } = artifacts;
+}: Deps) {
+  const { grants, refreshTokens } = oauthStorage;
   /** Unused for so long, a login ends: both its tokens have expired by then. */
   const livesSeconds = Math.max(refreshSeconds, accessSeconds);
   const kind: JwtKind = { typ: TYP, audience: `${issuer}/api/v1` };
@@ -89,11 +89,11 @@ export function createTokens({
   return { open, openForOne, refresh, extendAccess, signAccess, peek, verify };
 
   /** Opens a login with its first tokens, within the transaction of the verb that lets somebody in. */
-  async function open(account: Account, amr: string[], caller: Caller, tx: Queryable): Promise<RefreshedLogin> {
-    const session = await sessions.openForTokens(account, amr, livesSeconds, caller, tx);
+  async function open(account: Account, amr: string[], meta: RequestMeta, tx: Queryable): Promise<RefreshedLogin> {
+    const session = await sessions.openForTokens(account, amr, livesSeconds, meta, tx);
     const grant = { id: randomToken(), accountId: account.id, clientId: FIRST_PARTY_CLIENT, sessionId: session.id };
     await grants.open(
-      { ...grant, offline: false, consented: false, payload: {}, expiresAt: sessions.endsForGood(session) },
+      { ...grant, offline: false, consented: false, payload: {}, expiresAt: sessions.absoluteExpiry(session) },
       tx,
     );
     const login = { session, account, amr };
@@ -107,10 +107,10 @@ export function createTokens({
     account: Account,
     amr: string[],
     givenSeconds: number,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
   ): Promise<LoginWithToken> {
-    const session = await sessions.openForTokens(account, amr, givenSeconds, caller, tx);
+    const session = await sessions.openForTokens(account, amr, givenSeconds, meta, tx);
     const login = { session, account, amr };
     return { ...login, ...(await signAccess(login, randomToken(ANSWER_BYTES), givenSeconds)) };
   }
@@ -119,21 +119,21 @@ export function createTokens({
    * Spends a refresh token. Refuses with `invalid_token`, or `expired_token` when its time is over. A token that was spent before, and
    * not as a retry, ends the login.
    */
-  async function refresh(refreshToken: string, caller: Caller): Promise<RefreshedLogin> {
-    const id = artifacts.idOf(refreshToken);
+  async function refresh(refreshToken: string, meta: RequestMeta): Promise<RefreshedLogin> {
+    const id = oauthStorage.idOf(refreshToken);
     const { stored, login } = await find(id);
-    if (stored.state === 'spent') return endAsStolen(login.session, caller);
+    if (stored.state === 'spent') return endAsStolen(login.session, meta);
     const { tokens, row } = await mint(login, stored.grantId);
     const outcome = await refreshTokens.rotate(id, row, undefined);
-    if (outcome === 'spent') return endAsStolen(login.session, caller);
-    if (outcome === 'gone' || !(await prolong(login.session))) throw refused();
+    if (outcome === 'spent') return endAsStolen(login.session, meta);
+    if (outcome === 'gone' || !(await extend(login.session))) throw refused();
     if (stored.state === 'retryable') await sessions.changed(login.session.id); // the access tokens of the lost answer died
     return { ...login, tokens };
   }
 
   /** A new access token for a login that is alive, in the place of one that has not expired. The refresh token stays as it is. */
   async function extendAccess({ login, answerId }: AccessTokenUse): Promise<{ accessToken: string; seconds: number }> {
-    const expiresAt = await prolong(login.session);
+    const expiresAt = await extend(login.session);
     if (!expiresAt) throw refused();
     return signAccess({ ...login, session: { ...login.session, expiresAt } }, answerId, accessSeconds);
   }
@@ -158,10 +158,10 @@ export function createTokens({
   /** The living login behind a refresh token, which is not spent by this. */
   async function peek(refreshToken: string): Promise<Login | undefined> {
     try {
-      const { stored, login } = await find(artifacts.idOf(refreshToken));
+      const { stored, login } = await find(oauthStorage.idOf(refreshToken));
       return stored.state === 'spent' ? undefined : login;
     } catch (error) {
-      if (error instanceof Refusal) return undefined;
+      if (error instanceof AppError) return undefined;
       throw error;
     }
   }
@@ -172,7 +172,7 @@ export function createTokens({
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
     const { sub, sid, jti, exp } = verified.claims as { sub: string; sid: string; jti: string; exp: number };
     const answerId = jti.slice(0, jti.indexOf('.'));
-    const [login, replaced] = await Promise.all([sessions.find(sid), artifacts.isJwtRevoked(answerId)]);
+    const [login, replaced] = await Promise.all([sessions.find(sid), oauthStorage.isJwtRevoked(answerId)]);
     if (!login || login.account.id !== sub || replaced) return undefined;
     return { login, answerId, expiresAt: new Date(exp * 1000) };
   }
@@ -198,29 +198,29 @@ export function createTokens({
       refreshToken,
       refreshSeconds: refreshLasts,
     };
-    const accessTokenId = artifacts.idOf(answerId);
-    return { tokens, row: { id: artifacts.idOf(refreshToken), grantId, payload: {}, expiresAt, accessTokenId } };
+    const accessTokenId = oauthStorage.idOf(answerId);
+    return { tokens, row: { id: oauthStorage.idOf(refreshToken), grantId, payload: {}, expiresAt, accessTokenId } };
   }
 
   /** When it ends that lasts so many seconds from now and no longer than its login can live, and how many those are. */
   function within(session: Session, seconds: number): { expiresAt: Date; lasts: number } {
     const now = clock.now();
-    const [wanted, latest] = [addSeconds(now, seconds), sessions.endsForGood(session)];
+    const [wanted, latest] = [addSeconds(now, seconds), sessions.absoluteExpiry(session)];
     if (wanted < latest) return { expiresAt: wanted, lasts: seconds };
     return { expiresAt: latest, lasts: epochSeconds(latest) - epochSeconds(now) };
   }
 
-  function prolong(session: Session): Promise<Date | undefined> {
-    return sessions.prolong(session, livesSeconds);
+  function extend(session: Session): Promise<Date | undefined> {
+    return sessions.extend(session, livesSeconds);
   }
 
-  async function endAsStolen({ id, accountId }: Session, caller: Caller): Promise<never> {
-    await sessions.end(id, 'theft', caller);
+  async function endAsStolen({ id, accountId }: Session, meta: RequestMeta): Promise<never> {
+    await sessions.end(id, 'theft', meta);
     const actor = { kind: 'anonymous' as const };
-    await audit.record({ action: 'refresh_token.replayed', actor, accountId, sessionId: id, caller });
+    await audit.record({ action: 'refresh_token.replayed', actor, accountId, sessionId: id, meta });
     throw refused();
   }
 }
 
-const refused = () => unauthenticated('invalid_token', 'This token is not valid, or no longer.');
-const expired = () => unauthenticated('expired_token', 'This token has expired. Please sign in again.');
+const refused = () => unauthorized('invalid_token', 'This token is not valid, or no longer.');
+const expired = () => unauthorized('expired_token', 'This token has expired. Please sign in again.');

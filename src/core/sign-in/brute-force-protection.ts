@@ -1,19 +1,19 @@
 /** Attempts to sign in: how many there may be, from where, and the trail of those that failed. */
 
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Account } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
-import type { Places } from '../sessions/known-locations.js';
+import type { RequestMeta } from '../request-meta.js';
+import type { KnownLocations } from '../sessions/known-locations.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
-  limits: Limits;
-  places: Places;
+  rateLimiter: RateLimiter;
+  knownLocations: KnownLocations;
   audit: Audit;
 }
 
@@ -43,84 +43,84 @@ export interface Attempt {
   counted: { limit: Limit; key: string }[];
 }
 
-export type Attempts = ReturnType<typeof createAttempts>;
+export type BruteForceProtection = ReturnType<typeof createBruteForceProtection>;
 
-export function createAttempts({ clock, limits, places, audit }: Needs) {
+export function createBruteForceProtection({ clock, rateLimiter, knownLocations, audit }: Deps) {
   const noted = new Map<string, number>();
 
-  return { spend, takeBack, forgive, forgiveGuesses, noteRefusal, noteFailure };
+  return { spend, refund, reset, resetFor, auditThrottled, auditFailure };
 
   /** Counted before the password is looked at, so that many guesses at once are counted too. */
-  async function spend(login: string, account: Account | null, caller: Caller): Promise<Attempt> {
-    const keys = keysFor(login, caller);
+  async function spend(login: string, account: Account | null, meta: RequestMeta): Promise<Attempt> {
+    const keys = keysFor(login, meta);
     const counted: Attempt['counted'] = [];
     const count = async (limit: Limit, key: string) => {
-      await limits.spend(limit, key);
+      await rateLimiter.spend(limit, key);
       counted.push({ limit, key });
     };
     try {
       // The address first: whoever invents addresses of others makes no counters for them.
       for (const limit of BY_ADDRESS) await count(limit, keys.address);
       for (const limit of BY_PAIR) await count(limit, keys.pair);
-      if (!(await limits.isSpent(BY_ACCOUNT, keys.account))) await count(BY_ACCOUNT, keys.account);
-      else if (!(await isFamiliar(account, caller))) await count(UNDER_ATTACK, keys.pair);
+      if (!(await rateLimiter.isExceeded(BY_ACCOUNT, keys.account))) await count(BY_ACCOUNT, keys.account);
+      else if (!(await isFamiliar(account, meta))) await count(UNDER_ATTACK, keys.pair);
     } catch (error) {
-      if (isRateLimit(error)) noteRefusal(account, caller);
+      if (isRateLimit(error)) auditThrottled(account, meta);
       throw error;
     }
     return { pair: keys.pair, counted };
   }
 
   /** It was no guess after all: nobody could look at the password, or it was right and something else is asked for first. */
-  async function takeBack({ counted }: Attempt): Promise<void> {
-    for (const { limit, key } of counted) await limits.refund(limit, key);
+  async function refund({ counted }: Attempt): Promise<void> {
+    for (const { limit, key } of counted) await rateLimiter.refund(limit, key);
   }
 
   /** Everything was right: takes this attempt back, and forgets the guesses before it. */
-  async function forgive({ pair, counted }: Attempt): Promise<void> {
-    await takeBack({ pair, counted: counted.filter(({ key }) => key !== pair) });
+  async function reset({ pair, counted }: Attempt): Promise<void> {
+    await refund({ pair, counted: counted.filter(({ key }) => key !== pair) });
     await forget(pair);
   }
 
   /** The same for somebody whose attempt was taken back when it was right so far. */
-  async function forgiveGuesses(login: string, caller: Caller): Promise<void> {
-    await forget(keysFor(login, caller).pair);
+  async function resetFor(login: string, meta: RequestMeta): Promise<void> {
+    await forget(keysFor(login, meta).pair);
   }
 
   async function forget(pair: string): Promise<void> {
-    for (const limit of [...BY_PAIR, UNDER_ATTACK]) await limits.reset(limit, pair);
+    for (const limit of [...BY_PAIR, UNDER_ATTACK]) await rateLimiter.reset(limit, pair);
   }
 
   /** Once a minute for each source: somebody who is refused a thousand times a second does not fill the trail. */
-  function noteRefusal(account: Account | null, caller: Caller): void {
+  function auditThrottled(account: Account | null, meta: RequestMeta): void {
     const now = clock.now().getTime();
-    const from = addressKey(caller.address);
+    const from = rateLimitKey(meta.address);
     if ((noted.get(from) ?? 0) > now - NOTE_AGAIN_AFTER_MS) return;
     if (noted.size >= MAX_NOTED) noted.clear();
     noted.set(from, now);
-    noteFailure(account, 'rate_limited', caller);
+    auditFailure(account, 'rate_limited', meta);
   }
 
-  async function isFamiliar(account: Account | null, caller: Caller): Promise<boolean> {
-    return account !== null && (await places.find(account.id, caller)) !== undefined;
+  async function isFamiliar(account: Account | null, meta: RequestMeta): Promise<boolean> {
+    return account !== null && (await knownLocations.find(account.id, meta)) !== undefined;
   }
 
-  function noteFailure(account: Account | null, reason: string, caller: Caller): void {
+  function auditFailure(account: Account | null, reason: string, meta: RequestMeta): void {
     audit.recordSoon({
       action: 'sign_in.failed',
       actor: { kind: 'anonymous' },
       accountId: account?.id,
-      caller,
+      meta,
       detail: { reason },
     });
   }
 }
 
-export const isRateLimit = (error: unknown) => error instanceof Refusal && error.status === 429;
+export const isRateLimit = (error: unknown) => error instanceof AppError && error.status === 429;
 
 /** By what attempts are counted. The login is the e-mail address as it is compared. */
-function keysFor(login: string, { address }: Caller) {
+function keysFor(login: string, { address }: RequestMeta) {
   const account = sha256(login);
-  const from = addressKey(address);
+  const from = rateLimitKey(address);
   return { pair: `${account}:${from}`, address: from, account };
 }

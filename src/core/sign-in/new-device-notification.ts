@@ -3,15 +3,15 @@ import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
 import type { Mail } from '../../base/mail.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
-import { type Account, mailboxOf } from '../accounts/accounts.js';
-import type { Caller } from '../request-meta.js';
-import { describeHappening, deviceHash } from '../sessions/devices.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { type Account, mailAddressOf } from '../accounts/accounts.js';
+import type { RequestMeta } from '../request-meta.js';
+import { describeSecurityEvent, deviceHash } from '../sessions/devices.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   log: Log;
   mail: Mail;
 }
@@ -21,23 +21,23 @@ const BY_ACCOUNT: Limit = { name: 'new-device-account', points: 5, seconds: DAY_
 
 export type NewDevice = ReturnType<typeof createNewDevice>;
 
-export function createNewDevice({ db, clock, limits, log, mail }: Needs) {
+export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
   return { isNew, tell };
 
   /** To be asked before the login is there. With the first login of an account there is nothing to compare. */
-  async function isNew({ id: accountId }: Account, caller: Caller): Promise<boolean> {
+  async function isNew({ id: accountId }: Account, meta: RequestMeta): Promise<boolean> {
     if (!mail.isConfigured) return false;
     const select = { id: true };
-    const known = { accountId, deviceHash: deviceHash(accountId, caller) };
+    const known = { accountId, deviceHash: deviceHash(accountId, meta) };
     if (await db.session.findFirst({ where: known, select })) return false;
     return (await db.session.findFirst({ where: { accountId }, select })) !== null;
   }
 
   /** Nobody is kept out because the owner could not be told. */
-  async function tell(account: Account, caller: Caller): Promise<void> {
+  async function tell(account: Account, meta: RequestMeta): Promise<void> {
     try {
-      if (await limits.fits(BY_ACCOUNT, account.id))
-        mail.send(mailboxOf(account), 'new-device', describeHappening(caller, clock.now()));
+      if (await rateLimiter.tryConsume(BY_ACCOUNT, account.id))
+        mail.send(mailAddressOf(account), 'new-device', describeSecurityEvent(meta, clock.now()));
     } catch (error) {
       log.error({ error }, 'nobody was told of a new device');
     }

@@ -1,23 +1,23 @@
 /** How somebody who has proved who they are is let in, by whatever door: what was proved must still be true at that moment. */
 
-import { unauthenticated } from '../../base/app-error.js';
+import { unauthorized } from '../../base/app-error.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
-import type { ForeignPerson, Identities } from '../identities/identities.js';
+import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 import type { Login, Session, Sessions } from '../sessions/sessions.js';
 import type { LoginWithToken, RefreshedLogin, Tokens } from '../sessions/tokens.js';
 import type { NewDevice } from './new-device-notification.js';
 
 /** Somebody who has proved who they are, and is not let in yet. */
-export interface Proven {
+export interface Authenticated {
   account: Account;
   /** How (RFC 8176). */
   amr: string[];
   /** Who they are at the provider elsewhere that says so, where it is not us. */
-  from?: ForeignPerson | undefined;
+  from?: ExternalIdentity | undefined;
 }
 
 /** A login that was just opened or renewed, with the token for the browser's cookie. */
@@ -27,7 +27,7 @@ export interface FreshLogin {
   token: string;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   accounts: Accounts;
   sessions: Sessions;
@@ -38,60 +38,64 @@ interface Needs {
   audit: Audit;
 }
 
-export type LettingIn = ReturnType<typeof createLettingIn>;
+export type SessionIssuer = ReturnType<typeof createSessionIssuer>;
 
-export function createLettingIn({ db, accounts, sessions, tokens, identities, mfa, newDevice, audit }: Needs) {
-  return { openInBrowser, openForApi, openForOneToken };
+export function createSessionIssuer({ db, accounts, sessions, tokens, identities, mfa, newDevice, audit }: Deps) {
+  return { startBrowserSession, issueTokens, issueSingleToken };
 
   /**
    * Lets somebody in, in a browser.
    *
    * @param current the login that the browser has already: renewed if it is the same person's, ended if it is another's
    */
-  async function openInBrowser(
-    { account, amr, from }: Proven,
+  async function startBrowserSession(
+    { account, amr, from }: Authenticated,
     current: Login | undefined,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<FreshLogin> {
     const same = current?.account.id === account.id ? current : undefined;
-    if (current && !same) await sessions.end(current.session.id, 'signed_out', caller);
-    const fromNewDevice = !same && (await newDevice.isNew(account, caller));
+    if (current && !same) await sessions.end(current.session.id, 'signed_out', meta);
+    const fromNewDevice = !same && (await newDevice.isNew(account, meta));
     const { session, token } = await db.$transaction(async (tx: Queryable) => {
-      await hold({ account, amr, from }, tx);
-      const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, caller, tx);
-      await noteSuccess(fresh.session, caller, tx, from?.issuer);
+      await lock({ account, amr, from }, tx);
+      const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, meta, tx);
+      await noteSuccess(fresh.session, meta, tx, from?.issuer);
       return fresh;
     });
     if (same) await sessions.changed(session.id);
-    if (fromNewDevice) await newDevice.tell(account, caller);
+    if (fromNewDevice) await newDevice.tell(account, meta);
     return { account, session, token };
   }
 
   /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
-  async function openForApi(proven: Proven, caller: Caller): Promise<RefreshedLogin> {
-    const { account, amr } = proven;
-    return openWithoutPage(proven, caller, (tx) => tokens.open(account, amr, caller, tx));
+  async function issueTokens(authenticated: Authenticated, meta: RequestMeta): Promise<RefreshedLogin> {
+    const { account, amr } = authenticated;
+    return openWithoutPage(authenticated, meta, (tx) => tokens.open(account, amr, meta, tx));
   }
 
   /** The same, with an access token for so many seconds and nothing to renew it by. */
-  async function openForOneToken(proven: Proven, seconds: number, caller: Caller): Promise<LoginWithToken> {
-    const { account, amr } = proven;
-    return openWithoutPage(proven, caller, (tx) => tokens.openForOne(account, amr, seconds, caller, tx));
+  async function issueSingleToken(
+    authenticated: Authenticated,
+    seconds: number,
+    meta: RequestMeta,
+  ): Promise<LoginWithToken> {
+    const { account, amr } = authenticated;
+    return openWithoutPage(authenticated, meta, (tx) => tokens.openForOne(account, amr, seconds, meta, tx));
   }
 
   async function openWithoutPage<Opened extends Login>(
-    { account, amr, from }: Proven,
-    caller: Caller,
+    { account, amr, from }: Authenticated,
+    meta: RequestMeta,
     open: (tx: Queryable) => Promise<Opened>,
   ): Promise<Opened> {
-    const fromNewDevice = await newDevice.isNew(account, caller);
+    const fromNewDevice = await newDevice.isNew(account, meta);
     const opened = await db.$transaction(async (tx) => {
-      await hold({ account, amr, from }, tx);
+      await lock({ account, amr, from }, tx);
       const login = await open(tx);
-      await noteSuccess(login.session, caller, tx, from?.issuer);
+      await noteSuccess(login.session, meta, tx, from?.issuer);
       return login;
     });
-    if (fromNewDevice) await newDevice.tell(account, caller);
+    if (fromNewDevice) await newDevice.tell(account, meta);
     return opened;
   }
 
@@ -100,22 +104,22 @@ export function createLettingIn({ db, accounts, sessions, tokens, identities, mf
    * password, sets up a second factor, unlinks a provider or suspends the account has done so by now, or waits, and then finds the
    * login and ends it.
    */
-  async function hold({ account: { id, passwordChangedAt }, amr, from }: Proven, tx: Queryable): Promise<void> {
-    const now = await accounts.hold(id, tx);
+  async function lock({ account: { id, passwordChangedAt }, amr, from }: Authenticated, tx: Queryable): Promise<void> {
+    const now = await accounts.lock(id, tx);
     const same = accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime();
     const linked = !from || (await identities.isLinked(id, from, tx));
     if (same && linked && (amr.includes('otp') || !(await mfa.isEnrolled(id, tx)))) return;
-    throw unauthenticated('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
+    throw unauthorized('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
   }
 
   async function noteSuccess(
     { id, accountId, amr }: Session,
-    caller: Caller,
+    meta: RequestMeta,
     tx: Queryable,
     from?: string,
   ): Promise<void> {
     const actor = { kind: 'account' as const, id: accountId };
     const detail = { amr: amr as string[], ...(from && { from }) };
-    await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, caller, detail }, tx);
+    await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, meta, detail }, tx);
   }
 }

@@ -3,36 +3,36 @@
  * these. How they are let in then stands in letting-in.ts.
  */
 
-import { invalidRequest, unauthenticated } from '../../base/app-error.js';
+import { invalidRequest, unauthorized } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
-import type { Verification } from '../accounts/email-verification.js';
+import type { EmailVerification } from '../accounts/email-verification.js';
 import type { Passwords } from '../accounts/passwords.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
-import type { Caller } from '../request-meta.js';
-import { combineProofs } from '../sessions/authentication-methods.js';
+import type { RequestMeta } from '../request-meta.js';
+import { mergeAmr } from '../sessions/authentication-methods.js';
 import type { Login, Sessions } from '../sessions/sessions.js';
-import { type Attempt, type Attempts, isRateLimit } from './brute-force-protection.js';
+import { type Attempt, type BruteForceProtection, isRateLimit } from './brute-force-protection.js';
 import { suspended, wrongCredentials } from './errors.js';
-import { createTickets } from './mfa-challenges.js';
-import type { LettingIn, Proven } from './session-issuance.js';
+import { createMfaChallenges } from './mfa-challenges.js';
+import type { Authenticated, SessionIssuer } from './session-issuance.js';
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   secrets: Secrets;
   accounts: Accounts;
   passwords: Passwords;
-  verification: Verification;
+  emailVerification: EmailVerification;
   sessions: Sessions;
   mfa: Mfa;
-  attempts: Attempts;
-  limits: Limits;
-  lettingIn: LettingIn;
+  bruteForce: BruteForceProtection;
+  rateLimiter: RateLimiter;
+  sessionIssuer: SessionIssuer;
 }
 
 export interface Credentials {
@@ -43,7 +43,7 @@ export interface Credentials {
 }
 
 /** Let in, or asked for a second factor first: then the ticket stands for what was proved already. */
-export type Admission = ({ kind: 'proven' } & Proven) | { kind: 'factor_needed'; ticket: string };
+export type AuthResult = ({ kind: 'proven' } & Authenticated) | { kind: 'factor_needed'; challenge: string };
 
 const REGISTER_BY_ADDRESS: Limit = {
   name: 'register-address',
@@ -54,65 +54,81 @@ const REGISTER_BY_ADDRESS: Limit = {
 
 export type SignIn = ReturnType<typeof createSignIn>;
 
-export function createSignIn(needs: Needs) {
-  const { db, clock, secrets, accounts, passwords, verification, sessions, mfa, attempts, limits, lettingIn } = needs;
-  const tickets = createTickets({ db, clock, secrets });
+export function createSignIn(deps: Deps) {
+  const {
+    db,
+    clock,
+    secrets,
+    accounts,
+    passwords,
+    emailVerification,
+    sessions,
+    mfa,
+    bruteForce,
+    rateLimiter,
+    sessionIssuer,
+  } = deps;
+  const mfaChallenges = createMfaChallenges({ db, clock, secrets });
 
   return {
     withPassword,
     withSecondFactor,
-    demandFactor,
+    requireSecondFactor,
     register,
     reauthenticate,
-    ...lettingIn,
+    ...sessionIssuer,
   };
 
   /**
    * Proves a person by password, and by the second factor where one is set up. Refuses with `invalid_credentials` (the same words
    * after the same time for an unknown e-mail), `invalid_otp`, `account_suspended` or `auth_rate_limited`.
    */
-  async function withPassword({ email, password, otp }: Credentials, caller: Caller): Promise<Admission> {
+  async function withPassword({ email, password, otp }: Credentials, meta: RequestMeta): Promise<AuthResult> {
     const login = normalizeEmail(email);
-    const { account, attempt } = await provePassword(login, password, caller);
+    const { account, attempt } = await verifyPassword(login, password, meta);
     if (!accounts.isActive(account)) {
-      await attempts.forgive(attempt);
-      attempts.noteFailure(account, 'suspended', caller);
+      await bruteForce.reset(attempt);
+      bruteForce.auditFailure(account, 'suspended', meta);
       throw suspended();
     }
     await accounts.renewHash(account, password);
-    const admission = await demandFactor({ account, amr: ['pwd'] }, otp, caller);
+    const authResult = await requireSecondFactor({ account, amr: ['pwd'] }, otp, meta);
     // Only now: a right password with a wrong code is an attempt like any other. Without a code it is none.
-    await (admission.kind === 'proven' ? attempts.forgive(attempt) : attempts.takeBack(attempt));
-    return admission;
+    await (authResult.kind === 'proven' ? bruteForce.reset(attempt) : bruteForce.refund(attempt));
+    return authResult;
   }
 
   /**
    * For whoever proved who they are by one thing only: asks for the second factor where one is set up. Refuses with `invalid_otp`
    * or `auth_rate_limited`.
    */
-  async function demandFactor(proven: Proven, otp: string | undefined, caller: Caller): Promise<Admission> {
-    const { account, amr, from } = proven;
-    if (!(await mfa.isEnrolled(account.id))) return { kind: 'proven', ...proven };
-    if (!otp) return { kind: 'factor_needed', ticket: await tickets.issue(account, amr, from) };
-    return { kind: 'proven', ...proven, amr: combineProofs(amr, await proveFactor(account, otp, caller)) };
+  async function requireSecondFactor(
+    authenticated: Authenticated,
+    otp: string | undefined,
+    meta: RequestMeta,
+  ): Promise<AuthResult> {
+    const { account, amr, from } = authenticated;
+    if (!(await mfa.isEnrolled(account.id))) return { kind: 'proven', ...authenticated };
+    if (!otp) return { kind: 'factor_needed', challenge: await mfaChallenges.issue(account, amr, from) };
+    return { kind: 'proven', ...authenticated, amr: mergeAmr(amr, await verifySecondFactor(account, otp, meta)) };
   }
 
   /**
    * The second step, for whoever came with a ticket. Refuses with `invalid_token` when the ticket is old, used or void, and as
    * `withPassword` does.
    */
-  async function withSecondFactor(sealed: string, otp: string, caller: Caller): Promise<Proven> {
-    const ticket = await tickets.read(sealed);
-    const account = ticket ? await db.account.findUnique({ where: { id: ticket.accountId } }) : null;
-    if (!ticket || !tickets.isFor(ticket, account)) throw tooLate();
+  async function withSecondFactor(sealed: string, otp: string, meta: RequestMeta): Promise<Authenticated> {
+    const challenge = await mfaChallenges.read(sealed);
+    const account = challenge ? await db.account.findUnique({ where: { id: challenge.accountId } }) : null;
+    if (!challenge || !mfaChallenges.isFor(challenge, account)) throw tooLate();
     if (!accounts.isActive(account)) {
-      attempts.noteFailure(account, 'suspended', caller);
+      bruteForce.auditFailure(account, 'suspended', meta);
       throw suspended();
     }
-    const more = await proveFactor(account, otp, caller);
-    if (!(await tickets.spend(ticket))) throw tooLate();
-    await attempts.forgiveGuesses(account.email, caller);
-    return { account, amr: combineProofs(ticket.amr, more), from: ticket.from };
+    const more = await verifySecondFactor(account, otp, meta);
+    if (!(await mfaChallenges.spend(challenge))) throw tooLate();
+    await bruteForce.resetFor(account.email, meta);
+    return { account, amr: mergeAmr(challenge.amr, more), from: challenge.from };
   }
 
   /**
@@ -122,46 +138,46 @@ export function createSignIn(needs: Needs) {
   async function reauthenticate(
     login: Login,
     { password, otp }: { password?: string; otp?: string },
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<void> {
     if (!password && !otp) throw invalidRequest('Send the password, or a code of the second factor.');
     const { account } = login;
     const amr: string[] = [];
-    const proof = password ? await provePassword(account.email, password, caller) : undefined;
+    const proof = password ? await verifyPassword(account.email, password, meta) : undefined;
     if (proof) amr.push('pwd');
-    if (otp) amr.push(...(await proveFactor(account, otp, caller)));
-    if (proof) await attempts.forgive(proof.attempt);
-    await sessions.proveAgain(login, amr, caller);
+    if (otp) amr.push(...(await verifySecondFactor(account, otp, meta)));
+    if (proof) await bruteForce.reset(proof.attempt);
+    await sessions.reauthenticate(login, amr, meta);
   }
 
   /** Whose e-mail and password these are. The attempt counts until it is forgiven. Refuses with `invalid_credentials`. */
-  async function provePassword(
+  async function verifyPassword(
     login: string,
     password: string,
-    caller: Caller,
+    meta: RequestMeta,
   ): Promise<{ account: Account; attempt: Attempt }> {
     // What cannot be an address is nobody's; it takes as long all the same.
     const account = isEmail(login) ? await accounts.findByEmail(login) : null;
-    const attempt = await attempts.spend(login, account, caller);
+    const attempt = await bruteForce.spend(login, account, meta);
 
     const right = await passwords.verify(password, account?.passwordHash);
     if (!account || !right) {
-      attempts.noteFailure(account, account ? 'wrong_password' : 'unknown_account', caller);
+      bruteForce.auditFailure(account, account ? 'wrong_password' : 'unknown_account', meta);
       throw wrongCredentials();
     }
     return { account, attempt };
   }
 
-  async function proveFactor(account: Account, otp: string, caller: Caller): Promise<string[]> {
+  async function verifySecondFactor(account: Account, otp: string, meta: RequestMeta): Promise<string[]> {
     let amr: string[] | undefined;
     try {
-      amr = await mfa.verify(account, otp, caller);
+      amr = await mfa.verify(account, otp, meta);
     } catch (error) {
-      if (isRateLimit(error)) attempts.noteRefusal(account, caller);
+      if (isRateLimit(error)) bruteForce.auditThrottled(account, meta);
       throw error;
     }
     if (amr) return amr;
-    attempts.noteFailure(account, 'wrong_otp', caller);
+    bruteForce.auditFailure(account, 'wrong_otp', meta);
     throw wrongOtp();
   }
 
@@ -169,11 +185,11 @@ export function createSignIn(needs: Needs) {
    * Makes an account, and mails the link that verifies its address. Refuses with `invalid_request` by field, `conflict` or
    * `auth_rate_limited`.
    */
-  async function register(input: NewAccount, caller: Caller): Promise<Proven> {
-    await limits.spend(REGISTER_BY_ADDRESS, addressKey(caller.address));
-    const account = await accounts.create(input, caller, { also: verification.begin });
+  async function register(input: NewAccount, meta: RequestMeta): Promise<Authenticated> {
+    await rateLimiter.spend(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));
+    const account = await accounts.create(input, meta, { also: emailVerification.begin });
     return { account, amr: ['pwd'] };
   }
 }
 
-const tooLate = () => unauthenticated('invalid_token', 'This sign-in took too long. Please start again.');
+const tooLate = () => unauthorized('invalid_token', 'This sign-in took too long. Please start again.');

@@ -1,14 +1,14 @@
 /** Tools: apps that ask us, at each request, who is there and what they may. Each is known by its slug. */
 
-import { conflict, invalidRequest, isTaken, notFound } from '../../base/app-error.js';
+import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Tool } from '../../base/db/open.js';
-import type { Announcements } from '../../base/invalidation-bus.js';
+import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { isReadable, isStorable } from '../../base/text.js';
-import { createRecent } from '../../base/ttl-cache.js';
+import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
-import type { Caller } from '../request-meta.js';
+import type { RequestMeta } from '../request-meta.js';
 
 export type { Tool } from '../../base/db/open.js';
 
@@ -18,11 +18,11 @@ export interface NewTool {
   url?: string | undefined;
 }
 
-interface Needs {
+interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  announcements: Announcements;
+  invalidationBus: InvalidationBus;
 }
 
 const SLUG = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
@@ -31,30 +31,30 @@ const MAX_URL_LENGTH = 2048;
 
 export type Tools = ReturnType<typeof createTools>;
 
-export function createTools({ db, clock, audit, announcements }: Needs) {
-  const recent = createRecent<Tool>({ clock });
-  announcements.on('tools', () => recent.forget());
+export function createTools({ db, clock, audit, invalidationBus }: Deps) {
+  const recent = createTtlCache<Tool>({ clock });
+  invalidationBus.on('tools', () => recent.forget());
 
-  return { create, list, find, demand, remove };
+  return { create, list, find, requireExisting, remove };
 
   /** Refuses with `invalid_request` by field, or `conflict`. Its URL is an audience from then on: see core/resources. */
-  async function create({ slug, url, ...given }: NewTool, keeperId: string, caller: Caller): Promise<Tool> {
+  async function create({ slug, url, ...given }: NewTool, adminId: string, meta: RequestMeta): Promise<Tool> {
     const name = given.name.normalize('NFC').trim();
-    const faults = faultsOf({ slug, name, url });
-    if (Object.keys(faults).length > 0) throw invalidRequest('Some values cannot be used.', faults);
+    const errors = errorsOf({ slug, name, url });
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
     const now = clock.now();
     try {
       const tool = await db.$transaction(async (tx) => {
         const made = await tx.tool.create({
           data: { id: uuidv7(now), slug, name, url: url ? audienceOf(url) : null, createdAt: now },
         });
-        await note('tool.created', made, keeperId, caller, tx);
+        await note('tool.created', made, adminId, meta, tx);
         return made;
       });
       await changed(tool);
       return tool;
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isUniqueViolation(error)) throw error;
       throw conflict('There is already a tool with this slug.', { slug: 'This slug is taken.' });
     }
   }
@@ -70,40 +70,40 @@ export function createTools({ db, clock, audit, announcements }: Needs) {
   }
 
   /** The same. Refuses with `not_found`. */
-  async function demand(slug: string): Promise<Tool> {
+  async function requireExisting(slug: string): Promise<Tool> {
     const tool = await find(slug);
     if (!tool) throw noSuchTool();
     return tool;
   }
 
   /** Its permissions go with it. Refuses with `not_found`. */
-  async function remove(slug: string, keeperId: string, caller: Caller): Promise<void> {
+  async function remove(slug: string, adminId: string, meta: RequestMeta): Promise<void> {
     const tool = await db.$transaction(async (tx) => {
       const found = await tx.tool.findUnique({ where: { slug } });
       if (!found || (await tx.tool.deleteMany({ where: { id: found.id } })).count === 0) throw noSuchTool();
-      await note('tool.deleted', found, keeperId, caller, tx);
+      await note('tool.deleted', found, adminId, meta, tx);
       return found;
     });
     await changed(tool);
   }
 
   async function changed({ id, url }: Tool): Promise<void> {
-    await announcements.announce('tools', id);
-    if (url) await announcements.announce('resources');
+    await invalidationBus.publish('tools', id);
+    if (url) await invalidationBus.publish('resources');
   }
 
   async function note(
     action: 'tool.created' | 'tool.deleted',
     { id, slug }: Tool,
-    keeperId: string,
-    caller: Caller,
+    adminId: string,
+    meta: RequestMeta,
     tx: Parameters<Audit['record']>[1],
   ): Promise<void> {
-    await audit.record({ action, actor: { kind: 'account', id: keeperId }, caller, detail: { tool: id, slug } }, tx);
+    await audit.record({ action, actor: { kind: 'account', id: adminId }, meta, detail: { tool: id, slug } }, tx);
   }
 }
 
-function faultsOf({ slug, name, url }: NewTool): Record<string, string> {
+function errorsOf({ slug, name, url }: NewTool): Record<string, string> {
   const readable = isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
   return {
     ...(!SLUG.test(slug) && { slug: 'Use 1 to 64 small letters, digits and - . _ between them.' }),

@@ -3,10 +3,10 @@
  * it is remembered for a second; whatever ends a credential or a permission is told to every process at once.
  */
 import type { X509Certificate } from 'node:crypto';
-import { invalidRequest, unauthenticated } from '../../base/app-error.js';
+import { invalidRequest, unauthorized } from '../../base/app-error.js';
 import type { Credentials } from '../credentials/credentials.js';
 import type { Principal } from '../credentials/principal.js';
-import type { Presentation } from '../credentials/proof-of-possession.js';
+import type { PresentedProof } from '../credentials/proof-of-possession.js';
 import { type Resources, VALIDATE_SCOPE } from '../resources/resources.js';
 import type { Level } from './levels.js';
 import type { Permissions } from './permissions.js';
@@ -18,7 +18,7 @@ export interface Validated {
   level: Level | null | undefined;
 }
 
-interface Needs {
+interface Deps {
   credentials: Pick<Credentials, 'resolve' | 'resolveCertificate'>;
   tools: Pick<Tools, 'find'>;
   permissions: Pick<Permissions, 'levelOf'>;
@@ -26,7 +26,7 @@ interface Needs {
 }
 
 /** Somebody who shows nothing but a certificate. */
-export interface Certified {
+export interface CertificateCredential {
   certificates: X509Certificate[];
 }
 
@@ -40,7 +40,7 @@ export interface ForwardedProof {
 /** What came in a header or a cookie, and what came along with it. */
 export interface Credential {
   value: string;
-  shown: Presentation;
+  presentation: PresentedProof;
 }
 
 export type Validate = ReturnType<typeof createValidate>;
@@ -49,9 +49,9 @@ export type Validate = ReturnType<typeof createValidate>;
  * Any credential that is alive will do. A token of an app, or one that an agent asked for, must be for us or for that very tool, with the
  * scope for it. Refuses with `expired_token`, `invalid_token` or `insufficient_scope`, all of them 401.
  */
-export function createValidate({ credentials, tools, permissions, resources }: Needs) {
+export function createValidate({ credentials, tools, permissions, resources }: Deps) {
   return async function validate(
-    presented: Credential | Certified,
+    presented: Credential | CertificateCredential,
     slug?: string,
     forwarded?: ForwardedProof,
   ): Promise<Validated> {
@@ -60,15 +60,19 @@ export function createValidate({ credentials, tools, permissions, resources }: N
       'value' in presented ? await byCredential(presented, tool, forwarded) : byCertificate(presented.certificates);
     const isToken = principal.kind === 'oauth' || (principal.kind === 'agent' && principal.by === 'token');
     if (isToken && !principal.scopes.includes(VALIDATE_SCOPE)) {
-      throw unauthenticated('insufficient_scope', `This token lacks the scope ${VALIDATE_SCOPE}.`);
+      throw unauthorized('insufficient_scope', `This token lacks the scope ${VALIDATE_SCOPE}.`);
     }
     if (slug === undefined) return { principal, level: undefined };
     return { principal, level: (tool && (await permissions.levelOf(principal, tool))) ?? null };
   };
 
-  function byCredential({ value, shown }: Credential, tool: Tool | undefined, forwarded: ForwardedProof | undefined) {
-    const proven = forwarded ? asShown(forwarded, tool) : shown;
-    return credentials.resolve(value, proven, tool?.url ? audienceOf(tool.url) : undefined);
+  function byCredential(
+    { value, presentation }: Credential,
+    tool: Tool | undefined,
+    forwarded: ForwardedProof | undefined,
+  ) {
+    const authenticated = forwarded ? asShown(forwarded, tool) : presentation;
+    return credentials.resolve(value, authenticated, tool?.url ? audienceOf(tool.url) : undefined);
   }
 
   /** Whoever registered the tool's URL as an API may have spelt it otherwise: that spelling is in the tokens. */
@@ -78,16 +82,16 @@ export function createValidate({ credentials, tools, permissions, resources }: N
 
   function byCertificate(certificates: X509Certificate[]): Principal {
     const workload = credentials.resolveCertificate(certificates);
-    if (!workload) throw unauthenticated('no_auth', 'Pass on the credential of whoever asks you.');
+    if (!workload) throw unauthorized('no_auth', 'Pass on the credential of whoever asks you.');
     return workload;
   }
 }
 
 /** A tool says for which request a proof was made: that must be one to itself, or it could pass on those that others were sent. */
-function asShown({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): Presentation {
+function asShown({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
   if (!tool?.url || !isUnder(htu, tool.url)) {
-    const fault = 'It must lie under the URL with which the tool is registered; name the tool.';
-    throw invalidRequest('The proof was not made for this tool.', { 'dpop.htu': fault });
+    const error = 'It must lie under the URL with which the tool is registered; name the tool.';
+    throw invalidRequest('The proof was not made for this tool.', { 'dpop.htu': error });
   }
   return { scheme: 'dpop', proof, method: htm, url: htu, isForwarded: true };
 }

@@ -1,4 +1,4 @@
-/** Express: `app.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`. Also for Connect, and bare Node. */
+/** Express: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`. Also for Connect, and bare Node. */
 import type { AuthContext, RequestLike, ResolveAuth } from '../context.js';
 import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
@@ -27,13 +27,13 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
 
   return async function protectRoute(req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) {
     try {
-      const admission = await admit(toRequest(req));
-      if ('auth' in admission) {
-        known.set(req, admission.auth);
+      const authResult = await admit(toRequest(req));
+      if ('auth' in authResult) {
+        known.set(req, authResult.auth);
         next();
         return;
       }
-      const { refusal } = admission;
+      const { refusal } = authResult;
       res.statusCode = refusal.status;
       const headers = { ...refusal.headers, 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
       for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);

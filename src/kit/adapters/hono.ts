@@ -1,5 +1,5 @@
 /**
- * Hono: `app.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them with `c.get('auth')`.
+ * Hono: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them with `c.get('auth')`.
  * And whatever else is a function from Request to Response (Bun, Deno, Workers): `protectFetch`.
  */
 import type { AuthContext, ResolveAuth } from '../context.js';
@@ -17,9 +17,9 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
   const admit = createAdmission(resolve, rules);
 
   return async function protectRoute(c: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
-    const admission = await admit(c.req.raw);
-    if ('refusal' in admission) return refusalResponse(admission.refusal);
-    c.set('auth', admission.auth);
+    const authResult = await admit(c.req.raw);
+    if ('refusal' in authResult) return refusalResponse(authResult.refusal);
+    c.set('auth', authResult.auth);
     await next();
     return undefined;
   };
@@ -31,7 +31,7 @@ export function protectFetch(resolve: ResolveAuth, rules: Rules, handler: Handle
   const admit = createAdmission(resolve, rules);
 
   return async function answerProtected(request: Request): Promise<Response> {
-    const admission = await admit(request);
-    return 'refusal' in admission ? refusalResponse(admission.refusal) : handler(request, admission.auth);
+    const authResult = await admit(request);
+    return 'refusal' in authResult ? refusalResponse(authResult.refusal) : handler(request, authResult.auth);
   };
 }

@@ -1,4 +1,4 @@
-/** Koa: `router.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them in `ctx.state.auth`. */
+/** Koa: `router.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them in `ctx.state.auth`. */
 import type { ResolveAuth } from '../context.js';
 import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
@@ -23,13 +23,13 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
   return async function protectRoute(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
     const { method, href: url, req } = ctx;
     const headers = { get: (name: string) => severalAsOne(req, name, ctx.get(name) || null) };
-    const admission = await admit({ method, url, headers, peer: req.socket.remoteAddress });
-    if ('auth' in admission) {
-      Object.assign(ctx.state, { auth: admission.auth });
+    const authResult = await admit({ method, url, headers, peer: req.socket.remoteAddress });
+    if ('auth' in authResult) {
+      Object.assign(ctx.state, { auth: authResult.auth });
       await next();
       return;
     }
-    const { refusal } = admission;
+    const { refusal } = authResult;
     ctx.status = refusal.status;
     ctx.set({ ...refusal.headers, 'Cache-Control': 'no-store' });
     ctx.body = bodyOf(refusal);

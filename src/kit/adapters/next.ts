@@ -22,9 +22,9 @@ export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, 
   return async function middleware(request: Request): Promise<Response | undefined> {
     const url = new URL(request.url);
     if (signIn && url.pathname === signIn) return undefined;
-    const admission = await admit(request);
-    if ('auth' in admission) return undefined;
-    if (!signIn || admission.refusal.status !== 401 || !isForPage(request)) return refusalResponse(admission.refusal);
+    const authResult = await admit(request);
+    if ('auth' in authResult) return undefined;
+    if (!signIn || authResult.refusal.status !== 401 || !isForPage(request)) return refusalResponse(authResult.refusal);
     const to = new URL(signIn, url);
     to.searchParams.set('next', url.pathname.replace(/^\/+/, '/') + url.search); // two slashes would be another host
     return Response.redirect(to, 307);

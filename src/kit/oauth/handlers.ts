@@ -1,5 +1,5 @@
 /** Signing people in at Google, GitHub and others: two handlers, from Web Request to Response, and a session of the service's own. */
-import { settledDuration } from '../duration.js';
+import { parseDurationOrThrow } from '../duration.js';
 import { readCookie } from '../headers.js';
 import { refusal, refusalResponse } from '../refusal.js';
 import { signSession } from '../session.js';
@@ -46,7 +46,7 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
     if (!/^[\w-]+$/.test(name))
       throw new TypeError(`A provider cannot be called ${name}: letters, digits, _ and - only`);
   }
-  const sessionSeconds = settledDuration('sessionMaxAge', sessionMaxAge);
+  const sessionSeconds = parseDurationOrThrow('sessionMaxAge', sessionMaxAge);
 
   return { login, callback };
 

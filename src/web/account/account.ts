@@ -1,19 +1,19 @@
 /** The door of a person at home: where am I signed in, which apps did I let in. */
 import Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Core } from '../../core/core.js';
 import { describeDevice } from '../../core/sessions/devices.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import type { FederationCookie } from '../cookies/federation-cookie.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
-import { formBody, queryText, readForm } from '../http/body.js';
+import { parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge, describeDay, describeLastUse } from '../pages/format.js';
-import type { Errands } from '../pages/login-redirect.js';
+import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { addAgentClaims } from './agent-claims.js';
 import { addAgents } from './agents.js';
@@ -25,11 +25,11 @@ import { addNewKeys } from './new-keys.js';
 import { addSecurity } from './security.js';
 import type { AccountPages } from './view-models.js';
 
-interface Needs
+interface Deps
   extends Pick<
     Core,
     | 'agents'
-    | 'agentClaims'
+    | 'ownershipClaims'
     | 'apiKeys'
     | 'organizations'
     | 'projects'
@@ -37,10 +37,10 @@ interface Needs
     | 'consents'
     | 'clients'
     | 'resources'
-    | 'verification'
+    | 'emailVerification'
     | 'mfa'
     | 'passwords'
-    | 'recovery'
+    | 'passwordReset'
     | 'federation'
     | 'links'
     | 'approvals'
@@ -52,7 +52,7 @@ interface Needs
   loginCookie: LoginCookie;
   federationCookie: FederationCookie;
   csrf: Csrf;
-  errands: Errands;
+  loginRedirects: LoginRedirects;
   views: Views<AccountPages>;
 }
 
@@ -74,23 +74,35 @@ const NOTICES: Record<string, string | undefined> = {
   'links-sent': 'Several links were sent to you already. Look among the junk mail, or try again in an hour.',
 };
 
-export function createAccountDoor(needs: Needs): Router<State> {
-  const { sessions, consents, clients, resources, verification, approvals, clock, csrf, views, mfa, apiKeys, agents } =
-    needs;
+export function createAccountRouter(deps: Deps): Router<State> {
+  const {
+    sessions,
+    consents,
+    clients,
+    resources,
+    emailVerification,
+    approvals,
+    clock,
+    csrf,
+    views,
+    mfa,
+    apiKeys,
+    agents,
+  } = deps;
   const router = new Router<State>({ sensitive: true });
-  const guards = createGuards(needs);
+  const guards = createGuards(deps);
   const { requireLogin } = guards;
   router.get('/account', requireLogin, home);
-  router.post('/account/logins/:id/end', requireLogin, formBody, endLogin);
-  if (verification.isOffered) router.post('/account/verify-email', requireLogin, formBody, requestLink);
-  router.post('/account/apps/remove', requireLogin, formBody, removeApp);
-  addAgentClaims(router, needs);
-  addAgents(router, { ...needs, guards });
-  addSecurity(router, { ...needs, guards });
-  addLinks(router, { ...needs, guards });
-  addApprovals(router, { ...needs, guards });
-  addNewKeys(router, { ...needs, guards });
-  addKeys(router, { ...needs, guards });
+  router.post('/account/logins/:id/end', requireLogin, parseForm, endLogin);
+  if (emailVerification.isOffered) router.post('/account/verify-email', requireLogin, parseForm, requestLink);
+  router.post('/account/apps/remove', requireLogin, parseForm, removeApp);
+  addAgentClaims(router, deps);
+  addAgents(router, { ...deps, guards });
+  addSecurity(router, { ...deps, guards });
+  addLinks(router, { ...deps, guards });
+  addApprovals(router, { ...deps, guards });
+  addNewKeys(router, { ...deps, guards });
+  addKeys(router, { ...deps, guards });
   return router;
 
   async function home(ctx: Context): Promise<void> {
@@ -110,8 +122,8 @@ export function createAccountDoor(needs: Needs): Router<State> {
       keys: (await apiKeys.list(account.id)).filter(apiKeys.isAlive).length,
       agents: (await agents.listFor({ accountId: account.id })).length,
       openApprovals: (await approvals.list(account)).length,
-      canVerifyEmail: verification.isOffered && !account.emailVerified,
-      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
+      canVerifyEmail: emailVerification.isOffered && !account.emailVerified,
+      notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
     });
   }
 
@@ -119,17 +131,17 @@ export function createAccountDoor(needs: Needs): Router<State> {
     csrf.check(ctx, readForm(ctx, EndForm).csrf);
     const { account, session } = loginOf(ctx);
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
-    if (own) await sessions.end(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.caller);
+    if (own) await sessions.end(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.meta);
     seeOther(ctx, '/account');
   }
 
   async function requestLink(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, EndForm).csrf);
     try {
-      await verification.request(loginOf(ctx).account);
+      await emailVerification.request(loginOf(ctx).account);
       seeOther(ctx, '/account?notice=link-sent');
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 429) throw error;
+      if (!(error instanceof AppError) || error.status !== 429) throw error;
       seeOther(ctx, '/account?notice=links-sent');
     }
   }
@@ -137,7 +149,7 @@ export function createAccountDoor(needs: Needs): Router<State> {
   async function removeApp(ctx: Context): Promise<void> {
     const { csrf: token, client_id: clientId } = readForm(ctx, RemoveForm);
     csrf.check(ctx, token);
-    await consents.withdraw(loginOf(ctx).account.id, clientId, ctx.state.caller);
+    await consents.withdraw(loginOf(ctx).account.id, clientId, ctx.state.meta);
     seeOther(ctx, '/account');
   }
 

@@ -1,42 +1,42 @@
 /** The page behind an agent's claim link: it tells what the agent is, and takes it on when its button is pressed. Opening it spends nothing. */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { claimSpent } from '../../core/agents/ownership-claims.js';
 import type { Core } from '../../core/core.js';
-import { isProvenLately } from '../../core/sessions/authentication-methods.js';
+import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
-import { field, formBody, queryText, readForm } from '../http/body.js';
+import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { answerFault } from '../pages/form-errors.js';
 import { describeDay } from '../pages/format.js';
-import type { Errands } from '../pages/login-redirect.js';
+import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import type { AccountPages } from './view-models.js';
 
-interface Needs extends Pick<Core, 'agentClaims' | 'resources'> {
+interface Deps extends Pick<Core, 'ownershipClaims' | 'resources'> {
   clock: Clock;
   loginCookie: LoginCookie;
   csrf: Csrf;
-  errands: Errands;
+  loginRedirects: LoginRedirects;
   views: Views<AccountPages>;
 }
 
 const PAGE = '/account/agents/claim';
 const ClaimForm = z.object({ csrf: field, token: field });
 
-export function addAgentClaims(router: Router<State>, needs: Needs): void {
-  const { agentClaims, resources, clock, loginCookie, csrf, errands, views } = needs;
-  router.get(PAGE, show).post(PAGE, formBody, claim);
+export function addAgentClaims(router: Router<State>, deps: Deps): void {
+  const { ownershipClaims, resources, clock, loginCookie, csrf, loginRedirects, views } = deps;
+  router.get(PAGE, show).post(PAGE, parseForm, claim);
 
   async function show(ctx: Context): Promise<void> {
-    const token = queryText(ctx, 'token') ?? '';
+    const token = queryParam(ctx, 'token') ?? '';
     const login = await loginCookie.read(ctx);
     if (!login) return sendToSignIn(ctx, token);
-    const agent = await agentClaims.find(token);
+    const agent = await ownershipClaims.find(token);
     if (!agent) return renderExpired(ctx);
     ctx.body = views.render('account/claim-agent', {
       csrfToken: csrf.tokenFor(ctx),
@@ -56,19 +56,19 @@ export function addAgentClaims(router: Router<State>, needs: Needs): void {
     if (!login) return sendToSignIn(ctx, form.token);
     csrf.check(ctx, form.csrf);
     // Whoever takes on an agent answers for it: the person themselves, not whoever found their browser open.
-    if (!isProvenLately(login.session, clock.now())) return sendToSignIn(ctx, form.token, login.account.email);
+    if (!isRecentlyAuthenticated(login.session, clock.now())) return sendToSignIn(ctx, form.token, login.account.email);
     try {
-      const { name } = await agentClaims.claim(form.token, login.account, ctx.state.caller);
+      const { name } = await ownershipClaims.claim(form.token, login.account, ctx.state.meta);
       ctx.body = views.render('account/agent-claimed', { name });
     } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== 'not_found') throw error;
+      if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
       renderExpired(ctx);
     }
   }
 
   function sendToSignIn(ctx: Context, token: string, email?: string): void {
     const returnTo = `${PAGE}?${new URLSearchParams({ token })}`;
-    seeOther(ctx, errands.href('/login', { returnTo, ...(email && { email }) }));
+    seeOther(ctx, loginRedirects.href('/login', { returnTo, ...(email && { email }) }));
   }
 
   function renderExpired(ctx: Context): void {

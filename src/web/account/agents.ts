@@ -6,7 +6,7 @@ import type { Agent } from '../../core/agents/active-agents.js';
 import type { Core } from '../../core/core.js';
 import type { OrganizationOfMember } from '../../core/organizations/organizations.js';
 import { isAtLeast } from '../../core/organizations/roles.js';
-import { formBody, queryText, readForm } from '../http/body.js';
+import { parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
@@ -16,7 +16,7 @@ import type { AgentRow } from './agent-view-models.js';
 import { type Guards, loginOf } from './guards.js';
 import type { AccountPages } from './view-models.js';
 
-interface Needs extends Pick<Core, 'agents' | 'organizations'> {
+interface Deps extends Pick<Core, 'agents' | 'organizations'> {
   clock: Clock;
   csrf: Csrf;
   guards: Guards;
@@ -29,23 +29,23 @@ const NOTICES: Record<string, string | undefined> = {
   ended: 'That agent is gone: it is refused from now on.',
 };
 
-export function addAgents(router: Router<State>, needs: Needs): void {
-  const { agents, organizations, clock, csrf, guards, views } = needs;
+export function addAgents(router: Router<State>, deps: Deps): void {
+  const { agents, organizations, clock, csrf, guards, views } = deps;
   const { requireLogin } = guards;
   const requireProof = guards.requireProof();
   router.get(PAGE, requireLogin, show);
   router.get(`${PAGE}/:id/replace-key`, requireProof, confirmReplacement);
-  router.post(`${PAGE}/:id/replace-key`, requireProof, formBody, replaceKey);
+  router.post(`${PAGE}/:id/replace-key`, requireProof, parseForm, replaceKey);
   router.get(`${PAGE}/:id/end`, requireLogin, confirmEnd);
   // Without a recent proof, as at the API's door: whoever sees an agent that should not be there ends it at once.
-  router.post(`${PAGE}/:id/end`, requireLogin, formBody, end);
+  router.post(`${PAGE}/:id/end`, requireLogin, parseForm, end);
 
   async function show(ctx: Context): Promise<void> {
     const { id: accountId } = loginOf(ctx).account;
     const places = await organizations.listFor(accountId);
     ctx.body = views.render('account/agents', {
       csrfToken: csrf.tokenFor(ctx),
-      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
+      notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
       agents: (await agents.listFor({ accountId })).map((agent) => toRow(agent, accountId, places, clock.now())),
     });
   }
@@ -58,7 +58,7 @@ export function addAgents(router: Router<State>, needs: Needs): void {
   async function replaceKey(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, SureForm).csrf);
     const { member, agent } = await named(ctx);
-    const { key } = await agents.rotateKey({ member }, agent, ctx.state.caller);
+    const { key } = await agents.rotateKey({ member }, agent, ctx.state.meta);
     ctx.status = 201;
     ctx.body = views.render('account/agent-key', { csrfToken: csrf.tokenFor(ctx), name: agent.name, key });
   }
@@ -70,14 +70,14 @@ export function addAgents(router: Router<State>, needs: Needs): void {
   async function end(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, SureForm).csrf);
     const { member, agent } = await named(ctx);
-    await agents.remove({ member }, agent, ctx.state.caller);
+    await agents.remove({ member }, agent, ctx.state.meta);
     seeOther(ctx, `${PAGE}?notice=ended`);
   }
 
   /** Nobody is asked about what they may not do. */
   async function aboutManaged(ctx: Context) {
     const { member, agent } = await named(ctx);
-    await organizations.demand(member, agent.organizationId, 'admin');
+    await organizations.requireExisting(member, agent.organizationId, 'admin');
     const places = await organizations.listFor(member.accountId);
     return { csrfToken: csrf.tokenFor(ctx), agent: toRow(agent, member.accountId, places, clock.now()) };
   }

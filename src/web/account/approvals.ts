@@ -1,11 +1,11 @@
 /** What agents ask of the person, one thing at a time. The answer takes a recent proof of who gives it. */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { AgentAction, Approval } from '../../core/agent-authorization/approvals.js';
 import type { Core } from '../../core/core.js';
-import { formBody, queryText, readForm } from '../http/body.js';
+import { parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
@@ -14,7 +14,7 @@ import type { Views } from '../pages/views.js';
 import { type Guards, loginOf } from './guards.js';
 import type { AccountPages, ApprovalAction, ApprovalQuestion } from './view-models.js';
 
-interface Needs extends Pick<Core, 'approvals' | 'resources'> {
+interface Deps extends Pick<Core, 'approvals' | 'resources'> {
   clock: Clock;
   csrf: Csrf;
   guards: Guards;
@@ -30,10 +30,10 @@ const NOTICES: Record<string, string | undefined> = {
   late: 'That question was answered already, or is not open any more. Nothing was changed.',
 };
 
-export function addApprovals(router: Router<State>, { approvals, resources, clock, csrf, guards, views }: Needs): void {
+export function addApprovals(router: Router<State>, { approvals, resources, clock, csrf, guards, views }: Deps): void {
   const requireProof = guards.requireProof(APPROVALS_PAGE);
   router.get(APPROVALS_PAGE, requireProof, show);
-  router.post(`${APPROVALS_PAGE}/:id`, requireProof, formBody, decide);
+  router.post(`${APPROVALS_PAGE}/:id`, requireProof, parseForm, decide);
 
   async function show(ctx: Context): Promise<void> {
     const { account } = loginOf(ctx);
@@ -41,7 +41,7 @@ export function addApprovals(router: Router<State>, { approvals, resources, cloc
       csrfToken: csrf.tokenFor(ctx),
       email: account.email,
       questions: (await approvals.list(account)).map(toQuestion),
-      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
+      notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
     });
   }
 
@@ -49,10 +49,10 @@ export function addApprovals(router: Router<State>, { approvals, resources, cloc
     const { csrf: token, decision } = readForm(ctx, DecisionForm);
     csrf.check(ctx, token);
     try {
-      await approvals.decide(loginOf(ctx), ctx.params.id, decision, ctx.state.caller);
+      await approvals.decide(loginOf(ctx), ctx.params.id, decision, ctx.state.meta);
       seeOther(ctx, `${APPROVALS_PAGE}?notice=${decision}`);
     } catch (error) {
-      if (!(error instanceof Refusal) || ![404, 409].includes(error.status)) throw error;
+      if (!(error instanceof AppError) || ![404, 409].includes(error.status)) throw error;
       seeOther(ctx, `${APPROVALS_PAGE}?notice=late`);
     }
   }

@@ -1,31 +1,31 @@
 /** Who may open the pages of an account: whoever is signed in, and for some of them has proved it lately. */
 import type { Next } from 'koa';
 import type { Clock } from '../../base/clock.js';
-import { isProvenLately } from '../../core/sessions/authentication-methods.js';
+import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
 import type { Login } from '../../core/sessions/sessions.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
 import type { Context } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
-import type { Errands } from '../pages/login-redirect.js';
+import type { LoginRedirects } from '../pages/login-redirect.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
   loginCookie: LoginCookie;
-  errands: Errands;
+  loginRedirects: LoginRedirects;
 }
 
 const logins = new WeakMap<object, Login>();
 
 export type Guards = ReturnType<typeof createGuards>;
 
-export function createGuards({ clock, loginCookie, errands }: Needs) {
+export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
   return { requireLogin, requireProof };
 
   /** Sends to the sign-in page whoever is not signed in; back to the page that they wanted, or home after a form. */
   async function requireLogin(ctx: Context, next: Next): Promise<void> {
     const login = await loginCookie.read(ctx);
     if (!login)
-      return seeOther(ctx, errands.href('/login', { returnTo: ctx.method === 'GET' ? ctx.path : '/account' }));
+      return seeOther(ctx, loginRedirects.href('/login', { returnTo: ctx.method === 'GET' ? ctx.path : '/account' }));
     logins.set(ctx.req, login);
     await next();
   }
@@ -37,8 +37,11 @@ export function createGuards({ clock, loginCookie, errands }: Needs) {
   function requireProof(page?: string) {
     return async function requireRecentProof(ctx: Context, next: Next): Promise<void> {
       const login = await loginCookie.read(ctx);
-      if (!login || !isProvenLately(login.session, clock.now()))
-        return seeOther(ctx, errands.href('/login', { returnTo: page ?? ctx.path, email: login?.account.email }));
+      if (!login || !isRecentlyAuthenticated(login.session, clock.now()))
+        return seeOther(
+          ctx,
+          loginRedirects.href('/login', { returnTo: page ?? ctx.path, email: login?.account.email }),
+        );
       logins.set(ctx.req, login);
       await next();
     };

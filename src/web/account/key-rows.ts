@@ -1,7 +1,7 @@
 /** API keys as their owner's pages tell of them, and the places where somebody's keys can work. */
 import type { ApiKey, KeyRole } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
-import { lesser, type OrganizationRole } from '../../core/organizations/roles.js';
+import { minRole, type OrganizationRole } from '../../core/organizations/roles.js';
 import { describeAge, describeEnd } from '../pages/format.js';
 import type { KeyRow } from './view-models.js';
 
@@ -42,7 +42,7 @@ export function toKeyRow(key: ApiKey, places: Place[], now: Date): KeyRow {
     name,
     hint: `${lookup}…`,
     place: place?.name ?? organizationId,
-    role: place ? lesser(key.role as KeyRole, place.role) : key.role,
+    role: place ? minRole(key.role as KeyRole, place.role) : key.role,
     scopes: scopes as string[],
     made: describeAge(createdAt, now),
     lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
-import { formBody, queryText, readForm } from '../http/body.js';
+import { parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
@@ -14,7 +14,7 @@ import { type Guards, loginOf } from './guards.js';
 import { placesOf, toKeyRow } from './key-rows.js';
 import type { AccountPages } from './view-models.js';
 
-interface Needs extends Pick<Core, 'apiKeys' | 'organizations' | 'projects'> {
+interface Deps extends Pick<Core, 'apiKeys' | 'organizations' | 'projects'> {
   clock: Clock;
   csrf: Csrf;
   guards: Guards;
@@ -28,23 +28,23 @@ const NOTICES: Record<string, string | undefined> = {
   revoked: 'That key is revoked: it is refused from now on.',
 };
 
-export function addKeys(router: Router<State>, needs: Needs): void {
-  const { apiKeys, clock, csrf, guards, views } = needs;
+export function addKeys(router: Router<State>, deps: Deps): void {
+  const { apiKeys, clock, csrf, guards, views } = deps;
   const { requireLogin } = guards;
   router.get(KEYS_PAGE, requireLogin, show);
   router.get(`${KEYS_PAGE}/:id/revoke`, requireLogin, confirm);
   // Without a recent proof, as at the API's door: whoever sees a key that should not be there ends it at once.
-  router.post(`${KEYS_PAGE}/:id/revoke`, requireLogin, formBody, revoke);
+  router.post(`${KEYS_PAGE}/:id/revoke`, requireLogin, parseForm, revoke);
 
   async function show(ctx: Context): Promise<void> {
     const { id: accountId } = loginOf(ctx).account;
-    const places = await placesOf(accountId, needs);
+    const places = await placesOf(accountId, deps);
     const now = clock.now();
     const all = await apiKeys.list(accountId);
     const ended = all.filter((key) => !apiKeys.isAlive(key)).sort((a, b) => endOf(b).getTime() - endOf(a).getTime());
     ctx.body = views.render('account/keys', {
       csrfToken: csrf.tokenFor(ctx),
-      notice: NOTICES[queryText(ctx, 'notice') ?? ''],
+      notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
       keys: all.filter(apiKeys.isAlive).map((key) => toKeyRow(key, places, now)),
       ended: ended.slice(0, MAX_ENDED).map((key) => {
         const { name, hint, place } = toKeyRow(key, places, now);
@@ -58,13 +58,13 @@ export function addKeys(router: Router<State>, needs: Needs): void {
     const key = await apiKeys.findAlive(accountId, ctx.params.id);
     ctx.body = views.render('account/revoke-key', {
       csrfToken: csrf.tokenFor(ctx),
-      key: toKeyRow(key, await placesOf(accountId, needs), clock.now()),
+      key: toKeyRow(key, await placesOf(accountId, deps), clock.now()),
     });
   }
 
   async function revoke(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, RevokeForm).csrf);
-    await apiKeys.revoke(loginOf(ctx).account.id, ctx.params.id, ctx.state.caller);
+    await apiKeys.revoke(loginOf(ctx).account.id, ctx.params.id, ctx.state.meta);
     seeOther(ctx, `${KEYS_PAGE}?notice=revoked`);
   }
 }

@@ -1,17 +1,17 @@
 /** Providers elsewhere by which a person signs in: added by going there once, and removed. Each change needs a recent proof. */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
-import { field, formBody, readForm } from '../http/body.js';
+import { field, parseForm, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { type Guards, loginOf } from './guards.js';
 import { PAGE } from './security.js';
 
-interface Needs extends Pick<Core, 'federation' | 'links'> {
+interface Deps extends Pick<Core, 'federation' | 'links'> {
   issuer: string;
   federationCookie: FederationCookie;
   csrf: Csrf;
@@ -21,11 +21,11 @@ interface Needs extends Pick<Core, 'federation' | 'links'> {
 const LinkForm = z.object({ csrf: z.string(), provider: field });
 const UnlinkForm = z.object({ csrf: z.string(), id: field });
 
-export function addLinks(router: Router<State>, needs: Needs): void {
-  const { federation, links, issuer, federationCookie, csrf, guards } = needs;
+export function addLinks(router: Router<State>, deps: Deps): void {
+  const { federation, links, issuer, federationCookie, csrf, guards } = deps;
   const requireProof = guards.requireProof(PAGE);
-  if (federation.offered.length > 0) router.post(`${PAGE}/link`, requireProof, formBody, begin);
-  router.post(`${PAGE}/unlink`, requireProof, formBody, unlink);
+  if (federation.offered.length > 0) router.post(`${PAGE}/link`, requireProof, parseForm, begin);
+  router.post(`${PAGE}/unlink`, requireProof, parseForm, unlink);
 
   /** The way back is that of a sign-in: a provider knows one address of ours. */
   async function begin(ctx: Context): Promise<void> {
@@ -37,17 +37,17 @@ export function addLinks(router: Router<State>, needs: Needs): void {
       accountId: loginOf(ctx).account.id,
       note: { page: PAGE },
     };
-    seeOther(ctx, await federation.begin(provider, flow, ctx.state.caller));
+    seeOther(ctx, await federation.begin(provider, flow, ctx.state.meta));
   }
 
   async function unlink(ctx: Context): Promise<void> {
     const { csrf: token, id } = readForm(ctx, UnlinkForm);
     csrf.check(ctx, token);
     try {
-      await links.unlink(loginOf(ctx), id, ctx.state.caller);
+      await links.unlink(loginOf(ctx), id, ctx.state.meta);
       seeOther(ctx, `${PAGE}?notice=unlinked`);
     } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== 'conflict') throw error;
+      if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
       seeOther(ctx, `${PAGE}?notice=last-way-in`);
     }
   }

@@ -1,11 +1,11 @@
 /** API keys that a person makes: new ones, and one in the place of another. The key is on the answer's page, once; both want a recent proof. */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import { type FreshApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
-import { field, formBody, readForm } from '../http/body.js';
+import { field, parseForm, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
 import { answerFault } from '../pages/form-errors.js';
@@ -16,7 +16,7 @@ import { type Place, placesOf, toKeyRow } from './key-rows.js';
 import { KEYS_PAGE } from './keys.js';
 import type { AccountPages, Choice, NewKeyErrors } from './view-models.js';
 
-interface Needs extends Pick<Core, 'apiKeys' | 'organizations' | 'projects' | 'resources'> {
+interface Deps extends Pick<Core, 'apiKeys' | 'organizations' | 'projects' | 'resources'> {
   keySeconds: number;
   clock: Clock;
   csrf: Csrf;
@@ -31,17 +31,17 @@ const TICK = 'scope.';
 
 const ReplaceForm = z.object({ csrf: z.string(), grace: z.enum(GRACES.map(String)).default(String(DAY_SECONDS)) });
 
-export function addNewKeys(router: Router<State>, needs: Needs): void {
-  const { apiKeys, resources, keySeconds, clock, csrf, guards, views } = needs;
+export function addNewKeys(router: Router<State>, deps: Deps): void {
+  const { apiKeys, resources, keySeconds, clock, csrf, guards, views } = deps;
   const lives = [...new Set([...LIVES, keySeconds])].sort((a, b) => a - b);
   const NewKeyForm = formOf(lives, keySeconds);
   const requireProof = guards.requireProof();
-  router.get(`${KEYS_PAGE}/new`, requireProof, showForm).post(`${KEYS_PAGE}/new`, requireProof, formBody, create);
+  router.get(`${KEYS_PAGE}/new`, requireProof, showForm).post(`${KEYS_PAGE}/new`, requireProof, parseForm, create);
   router.get(`${KEYS_PAGE}/:id/replace`, requireProof, askForGrace);
-  router.post(`${KEYS_PAGE}/:id/replace`, requireProof, formBody, replace);
+  router.post(`${KEYS_PAGE}/:id/replace`, requireProof, parseForm, replace);
 
   async function showForm(ctx: Context): Promise<void> {
-    const places = await placesOf(loginOf(ctx).account.id, needs);
+    const places = await placesOf(loginOf(ctx).account.id, deps);
     renderForm(ctx, places, NewKeyForm.parse({ csrf: '' }));
   }
 
@@ -49,7 +49,7 @@ export function addNewKeys(router: Router<State>, needs: Needs): void {
     const wish = readForm(ctx, NewKeyForm);
     csrf.check(ctx, wish.csrf);
     const { account } = loginOf(ctx);
-    const places = await placesOf(account.id, needs);
+    const places = await placesOf(account.id, deps);
     const place = places.find((candidate) => idOf(candidate) === wish.place);
     if (wish.place && !place) {
       ctx.status = 404;
@@ -67,11 +67,11 @@ export function addNewKeys(router: Router<State>, needs: Needs): void {
           scopes: wish.scopes,
           lifeSeconds: wish.life === NEVER ? null : Number(wish.life),
         },
-        ctx.state.caller,
+        ctx.state.meta,
       );
       renderKey(ctx, fresh);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       answerFault(ctx, error);
       renderForm(ctx, places, wish, faultOf(error));
     }
@@ -80,7 +80,7 @@ export function addNewKeys(router: Router<State>, needs: Needs): void {
   function renderForm(
     ctx: Context,
     places: Place[],
-    wish: Wish,
+    wish: AuthorizationOptions,
     { errors = {}, problem }: { errors?: NewKeyErrors; problem?: string } = {},
   ): void {
     ctx.body = views.render('account/new-key', {
@@ -108,7 +108,7 @@ export function addNewKeys(router: Router<State>, needs: Needs): void {
     const key = await apiKeys.findAlive(account.id, ctx.params.id);
     ctx.body = views.render('account/replace-key', {
       csrfToken: csrf.tokenFor(ctx),
-      key: toKeyRow(key, await placesOf(account.id, needs), clock.now()),
+      key: toKeyRow(key, await placesOf(account.id, deps), clock.now()),
       graces: choices(
         GRACES.map((grace) => [String(grace), grace === 0 ? 'Not at all' : describeSpan(grace)]),
         String(DAY_SECONDS),
@@ -120,7 +120,7 @@ export function addNewKeys(router: Router<State>, needs: Needs): void {
     const { csrf: token, grace } = readForm(ctx, ReplaceForm);
     csrf.check(ctx, token);
     const { account } = loginOf(ctx);
-    renderKey(ctx, await apiKeys.rotate(account.id, ctx.params.id, Number(grace), ctx.state.caller), Number(grace));
+    renderKey(ctx, await apiKeys.rotate(account.id, ctx.params.id, Number(grace), ctx.state.meta), Number(grace));
   }
 
   /** Answered to the form itself: an address, or a page to come back to, would keep the key. */
@@ -157,7 +157,7 @@ const formOf = (lives: number[], keySeconds: number) =>
       const ticked = Object.keys(others).filter((other) => other.startsWith(TICK));
       return { csrf, name, place, role, life, scopes: ticked.map((other) => other.slice(TICK.length)) };
     });
-type Wish = z.output<ReturnType<typeof formOf>>;
+type AuthorizationOptions = z.output<ReturnType<typeof formOf>>;
 
 function describeGrace(seconds: number, now: Date): string {
   if (seconds === 0) return 'The old key works no more.';
@@ -165,7 +165,7 @@ function describeGrace(seconds: number, now: Date): string {
 }
 
 /** Beside the field that has to change, where it is known. */
-function faultOf({ code, message, fields }: Refusal): { errors?: NewKeyErrors; problem?: string } {
+function faultOf({ code, message, fields }: AppError): { errors?: NewKeyErrors; problem?: string } {
   if (fields) return { errors: { name: fields.name, scopes: fields.scopes, place: fields.organization_id } };
   if (code === 'insufficient_role') return { errors: { role: message } };
   if (code === 'not_found') return { errors: { place: message } };

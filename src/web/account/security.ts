@@ -4,12 +4,12 @@
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Core } from '../../core/core.js';
 import type { Link } from '../../core/federation/links.js';
 import type { Enrolment } from '../../core/mfa/mfa.js';
-import { field, formBody, queryText, readForm } from '../http/body.js';
+import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
@@ -19,7 +19,7 @@ import type { Views } from '../pages/views.js';
 import { type Guards, loginOf } from './guards.js';
 import type { AccountPages, PasswordErrors } from './view-models.js';
 
-interface Needs extends Pick<Core, 'mfa' | 'passwords' | 'recovery' | 'federation' | 'links'> {
+interface Deps extends Pick<Core, 'mfa' | 'passwords' | 'passwordReset' | 'federation' | 'links'> {
   clock: Clock;
   csrf: Csrf;
   guards: Guards;
@@ -45,18 +45,18 @@ const ChangeForm = z.object({ csrf: z.string() });
 const PasswordForm = ChangeForm.extend({ current_password: field, password: field });
 const ConfirmForm = ChangeForm.extend({ otp: field });
 
-export function addSecurity(router: Router<State>, needs: Needs): void {
-  const { mfa, passwords, recovery, federation, links, clock, csrf, guards, views } = needs;
+export function addSecurity(router: Router<State>, deps: Deps): void {
+  const { mfa, passwords, passwordReset, federation, links, clock, csrf, guards, views } = deps;
   const requireProof = guards.requireProof(PAGE);
   router.get(PAGE, requireProof, show);
-  router.post(`${PAGE}/password`, requireProof, formBody, changePassword);
-  router.get(`${PAGE}/factor`, requireProof, showFactor).post(`${PAGE}/factor`, requireProof, formBody, begin);
-  router.post(`${PAGE}/factor/confirm`, requireProof, formBody, confirm);
-  router.post(`${PAGE}/factor/remove`, requireProof, formBody, remove);
-  router.post(`${PAGE}/recovery-codes`, requireProof, formBody, renewRecoveryCodes);
+  router.post(`${PAGE}/password`, requireProof, parseForm, changePassword);
+  router.get(`${PAGE}/factor`, requireProof, showFactor).post(`${PAGE}/factor`, requireProof, parseForm, begin);
+  router.post(`${PAGE}/factor/confirm`, requireProof, parseForm, confirm);
+  router.post(`${PAGE}/factor/remove`, requireProof, parseForm, remove);
+  router.post(`${PAGE}/recovery-codes`, requireProof, parseForm, renewRecoveryCodes);
 
   async function show(ctx: Context): Promise<void> {
-    await render(ctx, NOTICES[queryText(ctx, 'notice') ?? ''] ?? {});
+    await render(ctx, NOTICES[queryParam(ctx, 'notice') ?? ''] ?? {});
   }
 
   async function render(
@@ -83,11 +83,11 @@ export function addSecurity(router: Router<State>, needs: Needs): void {
     csrf.check(ctx, token);
     try {
       const login = loginOf(ctx);
-      if (login.account.passwordHash === null) await recovery.choose(login, next, ctx.state.caller);
-      else await recovery.change(login, { current, next }, ctx.state.caller);
+      if (login.account.passwordHash === null) await passwordReset.choose(login, next, ctx.state.meta);
+      else await passwordReset.change(login, { current, next }, ctx.state.meta);
       seeOther(ctx, `${PAGE}?notice=${CHANGED}`);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       answerFault(ctx, error);
       const { password } = error.fields ?? {};
       await render(ctx, { errors: password ? { password } : { current: error.message } });
@@ -111,10 +111,10 @@ export function addSecurity(router: Router<State>, needs: Needs): void {
     csrf.check(ctx, token);
     const login = loginOf(ctx);
     try {
-      renderCodes(ctx, await mfa.confirm(login, otp, ctx.state.caller));
+      renderCodes(ctx, await mfa.confirm(login, otp, ctx.state.meta));
     } catch (error) {
       const enrolment = await mfa.pending(login.account);
-      if (!(error instanceof Refusal) || !enrolment) throw error;
+      if (!(error instanceof AppError) || !enrolment) throw error;
       answerFault(ctx, error);
       renderFactor(ctx, enrolment, error.message);
     }
@@ -132,13 +132,13 @@ export function addSecurity(router: Router<State>, needs: Needs): void {
 
   async function remove(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
-    await mfa.remove(loginOf(ctx), ctx.state.caller);
+    await mfa.remove(loginOf(ctx), ctx.state.meta);
     seeOther(ctx, PAGE);
   }
 
   async function renewRecoveryCodes(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
-    renderCodes(ctx, await mfa.renewRecoveryCodes(loginOf(ctx).account, ctx.state.caller));
+    renderCodes(ctx, await mfa.renewRecoveryCodes(loginOf(ctx).account, ctx.state.meta));
   }
 
   function renderCodes(ctx: Context, codes: string[]): void {

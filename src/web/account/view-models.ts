@@ -57,7 +57,7 @@ interface AccountApp {
 }
 
 /**
- * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/recovery-codes`, with
+ * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/passwordReset-codes`, with
  * `current_password` and `password` to `/account/security/password`, with `provider` to `/account/security/link`, and with `id` to
  * `/account/security/unlink`.
  */

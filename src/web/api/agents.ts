@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { forbidden } from '../../base/app-error.js';
 import { HOUR_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Agent } from '../../core/agents/active-agents.js';
 import type { FreshAgent } from '../../core/agents/key.js';
 import type { AgentActor } from '../../core/agents/trail.js';
@@ -20,10 +20,10 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
-interface Needs extends Pick<Core, 'agents' | 'agentClaims' | 'organizations' | 'resources'> {
+interface Deps extends Pick<Core, 'agents' | 'ownershipClaims' | 'organizations' | 'resources'> {
   api: Api;
   issuer: string;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   onboarding: Config['agentOnboarding'];
   onboardingToken: string | undefined;
 }
@@ -66,8 +66,9 @@ With the token of an administrator the agent joins that organization. Without on
 days unless a person opens \`claim_url\`, and cannot have \`admin\`.`.trim();
 const Place = z.object({ organization_id: text().optional().describe('Of this organization only.') });
 
-export function addAgents(needs: Needs): void {
-  const { api, issuer, limits, onboarding, onboardingToken, agents, agentClaims, organizations, resources } = needs;
+export function addAgents(deps: Deps): void {
+  const { api, issuer, rateLimiter, onboarding, onboardingToken, agents, ownershipClaims, organizations, resources } =
+    deps;
   const readers = ['login', 'api-key'] as const;
   const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
   api.get(
@@ -155,41 +156,41 @@ export function addAgents(needs: Needs): void {
   }
 
   async function onboard(ctx: Context, input: z.output<typeof NewAgent>, principal: LoginPrincipal | undefined) {
-    const { caller } = ctx.state;
+    const { meta } = ctx.state;
     const wanted = { agentId: input.agent_id, name: input.agent_name, capabilities: input.capabilities };
     if (principal) {
       const { account } = principal;
-      const organizationId = input.organization_id ?? (await organizations.idOfOwn(account.id));
-      ctx.body = toFresh(await agents.onboardInto(organizationId, account, wanted, caller));
+      const organizationId = input.organization_id ?? (await organizations.personalOrganizationId(account.id));
+      ctx.body = toFresh(await agents.onboardInto(organizationId, account, wanted, meta));
       return;
     }
-    await limits.spend(STRANGERS, addressKey(caller.address));
-    const { claimToken, ...fresh } = await agents.onboardStranger(wanted, caller);
+    await rateLimiter.spend(STRANGERS, rateLimitKey(meta.address));
+    const { claimToken, ...fresh } = await agents.onboardStranger(wanted, meta);
     ctx.body = { ...toFresh(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
   }
 
   async function claim(ctx: Context, { token }: z.output<typeof Claim>, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = toWire(await agentClaims.claim(token, account, ctx.state.caller));
+    ctx.body = serialize(await ownershipClaims.claim(token, account, ctx.state.meta));
   }
 
   async function list(ctx: Context, place: Place, principal: LoginPrincipal | ApiKeyPrincipal): Promise<void> {
-    ctx.body = (await agents.listFor(actorOf(principal), place.organization_id)).map(toWire);
+    ctx.body = (await agents.listFor(actorOf(principal), place.organization_id)).map(serialize);
   }
 
   async function show(ctx: Context, place: Place, principal: Visitor): Promise<void> {
-    ctx.body = toWire(await named(ctx, place, principal));
+    ctx.body = serialize(await named(ctx, place, principal));
   }
 
   async function remove(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
     demandKey(principal, 'An agent deletes itself with its key, not with a token.');
-    await agents.remove(agentActorOf(principal), await named(ctx, place, principal), ctx.state.caller);
+    await agents.remove(agentActorOf(principal), await named(ctx, place, principal), ctx.state.meta);
     ctx.body = { ok: true, message: 'The agent is gone, and with it its key and tokens.' };
   }
 
   async function rotateKey(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
     demandKey(principal, 'An agent replaces its key with that key, not with a token.');
     const agent = await named(ctx, place, principal);
-    ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.caller));
+    ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.meta));
   }
 
   /** A token that somebody got hold of, for little, must neither become a key, which lasts, nor end the agent. */
@@ -208,7 +209,7 @@ type Visitor = LoginPrincipal | ApiKeyPrincipal | AgentPrincipal;
 const agentActorOf = (principal: Visitor): AgentActor =>
   principal.kind === 'agent' ? { agent: principal.agent } : { member: actorOf(principal) };
 
-const toWire = (agent: Agent): z.input<typeof WireAgent> => ({
+const serialize = (agent: Agent): z.input<typeof WireAgent> => ({
   agent_id: agent.agentId,
   agent_name: agent.name,
   company_id: agent.organizationId,
@@ -220,7 +221,7 @@ const toWire = (agent: Agent): z.input<typeof WireAgent> => ({
 });
 
 const toFresh = ({ agent, key, token }: FreshAgent): z.input<typeof FreshAgentAnswer> => ({
-  ...toWire(agent),
+  ...serialize(agent),
   token,
   api_key: key,
 });

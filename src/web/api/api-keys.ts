@@ -10,7 +10,7 @@ import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 
-interface Needs extends Pick<Core, 'apiKeys'> {
+interface Deps extends Pick<Core, 'apiKeys'> {
   api: Api;
   /** Of a key whose maker says nothing about it. */
   keySeconds: number;
@@ -60,7 +60,7 @@ const FreshKey = WireKey.extend({
   id: 'FreshApiKey',
 });
 
-export function addApiKeys({ api, apiKeys, keySeconds }: Needs): void {
+export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
   const accepts = ['login'] as const;
   api.post(
     '/api/v1/api-keys',
@@ -112,35 +112,35 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Needs): void {
         organizationId: input.organization_id,
         projectId: input.project_id,
       },
-      ctx.state.caller,
+      ctx.state.meta,
     );
     ctx.body = toFresh(fresh);
   }
 
   async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = (await apiKeys.list(account.id)).map(toWire);
+    ctx.body = (await apiKeys.list(account.id)).map(serialize);
   }
 
   async function revoke(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    await apiKeys.revoke(account.id, ctx.params.id, ctx.state.caller);
+    await apiKeys.revoke(account.id, ctx.params.id, ctx.state.meta);
     ctx.body = { message: 'API key revoked successfully' };
   }
 
   async function rotate(ctx: Context, input: z.output<typeof Rotation>, { account }: LoginPrincipal): Promise<void> {
     const { grace_period: given = DAY_SECONDS } = input;
     const graceSeconds = typeof given === 'number' ? given : durationSeconds(given)!;
-    ctx.body = toFresh(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.caller));
+    ctx.body = toFresh(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.meta));
   }
 
   function toFresh({ key, record }: FreshApiKey): z.input<typeof FreshKey> {
-    return { ...toWire(record), api_key: key };
+    return { ...serialize(record), api_key: key };
   }
 
-  function toWire(key: ApiKey): z.input<typeof WireKey> {
+  function serialize(key: ApiKey): z.input<typeof WireKey> {
     return {
       id: key.id,
       name: key.name,
-      prefix: formatWith(key.format).shown(key.lookup),
+      prefix: formatWith(key.format).displayPrefix(key.lookup),
       key_hint: `${key.lookup}…`,
       scopes: key.scopes as string[],
       role: key.role as KeyRole,

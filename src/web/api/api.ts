@@ -2,7 +2,7 @@
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
-import type { Limits } from '../../base/rate-limiter.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
 import type { SameOrigin } from '../endpoints/origin-check.js';
@@ -22,20 +22,20 @@ import { addResources } from './resources.js';
 import { createWire } from './schemas.js';
 import { addTestAuth } from './test-auth.js';
 
-interface Needs {
+interface Deps {
   config: Config;
   clock: Clock;
   secrets: Secrets;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   sameOrigin: SameOrigin;
   core: Core;
 }
 
-export function createApiDoor({ config, clock, secrets, limits, sameOrigin, core }: Needs) {
+export function createApiRouter({ config, clock, secrets, rateLimiter, sameOrigin, core }: Deps) {
   const { issuer, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
   const { tokens, credentials } = core;
   const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, sameOrigin });
-  const api = createEndpoints({ clock, credentials, browsers: cookies.browsers, limits, rateLimits });
+  const api = createEndpoints({ clock, credentials, browsers: cookies.browsers, rateLimiter, rateLimits });
   const wire = createWire(core);
   addAuth({ ...core, api, cookies, wire, signup });
   addProxyLogin({ ...core, api, wire });
@@ -45,7 +45,7 @@ export function createApiDoor({ config, clock, secrets, limits, sameOrigin, core
   addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });
   addAgents({
     ...core,
-    ...{ api, issuer, limits, onboarding: config.agentOnboarding, onboardingToken: config.agentOnboardingToken },
+    ...{ api, issuer, rateLimiter, onboarding: config.agentOnboarding, onboardingToken: config.agentOnboardingToken },
   });
   addOrganizations({ ...core, api });
   addInvitations({ ...core, api });

@@ -7,7 +7,7 @@ import type { Api } from '../endpoints/endpoint.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
-interface Needs extends Pick<Core, 'approvals'> {
+interface Deps extends Pick<Core, 'approvals'> {
   api: Api;
 }
 
@@ -30,7 +30,7 @@ const WireApproval = z
   })
   .meta({ id: 'Approval' });
 
-export function addApprovals({ api, approvals }: Needs): void {
+export function addApprovals({ api, approvals }: Deps): void {
   const accepts = ['login'] as const;
   api.get(
     '/api/v1/approvals',
@@ -52,16 +52,16 @@ export function addApprovals({ api, approvals }: Needs): void {
   );
 
   async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = (await approvals.list(account)).map(toWire);
+    ctx.body = (await approvals.list(account)).map(serialize);
   }
 
   async function decide(ctx: Context, { decision }: z.output<typeof Decision>, { login }: LoginPrincipal) {
-    await approvals.decide(login, ctx.params.id, decision, ctx.state.caller);
+    await approvals.decide(login, ctx.params.id, decision, ctx.state.meta);
     ctx.body = { ok: true, message: decision === 'approve' ? 'Allowed.' : 'Refused.' };
   }
 }
 
-const toWire = ({
+const serialize = ({
   id,
   agent,
   bindingMessage,

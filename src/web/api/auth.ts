@@ -1,18 +1,18 @@
 /** Logging in and out without a page: register, login, refresh, logout. */
 import { z } from 'zod';
-import { invalidRequest, unauthenticated } from '../../base/app-error.js';
+import { invalidRequest, unauthorized } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { admitted } from '../endpoints/admitted.js';
+import { requireComplete } from '../endpoints/admitted.js';
 import { SIGN_IN_REFUSALS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoint.js';
-import { presentedBy } from '../endpoints/extract-credential.js';
+import { extractCredential } from '../endpoints/extract-credential.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import type { ApiCookies } from './cookies.js';
 import { AccessAnswer, accessAnswer, Done, TokenAnswer, type Wire, WireUser } from './schemas.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'credentials' | 'tokens' | 'sessions'> {
+interface Deps extends Pick<Core, 'signIn' | 'credentials' | 'tokens' | 'sessions'> {
   api: Api;
   cookies: ApiCookies;
   wire: Wire;
@@ -37,7 +37,7 @@ const REFRESH_DESCRIPTION = `
 A refresh token in the body is spent, and a new pair comes back. Without one, the access token in the header is renewed, as long as its
 login lasts. Without that, the refresh cookie is spent, and new cookies are set.`.trim();
 
-export function addAuth({ api, cookies, wire, signup, signIn, credentials, tokens, sessions }: Needs): void {
+export function addAuth({ api, cookies, wire, signup, signIn, credentials, tokens, sessions }: Deps): void {
   if (signup === 'open') {
     api.post(
       '/api/v1/auth/register',
@@ -101,8 +101,8 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
   );
 
   async function register(ctx: Context, { full_name, name = full_name, ...input }: z.output<typeof Register>) {
-    const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.caller);
-    ctx.body = await wire.tokenAnswer(await signIn.openForApi(proven, ctx.state.caller));
+    const authenticated = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
+    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(authenticated, ctx.state.meta));
   }
 
   async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
@@ -117,8 +117,8 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
   }
 
   async function enter(ctx: Context, { username = '', email = username, password, otp }: z.output<typeof LoginBody>) {
-    const admission = await signIn.withPassword({ email, password, ...(otp && { otp }) }, ctx.state.caller);
-    return signIn.openForApi(admitted(admission), ctx.state.caller);
+    const authResult = await signIn.withPassword({ email, password, ...(otp && { otp }) }, ctx.state.meta);
+    return signIn.issueTokens(requireComplete(authResult), ctx.state.meta);
   }
 
   /** What stands in the body decides, then the header, then the cookie. */
@@ -127,24 +127,24 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
     if (refresh_token && fromBody !== refresh_token) {
       throw invalidRequest('The refresh token is given twice, and not the same.', { refresh_token: 'Give one.' });
     }
-    if (fromBody) ctx.body = await wire.tokenAnswer(await tokens.refresh(fromBody, ctx.state.caller));
+    if (fromBody) ctx.body = await wire.tokenAnswer(await tokens.refresh(fromBody, ctx.state.meta));
     else if (ctx.get('Authorization') || ctx.get('X-API-Key')) await refreshByBearer(ctx);
     else await refreshByCookie(ctx);
   }
 
   async function refreshByBearer(ctx: Context): Promise<void> {
-    const presented = presentedBy(ctx, cookies.names.access);
-    const principal = await credentials.resolve(presented?.value ?? '', presented?.shown);
-    if (principal.kind !== 'login') throw unauthenticated('invalid_token', 'Only the token of a login can be renewed.');
+    const presented = extractCredential(ctx, cookies.names.access);
+    const principal = await credentials.resolve(presented?.value ?? '', presented?.presentation);
+    if (principal.kind !== 'login') throw unauthorized('invalid_token', 'Only the token of a login can be renewed.');
     const { accessToken, seconds } = await tokens.extendAccess(principal);
     ctx.body = accessAnswer(accessToken, seconds);
   }
 
   async function refreshByCookie(ctx: Context): Promise<void> {
     const token = cookies.refreshToken(ctx);
-    if (!token) throw unauthenticated('no_auth', 'Send a refresh token.');
+    if (!token) throw unauthorized('no_auth', 'Send a refresh token.');
     const withCookies = cookies.mayBeSet(ctx);
-    const refreshed = await tokens.refresh(token, ctx.state.caller);
+    const refreshed = await tokens.refresh(token, ctx.state.meta);
     if (!withCookies) {
       ctx.body = await wire.tokenAnswer(refreshed);
       return;
@@ -154,7 +154,7 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
   }
 
   async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await sessions.end(login.session.id, 'signed_out', ctx.state.caller);
+    await sessions.end(login.session.id, 'signed_out', ctx.state.meta);
     cookies.clear(ctx);
     ctx.body = { ok: true, message: 'Signed out.' };
   }

@@ -12,7 +12,7 @@ import type { Browsers } from '../endpoints/endpoint.js';
 import type { SameOrigin } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   secrets: Secrets;
   tokens: Pick<Tokens, 'signAccess'>;
@@ -25,7 +25,7 @@ const AUTH_PATH = '/api/v1/auth';
 
 export type ApiCookies = ReturnType<typeof createApiCookies>;
 
-export function createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, sameOrigin }: Needs) {
+export function createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, sameOrigin }: Deps) {
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
   /** A browser keeps a cookie with `Secure` only when it came by https; without, only this very machine is private enough. */

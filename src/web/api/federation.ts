@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { admitted } from '../endpoints/admitted.js';
+import { requireComplete } from '../endpoints/admitted.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, TokenAnswer, type Wire, WireUser } from './schemas.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'federation' | 'links' | 'providerTokens'> {
+interface Deps extends Pick<Core, 'signIn' | 'federation' | 'links' | 'providerTokens'> {
   api: Api;
   wire: Wire;
 }
@@ -52,7 +52,7 @@ a refresh token. With \`provider_sign_in_required\` it is no longer good, and wi
 again. Each reading is written to the audit trail.`.trim();
 const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
 
-export function addFederation({ api, wire, signIn, federation, links, providerTokens }: Needs): void {
+export function addFederation({ api, wire, signIn, federation, links, providerTokens }: Deps): void {
   for (const { id, name } of federation.offered) {
     api.post(
       `/api/v1/auth/${id}/callback`,
@@ -118,13 +118,13 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
   );
 
   async function callback(ctx: Context, id: string, { otp, ...code }: z.output<typeof CodeAndOtp>): Promise<void> {
-    const arrival = await federation.whoSent(id, given(code), ctx.state.caller);
-    const admission = await federation.admit(arrival, otp, ctx.state.caller);
-    const answer = await wire.tokenAnswer(await signIn.openForApi(admitted(admission), ctx.state.caller));
-    const picture = arrival.picture ?? answer.user.picture;
+    const externalLogin = await federation.completeAppCode(id, given(code), ctx.state.meta);
+    const authResult = await federation.authenticate(externalLogin, otp, ctx.state.meta);
+    const answer = await wire.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
+    const picture = externalLogin.picture ?? answer.user.picture;
     ctx.body = {
       ...answer,
-      user: { ...answer.user, picture, avatar_url: picture, provider_user_id: arrival.subject },
+      user: { ...answer.user, picture, avatar_url: picture, provider_user_id: externalLogin.subject },
     };
   }
 
@@ -134,7 +134,7 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
     code: z.output<typeof Code>,
     { account }: LoginPrincipal,
   ): Promise<void> {
-    await links.link(account, await federation.whoSent(id, given(code), ctx.state.caller), ctx.state.caller);
+    await links.link(account, await federation.completeAppCode(id, given(code), ctx.state.meta), ctx.state.meta);
     ctx.body = { ok: true, message: 'Linked.' };
   }
 
@@ -154,7 +154,7 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
   }
 
   async function showToken(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    const token = await providerTokens.read(login, String(ctx.params.id), ctx.state.caller);
+    const token = await providerTokens.read(login, String(ctx.params.id), ctx.state.meta);
     ctx.body = {
       access_token: token.accessToken,
       token_type: token.tokenType,
@@ -164,7 +164,7 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
   }
 
   async function unlink(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await links.unlink(login, String(ctx.params.id), ctx.state.caller);
+    await links.unlink(login, String(ctx.params.id), ctx.state.meta);
     ctx.body = { ok: true, message: 'The link is removed.' };
   }
 }

@@ -9,7 +9,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, toOrganization, WireOrganization } from './schemas.js';
 
-interface Needs extends Pick<Core, 'invitations'> {
+interface Deps extends Pick<Core, 'invitations'> {
   api: Api;
 }
 
@@ -27,7 +27,7 @@ const WireInvitation = z
   })
   .meta({ id: 'Invitation' });
 
-export function addInvitations({ api, invitations }: Needs): void {
+export function addInvitations({ api, invitations }: Deps): void {
   const accepts = ['login'] as const;
   const refusals = ['not_found', 'insufficient_role'] as const;
 
@@ -68,25 +68,25 @@ export function addInvitations({ api, invitations }: Needs): void {
   );
 
   async function create(ctx: Context, input: z.output<typeof NewInvitation>, { account }: LoginPrincipal) {
-    ctx.body = toWire(await invitations.create(account, ctx.params.id, input, ctx.state.caller));
+    ctx.body = serialize(await invitations.create(account, ctx.params.id, input, ctx.state.meta));
   }
 
   async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = (await invitations.list(account.id, ctx.params.id)).map(toWire);
+    ctx.body = (await invitations.list(account.id, ctx.params.id)).map(serialize);
   }
 
   async function takeBack(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     const { id, invitation_id: invitationId } = ctx.params;
-    await invitations.takeBack(account.id, id, invitationId, ctx.state.caller);
+    await invitations.takeBack(account.id, id, invitationId, ctx.state.meta);
     ctx.body = { ok: true, message: 'The invitation is taken back.' };
   }
 
   async function accept(ctx: Context, { token }: z.output<typeof Acceptance>, { account }: LoginPrincipal) {
-    ctx.body = toOrganization(await invitations.accept(token, account, ctx.state.caller));
+    ctx.body = toOrganization(await invitations.accept(token, account, ctx.state.meta));
   }
 }
 
-const toWire = (invitation: InvitationWithInviter): z.input<typeof WireInvitation> => ({
+const serialize = (invitation: InvitationWithInviter): z.input<typeof WireInvitation> => ({
   id: invitation.id,
   organization_id: invitation.organizationId,
   email: invitation.email,

@@ -12,7 +12,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, toUser, WireUser } from './schemas.js';
 
-interface Needs extends Pick<Core, 'organizations' | 'permissions' | 'profiles' | 'projects' | 'sessions'> {
+interface Deps extends Pick<Core, 'organizations' | 'permissions' | 'profiles' | 'projects' | 'sessions'> {
   api: Api;
 }
 
@@ -57,7 +57,7 @@ const WireSession = z
   })
   .meta({ id: 'Login' });
 
-export function addMe({ api, organizations, permissions, profiles, projects, sessions }: Needs): void {
+export function addMe({ api, organizations, permissions, profiles, projects, sessions }: Deps): void {
   const accepts = ['login'] as const;
   const readers = ['login', 'foreign', 'api-key'] as const;
   api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: readers, answer: [200, Me] }, me);
@@ -85,7 +85,7 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
 
   async function me(ctx: Context, _input: unknown, principal: AccountPrincipal): Promise<void> {
     const { account } = principal;
-    const memberships = await organizations.reachedBy(actorOf(principal));
+    const memberships = await organizations.accessibleTo(actorOf(principal));
     const levels = await permissions.levelsOf(principal);
     const reached = await projects.listFor(actorOf(principal));
     ctx.body = {
@@ -102,22 +102,22 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
 
   async function changeProfile(ctx: Context, patch: z.output<typeof ProfilePatch>, { account }: LoginPrincipal) {
     const { full_name, name = full_name, given_name: givenName, family_name: familyName, ...rest } = patch;
-    ctx.body = toProfile(await profiles.change(account.id, { name, givenName, familyName, ...rest }, ctx.state.caller));
+    ctx.body = toProfile(await profiles.change(account.id, { name, givenName, familyName, ...rest }, ctx.state.meta));
   }
 
   async function listSessions(ctx: Context, _input: unknown, { account, login }: LoginPrincipal): Promise<void> {
-    ctx.body = (await sessions.list(account.id)).map((session) => toWire(session, login.session.id));
+    ctx.body = (await sessions.list(account.id)).map((session) => serialize(session, login.session.id));
   }
 
   async function endOthers(ctx: Context, _input: unknown, { account, login }: LoginPrincipal): Promise<void> {
-    await sessions.endAll(account.id, 'revoked', ctx.state.caller, login.session.id);
+    await sessions.revokeAll(account.id, 'revoked', ctx.state.meta, login.session.id);
     ctx.body = { ok: true, message: 'All other logins have ended.' };
   }
 
   async function endOne(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
     if (!own) throw notFound('There is no such login.');
-    await sessions.end(own.id, 'revoked', ctx.state.caller);
+    await sessions.end(own.id, 'revoked', ctx.state.meta);
     ctx.body = { ok: true, message: 'That login has ended.' };
   }
 }
@@ -136,7 +136,7 @@ function toProfile(account: Account): z.input<typeof WireProfile> {
   };
 }
 
-function toWire(session: Session, currentId: string): z.input<typeof WireSession> {
+function serialize(session: Session, currentId: string): z.input<typeof WireSession> {
   return {
     id: session.id,
     current: session.id === currentId,

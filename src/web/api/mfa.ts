@@ -7,7 +7,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
-interface Needs extends Pick<Core, 'mfa' | 'signIn'> {
+interface Deps extends Pick<Core, 'mfa' | 'signIn'> {
   api: Api;
 }
 
@@ -25,7 +25,7 @@ const WireEnrolment = z.object({
 });
 const Codes = z.object({ recovery_codes: z.array(z.string()).describe('Shown this once.') });
 
-export function addMfa({ api, mfa, signIn }: Needs): void {
+export function addMfa({ api, mfa, signIn }: Deps): void {
   const accepts = ['login'] as const;
   const recentProof = true;
   api.post(
@@ -86,7 +86,7 @@ export function addMfa({ api, mfa, signIn }: Needs): void {
   );
 
   async function reauthenticate(ctx: Context, input: z.output<typeof Proof>, { login }: LoginPrincipal): Promise<void> {
-    await signIn.reauthenticate(login, input, ctx.state.caller);
+    await signIn.reauthenticate(login, input, ctx.state.meta);
     ctx.body = { ok: true, message: 'You proved who you are.' };
   }
 
@@ -96,15 +96,15 @@ export function addMfa({ api, mfa, signIn }: Needs): void {
   }
 
   async function confirm(ctx: Context, { otp }: z.output<typeof Code>, { login }: LoginPrincipal): Promise<void> {
-    ctx.body = { recovery_codes: await mfa.confirm(login, otp, ctx.state.caller) };
+    ctx.body = { recovery_codes: await mfa.confirm(login, otp, ctx.state.meta) };
   }
 
   async function remove(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await mfa.remove(login, ctx.state.caller);
+    await mfa.remove(login, ctx.state.meta);
     ctx.body = { ok: true, message: 'The second factor is removed.' };
   }
 
   async function renewRecoveryCodes(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = { recovery_codes: await mfa.renewRecoveryCodes(account, ctx.state.caller) };
+    ctx.body = { recovery_codes: await mfa.renewRecoveryCodes(account, ctx.state.meta) };
   }
 }

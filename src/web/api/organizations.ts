@@ -10,7 +10,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, toOrganization, WireOrganization } from './schemas.js';
 
-interface Needs extends Pick<Core, 'organizations' | 'members' | 'projects'> {
+interface Deps extends Pick<Core, 'organizations' | 'members' | 'projects'> {
   api: Api;
 }
 
@@ -30,7 +30,7 @@ const WireProject = z
   .object({ id: z.string(), name: z.string(), organization_id: z.string(), created_at: z.iso.datetime() })
   .meta({ id: 'Project' });
 
-export function addOrganizations({ api, organizations, members, projects }: Needs): void {
+export function addOrganizations({ api, organizations, members, projects }: Deps): void {
   const accepts = ['login'] as const;
   const readers = ['login', 'api-key'] as const;
   const refusals = ['not_found', 'insufficient_role'] as const;
@@ -129,7 +129,7 @@ export function addOrganizations({ api, organizations, members, projects }: Need
   type Reader = LoginPrincipal | ApiKeyPrincipal;
 
   async function create(ctx: Context, { name }: z.output<typeof Named>, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = toOrganization(await organizations.create(account.id, name, ctx.state.caller));
+    ctx.body = toOrganization(await organizations.create(account.id, name, ctx.state.meta));
   }
 
   async function list(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
@@ -141,7 +141,7 @@ export function addOrganizations({ api, organizations, members, projects }: Need
   }
 
   async function rename(ctx: Context, { name }: z.output<typeof Named>, principal: LoginPrincipal): Promise<void> {
-    ctx.body = toOrganization(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.caller));
+    ctx.body = toOrganization(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.meta));
   }
 
   async function listMembers(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
@@ -150,20 +150,20 @@ export function addOrganizations({ api, organizations, members, projects }: Need
 
   async function changeRole(ctx: Context, { role }: z.output<typeof RoleChange>, principal: LoginPrincipal) {
     const { id, account_id: accountId } = ctx.params;
-    await members.changeRole(actorOf(principal), id, accountId, role, ctx.state.caller);
+    await members.changeRole(actorOf(principal), id, accountId, role, ctx.state.meta);
     ctx.body = { ok: true, message: 'The role was changed.' };
   }
 
   async function removeMember(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
     const { id, account_id: accountId } = ctx.params;
-    await members.remove(actorOf(principal), id, accountId, ctx.state.caller);
+    await members.remove(actorOf(principal), id, accountId, ctx.state.meta);
     ctx.body = { ok: true, message: 'No longer a member.' };
   }
 
   async function createProject(ctx: Context, input: z.output<typeof NewProject>, principal: LoginPrincipal) {
     const actor = actorOf(principal);
-    const organizationId = input.organization_id ?? (await organizations.idOfOwn(actor.accountId));
-    ctx.body = toProject(await projects.create(actor, organizationId, input.name, ctx.state.caller));
+    const organizationId = input.organization_id ?? (await organizations.personalOrganizationId(actor.accountId));
+    ctx.body = toProject(await projects.create(actor, organizationId, input.name, ctx.state.meta));
   }
 
   async function listProjects(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
@@ -175,11 +175,11 @@ export function addOrganizations({ api, organizations, members, projects }: Need
   }
 
   async function renameProject(ctx: Context, { name }: z.output<typeof Named>, principal: LoginPrincipal) {
-    ctx.body = toProject(await projects.rename(actorOf(principal), ctx.params.id, name, ctx.state.caller));
+    ctx.body = toProject(await projects.rename(actorOf(principal), ctx.params.id, name, ctx.state.meta));
   }
 
   async function removeProject(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
-    await projects.remove(actorOf(principal), ctx.params.id, ctx.state.caller);
+    await projects.remove(actorOf(principal), ctx.params.id, ctx.state.meta);
     ctx.body = { ok: true, message: 'The project and its keys are gone.' };
   }
 }

@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { HOP_HEADER } from '../../core/federation/proxy-login.js';
-import { admitted } from '../endpoints/admitted.js';
+import { requireComplete } from '../endpoints/admitted.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { TokenAnswer, type Wire } from './schemas.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'upstream'> {
+interface Deps extends Pick<Core, 'signIn' | 'upstream'> {
   api: Api;
   wire: Wire;
 }
@@ -19,7 +19,7 @@ const DESCRIPTION = `
 The upstream provider is asked whether the password is right; whoever comes for the first time gets an account. \`otp\` is passed on. It
 is also the code of a second factor that is set up here. Without an upstream, this is \`login-json\`.`.trim();
 
-export function addProxyLogin({ api, wire, signIn, upstream }: Needs): void {
+export function addProxyLogin({ api, wire, signIn, upstream }: Deps): void {
   for (const name of ['ainative-login', 'proxy-login']) {
     api.post(
       `/api/v1/auth/${name}`,
@@ -47,7 +47,7 @@ export function addProxyLogin({ api, wire, signIn, upstream }: Needs): void {
   async function proxyLogin(ctx: Context, { email, password, otp }: z.output<typeof ProxyLogin>): Promise<void> {
     const hops = ctx.get(HOP_HEADER).split(/[\s,]+/);
     const credentials = { email, password, ...(otp && { otp }) };
-    const admission = await upstream.withPassword(credentials, hops.filter(Boolean), ctx.state.caller);
-    ctx.body = await wire.tokenAnswer(await signIn.openForApi(admitted(admission), ctx.state.caller));
+    const authResult = await upstream.withPassword(credentials, hops.filter(Boolean), ctx.state.meta);
+    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
   }
 }

@@ -4,11 +4,11 @@ import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
-import { namingTheField } from '../endpoints/new-password.js';
+import { renameField } from '../endpoints/new-password.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
-interface Needs extends Pick<Core, 'recovery' | 'verification'> {
+interface Deps extends Pick<Core, 'passwordReset' | 'emailVerification'> {
   api: Api;
 }
 
@@ -17,7 +17,7 @@ const Reset = z.object({ token: text(), new_password: text() });
 const Verify = z.object({ token: text() });
 const Change = z.object({ current_password: text(), new_password: text() });
 
-export function addRecovery({ api, recovery, verification }: Needs): void {
+export function addRecovery({ api, passwordReset, emailVerification }: Deps): void {
   api.post(
     '/api/v1/auth/forgot-password',
     {
@@ -64,23 +64,23 @@ export function addRecovery({ api, recovery, verification }: Needs): void {
   );
 
   async function forgot(ctx: Context, { email }: z.output<typeof Forgot>): Promise<void> {
-    await recovery.forgot(email, ctx.state.caller);
+    await passwordReset.forgot(email, ctx.state.meta);
     ctx.body = { ok: true, message: 'If there is an account with this address, a link is on its way.' };
   }
 
   async function reset(ctx: Context, { token, new_password: password }: z.output<typeof Reset>): Promise<void> {
-    await namingTheField(recovery.reset(token, password, ctx.state.caller));
+    await renameField(passwordReset.reset(token, password, ctx.state.meta));
     ctx.body = { ok: true, message: 'The new password is set. Sign in with it.' };
   }
 
   async function verify(ctx: Context, { token }: z.output<typeof Verify>): Promise<void> {
-    await verification.verify(token, ctx.state.caller);
+    await emailVerification.verify(token, ctx.state.meta);
     ctx.body = { ok: true, message: 'The e-mail address is confirmed.' };
   }
 
   async function change(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal): Promise<void> {
     const { current_password: current, new_password: next } = input;
-    await namingTheField(recovery.change(login, { current, next }, ctx.state.caller));
+    await renameField(passwordReset.change(login, { current, next }, ctx.state.meta));
     ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };
   }
 }

@@ -10,7 +10,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
-interface Needs extends Pick<Core, 'resources' | 'resourceRegistry'> {
+interface Deps extends Pick<Core, 'resources' | 'resourceRegistry'> {
   api: Api;
 }
 
@@ -51,7 +51,7 @@ const WireResource = z
   })
   .meta({ id: 'Resource' });
 
-export function addResources({ api, resources, resourceRegistry }: Needs): void {
+export function addResources({ api, resources, resourceRegistry }: Deps): void {
   const guard = { accepts: ['login'], admin: true, recentProof: true } as const;
   api.post(
     '/api/v1/resources',
@@ -101,13 +101,13 @@ export function addResources({ api, resources, resourceRegistry }: Needs): void 
         openToUnclaimedAgents: input.unclaimed_agents ?? false,
       },
       { kind: 'account', id: account.id },
-      ctx.state.caller,
+      ctx.state.meta,
     );
-    ctx.body = toWire(made);
+    ctx.body = serialize(made);
   }
 
   async function list(ctx: Context): Promise<void> {
-    ctx.body = resources.list().map(toWire);
+    ctx.body = resources.list().map(serialize);
   }
 
   async function update(ctx: Context, input: z.output<typeof Change>, { account }: LoginPrincipal): Promise<void> {
@@ -130,18 +130,18 @@ export function addResources({ api, resources, resourceRegistry }: Needs): void 
         openToUnclaimedAgents: agents,
       },
       { kind: 'account', id: account.id },
-      ctx.state.caller,
+      ctx.state.meta,
     );
-    ctx.body = toWire(changed);
+    ctx.body = serialize(changed);
   }
 
   async function remove(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    await resourceRegistry.remove(ctx.params.id, { kind: 'account', id: account.id }, ctx.state.caller);
+    await resourceRegistry.remove(ctx.params.id, { kind: 'account', id: account.id }, ctx.state.meta);
     ctx.body = { ok: true, message: 'The API was taken away.' };
   }
 }
 
-const toWire = (resource: Resource): z.input<typeof WireResource> => ({
+const serialize = (resource: Resource): z.input<typeof WireResource> => ({
   ...resourceToWire(resource),
   built_in: !resource.registered,
 });

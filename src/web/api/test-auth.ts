@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { subjectOf } from '../../core/credentials/principal.js';
-import { admitted } from '../endpoints/admitted.js';
+import { requireComplete } from '../endpoints/admitted.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { TokenAnswer, type Wire } from './schemas.js';
 
-interface Needs extends Pick<Core, 'signIn'> {
+interface Deps extends Pick<Core, 'signIn'> {
   api: Api;
   wire: Wire;
 }
@@ -19,7 +19,7 @@ const Status = z.object({
   principal: z.object({ type: z.enum(['human', 'agent', 'anonymous']), id: z.string().optional() }),
 });
 
-export function addTestAuth({ api, wire, signIn }: Needs): void {
+export function addTestAuth({ api, wire, signIn }: Deps): void {
   api.get(
     '/api/v1/test-auth/auth-status',
     {
@@ -53,12 +53,12 @@ export function addTestAuth({ api, wire, signIn }: Needs): void {
   }
 
   async function createTestUser(ctx: Context, { name, ...input }: z.output<typeof TestUser>): Promise<void> {
-    const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.caller);
-    ctx.body = await wire.tokenAnswer(await signIn.openForApi(proven, ctx.state.caller));
+    const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
+    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(proven, ctx.state.meta));
   }
 
   async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {
-    const admission = await signIn.withPassword({ email, password }, ctx.state.caller);
-    ctx.body = await wire.tokenAnswer(await signIn.openForApi(admitted(admission), ctx.state.caller));
+    const authResult = await signIn.withPassword({ email, password }, ctx.state.meta);
+    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
   }
 }

@@ -1,7 +1,7 @@
 /** By what a browser is recognised when somebody signs in with it again. It proves nothing, and signs nobody in. */
 import { DAY_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
-import type { Caller } from '../../core/request-meta.js';
+import type { RequestMeta } from '../../core/request-meta.js';
 import type { Context } from '../http/context.js';
 import { hostCookie } from './cookies.js';
 
@@ -15,15 +15,15 @@ export function createDeviceCookie({ issuer }: { issuer: string }) {
   return { callerOf, recognise };
 
   /** The request's caller, with the device. Gives the browser its cookie, for another year. */
-  function callerOf(ctx: Context): Caller {
-    const { device = randomToken(), ...caller } = recognise(ctx);
+  function callerOf(ctx: Context): RequestMeta {
+    const { device = randomToken(), ...meta } = recognise(ctx);
     ctx.cookies.set(name, device, { ...options, maxAge: YEAR_MS });
-    return { ...caller, device };
+    return { ...meta, device };
   }
 
   /** The same, for somebody who may not get in: a browser that is not known stays so. */
-  function recognise(ctx: Context): Caller {
+  function recognise(ctx: Context): RequestMeta {
     const known = ctx.cookies.get(name, { signed: false });
-    return known && /^[\w-]{43}$/.test(known) ? { ...ctx.state.caller, device: known } : ctx.state.caller;
+    return known && /^[\w-]{43}$/.test(known) ? { ...ctx.state.meta, device: known } : ctx.state.meta;
   }
 }

@@ -9,7 +9,7 @@ import type { DocsPages } from './view-models.js';
 
 const DOCUMENT = '/api/openapi.json';
 
-interface Needs {
+interface Deps {
   views: Views<DocsPages>;
   /** The address of a public file, with its version. */
   assetUrl: (file: string) => string;
@@ -17,7 +17,7 @@ interface Needs {
   described: Described;
 }
 
-export function createDocsDoor({ views, assetUrl, described }: Needs): Router<State> {
+export function createDevelopersRouter({ views, assetUrl, described }: Deps): Router<State> {
   return new Router<State>({ sensitive: true }).get('/docs/api', showApi).get(
     DOCUMENT,
     createDocument(() => describeApi(described)),

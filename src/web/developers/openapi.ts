@@ -150,7 +150,7 @@ function refusals(endpoint: EndpointAt, schemas: Schemas): Json {
       content: {
         'application/json': {
           schema: {
-            ...(status === 401 && endpoint.unauthenticated ? schemas.of(endpoint.unauthenticated) : ERROR),
+            ...(status === 401 && endpoint.unauthorized ? schemas.of(endpoint.unauthorized) : ERROR),
             properties: { error: { enum: codes } },
           },
         },
@@ -171,12 +171,12 @@ const headers = (...names: string[]): Json =>
   Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 
 function sharedHeaders(): Json {
-  const limits = Object.entries(LIMIT_HEADERS).map(([name, description]) => [
+  const rateLimiter = Object.entries(LIMIT_HEADERS).map(([name, description]) => [
     name,
     { description, schema: { type: 'integer', minimum: 0 } },
   ]);
   return {
-    ...Object.fromEntries(limits),
+    ...Object.fromEntries(rateLimiter),
     'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer', minimum: 1 } },
     'WWW-Authenticate': { description: BEARER_CHALLENGE, schema: { type: 'string' } },
   };

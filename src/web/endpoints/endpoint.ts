@@ -4,12 +4,12 @@
  */
 import Router from '@koa/router';
 import type { z } from 'zod';
-import { forbidden, insufficientScope, type LimitState, Refusal, unauthenticated } from '../../base/app-error.js';
+import { AppError, forbidden, insufficientScope, type LimitState, unauthorized } from '../../base/app-error.js';
 import { type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
 import {
   countedFor,
@@ -17,12 +17,12 @@ import {
   type Principal,
   type PrincipalKind,
 } from '../../core/credentials/principal.js';
-import { isProvenLately } from '../../core/sessions/authentication-methods.js';
+import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
 import { parsed } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { tellLimit } from '../http/rate-limit-headers.js';
 import type { RefusalCode } from './documented-errors.js';
-import { presentedBy } from './extract-credential.js';
+import { extractCredential } from './extract-credential.js';
 import { readBody } from './json-body.js';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -63,7 +63,7 @@ export interface Endpoint<
   /** The codes of the refusals that are its own, for the document. */
   refusals?: readonly RefusalCode[];
   /** The body of its 401, where that has members of its own. */
-  unauthenticated?: z.ZodType;
+  unauthorized?: z.ZodType;
 }
 
 export interface EndpointAt extends Endpoint {
@@ -92,11 +92,11 @@ type Handle<Kind extends PrincipalKind, Body extends z.ZodType, Query extends z.
   principal: Extract<Principal, { kind: Kind }>,
 ) => Promise<void> | void;
 
-interface Needs {
+interface Deps {
   clock: Clock;
   credentials: Credentials;
   browsers: Browsers;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   rateLimits: Config['rateLimits'];
 }
 
@@ -104,15 +104,15 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export type Api = ReturnType<typeof createEndpoints>;
 
-export function createEndpoints({ clock, credentials, browsers, limits, rateLimits }: Needs) {
+export function createEndpoints({ clock, credentials, browsers, rateLimiter, rateLimits }: Deps) {
   const router = new Router<State>({ sensitive: true });
   const endpoints: EndpointAt[] = [];
 
   return {
     router,
     endpoints,
-    demandAdmin,
-    demandProof,
+    requireAdmin,
+    requireRecentAuthentication,
     get: on('get'),
     post: on('post'),
     put: on('put'),
@@ -131,7 +131,7 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       }
       endpoints.push({ ...endpoint, method, path, browsers });
       router[method](path, async function answerEndpoint(ctx: Context) {
-        const principal = await admit(ctx, endpoint);
+        const principal = await authenticate(ctx, endpoint);
         if (principal) ctx.state.principal = principal;
         const query = endpoint.query && parsed(endpoint.query, { ...ctx.query }, 'query');
         const body = endpoint.body && (await readBody(ctx, endpoint.body, { form: endpoint.form }));
@@ -143,26 +143,26 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
   }
 
   /** Who it is, once all that stands in the line is true of them. */
-  async function admit(ctx: Context, endpoint: Endpoint): Promise<Principal | undefined> {
+  async function authenticate(ctx: Context, endpoint: Endpoint): Promise<Principal | undefined> {
     if (endpoint.accepts.length === 0) {
       await countAddress(ctx, endpoint.limit);
       return undefined;
     }
     if (endpoint.ticket && carries(ctx, endpoint.ticket)) {
-      await count(ctx, 'anonymous', ctx.state.caller.address);
+      await count(ctx, 'anonymous', ctx.state.meta.address);
       return undefined;
     }
     const principal = await identify(ctx, endpoint);
     if (!principal) {
       if (endpoint.optional) return undefined;
-      throw unauthenticated('no_auth', 'Sign in, or send a credential.');
+      throw unauthorized('no_auth', 'Sign in, or send a credential.');
     }
     if (!endpoint.accepts.includes(principal.kind)) {
       throw forbidden('insufficient_scope', 'This kind of credential will not do here.');
     }
     if (principal.kind === 'oauth') demandScope(principal, endpoint);
-    if (endpoint.admin) demandAdmin(principal);
-    if (endpoint.recentProof) demandProof(principal);
+    if (endpoint.admin) requireAdmin(principal);
+    if (endpoint.recentProof) requireRecentAuthentication(principal);
     return principal;
   }
 
@@ -172,24 +172,24 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
   }
 
   /** No key, agent or app ever passes for an administrator, whosever it is. */
-  function demandAdmin(principal: Principal): void {
+  function requireAdmin(principal: Principal): void {
     if (principal.kind === 'login' && principal.account.role === 'admin') return;
     throw forbidden('insufficient_role', 'Only administrators of this server may do that.');
   }
 
   /** Refuses with `reauth_required` a person who did not prove lately who they are. */
-  function demandProof(principal: Principal): void {
-    const isStale = principal.kind === 'login' && !isProvenLately(principal.login.session, clock.now());
+  function requireRecentAuthentication(principal: Principal): void {
+    const isStale = principal.kind === 'login' && !isRecentlyAuthenticated(principal.login.session, clock.now());
     if (isStale)
-      throw unauthenticated('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth, or sign in.');
+      throw unauthorized('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth, or sign in.');
   }
 
   async function identify(ctx: Context, { accepts, refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
-    const { address } = ctx.state.caller;
+    const { address } = ctx.state.meta;
     try {
-      const presented = presentedBy(ctx, browsers.cookieName);
+      const presented = extractCredential(ctx, browsers.cookieName);
       const principal =
-        (presented && (await credentials.resolve(presented.value, presented.shown))) ??
+        (presented && (await credentials.resolve(presented.value, presented.presentation))) ??
         (refreshCookieToo ? await credentials.behindRefreshToken(browsers.refreshToken?.(ctx)) : undefined) ??
         // A platform may certify every connection: where that is no credential, it must not stand in anybody's way.
         (accepts.includes('workload') ? credentials.resolveCertificate(ctx.state.certificates) : undefined);
@@ -198,10 +198,10 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
         return undefined;
       }
       if (presented?.by === 'cookie' && principal.kind !== 'login') {
-        throw unauthenticated('invalid_token', 'This token does not belong in a cookie.');
+        throw unauthorized('invalid_token', 'This token does not belong in a cookie.');
       }
       // Whoever proves something with each request has the next nonce before the last one is too old.
-      if (presented?.shown.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
+      if (presented?.presentation.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
       const { type, id } = countedFor(principal);
       await count(ctx, type, id);
       if (presented?.by !== 'header' && principal.kind === 'login' && !SAFE_METHODS.has(ctx.method)) {
@@ -209,13 +209,13 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
       }
       return principal;
     } catch (error) {
-      if (error instanceof Refusal && error.status === 401) await count(ctx, 'default', address);
+      if (error instanceof AppError && error.status === 401) await count(ctx, 'default', address);
       throw error;
     }
   }
 
   async function countAddress(ctx: Context, limit: Endpoint['limit'] = 'anonymous'): Promise<void> {
-    const { address } = ctx.state.caller;
+    const { address } = ctx.state.meta;
     if (typeof limit !== 'function') return count(ctx, limit, address);
     const state = await limit(address);
     if (state) tellLimit(ctx, state);
@@ -230,7 +230,7 @@ export function createEndpoints({ clock, credentials, browsers, limits, rateLimi
     const points = rateLimits[kind];
     if (points === 0) return;
     const limit: Limit = { name: `api-${kind}`, points, seconds: MINUTE_SECONDS };
-    tellLimit(ctx, await limits.spend(limit, key === ctx.state.caller.address ? addressKey(key) : key));
+    tellLimit(ctx, await rateLimiter.spend(limit, key === ctx.state.meta.address ? rateLimitKey(key) : key));
   }
 }
 

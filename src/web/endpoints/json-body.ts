@@ -1,6 +1,6 @@
 /** Reads what a program posts: JSON, or a form where the route says so. What is wrong with it is told by field. */
 import { z } from 'zod';
-import { invalidRequest, Refusal } from '../../base/app-error.js';
+import { AppError, invalidRequest } from '../../base/app-error.js';
 import { isStorable } from '../../base/text.js';
 import { parsed, readBytes } from '../http/body.js';
 import type { Context } from '../http/context.js';
@@ -43,7 +43,7 @@ async function parse(ctx: Context, form: boolean): Promise<unknown> {
   if (bytes.length === 0) return {};
   const isForm = form && ctx.is('urlencoded');
   if (!isForm && !ctx.is('json')) {
-    throw new Refusal(415, 'unsupported_media_type', `Send ${form ? 'JSON or a form' : 'JSON'}.`);
+    throw new AppError(415, 'unsupported_media_type', `Send ${form ? 'JSON or a form' : 'JSON'}.`);
   }
   return isForm ? fieldsOf(new URLSearchParams(decode(bytes))) : readJson(bytes);
 }
@@ -54,7 +54,7 @@ export function readJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(decode(bytes));
   } catch (error) {
-    throw error instanceof Refusal ? error : invalidRequest('The body is not JSON.');
+    throw error instanceof AppError ? error : invalidRequest('The body is not JSON.');
   }
 }
 

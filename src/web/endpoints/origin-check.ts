@@ -5,14 +5,14 @@
 import { forbidden } from '../../base/app-error.js';
 import type { Context } from '../http/context.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   allowedOrigins: string[];
 }
 
 export type SameOrigin = ReturnType<typeof createSameOrigin>;
 
-export function createSameOrigin({ issuer, allowedOrigins }: Needs) {
+export function createSameOrigin({ issuer, allowedOrigins }: Deps) {
   const known = new Set([issuer, ...allowedOrigins]);
 
   return { isNamed, check };

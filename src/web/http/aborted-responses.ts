@@ -2,8 +2,8 @@
 import type { Log } from '../../base/log.js';
 
 /** For the `error` event of whatever answers. Koa writes a stack to standard error where nobody listens. */
-export function createTellUnsent(log: Log) {
-  return function tellUnsent(error: Error & { code?: string }): void {
+export function createRecordAborted(log: Log) {
+  return function recordAborted(error: Error & { code?: string }): void {
     log[isHangUp(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent');
   };
 }

@@ -2,11 +2,11 @@
 import type { ServerResponse } from 'node:http';
 import type { Next } from 'koa';
 import type { Log } from '../../base/log.js';
-import type { Caller } from '../../core/request-meta.js';
+import type { RequestMeta } from '../../core/request-meta.js';
 import type { Context } from './context.js';
 
 /** Writes the line when the answer is sent, or its connection lost. */
-export type LogRequest = (request: { method?: string; path: string }, res: ServerResponse, caller: Caller) => void;
+export type LogRequest = (request: { method?: string; path: string }, res: ServerResponse, meta: RequestMeta) => void;
 
 export function createLogRequest(log: Log): LogRequest {
   // These members are known and never secret: looking through them would cost ten times the line itself.
@@ -30,9 +30,9 @@ export function createLogRequest(log: Log): LogRequest {
   };
 }
 
-export function logRequests(logRequest: LogRequest) {
-  return async function logRequests(ctx: Context, next: Next): Promise<void> {
-    logRequest(ctx, ctx.res, ctx.state.caller);
+export function accessLog(logRequest: LogRequest) {
+  return async function accessLog(ctx: Context, next: Next): Promise<void> {
+    logRequest(ctx, ctx.res, ctx.state.meta);
     await next();
   };
 }

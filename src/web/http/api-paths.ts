@@ -1,5 +1,5 @@
 /** Which addresses programs read, from other origins too: discovery, keys, tokens and the API. Never a page. */
-const FOR_PROGRAMS =
+const API_PATHS =
   /^\/(?:\.well-known\/|api\/|oauth\/(?:token|introspect|revoke|userinfo|par|device|ciba|jwks|clients)(?:\/|$))/;
 
-export const isForPrograms = (path: string) => FOR_PROGRAMS.test(path);
+export const isApiPath = (path: string) => API_PATHS.test(path);

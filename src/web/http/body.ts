@@ -1,6 +1,6 @@
 /** Reads what a form or a query says. A parser for each route, so that the provider gets its requests untouched. */
 import { z } from 'zod';
-import { invalidRequest, payloadTooLarge, Refusal } from '../../base/app-error.js';
+import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
 import { isStorable } from '../../base/text.js';
 import type { Context, Handler } from './context.js';
 
@@ -10,7 +10,7 @@ const MAX_FORM_BYTES = 64 * 1024;
 export const field = z.string().max(4096).default('');
 
 /** Parses an urlencoded body; anything else is not read. For the route line of a form. */
-export const formBody: Handler = async function formBody(ctx, next) {
+export const parseForm: Handler = async function parseForm(ctx, next) {
   if (ctx.is('urlencoded')) {
     const fields = new URLSearchParams(await readText(ctx, MAX_FORM_BYTES));
     for (const [name, value] of fields) if (!isStorable(name + value)) throw unstorable();
@@ -26,7 +26,7 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
 
 /** The body. Refuses with `payload_too_large` as soon as it is longer than that. */
 export async function readBytes(ctx: Context, maxBytes: number): Promise<Buffer> {
-  refusePacked(ctx);
+  rejectContentEncoding(ctx);
   if ((ctx.request.length ?? 0) > maxBytes) throw tooLarge(ctx);
   const chunks: Buffer[] = [];
   let size = 0;
@@ -40,9 +40,9 @@ export async function readBytes(ctx: Context, maxBytes: number): Promise<Buffer>
 }
 
 /** A packed body may be a thousand times as long when it is unpacked, and nobody needs it here. */
-export function refusePacked(ctx: Context): void {
+export function rejectContentEncoding(ctx: Context): void {
   const encoding = ctx.get('Content-Encoding');
-  if (encoding && encoding !== 'identity') throw new Refusal(415, 'unsupported_media_type', 'Send the body as it is.');
+  if (encoding && encoding !== 'identity') throw new AppError(415, 'unsupported_media_type', 'Send the body as it is.');
 }
 
 /** Refuses addresses with a NUL character before anything else looks at them: no store and no header takes it. */
@@ -73,7 +73,7 @@ export function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown,
 }
 
 /** One query parameter as text. */
-export function queryText(ctx: Context, name: string): string | undefined {
+export function queryParam(ctx: Context, name: string): string | undefined {
   const value = ctx.query[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -12,10 +12,10 @@ const PEM = /-----BEGIN CERTIFICATE-----([\s\w+/=]+)-----END CERTIFICATE-----/g;
 /** Also between colons, as RFC 9440 has it. */
 const DER = /^:?([\w+/]+={0,2}):?$/;
 
-export type ShownCertificates = ReturnType<typeof createShownCertificates>;
+export type ShownCertificates = ReturnType<typeof createClientCertificateReader>;
 
 /** `header`: its name, in small letters. */
-export function createShownCertificates({ header }: { header: string }) {
+export function createClientCertificateReader({ header }: { header: string }) {
   const chains = new WeakMap<IncomingMessage, X509Certificate[]>();
 
   return { take, of };

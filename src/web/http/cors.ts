@@ -11,7 +11,7 @@ const RESPONSE_HEADERS =
   'RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, X-Request-Id, DPoP-Nonce';
 const MAX_AGE_SECONDS = '600';
 
-export function crossOrigin({ allowedOrigins }: { allowedOrigins: string[] }) {
+export function cors({ allowedOrigins }: { allowedOrigins: string[] }) {
   const allowed = new Set(allowedOrigins);
 
   return async function answerCrossOrigin(ctx: Context, next: Next): Promise<void> {

@@ -1,10 +1,10 @@
 /** The one place where a no, or a bug, becomes an answer: JSON for programs, a page for people. */
 import type { Next } from 'koa';
-import type { Refusal } from '../../base/app-error.js';
+import type { AppError } from '../../base/app-error.js';
 import type { Views } from '../pages/views.js';
-import { isForPrograms } from './api-paths.js';
+import { isApiPath } from './api-paths.js';
 import type { Context } from './context.js';
-import { type Failures, fromHttpError } from './error-response.js';
+import { type ErrorResponses, fromHttpError } from './error-response.js';
 
 const HEADINGS: Record<number, string> = {
   400: 'That did not work',
@@ -19,7 +19,7 @@ const HEADINGS: Record<number, string> = {
   503: 'Back in a moment',
 };
 
-export function answerFailures({ failures, views }: { failures: Failures; views: Views }) {
+export function errorHandler({ errorResponses, views }: { errorResponses: ErrorResponses; views: Views }) {
   return async function answerFailure(ctx: Context, next: Next): Promise<void> {
     try {
       await next();
@@ -27,13 +27,13 @@ export function answerFailures({ failures, views }: { failures: Failures; views:
       if (unanswered && ctx.status >= 400) answer(ctx, fromHttpError(ctx.status)); // the router's 404, 405 and 501
     } catch (error) {
       if (ctx.headerSent) throw error;
-      answer(ctx, failures.toRefusal(error, ctx.state.caller.requestId));
+      answer(ctx, errorResponses.toRefusal(error, ctx.state.meta.requestId));
     }
   };
 
-  function answer(ctx: Context, refusal: Refusal): void {
-    const { requestId } = ctx.state.caller;
-    const { headers, body } = failures.answerOf(refusal, ctx.path, requestId);
+  function answer(ctx: Context, refusal: AppError): void {
+    const { requestId } = ctx.state.meta;
+    const { headers, body } = errorResponses.answerOf(refusal, ctx.path, requestId);
     ctx.status = refusal.status;
     ctx.set(headers);
     if (!wantsPage(ctx)) {
@@ -52,5 +52,5 @@ export function answerFailures({ failures, views }: { failures: Failures; views:
 
 /** People get pages, except where only programs come. */
 function wantsPage(ctx: Context): boolean {
-  return !isForPrograms(ctx.path) && ctx.accepts('json', 'html') === 'html';
+  return !isApiPath(ctx.path) && ctx.accepts('json', 'html') === 'html';
 }

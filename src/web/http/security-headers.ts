@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
 import { isLoopback } from '../../base/loopback.js';
-import { isForPrograms } from './api-paths.js';
+import { isApiPath } from './api-paths.js';
 
 const HSTS_SECONDS = 31_536_000;
 const CSP = 'Content-Security-Policy';
@@ -60,19 +60,19 @@ const FEATURES = [
 ];
 
 /** Sets the headers that belong to this path, and tells them. */
-export type DressAnswer = (path: string, res: ServerResponse) => Record<string, string>;
+export type ApplySecurityHeaders = (path: string, res: ServerResponse) => Record<string, string>;
 
-export function createDressAnswer({ issuer }: { issuer: string }): DressAnswer {
+export function createApplySecurityHeaders({ issuer }: { issuer: string }): ApplySecurityHeaders {
   const [forPages, forPrograms] = [pageHeaders(issuer), programHeaders(issuer)];
 
-  return function dressAnswer(path, res) {
-    const headers = isForPrograms(path) ? forPrograms : forPages;
+  return function applySecurityHeaders(path, res) {
+    const headers = isApiPath(path) ? forPrograms : forPages;
     for (const name in headers) res.setHeader(name, headers[name]!); // Koa's ctx.set would look at each value first
     return headers;
   };
 }
 
-export function securityHeaders(dress: DressAnswer) {
+export function securityHeaders(dress: ApplySecurityHeaders) {
   return async function setSecurityHeaders(ctx: Context, next: Next): Promise<void> {
     const headers = dress(ctx.path, ctx.res);
     try {

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Next } from 'koa';
 import proxyAddr from 'proxy-addr';
-import { rememberByAddress } from '../../base/ip-address.js';
-import type { Caller } from '../../core/request-meta.js';
+import { memoizeByIp } from '../../base/ip-address.js';
+import type { RequestMeta } from '../../core/request-meta.js';
 import type { ShownCertificates } from './client-certificate.js';
 import type { Context } from './context.js';
 
@@ -13,9 +13,9 @@ const REQUEST_ID = /^[\w.:-]{1,100}$/;
 const MAPPED = /^::ffff:(?=\d+\.)/i;
 
 /** Pins a request and says who sent it. Done twice it changes nothing more. */
-export type PinRequest = (req: IncomingMessage, res: ServerResponse) => Caller;
+export type PinRequest = (req: IncomingMessage, res: ServerResponse) => RequestMeta;
 
-interface Needs {
+interface Deps {
   issuer: string;
   trustedProxies: string[];
   certificates: ShownCertificates;
@@ -25,13 +25,13 @@ interface Needs {
  * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop that is not a trusted proxy
  * (RFC 9700, 4.13: headers of strangers are not believed).
  */
-export function createPinRequest({ issuer, trustedProxies, certificates }: Needs): PinRequest {
+export function createResolveRequestMeta({ issuer, trustedProxies, certificates }: Deps): PinRequest {
   const { host, protocol } = new URL(issuer);
   const scheme = protocol.slice(0, -1);
   const decide = proxyAddr.compile(trustedProxies);
-  const isTrusted = rememberByAddress((address) => decide(address, 0));
+  const isTrusted = memoizeByIp((address) => decide(address, 0));
 
-  return function pinRequest(req, res) {
+  return function resolveRequestMeta(req, res) {
     const { headers, socket } = req;
     const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '');
     const address = ((fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '').replace(MAPPED, '');
@@ -48,10 +48,10 @@ export function createPinRequest({ issuer, trustedProxies, certificates }: Needs
   };
 }
 
-/** Sets `ctx.state.caller` and `ctx.state.certificates`. */
-export function pinIssuer(pin: PinRequest, certificates: ShownCertificates) {
-  return async function pinIssuer(ctx: Context, next: Next): Promise<void> {
-    ctx.state.caller = pin(ctx.req, ctx.res);
+/** Sets `ctx.state.meta` and `ctx.state.certificates`. */
+export function requestMeta(pin: PinRequest, certificates: ShownCertificates) {
+  return async function requestMeta(ctx: Context, next: Next): Promise<void> {
+    ctx.state.meta = pin(ctx.req, ctx.res);
     ctx.state.certificates = certificates.of(ctx.req);
     await next();
   };

@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Secrets } from '../../base/crypto.js';
 import type { Log } from '../../base/log.js';
-import type { EndedLogin } from '../../core/sessions/revocation.js';
+import type { RevokedSession } from '../../core/sessions/revocation.js';
 import { sidOf } from './patches/session-follows-login.js';
 import type { Providers } from './provider/provider.js';
 import type { LogoutClient } from './provider-internals.js';
 
-interface Needs {
+interface Deps {
   providers: Providers;
   secrets: Secrets;
   log: Log;
@@ -16,13 +16,13 @@ interface Needs {
 /** Milliseconds before the second and the third try. */
 const TRY_AGAIN_AFTER_MS = [500, 3000];
 
-export function createBackchannelLogout({ providers, secrets, log }: Needs) {
+export function createBackchannelLogout({ providers, secrets, log }: Deps) {
   const underWay = new Set<Promise<void>>();
 
   return { tell, settle };
 
   /** Begins to tell them, and returns at once: nobody who signs out waits for other servers. */
-  function tell(ended: EndedLogin[]): void {
+  function tell(ended: RevokedSession[]): void {
     for (const { sessionId, accountId, clientIds } of ended) {
       for (const clientId of clientIds) {
         const call = tellOne(clientId, accountId, sidOf(secrets, sessionId, clientId)).finally(() =>

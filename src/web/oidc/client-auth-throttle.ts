@@ -1,28 +1,28 @@
 /** Against guessing of client secrets: failures are counted, not attempts, for an honest gateway asks hundreds of things at once. */
 
 import { MINUTE_SECONDS } from '../../base/clock.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 
 const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
 
-export type Guesses = ReturnType<typeof createGuesses>;
+export type ClientAuthThrottle = ReturnType<typeof createClientAuthThrottle>;
 
-export function createGuesses({ floods }: { floods: Limits }) {
-  return { keyOf, areSpent, refuseIfSpent, count };
+export function createClientAuthThrottle({ floods }: { floods: RateLimiter }) {
+  return { keyOf, isExceeded, throwIfExceeded, count };
 
   /** Another client behind the same address is counted apart, where its name stands in the header. */
   function keyOf(address: string, authorization: string | undefined): string {
-    return `${addressKey(address)} ${basicUser(authorization)}`;
+    return `${rateLimitKey(address)} ${basicUser(authorization)}`;
   }
 
-  function areSpent(key: string): Promise<boolean> {
-    return floods.isSpent(WRONG_SECRETS, key);
+  function isExceeded(key: string): Promise<boolean> {
+    return floods.isExceeded(WRONG_SECRETS, key);
   }
 
   /** Throws a 429 refusal. */
-  function refuseIfSpent(key: string): Promise<void> {
-    return floods.refuseIfSpent(WRONG_SECRETS, key);
+  function throwIfExceeded(key: string): Promise<void> {
+    return floods.throwIfExceeded(WRONG_SECRETS, key);
   }
 
   /** Call it with the status when the request is answered. */

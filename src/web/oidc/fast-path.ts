@@ -6,24 +6,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../../base/log.js';
 import type { LogRequest } from '../http/access-log.js';
 import { hasSeveralAuthorizations } from '../http/authorization-header.js';
-import type { DressAnswer } from '../http/security-headers.js';
+import type { ApplySecurityHeaders } from '../http/security-headers.js';
 import type { PinRequest } from '../http/trusted-proxy.js';
-import type { Guesses } from './client-auth-throttle.js';
+import type { ClientAuthThrottle } from './client-auth-throttle.js';
 import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
 import type { Handle, Providers } from './provider/provider.js';
 
-interface Needs {
+interface Deps {
   providers: Providers;
-  guesses: Guesses;
-  pinRequest: PinRequest;
+  clientAuthThrottle: ClientAuthThrottle;
+  resolveRequestMeta: PinRequest;
   logRequest: LogRequest;
-  dressAnswer: DressAnswer;
+  applySecurityHeaders: ApplySecurityHeaders;
   log: Log;
 }
 
 interface Way {
   answer: Handle;
-  longWay: Handle;
+  fallback: Handle;
   /** Whether a secret can be guessed there. */
   guessable: boolean;
 }
@@ -37,37 +37,45 @@ const ADDRESSES = new Map<string, Pick<Way, 'guessable'>>([
   [`POST ${ROUTES.userinfo}`, { guessable: false }],
 ]);
 
-export function createStraightWay({ providers, guesses, pinRequest, logRequest, dressAnswer, log }: Needs) {
+export function createFastPath({
+  providers,
+  clientAuthThrottle,
+  resolveRequestMeta,
+  logRequest,
+  applySecurityHeaders,
+  log,
+}: Deps) {
   return { take };
 
   /** Answers an ordinary request. False, and nothing has happened, when it is none: then it goes the long way. */
-  function take(req: IncomingMessage, res: ServerResponse, longWay: Handle): boolean {
+  function take(req: IncomingMessage, res: ServerResponse, fallback: Handle): boolean {
     const address = ADDRESSES.get(`${req.method} ${req.url}`);
-    const current = address && isOrdinary(req) && providers.ready();
+    const current = address && isEligible(req) && providers.ready();
     if (!current) return false;
     const answer = req.url === TOKEN_ALIAS ? current.handleAlias : current.handleMain;
-    go(req, res, { answer, longWay, ...address }).catch((error) => {
+    go(req, res, { answer, fallback, ...address }).catch((error) => {
       log.error({ error }, 'failed');
       res.destroy();
     });
     return true;
   }
 
-  async function go(req: IncomingMessage, res: ServerResponse, { answer, longWay, guessable }: Way): Promise<void> {
-    const caller = pinRequest(req, res);
-    const key = guessable ? guesses.keyOf(caller.address, req.headers.authorization) : undefined;
-    if (key && (await guesses.areSpent(key))) return longWay(req, res);
+  async function go(req: IncomingMessage, res: ServerResponse, { answer, fallback, guessable }: Way): Promise<void> {
+    const meta = resolveRequestMeta(req, res);
+    const key = guessable ? clientAuthThrottle.keyOf(meta.address, req.headers.authorization) : undefined;
+    if (key && (await clientAuthThrottle.isExceeded(key))) return fallback(req, res);
     const path = req.url ?? '';
-    logRequest({ method: req.method, path }, res, caller);
-    dressAnswer(path, res);
+    logRequest({ method: req.method, path }, res, meta);
+    applySecurityHeaders(path, res);
     await answer(req, res);
-    if (key) await guesses.count(key, res.statusCode);
+    if (key) await clientAuthThrottle.count(key, res.statusCode);
   }
 }
 
 /** Nothing about it would be refused before the provider reads it. */
-function isOrdinary(req: IncomingMessage): boolean {
+function isEligible(req: IncomingMessage): boolean {
   const { headers } = req;
-  const fits = headers['content-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= MAX_BODY_BYTES;
-  return fits && !hasSeveralAuthorizations(req);
+  const tryConsume =
+    headers['content-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= MAX_BODY_BYTES;
+  return tryConsume && !hasSeveralAuthorizations(req);
 }

@@ -7,7 +7,7 @@ import type { AccessToken, Client, Grant, KoaContextWithOIDC, Session } from 'oi
 import type { Payload } from '../../core/oauth-storage/store.js';
 
 /** A provider as it is inside. Its classes are its own: what is changed here changes for no other provider. */
-export interface Engine {
+export interface ProviderInternals {
   Client: ClientClass;
   Session: SessionClass;
   AccessToken: AccessTokenClass;
@@ -84,7 +84,7 @@ interface EngineContext {
 }
 
 /** Once for each provider. */
-export function insideOf(provider: Provider): Engine {
+export function internalsOf(provider: Provider): ProviderInternals {
   const answered: AnswerLook[] = [];
   // One layer for all of them: a layer is paid for with every request.
   provider.use(async function lookAtAnswer(ctx, next) {
@@ -94,11 +94,11 @@ export function insideOf(provider: Provider): Engine {
       if (looking) await looking;
     }
   });
-  return Object.assign(provider as unknown as Engine, { answered });
+  return Object.assign(provider as unknown as ProviderInternals, { answered });
 }
 
 /** `Context` extends the class that stands there: several of us replace it. */
-export function replaceContext(engine: Engine, Context: ContextClass): void {
+export function replaceContext(engine: ProviderInternals, Context: ContextClass): void {
   Object.defineProperty(engine, 'OIDCContext', { value: Context, configurable: true });
 }
 

@@ -1,9 +1,9 @@
 /** Who asks, for code that only has the provider's context. The house pinned the headers that this reads. */
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { type Caller, systemCaller } from '../../core/request-meta.js';
+import { type RequestMeta, systemMeta } from '../../core/request-meta.js';
 
-export function callerOf(ctx: Pick<KoaContextWithOIDC, 'req' | 'res'> | undefined): Caller {
-  if (!ctx) return systemCaller;
+export function callerOf(ctx: Pick<KoaContextWithOIDC, 'req' | 'res'> | undefined): RequestMeta {
+  if (!ctx) return systemMeta;
   const { headers } = ctx.req;
   return {
     address: String(headers['x-forwarded-for'] ?? ''),

@@ -1,32 +1,32 @@
 /** The door of relying parties: every address of OAuth and OpenID Connect, handed to the protocol engine or answered from memory. */
 import Router from '@koa/router';
 import type { Next } from 'koa';
-import { invalidRequest, payloadTooLarge, Refusal } from '../../base/app-error.js';
+import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limit, Limits } from '../../base/rate-limiter.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import { hostCookie } from '../cookies/cookies.js';
 import { hasSeveralAuthorizations } from '../http/authorization-header.js';
-import { formBody, readText, refusePacked } from '../http/body.js';
+import { parseForm, readText, rejectContentEncoding } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { keepOpener } from '../http/security-headers.js';
 import { seeOther } from '../http/see-other.js';
-import type { Guesses } from './client-auth-throttle.js';
+import type { ClientAuthThrottle } from './client-auth-throttle.js';
 import type { createInteractions } from './interactions/interactions.js';
 import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
 import type { Providers } from './provider/provider.js';
 import { DOCUMENTS, type Documents } from './well-known.js';
 
-interface Needs {
+interface Deps {
   config: Pick<Config, 'issuer' | 'registration'>;
   documents: Documents;
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   /** In this process only: a shared counter would cost more than the request that it counts. */
-  floods: Limits;
-  guesses: Guesses;
+  floods: RateLimiter;
+  clientAuthThrottle: ClientAuthThrottle;
 }
 
 const REGISTRATIONS: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
@@ -35,15 +35,15 @@ const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds:
 const STARTS: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
 const MAX_URL_LENGTH = 8 * 1024;
 
-export function createOidcDoor({
+export function createOidcRouter({
   config,
   documents,
   providers,
   interactions,
-  limits,
+  rateLimiter,
   floods,
-  guesses,
-}: Needs): Router<State> {
+  clientAuthThrottle,
+}: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
   const { registration } = ROUTES;
   const sessionCookie = hostCookie(config.issuer, 'signet_op').name;
@@ -54,7 +54,7 @@ export function createOidcDoor({
   router.post(ROUTES.authorization, perhapsInPopup, asQuery);
   router.get(`${ROUTES.authorization}/:uid`, perhapsInPopup, withoutQuery, toProvider);
   router.get('/interaction/:uid', interactions.decide);
-  router.post('/interaction/:uid', formBody, interactions.answer);
+  router.post('/interaction/:uid', parseForm, interactions.answer);
 
   for (const path of [ROUTES.token, TOKEN_ALIAS, ROUTES.introspection, ROUTES.revocation]) {
     router.post(path, limitBody, limitGuesses, toProvider).options(path, toProvider);
@@ -93,7 +93,7 @@ export function createOidcDoor({
 
   /** From here on the provider answers by itself, on the raw request, with no body parsed. */
   async function toProvider(ctx: Context): Promise<void> {
-    if (ctx.method === 'HEAD') throw new Refusal(405, 'method_not_allowed', 'This address does not know that method.');
+    if (ctx.method === 'HEAD') throw new AppError(405, 'method_not_allowed', 'This address does not know that method.');
     if (hasSeveralAuthorizations(ctx.req)) throw invalidRequest('Send one Authorization header.');
     const { handleMain, handleAlias } = await providers.current();
     ctx.respond = false;
@@ -102,21 +102,21 @@ export function createOidcDoor({
   }
 
   async function limitRegistrations(ctx: Context, next: Next): Promise<void> {
-    await limits.spend(REGISTRATIONS, networkOf(ctx));
+    await rateLimiter.spend(REGISTRATIONS, networkOf(ctx));
     await next();
   }
 
   /** A code that is typed in has few bits: whoever tries many is slowed down (RFC 8628, 5.1). */
   async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
-    await limits.spend(WRONG_USER_CODES, networkOf(ctx));
+    await rateLimiter.spend(WRONG_USER_CODES, networkOf(ctx));
     await next();
   }
 
   async function limitGuesses(ctx: Context, next: Next): Promise<void> {
-    const key = guesses.keyOf(ctx.state.caller.address, ctx.req.headers.authorization);
-    await guesses.refuseIfSpent(key);
+    const key = clientAuthThrottle.keyOf(ctx.state.meta.address, ctx.req.headers.authorization);
+    await clientAuthThrottle.throwIfExceeded(key);
     await next();
-    await guesses.count(key, ctx.res.statusCode);
+    await clientAuthThrottle.count(key, ctx.res.statusCode);
   }
 
   /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
@@ -136,7 +136,7 @@ export function createOidcDoor({
   }
 }
 
-const networkOf = (ctx: Context) => addressKey(ctx.state.caller.address);
+const networkOf = (ctx: Context) => rateLimitKey(ctx.state.meta.address);
 
 /** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
 async function perhapsInPopup(ctx: Context, next: Next): Promise<void> {
@@ -164,7 +164,7 @@ function preflight(ctx: Context): void {
 }
 
 async function limitBody(ctx: Context, next: Next): Promise<void> {
-  refusePacked(ctx);
+  rejectContentEncoding(ctx);
   if ((ctx.request.length ?? 0) > MAX_BODY_BYTES) {
     ctx.set('Connection', 'close');
     throw payloadTooLarge('The body is too large.');
@@ -178,7 +178,7 @@ async function limitBody(ctx: Context, next: Next): Promise<void> {
  */
 async function asQuery(ctx: Context): Promise<void> {
   if (!ctx.is('urlencoded')) {
-    throw new Refusal(415, 'unsupported_media_type', 'Send a form (application/x-www-form-urlencoded).');
+    throw new AppError(415, 'unsupported_media_type', 'Send a form (application/x-www-form-urlencoded).');
   }
   const form = new URLSearchParams(await readText(ctx, MAX_BODY_BYTES));
   seeOther(ctx, `${ctx.path}?${form}`);

@@ -3,7 +3,7 @@
  * two key changes, so they are answered from memory, before anything else looks at the request.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { unavailable } from '../../base/app-error.js';
+import { serviceUnavailable } from '../../base/app-error.js';
 import { MINUTE_SECONDS } from '../../base/clock.js';
 import type { Resources } from '../../core/resources/resources.js';
 import type { Context } from '../http/context.js';
@@ -11,7 +11,7 @@ import { DISCOVERY, JWKS_ALIAS, PROTECTED_RESOURCE, ROUTES } from './paths.js';
 import { protectedResourceMetadata } from './protected-resource.js';
 import type { Providers } from './provider/provider.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   resources: Pick<Resources, 'own'>;
   providers: Providers;
@@ -36,7 +36,7 @@ export const DOCUMENTS: Record<string, DocumentName> = Object.fromEntries([
 
 export type Documents = ReturnType<typeof createDocuments>;
 
-export function createDocuments({ issuer, resources, providers }: Needs) {
+export function createDocuments({ issuer, resources, providers }: Deps) {
   const protectedResource = protectedResourceMetadata(issuer, resources.own);
   const headers = {
     'Access-Control-Allow-Origin': '*',
@@ -48,10 +48,10 @@ export function createDocuments({ issuer, resources, providers }: Needs) {
   /** As they are sent, for as long as the providers stay what they are. */
   let made: { of: Texts; answers: Partial<Record<DocumentName, Answer>> } | undefined;
 
-  return { answerAtOnce, answer };
+  return { tryServe, answer };
 
   /** Answers a plain GET of a document, if it is one. */
-  function answerAtOnce(req: IncomingMessage, res: ServerResponse): boolean {
+  function tryServe(req: IncomingMessage, res: ServerResponse): boolean {
     const name = req.method === 'GET' && DOCUMENTS[req.url ?? ''];
     const current = name && providers.ready();
     if (!name || !current) return false;
@@ -72,7 +72,7 @@ export function createDocuments({ issuer, resources, providers }: Needs) {
   async function answer(ctx: Context): Promise<void> {
     const name = DOCUMENTS[ctx.path];
     const body = name && textOf(name, await providers.current());
-    if (!body?.startsWith('{')) throw unavailable('The document is not ready.');
+    if (!body?.startsWith('{')) throw serviceUnavailable('The document is not ready.');
     ctx.set(headers);
     ctx.type = typeOf(name!);
     ctx.body = body;

@@ -1,8 +1,8 @@
 /** The status of a form that is shown again, with what is wrong beside it. */
-import type { Refusal } from '../../base/app-error.js';
+import type { AppError } from '../../base/app-error.js';
 import type { Context } from '../http/context.js';
 
-export function answerFault(ctx: Context, { status, retryAfterSeconds }: Refusal): void {
+export function answerFault(ctx: Context, { status, retryAfterSeconds }: AppError): void {
   ctx.status = status;
   if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
 }

@@ -1,6 +1,6 @@
 /** Where a person goes after signing in: a path of ours, or nowhere. And for which app, if we said so ourselves. */
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
-import { queryText } from '../http/body.js';
+import { queryParam } from '../http/body.js';
 import type { Context } from '../http/context.js';
 import { allowFormTarget } from '../http/security-headers.js';
 
@@ -10,7 +10,7 @@ const MAX_LENGTH = 2000;
 const UNFIT = /[\u0000-\u0020\u007f\\]/;
 
 /** Why somebody is sent to sign in. */
-export interface Errand {
+export interface LoginRedirect {
   returnTo: string;
   /** The app that waits for it. */
   appName?: string;
@@ -20,7 +20,7 @@ export interface Errand {
   email?: string;
 }
 
-export type Errands = ReturnType<typeof createErrands>;
+export type LoginRedirects = ReturnType<typeof createLoginRedirects>;
 
 /** The path if it is one of ours, else the account's home: never an address somebody else chose (RFC 9700, 4.11). */
 export function safeReturnTo(value: unknown): string {
@@ -32,12 +32,12 @@ export function safeReturnTo(value: unknown): string {
 }
 
 /** Links to the sign-in page and back. What is told of the app is signed: nobody can make our page speak for an app of his choice. */
-export function createErrands({ secrets }: { secrets: Secrets }) {
+export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
   return { href, read };
 
   function href(
     path: '/login' | '/login/otp' | '/register' | `/login/with/${string}`,
-    { returnTo, appName, formTarget, email }: Errand,
+    { returnTo, appName, formTarget, email }: LoginRedirect,
   ): string {
     const query = new URLSearchParams({
       ...(returnTo !== HOME && { return_to: returnTo }),
@@ -49,15 +49,15 @@ export function createErrands({ secrets }: { secrets: Secrets }) {
   }
 
   /** The page that is being answered may lead to where the app waits. */
-  function read(ctx: Context): Errand {
-    const returnTo = safeReturnTo(queryText(ctx, 'return_to'));
-    const appName = queryText(ctx, 'app');
-    const formTarget = queryText(ctx, 'to');
-    const proof = queryText(ctx, 'proof') ?? '';
+  function read(ctx: Context): LoginRedirect {
+    const returnTo = safeReturnTo(queryParam(ctx, 'return_to'));
+    const appName = queryParam(ctx, 'app');
+    const formTarget = queryParam(ctx, 'to');
+    const proof = queryParam(ctx, 'proof') ?? '';
     const genuine =
       appName &&
       secrets.keys('errands').some((key) => constantTimeEqual(sign(key, returnTo, appName, formTarget), proof));
-    const email = queryText(ctx, 'login_hint')?.slice(0, 254);
+    const email = queryParam(ctx, 'login_hint')?.slice(0, 254);
     if (!genuine) return { returnTo, appName: undefined, email };
     allowFormTarget(ctx, formTarget);
     return { returnTo, appName, formTarget, email };

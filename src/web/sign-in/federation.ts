@@ -4,62 +4,72 @@
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { otherPerson } from '../../core/federation/federation.js';
-import type { Flow } from '../../core/federation/login-state.js';
-import type { Admission } from '../../core/sign-in/sign-in.js';
+import type { PendingLogin } from '../../core/federation/login-state.js';
+import type { AuthResult } from '../../core/sign-in/sign-in.js';
 import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
-import { field, formBody, queryText, readForm } from '../http/body.js';
+import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, Handler, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { answerFault } from '../pages/form-errors.js';
-import { type Errand, type Errands, safeReturnTo } from '../pages/login-redirect.js';
+import { type LoginRedirect, type LoginRedirects, safeReturnTo } from '../pages/login-redirect.js';
 import type { FederatedProvider } from './view-models.js';
 
-interface Needs extends Pick<Core, 'federation' | 'links'> {
+interface Deps extends Pick<Core, 'federation' | 'links'> {
   issuer: string;
   federationCookie: FederationCookie;
   loginCookie: LoginCookie;
   csrf: Csrf;
-  errands: Errands;
+  loginRedirects: LoginRedirects;
   /** What every page of a sign-in does first. */
-  partOfSignIn: Handler;
-  goOn(ctx: Context, errand: Errand, admission: Admission): Promise<void>;
-  renderLogin(ctx: Context, errand: Errand, values: { email?: string; error?: string }): void;
+  allowPopupOpener: Handler;
+  continueSignIn(ctx: Context, loginRedirect: LoginRedirect, authResult: AuthResult): Promise<void>;
+  renderLogin(ctx: Context, loginRedirect: LoginRedirect, values: { email?: string; error?: string }): void;
 }
 
 const BeginForm = z.object({ csrf: field });
-const NOWHERE: Errand = { returnTo: safeReturnTo(undefined) };
+const NOWHERE: LoginRedirect = { returnTo: safeReturnTo(undefined) };
 /** What goes back to the page where the link was begun, and by what name. */
 const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_denied: 'link-refused' };
 
-export function addFederation(router: Router<State>, needs: Needs): void {
-  const { issuer, federation, links, federationCookie, loginCookie, csrf, errands, goOn, renderLogin } = needs;
-  const { partOfSignIn } = needs;
+export function addFederation(router: Router<State>, deps: Deps): void {
+  const {
+    issuer,
+    federation,
+    links,
+    federationCookie,
+    loginCookie,
+    csrf,
+    loginRedirects,
+    continueSignIn,
+    renderLogin,
+  } = deps;
+  const { allowPopupOpener } = deps;
   if (federation.offered.length === 0) return;
-  router.post('/login/with/:provider', partOfSignIn, formBody, begin);
-  router.get(callbackPath(':provider'), partOfSignIn, comeBack);
+  router.post('/login/with/:provider', allowPopupOpener, parseForm, begin);
+  router.get(callbackPath(':provider'), allowPopupOpener, callback);
 
   async function begin(ctx: Context): Promise<void> {
-    const errand = errands.read(ctx);
+    const loginRedirect = loginRedirects.read(ctx);
     csrf.check(ctx, readForm(ctx, BeginForm).csrf);
     const id = String(ctx.params.provider);
     try {
       const browser = federationCookie.give(ctx);
-      const flow = { browser, redirectUri: issuer + callbackPath(id), note: { ...errand } };
-      seeOther(ctx, await federation.begin(id, flow, ctx.state.caller));
+      const flow = { browser, redirectUri: issuer + callbackPath(id), note: { ...loginRedirect } };
+      seeOther(ctx, await federation.begin(id, flow, ctx.state.meta));
     } catch (error) {
-      refuse(ctx, errand, error);
+      refuse(ctx, loginRedirect, error);
     }
   }
 
-  async function comeBack(ctx: Context): Promise<void> {
-    let flow: Flow | undefined;
+  async function callback(ctx: Context): Promise<void> {
+    let flow: PendingLogin | undefined;
     try {
-      flow = await federation.resume(String(ctx.params.provider), queryText(ctx, 'state'), federationCookie.read(ctx));
+      flow = await federation.resume(String(ctx.params.provider), queryParam(ctx, 'state'), federationCookie.read(ctx));
     } catch (error) {
       return refuse(ctx, NOWHERE, error);
     }
@@ -67,50 +77,50 @@ export function addFederation(router: Router<State>, needs: Needs): void {
     else await signIn(ctx, flow);
   }
 
-  async function signIn(ctx: Context, flow: Flow): Promise<void> {
-    const errand = flow.note as unknown as Errand;
+  async function signIn(ctx: Context, flow: PendingLogin): Promise<void> {
+    const loginRedirect = flow.note as unknown as LoginRedirect;
     try {
-      const arrival = await federation.whoCame(flow, ctx.querystring, ctx.state.caller);
-      if (await federation.lacksConsent(flow, arrival)) return await askConsent(ctx, flow);
-      await goOn(ctx, errand, await federation.admit(arrival, undefined, ctx.state.caller));
+      const externalLogin = await federation.completeCallback(flow, ctx.querystring, ctx.state.meta);
+      if (await federation.needsRefreshConsent(flow, externalLogin)) return await restartWithConsent(ctx, flow);
+      await continueSignIn(ctx, loginRedirect, await federation.authenticate(externalLogin, undefined, ctx.state.meta));
     } catch (error) {
-      refuse(ctx, errand, error);
+      refuse(ctx, loginRedirect, error);
     }
   }
 
-  async function link(ctx: Context, flow: Flow, accountId: string): Promise<void> {
+  async function link(ctx: Context, flow: PendingLogin, accountId: string): Promise<void> {
     const page = String(flow.note.page);
     const login = await loginCookie.read(ctx);
     if (login?.account.id !== accountId) throw otherPerson();
     try {
-      const arrival = await federation.whoCame(flow, ctx.querystring, ctx.state.caller);
-      if (await federation.lacksConsent(flow, arrival)) return await askConsent(ctx, flow);
-      await links.link(login.account, arrival, ctx.state.caller);
+      const externalLogin = await federation.completeCallback(flow, ctx.querystring, ctx.state.meta);
+      if (await federation.needsRefreshConsent(flow, externalLogin)) return await restartWithConsent(ctx, flow);
+      await links.link(login.account, externalLogin, ctx.state.meta);
       seeOther(ctx, `${page}?notice=linked`);
     } catch (error) {
-      const notice = error instanceof Refusal ? LINK_NOTICES[error.code] : undefined;
+      const notice = error instanceof AppError ? LINK_NOTICES[error.code] : undefined;
       if (!notice) throw error;
       seeOther(ctx, `${page}?notice=${notice}`);
     }
   }
 
-  async function askConsent(ctx: Context, flow: Flow): Promise<void> {
-    seeOther(ctx, await federation.askConsent(flow, federationCookie.give(ctx)));
+  async function restartWithConsent(ctx: Context, flow: PendingLogin): Promise<void> {
+    seeOther(ctx, await federation.restartWithConsent(flow, federationCookie.give(ctx)));
   }
 
   /** The sign-in page again, with what went wrong: there are other ways in. */
-  function refuse(ctx: Context, errand: Errand, error: unknown): void {
-    if (!(error instanceof Refusal) || error.status === 404) throw error;
+  function refuse(ctx: Context, loginRedirect: LoginRedirect, error: unknown): void {
+    if (!(error instanceof AppError) || error.status === 404) throw error;
     answerFault(ctx, error);
-    renderLogin(ctx, errand, { email: errand.email, error: error.message });
+    renderLogin(ctx, loginRedirect, { email: loginRedirect.email, error: error.message });
   }
 }
 
 /** The buttons of a page, with where the person goes afterwards. */
 export function providerButtons(
   { offered }: Core['federation'],
-  errands: Errands,
-  errand: Errand,
+  loginRedirects: LoginRedirects,
+  loginRedirect: LoginRedirect,
 ): FederatedProvider[] {
-  return offered.map(({ id, name }) => ({ name, action: errands.href(`/login/with/${id}`, errand) }));
+  return offered.map(({ id, name }) => ({ name, action: loginRedirects.href(`/login/with/${id}`, loginRedirect) }));
 }

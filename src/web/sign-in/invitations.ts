@@ -4,25 +4,25 @@
  */
 import Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { invitationSpent, type OpenInvitation } from '../../core/invitations/invitations.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
-import { field, formBody, queryText, readForm } from '../http/body.js';
+import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { answerFault } from '../pages/form-errors.js';
 import { describeDay } from '../pages/format.js';
-import type { Errands } from '../pages/login-redirect.js';
+import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import type { InvitationPage, SignInPages } from './view-models.js';
 
-interface Needs extends Pick<Core, 'invitations' | 'verification'> {
+interface Deps extends Pick<Core, 'invitations' | 'emailVerification'> {
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
   csrf: Csrf;
-  errands: Errands;
+  loginRedirects: LoginRedirects;
   views: Views<SignInPages>;
 }
 
@@ -33,19 +33,19 @@ const AcceptForm = z.object({ csrf: field, token: field });
 
 export function createInvitationPages({
   invitations,
-  verification,
+  emailVerification,
   signup,
   loginCookie,
   csrf,
-  errands,
+  loginRedirects,
   views,
-}: Needs): Router<State> {
+}: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  router.get(PAGE, show).post(PAGE, formBody, accept);
+  router.get(PAGE, show).post(PAGE, parseForm, accept);
   return router;
 
   async function show(ctx: Context): Promise<void> {
-    const token = queryText(ctx, 'token') ?? '';
+    const token = queryParam(ctx, 'token') ?? '';
     const invitation = await invitations.find(token);
     if (!invitation) return renderExpired(ctx);
     ctx.body = views.render('sign-in/invitation', {
@@ -62,16 +62,21 @@ export function createInvitationPages({
 
   async function nextStep(ctx: Context, token: string, invitation: OpenInvitation): Promise<NextStep> {
     const login = await loginCookie.read(ctx);
-    const errand = { returnTo: pageOf(token), email: invitation.email };
-    const loginHref = errands.href('/login', errand);
+    const loginRedirect = { returnTo: pageOf(token), email: invitation.email };
+    const loginHref = loginRedirects.href('/login', loginRedirect);
     if (!login) {
-      return { signIn: { loginHref, ...(signup === 'open' && { registerHref: errands.href('/register', errand) }) } };
+      return {
+        signIn: {
+          loginHref,
+          ...(signup === 'open' && { registerHref: loginRedirects.href('/register', loginRedirect) }),
+        },
+      };
     }
     switch (invitations.obstacleOf(invitation, login.account)) {
       case 'other_address':
         return { change: { signedInAs: login.account.email, loginHref } };
       case 'unverified':
-        return { verify: { canSend: verification.isOffered } };
+        return { verify: { canSend: emailVerification.isOffered } };
       case undefined:
         return { accept: true };
     }
@@ -83,10 +88,10 @@ export function createInvitationPages({
     const login = await loginCookie.read(ctx);
     if (!login) return seeOther(ctx, pageOf(token)); // signed out meanwhile: the page says how to go on
     try {
-      const { name: organization, role } = await invitations.accept(token, login.account, ctx.state.caller);
+      const { name: organization, role } = await invitations.accept(token, login.account, ctx.state.meta);
       ctx.body = views.render('sign-in/invitation-accepted', { organization, role });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       if (error.code === 'not_found') return renderExpired(ctx);
       if (error.code === 'insufficient_role') return seeOther(ctx, pageOf(token));
       throw error;

@@ -4,16 +4,16 @@
  */
 import Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import { field, formBody, queryText, readForm } from '../http/body.js';
+import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
 import { answerFault } from '../pages/form-errors.js';
 import type { Views } from '../pages/views.js';
 import type { SignInPages } from './view-models.js';
 
-interface Needs extends Pick<Core, 'recovery' | 'verification' | 'passwords'> {
+interface Deps extends Pick<Core, 'passwordReset' | 'emailVerification' | 'passwords'> {
   csrf: Csrf;
   views: Views<SignInPages>;
 }
@@ -22,11 +22,11 @@ const ForgotForm = z.object({ csrf: field, email: field });
 const ResetForm = z.object({ csrf: field, token: field, password: field });
 const VerifyForm = z.object({ csrf: field, token: field });
 
-export function createRecoveryPages({ recovery, verification, passwords, csrf, views }: Needs): Router<State> {
+export function createRecoveryPages({ passwordReset, emailVerification, passwords, csrf, views }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  if (recovery.isOffered) router.get('/forgot-password', showForgot).post('/forgot-password', formBody, forgot);
-  router.get('/reset-password', showReset).post('/reset-password', formBody, reset);
-  router.get('/verify-email', showVerify).post('/verify-email', formBody, verify);
+  if (passwordReset.isOffered) router.get('/forgot-password', showForgot).post('/forgot-password', parseForm, forgot);
+  router.get('/reset-password', showReset).post('/reset-password', parseForm, reset);
+  router.get('/verify-email', showVerify).post('/verify-email', parseForm, verify);
   return router;
 
   function showForgot(ctx: Context): void {
@@ -37,10 +37,10 @@ export function createRecoveryPages({ recovery, verification, passwords, csrf, v
     const { csrf: token, email } = readForm(ctx, ForgotForm);
     csrf.check(ctx, token);
     try {
-      await recovery.forgot(email, ctx.state.caller);
+      await passwordReset.forgot(email, ctx.state.meta);
       renderForgot(ctx, { sentTo: email.trim() });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       answerFault(ctx, error);
       renderForgot(ctx, { email, error: error.message });
     }
@@ -51,8 +51,8 @@ export function createRecoveryPages({ recovery, verification, passwords, csrf, v
   }
 
   async function showReset(ctx: Context): Promise<void> {
-    const token = queryText(ctx, 'token') ?? '';
-    if (await recovery.isValid(token)) renderReset(ctx, token);
+    const token = queryParam(ctx, 'token') ?? '';
+    if (await passwordReset.isValid(token)) renderReset(ctx, token);
     else renderExpired(ctx, 'reset');
   }
 
@@ -60,10 +60,10 @@ export function createRecoveryPages({ recovery, verification, passwords, csrf, v
     const { csrf: csrfToken, token, password } = readForm(ctx, ResetForm);
     csrf.check(ctx, csrfToken);
     try {
-      await recovery.reset(token, password, ctx.state.caller);
+      await passwordReset.reset(token, password, ctx.state.meta);
       ctx.body = views.render('sign-in/password-set', {});
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       if (error.code === 'invalid_token') return renderExpired(ctx, 'reset');
       answerFault(ctx, error);
       renderReset(ctx, token, error.fields?.password ?? error.message);
@@ -80,8 +80,8 @@ export function createRecoveryPages({ recovery, verification, passwords, csrf, v
   }
 
   async function showVerify(ctx: Context): Promise<void> {
-    const token = queryText(ctx, 'token') ?? '';
-    if (!(await verification.isValid(token))) return renderExpired(ctx, 'verify');
+    const token = queryParam(ctx, 'token') ?? '';
+    if (!(await emailVerification.isValid(token))) return renderExpired(ctx, 'verify');
     ctx.body = views.render('sign-in/verify-email', { csrfToken: csrf.tokenFor(ctx), token });
   }
 
@@ -89,10 +89,10 @@ export function createRecoveryPages({ recovery, verification, passwords, csrf, v
     const { csrf: csrfToken, token } = readForm(ctx, VerifyForm);
     csrf.check(ctx, csrfToken);
     try {
-      await verification.verify(token, ctx.state.caller);
+      await emailVerification.verify(token, ctx.state.meta);
       ctx.body = views.render('sign-in/email-verified', {});
     } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== 'invalid_token') throw error;
+      if (!(error instanceof AppError) || error.code !== 'invalid_token') throw error;
       renderExpired(ctx, 'verify');
     }
   }

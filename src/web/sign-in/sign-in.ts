@@ -1,31 +1,39 @@
 /** The door of a person arriving: sign in, make an account, set the server up, sign out. It knows nothing of OAuth. */
 import Router from '@koa/router';
 import { z } from 'zod';
-import { Refusal } from '../../base/app-error.js';
+import { AppError } from '../../base/app-error.js';
 import { setupLinkSpent } from '../../core/account-management/bootstrap.js';
 import type { Core } from '../../core/core.js';
-import type { Proven } from '../../core/sign-in/session-issuance.js';
-import type { Admission } from '../../core/sign-in/sign-in.js';
+import type { Authenticated } from '../../core/sign-in/session-issuance.js';
+import type { AuthResult } from '../../core/sign-in/sign-in.js';
 import type { DeviceCookie } from '../cookies/device-cookie.js';
 import type { FederationCookie } from '../cookies/federation-cookie.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
-import { field, formBody, queryText, readForm } from '../http/body.js';
+import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, Handler, State } from '../http/context.js';
 import { keepOpener } from '../http/security-headers.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { answerFault } from '../pages/form-errors.js';
-import { type Errand, type Errands, safeReturnTo } from '../pages/login-redirect.js';
+import { type LoginRedirect, type LoginRedirects, safeReturnTo } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { addFederation, providerButtons } from './federation.js';
 import { createInvitationPages } from './invitations.js';
 import { createRecoveryPages } from './recovery.js';
 import type { AccountFormErrors, SignInPages } from './view-models.js';
 
-interface Needs
+interface Deps
   extends Pick<
     Core,
-    'signIn' | 'setup' | 'sessions' | 'passwords' | 'recovery' | 'verification' | 'invitations' | 'federation' | 'links'
+    | 'signIn'
+    | 'bootstrap'
+    | 'sessions'
+    | 'passwords'
+    | 'passwordReset'
+    | 'emailVerification'
+    | 'invitations'
+    | 'federation'
+    | 'links'
   > {
   issuer: string;
   signup: 'open' | 'closed';
@@ -33,23 +41,23 @@ interface Needs
   deviceCookie: DeviceCookie;
   federationCookie: FederationCookie;
   csrf: Csrf;
-  errands: Errands;
+  loginRedirects: LoginRedirects;
   views: Views<SignInPages>;
 }
 
 const SignInForm = z.object({ csrf: field, email: field, password: field });
-const FactorForm = z.object({ csrf: field, ticket: field, otp: field });
+const FactorForm = z.object({ csrf: field, challenge: field, otp: field });
 const RegisterForm = SignInForm.extend({ name: field });
 const SetupForm = RegisterForm.extend({ token: field });
 const SignOutForm = z.object({ csrf: field });
 
-export function createSignInDoor({
+export function createSignInRouter({
   signIn,
-  setup,
+  bootstrap,
   sessions,
   passwords,
-  recovery,
-  verification,
+  passwordReset,
+  emailVerification,
   invitations,
   federation,
   links,
@@ -59,129 +67,153 @@ export function createSignInDoor({
   deviceCookie,
   federationCookie,
   csrf,
-  errands,
+  loginRedirects,
   views,
-}: Needs): Router<State> {
+}: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  router.get('/login', partOfSignIn, showLogin).post('/login', partOfSignIn, formBody, login);
-  router.get('/login/otp', partOfSignIn, startOver).post('/login/otp', partOfSignIn, formBody, proveFactor);
+  router.get('/login', allowPopupOpener, showLogin).post('/login', allowPopupOpener, parseForm, login);
+  router
+    .get('/login/otp', allowPopupOpener, restart)
+    .post('/login/otp', allowPopupOpener, parseForm, verifySecondFactor);
   if (signup === 'open')
-    router.get('/register', partOfSignIn, showRegister).post('/register', partOfSignIn, formBody, register);
-  const federated = { issuer, federation, links, federationCookie, loginCookie, csrf, errands };
-  addFederation(router, { ...federated, partOfSignIn, goOn, renderLogin });
-  router.get('/setup', showSetup).post('/setup', formBody, completeSetup);
-  router.get('/logout', showSignOut).post('/logout', formBody, signOut);
-  router.use(createRecoveryPages({ recovery, verification, passwords, csrf, views }).routes());
-  router.use(createInvitationPages({ invitations, verification, signup, loginCookie, csrf, errands, views }).routes());
+    router.get('/register', allowPopupOpener, showRegister).post('/register', allowPopupOpener, parseForm, register);
+  const federated = { issuer, federation, links, federationCookie, loginCookie, csrf, loginRedirects };
+  addFederation(router, { ...federated, allowPopupOpener, continueSignIn, renderLogin });
+  router.get('/setup', showSetup).post('/setup', parseForm, completeSetup);
+  router.get('/logout', showSignOut).post('/logout', parseForm, signOut);
+  router.use(createRecoveryPages({ passwordReset, emailVerification, passwords, csrf, views }).routes());
+  router.use(
+    createInvitationPages({
+      invitations,
+      emailVerification,
+      signup,
+      loginCookie,
+      csrf,
+      loginRedirects,
+      views,
+    }).routes(),
+  );
   return router;
 
   function showLogin(ctx: Context): void {
-    const errand = errands.read(ctx);
-    renderLogin(ctx, errand, { email: errand.email });
+    const loginRedirect = loginRedirects.read(ctx);
+    renderLogin(ctx, loginRedirect, { email: loginRedirect.email });
   }
 
   async function login(ctx: Context): Promise<void> {
-    const errand = errands.read(ctx);
+    const loginRedirect = loginRedirects.read(ctx);
     const { csrf: token, email, password } = readForm(ctx, SignInForm);
     csrf.check(ctx, token);
     try {
-      await goOn(ctx, errand, await signIn.withPassword({ email, password }, deviceCookie.recognise(ctx)));
+      await continueSignIn(
+        ctx,
+        loginRedirect,
+        await signIn.withPassword({ email, password }, deviceCookie.recognise(ctx)),
+      );
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       answerFault(ctx, error);
-      renderLogin(ctx, errand, { email, error: error.message });
+      renderLogin(ctx, loginRedirect, { email, error: error.message });
     }
   }
 
   /** In, or to the second step. */
-  async function goOn(ctx: Context, errand: Errand, admission: Admission): Promise<void> {
-    if (admission.kind === 'proven') await arrive(ctx, admission, errand.returnTo);
-    else renderFactor(ctx, errand, admission.ticket);
+  async function continueSignIn(ctx: Context, loginRedirect: LoginRedirect, authResult: AuthResult): Promise<void> {
+    if (authResult.kind === 'proven') await completeSignIn(ctx, authResult, loginRedirect.returnTo);
+    else renderFactor(ctx, loginRedirect, authResult.challenge);
   }
 
   /** The second step begins with the first one: there is nothing to show to who did not come by it. */
-  function startOver(ctx: Context): void {
-    seeOther(ctx, errands.href('/login', errands.read(ctx)));
+  function restart(ctx: Context): void {
+    seeOther(ctx, loginRedirects.href('/login', loginRedirects.read(ctx)));
   }
 
-  async function proveFactor(ctx: Context): Promise<void> {
-    const errand = errands.read(ctx);
-    const { csrf: token, ticket, otp } = readForm(ctx, FactorForm);
-    csrf.check(ctx, token, ticket); // a ticket is worth nothing in another browser
+  async function verifySecondFactor(ctx: Context): Promise<void> {
+    const loginRedirect = loginRedirects.read(ctx);
+    const { csrf: token, challenge, otp } = readForm(ctx, FactorForm);
+    csrf.check(ctx, token, challenge); // a ticket is worth nothing in another browser
     try {
-      await arrive(ctx, await signIn.withSecondFactor(ticket, otp, deviceCookie.recognise(ctx)), errand.returnTo);
+      await completeSignIn(
+        ctx,
+        await signIn.withSecondFactor(challenge, otp, deviceCookie.recognise(ctx)),
+        loginRedirect.returnTo,
+      );
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       answerFault(ctx, error);
       const again = error.code === 'invalid_otp' || error.code === 'auth_rate_limited';
-      if (again) renderFactor(ctx, errand, ticket, error.message);
-      else renderLogin(ctx, errand, { email: errand.email, error: error.message });
+      if (again) renderFactor(ctx, loginRedirect, challenge, error.message);
+      else renderLogin(ctx, loginRedirect, { email: loginRedirect.email, error: error.message });
     }
   }
 
-  function renderFactor(ctx: Context, errand: Errand, ticket: string, error?: string): void {
+  function renderFactor(ctx: Context, loginRedirect: LoginRedirect, challenge: string, error?: string): void {
     ctx.body = views.render('sign-in/factor', {
-      csrfToken: csrf.tokenFor(ctx, ticket),
-      action: errands.href('/login/otp', errand),
-      ticket,
+      csrfToken: csrf.tokenFor(ctx, challenge),
+      action: loginRedirects.href('/login/otp', loginRedirect),
+      challenge,
       error,
-      appName: errand.appName,
-      startOverHref: errands.href('/login', errand),
+      appName: loginRedirect.appName,
+      startOverHref: loginRedirects.href('/login', loginRedirect),
     });
   }
 
-  function renderLogin(ctx: Context, errand: Errand, { email, error }: { email?: string; error?: string }): void {
+  function renderLogin(
+    ctx: Context,
+    loginRedirect: LoginRedirect,
+    { email, error }: { email?: string; error?: string },
+  ): void {
     ctx.body = views.render('sign-in/login', {
       csrfToken: csrf.tokenFor(ctx),
-      action: errands.href('/login', errand),
+      action: loginRedirects.href('/login', loginRedirect),
       email,
       error,
-      appName: errand.appName,
-      forgotHref: recovery.isOffered ? '/forgot-password' : undefined,
-      registerHref: signup === 'open' ? errands.href('/register', errand) : undefined,
-      providers: providerButtons(federation, errands, errand),
+      appName: loginRedirect.appName,
+      forgotHref: passwordReset.isOffered ? '/forgot-password' : undefined,
+      registerHref: signup === 'open' ? loginRedirects.href('/register', loginRedirect) : undefined,
+      providers: providerButtons(federation, loginRedirects, loginRedirect),
     });
   }
 
   function showRegister(ctx: Context): void {
-    renderRegister(ctx, errands.read(ctx), { email: queryText(ctx, 'login_hint') }, {});
+    renderRegister(ctx, loginRedirects.read(ctx), { email: queryParam(ctx, 'login_hint') }, {});
   }
 
   async function register(ctx: Context): Promise<void> {
-    const errand = errands.read(ctx);
+    const loginRedirect = loginRedirects.read(ctx);
     const { csrf: token, ...input } = readForm(ctx, RegisterForm);
     csrf.check(ctx, token);
     try {
-      await arrive(ctx, await signIn.register(input, ctx.state.caller), errand.returnTo);
+      await completeSignIn(ctx, await signIn.register(input, ctx.state.meta), loginRedirect.returnTo);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof AppError)) throw error;
       answerFault(ctx, error);
-      renderRegister(ctx, errand, input, error.fields ?? { form: error.message });
+      renderRegister(ctx, loginRedirect, input, error.fields ?? { form: error.message });
     }
   }
 
   function renderRegister(
     ctx: Context,
-    errand: Errand,
+    loginRedirect: LoginRedirect,
     input: { name?: string; email?: string },
     errors: AccountFormErrors,
   ): void {
     ctx.body = views.render('sign-in/register', {
       csrfToken: csrf.tokenFor(ctx),
-      action: errands.href('/register', errand),
+      action: loginRedirects.href('/register', loginRedirect),
       name: input.name,
       email: input.email,
       errors,
-      loginHref: errands.href('/login', errand),
+      loginHref: loginRedirects.href('/login', loginRedirect),
       passwordRule: passwords.rule,
-      appName: errand.appName,
-      providers: providerButtons(federation, errands, errand),
+      appName: loginRedirect.appName,
+      providers: providerButtons(federation, loginRedirects, loginRedirect),
     });
   }
 
   async function showSetup(ctx: Context): Promise<void> {
-    const token = queryText(ctx, 'token') ?? '';
-    if (!(await setup.isValid(token))) throw setupLinkSpent();
+    const token = queryParam(ctx, 'token') ?? '';
+    if (!(await bootstrap.isValid(token))) throw setupLinkSpent();
     renderSetup(ctx, token, {}, {});
   }
 
@@ -189,10 +221,14 @@ export function createSignInDoor({
     const { csrf: csrfToken, token, ...input } = readForm(ctx, SetupForm);
     csrf.check(ctx, csrfToken);
     try {
-      await setup.complete(token, input, ctx.state.caller);
-      await goOn(ctx, { returnTo: safeReturnTo(undefined) }, await signIn.withPassword(input, ctx.state.caller));
+      await bootstrap.complete(token, input, ctx.state.meta);
+      await continueSignIn(
+        ctx,
+        { returnTo: safeReturnTo(undefined) },
+        await signIn.withPassword(input, ctx.state.meta),
+      );
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status === 401) throw error;
+      if (!(error instanceof AppError) || error.status === 401) throw error;
       answerFault(ctx, error);
       renderSetup(ctx, token, input, error.fields ?? { form: error.message });
     }
@@ -226,21 +262,21 @@ export function createSignInDoor({
   async function signOut(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, SignOutForm).csrf);
     const login = await loginCookie.read(ctx);
-    if (login) await sessions.end(login.session.id, 'signed_out', ctx.state.caller);
+    if (login) await sessions.end(login.session.id, 'signed_out', ctx.state.meta);
     loginCookie.clear(ctx);
     seeOther(ctx, '/logout');
   }
 
-  async function arrive(ctx: Context, proven: Proven, returnTo: string): Promise<void> {
+  async function completeSignIn(ctx: Context, authenticated: Authenticated, returnTo: string): Promise<void> {
     const current = await loginCookie.read(ctx);
-    loginCookie.set(ctx, await signIn.openInBrowser(proven, current, deviceCookie.callerOf(ctx)));
+    loginCookie.set(ctx, await signIn.startBrowserSession(authenticated, current, deviceCookie.callerOf(ctx)));
     csrf.renew(ctx);
     seeOther(ctx, returnTo);
   }
 }
 
 /** These pages are steps of an app's sign-in, which may run in a popup. */
-const partOfSignIn: Handler = async function partOfSignIn(ctx, next) {
+const allowPopupOpener: Handler = async function allowPopupOpener(ctx, next) {
   keepOpener(ctx);
   await next();
 };

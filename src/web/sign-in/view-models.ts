@@ -42,13 +42,13 @@ export interface FederatedProvider {
   action: string;
 }
 
-/** The second step of a sign-in. Posts `csrf`, `ticket` and `otp` to `action`. */
+/** The second step of a sign-in. Posts `csrf`, `challenge` and `otp` to `action`. */
 interface FactorPage {
   csrfToken: string;
   /** `/login/otp`, with where the person goes afterwards in its query. */
   action: string;
   /** Stands for the first step. */
-  ticket: string;
+  challenge: string;
   error?: string;
   /** The app that sent the person here. */
   appName?: string;
@@ -71,7 +71,7 @@ interface RegisterPage {
   providers?: FederatedProvider[];
 }
 
-/** The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/setup`. */
+/** The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/bootstrap`. */
 interface SetupPage {
   csrfToken: string;
   /** The one-time token of the link that was printed when the server first started. */

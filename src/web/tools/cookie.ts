@@ -6,7 +6,7 @@ import type { Browsers } from '../endpoints/endpoint.js';
 import type { SameOrigin } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
   name: string;
   sameOrigin: SameOrigin;
@@ -14,7 +14,7 @@ interface Needs {
 
 export type ToolsCookie = ReturnType<typeof createToolsCookie>;
 
-export function createToolsCookie({ issuer, name, sameOrigin }: Needs) {
+export function createToolsCookie({ issuer, name, sameOrigin }: Deps) {
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
   const options = { httpOnly: true, secure, sameSite: 'strict', path: '/api', signed: false, overwrite: true } as const;

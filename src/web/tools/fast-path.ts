@@ -5,25 +5,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LimitState } from '../../base/app-error.js';
 import type { Log } from '../../base/log.js';
-import type { Presented } from '../endpoints/extract-credential.js';
+import type { PresentedCredential } from '../endpoints/extract-credential.js';
 import { readJson } from '../endpoints/json-body.js';
 import type { LogRequest } from '../http/access-log.js';
 import { hasSeveralAuthorizations } from '../http/authorization-header.js';
 import { parsed } from '../http/body.js';
 import type { ShownCertificates } from '../http/client-certificate.js';
-import type { Failures } from '../http/error-response.js';
+import type { ErrorResponses } from '../http/error-response.js';
 import { limitHeaders } from '../http/rate-limit-headers.js';
-import type { DressAnswer } from '../http/security-headers.js';
+import type { ApplySecurityHeaders } from '../http/security-headers.js';
 import type { PinRequest } from '../http/trusted-proxy.js';
 import { Question, VALIDATE, type Validation } from './validation.js';
 
-interface Needs {
+interface Deps {
   validation: Validation;
-  failures: Failures;
+  errorResponses: ErrorResponses;
   certificates: Pick<ShownCertificates, 'of'>;
-  pinRequest: PinRequest;
+  resolveRequestMeta: PinRequest;
   logRequest: LogRequest;
-  dressAnswer: DressAnswer;
+  applySecurityHeaders: ApplySecurityHeaders;
   log: Log;
 }
 
@@ -33,8 +33,8 @@ const JSON_TYPE = /^application\/json(?:; ?charset=utf-8)?$/i;
 /** With one of these, a question is not an ordinary one. */
 const SPECIAL = ['x-api-key', 'dpop', 'origin', 'content-encoding', 'transfer-encoding', 'expect'];
 
-export function createStraightValidation(needs: Needs) {
-  const { validation, failures, certificates, pinRequest, logRequest, dressAnswer, log } = needs;
+export function createToolsFastPath(deps: Deps) {
+  const { validation, errorResponses, certificates, resolveRequestMeta, logRequest, applySecurityHeaders, log } = deps;
   return { take };
 
   /** Answers an ordinary question. False, and nothing has happened, when it is none. */
@@ -50,22 +50,22 @@ export function createStraightValidation(needs: Needs) {
   }
 
   async function go(req: IncomingMessage, res: ServerResponse, value: string): Promise<void> {
-    const caller = pinRequest(req, res);
-    logRequest({ method: 'POST', path: VALIDATE }, res, caller);
-    dressAnswer(VALIDATE, res);
+    const meta = resolveRequestMeta(req, res);
+    logRequest({ method: 'POST', path: VALIDATE }, res, meta);
+    applySecurityHeaders(VALIDATE, res);
     res.setHeader('Vary', 'Origin');
     let limit: LimitState | undefined;
     try {
-      limit = await validation.count(caller.address);
+      limit = await validation.count(meta.address);
       const question = parsed(Question, await readQuestion(req), 'body');
-      const shown = { scheme: 'bearer' as const, certificates: certificates.of(req) };
-      const presented: Presented = { value, by: 'header', shown };
+      const presentation = { scheme: 'bearer' as const, certificates: certificates.of(req) };
+      const presented: PresentedCredential = { value, by: 'header', presentation };
       const answer = await validation.answer(() => presented, question);
       send(res, 200, limit ? limitHeaders(limit) : {}, answer);
     } catch (error) {
       if (req.errored || res.destroyed) return; // whoever asked has gone
-      const refusal = failures.toRefusal(error, caller.requestId);
-      const { headers, body } = failures.answerOf(refusal, VALIDATE, caller.requestId);
+      const refusal = errorResponses.toRefusal(error, meta.requestId);
+      const { headers, body } = errorResponses.answerOf(refusal, VALIDATE, meta.requestId);
       send(res, refusal.status, { ...(limit && limitHeaders(limit)), ...headers }, body);
     }
   }

@@ -10,7 +10,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Ok } from './schemas.js';
 
-interface Needs extends Pick<Core, 'accounts' | 'apiKeys'> {
+interface Deps extends Pick<Core, 'accounts' | 'apiKeys'> {
   api: Api;
 }
 
@@ -34,7 +34,7 @@ const WireKey = z
   })
   .meta({ id: 'ToolsKey' });
 
-export function addKeys({ api, accounts, apiKeys }: Needs): void {
+export function addKeys({ api, accounts, apiKeys }: Deps): void {
   const accepts = ['login'] as const;
   const refusals = ['insufficient_role', 'not_found'] as const;
   api.get(
@@ -67,42 +67,42 @@ export function addKeys({ api, accounts, apiKeys }: Needs): void {
 
   async function list(ctx: Context, { user_id: userId }: z.output<typeof OfUser>, principal: LoginPrincipal) {
     const { id } = await ownerFor(principal, userId);
-    ctx.body = (await apiKeys.list(id)).filter(apiKeys.isAlive).map(toWire);
+    ctx.body = (await apiKeys.list(id)).filter(apiKeys.isAlive).map(serialize);
   }
 
   async function create(ctx: Context, input: z.output<typeof NewKey>, principal: LoginPrincipal): Promise<void> {
     const owner = await ownerFor(principal, input.user_id);
     const wanted = { name: input.name, format: 'cb', lifeSeconds: null } as const;
-    const { key, record } = await apiKeys.create(owner, wanted, ctx.state.caller, principal.account.id);
-    ctx.body = { ok: true, key, prefix: shown(record), warning: 'Save this key now: it is not shown again.' };
+    const { key, record } = await apiKeys.create(owner, wanted, ctx.state.meta, principal.account.id);
+    ctx.body = { ok: true, key, prefix: presentation(record), warning: 'Save this key now: it is not shown again.' };
   }
 
   async function revoke(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
     const { id: by, role } = principal.account;
     const owner = (await apiKeys.ownerOf(ctx.params.id)) ?? by;
     // To others than administrators, keys of other people are not there.
-    if (owner !== by && role === 'admin') api.demandProof(principal);
-    await apiKeys.revoke(role === 'admin' ? owner : by, ctx.params.id, ctx.state.caller, by);
+    if (owner !== by && role === 'admin') api.requireRecentAuthentication(principal);
+    await apiKeys.revoke(role === 'admin' ? owner : by, ctx.params.id, ctx.state.meta, by);
     ctx.body = { ok: true };
   }
 
   /** Oneself, unless an administrator names somebody else. */
   async function ownerFor(principal: LoginPrincipal, userId: string | undefined) {
     if (userId === undefined || userId === principal.account.id) return principal.account;
-    api.demandAdmin(principal);
+    api.requireAdmin(principal);
     const account = await accounts.find(userId);
     if (!account) throw notFound('There is no such account.');
     return account;
   }
 }
 
-const shown = ({ format, lookup }: ApiKey) => formatWith(format).shown(lookup);
+const presentation = ({ format, lookup }: ApiKey) => formatWith(format).displayPrefix(lookup);
 
-const toWire = (key: ApiKey): z.input<typeof WireKey> => ({
+const serialize = (key: ApiKey): z.input<typeof WireKey> => ({
   id: key.id,
   user_id: key.accountId,
   name: key.name,
-  prefix: shown(key),
+  prefix: presentation(key),
   role: key.role as z.input<typeof WireKey>['role'],
   last_used_at: key.lastUsedAt?.toISOString() ?? null,
   expires_at: key.expiresAt?.toISOString() ?? null,

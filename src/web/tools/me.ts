@@ -4,21 +4,21 @@ import type { Core } from '../../core/core.js';
 import type { AccountPrincipal, LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
-import { namingTheField } from '../endpoints/new-password.js';
+import { renameField } from '../endpoints/new-password.js';
 import type { Context } from '../http/context.js';
-import { Ok, toVisitor, WireLevel, WireVisitor } from './schemas.js';
+import { Ok, serializeToolUser, ToolVisitorSchema, WireLevel } from './schemas.js';
 
-interface Needs extends Pick<Core, 'permissions' | 'recovery'> {
+interface Deps extends Pick<Core, 'permissions' | 'passwordReset'> {
   api: Api;
 }
 
 const Me = z.object({
-  user: WireVisitor,
+  user: ToolVisitorSchema,
   permissions: z.array(z.object({ tool_slug: z.string(), level: WireLevel })),
 });
 const Change = z.object({ current_password: text(), new_password: text() });
 
-export function addToolsMe({ api, permissions, recovery }: Needs): void {
+export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
   api.get(
     '/api/me',
     { summary: 'Who I am, and what I may where', accepts: ['login', 'foreign', 'api-key'], answer: [200, Me] },
@@ -42,14 +42,14 @@ export function addToolsMe({ api, permissions, recovery }: Needs): void {
   async function me(ctx: Context, _input: unknown, principal: AccountPrincipal): Promise<void> {
     const levels = await permissions.levelsOf(principal);
     ctx.body = {
-      user: toVisitor(principal),
+      user: serializeToolUser(principal),
       permissions: levels.map(({ tool, level }) => ({ tool_slug: tool.slug, level })),
     };
   }
 
   async function changePassword(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal) {
     const { current_password: current, new_password: next } = input;
-    await namingTheField(recovery.change(login, { current, next }, ctx.state.caller));
+    await renameField(passwordReset.change(login, { current, next }, ctx.state.meta));
     ctx.body = { ok: true };
   }
 }

@@ -10,7 +10,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Ok, WireLevel } from './schemas.js';
 
-interface Needs extends Pick<Core, 'tools' | 'permissions'> {
+interface Deps extends Pick<Core, 'tools' | 'permissions'> {
   api: Api;
 }
 
@@ -45,7 +45,7 @@ const WirePermission = z
   })
   .meta({ id: 'Permission' });
 
-export function addRegistry({ api, tools, permissions }: Needs): void {
+export function addRegistry({ api, tools, permissions }: Deps): void {
   const line = { accepts: ['login'], admin: true } as const;
   const change = { ...line, recentProof: true } as const;
   api.get(
@@ -114,11 +114,11 @@ export function addRegistry({ api, tools, permissions }: Needs): void {
   }
 
   async function createTool(ctx: Context, input: z.output<typeof NewTool>, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = { ok: true, tool: toTool(await tools.create(input, account.id, ctx.state.caller)) };
+    ctx.body = { ok: true, tool: toTool(await tools.create(input, account.id, ctx.state.meta)) };
   }
 
   async function removeTool(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    await tools.remove(ctx.params.slug, account.id, ctx.state.caller);
+    await tools.remove(ctx.params.slug, account.id, ctx.state.meta);
     ctx.body = { ok: true };
   }
 
@@ -128,17 +128,17 @@ export function addRegistry({ api, tools, permissions }: Needs): void {
 
   async function grant(ctx: Context, input: z.output<typeof NewPermission>, { account }: LoginPrincipal) {
     const { user_id: accountId, tool_slug: slug, level } = input;
-    const permission = await permissions.grant({ accountId, slug, level }, account.id, ctx.state.caller);
+    const permission = await permissions.grant({ accountId, slug, level }, account.id, ctx.state.meta);
     ctx.body = { ok: true, permission: toPermission(permission) };
   }
 
   async function revoke(ctx: Context, input: z.output<typeof Choice>, { account }: LoginPrincipal): Promise<void> {
-    await permissions.revoke(chosen(input), account.id, ctx.state.caller);
+    await permissions.revoke(chosen(input), account.id, ctx.state.meta);
     ctx.body = { ok: true };
   }
 
   async function revokeById(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    await permissions.revoke({ id: ctx.params.id }, account.id, ctx.state.caller);
+    await permissions.revoke({ id: ctx.params.id }, account.id, ctx.state.meta);
     ctx.body = { ok: true };
   }
 }

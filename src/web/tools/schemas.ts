@@ -4,7 +4,7 @@ import { ACCOUNT_ROLES, ACCOUNT_STATES, type Account } from '../../core/accounts
 import { type Principal, subjectOf } from '../../core/credentials/principal.js';
 import { LEVELS } from '../../core/tools/levels.js';
 
-export const WireVisitor = z
+export const ToolVisitorSchema = z
   .object({
     id: z.string().describe('Of the account; of the app, agent or workload itself, where there is none.'),
     name: z.string().nullable(),
@@ -30,7 +30,7 @@ export const WireLevel = z.enum(LEVELS);
 export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
 
 /** Who stands behind a credential; of an agent, the person who answers for it. Only whoever signed in here is an administrator. */
-export function toVisitor(principal: Principal): z.input<typeof WireVisitor> {
+export function serializeToolUser(principal: Principal): z.input<typeof ToolVisitorSchema> {
   if (principal.kind === 'agent') {
     const { id, name, owner } = principal.agent;
     return owner ? { ...toPerson(owner), role: 'viewer' } : { id, name, email: null, role: 'viewer' };
@@ -43,7 +43,7 @@ export function toVisitor(principal: Principal): z.input<typeof WireVisitor> {
   return { ...toPerson(account), ...(principal.kind !== 'login' && { role: 'viewer' }) };
 }
 
-export function toPerson({ id, name, email, role }: Account): z.input<typeof WireVisitor> {
+export function toPerson({ id, name, email, role }: Account): z.input<typeof ToolVisitorSchema> {
   return { id, name, email, role: role === 'admin' ? 'admin' : 'viewer' };
 }
 

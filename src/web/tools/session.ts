@@ -3,15 +3,15 @@ import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { LoginWithToken } from '../../core/sessions/tokens.js';
-import { admitted } from '../endpoints/admitted.js';
+import { requireComplete } from '../endpoints/admitted.js';
 import { SIGN_IN_REFUSALS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
-import { Ok, toPerson, WireVisitor } from './schemas.js';
+import { Ok, ToolVisitorSchema, toPerson } from './schemas.js';
 
-interface Needs extends Pick<Core, 'signIn' | 'sessions'> {
+interface Deps extends Pick<Core, 'signIn' | 'sessions'> {
   api: Api;
   cookie: ToolsCookie;
   /** How long a login lasts. */
@@ -24,14 +24,14 @@ const Login = z.object({
   otp: text().optional().describe('The code of the second factor, where there is one.'),
 });
 
-export function addSession({ api, cookie, seconds, signIn, sessions }: Needs): void {
+export function addSession({ api, cookie, seconds, signIn, sessions }: Deps): void {
   api.post(
     '/api/login',
     {
       summary: 'Sign in; the answer sets a cookie',
       accepts: [],
       body: Login,
-      answer: [200, Ok.extend({ user: WireVisitor })],
+      answer: [200, Ok.extend({ user: ToolVisitorSchema })],
       refusals: [...SIGN_IN_REFUSALS, 'csrf_validation_failed'],
     },
     login,
@@ -42,7 +42,7 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Needs): v
       summary: 'Sign in, for a token',
       accepts: [],
       body: Login,
-      answer: [200, z.object({ token: z.string(), user: WireVisitor })],
+      answer: [200, z.object({ token: z.string(), user: ToolVisitorSchema })],
       refusals: SIGN_IN_REFUSALS,
     },
     token,
@@ -70,12 +70,12 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Needs): v
   }
 
   async function enter(ctx: Context, { otp, ...input }: z.output<typeof Login>): Promise<LoginWithToken> {
-    const admission = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.caller);
-    return signIn.openForOneToken(admitted(admission), seconds, ctx.state.caller);
+    const authResult = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.meta);
+    return signIn.issueSingleToken(requireComplete(authResult), seconds, ctx.state.meta);
   }
 
   async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await sessions.end(login.session.id, 'signed_out', ctx.state.caller);
+    await sessions.end(login.session.id, 'signed_out', ctx.state.meta);
     cookie.clear(ctx);
     ctx.body = { ok: true };
   }

@@ -1,7 +1,7 @@
 /** The door of internal tools and of those who keep them: the *tools* dialect, under /api. */
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
-import type { Limits } from '../../base/rate-limiter.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
 import type { SameOrigin } from '../endpoints/origin-check.js';
@@ -14,20 +14,20 @@ import { addUsers } from './users.js';
 import { addValidate } from './validate.js';
 import type { Validation } from './validation.js';
 
-interface Needs {
+interface Deps {
   config: Config;
   clock: Clock;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   sameOrigin: SameOrigin;
   validation: Validation;
   core: Core;
 }
 
-export function createToolsDoor({ config, clock, limits, sameOrigin, validation, core }: Needs) {
+export function createToolsRouter({ config, clock, rateLimiter, sameOrigin, validation, core }: Deps) {
   const { issuer, toolsCookie: name, toolsTokenSeconds: seconds, rateLimits } = config;
   const { credentials } = core;
   const cookie = createToolsCookie({ issuer, name, sameOrigin });
-  const api = createEndpoints({ clock, credentials, browsers: cookie.browsers, limits, rateLimits });
+  const api = createEndpoints({ clock, credentials, browsers: cookie.browsers, rateLimiter, rateLimits });
   addSession({ ...core, api, cookie, seconds });
   addToolsMe({ ...core, api });
   addValidate({ api, cookie, validation });

@@ -8,7 +8,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Ok, toAccount, WireAccount } from './schemas.js';
 
-interface Needs extends Pick<Core, 'accounts' | 'keepers'> {
+interface Deps extends Pick<Core, 'accounts' | 'adminUsers'> {
   api: Api;
 }
 
@@ -29,7 +29,7 @@ const NewUser = z.object({
 const Change = NewUser.partial().extend({ name: text().nullable().optional().describe('null = none.') });
 const Made = Ok.extend({ user: WireAccount });
 
-export function addUsers({ api, accounts, keepers }: Needs): void {
+export function addUsers({ api, accounts, adminUsers }: Deps): void {
   const line = { accepts: ['login'], admin: true } as const;
   const change = { ...line, recentProof: true } as const;
   api.get(
@@ -75,16 +75,16 @@ export function addUsers({ api, accounts, keepers }: Needs): void {
   }
 
   async function create(ctx: Context, input: z.output<typeof NewUser>, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = { ok: true, user: toAccount(await keepers.create(input, account, ctx.state.caller)) };
+    ctx.body = { ok: true, user: toAccount(await adminUsers.create(input, account, ctx.state.meta)) };
   }
 
   async function update(ctx: Context, { name, ...input }: z.output<typeof Change>, { account }: LoginPrincipal) {
     const change = { ...input, ...(name !== undefined && { name: name ?? '' }) };
-    ctx.body = { ok: true, user: toAccount(await keepers.change(ctx.params.id, change, account, ctx.state.caller)) };
+    ctx.body = { ok: true, user: toAccount(await adminUsers.change(ctx.params.id, change, account, ctx.state.meta)) };
   }
 
   async function remove(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    await keepers.remove(ctx.params.id, account, ctx.state.caller);
+    await adminUsers.remove(ctx.params.id, account, ctx.state.meta);
     ctx.body = { ok: true };
   }
 }

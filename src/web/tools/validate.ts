@@ -1,12 +1,12 @@
 /** The endpoint that tools ask about each of their visitors. Ordinary questions do not come this way: see straight-way. */
 import type { z } from 'zod';
 import type { Api } from '../endpoints/endpoint.js';
-import { presentedBy } from '../endpoints/extract-credential.js';
+import { extractCredential } from '../endpoints/extract-credential.js';
 import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
 import { NotValid, Question, VALIDATE, Valid, type Validation } from './validation.js';
 
-interface Needs {
+interface Deps {
   api: Api;
   cookie: ToolsCookie;
   validation: Validation;
@@ -23,7 +23,7 @@ itself; where \`tool\` is named, that is the tool's own certificate, and no visi
 
 Who may nothing in the tool is valid all the same: \`permission\` is null then.`.trim();
 
-export function addValidate({ api, cookie, validation }: Needs): void {
+export function addValidate({ api, cookie, validation }: Deps): void {
   api.post(
     VALIDATE,
     {
@@ -34,7 +34,7 @@ export function addValidate({ api, cookie, validation }: Needs): void {
       limit: validation.count,
       body: Question,
       answer: [200, Valid],
-      unauthenticated: NotValid,
+      unauthorized: NotValid,
       refusals: [
         'no_auth',
         'expired_token',
@@ -56,7 +56,7 @@ export function addValidate({ api, cookie, validation }: Needs): void {
    * nothing would be let in there as the tool itself.
    */
   function present(ctx: Context, { tool = null }: z.output<typeof Question>) {
-    const presented = presentedBy(ctx, cookie.browsers.cookieName);
+    const presented = extractCredential(ctx, cookie.browsers.cookieName);
     if (presented?.by === 'cookie') cookie.checkChange(ctx);
     const { certificates } = ctx.state;
     return presented ?? (certificates.length > 0 && tool === null ? { certificates } : undefined);

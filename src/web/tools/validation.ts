@@ -1,16 +1,16 @@
 /** What is asked and answered at POST /api/validate, whichever way the request comes. */
 import { z } from 'zod';
-import { type LimitState, Refusal, unauthenticated } from '../../base/app-error.js';
-import { createAllowance } from '../../base/batched-rate-limit.js';
+import { AppError, type LimitState, unauthorized } from '../../base/app-error.js';
+import { createBatchedRateLimit } from '../../base/batched-rate-limit.js';
 import { MINUTE_SECONDS } from '../../base/clock.js';
-import { addressKey } from '../../base/ip-address.js';
-import type { Limits } from '../../base/rate-limiter.js';
+import { rateLimitKey } from '../../base/ip-address.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { AgentPrincipal, ApiKeyPrincipal, OAuthPrincipal, Principal } from '../../core/credentials/principal.js';
-import type { Certified, Validate } from '../../core/tools/validate.js';
+import type { CertificateCredential, Validate } from '../../core/tools/validate.js';
 import { ErrorAnswer } from '../endpoints/documented-errors.js';
-import type { Presented } from '../endpoints/extract-credential.js';
+import type { PresentedCredential } from '../endpoints/extract-credential.js';
 import { text } from '../endpoints/json-body.js';
-import { toVisitor, WireLevel, WireVisitor } from './schemas.js';
+import { serializeToolUser, ToolVisitorSchema, WireLevel } from './schemas.js';
 
 export const VALIDATE = '/api/validate';
 
@@ -52,7 +52,7 @@ const WirePrincipal = z.union([
 export const Valid = z
   .object({
     valid: z.literal(true),
-    user: WireVisitor,
+    user: ToolVisitorSchema,
     permission: WireLevel.nullable().optional().describe('What they may in the tool that asks.'),
     error: z.string().optional().describe('Why `permission` is null.'),
     principal: WirePrincipal.optional().describe('Who acts, where it is not the person at a keyboard.'),
@@ -61,50 +61,52 @@ export const Valid = z
 
 export const NotValid = ErrorAnswer.extend({ valid: z.literal(false) }).meta({ id: 'NotValid' });
 
-interface Needs {
+interface Deps {
   validate: Validate;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   /** Questions a minute from one address; 0 is no limit. */
   points: number;
 }
 
 export type Validation = ReturnType<typeof createValidation>;
 
-export function createValidation({ validate, limits, points }: Needs) {
+export function createValidation({ validate, rateLimiter, points }: Deps) {
   const limit = { name: 'api-validate', points, seconds: MINUTE_SECONDS };
-  const allowance = points > 0 ? createAllowance({ limits, limit }) : undefined;
+  const allowance = points > 0 ? createBatchedRateLimit({ rateLimiter, limit }) : undefined;
 
   return { count, answer };
 
   /** Behind a tool's address stand all its visitors, so it has a limit of its own. */
   async function count(address: string): Promise<LimitState | undefined> {
-    return allowance?.spend(addressKey(address));
+    return allowance?.spend(rateLimitKey(address));
   }
 
   /** Whatever is wrong with the credential is told with 401. */
   async function answer(
-    present: () => Presented | Certified | undefined,
+    present: () => PresentedCredential | CertificateCredential | undefined,
     { tool, dpop }: z.output<typeof Question>,
   ): Promise<z.input<typeof Valid>> {
     try {
       const { principal, level } = await validate(demand(present()), tool ?? undefined, dpop ?? undefined);
       return {
         valid: true,
-        user: toVisitor(principal),
+        user: serializeToolUser(principal),
         ...(level !== undefined && { permission: level }),
         ...(level === null && { error: 'No access to this tool' }),
         ...actingFor(principal),
       };
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 401) throw error;
+      if (!(error instanceof AppError) || error.status !== 401) throw error;
       const { code, message, dpop } = error;
-      throw new Refusal(401, code, message, { ...(dpop && { dpop }), members: { valid: false } });
+      throw new AppError(401, code, message, { ...(dpop && { dpop }), members: { valid: false } });
     }
   }
 }
 
-function demand(presented: Presented | Certified | undefined): Presented | Certified {
-  if (!presented) throw unauthenticated('no_auth', 'Pass on the credential of whoever asks you.');
+function demand(
+  presented: PresentedCredential | CertificateCredential | undefined,
+): PresentedCredential | CertificateCredential {
+  if (!presented) throw unauthorized('no_auth', 'Pass on the credential of whoever asks you.');
   return presented;
 }
 

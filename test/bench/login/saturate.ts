@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
-import { systemCaller } from '../../../dist/core/caller.js';
 import { createCore } from '../../../dist/core/core.js';
+import { systemMeta } from '../../../dist/core/request-meta.js';
 import { ask, type Measured, measure } from '../oidc/measure.js';
 
 const PASSWORD = 'correct horse battery';
@@ -23,7 +23,7 @@ export async function furnish(environment: Record<string, string>): Promise<stri
   try {
     const { accounts, passwords } = await createCore(base);
     const passwordHash = await passwords.hash(PASSWORD);
-    for (let n = 0; n < ACCOUNTS; n += 1) await accounts.create({ email: emailOf(n), passwordHash }, systemCaller);
+    for (let n = 0; n < ACCOUNTS; n += 1) await accounts.create({ email: emailOf(n), passwordHash }, systemMeta);
     return passwordHash.slice(passwordHash.indexOf('$'));
   } finally {
     await base.close();

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
-import { systemCaller } from '../../../dist/core/caller.js';
 import { createCore } from '../../../dist/core/core.js';
+import { systemMeta } from '../../../dist/core/request-meta.js';
 import { deleteKeys, findPostgresql, findRedis, freePort, onServer, stopAll } from '../../support/store-servers.js';
 
 export type SideName = 'bareOnRedis' | 'bareOnPostgresql' | 'oursOnBoth' | 'oursOnPostgresql';
@@ -168,7 +168,7 @@ async function furnish(environment: Record<string, string>): Promise<{ id: strin
   const base = await openBase(readConfig(environment), { log: createLog('silent') });
   try {
     const core = await createCore(base);
-    await core.accounts.create({ email: EMAIL, name: 'Jane Developer', password: PASSWORD }, systemCaller);
+    await core.accounts.create({ email: EMAIL, name: 'Jane Developer', password: PASSWORD }, systemMeta);
     const { client, secret } = await core.clients.create(
       {
         metadata: {
@@ -177,7 +177,7 @@ async function furnish(environment: Record<string, string>): Promise<{ id: strin
           grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
         },
       },
-      systemCaller,
+      systemMeta,
     );
     return { id: client.id, secret: secret! };
   } finally {

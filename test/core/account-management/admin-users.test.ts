@@ -1,7 +1,7 @@
 // What administrators do with accounts; one of them always stays, whoever takes whom away at once.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 import { itemsOf, newKey, newPerson, tell, tokenOf, validate } from '../../support/tools-api.js';
@@ -12,19 +12,19 @@ const MINUTE_MS = 60_000;
 const OTHER_PASSWORD = 'nine unrelated lanterns';
 
 describe.each(stores)('administrators on $name', (store) => {
-  let house: House;
-  let keeper: Person;
+  let server: TestServer;
+  let admin: Person;
   let aheadMs = 0;
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
-    keeper = await newPerson(house, 'admin');
+    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    admin = await newPerson(server, 'admin');
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const by = (person: Person, method: string, path: string, body?: unknown) =>
-    tell(house, method, path, { token: person.token, ...(body !== undefined && { body }) });
-  const asKeeper = (method: string, path: string, body?: unknown) => by(keeper, method, path, body);
-  const signIn = (email: string, password: string) => tell(house, 'POST', '/token', { body: { email, password } });
+    tell(server, method, path, { token: person.token, ...(body !== undefined && { body }) });
+  const asKeeper = (method: string, path: string, body?: unknown) => by(admin, method, path, body);
+  const signIn = (email: string, password: string) => tell(server, 'POST', '/token', { body: { email, password } });
 
   it('make accounts, which sign in with what they were given', async () => {
     const body = { email: 'Investor@example.com', name: 'John Doe', password: OTHER_PASSWORD, role: 'viewer' };
@@ -43,8 +43,8 @@ describe.each(stores)('administrators on $name', (store) => {
     expect((await asKeeper('POST', '/users', body)).json.error).toBe('conflict');
     expect(itemsOf(await asKeeper('GET', '/users'))).toContainEqual(user);
     const { id } = json.user as { id: string };
-    const events = await house.core.audit.list({ accountId: id, action: 'account.created' });
-    expect(events[0]).toMatchObject({ actorKind: 'account', actorId: keeper.id });
+    const events = await server.core.audit.list({ accountId: id, action: 'account.created' });
+    expect(events[0]).toMatchObject({ actorKind: 'account', actorId: admin.id });
   });
 
   it('make suspended ones, and say by field what cannot be', async () => {
@@ -66,35 +66,35 @@ describe.each(stores)('administrators on $name', (store) => {
       paged.push(...page);
     }
     expect(paged).toEqual(all);
-    expect(all).toHaveLength(await house.base.db.account.count());
+    expect(all).toHaveLength(await server.base.db.account.count());
   });
 
   it('change an account: its logins end with another password, and with a suspension', async () => {
-    const person = await newPerson(house);
+    const person = await newPerson(server);
     const renamed = await asKeeper('PUT', `/users/${person.id}`, { name: 'Ann Other', email: 'ann@example.com' });
     expect(renamed.json.user).toMatchObject({ name: 'Ann Other', email: 'ann@example.com', email_verified: false });
-    expect((await validate(house, person.token)).json.user).toMatchObject({ name: 'Ann Other' });
+    expect((await validate(server, person.token)).json.user).toMatchObject({ name: 'Ann Other' });
 
     expect((await asKeeper('PUT', `/users/${person.id}`, { password: OTHER_PASSWORD })).status).toBe(200);
-    expect((await validate(house, person.token)).status).toBe(401);
+    expect((await validate(server, person.token)).status).toBe(401);
     expect((await signIn('ann@example.com', PASSWORD)).status).toBe(401);
-    const token = await tokenOf(house, 'ann@example.com', OTHER_PASSWORD);
+    const token = await tokenOf(server, 'ann@example.com', OTHER_PASSWORD);
 
     expect((await asKeeper('PUT', `/users/${person.id}`, { status: 'suspended' })).json.user).toMatchObject({
       status: 'suspended',
     });
-    expect((await validate(house, token)).status).toBe(401);
+    expect((await validate(server, token)).status).toBe(401);
     expect((await asKeeper('PUT', `/users/${person.id}`, { status: 'active' })).status).toBe(200);
-    expect((await validate(house, token)).status).toBe(401); // what has ended stays so
+    expect((await validate(server, token)).status).toBe(401); // what has ended stays so
     expect((await signIn('ann@example.com', OTHER_PASSWORD)).status).toBe(200);
-    const actions = (await house.core.audit.list({ accountId: person.id })).map(({ action }) => action);
+    const actions = (await server.core.audit.list({ accountId: person.id })).map(({ action }) => action);
     expect(actions).toEqual(
       expect.arrayContaining(['account.updated', 'password.set', 'account.suspended', 'account.reinstated']),
     );
   });
 
   it('give nobody the address of somebody else, and void the links that went to the old one', async () => {
-    const [one, other] = [await newPerson(house), await newPerson(house)];
+    const [one, other] = [await newPerson(server), await newPerson(server)];
     expect((await asKeeper('PUT', `/users/${one.id}`, { email: other.email.toUpperCase() })).json.error).toBe(
       'conflict',
     );
@@ -105,44 +105,44 @@ describe.each(stores)('administrators on $name', (store) => {
       accountId: one.id,
       expiresAt: new Date(Date.now() + MINUTE_MS),
     };
-    await house.base.db.verificationToken.create({ data: link });
+    await server.base.db.verificationToken.create({ data: link });
     expect((await asKeeper('PUT', `/users/${one.id}`, { email: `new-${one.email}` })).status).toBe(200);
-    expect(await house.base.db.verificationToken.count({ where: { accountId: one.id, purpose: 'reset' } })).toBe(0);
+    expect(await server.base.db.verificationToken.count({ where: { accountId: one.id, purpose: 'reset' } })).toBe(0);
   });
 
   it('delete an account with all that is its own', async () => {
-    const person = await newPerson(house);
-    const key = await newKey(house, person.token);
+    const person = await newPerson(server);
+    const key = await newKey(server, person.token);
     await asKeeper('POST', '/tools', { slug: 'dealroom', name: 'Deal room' });
     await asKeeper('POST', '/permissions', { user_id: person.id, tool_slug: 'dealroom', level: 'read' });
-    const [own] = await house.core.organizations.listFor(person.id);
+    const [own] = await server.core.organizations.listFor(person.id);
     expect((await asKeeper('DELETE', `/users/${person.id}`)).json).toEqual({ ok: true });
-    for (const credential of [key, person.token]) expect((await validate(house, credential)).status).toBe(401);
+    for (const credential of [key, person.token]) expect((await validate(server, credential)).status).toBe(401);
     const where = { accountId: person.id };
-    const { db } = house.base;
+    const { db } = server.base;
     for (const count of [db.permission.count({ where }), db.apiKey.count({ where }), db.session.count({ where })])
       expect(await count).toBe(0);
     expect(await db.organization.count({ where: { id: own!.id } })).toBe(0);
     expect((await asKeeper('DELETE', `/users/${person.id}`)).status).toBe(404);
     expect((await signIn(person.email, PASSWORD)).json.error).toBe('invalid_credentials');
-    expect(await house.core.audit.list({ accountId: person.id, action: 'account.deleted' })).toHaveLength(1);
+    expect(await server.core.audit.list({ accountId: person.id, action: 'account.deleted' })).toHaveLength(1);
   });
 
   it('do not delete the last owner of an organization with others in it', async () => {
-    const [owner, guest] = [await newPerson(house), await newPerson(house)];
-    const [own] = await house.core.organizations.listFor(owner.id);
+    const [owner, guest] = [await newPerson(server), await newPerson(server)];
+    const [own] = await server.core.organizations.listFor(owner.id);
     const member = { accountId: guest.id, organizationId: own!.id };
-    await house.base.db.membership.create({ data: { ...member, role: 'viewer' } });
+    await server.base.db.membership.create({ data: { ...member, role: 'viewer' } });
     const refused = await asKeeper('DELETE', `/users/${owner.id}`);
     expect([refused.status, refused.json.error]).toEqual([409, 'conflict']);
-    expect((await validate(house, owner.token)).status).toBe(200); // all or nothing
-    await house.base.db.membership.updateMany({ where: member, data: { role: 'owner' } });
+    expect((await validate(server, owner.token)).status).toBe(200); // all or nothing
+    await server.base.db.membership.updateMany({ where: member, data: { role: 'owner' } });
     expect((await asKeeper('DELETE', `/users/${owner.id}`)).status).toBe(200);
-    expect((await house.core.organizations.listFor(guest.id)).map(({ id }) => id)).toContain(own!.id);
+    expect((await server.core.organizations.listFor(guest.id)).map(({ id }) => id)).toContain(own!.id);
   });
 
   it('need a proof of the person that is not older than ten minutes, except to look', async () => {
-    const { id } = await newPerson(house);
+    const { id } = await newPerson(server);
     aheadMs = 11 * MINUTE_MS;
     for (const [method, path, body] of [
       ['POST', '/users', { email: 'late@example.com', password: PASSWORD }],
@@ -158,7 +158,7 @@ describe.each(stores)('administrators on $name', (store) => {
   });
 
   it('see and revoke the keys of others, and make some for them', async () => {
-    const [person, stranger] = [await newPerson(house), await newPerson(house)];
+    const [person, stranger] = [await newPerson(server), await newPerson(server)];
     const made = await asKeeper('POST', '/keys', { name: 'ci-deploy', user_id: person.id });
     expect(made.json).toEqual({
       ok: true,
@@ -166,7 +166,7 @@ describe.each(stores)('administrators on $name', (store) => {
       prefix: expect.stringMatching(/^cb_[0-9a-f]{8}$/),
       warning: expect.stringContaining('Save this key now'),
     });
-    expect((await validate(house, String(made.json.key))).json.user).toMatchObject({ id: person.id });
+    expect((await validate(server, String(made.json.key))).json.user).toMatchObject({ id: person.id });
     const [key] = itemsOf(await asKeeper('GET', `/keys?user_id=${person.id}`));
     expect(key).toMatchObject({ name: 'ci-deploy', user_id: person.id, prefix: made.json.prefix, expires_at: null });
     expect(itemsOf(await by(person, 'GET', '/keys'))).toEqual([key]);
@@ -176,15 +176,15 @@ describe.each(stores)('administrators on $name', (store) => {
     const foreign = { name: 'K', user_id: person.id };
     expect((await by(stranger, 'POST', '/keys', foreign)).json.error).toBe('insufficient_role');
     expect((await asKeeper('DELETE', path)).json).toEqual({ ok: true });
-    expect((await validate(house, String(made.json.key))).status).toBe(401);
+    expect((await validate(server, String(made.json.key))).status).toBe(401);
     expect(itemsOf(await by(person, 'GET', '/keys'))).toEqual([]);
-    const [revoked] = await house.core.audit.list({ accountId: person.id, action: 'api_key.revoked' });
-    expect(revoked?.actorId).toBe(keeper.id);
+    const [revoked] = await server.core.audit.list({ accountId: person.id, action: 'api_key.revoked' });
+    expect(revoked?.actorId).toBe(admin.id);
   });
 
   it('stay: the last of them is not removed, demoted or suspended, whoever tries how at once', async () => {
-    const lonely = await openHouse({ store });
-    const beside = await openHouse({ beside: lonely });
+    const lonely = await startServer({ store });
+    const beside = await startServer({ beside: lonely });
     const rounds = store.name === 'SQLite' ? 1 : 4; // there, one change waits for the other anyway
     try {
       const away: ((id: string) => [method: string, path: string, body?: object])[] = [
@@ -192,10 +192,10 @@ describe.each(stores)('administrators on $name', (store) => {
         (id) => ['PUT', `/users/${id}`, { role: 'viewer' }],
         (id) => ['PUT', `/users/${id}`, { status: 'suspended' }],
       ];
-      const isKeeper = { role: 'admin', status: 'active' };
+      const isInstanceAdmin = { role: 'admin', status: 'active' };
       for (let round = 0; round < rounds; round += 1) {
         await lonely.base.db.account.deleteMany();
-        await lonely.base.announcements.announce('accounts');
+        await lonely.base.invalidationBus.publish('accounts');
         const [one, other] = [await newPerson(lonely, 'admin'), await newPerson(lonely, 'admin')];
         const answers = await atOnce(6, (n) => {
           const [from, to] = n % 2 ? [one, other] : [other, one];
@@ -203,9 +203,9 @@ describe.each(stores)('administrators on $name', (store) => {
           return tell(n % 2 ? lonely : beside, method, path, { token: from.token, ...(body && { body }) });
         });
         expect(answers.filter(({ status }) => status >= 500).map(({ text }) => text)).toEqual([]);
-        expect(await lonely.base.db.account.count({ where: isKeeper })).toBeGreaterThan(0);
+        expect(await lonely.base.db.account.count({ where: isInstanceAdmin })).toBeGreaterThan(0);
       }
-      const last = await lonely.base.db.account.findFirstOrThrow({ where: isKeeper });
+      const last = await lonely.base.db.account.findFirstOrThrow({ where: isInstanceAdmin });
       const token = await tokenOf(lonely, last.email);
       for (const way of away) {
         const [method, path, body] = way(last.id);
@@ -222,12 +222,12 @@ describe.each(stores)('administrators on $name', (store) => {
   });
 
   it('change nobody any more once they are lowered, though they were let in a moment before', async () => {
-    const [lowered, person] = [await newPerson(house, 'admin'), await newPerson(house)];
-    const account = (await house.core.accounts.find(lowered.id))!;
-    await house.base.db.account.update({ where: { id: lowered.id }, data: { role: 'viewer' } });
-    const change = house.core.keepers.change(person.id, { role: 'admin' }, account, systemCaller);
+    const [lowered, person] = [await newPerson(server, 'admin'), await newPerson(server)];
+    const account = (await server.core.accounts.find(lowered.id))!;
+    await server.base.db.account.update({ where: { id: lowered.id }, data: { role: 'viewer' } });
+    const change = server.core.adminUsers.change(person.id, { role: 'admin' }, account, systemMeta);
     await expect(change).rejects.toMatchObject({ code: 'insufficient_role' });
-    const removal = house.core.keepers.remove(person.id, account, systemCaller);
+    const removal = server.core.adminUsers.remove(person.id, account, systemMeta);
     await expect(removal).rejects.toMatchObject({ code: 'insufficient_role' });
   });
 });

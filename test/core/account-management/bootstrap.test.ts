@@ -1,54 +1,54 @@
 // How the first administrator comes to be: once.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('setting up on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   beforeEach(async () => {
-    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
   });
   afterEach(async () => {
     aheadMs = 0;
-    await house.close();
+    await server.close();
   });
 
-  const admins = () => house.base.db.account.count({ where: { role: 'admin' } });
+  const admins = () => server.base.db.account.count({ where: { role: 'admin' } });
   const ada = (n = 1) => ({ email: `ada${n}@example.com`, name: 'Ada', password: PASSWORD });
 
   it('makes an administrator by the link, once, in a browser', async () => {
-    const link = `/setup?token=${await house.core.setup.makeToken()}`;
-    const browser = new Browser(house.origin);
+    const link = `/setup?token=${await server.core.bootstrap.makeToken()}`;
+    const browser = new Browser(server.origin);
     const page = await browser.submit(await browser.open(link), ada());
     expect([page.status, page.url.pathname]).toEqual([200, '/account']);
-    expect(await house.core.accounts.findByEmail('ada1@example.com')).toMatchObject({
+    expect(await server.core.accounts.findByEmail('ada1@example.com')).toMatchObject({
       role: 'admin',
       emailVerified: true,
     });
-    expect((await new Browser(house.origin).open(link)).status).toBe(401);
-    expect(await house.core.setup.makeToken()).toBeUndefined();
-    const actions = (await house.core.audit.list()).map(({ action }) => action);
+    expect((await new Browser(server.origin).open(link)).status).toBe(401);
+    expect(await server.core.bootstrap.makeToken()).toBeUndefined();
+    const actions = (await server.core.audit.list()).map(({ action }) => action);
     expect(actions).toEqual(expect.arrayContaining(['setup.link_made', 'setup.completed', 'account.created']));
   });
 
   it('makes one administrator when two complete at once', async () => {
-    const token = (await house.core.setup.makeToken())!;
+    const token = (await server.core.bootstrap.makeToken())!;
     const results = await Promise.allSettled(
-      [1, 2, 3].map((n) => house.core.setup.complete(token, ada(n), systemCaller)),
+      [1, 2, 3].map((n) => server.core.bootstrap.complete(token, ada(n), systemMeta)),
     );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(await house.base.db.account.count()).toBe(1);
+    expect(await server.base.db.account.count()).toBe(1);
     expect(await admins()).toBe(1);
   });
 
   it('makes one administrator when each of the links that several processes wrote is used at once', async () => {
     const tokens: string[] = [];
-    for (let n = 0; n < 4; n += 1) tokens.push((await house.core.setup.makeToken())!);
+    for (let n = 0; n < 4; n += 1) tokens.push((await server.core.bootstrap.makeToken())!);
     const results = await Promise.allSettled(
-      tokens.map((token, n) => house.core.setup.complete(token, ada(n), systemCaller)),
+      tokens.map((token, n) => server.core.bootstrap.complete(token, ada(n), systemMeta)),
     );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const result of results)
@@ -57,44 +57,44 @@ describe.each(stores)('setting up on $name', (store) => {
   });
 
   it('takes the links of the last few starts, and none that is old, older than those, or made up', async () => {
-    const { setup } = house.core;
+    const { bootstrap } = server.core;
     const tokens: string[] = [];
     for (let n = 0; n < 7; n += 1) {
       aheadMs = n * 60_000;
-      tokens.push((await setup.makeToken())!);
+      tokens.push((await bootstrap.makeToken())!);
     }
-    const valid = async () => Promise.all([...tokens, 'x'].map((token) => setup.isValid(token)));
+    const valid = async () => Promise.all([...tokens, 'x'].map((token) => bootstrap.isValid(token)));
     expect(await valid()).toEqual([false, false, true, true, true, true, true, false]);
     aheadMs = 86_400_000 + 5.5 * 60_000;
     expect(await valid()).toEqual([false, false, false, false, false, false, true, false]);
-    await expect(setup.complete(tokens[5]!, ada(), systemCaller)).rejects.toMatchObject({ status: 401 });
+    await expect(bootstrap.complete(tokens[5]!, ada(), systemMeta)).rejects.toMatchObject({ status: 401 });
     expect(await admins()).toBe(0);
-    await setup.complete(tokens[6]!, ada(), systemCaller);
+    await bootstrap.complete(tokens[6]!, ada(), systemMeta);
     expect(await valid()).toEqual(Array(8).fill(false));
   });
 
   it('takes no link once there is an administrator, however he came to be', async () => {
-    const token = (await house.core.setup.makeToken())!;
-    await house.core.setup.bootstrap(ada());
-    expect(await house.core.setup.isValid(token)).toBe(false);
-    await expect(house.core.setup.complete(token, ada(2), systemCaller)).rejects.toMatchObject({ status: 401 });
+    const token = (await server.core.bootstrap.makeToken())!;
+    await server.core.bootstrap.bootstrap(ada());
+    expect(await server.core.bootstrap.isValid(token)).toBe(false);
+    await expect(server.core.bootstrap.complete(token, ada(2), systemMeta)).rejects.toMatchObject({ status: 401 });
     expect(await admins()).toBe(1);
   });
 
   it('leaves the link good when the form was not', async () => {
-    const token = (await house.core.setup.makeToken())!;
-    await expect(house.core.setup.complete(token, { ...ada(), password: 'short' }, systemCaller)).rejects.toMatchObject(
-      { status: 400 },
-    );
-    expect(await house.core.setup.isValid(token)).toBe(true);
+    const token = (await server.core.bootstrap.makeToken())!;
+    await expect(
+      server.core.bootstrap.complete(token, { ...ada(), password: 'short' }, systemMeta),
+    ).rejects.toMatchObject({ status: 400 });
+    expect(await server.core.bootstrap.isValid(token)).toBe(true);
   });
 
   it('lets servers that start together bootstrap one administrator', async () => {
-    const beside = await openHouse({ beside: house });
+    const beside = await startServer({ beside: server });
     try {
-      const made = await Promise.all([house, beside].map(({ core }) => core.setup.bootstrap(ada())));
+      const made = await Promise.all([server, beside].map(({ core }) => core.bootstrap.bootstrap(ada())));
       expect(made.filter(Boolean)).toHaveLength(1);
-      expect(await house.core.setup.bootstrap(ada(2))).toBeUndefined();
+      expect(await server.core.bootstrap.bootstrap(ada(2))).toBeUndefined();
       expect(await admins()).toBe(1);
     } finally {
       await beside.close();

@@ -1,12 +1,12 @@
 // A forgotten password, tried by somebody who asks for others, by somebody with an old link, and by many at once.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
-import { admitted } from '../../../src/web/endpoints/admitted.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
+import { requireComplete } from '../../../src/web/endpoints/admitted.js';
 import { me } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
 import { isAlive, refresh } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { openFamily } from '../../support/token-family.js';
 
@@ -14,32 +14,32 @@ const NEXT = 'nine unrelated lanterns';
 const used = { status: 401, code: 'invalid_token' };
 
 describe.each(stores)('a forgotten password on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   let addresses = 0;
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   function callerElsewhere() {
     addresses += 1;
-    return { ...systemCaller, address: `10.9.${addresses >> 8}.${addresses & 255}` };
+    return { ...systemMeta, address: `10.9.${addresses >> 8}.${addresses & 255}` };
   }
-  const forgot = (email: string) => house.core.recovery.forgot(email, callerElsewhere());
-  const reset = (token: string, password = NEXT) => house.core.recovery.reset(token, password, callerElsewhere());
+  const forgot = (email: string) => server.core.passwordReset.forgot(email, callerElsewhere());
+  const reset = (token: string, password = NEXT) => server.core.passwordReset.reset(token, password, callerElsewhere());
   const opens = async (email: string, password: string) =>
-    (await new Browser(house.origin).signIn(email, password)).url.pathname === '/account';
+    (await new Browser(server.origin).signIn(email, password)).url.pathname === '/account';
 
   async function linkFor(email: string): Promise<string> {
     await forgot(email);
-    return tokenIn(await mailTo(house, email, /Choose/));
+    return tokenIn(await mailTo(server, email, /Choose/));
   }
 
   it('is replaced by the link, which works once though 20 come at once', async () => {
-    const { id, email } = await house.account();
+    const { id, email } = await server.account();
     const token = await linkFor(` ${email.toUpperCase()} `.trim() && email);
-    expect(await house.core.recovery.isValid(token)).toBe(true);
+    expect(await server.core.passwordReset.isValid(token)).toBe(true);
     const passwords = Array.from({ length: 20 }, (_, n) => `${NEXT} ${n}`);
     const results = await Promise.allSettled(passwords.map((password) => reset(token, password)));
     const won = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n] : []));
@@ -47,75 +47,75 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject(used);
     expect(await opens(email, passwords[won[0]!]!)).toBe(true);
     expect(await opens(email, PASSWORD)).toBe(false);
-    expect(await house.core.accounts.find(id)).toMatchObject({ emailVerified: true });
-    const trail = (await house.core.audit.list({ accountId: id })).map(({ action }) => action);
+    expect(await server.core.accounts.find(id)).toMatchObject({ emailVerified: true });
+    const trail = (await server.core.audit.list({ accountId: id })).map(({ action }) => action);
     expect(trail.filter((action) => action === 'password.reset')).toHaveLength(1);
     expect(trail).toContain('password.reset_requested');
-    expect((await mailsTo(house, email)).filter(({ subject }) => subject === 'Your password was changed')).toHaveLength(
-      1,
-    );
+    expect(
+      (await mailsTo(server, email)).filter(({ subject }) => subject === 'Your password was changed'),
+    ).toHaveLength(1);
   });
 
   it('ends every login and everything that was granted, offline access too', async () => {
-    const { id, email } = await house.account();
-    const client = await house.client();
-    const [browser, other] = [new Browser(house.origin), new Browser(house.origin)];
-    const online = await openFamily(house, client, email, {}, browser);
+    const { id, email } = await server.account();
+    const client = await server.client();
+    const [browser, other] = [new Browser(server.origin), new Browser(server.origin)];
+    const online = await openFamily(server, client, email, {}, browser);
     const scope = 'openid offline_access';
-    const offline = await openFamily(house, client, email, { scope, prompt: 'consent' }, other);
+    const offline = await openFamily(server, client, email, { scope, prompt: 'consent' }, other);
     await other.submit(await other.open('/logout')); // what was given for offline use survives this
-    expect(await isAlive(house, offline.accessToken)).toBe(true);
+    expect(await isAlive(server, offline.accessToken)).toBe(true);
 
     await reset(await linkFor(email));
-    expect(await house.core.sessions.list(id)).toEqual([]);
+    expect(await server.core.sessions.list(id)).toEqual([]);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
     for (const { accessToken, refreshToken } of [online, offline]) {
-      expect(await isAlive(house, accessToken)).toBe(false);
-      expect((await refresh(house, client, refreshToken)).body.error).toBe('invalid_grant');
+      expect(await isAlive(server, accessToken)).toBe(false);
+      expect((await refresh(server, client, refreshToken)).body.error).toBe('invalid_grant');
     }
-    expect(await house.base.db.grant.count({ where: { accountId: id } })).toBe(0);
+    expect(await server.base.db.grant.count({ where: { accountId: id } })).toBe(0);
   });
 
   it('takes from an account whose address nobody had proved what a stranger may have attached to it', async () => {
-    const { db } = house.base;
+    const { db } = server.base;
     async function prepared(emailVerified: boolean) {
-      const { id, email } = await house.account();
+      const { id, email } = await server.account();
       const account = await db.account.update({ where: { id }, data: { emailVerified } });
-      await house.core.identities.linkByKeeper(account, { issuer: 'https://elsewhere.example', subject: id });
-      const { key } = await house.core.apiKeys.create(
+      await server.core.identities.linkByAdmin(account, { issuer: 'https://elsewhere.example', subject: id });
+      const { key } = await server.core.apiKeys.create(
         account,
         { name: 'K', format: 'sk_live', lifeSeconds: null },
-        systemCaller,
+        systemMeta,
       );
-      await house.core.mfa.begin(account);
+      await server.core.mfa.begin(account);
       await reset(await linkFor(email));
       const left = await Promise.all([
         db.federatedIdentity.count({ where: { accountId: id } }),
         db.totpFactor.count({ where: { accountId: id } }),
         db.apiKey.count({ where: { accountId: id } }),
       ]);
-      return { left, keyWorks: (await me(house, key)).status === 200 };
+      return { left, keyWorks: (await me(server, key)).status === 200 };
     }
     expect(await prepared(false)).toEqual({ left: [0, 0, 0], keyWorks: false });
     expect(await prepared(true)).toEqual({ left: [1, 1, 1], keyWorks: true });
   });
 
   it('lets nobody in by the old password who was on the way in', async () => {
-    const { id, email } = await house.account();
-    const { signIn, sessions } = house.core;
-    const late = admitted(await signIn.withPassword({ email, password: PASSWORD }, systemCaller));
+    const { id, email } = await server.account();
+    const { signIn, sessions } = server.core;
+    const late = requireComplete(await signIn.withPassword({ email, password: PASSWORD }, systemMeta));
     const token = await linkFor(email);
-    const onTheWay = Array.from({ length: 20 }, () => signIn.openInBrowser(late, undefined, systemCaller));
+    const onTheWay = Array.from({ length: 20 }, () => signIn.startBrowserSession(late, undefined, systemMeta));
     const results = await Promise.allSettled([reset(token), ...onTheWay]);
     expect(results[0]!.status).toBe('fulfilled');
     expect(await sessions.list(id)).toEqual([]);
-    await expect(signIn.openInBrowser(late, undefined, systemCaller)).rejects.toMatchObject({
+    await expect(signIn.startBrowserSession(late, undefined, systemMeta)).rejects.toMatchObject({
       code: 'invalid_credentials',
     });
   });
 
   it('keeps the link good when the new password may not be chosen', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const token = await linkFor(email);
     for (const bad of ['short', 'password', email]) {
       await expect(reset(token, bad)).rejects.toMatchObject({ status: 400, fields: { password: expect.any(String) } });
@@ -126,7 +126,7 @@ describe.each(stores)('a forgotten password on $name', (store) => {
   });
 
   it('takes only the newest link, and none that is old, made up, or mailed to an address of before', async () => {
-    const { id, email } = await house.account();
+    const { id, email } = await server.account();
     const first = await linkFor(email);
     const second = await linkFor(email);
     for (const wrong of [first, 'x', '']) await expect(reset(wrong)).rejects.toMatchObject(used);
@@ -136,98 +136,98 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     } finally {
       aheadMs = 0;
     }
-    await house.base.db.account.update({ where: { id }, data: { email: `moved-${email}` } });
+    await server.base.db.account.update({ where: { id }, data: { email: `moved-${email}` } });
     await expect(reset(second)).rejects.toMatchObject(used);
     expect(await opens(`moved-${email}`, PASSWORD)).toBe(true);
   });
 
   it('cannot be reset, nor is anything mailed, while the account is suspended', async () => {
-    const { id, email } = await house.account();
+    const { id, email } = await server.account();
     const token = await linkFor(email);
-    await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+    await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
     await expect(reset(token)).rejects.toMatchObject(used);
     await forgot(email);
-    expect(await mailsTo(house, email)).toHaveLength(1);
-    expect(await house.base.db.account.findUnique({ where: { id } })).toMatchObject({ notBefore: null });
+    expect(await mailsTo(server, email)).toHaveLength(1);
+    expect(await server.base.db.account.findUnique({ where: { id } })).toMatchObject({ notBefore: null });
   });
 
   it('fills nobody’s mailbox, and refuses who asks again and again', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     for (let n = 0; n < 10; n += 1) await forgot(email);
-    expect(await mailsTo(house, email)).toHaveLength(3);
-    const caller = callerElsewhere();
-    for (let n = 0; n < 30; n += 1) await house.core.recovery.forgot(`nobody${n}@example.com`, caller);
-    await expect(house.core.recovery.forgot(email, caller)).rejects.toMatchObject({ status: 429 });
+    expect(await mailsTo(server, email)).toHaveLength(3);
+    const meta = callerElsewhere();
+    for (let n = 0; n < 30; n += 1) await server.core.passwordReset.forgot(`nobody${n}@example.com`, meta);
+    await expect(server.core.passwordReset.forgot(email, meta)).rejects.toMatchObject({ status: 429 });
   });
 
   it('is half written by no failure: what cannot be finished did not begin', async () => {
-    const { id, email } = await house.account();
-    const browser = new Browser(house.origin);
+    const { id, email } = await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const token = await linkFor(email);
-    await house.base.db.$executeRawUnsafe('ALTER TABLE "Grant" RENAME TO "Grant_gone"');
+    await server.base.db.$executeRawUnsafe('ALTER TABLE "Grant" RENAME TO "Grant_gone"');
     try {
       await expect(reset(token)).rejects.toThrow();
     } finally {
-      await house.base.db.$executeRawUnsafe('ALTER TABLE "Grant_gone" RENAME TO "Grant"');
+      await server.base.db.$executeRawUnsafe('ALTER TABLE "Grant_gone" RENAME TO "Grant"');
     }
     expect(await opens(email, PASSWORD)).toBe(true);
     expect((await browser.open('/account')).url.pathname).toBe('/account');
-    expect((await house.core.audit.list({ accountId: id, action: 'password.reset' })).length).toBe(0);
+    expect((await server.core.audit.list({ accountId: id, action: 'password.reset' })).length).toBe(0);
     await reset(token);
     expect(await opens(email, NEXT)).toBe(true);
   });
 });
 
 describe.each(stores)('changing a password on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function signedIn() {
-    const account = await house.account();
+    const account = await server.account();
     const open = async () => {
-      const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
-      return (await house.core.sessions.find(session.id))!;
+      const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
+      return (await server.core.sessions.find(session.id))!;
     };
     return { ...account, here: await open(), elsewhere: await open() };
   }
   const change = (login: Awaited<ReturnType<typeof signedIn>>['here'], current: string, next: string, n = 1) =>
-    house.core.recovery.change(login, { current, next }, { ...systemCaller, address: `10.8.0.${n}` });
+    server.core.passwordReset.change(login, { current, next }, { ...systemMeta, address: `10.8.0.${n}` });
 
   it('ends every other login, voids links, and tells the owner', async () => {
     const { id, email, here, elsewhere } = await signedIn();
-    await house.core.recovery.forgot(email, systemCaller);
-    const token = tokenIn(await mailTo(house, email, /Choose/));
+    await server.core.passwordReset.forgot(email, systemMeta);
+    const token = tokenIn(await mailTo(server, email, /Choose/));
     await change(here, PASSWORD, NEXT);
-    expect((await house.core.sessions.list(id)).map((session) => session.id)).toEqual([here.session.id]);
-    expect(await house.core.sessions.find(elsewhere.session.id)).toBeUndefined();
-    expect(await house.core.sessions.find(here.session.id)).toBeDefined();
-    expect(await house.core.recovery.isValid(token)).toBe(false);
-    expect((await mailTo(house, email, /was changed/)).text).toContain('10.8.0.1');
-    expect(await house.core.audit.list({ accountId: id, action: 'password.changed' })).toHaveLength(1);
-    await expect(house.core.signIn.withPassword({ email, password: PASSWORD }, systemCaller)).rejects.toThrow();
-    await house.core.signIn.withPassword({ email, password: NEXT }, systemCaller);
+    expect((await server.core.sessions.list(id)).map((session) => session.id)).toEqual([here.session.id]);
+    expect(await server.core.sessions.find(elsewhere.session.id)).toBeUndefined();
+    expect(await server.core.sessions.find(here.session.id)).toBeDefined();
+    expect(await server.core.passwordReset.isValid(token)).toBe(false);
+    expect((await mailTo(server, email, /was changed/)).text).toContain('10.8.0.1');
+    expect(await server.core.audit.list({ accountId: id, action: 'password.changed' })).toHaveLength(1);
+    await expect(server.core.signIn.withPassword({ email, password: PASSWORD }, systemMeta)).rejects.toThrow();
+    await server.core.signIn.withPassword({ email, password: NEXT }, systemMeta);
   });
 
   it('ends what was given for offline use to logins that are over, and keeps what came of the one that changed it', async () => {
-    const { id, email } = await house.account();
-    const client = await house.client();
-    const thief = new Browser(house.origin);
+    const { id, email } = await server.account();
+    const client = await server.client();
+    const thief = new Browser(server.origin);
     const more = { scope: 'openid offline_access', prompt: 'consent' };
-    const stolen = await openFamily(house, client, email, more, thief);
+    const stolen = await openFamily(server, client, email, more, thief);
     await thief.submit(await thief.open('/logout'));
-    const kept = await openFamily(house, client, email, more);
-    const [session] = await house.core.sessions.list(id);
-    expect(await isAlive(house, stolen.accessToken)).toBe(true);
+    const kept = await openFamily(server, client, email, more);
+    const [session] = await server.core.sessions.list(id);
+    expect(await isAlive(server, stolen.accessToken)).toBe(true);
 
-    await change((await house.core.sessions.find(session!.id))!, PASSWORD, NEXT, 6);
-    expect(await isAlive(house, stolen.accessToken)).toBe(false);
-    expect((await refresh(house, client, stolen.refreshToken)).body.error).toBe('invalid_grant');
-    expect(await isAlive(house, kept.accessToken)).toBe(true);
-    expect((await refresh(house, client, kept.refreshToken)).status).toBe(200);
+    await change((await server.core.sessions.find(session!.id))!, PASSWORD, NEXT, 6);
+    expect(await isAlive(server, stolen.accessToken)).toBe(false);
+    expect((await refresh(server, client, stolen.refreshToken)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, kept.accessToken)).toBe(true);
+    expect((await refresh(server, client, kept.refreshToken)).status).toBe(200);
   });
 
   it('wants the current password, and counts guesses at it as a sign-in does', async () => {
@@ -235,7 +235,7 @@ describe.each(stores)('changing a password on $name', (store) => {
     for (let n = 0; n < 10; n += 1)
       await expect(change(here, 'a wrong password', NEXT, 2)).rejects.toMatchObject({ code: 'invalid_credentials' });
     await expect(change(here, PASSWORD, NEXT, 2)).rejects.toMatchObject({ code: 'auth_rate_limited' });
-    expect(await house.core.sessions.find(elsewhere.session.id)).toBeDefined();
+    expect(await server.core.sessions.find(elsewhere.session.id)).toBeDefined();
   });
 
   it('refuses what may not be chosen, and changes nothing then', async () => {
@@ -243,7 +243,7 @@ describe.each(stores)('changing a password on $name', (store) => {
     await expect(change(here, PASSWORD, 'short', 3)).rejects.toMatchObject({
       fields: { password: expect.any(String) },
     });
-    expect(await house.core.sessions.find(elsewhere.session.id)).toBeDefined();
+    expect(await server.core.sessions.find(elsewhere.session.id)).toBeDefined();
   });
 
   it('happens once when two change it at the same moment', async () => {
@@ -254,6 +254,6 @@ describe.each(stores)('changing a password on $name', (store) => {
     ]);
     const won = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n + 1] : []));
     expect(won).toHaveLength(1);
-    await house.core.signIn.withPassword({ email, password: `${NEXT} ${won[0]}` }, systemCaller);
+    await server.core.signIn.withPassword({ email, password: `${NEXT} ${won[0]}` }, systemMeta);
   });
 });

@@ -1,18 +1,18 @@
 // Accounts: who may have one, and those that a keeper brings along.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('accounts on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const create = (email: string, more: object = {}) =>
-    house.core.accounts.create({ email, password: PASSWORD, ...more }, systemCaller);
+    server.core.accounts.create({ email, password: PASSWORD, ...more }, systemMeta);
 
   it('are one for each e-mail address, though 10 register at once', async () => {
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => create('race@example.com')));
@@ -20,8 +20,8 @@ describe.each(stores)('accounts on $name', (store) => {
     for (const result of results) {
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ status: 409, code: 'conflict' });
     }
-    expect(await house.base.db.account.count({ where: { email: 'race@example.com' } })).toBe(1);
-    const organizations = await house.base.db.organization.findMany({ where: { name: 'race@example.com' } });
+    expect(await server.base.db.account.count({ where: { email: 'race@example.com' } })).toBe(1);
+    const organizations = await server.base.db.organization.findMany({ where: { name: 'race@example.com' } });
     expect(organizations).toHaveLength(1);
     expect(organizations[0]!.id).toMatch(/^co_/);
   });
@@ -29,7 +29,7 @@ describe.each(stores)('accounts on $name', (store) => {
   it('are found by their address however it is written', async () => {
     const { id } = await create(' Mixed.Case@Example.COM ');
     for (const written of ['mixed.case@example.com', 'MIXED.CASE@EXAMPLE.COM', ' Mixed.Case@example.com']) {
-      expect((await house.core.accounts.findByEmail(written))?.id).toBe(id);
+      expect((await server.core.accounts.findByEmail(written))?.id).toBe(id);
       await expect(create(written)).rejects.toMatchObject({ status: 409 });
     }
     expect((await create('jose\u0301@example.com')).email).toBe('jos\u00e9@example.com');
@@ -65,18 +65,18 @@ describe.each(stores)('accounts on $name', (store) => {
   });
 
   it('may be brought along with the hash of their password, or with none', async () => {
-    const { accounts } = house.core;
+    const { accounts } = server.core;
     const passwordHash = '$2y$04$abcdefghijklmnopqrstuuyx2n0Zzopyr9QuYTMCfOJJOj526QVoC';
     const options = { verified: true, role: 'admin' as const };
-    const brought = await accounts.create({ email: 'old@example.com', passwordHash }, systemCaller, options);
+    const brought = await accounts.create({ email: 'old@example.com', passwordHash }, systemMeta, options);
     expect(brought).toMatchObject({ passwordHash, emailVerified: true, role: 'admin' });
-    const bare = await accounts.create({ email: 'bare@example.com', passwordHash: null }, systemCaller);
+    const bare = await accounts.create({ email: 'bare@example.com', passwordHash: null }, systemMeta);
     expect(bare).toMatchObject({ passwordHash: null, passwordChangedAt: null });
-    const [event] = await house.core.audit.list({ accountId: brought.id }, 1);
+    const [event] = await server.core.audit.list({ accountId: brought.id }, 1);
     expect(event).toMatchObject({ action: 'account.created', detail: { role: 'admin', imported: true } });
 
     for (const hash of ['', 'md5:5f4dcc3b5aa765d61d8327deb882cf99', passwordHash.replace('04', '31')]) {
-      const refused = accounts.create({ email: 'x@example.com', passwordHash: hash }, systemCaller);
+      const refused = accounts.create({ email: 'x@example.com', passwordHash: hash }, systemMeta);
       await expect(refused).rejects.toMatchObject({ fields: { passwordHash: expect.stringContaining('argon2id') } });
     }
   });

@@ -1,49 +1,49 @@
 // Verifying an address: once, by the newest link, and only the address that the link was mailed to.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('verifying an address on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   let people = 0;
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function register(name = 'Jane') {
     people += 1;
     const input = { email: `new${people}@example.com`, name, password: PASSWORD };
-    const { account } = await house.core.signIn.register(input, systemCaller);
+    const { account } = await server.core.signIn.register(input, systemMeta);
     return account;
   }
-  const tokenTo = async (email: string) => tokenIn(await mailTo(house, email, /Confirm/));
+  const tokenTo = async (email: string) => tokenIn(await mailTo(server, email, /Confirm/));
   const isVerified = async (id: string) =>
-    (await house.base.db.account.findUniqueOrThrow({ where: { id } })).emailVerified;
-  const verify = (token: string) => house.core.verification.verify(token, systemCaller);
+    (await server.base.db.account.findUniqueOrThrow({ where: { id } })).emailVerified;
+  const verify = (token: string) => server.core.emailVerification.verify(token, systemMeta);
   const used = { status: 401, code: 'invalid_token' };
 
   it('begins with the registration, and works once though 20 come at once', async () => {
     const { id, email } = await register();
     const token = await tokenTo(email);
-    expect(await house.core.verification.isValid(token)).toBe(true);
+    expect(await server.core.emailVerification.isValid(token)).toBe(true);
     const results = await Promise.allSettled(Array.from({ length: 20 }, () => verify(token)));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject(used);
     expect(await isVerified(id)).toBe(true);
-    expect(await house.core.accounts.find(id)).toMatchObject({ emailVerified: true });
-    expect(await house.core.verification.isValid(token)).toBe(false);
-    const trail = await house.core.audit.list({ accountId: id, action: 'email.verified' });
+    expect(await server.core.accounts.find(id)).toMatchObject({ emailVerified: true });
+    expect(await server.core.emailVerification.isValid(token)).toBe(false);
+    const trail = await server.core.audit.list({ accountId: id, action: 'email.verified' });
     expect(trail).toHaveLength(1);
   });
 
   it('takes only the newest link', async () => {
     const account = await register();
     const first = await tokenTo(account.email);
-    await house.core.verification.request(account);
+    await server.core.emailVerification.request(account);
     const second = await tokenTo(account.email);
     await expect(verify(first)).rejects.toMatchObject(used);
     await verify(second);
@@ -53,7 +53,7 @@ describe.each(stores)('verifying an address on $name', (store) => {
   it('takes no link to an address that the account has no more', async () => {
     const { id, email } = await register();
     const token = await tokenTo(email);
-    await house.base.db.account.update({ where: { id }, data: { email: `moved-${email}` } });
+    await server.base.db.account.update({ where: { id }, data: { email: `moved-${email}` } });
     await expect(verify(token)).rejects.toMatchObject(used);
     expect(await isVerified(id)).toBe(false);
   });
@@ -61,8 +61,8 @@ describe.each(stores)('verifying an address on $name', (store) => {
   it('takes no link that is older than a day, made up, or meant for something else', async () => {
     const { id, email } = await register();
     const token = await tokenTo(email);
-    await house.core.recovery.forgot(email, systemCaller);
-    const other = tokenIn(await mailTo(house, email, /password/));
+    await server.core.passwordReset.forgot(email, systemMeta);
+    const other = tokenIn(await mailTo(server, email, /password/));
     for (const wrong of [other, 'x', '']) await expect(verify(wrong)).rejects.toMatchObject(used);
     aheadMs = 86_401_000;
     try {
@@ -71,26 +71,26 @@ describe.each(stores)('verifying an address on $name', (store) => {
       aheadMs = 0;
     }
     expect(await isVerified(id)).toBe(false);
-    expect(await house.core.recovery.isValid(other)).toBe(true);
+    expect(await server.core.passwordReset.isValid(other)).toBe(true);
   });
 
   it('mails a few links in an hour and then refuses', async () => {
     const account = await register();
-    for (let n = 0; n < 3; n += 1) await house.core.verification.request(account);
-    await expect(house.core.verification.request(account)).rejects.toMatchObject({ status: 429 });
-    expect(await mailsTo(house, account.email)).toHaveLength(4);
+    for (let n = 0; n < 3; n += 1) await server.core.emailVerification.request(account);
+    await expect(server.core.emailVerification.request(account)).rejects.toMatchObject({ status: 429 });
+    expect(await mailsTo(server, account.email)).toHaveLength(4);
   });
 
   it('puts no words of a stranger into a mail to an address that may be another person’s', async () => {
     const { email } = await register('Win now: http://evil.example');
-    const mail = await mailTo(house, email, /Confirm/);
+    const mail = await mailTo(server, email, /Confirm/);
     expect(JSON.stringify(mail)).not.toContain('evil');
   });
 
   it('keeps no token, only its hash', async () => {
     const { email } = await register();
     const token = await tokenTo(email);
-    const rows = await house.base.db.verificationToken.findMany();
+    const rows = await server.base.db.verificationToken.findMany();
     expect(rows.length).toBeGreaterThan(0);
     expect(JSON.stringify(rows)).not.toContain(token);
   });

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createHashingQueue, hashesAtOnce } from '../../../src/core/accounts/hashing-queue.js';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { Browser, formsOf } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const FOREIGN = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4';
 
@@ -86,13 +86,13 @@ describe('verifying', () => {
 });
 
 describe('signing in, when too many do so at once', () => {
-  let house: House;
-  afterEach(() => house.close());
+  let server: TestServer;
+  afterEach(() => server.close());
 
   /** Sends the form of the sign-in page from so many places. */
   async function openForm() {
-    house = await openHouse({ settings: { PASSWORD_HASH_COST: '9', TRUSTED_PROXIES: '127.0.0.0/8,::1' } });
-    const browser = new Browser(house.origin);
+    server = await startServer({ settings: { PASSWORD_HASH_COST: '9', TRUSTED_PROXIES: '127.0.0.0/8,::1' } });
+    const browser = new Browser(server.origin);
     const { html } = await browser.open('/login');
     const { fields } = formsOf(html)[0]!;
     const cookie = [...browser.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
@@ -112,11 +112,11 @@ describe('signing in, when too many do so at once', () => {
     timeout: 60_000,
   }, async () => {
     const form = await openForm();
-    const { email } = await house.account();
+    const { email } = await server.account();
     const post = (n: number, address: string, password: string) =>
-      fetch(`${house.origin}/login`, { ...form(n, address, password), redirect: 'manual' });
+      fetch(`${server.origin}/login`, { ...form(n, address, password), redirect: 'manual' });
     const postJson = (n: number) =>
-      fetch(`${house.origin}/api/v1/auth/login-json`, {
+      fetch(`${server.origin}/api/v1/auth/login-json`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'x-forwarded-for': `10.1.0.${n}` },
         body: JSON.stringify({ username: `somebody${n}@example.com`, password: 'a wrong password' }),
@@ -138,18 +138,18 @@ describe('signing in, when too many do so at once', () => {
 
   it('forgets those who do not wait for their answer', { timeout: 60_000 }, async () => {
     const form = await openForm();
-    const { email } = await house.account();
+    const { email } = await server.account();
     const gone = Array.from({ length: 120 }, (_, n) => {
       const { body, ...options } = form(n, `nobody${n}@example.com`, 'a wrong password');
       return new Promise<void>((resolve) => {
-        const asked = request(`${house.origin}/login`, { ...options, agent: false });
+        const asked = request(`${server.origin}/login`, { ...options, agent: false });
         asked.once('error', () => resolve()).once('response', () => resolve());
         asked.end(body, () => setTimeout(() => asked.destroy(), 300));
       });
     });
     await Promise.all(gone);
     for (let n = 0; ; n += 1) {
-      const { status } = await fetch(`${house.origin}/login`, {
+      const { status } = await fetch(`${server.origin}/login`, {
         ...form(1000 + n, email, PASSWORD),
         redirect: 'manual',
       });
@@ -157,8 +157,8 @@ describe('signing in, when too many do so at once', () => {
       expect(status).toBe(503);
       await sleep(100);
     }
-    await house.core.audit.flush();
-    const failed = await house.base.db.auditEvent.count({ where: { action: 'sign_in.failed' } });
+    await server.core.audit.flush();
+    const failed = await server.base.db.auditEvent.count({ where: { action: 'sign_in.failed' } });
     expect(failed).toBeGreaterThan(0);
     expect(failed).toBeLessThanOrEqual(120);
   });

@@ -11,7 +11,7 @@ const UNBEARABLE = [
 
 describe('passwords', () => {
   const passwords = createPasswords({ cost: 4 });
-  const faultOf = (password: string) => passwords.fault(password, 'jane@example.com');
+  const faultOf = (password: string) => passwords.error(password, 'jane@example.com');
 
   it('count whole, beyond the 72 bytes of bcrypt', async () => {
     const base = 'x'.repeat(80);
@@ -106,11 +106,11 @@ describe('the strict policy', () => {
     ['only small letters', 'a capital letter, a digit and one of !@#$%^&*'],
     ['Jane1!@Example.com', 'your e-mail address'],
   ])('refuses %j for want of %s', async (password, words) => {
-    expect((await strict.fault(password, 'jane1!@example.com'))?.toLowerCase()).toContain(words.toLowerCase());
+    expect((await strict.error(password, 'jane1!@example.com'))?.toLowerCase()).toContain(words.toLowerCase());
   });
 
   it.each(['Correct horse 1!', 'Aa1!aa1!', '\u00c4rger & 9 m\u00e4use'])('allows %j', async (password) => {
-    expect(await strict.fault(password, 'jane@example.com')).toBeUndefined();
+    expect(await strict.error(password, 'jane@example.com')).toBeUndefined();
   });
 
   it('is told in a sentence of its own', () => {

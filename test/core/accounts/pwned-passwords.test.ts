@@ -5,33 +5,33 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '../../../src/base/log.js';
 import { createPwnedPasswords } from '../../../src/core/accounts/pwned-passwords.js';
 import { Browser } from '../../support/browser.js';
-import { openServer, type TestServer } from '../../support/http-server.js';
-import { openHouse, PASSWORD } from '../../support/server.js';
+import { type HttpServer, openHttpServer } from '../../support/http-server.js';
+import { PASSWORD, startServer } from '../../support/server.js';
 
 const STOLEN = 'correct horse battery staple';
 const HASH = createHash('sha1').update(STOLEN).digest('hex').toUpperCase();
 const [PREFIX, SUFFIX] = [HASH.slice(0, 5), HASH.slice(5)];
 const OTHER = '0'.repeat(35);
 
-let server: TestServer;
+let httpServer: HttpServer;
 let answer: (res: ServerResponse) => unknown;
 let asked: IncomingMessage[];
 let lines: string[];
 beforeEach(async () => {
   asked = [];
   lines = [];
-  server = await openServer((req, res) => {
+  httpServer = await openHttpServer((req, res) => {
     asked.push(req);
     return answer(res);
   });
 });
-afterEach(() => server.close());
+afterEach(() => httpServer.close());
 
 const rows =
   (...all: string[]) =>
   (res: ServerResponse) =>
     void res.end(all.join('\r\n'));
-const open = (url: string | undefined = `${server.origin}/range/`) =>
+const open = (url: string | undefined = `${httpServer.origin}/range/`) =>
   createPwnedPasswords({ url, log: createLog('info', { write: (line) => lines.push(line) }) });
 
 describe('the list of stolen passwords', () => {
@@ -64,7 +64,7 @@ describe('the list of stolen passwords', () => {
   it.each<[string, (res: ServerResponse) => unknown]>([
     ['fails', (res) => res.writeHead(500).end(`${SUFFIX}:42`)],
     ['limits', (res) => res.writeHead(429, { 'retry-after': '2' }).end()],
-    ['sends elsewhere', (res) => res.writeHead(302, { location: `${server.origin}/elsewhere` }).end()],
+    ['sends elsewhere', (res) => res.writeHead(302, { location: `${httpServer.origin}/elsewhere` }).end()],
     ['talks nonsense', rows('<html>Sign in to the hotel network</html>')],
     ['talks half nonsense', rows(`${SUFFIX}:42`, 'and more')],
     ['counts nonsense', rows(`${SUFFIX}:many`)],
@@ -91,7 +91,7 @@ describe('the list of stolen passwords', () => {
   });
 
   it('that is not there lets the password pass', async () => {
-    const gone = await openServer(() => {});
+    const gone = await openHttpServer(() => {});
     await gone.close();
     expect(await open(`${gone.origin}/range/`).has(STOLEN)).toBe(false);
     expectLogged();
@@ -125,36 +125,36 @@ describe('the list of stolen passwords', () => {
 describe('a server that asks for stolen passwords', () => {
   it('refuses them where one is chosen, and never asks when somebody signs in', async () => {
     answer = rows(`${SUFFIX}:42`);
-    const settings = { PWNED_PASSWORDS: 'on', PWNED_PASSWORDS_URL: `${server.origin}/range` };
-    const house = await openHouse({ settings });
+    const settings = { PWNED_PASSWORDS: 'on', PWNED_PASSWORDS_URL: `${httpServer.origin}/range` };
+    const server = await startServer({ settings });
     try {
-      const browser = new Browser(house.origin);
+      const browser = new Browser(server.origin);
       const form = await browser.open('/register');
       const refused = await browser.submit(form, { name: 'Jane', email: 'jane@example.com', password: STOLEN });
       expect(refused.html).toContain('in a list of stolen ones');
-      expect(await house.core.accounts.findByEmail('jane@example.com')).toBeNull();
+      expect(await server.core.accounts.findByEmail('jane@example.com')).toBeNull();
       expect(asked).toHaveLength(1);
 
-      const { email } = await house.account();
+      const { email } = await server.account();
       expect(asked).toHaveLength(2);
-      const arriving = new Browser(house.origin);
+      const arriving = new Browser(server.origin);
       expect((await arriving.signIn(email, STOLEN)).status).toBe(401);
       expect((await arriving.signIn(email, PASSWORD)).status).toBe(200);
       expect(asked).toHaveLength(2);
     } finally {
-      await house.close();
+      await server.close();
     }
   });
 
   it('asks nobody unless it is told to, nor about what the rules refuse', async () => {
     answer = rows();
-    const house = await openHouse({ settings: { PWNED_PASSWORDS_URL: `${server.origin}/range/` } });
-    await house.account();
-    await house.close();
-    const asking = await openHouse({
-      settings: { PWNED_PASSWORDS: 'on', PWNED_PASSWORDS_URL: `${server.origin}/range/` },
+    const server = await startServer({ settings: { PWNED_PASSWORDS_URL: `${httpServer.origin}/range/` } });
+    await server.account();
+    await server.close();
+    const asking = await startServer({
+      settings: { PWNED_PASSWORDS: 'on', PWNED_PASSWORDS_URL: `${httpServer.origin}/range/` },
     });
-    expect(await asking.core.passwords.fault('password', 'jane@example.com')).toContain('most common');
+    expect(await asking.core.passwords.error('password', 'jane@example.com')).toContain('most common');
     await asking.close();
     expect(asked).toEqual([]);
   });

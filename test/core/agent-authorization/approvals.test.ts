@@ -1,129 +1,129 @@
 // What agents ask of people: of whom, once at a time, answered once, and over with whatever it rests on.
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
 import { call, logIn } from '../../support/api.js';
 import { mailTo, tokenIn } from '../../support/mailbox.js';
 import { type AskedAgent, addCapTable, agentOfSomebody, askPerson, poll } from '../../support/questions.js';
 import { token } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, introspect } from '../../support/token-family.js';
 
 describe.each(stores)('a question of an agent on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    await addCapTable(house);
+    server = await startServer({ store });
+    await addCapTable(server);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const openFor = async (bearer: string) =>
-    JSON.parse((await call(house, 'GET', '/approvals', { token: bearer })).text) as { id: string }[];
+    JSON.parse((await call(server, 'GET', '/approvals', { token: bearer })).text) as { id: string }[];
   const decide = (bearer: string, id: string, decision: string) =>
-    call(house, 'POST', `/approvals/${id}`, { token: bearer, body: { decision } });
+    call(server, 'POST', `/approvals/${id}`, { token: bearer, body: { decision } });
   const isActive = async ({ client_id: id, api_key: secret }: AskedAgent, accessToken: string | undefined) =>
-    (await introspect(house, { id, secret }, String(accessToken))).body.active === true;
-  const grantsOf = ({ client_id: clientId }: AskedAgent) => house.base.db.grant.count({ where: { clientId } });
+    (await introspect(server, { id, secret }, String(accessToken))).body.active === true;
+  const grantsOf = ({ client_id: clientId }: AskedAgent) => server.base.db.grant.count({ where: { clientId } });
 
   /** A question that the agent's owner can answer. */
   async function ask(agent: AskedAgent) {
-    const question = await askPerson(house, agent, agent.ownerEmail);
+    const question = await askPerson(server, agent, agent.ownerEmail);
     if (question.status !== 200) throw new Error(`not asked: ${JSON.stringify(question.body)}`);
     const [open] = await openFor(agent.bearer);
     return { ...question, id: open!.id };
   }
 
   it('is open once for an agent and a person, though 8 are put at the same moment', async () => {
-    const agent = await agentOfSomebody(house);
-    const questions = await atOnce(8, () => askPerson(house, agent, agent.ownerEmail));
+    const agent = await agentOfSomebody(server);
+    const questions = await atOnce(8, () => askPerson(server, agent, agent.ownerEmail));
     expect(questions.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(403)]);
     for (const { status, body } of questions) if (status === 403) expect(body.error).toBe('access_denied');
     const [first, ...others] = await openFor(agent.bearer);
     expect(others).toEqual([]);
     await decide(agent.bearer, first!.id, 'deny');
-    expect((await askPerson(house, agent, agent.ownerEmail)).status).toBe(200);
-    expect(await house.core.audit.list({ clientId: agent.client_id, action: 'approval.requested' })).toHaveLength(2);
+    expect((await askPerson(server, agent, agent.ownerEmail)).status).toBe(200);
+    expect(await server.core.audit.list({ clientId: agent.client_id, action: 'approval.requested' })).toHaveLength(2);
   });
 
   it('is answered once, though yes and no come at the same moment', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const agent = await agentOfSomebody(house);
+      const agent = await agentOfSomebody(server);
       const question = await ask(agent);
       const answers = await atOnce(6, (n) => decide(agent.bearer, question.id, n % 2 ? 'approve' : 'deny'));
       expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(409)]);
       const yes = answers.findIndex(({ status }) => status === 200) % 2 === 1;
-      const { status, body } = await poll(house, agent, question);
+      const { status, body } = await poll(server, agent, question);
       expect([status, body.error]).toEqual(yes ? [200, undefined] : [400, 'access_denied']);
       expect(await grantsOf(agent)).toBe(yes ? 1 : 0);
-      const trail = await house.core.audit.list({ accountId: agent.ownerId, action: { startsWith: 'approval.' } });
+      const trail = await server.core.audit.list({ accountId: agent.ownerId, action: { startsWith: 'approval.' } });
       const given = yes ? 'approval.given' : 'approval.refused';
       expect(trail.map(({ action }) => action)).toEqual([given, 'approval.requested']);
     }
   });
 
   it('gives one token, though 10 polls come at the same moment, and that one lives', async () => {
-    const agent = await agentOfSomebody(house);
+    const agent = await agentOfSomebody(server);
     const question = await ask(agent);
     await decide(agent.bearer, question.id, 'approve');
-    const answers = await atOnce(10, () => poll(house, agent, question));
+    const answers = await atOnce(10, () => poll(server, agent, question));
     const given = answers.filter(({ status }) => status === 200);
     expect(given).toHaveLength(1);
     for (const { status, body } of answers) if (status !== 200) expect(body.error).toBe('invalid_grant');
-    expect((await poll(house, agent, question)).body.error).toBe('invalid_grant');
+    expect((await poll(server, agent, question)).body.error).toBe('invalid_grant');
     expect(await isActive(agent, given[0]!.body.access_token)).toBe(true);
   });
 
   it('goes to whoever answers for the agent, or allowed it something, and to nobody else', async () => {
-    const [agent, another] = [await agentOfSomebody(house), await agentOfSomebody(house)];
-    const [stranger, friend] = [await house.account(), await house.account()];
+    const [agent, another] = [await agentOfSomebody(server), await agentOfSomebody(server)];
+    const [stranger, friend] = [await server.account(), await server.account()];
     const allowance = { scopes: ['openid'], claims: [], resources: {} };
     for (const { client_id: id } of [agent, another]) {
-      await house.core.consents.give(friend.id, id, allowance, systemCaller);
+      await server.core.consents.give(friend.id, id, allowance, systemMeta);
     }
     const answers: string[] = [];
     const odd = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
     for (const hint of [stranger.email, stranger.id, 'nobody@example.com', 'nobody', agent.client_id, ...odd]) {
-      const { status, body } = await askPerson(house, agent, hint);
+      const { status, body } = await askPerson(server, agent, hint);
       answers.push(JSON.stringify([status, body]));
     }
     expect(answers).toEqual(answers.map(() => answers[0]));
     expect(answers[0]).toContain('unknown_user_id');
-    expect(house.lines.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
+    expect(server.lines.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
     for (const hint of [friend.email.toUpperCase(), agent.ownerId]) {
-      expect((await askPerson(house, agent, hint)).status).toBe(200);
+      expect((await askPerson(server, agent, hint)).status).toBe(200);
     }
-    await house.base.db.account.update({ where: { id: friend.id }, data: { status: 'suspended' } });
-    expect((await askPerson(house, another, friend.email)).body.error).toBe('unknown_user_id');
+    await server.base.db.account.update({ where: { id: friend.id }, data: { status: 'suspended' } });
+    expect((await askPerson(server, another, friend.email)).body.error).toBe('unknown_user_id');
     // Who left the organization answers for its agents no more.
     const organizationId = another.company_id;
-    await house.base.db.membership.create({ data: { accountId: stranger.id, organizationId, role: 'owner' } });
-    await house.base.db.membership.deleteMany({ where: { accountId: another.ownerId } });
-    expect((await askPerson(house, another, another.ownerEmail)).body.error).toBe('unknown_user_id');
+    await server.base.db.membership.create({ data: { accountId: stranger.id, organizationId, role: 'owner' } });
+    await server.base.db.membership.deleteMany({ where: { accountId: another.ownerId } });
+    expect((await askPerson(server, another, another.ownerEmail)).body.error).toBe('unknown_user_id');
   });
 
   it('is not for an agent that nobody answers for', async () => {
-    const unclaimed = await onboard(house, { agent_id: 'nobodys', capabilities: ['write:equity'] });
-    const { status, body } = await askPerson(house, unclaimed, (await house.account()).email);
+    const unclaimed = await onboard(server, { agent_id: 'nobodys', capabilities: ['write:equity'] });
+    const { status, body } = await askPerson(server, unclaimed, (await server.account()).email);
     expect([status, body.error]).toEqual([400, 'unauthorized_client']);
   });
 
   it('is not answered by somebody else, nor told to another agent', async () => {
-    const [agent, other] = [await agentOfSomebody(house), await agentOfSomebody(house)];
+    const [agent, other] = [await agentOfSomebody(server), await agentOfSomebody(server)];
     const question = await ask(agent);
     expect(await openFor(other.bearer)).toEqual([]);
     const answer = await decide(other.bearer, question.id, 'approve');
     expect([answer.status, answer.json.error]).toEqual([404, 'not_found']);
-    expect((await poll(house, other, question)).body.error).toBe('invalid_grant');
-    expect((await poll(house, agent, question)).body.error).toBe('authorization_pending');
+    expect((await poll(server, other, question)).body.error).toBe('invalid_grant');
+    expect((await poll(server, agent, question)).body.error).toBe('authorization_pending');
   });
 
   it('is put a few times in an hour, and then refused', async () => {
-    const agent = await agentOfSomebody(house);
+    const agent = await agentOfSomebody(server);
     const statuses: number[] = [];
     for (let n = 0; n < 11; n += 1) {
-      const { status, headers } = await askPerson(house, agent, agent.ownerEmail);
+      const { status, headers } = await askPerson(server, agent, agent.ownerEmail);
       statuses.push(status);
       if (status === 429) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
       for (const { id } of await openFor(agent.bearer)) await decide(agent.bearer, id, 'deny');
@@ -132,44 +132,44 @@ describe.each(stores)('a question of an agent on $name', (store) => {
   });
 
   it('is over with the agent', async () => {
-    const agent = await agentOfSomebody(house);
+    const agent = await agentOfSomebody(server);
     const open = await ask(agent);
-    await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.bearer });
+    await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.bearer });
     expect(await openFor(agent.bearer)).toEqual([]);
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(404);
-    expect((await poll(house, agent, open)).body.error).toBe('invalid_client');
+    expect((await poll(server, agent, open)).body.error).toBe('invalid_client');
   });
 
   /** An agent with a token that was allowed, and a second question that is open. */
   async function allowed() {
-    const agent = await agentOfSomebody(house);
+    const agent = await agentOfSomebody(server);
     const question = await ask(agent);
     await decide(agent.bearer, question.id, 'approve');
-    const { access_token: accessToken } = (await poll(house, agent, question)).body;
+    const { access_token: accessToken } = (await poll(server, agent, question)).body;
     expect(await isActive(agent, accessToken)).toBe(true);
     return { agent, accessToken, open: await ask(agent) };
   }
 
   it('is for an API and for nothing but that: no agent makes other tokens of it', async () => {
-    const [agent, other] = [await agentOfSomebody(house), await agentOfSomebody(house)];
-    const audienceOf = ({ client_id: id }: AskedAgent) => `${house.issuer}/agents/${id}`;
+    const [agent, other] = [await agentOfSomebody(server), await agentOfSomebody(server)];
+    const audienceOf = ({ client_id: id }: AskedAgent) => `${server.issuer}/agents/${id}`;
     for (const named of [agent, other]) {
-      const { status, body } = await askPerson(house, agent, agent.ownerEmail, { resource: audienceOf(named) });
+      const { status, body } = await askPerson(server, agent, agent.ownerEmail, { resource: audienceOf(named) });
       expect([status, body.error]).toEqual([400, 'invalid_target']);
     }
     // Though a grant names agents, nothing comes of what was allowed for one thing.
     for (const by of [agent, other]) {
       const question = await ask(agent);
       const where = { id: question.id };
-      const { grantPayload } = await house.base.db.approval.findUniqueOrThrow({ where });
+      const { grantPayload } = await server.base.db.approval.findUniqueOrThrow({ where });
       const payload = grantPayload as { resources: Record<string, string> };
       payload.resources[audienceOf(by)] = 'write:equity';
-      await house.base.db.approval.update({ where, data: { grantPayload: payload } });
+      await server.base.db.approval.update({ where, data: { grantPayload: payload } });
       await decide(agent.bearer, question.id, 'approve');
-      const { access_token: accessToken } = (await poll(house, agent, question)).body;
+      const { access_token: accessToken } = (await poll(server, agent, question)).body;
       expect(decodeJwt(accessToken!)).toMatchObject({ may_act: { sub: by.client_id } });
       const { status, body } = await token(
-        house,
+        server,
         { id: by.client_id, secret: by.api_key },
         {
           grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
@@ -187,44 +187,44 @@ describe.each(stores)('a question of an agent on $name', (store) => {
 
   it('ends with a new password, and so does what was allowed', async () => {
     const { agent, accessToken, open } = await allowed();
-    await house.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
-    await house.core.recovery.forgot(agent.ownerEmail, systemCaller);
-    const link = tokenIn(await mailTo(house, agent.ownerEmail, /Choose/));
-    await house.core.recovery.reset(link, 'nine unrelated lanterns', systemCaller);
+    await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
+    await server.core.passwordReset.forgot(agent.ownerEmail, systemMeta);
+    const link = tokenIn(await mailTo(server, agent.ownerEmail, /Choose/));
+    await server.core.passwordReset.reset(link, 'nine unrelated lanterns', systemMeta);
     expect(await isActive(agent, accessToken)).toBe(false);
-    expect((await poll(house, agent, open)).body.error).toBe('access_denied');
-    const { access_token: bearer } = await logIn(house, agent.ownerEmail, 'nine unrelated lanterns');
+    expect((await poll(server, agent, open)).body.error).toBe('access_denied');
+    const { access_token: bearer } = await logIn(server, agent.ownerEmail, 'nine unrelated lanterns');
     expect(await openFor(bearer)).toEqual([]);
     expect((await decide(bearer, open.id, 'approve')).json.error).toBe('conflict');
   });
 
   it('ends with a suspension, and so does what was allowed', async () => {
     const { agent, accessToken, open } = await allowed();
-    const second = await house.account();
-    await house.base.db.membership.create({
+    const second = await server.account();
+    await server.base.db.membership.create({
       data: { accountId: second.id, organizationId: agent.company_id, role: 'admin' },
     });
     const suspend = { where: { id: agent.ownerId }, data: { status: 'suspended' } };
-    await house.core.sessions.endAll(agent.ownerId, 'suspended', systemCaller, undefined, async (tx) => {
+    await server.core.sessions.revokeAll(agent.ownerId, 'suspended', systemMeta, undefined, async (tx) => {
       await tx.account.update(suspend);
     });
-    await house.base.announcements.announce('accounts', agent.ownerId);
+    await server.base.invalidationBus.publish('accounts', agent.ownerId);
     expect(await isActive(agent, accessToken)).toBe(false);
-    expect((await poll(house, agent, open)).body.error).toBe('access_denied');
+    expect((await poll(server, agent, open)).body.error).toBe('access_denied');
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(401);
   });
 
   it('leaves what was allowed when the person signs out, and nothing when the login is revoked or the agent removed', async () => {
     const { agent, accessToken } = await allowed();
-    await call(house, 'POST', '/auth/logout', { token: agent.bearer });
+    await call(server, 'POST', '/auth/logout', { token: agent.bearer });
     expect(await isActive(agent, accessToken)).toBe(true);
-    const { access_token: bearer } = await logIn(house, agent.ownerEmail);
-    await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: bearer });
+    const { access_token: bearer } = await logIn(server, agent.ownerEmail);
+    await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: bearer });
     expect(await grantsOf(agent)).toBe(0);
 
     const other = await allowed();
-    const logins = JSON.parse((await call(house, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
-    await house.core.sessions.end(logins[0].id, 'revoked', systemCaller);
+    const logins = JSON.parse((await call(server, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
+    await server.core.sessions.end(logins[0].id, 'revoked', systemMeta);
     expect(await isActive(other.agent, other.accessToken)).toBe(false);
   });
 });

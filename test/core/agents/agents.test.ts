@@ -1,11 +1,11 @@
 // Agents: onboarded without a human step, bounded by what they were given, and gone at once when they are deleted.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { AGENT, onboard, self, tryToOnboard } from '../../support/agents.js';
 import { call, newLogin } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 import { validate } from '../../support/tools-api.js';
@@ -13,17 +13,17 @@ import { validate } from '../../support/tools-api.js';
 const DAY_MS = 86_400_000;
 
 describe.each(stores)('agents on $name', (store) => {
-  let house: House;
-  let beside: House;
+  let server: TestServer;
+  let beside: TestServer;
   const { clock, later } = movableClock();
   const settings = { TRUSTED_PROXIES: '127.0.0.1' };
   beforeAll(async () => {
-    house = await openHouse({ store, clock, settings });
-    beside = await openHouse({ beside: house, clock, settings });
+    server = await startServer({ store, clock, settings });
+    beside = await startServer({ beside: server, clock, settings });
   });
   afterAll(async () => {
     await beside.close();
-    await house.close();
+    await server.close();
   });
 
   let addresses = 0;
@@ -31,15 +31,15 @@ describe.each(stores)('agents on $name', (store) => {
   async function stranger(body: object = {}) {
     addresses += 1;
     const headers = { 'x-forwarded-for': `10.1.${addresses >> 8}.${addresses & 255}` };
-    const answer = await tryToOnboard(house, body, { headers });
+    const answer = await tryToOnboard(server, body, { headers });
     if (answer.status !== 201) throw new Error(answer.text);
     return answer.json as unknown as Awaited<ReturnType<typeof onboard>>;
   }
 
-  const statusOf = async (agent: { agent_id: string }, credential: string, at: House = house) =>
+  const statusOf = async (agent: { agent_id: string }, credential: string, at: TestServer = server) =>
     (await self(at, agent, credential)).status;
-  const ownOf = (accountId: string) => house.core.organizations.idOfOwn(accountId);
-  const nobodyIn = (organizationId: string) => house.base.db.membership.count({ where: { organizationId } });
+  const ownOf = (accountId: string) => server.core.organizations.personalOrganizationId(accountId);
+  const nobodyIn = (organizationId: string) => server.base.db.membership.count({ where: { organizationId } });
 
   it('are onboarded by nobody, into an organization that holds nothing else', async () => {
     const agent = await stranger();
@@ -55,17 +55,17 @@ describe.each(stores)('agents on $name', (store) => {
       expires_at: expect.any(String),
     });
     expect(await nobodyIn(agent.company_id)).toBe(0);
-    expect(await house.base.db.agent.count({ where: { organizationId: agent.company_id } })).toBe(1);
+    expect(await server.base.db.agent.count({ where: { organizationId: agent.company_id } })).toBe(1);
     expect((await stranger()).company_id).not.toBe(agent.company_id);
     for (const credential of [agent.api_key, agent.token]) {
-      const answer = await self(house, agent, credential);
+      const answer = await self(server, agent, credential);
       expect(answer.json).toMatchObject({ ...AGENT, client_id: agent.client_id, claimed: false });
       expect(answer.text).not.toContain(agent.api_key);
     }
-    const rows = JSON.stringify(await house.base.db.agent.findMany());
-    const trail = JSON.stringify(await house.core.audit.list({ clientId: agent.client_id }));
+    const rows = JSON.stringify(await server.base.db.agent.findMany());
+    const trail = JSON.stringify(await server.core.audit.list({ clientId: agent.client_id }));
     for (const secret of [agent.api_key, agent.api_key.slice(20), agent.token, agent.claim_url!.slice(-43)]) {
-      expect(rows + trail + house.lines.join('')).not.toContain(secret);
+      expect(rows + trail + server.lines.join('')).not.toContain(secret);
     }
     expect(trail).toContain('agent.onboarded');
   });
@@ -75,8 +75,8 @@ describe.each(stores)('agents on $name', (store) => {
     const claims = decodeJwt(agent.token);
     expect(decodeProtectedHeader(agent.token)).toMatchObject({ typ: 'at+jwt', alg: 'ES256' });
     expect(claims).toMatchObject({
-      iss: house.issuer,
-      aud: `${house.issuer}/api/v1`,
+      iss: server.issuer,
+      aud: `${server.issuer}/api/v1`,
       sub: agent.client_id,
       client_id: agent.client_id,
       scope: [...AGENT.capabilities, 'tools:validate'].join(' '),
@@ -85,38 +85,38 @@ describe.each(stores)('agents on $name', (store) => {
     });
     expect(claims.exp! - claims.iat!).toBeGreaterThan(7 * 86_400 - 5);
     expect(claims.exp! - claims.iat!).toBeLessThanOrEqual(7 * 86_400);
-    const { access_token: token } = await newLogin(house);
-    expect(decodeJwt((await onboard(house, {}, token)).token)).toMatchObject({ claimed: true });
+    const { access_token: token } = await newLogin(server);
+    expect(decodeJwt((await onboard(server, {}, token)).token)).toMatchObject({ claimed: true });
   });
 
   it('end after a week, key and token, when nobody answers for them', async () => {
     const agent = await stranger();
-    const { access_token: token } = await newLogin(house);
-    const kept = await onboard(house, {}, token);
+    const { access_token: token } = await newLogin(server);
+    const kept = await onboard(server, {}, token);
     await later(7 * DAY_MS + 1000, async () => {
-      for (const at of [house, beside])
+      for (const at of [server, beside])
         for (const credential of [agent.api_key, agent.token])
           expect((await self(at, agent, credential)).json.error).toBe('expired_token');
-      expect((await self(house, kept, kept.token)).json.error).toBe('expired_token');
+      expect((await self(server, kept, kept.token)).json.error).toBe('expired_token');
       expect(await statusOf(kept, kept.api_key)).toBe(200);
-      await house.core.housekeeping.sweep();
-      await beside.core.housekeeping.sweep(); // nothing is done, or told, twice
-      const trail = await house.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
+      await server.core.cleanup.sweep();
+      await beside.core.cleanup.sweep(); // nothing is done, or told, twice
+      const trail = await server.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
       expect(trail).toMatchObject([{ actorKind: 'system', organizationId: agent.company_id }]);
       expect(trail[0]!.detail).toEqual({ agent_id: agent.agent_id });
-      expect(await house.base.db.organization.count({ where: { id: agent.company_id } })).toBe(0);
-      expect(await house.base.db.agent.count({ where: { id: agent.client_id } })).toBe(0);
+      expect(await server.base.db.organization.count({ where: { id: agent.company_id } })).toBe(0);
+      expect(await server.base.db.agent.count({ where: { id: agent.client_id } })).toBe(0);
     });
-    expect(await house.base.db.agent.count({ where: { id: kept.client_id } })).toBe(1);
+    expect(await server.base.db.agent.count({ where: { id: kept.client_id } })).toBe(1);
   });
 
   it('join the organization of an administrator who onboards them', async () => {
-    const { access_token: token, accountId } = await newLogin(house);
-    const agent = await onboard(house, { capabilities: ['read:cap-table', 'admin'] }, token);
+    const { access_token: token, accountId } = await newLogin(server);
+    const agent = await onboard(server, { capabilities: ['read:cap-table', 'admin'] }, token);
     expect(agent).toMatchObject({ company_id: await ownOf(accountId), capabilities: ['read:cap-table', 'admin'] });
     expect(agent).not.toHaveProperty('claim_url');
     expect(agent).toMatchObject({ claimed: true, expires_at: null });
-    const { access_token: another, accountId: member } = await newLogin(house);
+    const { access_token: another, accountId: member } = await newLogin(server);
     const organizationId = await ownOf(accountId);
     for (const [role, status] of [
       [undefined, 404],
@@ -126,27 +126,27 @@ describe.each(stores)('agents on $name', (store) => {
       if (role) {
         const where = { accountId_organizationId: { accountId: member, organizationId } };
         const row = { accountId: member, organizationId, role };
-        await house.base.db.membership.upsert({ where, create: row, update: row });
+        await server.base.db.membership.upsert({ where, create: row, update: row });
       }
       const body = { agent_id: `of-${role}`, organization_id: organizationId };
-      expect((await tryToOnboard(house, body, { token: another })).status, role).toBe(status);
+      expect((await tryToOnboard(server, body, { token: another })).status, role).toBe(status);
     }
   });
 
   it('are one for each id in an organization, however many are onboarded at once', async () => {
-    const { access_token: token } = await newLogin(house);
-    const answers = await atOnce(20, (n) => tryToOnboard(n % 2 ? house : beside, {}, { token }));
+    const { access_token: token } = await newLogin(server);
+    const answers = await atOnce(20, (n) => tryToOnboard(n % 2 ? server : beside, {}, { token }));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
     expect(answers.find(({ status }) => status === 409)!.json).toMatchObject({
       error: 'conflict',
       fields: { agent_id: expect.any(String) },
     });
-    const { access_token: other } = await newLogin(house);
-    expect((await tryToOnboard(house, {}, { token: other })).status).toBe(201);
+    const { access_token: other } = await newLogin(server);
+    expect((await tryToOnboard(server, {}, { token: other })).status).toBe(201);
   });
 
   it('are refused what there is not, and strangers what only administrators give', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     for (const [field, body] of [
       ['capabilities', { capabilities: ['read:everything'] }],
       ['capabilities', { capabilities: [] }],
@@ -156,16 +156,16 @@ describe.each(stores)('agents on $name', (store) => {
       ['agent_id', { agent_id: 'agt_of-another' }],
       ['agent_name', { agent_name: ' ' }],
     ] as const) {
-      const { status, json } = await tryToOnboard(house, body, { token });
+      const { status, json } = await tryToOnboard(server, body, { token });
       expect([status, json.error, Object.keys(json.fields as object)]).toEqual([400, 'invalid_request', [field]]);
     }
-    const { status, json } = await tryToOnboard(house, { capabilities: ['admin'] });
+    const { status, json } = await tryToOnboard(server, { capabilities: ['admin'] });
     expect([status, json.error]).toEqual([403, 'insufficient_role']);
   });
 
   it('may have what an administrator adds to the catalogue', async () => {
     const names = async () =>
-      JSON.parse((await call(house, 'GET', '/capabilities')).text).map((one: { name: string }) => one.name);
+      JSON.parse((await call(server, 'GET', '/capabilities')).text).map((one: { name: string }) => one.name);
     expect(await names()).toEqual([
       'read:cap-table',
       'write:stakeholders',
@@ -176,85 +176,85 @@ describe.each(stores)('agents on $name', (store) => {
       'write:safe-notes',
       'admin',
     ]);
-    const { access_token: token, accountId: id } = await newLogin(house);
-    await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
-    await house.base.announcements.announce('accounts', id);
+    const { access_token: token, accountId: id } = await newLogin(server);
+    await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    await server.base.invalidationBus.publish('accounts', id);
     const scopes = [
       { name: 'read:board', description: 'Read the minutes of the board.', capability: true },
       { name: 'write:board', description: 'Write the minutes of the board.' },
     ];
     const body = { identifier: 'https://board.example', name: 'Board', scopes };
-    expect((await call(house, 'POST', '/resources', { token, body })).status).toBe(201);
+    expect((await call(server, 'POST', '/resources', { token, body })).status).toBe(201);
     expect(await names()).not.toContain('write:board');
     expect(await names()).toContain('read:board');
     expect((await stranger({ capabilities: ['read:board'] })).capabilities).toEqual(['read:board']);
   });
 
   it('are refused at once on every process when they are deleted, by themselves or by an administrator', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     for (const by of ['itself', 'administrator']) {
-      const agent = await onboard(house, {}, token);
-      for (const at of [house, beside])
+      const agent = await onboard(server, {}, token);
+      for (const at of [server, beside])
         for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential, at)).toBe(200);
-      const byToken = await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.token });
+      const byToken = await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.token });
       expect([byToken.status, byToken.json.error]).toEqual([403, 'insufficient_scope']); // a token is not the key
       const credential = by === 'itself' ? agent.api_key : token;
-      expect((await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
+      expect((await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
       for (const dead of [agent.api_key, agent.token]) {
         expect(await statusOf(agent, dead)).toBe(401);
         await expect.poll(() => statusOf(agent, dead, beside), { timeout: 1000, interval: 50 }).toBe(401);
       }
-      expect((await call(house, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(404);
+      expect((await call(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(404);
     }
   });
 
   it('are claimed by one person, who then answers for them', async () => {
     const agent = await stranger();
     const token = agent.claim_url!.slice(-43);
-    const people = await Promise.all(Array.from({ length: 6 }, () => newLogin(house)));
+    const people = await Promise.all(Array.from({ length: 6 }, () => newLogin(server)));
     const claims = await Promise.all(
       people.map(({ access_token: by }, n) =>
-        call(n % 2 ? house : beside, 'POST', '/agents/claim', { token: by, body: { token } }),
+        call(n % 2 ? server : beside, 'POST', '/agents/claim', { token: by, body: { token } }),
       ),
     );
     expect(claims.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(404)]);
     const winner = people[claims.findIndex(({ status }) => status === 200)]!;
-    expect(await house.base.db.membership.findMany({ where: { organizationId: agent.company_id } })).toMatchObject([
+    expect(await server.base.db.membership.findMany({ where: { organizationId: agent.company_id } })).toMatchObject([
       { accountId: winner.accountId, role: 'owner' },
     ]);
     await expect
       .poll(async () => (await self(beside, agent, agent.api_key)).json.claimed, { timeout: 1000, interval: 50 })
       .toBe(true);
-    const again = await call(house, 'POST', '/agents/claim', { token: winner.access_token, body: { token } });
+    const again = await call(server, 'POST', '/agents/claim', { token: winner.access_token, body: { token } });
     expect(again.status).toBe(404);
     await later(8 * DAY_MS, async () => {
       expect(await statusOf(agent, agent.api_key)).toBe(200);
-      await house.core.housekeeping.sweep();
+      await server.core.cleanup.sweep();
     });
-    const answer = await call(house, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
+    const answer = await call(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
     expect(answer.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });
     const late = await stranger();
     await later(7 * DAY_MS + 1000, async () => {
       const tooLate = {
-        account: (await house.core.accounts.find(winner.accountId))!,
+        account: (await server.core.accounts.find(winner.accountId))!,
         token: late.claim_url!.slice(-43),
       };
-      await expect(house.core.agentClaims.claim(tooLate.token, tooLate.account, systemCaller)).rejects.toThrow(
+      await expect(server.core.ownershipClaims.claim(tooLate.token, tooLate.account, systemMeta)).rejects.toThrow(
         'expired',
       );
     });
   });
 
   it('get another key, and the old one ends with all that came of it', async () => {
-    const { access_token: token } = await newLogin(house);
-    const agent = await onboard(house, {}, token);
+    const { access_token: token } = await newLogin(server);
+    const agent = await onboard(server, {}, token);
     expect(await statusOf(agent, agent.api_key, beside)).toBe(200);
     for (const [old, by] of [
       [agent, agent.api_key],
       [undefined, token],
     ] as const) {
       const before = old ?? agent;
-      const answer = await call(house, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
+      const answer = await call(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
       expect(answer.status, answer.text).toBe(201);
       const fresh = answer.json as unknown as typeof agent;
       expect(fresh).toMatchObject({ client_id: agent.client_id, company_id: agent.company_id });
@@ -268,10 +268,10 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   it('have one living key, whoever replaces it at once', async () => {
-    const { access_token: token } = await newLogin(house);
-    const agent = await onboard(house, {}, token);
+    const { access_token: token } = await newLogin(server);
+    const agent = await onboard(server, {}, token);
     const answers = await atOnce(10, (n) =>
-      call(n % 2 ? house : beside, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token }),
+      call(n % 2 ? server : beside, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token }),
     );
     const fresh = answers.filter(({ status }) => status === 201).map(({ json }) => json as unknown as typeof agent);
     expect(fresh.length).toBeGreaterThanOrEqual(1);
@@ -282,10 +282,10 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   it('see and end only themselves, mint no key, and never become more than they are', async () => {
-    const [mine, theirs] = [await newLogin(house), await newLogin(house)];
-    const agent = await onboard(house, { capabilities: ['admin'] }, mine.access_token);
-    const sibling = await onboard(house, { agent_id: 'sibling' }, mine.access_token);
-    const foreign = await onboard(house, { agent_id: 'foreign' }, theirs.access_token);
+    const [mine, theirs] = [await newLogin(server), await newLogin(server)];
+    const agent = await onboard(server, { capabilities: ['admin'] }, mine.access_token);
+    const sibling = await onboard(server, { agent_id: 'sibling' }, mine.access_token);
+    const foreign = await onboard(server, { agent_id: 'foreign' }, theirs.access_token);
     const tries: [method: string, path: string, body?: object][] = [
       ...[sibling, foreign].flatMap(({ client_id: id, agent_id: name }): [string, string][] => [
         ['GET', `/agents/${id}`],
@@ -305,90 +305,90 @@ describe.each(stores)('agents on $name', (store) => {
       ['POST', '/auth/change-password', { current_password: 'x', new_password: 'y' }],
       ['GET', '/auth/sessions'],
     ];
-    const before = await house.base.db.agent.findMany({ orderBy: { id: 'asc' } });
+    const before = await server.base.db.agent.findMany({ orderBy: { id: 'asc' } });
     for (const [method, path, body] of tries) {
       for (const credential of [agent.api_key, agent.token]) {
-        const answer = await call(house, method, path, { token: credential, ...(body && { body }) });
+        const answer = await call(server, method, path, { token: credential, ...(body && { body }) });
         expect([403, 404], `${method} ${path}: ${answer.text}`).toContain(answer.status);
       }
     }
-    const stolen = await call(house, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
+    const stolen = await call(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
     expect([stolen.status, stolen.json.error]).toEqual([403, 'insufficient_scope']); // a token becomes no key
-    expect(await house.base.db.agent.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
+    expect(await server.base.db.agent.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
     for (const path of [`/agents/${agent.client_id}`, `/agents/${agent.agent_id}`]) {
       for (const method of ['GET', 'DELETE'])
-        expect((await call(house, method, path, { token: theirs.access_token })).status).toBe(404);
+        expect((await call(server, method, path, { token: theirs.access_token })).status).toBe(404);
     }
   });
 
   it('are looked at by members and their keys, and managed by administrators', async () => {
-    const owner = await newLogin(house);
-    const agent = await onboard(house, {}, owner.access_token);
-    const { access_token: token, accountId } = await newLogin(house);
-    await house.base.db.membership.create({ data: { accountId, organizationId: agent.company_id, role: 'operator' } });
-    expect((await call(house, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(200);
-    expect(JSON.parse((await call(house, 'GET', '/agents', { token })).text)).toHaveLength(1);
+    const owner = await newLogin(server);
+    const agent = await onboard(server, {}, owner.access_token);
+    const { access_token: token, accountId } = await newLogin(server);
+    await server.base.db.membership.create({ data: { accountId, organizationId: agent.company_id, role: 'operator' } });
+    expect((await call(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(200);
+    expect(JSON.parse((await call(server, 'GET', '/agents', { token })).text)).toHaveLength(1);
     for (const [method, path] of [
       ['DELETE', ''],
       ['POST', '/rotate-key'],
     ] as const) {
-      const answer = await call(house, method, `/agents/${agent.agent_id}${path}`, { token });
+      const answer = await call(server, method, `/agents/${agent.agent_id}${path}`, { token });
       expect([answer.status, answer.json.error]).toEqual([403, 'insufficient_role']);
     }
-    const own = await onboard(house, {}, token); // now two organizations have one that is called so
-    expect((await call(house, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
+    const own = await onboard(server, {}, token); // now two organizations have one that is called so
+    expect((await call(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
     for (const { company_id: id, client_id: clientId } of [own, agent]) {
-      const answer = await call(house, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
+      const answer = await call(server, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
       expect(answer.json.client_id).toBe(clientId);
     }
-    const key = await house.core.apiKeys.create(
-      (await house.core.accounts.find(owner.accountId))!,
+    const key = await server.core.apiKeys.create(
+      (await server.core.accounts.find(owner.accountId))!,
       { name: 'K', format: 'sk_live', lifeSeconds: null },
-      systemCaller,
+      systemMeta,
     );
-    expect((await call(house, 'GET', '/agents', { token: key.key })).status).toBe(200);
-    expect((await call(house, 'DELETE', `/agents/${agent.agent_id}`, { token: key.key })).status).toBe(403);
-    expect((await tryToOnboard(house, { agent_id: 'x' }, { token: key.key })).status).toBe(403);
+    expect((await call(server, 'GET', '/agents', { token: key.key })).status).toBe(200);
+    expect((await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: key.key })).status).toBe(403);
+    expect((await tryToOnboard(server, { agent_id: 'x' }, { token: key.key })).status).toBe(403);
   });
 
   it('are told to tools as those of whoever holds their key, while they are there', async () => {
-    const [maker, other] = [await newLogin(house), await newLogin(house)];
+    const [maker, other] = [await newLogin(server), await newLogin(server)];
     const organizationId = await ownOf(maker.accountId);
-    await house.base.db.membership.create({ data: { accountId: other.accountId, organizationId, role: 'admin' } });
-    const agent = await onboard(house, { agent_id: 'told' }, maker.access_token);
-    const toldAs = async (key: string) => (await validate(house, key)).json.user;
+    await server.base.db.membership.create({ data: { accountId: other.accountId, organizationId, role: 'admin' } });
+    const agent = await onboard(server, { agent_id: 'told' }, maker.access_token);
+    const toldAs = async (key: string) => (await validate(server, key)).json.user;
     expect(await toldAs(agent.api_key)).toMatchObject({ id: maker.accountId, role: 'viewer' });
 
-    await house.base.db.account.update({ where: { id: maker.accountId }, data: { status: 'suspended' } });
-    await house.base.announcements.announce('accounts', maker.accountId);
+    await server.base.db.account.update({ where: { id: maker.accountId }, data: { status: 'suspended' } });
+    await server.base.invalidationBus.publish('accounts', maker.accountId);
     const itself = { id: agent.client_id, name: agent.agent_name, email: null, role: 'viewer' };
     expect(await toldAs(agent.api_key)).toEqual(itself);
 
     const path = `/agents/${agent.agent_id}/rotate-key?organization_id=${organizationId}`;
-    const { json } = await call(house, 'POST', path, { token: other.access_token, body: {} });
+    const { json } = await call(server, 'POST', path, { token: other.access_token, body: {} });
     expect(await toldAs(String(json.api_key))).toMatchObject({ id: other.accountId, role: 'viewer' });
   });
 
   it('go on when whoever made them leaves, and stop while nobody is left who could stop them', async () => {
-    const { access_token: token, accountId } = await newLogin(house);
-    const agent = await onboard(house, {}, token);
-    const { id: colleague } = await house.account(`${accountId}@example.com`);
+    const { access_token: token, accountId } = await newLogin(server);
+    const agent = await onboard(server, {}, token);
+    const { id: colleague } = await server.account(`${accountId}@example.com`);
     const suspend = async (id: string, status = 'suspended') => {
-      await house.base.db.account.update({ where: { id }, data: { status } });
-      await house.base.announcements.announce('accounts', id);
+      await server.base.db.account.update({ where: { id }, data: { status } });
+      await server.base.invalidationBus.publish('accounts', id);
     };
     await suspend(accountId);
     for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential)).toBe(401);
     const membership = { accountId: colleague, organizationId: agent.company_id, role: 'admin' };
-    await house.base.db.membership.create({ data: membership });
-    await house.base.announcements.announce('organizations', agent.company_id);
+    await server.base.db.membership.create({ data: membership });
+    await server.base.invalidationBus.publish('organizations', agent.company_id);
     for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential)).toBe(200);
   });
 
   it('are not many from one stranger', async () => {
     const headers = { 'x-forwarded-for': '10.9.9.9' };
     const statuses = [];
-    for (let n = 0; n < 12; n += 1) statuses.push((await tryToOnboard(house, {}, { headers })).status);
+    for (let n = 0; n < 12; n += 1) statuses.push((await tryToOnboard(server, {}, { headers })).status);
     expect(statuses).toEqual([...Array(10).fill(201), 429, 429]);
   });
 });
@@ -397,29 +397,29 @@ describe('onboarding', () => {
   const TOKEN = 'an-onboarding-token-of-32-characters';
 
   it('by token lets in whoever carries it, as a stranger', async () => {
-    const house = await openHouse({ settings: { AGENT_ONBOARDING: 'token', AGENT_ONBOARDING_TOKEN: TOKEN } });
+    const server = await startServer({ settings: { AGENT_ONBOARDING: 'token', AGENT_ONBOARDING_TOKEN: TOKEN } });
     try {
-      expect((await tryToOnboard(house)).json.error).toBe('no_auth');
-      expect((await tryToOnboard(house, {}, { token: `${TOKEN}x` })).json.error).toBe('invalid_token');
-      expect((await tryToOnboard(house, {}, { token: TOKEN })).json).toMatchObject({ claimed: false });
-      expect((await tryToOnboard(house, { capabilities: ['admin'] }, { token: TOKEN })).status).toBe(403);
-      const { access_token: token } = await newLogin(house);
-      expect((await tryToOnboard(house, {}, { token })).json).toMatchObject({ claimed: true });
-      expect((await call(house, 'GET', '/agents', { token: TOKEN })).status).toBe(401);
+      expect((await tryToOnboard(server)).json.error).toBe('no_auth');
+      expect((await tryToOnboard(server, {}, { token: `${TOKEN}x` })).json.error).toBe('invalid_token');
+      expect((await tryToOnboard(server, {}, { token: TOKEN })).json).toMatchObject({ claimed: false });
+      expect((await tryToOnboard(server, { capabilities: ['admin'] }, { token: TOKEN })).status).toBe(403);
+      const { access_token: token } = await newLogin(server);
+      expect((await tryToOnboard(server, {}, { token })).json).toMatchObject({ claimed: true });
+      expect((await call(server, 'GET', '/agents', { token: TOKEN })).status).toBe(401);
     } finally {
-      await house.close();
+      await server.close();
     }
   });
 
   it('that is closed is for administrators of organizations only', async () => {
-    const house = await openHouse({ settings: { AGENT_ONBOARDING: 'closed', AGENT_ONBOARDING_TOKEN: TOKEN } });
+    const server = await startServer({ settings: { AGENT_ONBOARDING: 'closed', AGENT_ONBOARDING_TOKEN: TOKEN } });
     try {
-      expect((await tryToOnboard(house)).json.error).toBe('no_auth');
-      expect((await tryToOnboard(house, {}, { token: TOKEN })).json.error).toBe('invalid_token');
-      const { access_token: token } = await newLogin(house);
-      expect((await tryToOnboard(house, {}, { token })).status).toBe(201);
+      expect((await tryToOnboard(server)).json.error).toBe('no_auth');
+      expect((await tryToOnboard(server, {}, { token: TOKEN })).json.error).toBe('invalid_token');
+      const { access_token: token } = await newLogin(server);
+      expect((await tryToOnboard(server, {}, { token })).status).toBe(201);
     } finally {
-      await house.close();
+      await server.close();
     }
   });
 });

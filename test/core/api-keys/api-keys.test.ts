@@ -1,10 +1,10 @@
 // API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once when revoked.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { call, newLogin } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 
@@ -18,29 +18,29 @@ interface Key {
 const DAY_MS = 86_400_000;
 
 describe.each(stores)('API keys on $name', (store) => {
-  let house: House;
-  let beside: House;
+  let server: TestServer;
+  let beside: TestServer;
   const { clock, later } = movableClock();
   beforeAll(async () => {
-    house = await openHouse({ store, clock });
-    beside = await openHouse({ beside: house, clock });
+    server = await startServer({ store, clock });
+    beside = await startServer({ beside: server, clock });
   });
   afterAll(async () => {
     await beside.close();
-    await house.close();
+    await server.close();
   });
 
   async function make(token: string, body: object = {}): Promise<Key> {
-    const answer = await call(house, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
+    const answer = await call(server, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
     if (answer.status !== 201) throw new Error(answer.text);
     return answer.json as unknown as Key;
   }
 
-  const me = (key: string, at: House = house) => call(at, 'GET', '/auth/me', { token: key });
-  const list = async (token: string) => JSON.parse((await call(house, 'GET', '/api-keys', { token })).text);
+  const me = (key: string, at: TestServer = server) => call(at, 'GET', '/auth/me', { token: key });
+  const list = async (token: string) => JSON.parse((await call(server, 'GET', '/api-keys', { token })).text);
 
   it('are shown once, listed without their secret, and stored as a hash', async () => {
-    const { access_token: token, accountId } = await newLogin(house);
+    const { access_token: token, accountId } = await newLogin(server);
     const made = await make(token, { name: 'Production Server Key', expires_in_days: 90 });
     expect(made).toEqual({
       id: expect.stringMatching(/^key_[0-9a-f-]{36}$/),
@@ -60,16 +60,16 @@ describe.each(stores)('API keys on $name', (store) => {
     });
     const { api_key: secret, ...shown } = made;
     expect(await list(token)).toEqual([shown]);
-    const rows = JSON.stringify(await house.base.db.apiKey.findMany({ omit: { usageCount: true } }));
+    const rows = JSON.stringify(await server.base.db.apiKey.findMany({ omit: { usageCount: true } }));
     expect(rows).not.toContain(secret);
     expect(rows).not.toContain(secret.slice(20));
-    const events = await house.core.audit.list({ accountId, action: 'api_key.created' });
+    const events = await server.core.audit.list({ accountId, action: 'api_key.created' });
     expect(JSON.stringify(events)).not.toContain(secret.slice(8));
     expect(events).toHaveLength(1);
   });
 
   it('work as X-API-Key and as bearer, in each format', async () => {
-    const { access_token: token, accountId } = await newLogin(house);
+    const { access_token: token, accountId } = await newLogin(server);
     for (const [body, form] of [
       [{}, /^sk_live_/],
       [{ environment: 'test' }, /^sk_test_/],
@@ -78,16 +78,16 @@ describe.each(stores)('API keys on $name', (store) => {
       const { api_key: key } = await make(token, body);
       expect(key).toMatch(form);
       expect((await me(key)).json.id).toBe(accountId);
-      expect((await call(house, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).json.id).toBe(accountId);
+      expect((await call(server, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).json.id).toBe(accountId);
     }
   });
 
   it('are at most 200, however many are made or replaced at once; those that are over take no place', async () => {
-    const { access_token: token, accountId } = await newLogin(house);
+    const { access_token: token, accountId } = await newLogin(server);
     await make(token);
-    const { id, ...first } = (await house.core.apiKeys.list(accountId))[0]!;
+    const { id, ...first } = (await server.core.apiKeys.list(accountId))[0]!;
     const more = (count: number, expiresAt: Date | null) =>
-      house.base.db.apiKey.createMany({
+      server.base.db.apiKey.createMany({
         data: Array.from({ length: count }, (_, n) => {
           return { ...first, scopes: [], id: `${id}-${expiresAt?.getTime()}-${n}`, hash: `${n}`, expiresAt };
         }),
@@ -96,7 +96,7 @@ describe.each(stores)('API keys on $name', (store) => {
     await more(194, null);
     const rotated = `/api-keys/${id}/rotate`;
     const answers = await atOnce(20, (n) =>
-      call(n % 2 ? house : beside, 'POST', n < 10 ? '/api-keys' : rotated, {
+      call(n % 2 ? server : beside, 'POST', n < 10 ? '/api-keys' : rotated, {
         token,
         body: n < 10 ? { name: 'K' } : {},
       }),
@@ -106,17 +106,17 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('are made by no login that ends at this moment, because the password is reset', async () => {
-    const { accountId } = await newLogin(house);
-    const owner = (await house.core.accounts.find(accountId))!;
+    const { accountId } = await newLogin(server);
+    const owner = (await server.core.accounts.find(accountId))!;
     const passwordChangedAt = new Date(Date.now() + 60_000);
-    await house.base.db.account.update({ where: { id: accountId }, data: { passwordChangedAt } });
-    const made = house.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemCaller);
+    await server.base.db.account.update({ where: { id: accountId }, data: { passwordChangedAt } });
+    const made = server.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemMeta);
     await expect(made).rejects.toMatchObject({ code: 'conflict' });
-    expect(await house.core.apiKeys.list(accountId)).toEqual([]);
+    expect(await server.core.apiKeys.list(accountId)).toEqual([]);
   });
 
   it('expire after 90 days unless told otherwise, or never', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const [usual, short, never] = [
       await make(token),
       await make(token, { expires_in_days: 1 }),
@@ -135,18 +135,18 @@ describe.each(stores)('API keys on $name', (store) => {
 
   it('are refused on every process within a second when they are revoked, their owner is suspended or leaves', async () => {
     const endings: ((made: Key, token: string, accountId: string) => Promise<unknown>)[] = [
-      ({ id }, token) => call(house, 'DELETE', `/api-keys/${id}`, { token }),
+      ({ id }, token) => call(server, 'DELETE', `/api-keys/${id}`, { token }),
       async (_made, _token, id) => {
-        await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-        await house.base.announcements.announce('accounts', id);
+        await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+        await server.base.invalidationBus.publish('accounts', id);
       },
       async (_made, _token, accountId) => {
-        await house.base.db.membership.deleteMany({ where: { accountId } });
-        await house.base.announcements.announce('organizations');
+        await server.base.db.membership.deleteMany({ where: { accountId } });
+        await server.base.invalidationBus.publish('organizations');
       },
     ];
     for (const end of endings) {
-      const { access_token: token, accountId } = await newLogin(house);
+      const { access_token: token, accountId } = await newLogin(server);
       const made = await make(token);
       expect((await me(made.api_key, beside)).status).toBe(200);
       await end(made, token, accountId);
@@ -156,9 +156,9 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('are replaced with an overlap, which may be none', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const old = await make(token, { name: 'Deploy', role: 'viewer', expires_in_days: 30 });
-    const rotate = (id: string, body?: object) => call(house, 'POST', `/api-keys/${id}/rotate`, { token, body });
+    const rotate = (id: string, body?: object) => call(server, 'POST', `/api-keys/${id}/rotate`, { token, body });
     const fresh = await rotate(old.id);
     expect(fresh.status).toBe(201);
     expect(fresh.json).toMatchObject({ name: 'Deploy', role: 'viewer', is_active: true });
@@ -179,20 +179,20 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('are replaced once though it is asked for 10 times at once without an overlap', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const old = await make(token);
     const answers = await atOnce(10, () =>
-      call(house, 'POST', `/api-keys/${old.id}/rotate`, { token, body: { grace_period: 0 } }),
+      call(server, 'POST', `/api-keys/${old.id}/rotate`, { token, body: { grace_period: 0 } }),
     );
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
   });
 
   it('are replaced once by two who wait for each other, also when the one who comes later looked at the clock first', async () => {
-    const { access_token: token, accountId } = await newLogin(house);
+    const { access_token: token, accountId } = await newLogin(server);
     const { id } = await make(token);
     const rotate = () =>
-      house.core.apiKeys.rotate(accountId, id, 0, systemCaller).then(
+      server.core.apiKeys.rotate(accountId, id, 0, systemMeta).then(
         () => 'replaced',
         ({ code }) => code,
       );
@@ -203,27 +203,27 @@ describe.each(stores)('API keys on $name', (store) => {
         await sleep(100);
         return { answer };
       });
-    const waiting = await house.base.db.$transaction(async (tx) => {
-      await house.core.accounts.hold(accountId, tx);
+    const waiting = await server.base.db.$transaction(async (tx) => {
+      await server.core.accounts.lock(accountId, tx);
       return [await begin(60_000), await begin(0)];
     });
     expect((await Promise.all(waiting.map(({ answer }) => answer))).sort()).toEqual(['not_found', 'replaced']);
   });
 
   it('never may more than whoever makes them', async () => {
-    const owner = await newLogin(house);
-    const guest = await newLogin(house);
-    const [own] = await house.core.organizations.listFor(owner.accountId);
+    const owner = await newLogin(server);
+    const guest = await newLogin(server);
+    const [own] = await server.core.organizations.listFor(owner.accountId);
     const organizationId = own!.id;
     const membership = { accountId: guest.accountId, organizationId };
-    await house.base.db.membership.create({ data: { ...membership, role: 'operator' } });
+    await server.base.db.membership.create({ data: { ...membership, role: 'operator' } });
     const attempt = (body: object, token = guest.access_token) =>
-      call(house, 'POST', '/api-keys', { token, body: { name: 'K', organization_id: organizationId, ...body } });
+      call(server, 'POST', '/api-keys', { token, body: { name: 'K', organization_id: organizationId, ...body } });
     expect((await attempt({ role: 'admin' })).json.error).toBe('insufficient_role');
     expect((await attempt({ role: 'owner' })).json.error).toBe('invalid_request');
     expect((await attempt({})).json.role).toBe('operator');
     expect((await attempt({ scopes: ['everything'] })).json.error).toBe('invalid_request');
-    expect((await attempt({}, (await newLogin(house)).access_token)).status).toBe(404); // a stranger's
+    expect((await attempt({}, (await newLogin(server)).access_token)).status).toBe(404); // a stranger's
 
     // What its owner may no longer, the key may no longer.
     const key = String((await attempt({ role: 'operator' })).json.api_key);
@@ -233,36 +233,36 @@ describe.each(stores)('API keys on $name', (store) => {
     };
     expect(await roleIn()).toEqual(['operator']);
     const where = { accountId_organizationId: membership };
-    await house.base.db.membership.update({ where, data: { role: 'viewer' } });
-    await house.base.announcements.announce('organizations');
+    await server.base.db.membership.update({ where, data: { role: 'viewer' } });
+    await server.base.invalidationBus.publish('organizations');
     expect(await roleIn()).toEqual(['viewer']);
   });
 
   it('of a project reach that project, and nothing beside it', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const [one, other] = [
-      (await call(house, 'POST', '/projects', { token, body: { name: 'One' } })).json.id,
-      (await call(house, 'POST', '/projects', { token, body: { name: 'Other' } })).json.id,
+      (await call(server, 'POST', '/projects', { token, body: { name: 'One' } })).json.id,
+      (await call(server, 'POST', '/projects', { token, body: { name: 'Other' } })).json.id,
     ];
     const { api_key: key } = await make(token, { project_id: one });
-    const get = (path: string) => call(house, 'GET', path, { token: key });
+    const get = (path: string) => call(server, 'GET', path, { token: key });
     expect((await get(`/projects/${one}`)).json.name).toBe('One');
     expect((await me(key)).json).toMatchObject({ projects: [{ id: one }] });
     for (const path of [`/projects/${other}`, '/projects', '/organizations']) {
       const answer = await get(path);
       expect([answer.status, answer.json.error], path).toEqual([403, 'project_scope_violation']);
     }
-    await call(house, 'DELETE', `/projects/${one}`, { token });
+    await call(server, 'DELETE', `/projects/${one}`, { token });
     expect((await me(key)).json.error).toBe('invalid_token');
   });
 
   it('of an organization hear of no other: its projects are not there, whether they are or not', async () => {
-    const [mine, theirs] = [await newLogin(house), await newLogin(house)];
-    const project = (token: string) => call(house, 'POST', '/projects', { token, body: { name: 'Secret' } });
+    const [mine, theirs] = [await newLogin(server), await newLogin(server)];
+    const project = (token: string) => call(server, 'POST', '/projects', { token, body: { name: 'Secret' } });
     const { id } = (await project(theirs.access_token)).json;
     const { api_key: key } = await make(mine.access_token);
     const get = async (path: string) => {
-      const { status, json } = await call(house, 'GET', path, { token: key });
+      const { status, json } = await call(server, 'GET', path, { token: key });
       return [status, json.error, json.error_description];
     };
     const nothing = await get('/projects/prj_00000000-0000-4000-8000-000000000000');
@@ -271,7 +271,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('cannot make, list, replace or revoke keys, nor touch the account', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const made = await make(token);
     for (const [method, path, body] of [
       ['POST', '/api-keys', { name: 'K' }],
@@ -283,37 +283,37 @@ describe.each(stores)('API keys on $name', (store) => {
       ['POST', '/auth/logout', undefined],
       ['POST', '/organizations', { name: 'X' }],
     ] as const) {
-      const answer = await call(house, method, path, { token: made.api_key, body });
+      const answer = await call(server, method, path, { token: made.api_key, body });
       expect([answer.status, answer.json.error], path).toEqual([403, 'insufficient_scope']);
     }
-    expect((await call(house, 'POST', '/auth/refresh', { token: made.api_key })).status).toBe(401);
+    expect((await call(server, 'POST', '/auth/refresh', { token: made.api_key })).status).toBe(401);
   });
 
   it('of somebody else are neither listed, replaced nor revoked', async () => {
-    const [one, other] = [await newLogin(house), await newLogin(house)];
+    const [one, other] = [await newLogin(server), await newLogin(server)];
     const made = await make(one.access_token);
     const token = other.access_token;
-    expect((await call(house, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(404);
-    expect((await call(house, 'POST', `/api-keys/${made.id}/rotate`, { token, body: {} })).status).toBe(404);
+    expect((await call(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(404);
+    expect((await call(server, 'POST', `/api-keys/${made.id}/rotate`, { token, body: {} })).status).toBe(404);
     expect(await list(token)).toEqual([]);
     expect((await me(made.api_key)).status).toBe(200);
   });
 
   it('are only made and replaced by somebody who was here a moment ago', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const made = await make(token);
     await later(11 * 60_000, async () => {
       for (const path of ['/api-keys', `/api-keys/${made.id}/rotate`]) {
-        const answer = await call(house, 'POST', path, { token, body: { name: 'K' } });
+        const answer = await call(server, 'POST', path, { token, body: { name: 'K' } });
         expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
       }
-      expect((await call(house, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(200);
+      expect((await call(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(200);
     });
   });
 
   /** How often this house asks its store to do something with keys, while `run` runs. */
   async function calls(method: 'findMany' | 'updateMany', run: () => Promise<unknown>): Promise<number> {
-    const keys = house.base.db.apiKey as unknown as Record<string, (...all: unknown[]) => unknown>;
+    const keys = server.base.db.apiKey as unknown as Record<string, (...all: unknown[]) => unknown>;
     const original = keys[method]!;
     let count = 0;
     const counting = (...all: unknown[]) => {
@@ -330,21 +330,21 @@ describe.each(stores)('API keys on $name', (store) => {
   }
 
   it('count their uses without writing each, and lose none of them', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const made = await make(token);
-    await house.core.keyUsage.flush(); // what other keys were counted for is not to be written meanwhile
+    await server.core.keyUsage.flush(); // what other keys were counted for is not to be written meanwhile
     const writes = await calls('updateMany', () => atOnce(30, () => me(made.api_key)));
     expect(writes).toBeLessThanOrEqual(2); // every few seconds one
     await atOnce(20, () => me(made.api_key, beside));
-    await house.core.keyUsage.flush();
+    await server.core.keyUsage.flush();
     await beside.core.keyUsage.flush();
-    expect((await house.base.db.apiKey.findUniqueOrThrow({ where: { id: made.id } })).usageCount).toBe(50n);
+    expect((await server.base.db.apiKey.findUniqueOrThrow({ where: { id: made.id } })).usageCount).toBe(50n);
     await me(made.api_key);
     expect((await list(token))[0]).toMatchObject({ usage_count: 51, last_used_at: expect.any(String) });
   });
 
   it('that are mistyped are refused without asking the store', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const { api_key: key } = await make(token);
     const mistyped = key.slice(0, -1) + (key.endsWith('0') ? '1' : '0');
     const asked = (text: string, status: number) =>

@@ -64,9 +64,9 @@ describe('keys', () => {
 
   it('show of themselves what is no secret', () => {
     const cb = generateKey(KEY_FORMATS.cb);
-    expect(KEY_FORMATS.cb.shown(lookupOf(cb, KEY_FORMATS.cb))).toBe(cb.slice(0, 11));
+    expect(KEY_FORMATS.cb.displayPrefix(lookupOf(cb, KEY_FORMATS.cb))).toBe(cb.slice(0, 11));
     expect(lookupOf(cb, KEY_FORMATS.cb)).toHaveLength(11);
-    expect(KEY_FORMATS.sk_live.shown()).toBe('sk_live');
+    expect(KEY_FORMATS.sk_live.displayPrefix()).toBe('sk_live');
   });
 
   it('are not made of arbitrary text, which never throws', () => {

@@ -4,40 +4,40 @@ import { systemClock } from '../../../src/base/clock.js';
 import { createLog } from '../../../src/base/log.js';
 import { createAudit } from '../../../src/core/audit/audit.js';
 import { AUDIT_ACTIONS } from '../../../src/core/audit/events.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const ENTRY = { action: 'token.refused', actor: { kind: 'anonymous' } } as const;
 
 describe.each(stores)('the audit trail on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const count = (where: object = {}) => house.base.db.auditEvent.count({ where });
+  const count = (where: object = {}) => server.base.db.auditEvent.count({ where });
 
   it('is there with its verb, or not at all', async () => {
-    const { db } = house.base;
+    const { db } = server.base;
     const failing = db.$transaction(async (tx) => {
-      await house.core.audit.record({ ...ENTRY, clientId: 'undone' }, tx);
+      await server.core.audit.record({ ...ENTRY, clientId: 'undone' }, tx);
       throw new Error('the verb failed');
     });
     await expect(failing).rejects.toThrow('the verb failed');
     expect(await count({ clientId: 'undone' })).toBe(0);
     const input = { email: 'twice@example.com', password: PASSWORD };
-    const { id } = await house.core.accounts.create(input, systemCaller);
-    await expect(house.core.accounts.create(input, systemCaller)).rejects.toMatchObject({ status: 409 });
+    const { id } = await server.core.accounts.create(input, systemMeta);
+    await expect(server.core.accounts.create(input, systemMeta)).rejects.toMatchObject({ status: 409 });
     expect(await count({ action: 'account.created', accountId: id })).toBe(1);
   });
 
   it('tells who, whom, from where and when', async () => {
-    const caller = { address: '192.0.2.1', userAgent: 'Browser', requestId: 'r-1' };
+    const meta = { address: '192.0.2.1', userAgent: 'Browser', requestId: 'r-1' };
     const actor = { kind: 'client', id: 'c-1' } as const;
-    await house.core.audit.record({ action: 'token.revoked', actor, caller, accountId: 'a-1', detail: { n: 1 } });
-    const [entry] = await house.core.audit.list({ accountId: 'a-1' });
+    await server.core.audit.record({ action: 'token.revoked', actor, meta, accountId: 'a-1', detail: { n: 1 } });
+    const [entry] = await server.core.audit.list({ accountId: 'a-1' });
     expect(entry).toMatchObject({
       action: 'token.revoked',
       actorKind: 'client',
@@ -51,16 +51,16 @@ describe.each(stores)('the audit trail on $name', (store) => {
   });
 
   it('writes within a second what a listener heard', async () => {
-    for (let n = 0; n < 50; n += 1) house.core.audit.recordSoon({ ...ENTRY, clientId: 'soon' });
+    for (let n = 0; n < 50; n += 1) server.core.audit.recordSoon({ ...ENTRY, clientId: 'soon' });
     expect(await count({ clientId: 'soon' })).toBe(0);
     await expect.poll(() => count({ clientId: 'soon' }), { timeout: 5000 }).toBe(50);
-    house.core.audit.recordSoon({ ...ENTRY, clientId: 'flushed' });
-    await house.core.audit.flush();
+    server.core.audit.recordSoon({ ...ENTRY, clientId: 'flushed' });
+    await server.core.audit.flush();
     expect(await count({ clientId: 'flushed' })).toBe(1);
   });
 
   it('never throws while the database is away, and writes later', async () => {
-    const { db } = house.base;
+    const { db } = server.base;
     let away = true;
     const lines: string[] = [];
     const flaky = {
@@ -81,7 +81,7 @@ describe.each(stores)('the audit trail on $name', (store) => {
   });
 
   it('loses the one entry that cannot be stored, and no other', async () => {
-    const { db } = house.base;
+    const { db } = server.base;
     const lines: string[] = [];
     const picky = {
       auditEvent: {
@@ -102,14 +102,14 @@ describe.each(stores)('the audit trail on $name', (store) => {
 
   it('takes whatever a request holds, shortened and without NUL', async () => {
     const reason = `\0\ud800${'x'.repeat(50_000)}`;
-    house.core.audit.recordSoon({ ...ENTRY, clientId: 'odd', detail: { reason } });
-    await house.core.audit.flush();
-    const [entry] = await house.core.audit.list({ clientId: 'odd' });
+    server.core.audit.recordSoon({ ...ENTRY, clientId: 'odd', detail: { reason } });
+    await server.core.audit.flush();
+    const [entry] = await server.core.audit.list({ clientId: 'odd' });
     expect((entry!.detail as { reason: string }).reason).toMatch(/^\ufffd\ufffdx{298}$/);
   });
 
   it('knows no action that nobody named', async () => {
-    const rows = await house.base.db.auditEvent.findMany({ distinct: ['action'], select: { action: true } });
+    const rows = await server.base.db.auditEvent.findMany({ distinct: ['action'], select: { action: true } });
     for (const { action } of rows) expect(AUDIT_ACTIONS).toContain(action);
     expect([...AUDIT_ACTIONS].sort()).toEqual([...AUDIT_ACTIONS]);
   });

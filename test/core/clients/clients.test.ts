@@ -1,6 +1,6 @@
 // Clients that an administrator makes; what is told of them to the servers beside.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { me } from '../../support/api.js';
 import { ask, postForm, registerStranger } from '../../support/raw-request.js';
 import {
@@ -12,24 +12,24 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { introspect, openFamily } from '../../support/token-family.js';
 
 describe.each(stores)('clients on $name', (store) => {
-  let house: House;
-  let beside: House;
+  let server: TestServer;
+  let beside: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    beside = await openHouse({ beside: house });
+    server = await startServer({ store });
+    beside = await startServer({ beside: server });
   });
   afterAll(async () => {
     await beside.close();
-    await house.close();
+    await server.close();
   });
 
   const MACHINE = { redirect_uris: [], grant_types: ['client_credentials'] };
-  const works = async (client: TestClient, at: House = house) =>
+  const works = async (client: TestClient, at: TestServer = server) =>
     (await token(at, client, { grant_type: 'client_credentials' })).status === 200;
 
   it('are refused by a sentence when they are unfit', async () => {
@@ -38,40 +38,40 @@ describe.each(stores)('clients on $name', (store) => {
       { scope: 'root' },
       { client_name: 'a\u0000' },
     ]) {
-      await expect(house.client(metadata)).rejects.toMatchObject({ status: 400, code: 'invalid_request' });
+      await expect(server.client(metadata)).rejects.toMatchObject({ status: 400, code: 'invalid_request' });
     }
     const local = { redirect_uris: ['http://localhost/cb'] };
-    await expect(house.client(local, { firstParty: true })).rejects.toMatchObject({ status: 400 });
+    await expect(server.client(local, { firstParty: true })).rejects.toMatchObject({ status: 400 });
   });
 
   it('have another secret from one moment to the next, on each server', async () => {
-    const client = await house.client(MACHINE);
+    const client = await server.client(MACHINE);
     expect([await works(client), await works(client, beside)]).toEqual([true, true]);
-    const secret = await house.core.clients.rotateSecret(client.id, systemCaller);
+    const secret = await server.core.clients.rotateSecret(client.id, systemMeta);
     expect([await works(client), await works({ ...client, secret })]).toEqual([false, true]);
     await expect.poll(() => works(client, beside), { timeout: 1000, interval: 25 }).toBe(false);
     expect(await works({ ...client, secret }, beside)).toBe(true);
-    const row = await house.base.db.client.findUnique({ where: { id: client.id } });
+    const row = await server.base.db.client.findUnique({ where: { id: client.id } });
     expect(JSON.stringify(row)).not.toContain(secret);
   });
 
   it('do not come in with the hash of their secret', async () => {
-    const client = await house.client(MACHINE);
-    const { secretHash } = (await house.base.db.client.findUnique({ where: { id: client.id } }))!;
+    const client = await server.client(MACHINE);
+    const { secretHash } = (await server.base.db.client.findUnique({ where: { id: client.id } }))!;
     for (const secret of [secretHash!, secretHash!.replace('sha256:', ''), 'x', ' ', client.secret.slice(0, -1)]) {
       expect(await works({ ...client, secret }), secret).toBe(false);
     }
   });
 
   it('take their tokens with them when they are removed, on each server', async () => {
-    const client = await house.client();
-    const { email } = await house.account();
-    const family = await openFamily(house, client, email);
-    await house.core.clients.remove(client.id, systemCaller);
-    expect(await isAlive(house, family.accessToken)).toBe(false);
-    expect((await refresh(house, client, family.refreshToken)).body.error).toBe('invalid_client');
+    const client = await server.client();
+    const { email } = await server.account();
+    const family = await openFamily(server, client, email);
+    await server.core.clients.remove(client.id, systemMeta);
+    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_client');
     await expect.poll(() => isAlive(beside, family.accessToken), { timeout: 1000, interval: 25 }).toBe(false);
-    await expect(house.core.clients.remove(client.id, systemCaller)).rejects.toMatchObject({ status: 404 });
+    await expect(server.core.clients.remove(client.id, systemMeta)).rejects.toMatchObject({ status: 404 });
   });
 
   describe('are refused on every process within a second once they are deleted', () => {
@@ -80,7 +80,7 @@ describe.each(stores)('clients on $name', (store) => {
       client: TestClient,
       family: { accessToken: string; refreshToken: string },
       jwt: string,
-      at: House,
+      at: TestServer,
     ) {
       const { challenge } = pkce();
       const pushed = {
@@ -101,26 +101,26 @@ describe.each(stores)('clients on $name', (store) => {
     const GONE = [401, 401, 401, 400, 401, 401];
 
     const endings: [string, (client: Awaited<ReturnType<typeof registerStranger>>) => Promise<unknown>][] = [
-      ['by an administrator', ({ id }) => house.core.clients.remove(id, systemCaller)],
+      ['by an administrator', ({ id }) => server.core.clients.remove(id, systemMeta)],
       [
         'by themselves',
         ({ id, managementToken }) =>
-          ask(house, 'DELETE', `/oauth/clients/register/${id}`, { authorization: `Bearer ${managementToken}` }),
+          ask(server, 'DELETE', `/oauth/clients/register/${id}`, { authorization: `Bearer ${managementToken}` }),
       ],
     ];
     it.each(endings)('%s', async (_whom, end) => {
-      const client = await registerStranger(house, {
+      const client = await registerStranger(server, {
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: [REDIRECT_URI],
       });
-      const { email } = await house.account();
-      const family = await openFamily(house, client, email);
-      const ofOurs = { scope: 'openid memory:read', resource: `${house.issuer}/api/v1` };
-      const { accessToken: jwt } = await openFamily(house, client, email, ofOurs);
-      for (const at of [house, beside]) expect(await probe(client, family, jwt, at)).toEqual(THERE);
+      const { email } = await server.account();
+      const family = await openFamily(server, client, email);
+      const ofOurs = { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` };
+      const { accessToken: jwt } = await openFamily(server, client, email, ofOurs);
+      for (const at of [server, beside]) expect(await probe(client, family, jwt, at)).toEqual(THERE);
       await end(client);
       const endedAt = Date.now();
-      expect(await probe(client, family, jwt, house)).toEqual(GONE);
+      expect(await probe(client, family, jwt, server)).toEqual(GONE);
       await expect.poll(() => probe(client, family, jwt, beside), { timeout: 1000, interval: 25 }).toEqual(GONE);
       expect(Date.now() - endedAt).toBeLessThan(1000);
       expect((await refresh(beside, client, family.refreshToken)).body.error).toBe('invalid_client');
@@ -128,7 +128,7 @@ describe.each(stores)('clients on $name', (store) => {
   });
 
   it('slow down who guesses secrets', async () => {
-    const guarded = await openHouse({ store });
+    const guarded = await startServer({ store });
     try {
       const client = await guarded.client(MACHINE);
       const statuses: number[] = [];

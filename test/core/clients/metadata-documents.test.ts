@@ -3,13 +3,13 @@ import { generateKeyPairSync, randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
 import { isDocumentAddress } from '../../../src/core/clients/metadata-document.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost, type Served } from '../../support/client-documents.js';
 import { isConsent } from '../../support/openid-client.js';
 import { ask, postForm } from '../../support/raw-request.js';
 import { authorizeUrl, isAlive, obtainCode, passThrough, pkce, redeem, refresh } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 
@@ -39,57 +39,61 @@ describe('the address of a document', () => {
 });
 
 describe.each(stores)('a client that a document describes, on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let host: DocumentHost;
   let now: Date | undefined;
   const clock = { now: () => now ?? new Date() };
   beforeAll(async () => {
     host = await openDocumentHost();
-    house = await openHouse({ store, clock, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    server = await startServer({ store, clock, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
   });
   afterAll(async () => {
-    await house.close();
+    await server.close();
     await host.close();
   });
 
   const someAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
   const begin = (id: string, more: Record<string, string> = {}, address = someAddress()) =>
-    ask(house, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge, more), { 'x-forwarded-for': address });
+    ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge, more), { 'x-forwarded-for': address });
   const publicClient = (id: string) => ({ id, secret: '' });
 
   it('signs people in without having registered, is shown with its host as unverified, and always asks', async () => {
     const id = host.describe();
-    const { email } = await house.account();
-    const browser = new Browser(house.origin);
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     for (const turn of ['first', 'second']) {
       const { challenge, verifier } = pkce();
-      const page = await browser.open(authorizeUrl(house, { id }, challenge));
+      const page = await browser.open(authorizeUrl(server, { id }, challenge));
       expect(isConsent(page), turn).toBe(true);
       expect(page.html).toContain('Notebook');
       expect(page.html).toContain('This app is not verified.');
       expect(page.html).toContain(`comes from <strong class="host">${new URL(id).host}</strong>`);
       const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
-      const { status, body } = await redeem(house, publicClient(id), { code, verifier });
+      const { status, body } = await redeem(server, publicClient(id), { code, verifier });
       expect(status).toBe(200);
-      expect(await isAlive(house, body.access_token!)).toBe(true);
-      expect((await refresh(house, publicClient(id), body.refresh_token!)).status).toBe(200);
+      expect(await isAlive(server, body.access_token!)).toBe(true);
+      expect((await refresh(server, publicClient(id), body.refresh_token!)).status).toBe(200);
     }
     expect(host.timesAsked(id)).toBe(1);
-    const silent = await passThrough(browser, authorizeUrl(house, { id }, pkce().challenge, { prompt: 'none' }), email);
+    const silent = await passThrough(
+      browser,
+      authorizeUrl(server, { id }, pkce().challenge, { prompt: 'none' }),
+      email,
+    );
     expect(silent.searchParams.get('error')).toBe('consent_required');
-    const row = await house.core.clients.find(id);
+    const row = await server.core.clients.find(id);
     expect(row).toMatchObject({ origin: 'document', firstParty: false, pkceRequired: true, secretHash: null });
-    expect(await house.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
+    expect(await server.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
   });
 
   it('warns of what else runs on a computer to which the answer goes', async () => {
     const id = host.describe({ redirect_uris: ['http://localhost/cb'] });
-    const { email } = await house.account();
-    const browser = new Browser(house.origin);
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const page = await browser.open(
-      authorizeUrl(house, { id }, pkce().challenge, { redirect_uri: 'http://localhost:51234/cb' }),
+      authorizeUrl(server, { id }, pkce().challenge, { redirect_uri: 'http://localhost:51234/cb' }),
     );
     expect(page.html).toContain('Any program on this computer could pretend to be it.');
     expect(page.html).toContain('localhost:51234');
@@ -106,7 +110,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     const answers = await atOnce(20, () => begin(id));
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(303));
     expect(host.timesAsked(id)).toBe(1);
-    expect(await house.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
+    expect(await server.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
   });
 
   it.each<[string, Record<string, unknown>, Served]>([
@@ -140,8 +144,11 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     const answer = await begin(id);
     expect(answer.status, answer.text).toBe(400);
     expect(answer.headers.location).toBeUndefined();
-    expect(await house.core.clients.find(id)).toBeUndefined();
-    const { status, json } = await postForm(house, '/oauth/token', { grant_type: 'authorization_code', client_id: id });
+    expect(await server.core.clients.find(id)).toBeUndefined();
+    const { status, json } = await postForm(server, '/oauth/token', {
+      grant_type: 'authorization_code',
+      client_id: id,
+    });
     expect([status, json.error]).toEqual([400, 'invalid_client']);
     expect(host.timesAsked(id), 'what went wrong is remembered for a while').toBe(1);
   });
@@ -155,7 +162,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
       pkce_required: false,
     });
     expect((await begin(id, { scope: 'openid email' })).status).toBe(303);
-    const row = await house.core.clients.find(id);
+    const row = await server.core.clients.find(id);
     expect(row).toMatchObject({ origin: 'document', firstParty: false, pkceRequired: true });
     expect(row!.metadata).toMatchObject({ grant_types: ['authorization_code'], scope: 'openid email' });
     expect(row!.metadata).not.toHaveProperty('first_party');
@@ -171,17 +178,20 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect((await begin(host.describe({ ...method, jwks_uri: `${host.origin}/jwks` }))).status).toBe(303);
     const id = host.describe({ ...method, jwks });
     await begin(id);
-    const { status, json } = await postForm(house, '/oauth/token', { grant_type: 'authorization_code', client_id: id });
+    const { status, json } = await postForm(server, '/oauth/token', {
+      grant_type: 'authorization_code',
+      client_id: id,
+    });
     expect([status, json.error]).toEqual([401, 'invalid_client']);
   });
 
   it('is read anew when it is no longer fresh, goes on while its host is down, and ends when its document does', async () => {
     const id = host.describe({}, { headers: { 'cache-control': 'max-age=600' } });
-    const { email } = await house.account();
-    const { body } = await redeem(house, publicClient(id), await obtainCode(house, { id }, email));
+    const { email } = await server.account();
+    const { body } = await redeem(server, publicClient(id), await obtainCode(server, { id }, email));
     let refreshToken = body.refresh_token!;
     const renew = async () => {
-      const answer = await refresh(house, publicClient(id), refreshToken);
+      const answer = await refresh(server, publicClient(id), refreshToken);
       refreshToken = answer.body.refresh_token ?? refreshToken;
       return answer;
     };
@@ -194,7 +204,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
       host.serve(id, { client_name: 'Notebook 2' }, { headers: { 'cache-control': 'max-age=600' } });
       expect((await renew()).status).toBe(200);
       expect(host.timesAsked(id)).toBe(2);
-      expect((await house.core.clients.find(id))?.name).toBe('Notebook 2');
+      expect((await server.core.clients.find(id))?.name).toBe('Notebook 2');
       now = addSeconds(start, 1300);
       host.serve(id, {}, { status: 503 });
       expect((await renew()).status).toBe(200);
@@ -210,7 +220,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     const lifeOf = async (cacheControl: string) => {
       const id = host.describe({}, { headers: { 'cache-control': cacheControl } });
       await begin(id);
-      const { documentFreshUntil } = (await house.core.clients.find(id))!;
+      const { documentFreshUntil } = (await server.core.clients.find(id))!;
       return Math.round((documentFreshUntil!.getTime() - Date.now()) / 60_000);
     };
     expect(await lifeOf('no-store')).toBe(5);
@@ -230,22 +240,22 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
 
   it('is deleted with all that it had', async () => {
     const id = host.describe();
-    const { email } = await house.account();
-    const { body } = await redeem(house, publicClient(id), await obtainCode(house, { id }, email));
-    await house.core.clients.remove(id, systemCaller);
-    expect(await isAlive(house, body.access_token!)).toBe(false);
+    const { email } = await server.account();
+    const { body } = await redeem(server, publicClient(id), await obtainCode(server, { id }, email));
+    await server.core.clients.remove(id, systemMeta);
+    expect(await isAlive(server, body.access_token!)).toBe(false);
   });
 });
 
 describe('documents of a server that is not on this machine', () => {
-  let house: House;
+  let server: TestServer;
   let host: DocumentHost;
   beforeAll(async () => {
     host = await openDocumentHost();
-    house = await openHouse({ settings: { ISSUER: 'https://id.example' } });
+    server = await startServer({ settings: { ISSUER: 'https://id.example' } });
   });
   afterAll(async () => {
-    await house.close();
+    await server.close();
     await host.close();
   });
 
@@ -258,19 +268,19 @@ describe('documents of a server that is not on this machine', () => {
     'https://192.168.1.1/client.json',
     'https://[fd00::1]/client.json',
   ])('are never read from %s', async (id) => {
-    const answer = await ask(house, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    const answer = await ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
     expect([answer.status, answer.text.includes('cannot be read')], answer.text).toEqual([400, true]);
   });
 
   it('are never read over http', async () => {
     const id = host.describe();
-    const answer = await ask(house, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    const answer = await ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
     expect([answer.status, host.timesAsked(id)]).toEqual([400, 0]);
   });
 
   it('are announced in the metadata, unless registration is not open or they are switched off', async () => {
     const supported = async (settings: Record<string, string>) => {
-      const other = await openHouse({ beside: house, settings });
+      const other = await startServer({ beside: server, settings });
       try {
         const id = host.describe();
         const begun = await ask(other, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));

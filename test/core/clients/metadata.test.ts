@@ -75,9 +75,9 @@ describe('redirect URIs', () => {
   it('are refused by name or safe, whatever is made of them', () => {
     let taken = 0;
     for (const uri of awkwardTexts(20_000)) {
-      const fault = faultOf({ redirect_uris: [uri] });
-      if (fault) {
-        expect(fault).toBe('invalid_redirect_uri');
+      const problem = faultOf({ redirect_uris: [uri] });
+      if (problem) {
+        expect(problem).toBe('invalid_redirect_uri');
         continue;
       }
       taken += 1;

@@ -1,16 +1,16 @@
 // Clients that came by themselves and that nobody uses: which of them go, and that none goes under somebody's hands.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds, DAY_SECONDS } from '../../../src/base/clock.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
 import { postForm, registerStranger } from '../../support/raw-request.js';
 import { authorizeUrl, isAlive, obtainCode, passThrough, pkce, redeem } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('clients that came by themselves, on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let host: DocumentHost;
   let now: Date;
   const clock = { now: () => now };
@@ -18,45 +18,46 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     now = new Date();
     host = await openDocumentHost();
     const settings = { REAP_UNUSED_CLIENTS: '7d', REAP_IDLE_CLIENTS: '20d', TRUSTED_PROXIES: '127.0.0.1' };
-    house = await openHouse({ store, clock, settings });
+    server = await startServer({ store, clock, settings });
   });
   afterAll(async () => {
-    await house.close();
+    await server.close();
     await host.close();
   });
   beforeEach(async () => {
     now = addSeconds(now, 400 * DAY_SECONDS);
-    await house.core.reaper.reap();
+    await server.core.unusedClients.removeUnused();
   });
 
   const wait = (days: number) => {
     now = addSeconds(now, days * DAY_SECONDS);
   };
-  const isThere = async (id: string) => (await house.base.db.client.count({ where: { id } })) === 1;
-  const reap = async () => (await house.core.reaper.reap()).map(({ client, reason }) => [client.id, reason]);
+  const isThere = async (id: string) => (await server.base.db.client.count({ where: { id } })) === 1;
+  const removeUnused = async () =>
+    (await server.core.unusedClients.removeUnused()).map(({ client, reason }) => [client.id, reason]);
   /** Signs somebody in with it. */
   async function use(client: { id: string; secret: string }, email: string, more: Record<string, string> = {}) {
-    const { status, body } = await redeem(house, client, await obtainCode(house, client, email, more));
+    const { status, body } = await redeem(server, client, await obtainCode(server, client, email, more));
     expect(status, JSON.stringify(body)).toBe(200);
-    await house.core.clientUsage.flush();
+    await server.core.clientUsage.flush();
     return body;
   }
 
   it('go when they never signed anybody in, and leave a trail; those of administrators stay', async () => {
-    const admin = await house.client();
-    const stranger = await registerStranger(house);
+    const admin = await server.client();
+    const stranger = await registerStranger(server);
     const document = host.describe();
-    await fetch(authorizeUrl(house, { id: document }, pkce().challenge));
-    const { email } = await house.account();
-    const used = await registerStranger(house);
+    await fetch(authorizeUrl(server, { id: document }, pkce().challenge));
+    const { email } = await server.account();
+    const used = await registerStranger(server);
     await use(used, email);
     wait(6.9);
-    expect(await reap()).toEqual([]);
+    expect(await removeUnused()).toEqual([]);
     wait(0.2);
-    const due = (await house.core.reaper.due()).map(({ client }) => client.id);
+    const due = (await server.core.unusedClients.due()).map(({ client }) => client.id);
     expect(due.sort()).toEqual([stranger.id, document].sort());
     expect(await isThere(stranger.id), 'whoever only asks takes nothing away').toBe(true);
-    expect((await reap()).sort()).toEqual([stranger.id, document].sort().map((id) => [id, 'unused']));
+    expect((await removeUnused()).sort()).toEqual([stranger.id, document].sort().map((id) => [id, 'unused']));
     for (const [id, stays] of [
       [stranger.id, false],
       [document, false],
@@ -64,35 +65,35 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
       [admin.id, true],
     ] as const)
       expect(await isThere(id), id).toBe(stays);
-    const [entry] = await house.core.audit.list({ clientId: stranger.id, action: 'client.reaped' });
+    const [entry] = await server.core.audit.list({ clientId: stranger.id, action: 'client.reaped' });
     expect(entry).toMatchObject({ actorKind: 'system', detail: { reason: 'unused' } });
-    expect((await postForm(house, '/oauth/introspect', { token: 'x' }, { client: stranger })).status).toBe(401);
+    expect((await postForm(server, '/oauth/introspect', { token: 'x' }, { client: stranger })).status).toBe(401);
     wait(400);
-    await house.core.reaper.reap();
+    await server.core.unusedClients.removeUnused();
     expect(await isThere(admin.id)).toBe(true);
   });
 
   it('go when they were not used for long and nothing of theirs is alive', async () => {
-    const { email } = await house.account();
-    const [idle, held] = [await registerStranger(house), await registerStranger(house)];
+    const { email } = await server.account();
+    const [idle, held] = [await registerStranger(server), await registerStranger(server)];
     await use(idle, email);
     await use(held, email, { scope: 'openid offline_access', prompt: 'consent' });
-    await house.base.db.grant.updateMany({
+    await server.base.db.grant.updateMany({
       where: { clientId: held.id },
       data: { expiresAt: addSeconds(now, 30 * DAY_SECONDS) },
     });
     wait(19.9);
-    expect(await reap()).toEqual([]);
+    expect(await removeUnused()).toEqual([]);
     wait(0.2);
-    expect(await reap()).toEqual([[idle.id, 'idle']]);
+    expect(await removeUnused()).toEqual([[idle.id, 'idle']]);
     wait(10);
-    expect(await reap()).toEqual([[held.id, 'idle']]);
+    expect(await removeUnused()).toEqual([[held.id, 'idle']]);
   });
 
   it('are noted as used when they are, seldom enough', async () => {
-    const client = await registerStranger(house);
-    const { email } = await house.account();
-    const lastUsedAt = async () => (await house.base.db.client.findUnique({ where: { id: client.id } }))?.lastUsedAt;
+    const client = await registerStranger(server);
+    const { email } = await server.account();
+    const lastUsedAt = async () => (await server.base.db.client.findUnique({ where: { id: client.id } }))?.lastUsedAt;
     expect(await lastUsedAt()).toBeNull();
     await use(client, email);
     const first = now;
@@ -106,77 +107,81 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
   });
 
   it('stay while somebody is on the way in, also from a device or with a pushed request', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const device = 'urn:ietf:params:oauth:grant-type:device_code';
     const grants = ['authorization_code', 'refresh_token', device];
     const [page, pushed, television] = [
-      await registerStranger(house),
-      await registerStranger(house),
-      await registerStranger(house, { grant_types: grants }),
+      await registerStranger(server),
+      await registerStranger(server),
+      await registerStranger(server, { grant_types: grants }),
     ];
     wait(8);
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const { challenge, verifier } = pkce();
-    const login = await browser.open(authorizeUrl(house, page, challenge));
-    const query = Object.fromEntries(new URL(authorizeUrl(house, pushed, challenge)).searchParams);
-    expect((await postForm(house, '/oauth/par', query, { client: pushed })).status).toBe(201);
-    expect((await postForm(house, '/oauth/device', { scope: 'openid' }, { client: television })).status).toBe(200);
-    expect(await reap()).toEqual([]);
+    const login = await browser.open(authorizeUrl(server, page, challenge));
+    const query = Object.fromEntries(new URL(authorizeUrl(server, pushed, challenge)).searchParams);
+    expect((await postForm(server, '/oauth/par', query, { client: pushed })).status).toBe(201);
+    expect((await postForm(server, '/oauth/device', { scope: 'openid' }, { client: television })).status).toBe(200);
+    expect(await removeUnused()).toEqual([]);
     const code = (await passThrough(browser, login, email)).searchParams.get('code')!;
-    const { body } = await redeem(house, page, { code, verifier });
-    expect(await isAlive(house, body.access_token!)).toBe(true);
-    await house.core.clientUsage.flush();
+    const { body } = await redeem(server, page, { code, verifier });
+    expect(await isAlive(server, body.access_token!)).toBe(true);
+    await server.core.clientUsage.flush();
     wait(0.1);
-    expect((await reap()).sort()).toEqual([pushed.id, television.id].sort().map((id) => [id, 'unused']));
+    expect((await removeUnused()).sort()).toEqual([pushed.id, television.id].sort().map((id) => [id, 'unused']));
   });
 
   it('either stay or are gone for whoever begins at the same moment', async () => {
     const clients = [];
-    for (let n = 0; n < 12; n += 1) clients.push(await registerStranger(house));
+    for (let n = 0; n < 12; n += 1) clients.push(await registerStranger(server));
     wait(8);
-    const begins = clients.map(({ id }) => house.core.clientUsage.begin(id));
-    const [begun] = await Promise.all([Promise.all(begins), house.core.reaper.reap(), house.core.reaper.reap()]);
+    const begins = clients.map(({ id }) => server.core.clientUsage.begin(id));
+    const [begun] = await Promise.all([
+      Promise.all(begins),
+      server.core.unusedClients.removeUnused(),
+      server.core.unusedClients.removeUnused(),
+    ]);
     for (const [n, { id }] of clients.entries()) expect(await isThere(id), `client ${n}`).toBe(begun[n]);
   });
 
   it('are not taken from under somebody whom they let in without a question', async () => {
-    const { email } = await house.account();
-    const client = await registerStranger(house);
-    const browser = new Browser(house.origin);
-    await obtainCode(house, client, email, {}, browser);
-    await house.core.clientUsage.flush();
-    await house.base.db.grant.deleteMany({ where: { clientId: client.id } });
+    const { email } = await server.account();
+    const client = await registerStranger(server);
+    const browser = new Browser(server.origin);
+    await obtainCode(server, client, email, {}, browser);
+    await server.core.clientUsage.flush();
+    await server.base.db.grant.deleteMany({ where: { clientId: client.id } });
     wait(10);
     await browser.open('/account'); // the login lives on
     wait(10.1);
     await browser.signIn(email, 'correct horse battery');
     const { challenge } = pkce();
     const [url, gone] = await Promise.all([
-      passThrough(browser, authorizeUrl(house, client, challenge), email).catch((error: Error) => error),
-      house.core.reaper.reap(),
+      passThrough(browser, authorizeUrl(server, client, challenge), email).catch((error: Error) => error),
+      server.core.unusedClients.removeUnused(),
     ]);
     const wasLetIn = url instanceof URL && url.searchParams.has('code');
-    const grants = await house.base.db.grant.count({ where: { clientId: client.id } });
+    const grants = await server.base.db.grant.count({ where: { clientId: client.id } });
     expect([await isThere(client.id), grants]).toEqual(wasLetIn && gone.length === 0 ? [true, 1] : [false, 0]);
   });
 
   it('are told of in the log with their count, by the housekeeping that takes them away', async () => {
-    await registerStranger(house);
-    await registerStranger(house);
+    await registerStranger(server);
+    await registerStranger(server);
     wait(8);
-    house.lines.length = 0;
-    await house.core.housekeeping.run();
-    const lines = house.lines.map((line) => JSON.parse(line) as { msg: string; count?: number });
+    server.lines.length = 0;
+    await server.core.cleanup.run();
+    const lines = server.lines.map((line) => JSON.parse(line) as { msg: string; count?: number });
     expect(lines.find(({ msg }) => msg === 'clients that nobody uses were taken away')?.count).toBe(2);
   });
 
   it('stay for ever where that is switched off', async () => {
     const settings = { REAP_UNUSED_CLIENTS: '0s', REAP_IDLE_CLIENTS: '0s' };
-    const beside = await openHouse({ beside: house, clock, settings });
+    const beside = await startServer({ beside: server, clock, settings });
     try {
-      const client = await registerStranger(house);
+      const client = await registerStranger(server);
       wait(1000);
-      expect(await beside.core.reaper.reap(systemCaller)).toEqual([]);
+      expect(await beside.core.unusedClients.removeUnused(systemMeta)).toEqual([]);
       expect(await isThere(client.id)).toBe(true);
     } finally {
       await beside.close();

@@ -1,31 +1,31 @@
 // Who is behind a request: each kind of credential, asked of the sandbox endpoint that tells, and what makes it worth nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { call, newLogin } from '../../support/api.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { obtainCode, REDIRECT_URI, type TestClient, token } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('a credential on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let ownApi: string;
   beforeAll(async () => {
-    house = await openHouse({ store, settings: { TEST_AUTH: 'true' } });
-    ownApi = `${house.issuer}/api/v1`;
+    server = await startServer({ store, settings: { TEST_AUTH: 'true' } });
+    ownApi = `${server.issuer}/api/v1`;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const ask = (headers: Record<string, string>) => call(house, 'GET', '/test-auth/auth-status', { headers });
+  const ask = (headers: Record<string, string>) => call(server, 'GET', '/test-auth/auth-status', { headers });
   const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
   const nobody = { authenticated: false, principal: { type: 'anonymous' } };
   const principal = (type: string, id: string) => ({ authenticated: true, principal: { type, id } });
 
   /** A person's access token for our own API, given to an app. */
   async function tokenForApi(client: TestClient) {
-    const { email, id } = await house.account();
-    const family = await openFamily(house, client, email, { scope: 'openid memory:read', resource: ownApi });
+    const { email, id } = await server.account();
+    const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource: ownApi });
     return { accountId: id, accessToken: family.accessToken };
   }
 
@@ -34,38 +34,38 @@ describe.each(stores)('a credential on $name', (store) => {
   });
 
   it('is a person who signed in here, by header or by cookie', async () => {
-    const { access_token: text, accountId } = await newLogin(house);
+    const { access_token: text, accountId } = await newLogin(server);
     for (const headers of [bearer(text), { authorization: `bearer ${text}` }, { cookie: `cap_access=${text}` }]) {
       expect((await ask(headers)).json).toEqual(principal('human', accountId));
     }
   });
 
   it('is a person by an OAuth token for our API, who may not do what is for those who signed in here', async () => {
-    const { accountId, accessToken } = await tokenForApi(await house.client());
+    const { accountId, accessToken } = await tokenForApi(await server.client());
     expect((await ask(bearer(accessToken))).json).toEqual(principal('human', accountId));
-    const refused = await call(house, 'GET', '/auth/me', { token: accessToken });
+    const refused = await call(server, 'GET', '/auth/me', { token: accessToken });
     expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_scope']);
   });
 
   it('is a client by its own token for our API', async () => {
-    const machine = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
-    const { body } = await token(house, machine, asked);
+    const { body } = await token(server, machine, asked);
     expect((await ask(bearer(body.access_token!))).json).toEqual(principal('agent', machine.id));
-    await house.core.clients.remove(machine.id, systemCaller);
+    await server.core.clients.remove(machine.id, systemMeta);
     expect((await ask(bearer(body.access_token!))).json.error).toBe('invalid_token');
   });
 
   it('is worth nothing when it is an OAuth token for somebody else, without audience, bound to a key, or revoked', async () => {
-    const client = await house.client();
-    const app = await house.client({ token_endpoint_auth_method: 'none' });
-    const { email } = await house.account();
-    const opaque = await openFamily(house, client, email);
+    const client = await server.client();
+    const app = await server.client({ token_endpoint_auth_method: 'none' });
+    const { email } = await server.account();
+    const opaque = await openFamily(server, client, email);
     const revoked = await tokenForApi(client);
-    await revoke(house, client, revoked.accessToken);
-    const code = await obtainCode(house, app, email, { scope: 'openid memory:read', resource: ownApi });
+    await revoke(server, client, revoked.accessToken);
+    const code = await obtainCode(server, app, email, { scope: 'openid memory:read', resource: ownApi });
     const redeemed = { grant_type: 'authorization_code', code: code.code, code_verifier: code.verifier };
-    const bound = await tokenWithProof(house, app, await makeKey(), {
+    const bound = await tokenWithProof(server, app, await makeKey(), {
       ...redeemed,
       redirect_uri: REDIRECT_URI,
       resource: ownApi,
@@ -80,21 +80,21 @@ describe.each(stores)('a credential on $name', (store) => {
   it.each([
     [
       'its consent is withdrawn',
-      (accountId: string, { id }: TestClient) => house.core.consents.withdraw(accountId, id, systemCaller),
+      (accountId: string, { id }: TestClient) => server.core.consents.withdraw(accountId, id, systemMeta),
     ],
     [
       'the login that it came from is revoked',
-      (accountId: string) => house.core.sessions.endAll(accountId, 'revoked', systemCaller),
+      (accountId: string) => server.core.sessions.revokeAll(accountId, 'revoked', systemMeta),
     ],
     [
       'its account is suspended',
       async (id: string) => {
-        await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-        await house.base.announcements.announce('accounts', id);
+        await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+        await server.base.invalidationBus.publish('accounts', id);
       },
     ],
   ])('of an app is worth nothing at once when %s', async (_, end) => {
-    const client = await house.client();
+    const client = await server.client();
     const { accountId, accessToken } = await tokenForApi(client);
     expect((await ask(bearer(accessToken))).status).toBe(200);
     await end(accountId, client);
@@ -103,14 +103,14 @@ describe.each(stores)('a credential on $name', (store) => {
 
   it('is remembered apart for each audience, however its text is written', async () => {
     const url = 'https://tool.example/app';
-    const keeper = (await house.account()).id;
-    await house.core.tools.create({ slug: 'tool', name: 'Tool', url }, keeper, systemCaller);
-    const { email } = await house.account();
+    const admin = (await server.account()).id;
+    await server.core.tools.create({ slug: 'tool', name: 'Tool', url }, admin, systemMeta);
+    const { email } = await server.account();
     const scope = 'openid tools:validate';
-    const { accessToken } = await openFamily(house, await house.client(), email, { scope, resource: url });
-    expect(await house.core.credentials.resolve(accessToken, {}, url)).toMatchObject({ kind: 'oauth' });
+    const { accessToken } = await openFamily(server, await server.client(), email, { scope, resource: url });
+    expect(await server.core.credentials.resolve(accessToken, {}, url)).toMatchObject({ kind: 'oauth' });
     const forged = `${accessToken} ${url}`; // what the one memory of both could have been called
-    await expect(house.core.credentials.resolve(forged)).rejects.toMatchObject({ code: 'invalid_token' });
+    await expect(server.core.credentials.resolve(forged)).rejects.toMatchObject({ code: 'invalid_token' });
     const inCookie = { cookie: `cap_access=${forged}` } as Record<string, string>;
     for (const headers of [{ 'x-api-key': forged }, inCookie, bearer(accessToken)]) {
       expect((await ask(headers)).json.error).toBe('invalid_token');
@@ -118,7 +118,7 @@ describe.each(stores)('a credential on $name', (store) => {
   });
 
   it('is refused when two headers name two different ones, or when it has no form', async () => {
-    const [one, other] = [await newLogin(house), await newLogin(house)];
+    const [one, other] = [await newLogin(server), await newLogin(server)];
     const both = (a: string, b: string) => ask({ ...bearer(a), 'x-api-key': b });
     expect((await both(one.access_token, other.access_token)).json.error).toBe('invalid_token');
     expect((await both(one.access_token, one.access_token)).json).toEqual(principal('human', one.accountId));
@@ -137,14 +137,14 @@ describe.each(stores)('a credential on $name', (store) => {
   });
 
   it('in a header alone decides: cookies count only where there is none', async () => {
-    const [one, other] = [await newLogin(house), await newLogin(house)];
+    const [one, other] = [await newLogin(server), await newLogin(server)];
     const cookie = `cap_access=${other.access_token}`;
     expect((await ask({ ...bearer(one.access_token), cookie })).json).toEqual(principal('human', one.accountId));
     expect((await ask({ ...bearer('wrong'), cookie })).json.error).toBe('invalid_token');
   });
 
   it('cannot be made from a token of another kind by a change of its header', async () => {
-    const { access_token: text } = await newLogin(house);
+    const { access_token: text } = await newLogin(server);
     const [head = '', body = '', signature = ''] = text.split('.');
     const header = JSON.parse(Buffer.from(head, 'base64url').toString());
     const forged = (change: object) =>
@@ -165,30 +165,30 @@ describe.each(stores)('a credential on $name', (store) => {
 
 describe('the sandbox', () => {
   it('is not there unless it is asked for', async () => {
-    const house = await openHouse();
+    const server = await startServer();
     try {
       for (const [method, path] of [
         ['GET', 'auth-status'],
         ['POST', 'create-test-user'],
         ['POST', 'test-login'],
       ] as const) {
-        expect((await call(house, method, `/test-auth/${path}`)).status).toBe(404);
+        expect((await call(server, method, `/test-auth/${path}`)).status).toBe(404);
       }
     } finally {
-      await house.close();
+      await server.close();
     }
   });
 
   it('makes test users and signs them in', async () => {
-    const house = await openHouse({ settings: { TEST_AUTH: 'true' } });
+    const server = await startServer({ settings: { TEST_AUTH: 'true' } });
     try {
       const body = { email: 'test@example.com', password: 'TestPass123!' };
-      const made = await call(house, 'POST', '/test-auth/create-test-user', { body });
-      const login = await call(house, 'POST', '/test-auth/test-login', { body });
+      const made = await call(server, 'POST', '/test-auth/create-test-user', { body });
+      const login = await call(server, 'POST', '/test-auth/test-login', { body });
       expect([made.status, login.status]).toEqual([201, 200]);
       for (const { json } of [made, login]) expect(json).toMatchObject({ email: body.email, token_type: 'bearer' });
     } finally {
-      await house.close();
+      await server.close();
     }
   });
 });

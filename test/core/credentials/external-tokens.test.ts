@@ -3,9 +3,9 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt, type JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { AUDIENCE, epoch, makePair, openIssuer, signToken } from '../../support/external-issuer.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const ISSUER = 'https://auth.example';
@@ -56,7 +56,7 @@ const ways: { name: string; settings: Record<string, string>; issuer: string; si
   },
 ];
 
-async function ask({ origin }: Pick<House, 'origin'>, token: string, path = '/api/v1/auth/me', method = 'GET') {
+async function ask({ origin }: Pick<TestServer, 'origin'>, token: string, path = '/api/v1/auth/me', method = 'GET') {
   const response = await fetch(origin + path, {
     method,
     headers: { authorization: `Bearer ${token}`, ...(method !== 'GET' && { 'content-type': 'application/json' }) },
@@ -66,33 +66,33 @@ async function ask({ origin }: Pick<House, 'origin'>, token: string, path = '/ap
   return { status: response.status, error: body.error, id: body.id };
 }
 
-async function linkedAccount(house: House, issuer: string, subject: string) {
-  const account = await house.account();
-  await house.core.identities.linkByKeeper(account, { issuer, subject });
+async function linkedAccount(server: TestServer, issuer: string, subject: string) {
+  const account = await server.account();
+  await server.core.identities.linkByAdmin(account, { issuer, subject });
   return account;
 }
 
 const unknown = { status: 401, error: 'invalid_token' };
 
 describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign }) => {
-  let house: House;
+  let server: TestServer;
   let ownId: string;
   const subject = `person|${randomUUID()}`;
   beforeAll(async () => {
-    house = await openHouse({ settings });
-    ownId = (await linkedAccount(house, issuer, subject)).id;
+    server = await startServer({ settings });
+    ownId = (await linkedAccount(server, issuer, subject)).id;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const good = (claims: JWTPayload = {}, header = {}) => sign({ sub: subject, ...claims }, header);
 
   it('stands for the account that is linked to its subject', async () => {
-    expect(await ask(house, await good())).toEqual({ status: 200, id: ownId });
-    expect((await ask(house, await good(), '/api/v1/auth/me/profile')).status).toBe(200);
-    expect(await ask(house, await good({ aud: ['https://other.example', AUDIENCE] }))).toMatchObject({ status: 200 });
-    expect(await ask(house, await good({}, { typ: 'at+jwt' }))).toMatchObject({ status: 200 });
-    expect(await ask(house, await good({}, { typ: undefined }))).toMatchObject({ status: 200 });
-    expect(await ask(house, await good({ nbf: epoch(5) })), 'two clocks').toMatchObject({ status: 200 });
+    expect(await ask(server, await good())).toEqual({ status: 200, id: ownId });
+    expect((await ask(server, await good(), '/api/v1/auth/me/profile')).status).toBe(200);
+    expect(await ask(server, await good({ aud: ['https://other.example', AUDIENCE] }))).toMatchObject({ status: 200 });
+    expect(await ask(server, await good({}, { typ: 'at+jwt' }))).toMatchObject({ status: 200 });
+    expect(await ask(server, await good({}, { typ: undefined }))).toMatchObject({ status: 200 });
+    expect(await ask(server, await good({ nbf: epoch(5) })), 'two clocks').toMatchObject({ status: 200 });
   });
 
   it('reaches nothing that asks for a person who signed in here', async () => {
@@ -103,40 +103,40 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
       ['DELETE', '/api/v1/auth/sessions'],
       ['POST', '/api/v1/auth/logout'],
     ] as const) {
-      expect(await ask(house, token, path, method), `${method} ${path}`).toMatchObject({
+      expect(await ask(server, token, path, method), `${method} ${path}`).toMatchObject({
         status: 403,
         error: 'insufficient_scope',
       });
     }
-    expect(await ask(house, token, '/api/v1/auth/refresh', 'POST')).toMatchObject(unknown);
-    const userinfo = await fetch(`${house.origin}/oauth/userinfo`, { headers: { authorization: `Bearer ${token}` } });
+    expect(await ask(server, token, '/api/v1/auth/refresh', 'POST')).toMatchObject(unknown);
+    const userinfo = await fetch(`${server.origin}/oauth/userinfo`, { headers: { authorization: `Bearer ${token}` } });
     expect(userinfo.status).toBe(401);
   });
 
   it('is read for its subject only', async () => {
     const token = await good({ role: 'admin', email: 'keeper@example.com', plan: 'gold', name: 'The Keeper' });
-    expect(await ask(house, token)).toMatchObject({ id: ownId });
-    const account = await house.base.db.account.findUniqueOrThrow({ where: { id: ownId } });
+    expect(await ask(server, token)).toMatchObject({ id: ownId });
+    const account = await server.base.db.account.findUniqueOrThrow({ where: { id: ownId } });
     expect(account).toMatchObject({ role: 'viewer', plan: 'free', name: 'Jane Developer' });
   });
 
   it('may name an account by its id where the keeper gave a key, not where a provider names its own people', async () => {
-    const { id } = await house.account();
-    const answer = await ask(house, await good({ sub: id }));
+    const { id } = await server.account();
+    const answer = await ask(server, await good({ sub: id }));
     expect(answer).toMatchObject(settings.OIDC_ISSUER ? unknown : { status: 200, id });
   });
 
   it('makes no account for somebody who is not known', async () => {
-    const before = await house.base.db.account.count();
-    expect(await ask(house, await good({ sub: 'nobody', email: 'nobody@example.com' }))).toMatchObject(unknown);
-    expect(await ask(house, await good({ sub: randomUUID() }))).toMatchObject(unknown);
-    expect(await house.base.db.account.count()).toBe(before);
-    expect(await house.base.db.federatedIdentity.count()).toBe(1);
+    const before = await server.base.db.account.count();
+    expect(await ask(server, await good({ sub: 'nobody', email: 'nobody@example.com' }))).toMatchObject(unknown);
+    expect(await ask(server, await good({ sub: randomUUID() }))).toMatchObject(unknown);
+    expect(await server.base.db.account.count()).toBe(before);
+    expect(await server.base.db.federatedIdentity.count()).toBe(1);
   });
 
   it('that is over is told so, to the second', async () => {
     for (const exp of [epoch(-3600), epoch(-1)]) {
-      expect(await ask(house, await good({ exp }))).toMatchObject({ status: 401, error: 'expired_token' });
+      expect(await ask(server, await good({ exp }))).toMatchObject({ status: 401, error: 'expired_token' });
     }
   });
 
@@ -180,7 +180,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     ['with the key of somebody else inside', async (make) => withKeyInside(await make())],
     ['in another algorithm', async (make) => inAnotherAlgorithm(await make())],
   ])('%s is refused', async (_what, make) => {
-    expect(await ask(house, await make(good))).toMatchObject(unknown);
+    expect(await ask(server, await make(good))).toMatchObject(unknown);
   });
 
   const unsigned = (header: object, payload: object) =>
@@ -212,7 +212,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
 
   function withKeyInside(token: string): Promise<string> {
     const { publicJwk, privateKey } = others;
-    const header = { jwk: publicJwk, jku: `${house.origin}/oauth/jwks`, x5u: house.origin };
+    const header = { jwk: publicJwk, jku: `${server.origin}/oauth/jwks`, x5u: server.origin };
     return signToken(privateKey, 'RS256', decodeJwt(token), header);
   }
 
@@ -227,68 +227,68 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
 
 describe('whose a token is', () => {
   it('counts only where the keeper named the issuer', async () => {
-    const house = await openHouse();
+    const server = await startServer();
     for (const { issuer, sign } of ways) {
       const subject = randomUUID();
-      await linkedAccount(house, issuer, subject);
-      expect(await ask(house, await sign({ sub: subject }))).toMatchObject(unknown);
+      await linkedAccount(server, issuer, subject);
+      expect(await ask(server, await sign({ sub: subject }))).toMatchObject(unknown);
     }
-    await house.close();
+    await server.close();
   });
 
   it('is never mistaken: our own tokens are not theirs, and theirs are not ours', async () => {
-    const house = await openHouse({ settings: ways[0]!.settings });
+    const server = await startServer({ settings: ways[0]!.settings });
     try {
-      const account = await house.account();
-      const { tokens } = await house.core.signIn.openForApi({ account, amr: ['pwd'] }, systemCaller);
-      expect(await ask(house, tokens.accessToken)).toMatchObject({ status: 200, id: account.id });
-      expect(await ask(house, tokens.accessToken, '/api/v1/auth/sessions')).toMatchObject({ status: 200 });
+      const account = await server.account();
+      const { tokens } = await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta);
+      expect(await ask(server, tokens.accessToken)).toMatchObject({ status: 200, id: account.id });
+      expect(await ask(server, tokens.accessToken, '/api/v1/auth/sessions')).toMatchObject({ status: 200 });
       const claims = decodeJwt(tokens.accessToken);
       const asOurs = await signToken(secretKey, 'HS256', claims, { typ: 'session+jwt' });
-      expect(await ask(house, asOurs)).toMatchObject(unknown);
+      expect(await ask(server, asOurs)).toMatchObject(unknown);
       const theirs = await signToken(secretKey, 'HS256', { ...claims, iss: ISSUER, aud: AUDIENCE });
-      expect(await ask(house, theirs), 'by the id of the account').toMatchObject({ status: 200, id: account.id });
-      expect(await ask(house, theirs, '/api/v1/auth/sessions')).toMatchObject({ status: 403 });
-      const linked = await linkedAccount(house, ISSUER, account.id);
+      expect(await ask(server, theirs), 'by the id of the account').toMatchObject({ status: 200, id: account.id });
+      expect(await ask(server, theirs, '/api/v1/auth/sessions')).toMatchObject({ status: 403 });
+      const linked = await linkedAccount(server, ISSUER, account.id);
       const anew = await ways[0]!.sign({ sub: account.id });
-      expect(await ask(house, anew), 'the link comes before the id').toMatchObject({ id: linked.id });
+      expect(await ask(server, anew), 'the link comes before the id').toMatchObject({ id: linked.id });
     } finally {
-      await house.close();
+      await server.close();
     }
   });
 
   it('counts for any audience where the keeper says so', async () => {
-    const house = await openHouse({ settings: { ...ways[0]!.settings, JWT_AUDIENCE: '*' } });
-    const { id } = await house.account();
+    const server = await startServer({ settings: { ...ways[0]!.settings, JWT_AUDIENCE: '*' } });
+    const { id } = await server.account();
     for (const aud of [undefined, 'https://anything.example']) {
-      expect(await ask(house, await ways[0]!.sign({ sub: id, aud }))).toMatchObject({ status: 200, id });
+      expect(await ask(server, await ways[0]!.sign({ sub: id, aud }))).toMatchObject({ status: 200, id });
     }
-    await house.close();
+    await server.close();
   });
 });
 
 describe.each(stores)('an account on $name', (store) => {
   it('that is suspended, or whose tokens were revoked, has no foreign tokens either: at once here, within a second elsewhere', async () => {
     const { settings, sign } = ways[0]!;
-    const house = await openHouse({ store, settings });
+    const server = await startServer({ store, settings });
     // On SQLite there is one process; what another one writes is noticed there as well.
-    const replica = await openHouse({ beside: house, settings });
+    const replica = await startServer({ beside: server, settings });
     try {
       for (const data of [{ status: 'suspended' }, { notBefore: new Date(Date.now() + 60_000) }]) {
-        const account = await house.account();
+        const account = await server.account();
         const tokens = [await sign({ sub: account.id }), await sign({ sub: account.id, iat: undefined })];
         for (const token of tokens) {
-          for (const at of [house, replica]) expect((await ask(at, token)).status).toBe(200);
+          for (const at of [server, replica]) expect((await ask(at, token)).status).toBe(200);
         }
-        await house.base.db.account.update({ where: { id: account.id }, data });
-        await house.base.announcements.announce('accounts', account.id);
-        for (const token of tokens) expect(await ask(house, token)).toMatchObject(unknown);
+        await server.base.db.account.update({ where: { id: account.id }, data });
+        await server.base.invalidationBus.publish('accounts', account.id);
+        for (const token of tokens) expect(await ask(server, token)).toMatchObject(unknown);
         await sleep(1000);
         for (const token of tokens) expect(await ask(replica, token)).toMatchObject(unknown);
       }
     } finally {
       await replica.close();
-      await house.close();
+      await server.close();
     }
   });
 });

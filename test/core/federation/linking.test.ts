@@ -2,8 +2,8 @@
 // that people make and take away themselves.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../../src/core/accounts/accounts.js';
-import type { ForeignArrival } from '../../../src/core/federation/provider.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import type { ExternalLogin } from '../../../src/core/federation/provider.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
 import { type ApiLogin, call, logIn } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
@@ -19,7 +19,7 @@ import {
   SETTINGS,
 } from '../../support/fake-providers.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const APP = 'https://app.example/callback?from=signet';
@@ -34,8 +34,8 @@ type Id = 'github' | 'google' | 'linkedin' | 'acme';
 
 describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
   const elsewhere = {} as Record<Id, Elsewhere>;
-  let house: House;
-  let closed: House;
+  let server: TestServer;
+  let closed: TestServer;
 
   beforeAll(async () => {
     for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
@@ -47,19 +47,19 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       FEDERATION_REDIRECT_URIS: `${APP}, com.example.app:/callback`,
     };
     const around = pointTo(...Object.values(known));
-    house = await openHouse({ store, settings, around });
-    closed = await openHouse({ beside: house, settings: { ...settings, SIGNUP: 'closed' }, around });
+    server = await startServer({ store, settings, around });
+    closed = await startServer({ beside: server, settings: { ...settings, SIGNUP: 'closed' }, around });
   });
   afterAll(async () => {
     await closed.close();
-    await house.close();
+    await server.close();
     for (const one of Object.values(elsewhere)) await one.close();
   });
 
-  const db = () => house.base.db;
+  const db = () => server.base.db;
 
   /** What an app does with the code that it got of somebody. */
-  async function callback(id: Id, person: PersonElsewhere, more: Record<string, unknown> = {}, at = house) {
+  async function callback(id: Id, person: PersonElsewhere, more: Record<string, unknown> = {}, at = server) {
     const code = await codeFor(elsewhere[id], person, String(more.redirect_uri ?? APP));
     const answer = await call(at, 'POST', `/auth/${id}/callback`, { body: { code, redirect_uri: APP, ...more } });
     return {
@@ -71,32 +71,32 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
 
   async function link(id: Id, person: PersonElsewhere, token: string) {
     const code = await codeFor(elsewhere[id], person, APP);
-    return call(house, 'POST', `/auth/${id}/link`, { token, body: { code, redirect_uri: APP } });
+    return call(server, 'POST', `/auth/${id}/link`, { token, body: { code, redirect_uri: APP } });
   }
 
   async function local(email: string, data: object = {}) {
-    const account = await house.account(email);
+    const account = await server.account(email);
     return db().account.update({ where: { id: account.id }, data: { emailVerified: true, ...data } });
   }
 
   const keyOf = async (account: Account) => {
     const input = { name: 'CI', format: 'sk_live', lifeSeconds: null } as const;
-    return (await house.core.apiKeys.create(account, input, systemCaller)).key;
+    return (await server.core.apiKeys.create(account, input, systemMeta)).key;
   };
   const agentOf = async (account: Account, agentId: string) => {
-    const [own] = await house.core.organizations.listFor(account.id);
+    const [own] = await server.core.organizations.listFor(account.id);
     const input = { agentId, name: agentId, capabilities: ['read:cap-table'] };
-    const { agent, key } = await house.core.agents.onboardInto(own!.id, account, input, systemCaller);
+    const { agent, key } = await server.core.agents.onboardInto(own!.id, account, input, systemMeta);
     return { id: agent.id, key };
   };
-  const worksStill = async (key: string) => (await call(house, 'GET', '/auth/me', { token: key })).status === 200;
-  const linksOf = (accountId: string) => house.core.links.list(accountId);
+  const worksStill = async (key: string) => (await call(server, 'GET', '/auth/me', { token: key })).status === 200;
+  const linksOf = (accountId: string) => server.core.links.list(accountId);
   const loginOf = async (accountId: string) => {
     const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
-    const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     return { account, session, amr: ['pwd'] };
   };
-  const arrivalOf = (id: Id, { id: subject, email }: PersonElsewhere, emailProven = true): ForeignArrival => ({
+  const arrivalOf = (id: Id, { id: subject, email }: PersonElsewhere, emailProven = true): ExternalLogin => ({
     issuer: elsewhere[id].issuer,
     subject,
     email,
@@ -129,7 +129,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
           },
         });
         expect(first.body.user.id).toBe(first.body.id);
-        expect((await call(house, 'GET', '/auth/me', { token: first.body.access_token })).status).toBe(200);
+        expect((await call(server, 'GET', '/auth/me', { token: first.body.access_token })).status).toBe(200);
         const again = await callback(id, {
           ...person,
           email: 'new@elsewhere.example',
@@ -149,7 +149,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       ] as const) {
         const code = await codeFor(elsewhere.google, newPerson(), 'com.example.app:/callback', more);
         const body = { code, redirect_uri: 'com.example.app:/callback', code_verifier };
-        expect((await call(house, 'POST', '/auth/google/callback', { body })).status).toBe(status);
+        expect((await call(server, 'POST', '/auth/google/callback', { body })).status).toBe(status);
       }
     });
 
@@ -157,7 +157,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const person = newPerson();
       const { id } = (await callback('google', person)).body;
       const account = await db().account.findUniqueOrThrow({ where: { id } });
-      const { app } = await enrol(house, new Date(), account);
+      const { app } = await enrol(server, new Date(), account);
       expect((await callback('google', person)).error).toBe('mfa_required');
       expect((await callback('google', person, { otp: app.wrongCode() })).error).toBe('invalid_otp');
       expect((await callback('google', person, { otp: app.code(new Date(), 1) })).status).toBe(200);
@@ -167,7 +167,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
   describe('lets nobody in', () => {
     it('twice, by a made-up code, nor by one for another address', async () => {
       const code = await codeFor(elsewhere.github, newPerson(), APP);
-      const post = (body: object, id = 'github') => call(house, 'POST', `/auth/${id}/callback`, { body });
+      const post = (body: object, id = 'github') => call(server, 'POST', `/auth/${id}/callback`, { body });
       expect((await post({ code, redirect_uri: APP })).status).toBe(200);
       for (const [id, body] of [
         ['github', { code, redirect_uri: APP }],
@@ -196,7 +196,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     ])('whose code was sent to %j, which is not on the list', async (redirect_uri) => {
       elsewhere.google.asked.length = 0;
       const body = { code: 'x', redirect_uri };
-      const { status, json } = await call(house, 'POST', '/auth/google/callback', { body });
+      const { status, json } = await call(server, 'POST', '/auth/google/callback', { body });
       expect([status, json.error]).toEqual([400, 'invalid_request']);
       expect(elsewhere.google.asked).toEqual([]);
     });
@@ -274,7 +274,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(await linksOf(account.id)).toEqual([]);
       if (account.status !== 'active') return;
 
-      const { access_token: token } = await logIn(house, account.email);
+      const { access_token: token } = await logIn(server, account.email);
       expect((await link(id, person, token)).status).toBe(200);
       expect((await callback(id, person)).body.id).toBe(account.id);
     });
@@ -289,46 +289,47 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
 
     it('is no way around the second factor: nothing is linked, and the answer does not change with a code', async () => {
       const account = await local('guarded@gmail.com');
-      const { app } = await enrol(house, new Date(), account);
+      const { app } = await enrol(server, new Date(), account);
       const person = newPerson({ email: account.email });
       for (const more of [{}, { otp: app.wrongCode() }, { otp: app.code(new Date(), 1) }]) {
         expect((await callback('google', person, more)).error).toBe('link_required');
       }
       expect(await linksOf(account.id)).toEqual([]);
-      expect(await mailsTo(house, account.email)).toEqual([]);
+      expect(await mailsTo(server, account.email)).toEqual([]);
     });
 
     it('ends the logins of whoever chose the password before its owner came, and tells the owner what to do', async () => {
       const account = await local('prepared@gmail.com');
-      const attacker = await logIn(house, account.email);
-      const { token: cookie } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+      const attacker = await logIn(server, account.email);
+      const { token: cookie } = await server.core.sessions.open(account, ['pwd'], systemMeta);
       expect((await callback('linkedin', newPerson({ email: account.email }))).error).toBe('link_required');
-      expect((await call(house, 'GET', '/auth/me', { token: attacker.access_token })).status, 'a no ends nothing').toBe(
-        200,
-      );
+      expect(
+        (await call(server, 'GET', '/auth/me', { token: attacker.access_token })).status,
+        'a no ends nothing',
+      ).toBe(200);
 
       const owner = await callback('google', newPerson({ email: account.email }));
       expect(owner.body.id).toBe(account.id);
-      expect((await call(house, 'GET', '/auth/me', { token: attacker.access_token })).status).toBe(401);
+      expect((await call(server, 'GET', '/auth/me', { token: attacker.access_token })).status).toBe(401);
       const body = { refresh_token: attacker.refresh_token };
-      expect((await call(house, 'POST', '/auth/refresh', { body })).status).toBe(401);
-      expect(await house.core.sessions.findByToken(cookie)).toBeUndefined();
-      expect((await call(house, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
-      const { text } = await mailTo(house, account.email, /new way to sign in/);
+      expect((await call(server, 'POST', '/auth/refresh', { body })).status).toBe(401);
+      expect(await server.core.sessions.findByToken(cookie)).toBeUndefined();
+      expect((await call(server, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
+      const { text } = await mailTo(server, account.email, /new way to sign in/);
       expect(text).toMatch(/Google signs you in.*did not choose the password.*\/forgot-password/s);
-      for (const page of ['keys', 'agents']) expect(text).toContain(`${house.issuer}/account/${page}\n`);
+      for (const page of ['keys', 'agents']) expect(text).toContain(`${server.issuer}/account/${page}\n`);
     });
 
     it('ends the keys and agents that were made before its owner proved the address, and none that came after', async () => {
       const email = 'awaited@gmail.com';
-      const { account } = await house.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemCaller);
+      const { account } = await server.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemMeta);
       const before = { key: await keyOf(account), agent: await agentOf(account, 'before') };
-      const stray = await onboard(house, { agent_id: 'stray' });
-      await house.core.verification.verify(tokenIn(await mailTo(house, email, /Confirm/)), systemCaller);
-      const proven = (await house.core.accounts.findByEmail(email))!;
+      const stray = await onboard(server, { agent_id: 'stray' });
+      await server.core.emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
+      const proven = (await server.core.accounts.findByEmail(email))!;
       const after = { key: await keyOf(proven), agent: await agentOf(proven, 'after') };
       const claim = new URL(stray.claim_url!).searchParams.get('token')!;
-      const claimed = await house.core.agentClaims.claim(claim, proven, systemCaller);
+      const claimed = await server.core.ownershipClaims.claim(claim, proven, systemMeta);
       expect(await worksStill(before.key)).toBe(true);
 
       expect((await callback('google', newPerson({ email }))).body.id).toBe(account.id);
@@ -336,28 +337,28 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const left = await db().agent.findMany({ where: { ownerId: account.id }, orderBy: { createdAt: 'asc' } });
       expect(left.map(({ id }) => id)).toEqual([claimed.id, after.agent.id]);
       const agentCall = { token: before.agent.key };
-      expect((await call(house, 'GET', '/agents/before', agentCall)).status).toBe(401);
-      const [event] = await house.core.audit.list({ accountId: account.id, action: 'identity.linked' });
+      expect((await call(server, 'GET', '/agents/before', agentCall)).status).toBe(401);
+      const [event] = await server.core.audit.list({ accountId: account.id, action: 'identity.linked' });
       expect(event!.detail).toMatchObject({ cleared: true });
     });
 
     it('counts from the first proof of an address that the account has now, whatever proves it again', async () => {
       const email = 'proven.twice@gmail.com';
-      const { account } = await house.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemCaller);
-      const confirm = tokenIn(await mailTo(house, email, /Confirm/));
-      await house.core.recovery.forgot(email, systemCaller);
-      const reset = tokenIn(await mailTo(house, email, /Choose/));
-      await house.core.recovery.reset(reset, 'nine unrelated lanterns', systemCaller);
-      const key = await keyOf((await house.core.accounts.findByEmail(email))!);
-      await house.core.verification.verify(confirm, systemCaller);
+      const { account } = await server.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemMeta);
+      const confirm = tokenIn(await mailTo(server, email, /Confirm/));
+      await server.core.passwordReset.forgot(email, systemMeta);
+      const reset = tokenIn(await mailTo(server, email, /Choose/));
+      await server.core.passwordReset.reset(reset, 'nine unrelated lanterns', systemMeta);
+      const key = await keyOf((await server.core.accounts.findByEmail(email))!);
+      await server.core.emailVerification.verify(confirm, systemMeta);
       expect((await callback('google', newPerson({ email }))).body.id).toBe(account.id);
       expect(await worksStill(key)).toBe(true);
 
-      const admin = await house.account('keeper@example.com');
-      const keeper = await db().account.update({ where: { id: admin.id }, data: { role: 'admin' } });
+      const adminLogin = await server.account('keeper@example.com');
+      const admin = await db().account.update({ where: { id: adminLogin.id }, data: { role: 'admin' } });
       const other = 'moved.there@gmail.com';
-      await house.core.keepers.change(account.id, { email: other }, keeper, systemCaller);
-      await house.core.verification.verify(tokenIn(await mailTo(house, other, /Confirm/)), systemCaller);
+      await server.core.adminUsers.change(account.id, { email: other }, admin, systemMeta);
+      await server.core.emailVerification.verify(tokenIn(await mailTo(server, other, /Confirm/)), systemMeta);
       expect((await callback('github', newPerson({ email: other }))).body.id).toBe(account.id);
       expect(await worksStill(key)).toBe(false);
     });
@@ -382,9 +383,9 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await callback('google', newPerson({ email }))).error, 'the owner does not join the stranger').toBe(
         'link_required',
       );
-      await house.core.recovery.forgot(email, systemCaller);
-      const body = { token: tokenIn(await mailTo(house, email, /Choose/)), new_password: 'nine unrelated lanterns' };
-      expect((await call(house, 'POST', '/auth/reset-password', { body })).status).toBe(200);
+      await server.core.passwordReset.forgot(email, systemMeta);
+      const body = { token: tokenIn(await mailTo(server, email, /Choose/)), new_password: 'nine unrelated lanterns' };
+      expect((await call(server, 'POST', '/auth/reset-password', { body })).status).toBe(200);
       expect((await callback('linkedin', attacker)).error).toBe('link_required');
       expect((await callback('google', newPerson({ email }))).body.id).toBe(id);
     });
@@ -394,7 +395,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     it('belongs to one account', async () => {
       const person = newPerson();
       await callback('google', person);
-      const { access_token: token } = await logIn(house, (await house.account()).email);
+      const { access_token: token } = await logIn(server, (await server.account()).email);
       const taken = await link('google', person, token);
       expect([taken.status, taken.json.error]).toEqual([409, 'conflict']);
       const free = newPerson();
@@ -403,22 +404,22 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
 
     it('that somebody with a stolen login adds is told to the owner by mail, once', async () => {
-      const { email } = await house.account();
-      const { access_token: token } = await logIn(house, email);
+      const { email } = await server.account();
+      const { access_token: token } = await logIn(server, email);
       const person = newPerson();
       for (let i = 0; i < 2; i++) expect((await link('github', person, token)).status).toBe(200);
-      const mails = (await mailsTo(house, email)).filter(({ subject }) => subject.includes('new way to sign in'));
+      const mails = (await mailsTo(server, email)).filter(({ subject }) => subject.includes('new way to sign in'));
       expect(mails).toHaveLength(1);
       expect(mails[0]!.text).toMatch(/GitHub signs you in.*somebody else has your account.*\/forgot-password/s);
-      expect((await call(house, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
+      expect((await call(server, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
     });
 
     it('that the keeper adds is told to the owner by mail, with who added it', async () => {
-      const account = await house.account();
+      const account = await server.account();
       const person = { issuer: 'https://auth.example/tenant', subject: 'jane' };
-      await house.core.links.linkByKeeper(account, person);
-      await expect(house.core.links.linkByKeeper(account, person)).rejects.toMatchObject({ code: 'conflict' });
-      const mails = (await mailsTo(house, account.email)).filter(({ subject }) =>
+      await server.core.links.linkByAdmin(account, person);
+      await expect(server.core.links.linkByAdmin(account, person)).rejects.toMatchObject({ code: 'conflict' });
+      const mails = (await mailsTo(server, account.email)).filter(({ subject }) =>
         subject.includes('new way to sign in'),
       );
       expect(mails).toHaveLength(1);
@@ -427,21 +428,21 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
 
     it('is told of to its person alone, and removed by them alone', async () => {
-      const [mine, theirs] = [await house.account(), await house.account()];
-      const { access_token: token } = await logIn(house, mine.email);
-      const { access_token: other } = await logIn(house, theirs.email);
+      const [mine, theirs] = [await server.account(), await server.account()];
+      const { access_token: token } = await logIn(server, mine.email);
+      const { access_token: other } = await logIn(server, theirs.email);
       const person = newPerson();
       await link('github', person, token);
-      const list = await call(house, 'GET', '/auth/links', { token });
+      const list = await call(server, 'GET', '/auth/links', { token });
       const [row] = list.json as unknown as { id: string }[];
       expect(row).toMatchObject({ provider: 'github', provider_user_id: person.id, email: person.email });
-      expect((await call(house, 'GET', '/auth/links', { token: other })).json).toEqual([]);
-      expect((await call(house, 'DELETE', `/auth/links/${row!.id}`, { token: other })).status).toBe(404);
+      expect((await call(server, 'GET', '/auth/links', { token: other })).json).toEqual([]);
+      expect((await call(server, 'DELETE', `/auth/links/${row!.id}`, { token: other })).status).toBe(404);
 
       const elsewhereIn = (await callback('github', person)).body.access_token;
-      expect((await call(house, 'DELETE', `/auth/links/${row!.id}`, { token })).status).toBe(200);
-      expect((await call(house, 'GET', '/auth/me', { token: elsewhereIn })).status, 'came by it').toBe(401);
-      expect((await call(house, 'GET', '/auth/me', { token })).status).toBe(200);
+      expect((await call(server, 'DELETE', `/auth/links/${row!.id}`, { token })).status).toBe(200);
+      expect((await call(server, 'GET', '/auth/me', { token: elsewhereIn })).status, 'came by it').toBe(401);
+      expect((await call(server, 'GET', '/auth/me', { token })).status).toBe(200);
       expect((await callback('github', person)).body.id).not.toBe(mine.id);
       const trail = await db().auditEvent.findMany({
         where: { accountId: mine.id, action: { startsWith: 'identity' } },
@@ -450,12 +451,12 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
 
     it('needs a recent proof', async () => {
-      const account = await house.account();
-      const { access_token: token } = await logIn(house, account.email);
+      const account = await server.account();
+      const { access_token: token } = await logIn(server, account.email);
       await db().session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
       for (const answer of [
         await link('google', newPerson(), token),
-        await call(house, 'DELETE', '/auth/links/x', { token }),
+        await call(server, 'DELETE', '/auth/links/x', { token }),
       ]) {
         expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
       }
@@ -464,16 +465,16 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     it('that is the last way in stays, and one by which nobody signs in does not count', async () => {
       const { id, access_token: token } = (await callback('google', newPerson())).body;
       const account = await db().account.findUniqueOrThrow({ where: { id } });
-      await house.core.identities.linkByKeeper(account, { issuer: 'https://auth.example', subject: id });
+      await server.core.identities.linkByAdmin(account, { issuer: 'https://auth.example', subject: id });
       const [way, other] = await linksOf(id);
-      const remove = (linkId: string) => call(house, 'DELETE', `/auth/links/${linkId}`, { token });
+      const remove = (linkId: string) => call(server, 'DELETE', `/auth/links/${linkId}`, { token });
       expect((await remove(way!.id)).json.error).toBe('conflict');
       expect((await link('github', newPerson({ email: 'x@y.example' }), token)).status).toBe(200);
       expect((await remove(way!.id)).status).toBe(200);
       expect((await remove(other!.id)).status).toBe(200);
       const [last] = await linksOf(id);
       expect((await remove(last!.id)).json.error).toBe('conflict');
-      await db().account.update({ where: { id }, data: { passwordHash: await house.core.passwords.hash(PASSWORD) } });
+      await db().account.update({ where: { id }, data: { passwordHash: await server.core.passwords.hash(PASSWORD) } });
       expect((await remove(last!.id)).status).toBe(200);
     });
   });
@@ -483,7 +484,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const person = newPerson();
       const all = await Promise.all(
         Array.from({ length: 5 }, () =>
-          house.core.federation.admit(arrivalOf('google', person), undefined, systemCaller),
+          server.core.federation.authenticate(arrivalOf('google', person), undefined, systemMeta),
         ),
       );
       expect(new Set(all.map((one) => one.kind === 'proven' && one.account.id)).size).toBe(1);
@@ -494,7 +495,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const { id, email } = await local('race@gmail.com');
       const all = await Promise.allSettled(
         [newPerson({ email }), newPerson({ email })].map((person) =>
-          house.core.federation.admit(arrivalOf('google', person), undefined, systemCaller),
+          server.core.federation.authenticate(arrivalOf('google', person), undefined, systemMeta),
         ),
       );
       expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -502,10 +503,10 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
 
     it('links one person to one of two accounts', async () => {
-      const [a, b] = [await house.account(), await house.account()];
-      const arrival = arrivalOf('github', newPerson());
+      const [a, b] = [await server.account(), await server.account()];
+      const externalLogin = arrivalOf('github', newPerson());
       const all = await Promise.allSettled(
-        [a, b].map((account) => house.core.links.link(account, arrival, systemCaller)),
+        [a, b].map((account) => server.core.links.link(account, externalLogin, systemMeta)),
       );
       expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
       expect([...(await linksOf(a.id)), ...(await linksOf(b.id))]).toHaveLength(1);
@@ -514,24 +515,24 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     it('leaves one of two last ways in', async () => {
       const { id } = (await callback('google', newPerson())).body;
       const login = await loginOf(id);
-      await house.core.links.link(login.account, arrivalOf('github', newPerson()), systemCaller);
+      await server.core.links.link(login.account, arrivalOf('github', newPerson()), systemMeta);
       const ways = await linksOf(id);
-      const all = await Promise.allSettled(ways.map((way) => house.core.links.unlink(login, way.id, systemCaller)));
+      const all = await Promise.allSettled(ways.map((way) => server.core.links.unlink(login, way.id, systemMeta)));
       expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
       expect(await linksOf(id)).toHaveLength(1);
     });
 
     it('lets nobody in by a link that is taken away', async () => {
-      const account = await house.account();
+      const account = await server.account();
       const person = newPerson();
       const login = await loginOf(account.id);
-      await house.core.links.link(account, arrivalOf('github', person), systemCaller);
-      const admission = await house.core.federation.admit(arrivalOf('github', person), undefined, systemCaller);
-      if (admission.kind !== 'proven') throw new Error('there is no second factor');
+      await server.core.links.link(account, arrivalOf('github', person), systemMeta);
+      const authResult = await server.core.federation.authenticate(arrivalOf('github', person), undefined, systemMeta);
+      if (authResult.kind !== 'proven') throw new Error('there is no second factor');
       const [way] = await linksOf(account.id);
-      await house.core.links.unlink(login, way!.id, systemCaller);
-      await expect(house.core.signIn.openForApi(admission, systemCaller)).rejects.toMatchObject({ status: 401 });
-      await expect(house.core.signIn.openInBrowser(admission, undefined, systemCaller)).rejects.toMatchObject({
+      await server.core.links.unlink(login, way!.id, systemMeta);
+      await expect(server.core.signIn.issueTokens(authResult, systemMeta)).rejects.toMatchObject({ status: 401 });
+      await expect(server.core.signIn.startBrowserSession(authResult, undefined, systemMeta)).rejects.toMatchObject({
         status: 401,
       });
     });

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Prisma } from '../../../src/base/db/open.js';
 import { LEASE_SECONDS } from '../../../src/core/identities/token-vault.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { type ApiLogin, call, logIn, newLogin } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
 import {
@@ -15,7 +15,7 @@ import {
   pointTo,
   SETTINGS,
 } from '../../support/fake-providers.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 type Kind = Elsewhere['kind'];
@@ -27,9 +27,9 @@ const GITHUB_TOKEN = '/login/oauth/access_token';
 describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) => {
   const elsewhere = {} as Record<Kind, Elsewhere>;
   /** Three processes on one store: two that keep what GitHub and Google give, and one that keeps nothing. */
-  let house: House;
-  let twin: House;
-  let forgetful: House;
+  let server: TestServer;
+  let twin: TestServer;
+  let forgetful: TestServer;
   let aheadMs = 0;
 
   beforeAll(async () => {
@@ -38,9 +38,9 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     const keeping = { ...settings, FEDERATION_KEEP_TOKENS: 'github, google' };
     const around = pointTo(...Object.values(elsewhere));
     const clock = { now: () => new Date(Date.now() + aheadMs) };
-    house = await openHouse({ store, settings: keeping, around, clock });
-    twin = await openHouse({ beside: house, settings: keeping, around, clock });
-    forgetful = await openHouse({ beside: house, settings, around, clock });
+    server = await startServer({ store, settings: keeping, around, clock });
+    twin = await startServer({ beside: server, settings: keeping, around, clock });
+    forgetful = await startServer({ beside: server, settings, around, clock });
   });
   afterEach(() => {
     for (const one of Object.values(elsewhere)) {
@@ -50,15 +50,15 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   afterAll(async () => {
     await forgetful.close();
     await twin.close();
-    await house.close();
+    await server.close();
     for (const one of Object.values(elsewhere)) await one.close();
   });
 
-  const db = () => house.base.db;
+  const db = () => server.base.db;
   const last = (list: string[]) => list.at(-1)!;
 
   /** Somebody comes by a provider. */
-  async function arrive(kind: Kind, person: PersonElsewhere, more: Record<string, string> = {}, at = house) {
+  async function completeSignIn(kind: Kind, person: PersonElsewhere, more: Record<string, string> = {}, at = server) {
     const { otp, ...asked } = more;
     const code = await codeFor(elsewhere[kind], person, APP, asked);
     const body = { code, redirect_uri: APP, ...(otp && { otp }) };
@@ -67,10 +67,10 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   }
 
   /** Somebody who came for the first time, and their link. */
-  async function newcomer(kind: Kind, more: Record<string, string> = {}, at = house) {
+  async function newcomer(kind: Kind, more: Record<string, string> = {}, at = server) {
     const person = newPerson();
-    const { access_token: token, id: accountId } = await arrive(kind, person, more, at);
-    const [link] = await house.core.links.list(accountId);
+    const { access_token: token, id: accountId } = await completeSignIn(kind, person, more, at);
+    const [link] = await server.core.links.list(accountId);
     return { person, token, accountId, linkId: link!.id };
   }
 
@@ -81,9 +81,10 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     return { ...somebody, access: last(elsewhere.github.given.access), refresh: last(elsewhere.github.given.refresh) };
   }
 
-  const read = (linkId: string, token: string, at = house) => call(at, 'GET', `/auth/links/${linkId}/token`, { token });
+  const read = (linkId: string, token: string, at = server) =>
+    call(at, 'GET', `/auth/links/${linkId}/token`, { token });
   const rowOf = (identityId: string) => db().keptTokens.findUnique({ where: { identityId } });
-  const linksOf = async (token: string, at = house) =>
+  const linksOf = async (token: string, at = server) =>
     (await call(at, 'GET', '/auth/links', { token })).json as unknown as { keeps_token: boolean }[];
 
   /** Everything in the store, as text. */
@@ -107,7 +108,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   /** A login of somebody, as it is good now. */
   async function tokenOf(accountId: string): Promise<string> {
     const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
-    return (await house.core.signIn.openForApi({ account, amr: ['pwd'] }, systemCaller)).tokens.accessToken;
+    return (await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens.accessToken;
   }
 
   describe('are kept', () => {
@@ -131,8 +132,8 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       const { linkId, token, accountId } = await renewable();
       await read(linkId, token);
       await later(9, async () => read(linkId, await tokenOf(accountId)));
-      await house.core.audit.flush();
-      const [store, log] = [await everything(), [...house.lines, ...twin.lines].join('\n')];
+      await server.core.audit.flush();
+      const [store, log] = [await everything(), [...server.lines, ...twin.lines].join('\n')];
       expect(store).toContain(linkId);
       for (const { given } of Object.values(elsewhere)) {
         for (const secret of [...given.access, ...given.refresh]) {
@@ -157,13 +158,13 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     });
 
     it('of somebody who links the provider to an account, and once more', async () => {
-      const { access_token: token } = await newLogin(house);
+      const { access_token: token } = await newLogin(server);
       const person = newPerson();
       for (let n = 0; n < 2; n += 1) {
         const code = await codeFor(elsewhere.github, person, APP);
         const body = { code, redirect_uri: APP };
-        expect((await call(house, 'POST', '/auth/github/link', { token, body })).status).toBe(200);
-        const [link] = (await call(house, 'GET', '/auth/links', { token })).json as unknown as { id: string }[];
+        expect((await call(server, 'POST', '/auth/github/link', { token, body })).status).toBe(200);
+        const [link] = (await call(server, 'GET', '/auth/links', { token })).json as unknown as { id: string }[];
         expect((await read(link!.id, token)).json).toMatchObject({
           access_token: last(elsewhere.github.given.access),
           scope: 'read:user user:email',
@@ -175,11 +176,11 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     it('anew at each sign-in; a refresh token stays until another one comes', async () => {
       const { person, linkId, token, accountId } = await newcomer('google', OFFLINE);
       const refresh = last(elsewhere.google.given.refresh);
-      await arrive('google', person);
+      await completeSignIn('google', person);
       expect((await read(linkId, token)).json.access_token).toBe(last(elsewhere.google.given.access));
       await later(2, async () => read(linkId, await tokenOf(accountId)));
       expect(elsewhere.google.spent).toEqual([refresh]);
-      await arrive('google', person, OFFLINE);
+      await completeSignIn('google', person, OFFLINE);
       await later(2, async () => read(linkId, await tokenOf(accountId)));
       expect(elsewhere.google.spent).toEqual([refresh, last(elsewhere.google.given.refresh)]);
       expect(last(elsewhere.google.spent)).not.toBe(refresh);
@@ -188,12 +189,12 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     it('not of somebody whose account is suspended, nor told to them', async () => {
       const { person, linkId, accountId } = await newcomer('github');
       const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
-      const login = await house.core.sessions.open(account, ['pwd'], systemCaller);
+      const login = await server.core.sessions.open(account, ['pwd'], systemMeta);
       const before = await rowOf(linkId);
       await db().account.update({ where: { id: accountId }, data: { status: 'suspended' } });
-      expect((await arrive('github', person)).error).toBe('account_suspended');
+      expect((await completeSignIn('github', person)).error).toBe('account_suspended');
       expect(await rowOf(linkId)).toEqual(before);
-      const asked = house.core.providerTokens.read({ account, amr: ['pwd'], ...login }, linkId, systemCaller);
+      const asked = server.core.providerTokens.read({ account, amr: ['pwd'], ...login }, linkId, systemMeta);
       await expect(asked).rejects.toMatchObject({ status: 404 });
     });
   });
@@ -201,7 +202,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   describe('are for their person alone', () => {
     it('and look like nothing to anybody else', async () => {
       const { linkId, token } = await newcomer('github');
-      const { access_token: other } = await newLogin(house);
+      const { access_token: other } = await newLogin(server);
       for (const [id, bearer] of [
         [linkId, other],
         ['unknown', token],
@@ -218,7 +219,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       const { status, json: answer, text } = await read(mine.linkId, mine.token);
       expect([status, answer.error]).toEqual([409, 'provider_sign_in_required']);
       expect(text).not.toContain('github-');
-      await arrive('github', mine.person);
+      await completeSignIn('github', mine.person);
       expect((await read(mine.linkId, mine.token)).status, 'and is mended by a sign-in').toBe(200);
     });
 
@@ -247,7 +248,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       const { linkId, accountId, access, refresh } = await renewable();
       await later(9, async () => {
         const token = await tokenOf(accountId);
-        const all = await Promise.all(Array.from({ length: 10 }, (_, n) => read(linkId, token, n % 2 ? house : twin)));
+        const all = await Promise.all(Array.from({ length: 10 }, (_, n) => read(linkId, token, n % 2 ? server : twin)));
         expect(all.map(({ status }) => status)).toEqual(Array(10).fill(200));
         const newest = last(elsewhere.github.given.access);
         expect(new Set(all.map(({ json: answer }) => answer.access_token))).toEqual(new Set([newest]));
@@ -281,7 +282,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         const { status, json: answer } = await read(linkId, await tokenOf(accountId));
         expect([status, answer.error]).toEqual([409, 'provider_sign_in_required']);
         expect(answer.error_description).toContain('Sign in with Google again');
-        await arrive('google', person);
+        await completeSignIn('google', person);
         expect((await read(linkId, await tokenOf(accountId))).status).toBe(200);
       });
       expect(elsewhere.google.spent).toEqual([]);
@@ -299,7 +300,9 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         await later(9, async () => {
           const token = await tokenOf(accountId);
           elsewhere[kind].asked.length = 0;
-          const all = await Promise.all(Array.from({ length: 4 }, (_, n) => read(linkId, token, n % 2 ? house : twin)));
+          const all = await Promise.all(
+            Array.from({ length: 4 }, (_, n) => read(linkId, token, n % 2 ? server : twin)),
+          );
           for (const { status, json: answer } of all)
             expect(
               [
@@ -314,7 +317,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
           const trail = await db().auditEvent.findMany({ where: { accountId, action: 'identity.tokens_dropped' } });
           expect(trail).toHaveLength(1);
           elsewhere[kind].spoil = {};
-          await arrive(kind, person);
+          await completeSignIn(kind, person);
           expect((await read(linkId, token)).status).toBe(200);
         });
       },
@@ -352,7 +355,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         expect((await read(linkId, token)).status).toBe(200);
         expect(elsewhere.github.spent).toEqual([refresh]);
       });
-      expect(house.lines.join('\n')).not.toContain('github-r-odd');
+      expect(server.lines.join('\n')).not.toContain('github-r-odd');
     });
 
     it('are told for their last seconds while the provider fails', async () => {
@@ -392,8 +395,8 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       const { linkId, accountId, refresh } = await renewable();
       await later(9, async () => {
         const row = (await rowOf(linkId))!;
-        expect(await house.core.keptTokens.lease(row, refresh)).toBeDefined(); // and its process is gone
-        expect(await twin.core.keptTokens.lease(row, refresh), 'nobody else meanwhile').toBeUndefined();
+        expect(await server.core.tokenVault.lease(row, refresh)).toBeDefined(); // and its process is gone
+        expect(await twin.core.tokenVault.lease(row, refresh), 'nobody else meanwhile').toBeUndefined();
         aheadMs += (LEASE_SECONDS + 1) * 1000;
         expect((await read(linkId, await tokenOf(accountId), twin)).status).toBe(200);
         expect(elsewhere.github.spent).toEqual([refresh]);
@@ -403,12 +406,12 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     it('give way to a sign-in that comes meanwhile', async () => {
       const { linkId, accountId, person, refresh } = await renewable();
       await later(9, async () => {
-        const lease = (await house.core.keptTokens.lease((await rowOf(linkId))!, refresh))!;
-        await arrive('github', person);
+        const lease = (await server.core.tokenVault.lease((await rowOf(linkId))!, refresh))!;
+        await completeSignIn('github', person);
         const newest = last(elsewhere.github.given.access);
         const late = { accessToken: 'late', refreshToken: undefined, tokenType: 'bearer', scope: undefined };
-        expect(await house.core.keptTokens.renew(lease, { ...late, expiresAt: undefined })).toBe(false);
-        expect(await house.core.keptTokens.drop(lease, db())).toBe(false);
+        expect(await server.core.tokenVault.renew(lease, { ...late, expiresAt: undefined })).toBe(false);
+        expect(await server.core.tokenVault.drop(lease, db())).toBe(false);
         expect((await read(linkId, await tokenOf(accountId))).json.access_token).toBe(newest);
       });
     });
@@ -420,10 +423,10 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       const token = await tokenOf(accountId);
       const refresh = last(elsewhere.google.given.refresh);
       await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
-      expect((await call(house, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
+      expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
       expect(await rowOf(linkId)).toBeNull();
       expect((await read(linkId, token)).status).toBe(404);
-      await house.app.settle();
+      await server.app.settle();
       expect(elsewhere.google.forgotten).toEqual([refresh]);
     });
 
@@ -434,14 +437,14 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       await later(2, async () => {
         const token = await tokenOf(accountId);
         google.spoil['/token'] = async (res) => {
-          expect((await call(house, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
-          await house.app.settle();
+          expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
+          await server.app.settle();
           google.forgotten = [];
           json(res, 200, { access_token: 'google-late', refresh_token: 'google-r-late', token_type: 'bearer' });
         };
         expect((await read(linkId, token)).json.error).toBe('provider_sign_in_required');
       });
-      await house.app.settle();
+      await server.app.settle();
       expect(await rowOf(linkId)).toBeNull();
       expect(google.forgotten).toEqual(['google-r-late']);
     });
@@ -455,8 +458,8 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         elsewhere[kind].spoil[path] = (res) => json(res, 500, { token: 'x' });
         await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
         const token = await tokenOf(accountId);
-        expect((await call(house, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
-        await house.app.settle();
+        expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
+        await server.app.settle();
         expect(await rowOf(linkId)).toBeNull();
       }
     });
@@ -464,19 +467,19 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     it('with the account, and each provider is asked to forget them', async () => {
       const { linkId, accountId, token } = await newcomer('google', OFFLINE);
       const code = await codeFor(elsewhere.github, newPerson(), APP);
-      await call(house, 'POST', '/auth/github/link', { token, body: { code, redirect_uri: APP } });
+      await call(server, 'POST', '/auth/github/link', { token, body: { code, redirect_uri: APP } });
       const refresh = last(elsewhere.google.given.refresh);
-      const keeper = await house.account();
-      await db().account.update({ where: { id: keeper.id }, data: { role: 'admin' } });
-      await house.core.keepers.remove(accountId, keeper, systemCaller);
+      const admin = await server.account();
+      await db().account.update({ where: { id: admin.id }, data: { role: 'admin' } });
+      await server.core.adminUsers.remove(accountId, admin, systemMeta);
       expect(await rowOf(linkId)).toBeNull();
-      await house.app.settle();
+      await server.app.settle();
       expect(elsewhere.google.forgotten).toEqual([refresh]);
     });
 
     it('with all else that was attached to an address that nobody had proved', async () => {
       const { linkId, accountId } = await newcomer('github');
-      await db().$transaction((tx) => house.core.identities.forgetAll(accountId, tx));
+      await db().$transaction((tx) => server.core.identities.removeAllFor(accountId, tx));
       expect(await rowOf(linkId)).toBeNull();
     });
 
@@ -484,16 +487,16 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       const { linkId, token, accountId } = await newcomer('github');
       expect((await read(linkId, token, forgetful)).status).toBe(404);
       expect(await linksOf(token, forgetful)).toMatchObject([{ keeps_token: false }]);
-      await house.core.housekeeping.sweep();
+      await server.core.cleanup.sweep();
       expect((await read(linkId, token)).status, 'who keeps them sweeps none').toBe(200);
-      await forgetful.core.housekeeping.sweep();
+      await forgetful.core.cleanup.sweep();
       expect(await rowOf(linkId)).toBeNull();
-      expect(await house.core.links.list(accountId)).toMatchObject([{ id: linkId, keepsToken: false }]);
+      expect(await server.core.links.list(accountId)).toMatchObject([{ id: linkId, keepsToken: false }]);
     });
 
     it('when they have expired and cannot be renewed', async () => {
       const [once, again] = [await newcomer('google'), await newcomer('google', OFFLINE)];
-      await later(2, () => house.core.housekeeping.sweep());
+      await later(2, () => server.core.cleanup.sweep());
       expect([await rowOf(once.linkId), await rowOf(again.linkId)]).toEqual([null, expect.anything()]);
     });
   });
@@ -501,9 +504,9 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   it('wait for no second factor of ours, which is asked for all the same', async () => {
     const { person, linkId, accountId } = await newcomer('github');
     const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
-    const { app } = await enrol(house, new Date(), account);
-    expect((await arrive('github', person)).error).toBe('mfa_required');
-    const token = (await arrive('github', person, { otp: app.code(new Date(), 1) })).access_token;
+    const { app } = await enrol(server, new Date(), account);
+    expect((await completeSignIn('github', person)).error).toBe('mfa_required');
+    const token = (await completeSignIn('github', person, { otp: app.code(new Date(), 1) })).access_token;
     expect((await read(linkId, token)).json.access_token).toBe(last(elsewhere.github.given.access));
   });
 
@@ -512,15 +515,15 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     const NEXT = 'the next master secret, of 32 characters';
     const settings = { ...SETTINGS, FEDERATION_KEEP_TOKENS: 'github', FEDERATION_REDIRECT_URIS: APP, SECRET: NEXT };
     const around = pointTo(...Object.values(elsewhere));
-    const turned = await openHouse({
-      beside: house,
-      settings: { ...settings, SECRET_PREVIOUS: house.config.secret! },
+    const turned = await startServer({
+      beside: server,
+      settings: { ...settings, SECRET_PREVIOUS: server.config.secret! },
       around,
     });
     try {
       const token = await tokenOf(accountId);
       expect((await read(linkId, token, turned)).status).toBe(200);
-      expect((await arrive('github', person, {}, turned)).status).toBe(200);
+      expect((await completeSignIn('github', person, {}, turned)).status).toBe(200);
       const { status, json: answer } = await read(linkId, token); // who knows the old one only
       expect([status, answer.error]).toEqual([409, 'provider_sign_in_required']);
     } finally {
@@ -529,11 +532,11 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   });
 
   it('of a person who signs in with a password are read as well: no app has to ask for it at the keyboard', async () => {
-    const { access_token, email, accountId } = await newLogin(house);
+    const { access_token, email, accountId } = await newLogin(server);
     const code = await codeFor(elsewhere.github, newPerson(), APP);
-    await call(house, 'POST', '/auth/github/link', { token: access_token, body: { code, redirect_uri: APP } });
-    const [link] = await house.core.links.list(accountId);
-    const { access_token: token } = await logIn(house, email);
+    await call(server, 'POST', '/auth/github/link', { token: access_token, body: { code, redirect_uri: APP } });
+    const [link] = await server.core.links.list(accountId);
+    const { access_token: token } = await logIn(server, email);
     await db().session.updateMany({ where: { accountId }, data: { authTime: new Date(0) } });
     expect((await read(link!.id, token)).status).toBe(200);
   });

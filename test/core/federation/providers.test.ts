@@ -171,11 +171,11 @@ describe('their settings', () => {
     client_id: 'x',
     client_secret: 'hunter22',
   };
-  const faultsOf = (environment: Record<string, string>) => {
+  const errorsOf = (environment: Record<string, string>) => {
     try {
       readConfig(environment);
     } catch (error) {
-      return (error as { faults: string[] }).faults;
+      return (error as { errors: string[] }).errors;
     }
     return [];
   };
@@ -208,9 +208,9 @@ describe('their settings', () => {
     ['scopes that are none', [{ ...ACME, scope: 'calendar, "drive"' }]],
   ])('refuse %s, and do not repeat a secret', (_what, value) => {
     const OIDC_PROVIDERS = typeof value === 'string' ? value : JSON.stringify(value);
-    const faults = faultsOf({ OIDC_PROVIDERS });
-    expect(faults).toHaveLength(1);
-    expect(faults[0]).toMatch(/^OIDC_PROVIDERS (?!.*hunter22)/);
+    const errors = errorsOf({ OIDC_PROVIDERS });
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatch(/^OIDC_PROVIDERS (?!.*hunter22)/);
   });
 
   it.each<[string, Record<string, string>]>([
@@ -230,8 +230,8 @@ describe('their settings', () => {
     ['GOOGLE_SCOPE', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'github', GOOGLE_SCOPE: 'calendar' }],
     ['LINKEDIN_SCOPE', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'linkedin', LINKEDIN_SCOPE: 'a "b"' }],
   ])('refuse %s as in %j', (name, environment) => {
-    const faults = faultsOf(environment);
-    expect(faults).toHaveLength(1);
-    expect(faults[0]).toContain(name);
+    const errors = errorsOf(environment);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toContain(name);
   });
 });

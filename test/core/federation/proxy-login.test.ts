@@ -2,19 +2,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../../support/authenticator.js';
-import { bodyOf, openServer, type TestServer } from '../../support/http-server.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { bodyOf, type HttpServer, openHttpServer } from '../../support/http-server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 let addresses = 0;
 const nextAddress = () => `10.0.${(addresses >> 8) & 255}.${addresses++ & 255}`;
 
 async function logIn(
-  house: Pick<House, 'origin'>,
+  server: Pick<TestServer, 'origin'>,
   body: object,
   { path = 'proxy-login', address = nextAddress(), headers = {} } = {},
 ) {
-  const response = await fetch(`${house.origin}/api/v1/auth/${path}`, {
+  const response = await fetch(`${server.origin}/api/v1/auth/${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-forwarded-for': address, ...headers },
     body: JSON.stringify(body),
@@ -27,33 +27,33 @@ async function logIn(
 }
 
 const openPair = async () => {
-  const upstream = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
-  const house = await openHouse({
+  const upstream = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+  const server = await startServer({
     settings: { UPSTREAM_AUTH_URL: upstream.issuer, TRUSTED_PROXIES: '127.0.0.1', SIGNUP: 'closed' },
   });
-  return { house, upstream };
+  return { server, upstream };
 };
 
-const everythingOf = async ({ base: { db } }: House) => ({
+const everythingOf = async ({ base: { db } }: TestServer) => ({
   accounts: await db.account.count(),
   organizations: await db.organization.count(),
   identities: await db.federatedIdentity.count(),
   sessions: await db.session.count(),
 });
 
-async function trailOf(house: House, accountId: string) {
-  await house.core.audit.flush();
-  return (await house.core.audit.list({ accountId })).reverse();
+async function trailOf(server: TestServer, accountId: string) {
+  await server.core.audit.flush();
+  return (await server.core.audit.list({ accountId })).reverse();
 }
 
 describe('proxy login', () => {
-  let house: House;
-  let upstream: House;
+  let server: TestServer;
+  let upstream: TestServer;
   beforeAll(async () => {
-    ({ house, upstream } = await openPair());
+    ({ server, upstream } = await openPair());
   });
   afterAll(async () => {
-    await house.close();
+    await server.close();
     await upstream.close();
   });
 
@@ -64,7 +64,7 @@ describe('proxy login', () => {
 
   it('lets in who is let in upstream, with tokens of ours, and makes the account once', async () => {
     const { id, email } = await person();
-    const first = await logIn(house, { email, password: PASSWORD }, { path: 'ainative-login' });
+    const first = await logIn(server, { email, password: PASSWORD }, { path: 'ainative-login' });
     expect(first.status).toBe(200);
     expect(first.headers.get('set-cookie')).toBeNull();
     const { token, access_token, refreshToken, refresh_token, token_type, user } = first.body;
@@ -72,29 +72,29 @@ describe('proxy login', () => {
     expect(user).toMatchObject({ email, name: 'Jane Developer', org_role: 'owner', companyId: expect.any(String) });
     expect(user!.id).not.toBe(id);
 
-    const me = await fetch(`${house.origin}/api/v1/auth/me`, { headers: { authorization: `Bearer ${token}` } });
+    const me = await fetch(`${server.origin}/api/v1/auth/me`, { headers: { authorization: `Bearer ${token}` } });
     expect(await me.json()).toMatchObject({ id: user!.id });
-    const second = await logIn(house, { email: email.toUpperCase(), password: PASSWORD });
+    const second = await logIn(server, { email: email.toUpperCase(), password: PASSWORD });
     expect(second.body.user).toEqual(user);
     const identity = { issuer: upstream.issuer, subject: id, email };
-    expect(await house.base.db.federatedIdentity.findMany({ where: { subject: id } })).toMatchObject([identity]);
+    expect(await server.base.db.federatedIdentity.findMany({ where: { subject: id } })).toMatchObject([identity]);
   });
 
   it('takes nothing over but name and address: no role, no plan, no password, no proof of the address', async () => {
     const { email } = await person({ role: 'admin', plan: 'gold', emailVerified: true });
-    const { body } = await logIn(house, { email, password: PASSWORD });
+    const { body } = await logIn(server, { email, password: PASSWORD });
     expect(body.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
-    const account = await house.base.db.account.findUniqueOrThrow({ where: { email } });
+    const account = await server.base.db.account.findUniqueOrThrow({ where: { email } });
     expect(account).toMatchObject({ passwordHash: null, passwordChangedAt: null });
-    expect((await logIn(house, { email, password: PASSWORD }, { path: 'login-json' })).body.error).toBe(
+    expect((await logIn(server, { email, password: PASSWORD }, { path: 'login-json' })).body.error).toBe(
       'invalid_credentials',
     );
-    expect((await logIn(house, { email, password: '' }, { path: 'login-json' })).status).toBe(401);
+    expect((await logIn(server, { email, password: '' }, { path: 'login-json' })).status).toBe(401);
   });
 
   it('ends the login upstream again, and leaves it nothing to live by', async () => {
     const { id: accountId, email } = await person();
-    expect((await logIn(house, { email, password: PASSWORD })).status).toBe(200);
+    expect((await logIn(server, { email, password: PASSWORD })).status).toBe(200);
     await expect
       .poll(() => upstream.base.db.session.findMany({ where: { accountId }, select: { endReason: true } }))
       .toEqual([{ endReason: 'signed_out' }]);
@@ -104,8 +104,8 @@ describe('proxy login', () => {
   it('leaves a trail: where from, and what was made', async () => {
     const { id: subject, email } = await person();
     const address = nextAddress();
-    const { body } = await logIn(house, { email, password: PASSWORD }, { address });
-    const trail = await trailOf(house, body.id!);
+    const { body } = await logIn(server, { email, password: PASSWORD }, { address });
+    const trail = await trailOf(server, body.id!);
     expect(trail.map(({ action }) => action).sort()).toEqual([
       'account.created',
       'identity.linked',
@@ -124,56 +124,56 @@ describe('proxy login', () => {
   it('says the same to a wrong password and to an unknown address, and makes nothing', async () => {
     const { email } = await person();
     const known = (await person()).email;
-    await logIn(house, { email: known, password: PASSWORD });
-    const before = await everythingOf(house);
+    await logIn(server, { email: known, password: PASSWORD });
+    const before = await everythingOf(server);
     const answers = [];
     for (const who of [email, known, 'nobody@example.com', 'no address', '']) {
-      const { status, body } = await logIn(house, { email: who, password: 'a wrong password' });
+      const { status, body } = await logIn(server, { email: who, password: 'a wrong password' });
       answers.push([status, { ...body, request_id: '' }]);
     }
     expect(answers[0]).toMatchObject([401, { error: 'invalid_credentials' }]);
     for (const answer of answers) expect(answer).toEqual(answers[0]);
-    expect(await everythingOf(house)).toEqual(before);
-    const account = await house.base.db.account.findUniqueOrThrow({ where: { email: known } });
-    const failed = (await trailOf(house, account.id)).filter(({ action }) => action === 'sign_in.failed');
+    expect(await everythingOf(server)).toEqual(before);
+    const account = await server.base.db.account.findUniqueOrThrow({ where: { email: known } });
+    const failed = (await trailOf(server, account.id)).filter(({ action }) => action === 'sign_in.failed');
     expect(failed.map(({ detail }) => detail)).toEqual([{ reason: 'invalid_credentials' }]);
   });
 
   it('does not change the account when the address changes upstream', async () => {
     const { id, email } = await person();
-    const before = (await logIn(house, { email, password: PASSWORD })).body.user;
-    const other = await house.account('taken@example.com'); // the address that it will have is even taken here
+    const before = (await logIn(server, { email, password: PASSWORD })).body.user;
+    const other = await server.account('taken@example.com'); // the address that it will have is even taken here
     await upstream.base.db.account.update({ where: { id }, data: { email: other.email, name: 'Somebody Else' } });
-    expect((await logIn(house, { email: other.email, password: PASSWORD })).body.user).toEqual(before);
-    expect((await house.base.db.federatedIdentity.findFirstOrThrow({ where: { subject: id } })).email).toBe(
+    expect((await logIn(server, { email: other.email, password: PASSWORD })).body.user).toEqual(before);
+    expect((await server.base.db.federatedIdentity.findFirstOrThrow({ where: { subject: id } })).email).toBe(
       other.email,
     );
   });
 
   it('does not let anybody into an account that has the same address', async () => {
     const { email } = await person({ emailVerified: true });
-    const local = await house.account(email);
-    await house.base.db.account.update({ where: { id: local.id }, data: { emailVerified: true } });
-    const before = await everythingOf(house);
-    const { status, body } = await logIn(house, { email, password: PASSWORD });
+    const local = await server.account(email);
+    await server.base.db.account.update({ where: { id: local.id }, data: { emailVerified: true } });
+    const before = await everythingOf(server);
+    const { status, body } = await logIn(server, { email, password: PASSWORD });
     expect([status, body.error, body.token]).toEqual([409, 'link_required', undefined]);
-    expect(await everythingOf(house)).toEqual(before);
-    await house.core.identities.linkByKeeper(local, {
+    expect(await everythingOf(server)).toEqual(before);
+    await server.core.identities.linkByAdmin(local, {
       issuer: upstream.issuer,
       subject: (await upstream.core.accounts.findByEmail(email))!.id,
     });
-    expect((await logIn(house, { email, password: PASSWORD })).body.id).toBe(local.id);
+    expect((await logIn(server, { email, password: PASSWORD })).body.id).toBe(local.id);
   });
 
   it('keeps out who is suspended there, or here', async () => {
     const there = await person({ status: 'suspended' });
-    const answer = await logIn(house, { email: there.email, password: PASSWORD });
+    const answer = await logIn(server, { email: there.email, password: PASSWORD });
     expect([answer.status, answer.body.error]).toEqual([403, 'account_suspended']);
-    expect(await house.core.accounts.findByEmail(there.email)).toBeNull();
+    expect(await server.core.accounts.findByEmail(there.email)).toBeNull();
     const { email } = await person();
-    const { id } = (await logIn(house, { email, password: PASSWORD })).body;
-    await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-    const again = await logIn(house, { email, password: PASSWORD });
+    const { id } = (await logIn(server, { email, password: PASSWORD })).body;
+    await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+    const again = await logIn(server, { email, password: PASSWORD });
     expect([again.status, again.body.error, again.body.token]).toEqual([403, 'account_suspended', undefined]);
   });
 
@@ -182,27 +182,27 @@ describe('proxy login', () => {
     const { email } = account;
     const { app } = await enrol(upstream, new Date(), account);
     const ask = async (otp?: string) => {
-      const { status, body } = await logIn(house, { email, password: PASSWORD, ...(otp && { otp }) });
+      const { status, body } = await logIn(server, { email, password: PASSWORD, ...(otp && { otp }) });
       return [status, body.error];
     };
     expect(await ask()).toEqual([401, 'mfa_required']);
     expect(await ask(app.wrongCode())).toEqual([401, 'invalid_otp']);
-    expect(await house.core.accounts.findByEmail(email)).toBeNull();
+    expect(await server.core.accounts.findByEmail(email)).toBeNull();
     expect(await ask(app.code(new Date(), 1))).toEqual([200, undefined]);
   });
 
   it('asks for the second factor that is set up here, as any login does', async () => {
     const { email } = await person();
-    const { id } = (await logIn(house, { email, password: PASSWORD })).body;
-    const local = await house.base.db.account.findUniqueOrThrow({ where: { id } });
-    const { app } = await enrol(house, new Date(), local);
-    expect((await logIn(house, { email, password: PASSWORD })).body.error).toBe('mfa_required');
-    const wrong = await logIn(house, { email, password: PASSWORD, otp: app.wrongCode() });
+    const { id } = (await logIn(server, { email, password: PASSWORD })).body;
+    const local = await server.base.db.account.findUniqueOrThrow({ where: { id } });
+    const { app } = await enrol(server, new Date(), local);
+    expect((await logIn(server, { email, password: PASSWORD })).body.error).toBe('mfa_required');
+    const wrong = await logIn(server, { email, password: PASSWORD, otp: app.wrongCode() });
     expect([wrong.body.error, wrong.body.token]).toEqual(['invalid_otp', undefined]);
     const otp = app.code(new Date(), 1);
-    expect((await logIn(house, { email, password: PASSWORD, otp })).status).toBe(200);
-    expect((await logIn(house, { email, password: PASSWORD, otp })).body.error, 'once').toBe('invalid_otp');
-    const events = (await trailOf(house, id!)).filter(({ action }) => action === 'sign_in.succeeded');
+    expect((await logIn(server, { email, password: PASSWORD, otp })).status).toBe(200);
+    expect((await logIn(server, { email, password: PASSWORD, otp })).body.error, 'once').toBe('invalid_otp');
+    const events = (await trailOf(server, id!)).filter(({ action }) => action === 'sign_in.succeeded');
     expect(events.at(-1)!.detail).toEqual({ amr: ['pwd', 'otp', 'mfa'], from: upstream.issuer });
   });
 
@@ -211,23 +211,23 @@ describe('proxy login', () => {
     const address = nextAddress();
     for (let n = 0; n < 10; n += 1) {
       const path = n % 2 ? 'proxy-login' : 'login-json';
-      expect((await logIn(house, { email, password: 'a wrong password' }, { path, address })).status).toBe(401);
+      expect((await logIn(server, { email, password: 'a wrong password' }, { path, address })).status).toBe(401);
     }
     const before = (await trailOf(upstream, id)).length;
-    const { status, body, headers } = await logIn(house, { email, password: PASSWORD }, { address });
+    const { status, body, headers } = await logIn(server, { email, password: PASSWORD }, { address });
     expect([status, body.error]).toEqual([429, 'auth_rate_limited']);
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await trailOf(upstream, id)).length).toBe(before);
-    expect((await logIn(house, { email, password: PASSWORD })).status, 'from elsewhere').toBe(200);
+    expect((await logIn(server, { email, password: PASSWORD })).status, 'from elsewhere').toBe(200);
   });
 
   it('counts a right password without the code that is asked for as no guess, and one with a wrong code as one', async () => {
     const { email } = await person();
-    const { id } = (await logIn(house, { email, password: PASSWORD })).body;
-    await enrol(house, new Date(), await house.base.db.account.findUniqueOrThrow({ where: { id } }));
+    const { id } = (await logIn(server, { email, password: PASSWORD })).body;
+    await enrol(server, new Date(), await server.base.db.account.findUniqueOrThrow({ where: { id } }));
     const address = nextAddress();
     const ask = async (otp?: string) =>
-      (await logIn(house, { email, password: PASSWORD, ...(otp && { otp }) }, { address })).body.error;
+      (await logIn(server, { email, password: PASSWORD, ...(otp && { otp }) }, { address })).body.error;
     for (let n = 0; n < 11; n += 1) expect(await ask()).toBe('mfa_required');
     for (let n = 0; n < 10; n += 1) expect(await ask('9999-9999-9999-9999-9999-9999')).toBe('invalid_otp');
     expect(await ask()).toBe('auth_rate_limited');
@@ -236,10 +236,10 @@ describe('proxy login', () => {
   it('writes the password down nowhere, nor a token', async () => {
     const { email } = await person();
     const password = 'a password of its own kind';
-    const { body } = await logIn(house, { email, password: PASSWORD });
-    await logIn(house, { email, password });
-    await house.core.audit.flush();
-    const written = JSON.stringify([house.lines, await house.core.audit.list({}, 1000)]);
+    const { body } = await logIn(server, { email, password: PASSWORD });
+    await logIn(server, { email, password });
+    await server.core.audit.flush();
+    const written = JSON.stringify([server.lines, await server.core.audit.list({}, 1000)]);
     for (const secret of [password, PASSWORD, body.token!]) expect(written).not.toContain(secret);
   });
 
@@ -251,7 +251,7 @@ describe('proxy login', () => {
     ['a password that cannot be stored', { email: 'a@example.com', password: 'a\0' }],
     ['a code that is no text', { email: 'a@example.com', password: PASSWORD, otp: 123456 }],
   ])('refuses %s by its field', async (_what, input) => {
-    const { status, body } = await logIn(house, input);
+    const { status, body } = await logIn(server, input);
     expect([status, body.error]).toEqual([400, 'invalid_request']);
     expect(body.fields).toBeTruthy();
   });
@@ -259,12 +259,12 @@ describe('proxy login', () => {
 
 describe('proxy login without an upstream', () => {
   it('takes the accounts that are here', async () => {
-    const house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
-    const { id, email } = await house.account();
-    const { status, body, headers } = await logIn(house, { email, password: PASSWORD });
+    const server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    const { id, email } = await server.account();
+    const { status, body, headers } = await logIn(server, { email, password: PASSWORD });
     expect([status, body.id, headers.get('set-cookie')]).toEqual([200, id, null]);
-    expect((await logIn(house, { email, password: 'wrong' })).body.error).toBe('invalid_credentials');
-    await house.close();
+    expect((await logIn(server, { email, password: 'wrong' })).body.error).toBe('invalid_credentials');
+    await server.close();
   });
 });
 
@@ -272,19 +272,19 @@ describe('two houses that are each other’s upstream', () => {
   it('say so at once, and nobody is let in or made', async () => {
     const path = { UPSTREAM_LOGIN_PATH: '/api/v1/auth/proxy-login' };
     // Stands where the second house will be known to be: the first one is there before it.
-    const place = await openServer(async (req, res) => {
+    const place = await openHttpServer(async (req, res) => {
       const { 'content-type': type = '', 'signet-hop': hop = '' } = req.headers;
       const headers = { 'content-type': type, 'signet-hop': String(hop) };
       const answer = await fetch(second.origin + req.url, { method: 'POST', headers, body: await bodyOf(req) });
       res.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
     });
-    const first = await openHouse({ settings: { UPSTREAM_AUTH_URL: place.origin, ...path } });
-    const second: House = await openHouse({ settings: { UPSTREAM_AUTH_URL: first.issuer, ...path } });
+    const first = await startServer({ settings: { UPSTREAM_AUTH_URL: place.origin, ...path } });
+    const second: TestServer = await startServer({ settings: { UPSTREAM_AUTH_URL: first.issuer, ...path } });
     try {
       const { email } = await first.account();
       const started = performance.now();
-      for (const house of [first, second]) {
-        const { status, body, headers } = await logIn(house, { email, password: PASSWORD });
+      for (const server of [first, second]) {
+        const { status, body, headers } = await logIn(server, { email, password: PASSWORD });
         expect([status, body.error]).toEqual([502, 'upstream_invalid_response']);
         expect(headers.get('retry-after')).toBeNull();
       }
@@ -303,14 +303,17 @@ describe('two houses that are each other’s upstream', () => {
 
 describe.each(stores)('twenty first logins at once on $name', (store) => {
   const email = 'jane@example.com';
-  let house: House;
-  let upstream: TestServer;
+  let server: TestServer;
+  let upstream: HttpServer;
   beforeAll(async () => {
-    upstream = await openServer((_req, res) => res.end(JSON.stringify({ token: 'theirs', id: 'usr_1', email })));
-    house = await openHouse({ store, settings: { UPSTREAM_AUTH_URL: upstream.origin, TRUSTED_PROXIES: '127.0.0.1' } });
+    upstream = await openHttpServer((_req, res) => res.end(JSON.stringify({ token: 'theirs', id: 'usr_1', email })));
+    server = await startServer({
+      store,
+      settings: { UPSTREAM_AUTH_URL: upstream.origin, TRUSTED_PROXIES: '127.0.0.1' },
+    });
   });
   afterAll(async () => {
-    await house.close();
+    await server.close();
     await upstream.close();
   });
 
@@ -318,14 +321,14 @@ describe.each(stores)('twenty first logins at once on $name', (store) => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, async (_, n) => {
         await sleep(n % 4);
-        return logIn(house, { email, password: PASSWORD });
+        return logIn(server, { email, password: PASSWORD });
       }),
     );
     expect(answers.map(({ status, body }) => body.error_description ?? status)).toEqual(Array(20).fill(200));
     expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
-    expect(await everythingOf(house)).toEqual({ accounts: 1, organizations: 1, identities: 1, sessions: 20 });
-    expect(await house.base.db.membership.count()).toBe(1);
-    const made = await house.core.audit.list({ action: { in: ['account.created', 'identity.linked'] } });
+    expect(await everythingOf(server)).toEqual({ accounts: 1, organizations: 1, identities: 1, sessions: 20 });
+    expect(await server.base.db.membership.count()).toBe(1);
+    const made = await server.core.audit.list({ action: { in: ['account.created', 'identity.linked'] } });
     expect(made).toHaveLength(2);
   });
 });

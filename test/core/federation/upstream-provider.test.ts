@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { bodyOf, openServer, type TestServer } from '../../support/http-server.js';
-import { type House, openHouse } from '../../support/server.js';
+import { bodyOf, type HttpServer, openHttpServer } from '../../support/http-server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 interface Asked {
   method: string;
@@ -38,33 +38,33 @@ const ME = '/api/v1/auth/me';
 const TOKEN = 'a.token-of_theirs';
 const good = { [LOGIN]: json({ token: TOKEN }), [ME]: json({ id: 'usr_1', email: 'jane@example.com' }) };
 
-let stack: TestServer;
-let house: House;
+let stack: HttpServer;
+let server: TestServer;
 let answers: Record<string, Answer>;
 const asked: Asked[] = [];
 
 beforeAll(async () => {
-  stack = await openServer(async (req, res) => {
+  stack = await openHttpServer(async (req, res) => {
     const { method = '', url = '', headers } = req;
     const question = { method, path: url, headers, body: await bodyOf(req) };
     asked.push(question);
     await (answers[url] ?? json({ error: 'not_found' }, 404))(res, question);
   });
-  house = await openHouse({
+  server = await startServer({
     settings: { UPSTREAM_AUTH_URL: stack.origin, UPSTREAM_LOGIN_PATH: LOGIN, TRUSTED_PROXIES: '127.0.0.1' },
   });
 });
 afterEach(async () => {
-  await house.app.settle();
+  await server.app.settle();
   asked.length = 0;
 });
 afterAll(async () => {
   await stack.close();
-  await house.close();
+  await server.close();
 });
 
 let people = 0;
-async function logIn(body: object = {}, at: Pick<House, 'origin'> = house) {
+async function logIn(body: object = {}, at: Pick<TestServer, 'origin'> = server) {
   people += 1;
   const response = await fetch(`${at.origin}/api/v1/auth/ainative-login`, {
     method: 'POST',
@@ -87,7 +87,7 @@ describe('an upstream provider', () => {
       password: 'a password',
       otp: '123456',
     });
-    expect(login!.headers).toMatchObject({ 'signet-hop': house.issuer, 'x-forwarded-for': `10.1.0.${people}` });
+    expect(login!.headers).toMatchObject({ 'signet-hop': server.issuer, 'x-forwarded-for': `10.1.0.${people}` });
     expect(profile).toMatchObject({ method: 'GET', path: ME, headers: { authorization: `Bearer ${TOKEN}` } });
     expect(profile!.headers.cookie).toBeUndefined();
   });
@@ -96,7 +96,7 @@ describe('an upstream provider', () => {
     for (const answer of [good[ME]!, html]) {
       answers = { ...good, [ME]: answer };
       await logIn();
-      await house.app.settle();
+      await server.app.settle();
       expect(asked.at(-1)).toMatchObject({
         method: 'POST',
         path: '/api/v1/auth/logout',
@@ -199,12 +199,12 @@ describe('an upstream provider', () => {
     ['gives an address that is no text', { [ME]: json({ id: 'usr_z', email: 1 }) }, 502, 'upstream_invalid_response'],
   ])('that %s gets an answer of ours, and nobody in', async (_what, misbehave, status, error) => {
     answers = { ...good, ...misbehave };
-    const before = await house.base.db.account.count();
+    const before = await server.base.db.account.count();
     const answer = await logIn();
     expect(answer).toMatchObject({ status, error });
     expect(answer.token).toBeUndefined();
     expect(answer.retryAfter !== null).toBe(status === 503);
-    expect(await house.base.db.account.count()).toBe(before);
+    expect(await server.base.db.account.count()).toBe(before);
     expect(asked.map(({ path }) => path)).not.toContain('/stolen');
   });
 
@@ -254,7 +254,7 @@ describe('an upstream provider', () => {
   ])('that %s shuts nobody out: those were no guesses', async (_does, answer, status) => {
     const sent = { email: 'patient@example.com', password: 'a password' };
     const ask = () =>
-      fetch(`${house.origin}/api/v1/auth/proxy-login`, {
+      fetch(`${server.origin}/api/v1/auth/proxy-login`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'x-forwarded-for': '10.7.7.7' },
         body: JSON.stringify(sent),
@@ -277,7 +277,7 @@ describe('an upstream provider', () => {
     const { user } = await logIn({ email: 'jane@example.com' });
     const known = String(user!.email);
     answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
-    await house.app.settle();
+    await server.app.settle();
     asked.length = 0;
     // The quickest of each: whatever else this machine has to do only adds to a time. A machine that is busy throughout is given another try.
     const quickest = { known: Number.POSITIVE_INFINITY, unknown: Number.POSITIVE_INFINITY };
@@ -298,16 +298,16 @@ describe('an upstream provider', () => {
 describe('an upstream provider that cannot be reached', () => {
   /** A port that nobody listens on. */
   async function freePort(): Promise<number> {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    await new Promise((resolve) => server.close(resolve));
+    const httpServer = createServer();
+    await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve));
+    const { port } = httpServer.address() as AddressInfo;
+    await new Promise((resolve) => httpServer.close(resolve));
     return port;
   }
 
   it('is unavailable: nobody listens, or it speaks no TLS, and no proxy of the environment is asked', async () => {
     const proxied: string[] = [];
-    const proxy = await openServer((req, res) => {
+    const proxy = await openHttpServer((req, res) => {
       proxied.push(req.url!);
       res.end();
     });
@@ -315,7 +315,7 @@ describe('an upstream provider that cannot be reached', () => {
     try {
       const port = await freePort();
       for (const url of [`http://localhost:${port}`, stack.origin.replace('http:', 'https:')]) {
-        const alone = await openHouse({ settings: { UPSTREAM_AUTH_URL: url } });
+        const alone = await startServer({ settings: { UPSTREAM_AUTH_URL: url } });
         expect(await logIn({}, alone)).toMatchObject({ status: 503, error: 'upstream_unavailable' });
         expect(await alone.base.db.account.count()).toBe(0);
         await alone.close();

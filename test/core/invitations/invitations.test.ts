@@ -1,32 +1,32 @@
 // Invitations: who may bring whom in, once, for a week, and never in the place of another.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { call, logIn } from '../../support/api.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 
 const DAY_MS = 86_400_000;
 
 describe.each(stores)('an invitation on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   let people = 0;
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   type Person = Awaited<ReturnType<typeof person>>;
 
   async function person({ verified = true, email = `somebody${++people}@example.com`, name = 'Jane' } = {}) {
-    const { id } = await house.core.accounts.create({ email, name, password: PASSWORD }, systemCaller, { verified });
-    const { access_token: token } = await logIn(house, email);
+    const { id } = await server.core.accounts.create({ email, name, password: PASSWORD }, systemMeta, { verified });
+    const { access_token: token } = await logIn(server, email);
     return { id, email, token };
   }
   const as = ({ token }: Person, method: string, path: string, body?: object) =>
-    call(house, method, path, { token, body });
+    call(server, method, path, { token, body });
 
   /** An organization with an owner and an admin. */
   async function place(name = 'Acme') {
@@ -34,7 +34,7 @@ describe.each(stores)('an invitation on $name', (store) => {
     const id = String((await as(owner, 'POST', '/organizations', { name })).json.id);
     const member = async (role: string) => {
       const one = await person();
-      await house.base.db.membership.create({ data: { accountId: one.id, organizationId: id, role } });
+      await server.base.db.membership.create({ data: { accountId: one.id, organizationId: id, role } });
       return one;
     };
     const admin = await member('admin');
@@ -44,10 +44,10 @@ describe.each(stores)('an invitation on $name', (store) => {
     const takeBack = (by: Person, invitation: unknown) =>
       as(by, 'DELETE', `/organizations/${id}/invitations/${invitation}`);
     const roleOf = async ({ id: accountId }: Person) =>
-      (await house.core.organizations.roleOf({ accountId }, id)) ?? 'none';
+      (await server.core.organizations.roleOf({ accountId }, id)) ?? 'none';
     return { id, owner, admin, member, invite, open, takeBack, roleOf };
   }
-  const tokenTo = async (email: string) => tokenIn(await mailTo(house, email, /invited/));
+  const tokenTo = async (email: string) => tokenIn(await mailTo(server, email, /invited/));
   const accept = (by: Person, token: string) => as(by, 'POST', '/invitations/accept', { token });
 
   it('brings in whom it was mailed to, in its role, and is spent', async () => {
@@ -67,12 +67,12 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect(await open()).toEqual([]);
     expect((await accept(guest, token)).json.error).toBe('not_found');
     expect((await invite(admin, guest.email)).json.error).toBe('conflict');
-    const trail = await house.core.audit.list({ organizationId: id, action: { startsWith: 'invitation.' } });
+    const trail = await server.core.audit.list({ organizationId: id, action: { startsWith: 'invitation.' } });
     expect(trail.map(({ action, actorId }) => [action, actorId])).toEqual([
       ['invitation.accepted', guest.id],
       ['invitation.created', admin.id],
     ]);
-    expect(JSON.stringify(await house.base.db.auditEvent.findMany())).not.toContain(token);
+    expect(JSON.stringify(await server.base.db.auditEvent.findMany())).not.toContain(token);
   });
 
   it('is made by admins and owners only, and never above themselves', async () => {
@@ -127,8 +127,8 @@ describe.each(stores)('an invitation on $name', (store) => {
       expect(answer.json.error_description).toContain(why);
       expect(await roleOf(by)).toBe('none');
     }
-    await house.core.verification.request((await house.core.accounts.find(guest.id))!);
-    await house.core.verification.verify(tokenIn(await mailTo(house, guest.email, /Confirm/)), systemCaller);
+    await server.core.emailVerification.request((await server.core.accounts.find(guest.id))!);
+    await server.core.emailVerification.verify(tokenIn(await mailTo(server, guest.email, /Confirm/)), systemMeta);
     expect((await accept(guest, token)).status).toBe(200); // none of that spent it
   });
 
@@ -142,14 +142,14 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect(await open()).toMatchObject([{ id: second.json.id, role: 'admin' }]);
     expect(first.json.id).not.toBe(second.json.id);
     expect((await accept(guest, old)).json.error).toBe('not_found');
-    const account = (await house.core.accounts.find(guest.id))!;
+    const account = (await server.core.accounts.find(guest.id))!;
     aheadMs = 7 * DAY_MS + 1000;
     try {
-      await expect(house.core.invitations.accept(token, account, systemCaller)).rejects.toMatchObject({ status: 404 });
-      expect(await house.core.invitations.find(token)).toBeUndefined();
-      expect(await house.core.invitations.list(owner.id, id)).toEqual([]);
-      await house.core.housekeeping.sweep();
-      expect(await house.base.db.invitation.count({ where: { organizationId: id } })).toBe(0);
+      await expect(server.core.invitations.accept(token, account, systemMeta)).rejects.toMatchObject({ status: 404 });
+      expect(await server.core.invitations.find(token)).toBeUndefined();
+      expect(await server.core.invitations.list(owner.id, id)).toEqual([]);
+      await server.core.cleanup.sweep();
+      expect(await server.base.db.invitation.count({ where: { organizationId: id } })).toBe(0);
       aheadMs = 0;
       expect((await accept(guest, token)).json.error).toBe('not_found');
     } finally {
@@ -165,8 +165,8 @@ describe.each(stores)('an invitation on $name', (store) => {
     const token = await tokenTo(guest.email);
     const answers = await atOnce(12, () => accept(guest, token));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(11).fill(404)]);
-    expect(await house.base.db.membership.count({ where: { accountId: guest.id, organizationId: id } })).toBe(1);
-    expect(await house.core.audit.list({ accountId: guest.id, action: 'invitation.accepted' })).toHaveLength(1);
+    expect(await server.base.db.membership.count({ where: { accountId: guest.id, organizationId: id } })).toBe(1);
+    expect(await server.core.audit.list({ accountId: guest.id, action: 'invitation.accepted' })).toHaveLength(1);
   });
 
   it('is one for each address, though it is made several times at once', async () => {
@@ -201,9 +201,9 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect(await open()).toEqual([]);
 
     await inviteAll();
-    await house.base.db.account.update({ where: { id: admin.id }, data: { status: 'suspended' } });
+    await server.base.db.account.update({ where: { id: admin.id }, data: { status: 'suspended' } });
     await refused();
-    await house.base.db.account.update({ where: { id: admin.id }, data: { status: 'active' } });
+    await server.base.db.account.update({ where: { id: admin.id }, data: { status: 'active' } });
     expect((await accept(guests.viewer, tokens.viewer!)).status).toBe(200);
     expect((await as(owner, 'DELETE', `/organizations/${id}/members/${admin.id}`)).status).toBe(200);
     expect((await accept(guests.admin, tokens.admin!)).json.error).toBe('not_found');
@@ -237,7 +237,7 @@ describe.each(stores)('an invitation on $name', (store) => {
 
   it('comes from nobody whose own address is not proven, and fills nobody’s mailbox', async () => {
     const inviter = await person({ verified: false });
-    const own = await house.core.organizations.idOfOwn(inviter.id);
+    const own = await server.core.organizations.personalOrganizationId(inviter.id);
     const refused = await as(inviter, 'POST', `/organizations/${own}/invitations`, {
       email: 'd@example.com',
       role: 'viewer',
@@ -254,23 +254,23 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect([again.status, again.json.error]).toEqual([429, 'rate_limited']);
     const another = await place();
     expect((await another.invite(another.owner, email)).status).toBe(201);
-    expect(await mailsTo(house, email)).toHaveLength(11);
+    expect(await mailsTo(server, email)).toHaveLength(11);
     const many = { name: 'invitation-address', points: 30, seconds: DAY_MS / 1000 };
-    for (let n = 11; n < 30; n += 1) await house.base.limits.spend(many, email);
+    for (let n = 11; n < 30; n += 1) await server.base.rateLimiter.spend(many, email);
     expect((await another.invite(another.owner, email)).status).toBe(429);
-    expect(await mailsTo(house, email)).toHaveLength(11);
+    expect(await mailsTo(server, email)).toHaveLength(11);
   });
 
   it('is a mail that holds no words of a stranger, and keeps no token, only its hash', async () => {
     const { owner, invite } = await place('Win now: http://evil.example');
-    await house.base.db.account.update({ where: { id: owner.id }, data: { name: 'http://evil.example' } });
+    await server.base.db.account.update({ where: { id: owner.id }, data: { name: 'http://evil.example' } });
     await invite(owner, 'reader@example.com');
-    const mail = await mailTo(house, 'reader@example.com', /invited/);
+    const mail = await mailTo(server, 'reader@example.com', /invited/);
     expect(JSON.stringify(mail)).not.toContain('evil');
     expect(mail.text).toContain(owner.email);
-    const rows = await house.base.db.invitation.findMany();
+    const rows = await server.base.db.invitation.findMany();
     expect(rows.length).toBeGreaterThan(0);
     expect(JSON.stringify(rows)).not.toContain(tokenIn(mail));
-    expect(house.lines.join('\n')).not.toContain(tokenIn(mail));
+    expect(server.lines.join('\n')).not.toContain(tokenIn(mail));
   });
 });

@@ -6,7 +6,7 @@ import { DAY_SECONDS } from '../../../src/base/clock.js';
 import { AGENT_TOKEN_SECONDS } from '../../../src/core/agents/tokens.js';
 import { PUBLISH_LEAD_SECONDS } from '../../../src/core/keys/keys.js';
 import { type TestClient, token } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { introspect } from '../../support/token-family.js';
 
@@ -14,49 +14,49 @@ const SECRET = 'the master secret of these tests, 1';
 const LEAD_MS = (PUBLISH_LEAD_SECONDS + 1) * 1000;
 
 describe.each(stores)('signing keys on $name', (store) => {
-  let house: House;
-  let beside: House;
+  let server: TestServer;
+  let beside: TestServer;
   let machine: TestClient;
   let aheadMs = 0;
   const clock = { now: () => new Date(Date.now() + aheadMs) };
   beforeAll(async () => {
-    house = await openHouse({ store, clock, settings: { SECRET } });
-    beside = await openHouse({ beside: house, clock, settings: { SECRET } });
-    machine = await house.client({ redirect_uris: [], grant_types: ['client_credentials'] });
+    server = await startServer({ store, clock, settings: { SECRET } });
+    beside = await startServer({ beside: server, clock, settings: { SECRET } });
+    machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
   });
   afterAll(async () => {
     await beside.close();
-    await house.close();
+    await server.close();
   });
   afterEach(() => {
     aheadMs = 0;
   });
 
-  async function published(at: House = house): Promise<string[]> {
+  async function published(at: TestServer = server): Promise<string[]> {
     const { keys } = (await (await fetch(`${at.origin}/oauth/jwks`)).json()) as { keys: { kid: string }[] };
     return keys.map(({ kid }) => kid).sort();
   }
 
-  async function issue(at: House = house): Promise<{ jwt: string; kid: string }> {
-    const resource = `${house.issuer}/api/v1`;
+  async function issue(at: TestServer = server): Promise<{ jwt: string; kid: string }> {
+    const resource = `${server.issuer}/api/v1`;
     const { body } = await token(at, machine, { grant_type: 'client_credentials', resource });
     return { jwt: body.access_token!, kid: String(decodeProtectedHeader(body.access_token!).kid) };
   }
 
-  const isActive = async (jwt: string, at = house) => (await introspect(at, machine, jwt)).body.active;
+  const isActive = async (jwt: string, at = server) => (await introspect(at, machine, jwt)).body.active;
 
   it('are one of each kind, stored encrypted, published without their private part', async () => {
-    const rows = await house.base.db.signingKey.findMany();
+    const rows = await server.base.db.signingKey.findMany();
     expect(rows.map(({ algorithm }) => algorithm).sort()).toEqual(['ES256', 'RS256']);
     expect(await published()).toEqual(rows.map(({ kid }) => kid).sort());
-    const { d } = house.core.keys.signer('ES256').jwk;
+    const { d } = server.core.keys.signer('ES256').jwk;
     expect(JSON.stringify(rows)).not.toContain(d);
-    expect(await (await fetch(`${house.origin}/oauth/jwks`)).text()).not.toContain(d);
+    expect(await (await fetch(`${server.origin}/oauth/jwks`)).text()).not.toContain(d);
   });
 
   it('are published first, sign later, retire, and are gone when nothing they signed can be alive', async () => {
     const before = await issue();
-    const fresh = await house.core.keys.rotate();
+    const fresh = await server.core.keys.rotate();
     expect(await published()).toEqual(expect.arrayContaining([...fresh, before.kid]));
     expect((await issue()).kid).toBe(before.kid);
     aheadMs = LEAD_MS;
@@ -67,16 +67,16 @@ describe.each(stores)('signing keys on $name', (store) => {
     expect(await isActive(after.jwt)).toBe(true);
     aheadMs = LEAD_MS + (AGENT_TOKEN_SECONDS + DAY_SECONDS + 60) * 1000; // the longest of all lives
     expect(await published()).toEqual([...fresh].sort());
-    expect(await house.core.keys.sweep()).toBe(2);
-    expect(await house.base.db.signingKey.count()).toBe(2);
-    const actions = (await house.core.audit.list()).map(({ action }) => action);
+    expect(await server.core.keys.sweep()).toBe(2);
+    expect(await server.base.db.signingKey.count()).toBe(2);
+    const actions = (await server.core.audit.list()).map(({ action }) => action);
     expect(actions).toEqual(expect.arrayContaining(['key.created', 'key.rotated', 'key.retired']));
   });
 
   it('are heard of by the server beside within seconds, without a restart', async () => {
     aheadMs = LEAD_MS;
     const before = await issue(beside);
-    const fresh = await house.core.keys.rotate({ atOnce: true });
+    const fresh = await server.core.keys.rotate({ atOnce: true });
     const deadline = Date.now() + 4000;
     while (Date.now() < deadline && !fresh.includes((await issue(beside)).kid)) await sleep(50);
     expect(fresh).toContain((await issue(beside)).kid);
@@ -85,40 +85,42 @@ describe.each(stores)('signing keys on $name', (store) => {
   });
 
   it('are rotated by one of several servers when they are due', async () => {
-    const count = await house.base.db.signingKey.count();
-    expect(await house.core.keys.rotateIfDue()).toBe(false);
+    const count = await server.base.db.signingKey.count();
+    expect(await server.core.keys.rotateIfDue()).toBe(false);
     aheadMs = 91 * DAY_SECONDS * 1000;
-    const rotated = await Promise.all([house.core.keys.rotateIfDue(), beside.core.keys.rotateIfDue()]);
+    const rotated = await Promise.all([server.core.keys.rotateIfDue(), beside.core.keys.rotateIfDue()]);
     expect(rotated.filter(Boolean)).toHaveLength(1);
-    expect(await house.base.db.signingKey.count()).toBe(count + 2);
+    expect(await server.base.db.signingKey.count()).toBe(count + 2);
   });
 });
 
 describe.each(stores)('servers that start together on $name', (store) => {
   it('make one set of keys', async () => {
-    const first = await openHouse({ store, settings: { SECRET } });
+    const first = await startServer({ store, settings: { SECRET } });
     await first.base.db.signingKey.deleteMany();
-    const others = await Promise.all([1, 2, 3].map(() => openHouse({ beside: first, settings: { SECRET } })));
+    const others = await Promise.all([1, 2, 3].map(() => startServer({ beside: first, settings: { SECRET } })));
     try {
       expect(await first.base.db.signingKey.count()).toBe(2);
       const versions = others.map(({ core }) => core.keys.set().version);
       expect(new Set(versions).size).toBe(1);
     } finally {
-      for (const house of others) await house.close();
+      for (const server of others) await server.close();
       await first.close();
     }
   });
 
   it('say clearly when the secret is another one, and open with the one of before', async () => {
-    const first = await openHouse({ store, settings: { SECRET } });
+    const first = await startServer({ store, settings: { SECRET } });
     const other = 'the master secret of these tests, 2';
     try {
-      await expect(openHouse({ beside: first, settings: { SECRET: other } })).rejects.toThrow(/SECRET is not the one/);
-      const rotated = await openHouse({ beside: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
+      await expect(startServer({ beside: first, settings: { SECRET: other } })).rejects.toThrow(
+        /SECRET is not the one/,
+      );
+      const rotated = await startServer({ beside: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
       expect(rotated.core.keys.set().version).toBe(first.core.keys.set().version);
       await rotated.core.keys.rotate({ atOnce: true });
       await rotated.close();
-      const later = await openHouse({ beside: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
+      const later = await startServer({ beside: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
       expect(later.core.keys.set().keys.length).toBeGreaterThanOrEqual(2);
       await later.close();
     } finally {

@@ -1,84 +1,84 @@
 // The second factor as a room: what it takes once and no more, who is slowed down, and what is left in the database.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSecrets } from '../../../src/base/crypto.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
 import { Browser } from '../../support/browser.js';
 import { isAlive, refresh } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { openFamily } from '../../support/token-family.js';
 
 const STEP_MS = 30_000;
 
 describe.each(stores)('the second factor on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   const now = () => new Date(Date.now() + aheadMs);
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now }, settings: { BRAND_NAME: 'Acme & Co: Konto' } });
+    server = await startServer({ store, clock: { now }, settings: { BRAND_NAME: 'Acme & Co: Konto' } });
   });
   afterEach(() => {
     aheadMs = 0;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const verify = (account: Parameters<House['core']['mfa']['verify']>[0], otp: string) =>
-    house.core.mfa.verify(account, otp, systemCaller);
+  const verify = (account: Parameters<TestServer['core']['mfa']['verify']>[0], otp: string) =>
+    server.core.mfa.verify(account, otp, systemMeta);
   const codeOf = (refusal: PromiseSettledResult<unknown>) =>
     refusal.status === 'rejected' ? (refusal.reason as { code: string }).code : refusal.value;
   const trail = async (accountId: string) =>
-    (await house.core.audit.list({ accountId })).map(({ action }) => action).reverse();
+    (await server.core.audit.list({ accountId })).map(({ action }) => action).reverse();
 
   it('is learnt from a QR code, and counts once the app has shown a code', async () => {
-    const account = await house.account();
-    const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    const account = await server.account();
+    const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    const { secret, otpauthUri, qrSvg } = await house.core.mfa.begin(account);
+    const { secret, otpauthUri, qrSvg } = await server.core.mfa.begin(account);
     expect(readQrCode(qrSvg)).toBe(otpauthUri);
     expect(otpauthUri).toContain(`otpauth://totp/Acme%20%26%20Co%3A%20Konto:${encodeURIComponent(account.email)}?`);
     const app = Authenticator.scan(otpauthUri);
     expect(app.secret).toBe(secret);
-    expect(await house.core.mfa.isEnrolled(account.id)).toBe(false);
-    await expect(house.core.mfa.confirm(login, app.wrongCode(now()), systemCaller)).rejects.toThrow('not right');
-    expect(await house.core.mfa.isEnrolled(account.id)).toBe(false);
-    const codes = await house.core.mfa.confirm(login, app.code(now()), systemCaller);
+    expect(await server.core.mfa.isEnrolled(account.id)).toBe(false);
+    await expect(server.core.mfa.confirm(login, app.wrongCode(now()), systemMeta)).rejects.toThrow('not right');
+    expect(await server.core.mfa.isEnrolled(account.id)).toBe(false);
+    const codes = await server.core.mfa.confirm(login, app.code(now()), systemMeta);
     expect(codes).toHaveLength(10);
-    expect(await house.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
     expect(await trail(account.id)).toContain('mfa.enrolled');
   });
 
   it('is begun anew as long as it is not confirmed: the earlier secret is void', async () => {
-    const account = await house.account();
-    const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    const account = await server.account();
+    const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    const [first, second] = [await house.core.mfa.begin(account), await house.core.mfa.begin(account)];
+    const [first, second] = [await server.core.mfa.begin(account), await server.core.mfa.begin(account)];
     expect(second.secret).not.toBe(first.secret);
-    expect(await house.core.mfa.pending(account)).toEqual(second);
+    expect(await server.core.mfa.pending(account)).toEqual(second);
     const old = new Authenticator(first.secret).code(now());
-    await expect(house.core.mfa.confirm(login, old, systemCaller)).rejects.toMatchObject({ code: 'invalid_otp' });
-    await house.core.mfa.confirm(login, new Authenticator(second.secret).code(now()), systemCaller);
-    expect(await house.core.mfa.pending(account)).toBeUndefined();
-    await expect(house.core.mfa.begin(account)).rejects.toMatchObject({ code: 'conflict' });
+    await expect(server.core.mfa.confirm(login, old, systemMeta)).rejects.toMatchObject({ code: 'invalid_otp' });
+    await server.core.mfa.confirm(login, new Authenticator(second.secret).code(now()), systemMeta);
+    expect(await server.core.mfa.pending(account)).toBeUndefined();
+    await expect(server.core.mfa.begin(account)).rejects.toMatchObject({ code: 'conflict' });
   });
 
   it('has one secret though 8 begin at once, and one set of recovery codes though 8 confirm', async () => {
-    const account = await house.account();
-    const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    const account = await server.account();
+    const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    await Promise.all(Array.from({ length: 8 }, () => house.core.mfa.begin(account)));
-    const app = new Authenticator((await house.core.mfa.pending(account))!.secret);
+    await Promise.all(Array.from({ length: 8 }, () => server.core.mfa.begin(account)));
+    const app = new Authenticator((await server.core.mfa.pending(account))!.secret);
     const code = app.code(now());
     const confirmed = await Promise.allSettled(
-      Array.from({ length: 8 }, () => house.core.mfa.confirm(login, code, systemCaller)),
+      Array.from({ length: 8 }, () => server.core.mfa.confirm(login, code, systemMeta)),
     );
     expect(confirmed.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(await house.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
   });
 
   it('takes a code once: not the one that confirmed, not one that came before it, nor one after its neighbour', async () => {
     const at = now();
-    const { account, app } = await enrol(house, at);
+    const { account, app } = await enrol(server, at);
     expect(await verify(account, app.code(at))).toBeUndefined(); // it confirmed
     expect(await verify(account, app.code(at, -1))).toBeUndefined(); // older than the last one
     expect(await verify(account, app.code(at, 1))).toEqual(['otp']);
@@ -98,14 +98,14 @@ describe.each(stores)('the second factor on $name', (store) => {
       [2, undefined],
     ] as const) {
       aheadMs = 0;
-      const { account, app } = await enrol(house, now());
+      const { account, app } = await enrol(server, now());
       aheadMs = 10 * STEP_MS;
       expect(await verify(account, app.code(now(), away)), `${away} steps`).toEqual(taken);
     }
   });
 
   it('takes a code once though 20 come with it at the same moment', async () => {
-    const { account, app } = await enrol(house, now());
+    const { account, app } = await enrol(server, now());
     const code = app.code(now(), 1);
     const answers = await Promise.allSettled(Array.from({ length: 20 }, () => verify(account, code)));
     const taken = answers.filter((answer) => answer.status === 'fulfilled' && answer.value);
@@ -113,30 +113,32 @@ describe.each(stores)('the second factor on $name', (store) => {
   });
 
   it('takes each recovery code once, however it is typed, and once though 20 come with it', async () => {
-    const { account, recoveryCodes } = await enrol(house, now());
+    const { account, recoveryCodes } = await enrol(server, now());
     const [first = '', second = '', third = ''] = recoveryCodes;
     expect(await verify(account, first)).toEqual(['otp']);
     expect(await verify(account, first)).toBeUndefined();
     expect(await verify(account, ` ${second.replaceAll('-', '')} `)).toEqual(['otp']);
     const answers = await Promise.allSettled(Array.from({ length: 20 }, () => verify(account, third)));
     expect(answers.filter((answer) => answer.status === 'fulfilled' && answer.value)).toHaveLength(1);
-    expect(await house.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 7 });
-    const used = (await house.core.audit.list({ accountId: account.id, action: 'mfa.recovery_code_used' })).reverse();
+    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 7 });
+    const used = (await server.core.audit.list({ accountId: account.id, action: 'mfa.recovery_code_used' })).reverse();
     expect(used.map(({ detail }) => detail)).toEqual([{ left: 9 }, { left: 8 }, { left: 7 }]);
   });
 
   it('takes nobody else’s codes', async () => {
-    const [one, other] = [await enrol(house, now()), await enrol(house, now())];
+    const [one, other] = [await enrol(server, now()), await enrol(server, now())];
     expect(await verify(one.account, other.app.code(now(), 1))).toBeUndefined();
     expect(await verify(one.account, other.recoveryCodes[0]!)).toBeUndefined();
     expect(await verify(other.account, other.recoveryCodes[0]!)).toEqual(['otp']);
   });
 
   it('slows guesses down, more and more, and lets the paper work meanwhile', async () => {
-    const { account, app, recoveryCodes } = await enrol(house, now());
-    const guesses = await Promise.allSettled(Array.from({ length: 20 }, () => verify(account, app.wrongCode(now()))));
-    expect(guesses.map(codeOf).filter((code) => code === undefined)).toHaveLength(5);
-    expect(guesses.map(codeOf).filter((code) => code === 'auth_rate_limited')).toHaveLength(15);
+    const { account, app, recoveryCodes } = await enrol(server, now());
+    const clientAuthThrottle = await Promise.allSettled(
+      Array.from({ length: 20 }, () => verify(account, app.wrongCode(now()))),
+    );
+    expect(clientAuthThrottle.map(codeOf).filter((code) => code === undefined)).toHaveLength(5);
+    expect(clientAuthThrottle.map(codeOf).filter((code) => code === 'auth_rate_limited')).toHaveLength(15);
     const refusal = await verify(account, app.code(now(), 1)).catch((error) => error); // or guessing would go on
     expect(refusal).toMatchObject({ status: 429, code: 'auth_rate_limited' });
     expect(refusal.retryAfterSeconds).toBeGreaterThan(0);
@@ -145,28 +147,29 @@ describe.each(stores)('the second factor on $name', (store) => {
   });
 
   it('lets nobody guess more than 30 times a day', async () => {
-    const { account, app } = await enrol(house, now());
+    const { account, app } = await enrol(server, now());
     const waits: number[] = [];
-    let guesses = 0;
-    while ((waits.at(-1) ?? 0) <= 3600 && guesses < 100) {
+    let clientAuthThrottle = 0;
+    while ((waits.at(-1) ?? 0) <= 3600 && clientAuthThrottle < 100) {
       const answer = await verify(account, app.wrongCode(now())).catch((error) => error);
       if (answer === undefined) {
-        guesses += 1;
+        clientAuthThrottle += 1;
         continue;
       }
       waits.push(answer.retryAfterSeconds);
       // As if that time had passed.
       const name = answer.retryAfterSeconds <= 5 * 60 ? 'otp-minutes' : 'otp-hour';
-      if (answer.retryAfterSeconds <= 3600) await house.base.limits.reset({ name, points: 0, seconds: 0 }, account.id);
+      if (answer.retryAfterSeconds <= 3600)
+        await server.base.rateLimiter.reset({ name, points: 0, seconds: 0 }, account.id);
     }
-    expect(guesses).toBe(30);
+    expect(clientAuthThrottle).toBe(30);
     expect(waits[0]).toBeLessThanOrEqual(5 * 60);
     expect(waits.some((wait) => wait > 5 * 60 && wait <= 3600)).toBe(true);
     expect(waits.at(-1)).toBeGreaterThan(20 * 3600);
   });
 
   it('forgives wrong codes once a right one comes', async () => {
-    const { account, app } = await enrol(house, now());
+    const { account, app } = await enrol(server, now());
     for (const away of [1, 2, 3]) {
       for (let n = 0; n < 4; n += 1) expect(await verify(account, app.wrongCode(now()))).toBeUndefined();
       aheadMs = away * STEP_MS;
@@ -175,84 +178,84 @@ describe.each(stores)('the second factor on $name', (store) => {
   });
 
   it('ends the account’s other logins when it is set up and when it is removed, and keeps the one that did it', async () => {
-    const account = await house.account();
-    const open = () => house.core.sessions.open(account, ['pwd'], systemCaller);
+    const account = await server.account();
+    const open = () => server.core.sessions.open(account, ['pwd'], systemMeta);
     const [mine, other] = [await open(), await open()];
     const login = { account, session: mine.session, amr: ['pwd'] };
-    const app = new Authenticator((await house.core.mfa.begin(account)).secret);
-    const isOpen = async (token: string) => (await house.core.sessions.findByToken(token)) !== undefined;
+    const app = new Authenticator((await server.core.mfa.begin(account)).secret);
+    const isOpen = async (token: string) => (await server.core.sessions.findByToken(token)) !== undefined;
     expect([await isOpen(mine.token), await isOpen(other.token)]).toEqual([true, true]);
-    await house.core.mfa.confirm(login, app.code(now()), systemCaller);
+    await server.core.mfa.confirm(login, app.code(now()), systemMeta);
     expect([await isOpen(mine.token), await isOpen(other.token)]).toEqual([true, false]);
     const third = await open();
-    await house.core.mfa.remove(login, systemCaller);
+    await server.core.mfa.remove(login, systemMeta);
     expect([await isOpen(mine.token), await isOpen(third.token)]).toEqual([true, false]);
-    const ended = await house.core.audit.list({ accountId: account.id, action: 'session.ended' });
+    const ended = await server.core.audit.list({ accountId: account.id, action: 'session.ended' });
     expect(ended.map(({ detail }) => detail)).toEqual([{ reason: 'factors_changed' }, { reason: 'factors_changed' }]);
   });
 
   it('ends what was given for offline use to logins that are over, when it is set up and when it is removed', async () => {
-    const account = await house.account();
-    const client = await house.client();
-    const { session } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    const account = await server.account();
+    const client = await server.client();
+    const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    const app = new Authenticator((await house.core.mfa.begin(account)).secret);
+    const app = new Authenticator((await server.core.mfa.begin(account)).secret);
     const signedOutWithOfflineAccess = async (otp?: string) => {
-      const browser = new Browser(house.origin);
+      const browser = new Browser(server.origin);
       const start = otp && (await browser.signIn(account.email, PASSWORD));
       if (start) await browser.submit(start, { otp });
       const more = { scope: 'openid offline_access', prompt: 'consent' };
-      const family = await openFamily(house, client, account.email, more, browser);
+      const family = await openFamily(server, client, account.email, more, browser);
       await browser.submit(await browser.open('/logout'));
-      expect(await isAlive(house, family.accessToken)).toBe(true);
+      expect(await isAlive(server, family.accessToken)).toBe(true);
       return family;
     };
     const before = await signedOutWithOfflineAccess();
-    const codes = await house.core.mfa.confirm(login, app.code(now()), systemCaller);
+    const codes = await server.core.mfa.confirm(login, app.code(now()), systemMeta);
     const after = await signedOutWithOfflineAccess(codes[0]);
-    expect(await isAlive(house, before.accessToken)).toBe(false);
-    expect((await refresh(house, client, before.refreshToken)).body.error).toBe('invalid_grant');
-    await house.core.mfa.remove(login, systemCaller);
-    expect(await isAlive(house, after.accessToken)).toBe(false);
-    expect((await refresh(house, client, after.refreshToken)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, before.accessToken)).toBe(false);
+    expect((await refresh(server, client, before.refreshToken)).body.error).toBe('invalid_grant');
+    await server.core.mfa.remove(login, systemMeta);
+    expect(await isAlive(server, after.accessToken)).toBe(false);
+    expect((await refresh(server, client, after.refreshToken)).body.error).toBe('invalid_grant');
   });
 
   it('is gone with its codes when it is removed, and can be set up anew', async () => {
-    const { account, login, app, recoveryCodes } = await enrol(house, now());
-    await house.core.mfa.remove(login, systemCaller);
-    expect(await house.core.mfa.state(account.id)).toEqual({ enrolled: false, recoveryCodesLeft: 0 });
+    const { account, login, app, recoveryCodes } = await enrol(server, now());
+    await server.core.mfa.remove(login, systemMeta);
+    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: false, recoveryCodesLeft: 0 });
     expect(await verify(account, app.code(now(), 1))).toBeUndefined();
     expect(await verify(account, recoveryCodes[0]!)).toBeUndefined();
-    await expect(house.core.mfa.remove(login, systemCaller)).rejects.toMatchObject({ status: 404 });
-    const next = new Authenticator((await house.core.mfa.begin(account)).secret);
-    await house.core.mfa.confirm(login, next.code(now()), systemCaller);
+    await expect(server.core.mfa.remove(login, systemMeta)).rejects.toMatchObject({ status: 404 });
+    const next = new Authenticator((await server.core.mfa.begin(account)).secret);
+    await server.core.mfa.confirm(login, next.code(now()), systemMeta);
     expect(await verify(account, app.code(now(), 1))).toBeUndefined();
     expect(await verify(account, next.code(now(), 1))).toEqual(['otp']);
     expect(await trail(account.id)).toEqual(expect.arrayContaining(['mfa.enrolled', 'mfa.removed', 'mfa.enrolled']));
   });
 
   it('has one fresh set of recovery codes after a renewal, though 8 ask at once', async () => {
-    const { account, recoveryCodes } = await enrol(house, now());
+    const { account, recoveryCodes } = await enrol(server, now());
     const sets = await Promise.all(
-      Array.from({ length: 8 }, () => house.core.mfa.renewRecoveryCodes(account, systemCaller)),
+      Array.from({ length: 8 }, () => server.core.mfa.renewRecoveryCodes(account, systemMeta)),
     );
-    expect((await house.core.mfa.state(account.id)).recoveryCodesLeft).toBe(10);
+    expect((await server.core.mfa.state(account.id)).recoveryCodesLeft).toBe(10);
     expect(await verify(account, recoveryCodes[0]!)).toBeUndefined();
     const good: unknown[] = [];
     for (const [code] of sets) if (await verify(account, code!)) good.push(code);
     expect(good).toHaveLength(1);
-    const stranger = await house.account();
-    await expect(house.core.mfa.renewRecoveryCodes(stranger, systemCaller)).rejects.toMatchObject({ status: 404 });
+    const stranger = await server.account();
+    await expect(server.core.mfa.renewRecoveryCodes(stranger, systemMeta)).rejects.toMatchObject({ status: 404 });
   });
 
   it('is in the database sealed or hashed, never as it is', async () => {
-    const { account, app, recoveryCodes } = await enrol(house, now());
-    const begun = await house.account();
-    const { secret } = await house.core.mfa.begin(begun);
+    const { account, app, recoveryCodes } = await enrol(server, now());
+    const begun = await server.account();
+    const { secret } = await server.core.mfa.begin(begun);
     const rows = JSON.stringify([
-      await house.base.db.totpFactor.findMany(),
-      await house.base.db.recoveryCode.findMany({ where: { accountId: account.id } }),
-      await house.base.db.auditEvent.findMany(),
+      await server.base.db.totpFactor.findMany(),
+      await server.base.db.recoveryCode.findMany({ where: { accountId: account.id } }),
+      await server.base.db.auditEvent.findMany(),
     ]);
     const raw = (base32: string) => Buffer.from(base32).toString('base64url');
     for (const text of [app.secret, secret, raw(app.secret), raw(secret)]) expect(rows).not.toContain(text);
@@ -267,13 +270,13 @@ describe.each(stores)('the second factor on $name', (store) => {
       'the first master secret of this house',
       'the second master secret of this house',
     ] as const;
-    const beside = { data: await store.open(), dataDir: house.dataDir, issuer: 'http://localhost:3000' };
+    const beside = { data: await store.open(), dataDir: server.dataDir, issuer: 'http://localhost:3000' };
     try {
-      const before = await openHouse({ beside, clock: { now }, settings: { SECRET: first } });
+      const before = await startServer({ beside, clock: { now }, settings: { SECRET: first } });
       const { account, app } = await enrol(before, now());
       await before.close();
-      const after = await openHouse({ beside, clock: { now }, settings: { SECRET: second, SECRET_PREVIOUS: first } });
-      expect(await after.core.mfa.verify(account, app.code(now(), 1), systemCaller)).toEqual(['otp']);
+      const after = await startServer({ beside, clock: { now }, settings: { SECRET: second, SECRET_PREVIOUS: first } });
+      expect(await after.core.mfa.verify(account, app.code(now(), 1), systemMeta)).toEqual(['otp']);
       const { sealedSecret } = await after.base.db.totpFactor.findFirstOrThrow();
       await after.close();
       expect(await createSecrets(second).open('totp', sealedSecret)).toBe(app.secret);

@@ -1,73 +1,73 @@
 // Retry and theft: an answer that got lost may be asked for again, but never do two branches of a family live.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { isAlive, obtainCode, REDIRECT_URI, refresh, type TestClient } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/token-family.js';
 
 const NOTHING = { accessTokens: [], refreshTokens: [] };
 
 describe.each(stores)('refresh tokens on $name', (store) => {
-  let house: House;
-  let strict: House;
+  let server: TestServer;
+  let strict: TestServer;
   let client: TestClient;
   let email: string;
   let accountId: string;
   let aheadMs = 0;
   let resource: string;
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
-    strict = await openHouse({ beside: house, settings: { REFRESH_RETRY_WINDOW: '0s' } });
-    client = await house.client();
-    ({ email, id: accountId } = await house.account());
-    resource = `${house.issuer}/api/v1`;
+    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    strict = await startServer({ beside: server, settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    client = await server.client();
+    ({ email, id: accountId } = await server.account());
+    resource = `${server.issuer}/api/v1`;
   });
   afterAll(async () => {
     await strict.close();
-    await house.close();
+    await server.close();
   });
 
   it('gives a new successor to who asks again, in the place of the lost one', async () => {
-    const family = await openFamily(house, client, email);
-    const lost = await refresh(house, client, family.refreshToken);
-    const again = await refresh(house, client, family.refreshToken);
+    const family = await openFamily(server, client, email);
+    const lost = await refresh(server, client, family.refreshToken);
+    const again = await refresh(server, client, family.refreshToken);
     expect([lost.status, again.status]).toEqual([200, 200]);
-    expect(await isAlive(house, lost.body.access_token!)).toBe(false);
-    expect(await isAlive(house, again.body.access_token!)).toBe(true);
-    expect((await refresh(house, client, lost.body.refresh_token!)).body.error).toBe('invalid_grant');
-    expect((await refresh(house, client, again.body.refresh_token!)).status).toBe(200);
+    expect(await isAlive(server, lost.body.access_token!)).toBe(false);
+    expect(await isAlive(server, again.body.access_token!)).toBe(true);
+    expect((await refresh(server, client, lost.body.refresh_token!)).body.error).toBe('invalid_grant');
+    expect((await refresh(server, client, again.body.refresh_token!)).status).toBe(200);
   });
 
   it('takes a replaced successor for stolen goods once the window has passed', async () => {
-    const family = await openFamily(house, client, email);
-    const honest = await refresh(house, client, family.refreshToken);
-    const thief = await refresh(house, client, family.refreshToken); // within the window: it looks like a retry
-    expect((await refresh(house, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
-    expect(await isAlive(house, thief.body.access_token!)).toBe(true); // a parallel tab would be ended for nothing
+    const family = await openFamily(server, client, email);
+    const honest = await refresh(server, client, family.refreshToken);
+    const thief = await refresh(server, client, family.refreshToken); // within the window: it looks like a retry
+    expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, thief.body.access_token!)).toBe(true); // a parallel tab would be ended for nothing
     aheadMs = 11_000;
     try {
-      expect((await refresh(house, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
-      expect((await refresh(house, client, thief.body.refresh_token!)).body.error).toBe('invalid_grant');
-      expect(await isAlive(house, thief.body.access_token!)).toBe(false);
+      expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
+      expect((await refresh(server, client, thief.body.refresh_token!)).body.error).toBe('invalid_grant');
+      expect(await isAlive(server, thief.body.access_token!)).toBe(false);
     } finally {
       aheadMs = 0;
     }
   });
 
   it('keeps the access token of before alive through a refresh', async () => {
-    const family = await openFamily(house, client, email);
-    expect((await refresh(house, client, family.refreshToken)).status).toBe(200);
-    expect(await isAlive(house, family.accessToken)).toBe(true);
+    const family = await openFamily(server, client, email);
+    expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
+    expect(await isAlive(server, family.accessToken)).toBe(true);
   });
 
   it.each(['opaque', 'jwt'])('ends 20 parallel refreshes with one living branch (%s)', async (format) => {
     const more: Record<string, string> = format === 'jwt' ? { resource } : {};
-    const family = await openFamily(house, client, email, { scope: 'openid memory:read', ...more });
-    const answers = await atOnce(20, () => refresh(house, client, family.refreshToken, more));
+    const family = await openFamily(server, client, email, { scope: 'openid memory:read', ...more });
+    const answers = await atOnce(20, () => refresh(server, client, family.refreshToken, more));
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-    const living = await livingOf(house, client, answers, more);
+    const living = await livingOf(server, client, answers, more);
     expect(living.refreshTokens).toHaveLength(1);
     expect(living.accessTokens).toHaveLength(1);
     const last = answers.find(({ body }) => body.refresh_token === living.refreshTokens[0]);
@@ -76,31 +76,31 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('takes the old token for stolen once its successor was used, and ends the family', async () => {
-    const family = await openFamily(house, client, email);
-    const second = await refresh(house, client, family.refreshToken);
-    const third = await refresh(house, client, second.body.refresh_token!);
-    const theft = await refresh(house, client, family.refreshToken);
+    const family = await openFamily(server, client, email);
+    const second = await refresh(server, client, family.refreshToken);
+    const third = await refresh(server, client, second.body.refresh_token!);
+    const theft = await refresh(server, client, family.refreshToken);
     expect([theft.status, theft.body.error]).toEqual([400, 'invalid_grant']);
-    expect(await livingOf(house, client, [second, third])).toEqual(NOTHING);
-    expect(await isAlive(house, family.accessToken)).toBe(false);
-    const [entry] = await house.core.audit.list({ action: 'refresh_token.replayed' }, 1);
+    expect(await livingOf(server, client, [second, third])).toEqual(NOTHING);
+    expect(await isAlive(server, family.accessToken)).toBe(false);
+    const [entry] = await server.core.audit.list({ action: 'refresh_token.replayed' }, 1);
     expect(entry).toMatchObject({ accountId, clientId: client.id, address: expect.stringContaining('127.0.0.1') });
   });
 
   it('takes it for stolen when the window is past', async () => {
-    const family = await openFamily(house, client, email);
-    const second = await refresh(house, client, family.refreshToken);
+    const family = await openFamily(server, client, email);
+    const second = await refresh(server, client, family.refreshToken);
     aheadMs = 10_001;
     try {
-      expect((await refresh(house, client, family.refreshToken)).body.error).toBe('invalid_grant');
-      expect(await livingOf(house, client, [second])).toEqual(NOTHING);
+      expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
+      expect(await livingOf(server, client, [second])).toEqual(NOTHING);
     } finally {
       aheadMs = 0;
     }
   });
 
   it('lets exactly one of 20 succeed where there is no window', async () => {
-    const family = await openFamily(house, client, email);
+    const family = await openFamily(server, client, email);
     const answers = await atOnce(20, () => refresh(strict, client, family.refreshToken));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
@@ -108,10 +108,10 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('lets two servers agree on the one branch that lives', async () => {
-    const beside = await openHouse({ beside: house });
+    const beside = await startServer({ beside: server });
     try {
-      const family = await openFamily(house, client, email);
-      const answers = await atOnce(12, (n) => refresh(n % 2 ? beside : house, client, family.refreshToken));
+      const family = await openFamily(server, client, email);
+      const answers = await atOnce(12, (n) => refresh(n % 2 ? beside : server, client, family.refreshToken));
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
       const living = await livingOf(beside, client, answers);
       expect([living.accessTokens.length, living.refreshTokens.length]).toEqual([1, 1]);
@@ -122,120 +122,120 @@ describe.each(stores)('refresh tokens on $name', (store) => {
 
   it('takes it for stolen when the retry comes with another key', async () => {
     const [own, other] = [await makeKey(), await makeKey()];
-    const family = await openFamily(house, client, email);
+    const family = await openFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
-    const second = await tokenWithProof(house, client, own, params);
+    const second = await tokenWithProof(server, client, own, params);
     expect(second.body.token_type).toBe('DPoP');
-    const theft = await tokenWithProof(house, client, other, params);
+    const theft = await tokenWithProof(server, client, other, params);
     expect(theft.body.error).toBe('invalid_grant');
-    expect((await introspect(house, client, second.body.access_token!)).body.active).toBe(false);
-    expect((await refresh(house, client, second.body.refresh_token!)).body.error).toBe('invalid_grant');
+    expect((await introspect(server, client, second.body.access_token!)).body.active).toBe(false);
+    expect((await refresh(server, client, second.body.refresh_token!)).body.error).toBe('invalid_grant');
   });
 
   it('takes it for stolen when the retry comes without the key', async () => {
-    const family = await openFamily(house, client, email);
+    const family = await openFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
-    const second = await tokenWithProof(house, client, await makeKey(), params);
-    expect((await refresh(house, client, family.refreshToken)).body.error).toBe('invalid_grant');
-    expect((await introspect(house, client, second.body.access_token!)).body.active).toBe(false);
+    const second = await tokenWithProof(server, client, await makeKey(), params);
+    expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
+    expect((await introspect(server, client, second.body.access_token!)).body.active).toBe(false);
   });
 
   it('answers a retry with the same key', async () => {
     const key = await makeKey();
-    const family = await openFamily(house, client, email);
+    const family = await openFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
-    const second = await tokenWithProof(house, client, key, params);
-    const again = await tokenWithProof(house, client, key, params);
+    const second = await tokenWithProof(server, client, key, params);
+    const again = await tokenWithProof(server, client, key, params);
     expect([again.status, again.body.token_type]).toEqual([200, 'DPoP']);
-    expect((await introspect(house, client, second.body.access_token!)).body.active).toBe(false);
-    expect((await introspect(house, client, again.body.access_token!)).body.active).toBe(true);
+    expect((await introspect(server, client, second.body.access_token!)).body.active).toBe(false);
+    expect((await introspect(server, client, again.body.access_token!)).body.active).toBe(true);
   });
 
   it("binds a public client's refresh token to its key: a thief gets nothing, and the owner goes on", async () => {
-    const app = await house.client({ token_endpoint_auth_method: 'none' });
+    const app = await server.client({ token_endpoint_auth_method: 'none' });
     const [own, other] = [await makeKey(), await makeKey()];
-    const { code, verifier } = await obtainCode(house, app, email);
+    const { code, verifier } = await obtainCode(server, app, email);
     const grant = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: REDIRECT_URI };
-    const first = await tokenWithProof(house, app, own, grant);
+    const first = await tokenWithProof(server, app, own, grant);
     const params = { grant_type: 'refresh_token', refresh_token: first.body.refresh_token! };
-    expect((await tokenWithProof(house, app, other, params)).body.error).toBe('invalid_grant');
-    expect((await refresh(house, app, first.body.refresh_token!)).body.error).toBe('invalid_grant');
-    expect((await tokenWithProof(house, app, own, params)).status).toBe(200);
+    expect((await tokenWithProof(server, app, other, params)).body.error).toBe('invalid_grant');
+    expect((await refresh(server, app, first.body.refresh_token!)).body.error).toBe('invalid_grant');
+    expect((await tokenWithProof(server, app, own, params)).status).toBe(200);
   });
 
   it('refuses another client, and the owner goes on', async () => {
-    const family = await openFamily(house, client, email);
-    const stranger = await house.client();
-    expect((await refresh(house, stranger, family.refreshToken)).body.error).toBe('invalid_grant');
-    expect((await refresh(house, client, family.refreshToken)).status).toBe(200);
+    const family = await openFamily(server, client, email);
+    const stranger = await server.client();
+    expect((await refresh(server, stranger, family.refreshToken)).body.error).toBe('invalid_grant');
+    expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
   });
 
   it('does not spend a token on a request that is refused for its scope or its resource', async () => {
-    const family = await openFamily(house, client, email, { scope: 'openid memory:read', resource });
+    const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
     const wrong: Record<string, string>[] = [
       { scope: 'openid agent:write' },
       { resource: 'https://unknown.example/api' },
       { resource: 'not a uri' },
-      { resource: `${house.issuer}/api/v2` },
+      { resource: `${server.issuer}/api/v2` },
     ];
     for (const more of wrong) {
-      const refused = await refresh(house, client, family.refreshToken, more);
+      const refused = await refresh(server, client, family.refreshToken, more);
       expect(refused.status, JSON.stringify(more)).toBe(400);
     }
-    const renewed = await refresh(house, client, family.refreshToken, { resource });
+    const renewed = await refresh(server, client, family.refreshToken, { resource });
     expect([renewed.status, renewed.body.scope]).toEqual([200, 'memory:read']);
-    expect((await refresh(house, client, renewed.body.refresh_token!, { resource })).status).toBe(200);
+    expect((await refresh(server, client, renewed.body.refresh_token!, { resource })).status).toBe(200);
   });
 
   it('never widens the scope, and narrows it for one answer only', async () => {
-    const family = await openFamily(house, client, email, { scope: 'openid email profile' });
-    const narrow = await refresh(house, client, family.refreshToken, { scope: 'openid' });
+    const family = await openFamily(server, client, email, { scope: 'openid email profile' });
+    const narrow = await refresh(server, client, family.refreshToken, { scope: 'openid' });
     expect(narrow.body.scope).toBe('openid');
-    const whole = await refresh(house, client, narrow.body.refresh_token!);
+    const whole = await refresh(server, client, narrow.body.refresh_token!);
     expect(whole.body.scope?.split(' ').sort()).toEqual(['email', 'openid', 'profile']);
-    const wider = await refresh(house, client, whole.body.refresh_token!, { scope: 'openid email profile phone' });
+    const wider = await refresh(server, client, whole.body.refresh_token!, { scope: 'openid email profile phone' });
     expect(wider.body.error).toBe('invalid_scope');
   });
 
   it('leaves nothing alive when a revocation runs into 20 refreshes', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const family = await openFamily(house, client, email);
+      const family = await openFamily(server, client, email);
       const [answers, revoked] = await Promise.all([
-        atOnce(20, () => refresh(house, client, family.refreshToken)),
+        atOnce(20, () => refresh(server, client, family.refreshToken)),
         new Promise((resolve) => setTimeout(resolve, 15 * round)).then(() =>
-          revoke(house, client, family.refreshToken),
+          revoke(server, client, family.refreshToken),
         ),
       ]);
       expect(revoked.status).toBe(200);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await livingOf(house, client, answers)).toEqual(NOTHING);
-      expect(await isAlive(house, family.accessToken)).toBe(false);
+      expect(await livingOf(server, client, answers)).toEqual(NOTHING);
+      expect(await isAlive(server, family.accessToken)).toBe(false);
     }
   });
 
   it.each(['withdraw', 'endAll'] as const)('leaves nothing alive when %s runs into 20 refreshes', async (verb) => {
-    const family = await openFamily(house, client, email);
+    const family = await openFamily(server, client, email);
     const [answers] = await Promise.all([
-      atOnce(20, () => refresh(house, client, family.refreshToken)),
+      atOnce(20, () => refresh(server, client, family.refreshToken)),
       verb === 'withdraw'
-        ? house.core.consents.withdraw(accountId, client.id, systemCaller)
-        : house.core.sessions.endAll(accountId, 'revoked', systemCaller),
+        ? server.core.consents.withdraw(accountId, client.id, systemMeta)
+        : server.core.sessions.revokeAll(accountId, 'revoked', systemMeta),
     ]);
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-    expect(await livingOf(house, client, answers)).toEqual(NOTHING);
+    expect(await livingOf(server, client, answers)).toEqual(NOTHING);
   });
 
   it('lets the grant outlive every refresh token that comes of it', async () => {
-    const family = await openFamily(house, client, email);
-    const renewed = await refresh(house, client, family.refreshToken);
-    const { exp } = (await introspect(house, client, renewed.body.refresh_token!)).body as { exp: number };
-    const [grant] = await house.core.artifacts.grants.list(accountId);
+    const family = await openFamily(server, client, email);
+    const renewed = await refresh(server, client, family.refreshToken);
+    const { exp } = (await introspect(server, client, renewed.body.refresh_token!)).body as { exp: number };
+    const [grant] = await server.core.oauthStorage.grants.list(accountId);
     expect(grant!.expiresAt.getTime()).toBeGreaterThanOrEqual(exp * 1000);
     expect(grant!.expiresAt.getTime() - Date.now()).toBeGreaterThan(29 * 86_400_000);
   });
 
   it('does not promise a refresh token that outlives its grant', async () => {
-    const short = await openHouse({ store, settings: { REFRESH_TOKEN_TTL: '7d', SESSION_MAX: '1h' } });
+    const short = await startServer({ store, settings: { REFRESH_TOKEN_TTL: '7d', SESSION_MAX: '1h' } });
     try {
       const [app, { email }] = [await short.client(), await short.account()];
       const family = await openFamily(short, app, email);
@@ -247,9 +247,9 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('shows a spent token as not active, also while it could be retried', async () => {
-    const family = await openFamily(house, client, email);
-    expect((await introspect(house, client, family.refreshToken)).body.active).toBe(true);
-    await refresh(house, client, family.refreshToken);
-    expect((await introspect(house, client, family.refreshToken)).body).toEqual({ active: false });
+    const family = await openFamily(server, client, email);
+    expect((await introspect(server, client, family.refreshToken)).body.active).toBe(true);
+    await refresh(server, client, family.refreshToken);
+    expect((await introspect(server, client, family.refreshToken)).body).toEqual({ active: false });
   });
 });

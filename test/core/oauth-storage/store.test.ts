@@ -5,20 +5,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
 import type { ArtifactStore } from '../../../src/core/oauth-storage/store.js';
 import { authorizeUrl, pkce, refresh } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('the store of artifacts on $name', (engine) => {
-  let house: House;
+  let server: TestServer;
   let store: ArtifactStore;
   let aheadMs = 0;
   const later = (seconds = 60) => addSeconds(new Date(), seconds);
   beforeAll(async () => {
-    house = await openHouse({ store: engine, clock: { now: () => new Date(Date.now() + aheadMs) } });
-    store = house.core.artifacts.store;
+    server = await startServer({ store: engine, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    store = server.core.oauthStorage.store;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it('gives back what was put, and keeps kinds apart', async () => {
     const id = randomUUID();
@@ -83,18 +83,18 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
 
   it('marks once, also when 50 try, and again when the mark has expired', async () => {
     const id = randomUUID();
-    const won = await atOnce(50, () => store.markOnce('Mark', id, addSeconds(new Date(), 1.5)));
+    const won = await atOnce(50, () => store.useOnce('Mark', id, addSeconds(new Date(), 1.5)));
     expect(won.filter(Boolean)).toHaveLength(1);
-    expect(await store.markOnce('Mark', id, later())).toBe(false);
+    expect(await store.useOnce('Mark', id, later())).toBe(false);
     await sleep(1600);
-    const again = await atOnce(50, () => store.markOnce('Mark', id, later()));
+    const again = await atOnce(50, () => store.useOnce('Mark', id, later()));
     expect(again.filter(Boolean)).toHaveLength(1);
   });
 
   it('keeps marks of different kinds apart', async () => {
     const id = randomUUID();
-    expect(await store.markOnce('Mark', id, later())).toBe(true);
-    expect(await store.markOnce('Other', id, later())).toBe(true);
+    expect(await store.useOnce('Mark', id, later())).toBe(true);
+    expect(await store.useOnce('Other', id, later())).toBe(true);
   });
 
   it('removes what is not there without a word', async () => {
@@ -102,20 +102,20 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
   });
 
   it('gives everything that a whole journey leaves an end', async () => {
-    const client = await house.client();
-    const { email } = await house.account();
-    const family = await openFamily(house, client, email);
-    await refresh(house, client, family.refreshToken);
-    await refresh(house, client, family.refreshToken); // a retry
-    await revoke(house, client, family.accessToken);
-    await fetch(authorizeUrl(house, client, pkce().challenge), { redirect: 'manual' });
-    await fetch(`${house.origin}/oauth/clients/register`, {
+    const client = await server.client();
+    const { email } = await server.account();
+    const family = await openFamily(server, client, email);
+    await refresh(server, client, family.refreshToken);
+    await refresh(server, client, family.refreshToken); // a retry
+    await revoke(server, client, family.accessToken);
+    await fetch(authorizeUrl(server, client, pkce().challenge), { redirect: 'manual' });
+    await fetch(`${server.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ redirect_uris: ['https://a.example/cb'] }),
     });
-    await fetch(`${house.origin}/login`, { method: 'POST', body: new URLSearchParams({ email, password: 'wrong' }) });
-    const { db, redis } = house.base;
+    await fetch(`${server.origin}/login`, { method: 'POST', body: new URLSearchParams({ email, password: 'wrong' }) });
+    const { db, redis } = server.base;
     // The columns cannot be empty; far away is as bad as never.
     const horizon = addSeconds(new Date(), 31 * 86_400);
     for (const table of [db.artifact, db.grant, db.refreshToken, db.verificationToken, db.session]) {
@@ -125,14 +125,14 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
     expect(await db.rateLimit.count({ where: { expire: null } })).toBe(0);
     expect(await db.refreshToken.count()).toBeGreaterThan(0);
     if (!redis) return;
-    const keys = await redis.keys(`${house.config.redisPrefix}*`);
+    const keys = await redis.keys(`${server.config.redisPrefix}*`);
     expect(keys.length).toBeGreaterThan(0);
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0);
   });
 
   it('sweeps what has expired, and nothing else', async () => {
-    const { db } = house.base;
-    const { id: accountId } = await house.account();
+    const { db } = server.base;
+    const { id: accountId } = await server.account();
     const [soon, far] = [later(3600), later(7200)];
     const grant = { accountId, clientId: 'c', payload: {} };
     for (const [name, expiresAt] of [
@@ -159,7 +159,7 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
 
     aheadMs = 5400_000;
     try {
-      await house.core.housekeeping.sweep();
+      await server.core.cleanup.sweep();
     } finally {
       aheadMs = 0;
     }
@@ -172,26 +172,26 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
       { key: 'new' },
     ]);
     expect(await db.session.count({ where: { accountId } })).toBe(1);
-    expect(await house.core.accounts.find(accountId)).not.toBeNull();
+    expect(await server.core.accounts.find(accountId)).not.toBeNull();
   });
 
   it('does not let a family grow with each refresh of the day: long spent tokens go, the living one stays', async () => {
-    const client = await house.client();
-    const { email } = await house.account();
-    let { refreshToken } = await openFamily(house, client, email);
-    const id = house.core.artifacts.idOf(refreshToken);
-    const { grantId } = await house.base.db.refreshToken.findUniqueOrThrow({ where: { id } });
+    const client = await server.client();
+    const { email } = await server.account();
+    let { refreshToken } = await openFamily(server, client, email);
+    const id = server.core.oauthStorage.idOf(refreshToken);
+    const { grantId } = await server.base.db.refreshToken.findUniqueOrThrow({ where: { id } });
     for (let n = 0; n < 5; n += 1)
-      refreshToken = String((await refresh(house, client, refreshToken)).body.refresh_token);
-    const { refreshToken: tokens } = house.base.db;
+      refreshToken = String((await refresh(server, client, refreshToken)).body.refresh_token);
+    const { refreshToken: tokens } = server.base.db;
     expect(await tokens.count({ where: { grantId } })).toBe(6);
     aheadMs = 25 * 3600_000;
     try {
-      await house.core.housekeeping.sweep();
+      await server.core.cleanup.sweep();
     } finally {
       aheadMs = 0;
     }
     expect(await tokens.count({ where: { grantId } })).toBe(1);
-    expect((await refresh(house, client, refreshToken)).status).toBe(200);
+    expect((await refresh(server, client, refreshToken)).status).toBe(200);
   });
 });

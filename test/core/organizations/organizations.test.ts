@@ -1,32 +1,32 @@
 // Organizations: who may what in them, whom nobody sees from outside, and the last owner, who stays.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, newLogin } from '../../support/api.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 
 describe.each(stores)('organizations on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   type Person = Awaited<ReturnType<typeof newLogin>>;
   const as = ({ access_token: token }: Person, method: string, path: string, body?: object) =>
-    call(house, method, path, { token, body });
+    call(server, method, path, { token, body });
 
   /** An organization with somebody of each role. */
   async function place() {
     const people = {
-      owner: await newLogin(house),
-      admin: await newLogin(house),
-      operator: await newLogin(house),
-      viewer: await newLogin(house),
+      owner: await newLogin(server),
+      admin: await newLogin(server),
+      operator: await newLogin(server),
+      viewer: await newLogin(server),
     };
     const id = String((await as(people.owner, 'POST', '/organizations', { name: 'Acme' })).json.id);
     for (const role of ['admin', 'operator', 'viewer'] as const) {
-      await house.base.db.membership.create({
+      await server.base.db.membership.create({
         data: { accountId: people[role].accountId, organizationId: id, role },
       });
     }
@@ -42,7 +42,7 @@ describe.each(stores)('organizations on $name', (store) => {
 
   it('are listed with the own one first, and shown to nobody from outside', async () => {
     const { owner, viewer, id } = await place();
-    const stranger = await newLogin(house);
+    const stranger = await newLogin(server);
     const list = JSON.parse((await as(viewer, 'GET', '/organizations')).text);
     expect(list).toMatchObject([{ role: 'owner' }, { id, name: 'Acme', role: 'viewer' }]);
     for (const [method, path, body] of [
@@ -119,9 +119,9 @@ describe.each(stores)('organizations on $name', (store) => {
     const { viewer, remove, id } = await place();
     const made = await as(viewer, 'POST', '/api-keys', { name: 'K', organization_id: id });
     const key = String(made.json.api_key);
-    expect((await call(house, 'GET', '/auth/me', { token: key })).status).toBe(200);
+    expect((await call(server, 'GET', '/auth/me', { token: key })).status).toBe(200);
     expect((await remove(viewer, viewer)).status).toBe(200);
-    expect((await call(house, 'GET', '/auth/me', { token: key })).status).toBe(401);
+    expect((await call(server, 'GET', '/auth/me', { token: key })).status).toBe(401);
     expect((await as(viewer, 'GET', `/organizations/${id}/members`)).status).toBe(404);
   });
 
@@ -133,17 +133,17 @@ describe.each(stores)('organizations on $name', (store) => {
       await change(owner, admin, 'owner');
       const answers = await Promise.all([remove(owner, owner), remove(admin, admin)]);
       expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
-      const owners = await house.base.db.membership.count({ where: { organizationId: id, role: 'owner' } });
+      const owners = await server.base.db.membership.count({ where: { organizationId: id, role: 'owner' } });
       expect(owners).toBe(1);
     }
   });
 
   it('are never lost by whom they were given to at their registration, whoever else owns them and however they try', async () => {
-    const founder = await newLogin(house);
-    const second = await newLogin(house);
+    const founder = await newLogin(server);
+    const second = await newLogin(server);
     const [own] = JSON.parse((await as(founder, 'GET', '/organizations')).text) as { id: string }[];
     const membership = { accountId: second.accountId, organizationId: own!.id, role: 'owner' };
-    await house.base.db.membership.create({ data: membership });
+    await server.base.db.membership.create({ data: membership });
     const path = `/organizations/${own!.id}/members/${founder.accountId}`;
     const answers = await Promise.all(
       [founder, second].flatMap((person) => [
@@ -170,7 +170,7 @@ describe.each(stores)('organizations on $name', (store) => {
   });
 
   it('are as many as one may own, though they are made all at once', async () => {
-    const person = await newLogin(house);
+    const person = await newLogin(server);
     const answers = await atOnce(12, (n) => as(person, 'POST', '/organizations', { name: `Place ${n}` }));
     expect(answers.every(({ status }) => status === 201)).toBe(true);
     expect(JSON.parse((await as(person, 'GET', '/organizations')).text)).toHaveLength(13);

@@ -6,29 +6,29 @@ import { Browser } from '../../support/browser.js';
 import { isConsent } from '../../support/openid-client.js';
 import { ask, postForm } from '../../support/raw-request.js';
 import { authorizeUrl, obtainCode, passThrough, pkce, redeem, refresh, token } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, openFamily } from '../../support/token-family.js';
 
 const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
 
 describe.each(stores)('API resources on $name', (store) => {
-  let house: House;
-  let beside: House;
+  let server: TestServer;
+  let beside: TestServer;
   let admin: string;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    beside = await openHouse({ beside: house });
-    const { id, email } = await house.account();
-    await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
-    admin = (await logIn(house, email)).access_token;
+    server = await startServer({ store });
+    beside = await startServer({ beside: server });
+    const { id, email } = await server.account();
+    await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    admin = (await logIn(server, email)).access_token;
   });
   afterAll(async () => {
     await beside.close();
-    await house.close();
+    await server.close();
   });
 
-  const asAdmin = (method: string, path: string, body?: object, at = house) =>
+  const asAdmin = (method: string, path: string, body?: object, at = server) =>
     call(at, method, path, { token: admin, body });
   const newIdentifier = () => `https://notes.example/${randomUUID()}`;
   const SCOPES = [
@@ -47,24 +47,24 @@ describe.each(stores)('API resources on $name', (store) => {
     return { identifier, id: String(json.id), json };
   }
   const machine = (metadata: object = {}) =>
-    house.client({ redirect_uris: [], grant_types: ['client_credentials'], ...metadata });
-  const asMachine = (client: Awaited<ReturnType<typeof machine>>, resource: string, more: object = {}, at = house) =>
+    server.client({ redirect_uris: [], grant_types: ['client_credentials'], ...metadata });
+  const asMachine = (client: Awaited<ReturnType<typeof machine>>, resource: string, more: object = {}, at = server) =>
     token(at, client, { grant_type: 'client_credentials', resource, ...more });
 
   it('are named in tokens, live as long as was said, and are shown with a sentence for each scope', async () => {
     const { identifier } = await newApi({ access_token_ttl: '5m' });
-    const client = await house.client();
-    const { email } = await house.account();
-    const browser = new Browser(house.origin);
+    const client = await server.client();
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const { challenge, verifier } = pkce();
     const wanted = { resource: identifier, scope: 'openid notes:read notes:write' };
-    const page = await browser.open(authorizeUrl(house, client, challenge, wanted));
+    const page = await browser.open(authorizeUrl(server, client, challenge, wanted));
     expect(isConsent(page)).toBe(true);
     for (const sentence of ['In Notes', identifier, 'Read your notes.', 'Change your notes.'])
       expect(page.html).toContain(sentence);
     const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
-    const { body } = await redeem(house, client, { code, verifier }, { resource: identifier });
+    const { body } = await redeem(server, client, { code, verifier }, { resource: identifier });
     expect(body.expires_in).toBe(300);
     expect(claimsOf(body.access_token!)).toMatchObject({ aud: identifier, scope: 'notes:read notes:write' });
   });
@@ -74,11 +74,11 @@ describe.each(stores)('API resources on $name', (store) => {
     const { identifier, id } = await newApi({ clients: [listed.id] });
     expect((await asMachine(listed, identifier)).status).toBe(200);
     expect((await asMachine(other, identifier)).body.error).toBe('invalid_target');
-    const app = await house.client();
-    const { email } = await house.account();
+    const app = await server.client();
+    const { email } = await server.account();
     const url = await passThrough(
-      new Browser(house.origin),
-      authorizeUrl(house, app, pkce().challenge, { resource: identifier }),
+      new Browser(server.origin),
+      authorizeUrl(server, app, pkce().challenge, { resource: identifier }),
       email,
     );
     expect(url.searchParams.get('error')).toBe('invalid_target');
@@ -89,25 +89,25 @@ describe.each(stores)('API resources on $name', (store) => {
     const notYet = async () => (await asMachine(other, identifier, {}, beside)).status;
     await expect.poll(notYet, { timeout: 3000 }).toBe(200);
     const scope = 'openid notes:read offline_access';
-    const family = await openFamily(house, app, email, { resource: identifier, scope, prompt: 'consent' });
+    const family = await openFamily(server, app, email, { resource: identifier, scope, prompt: 'consent' });
     expect(claimsOf(family.accessToken).aud).toBe(identifier);
     await asAdmin('PATCH', `/resources/${id}`, { clients: [] });
-    const again = await refresh(house, app, family.refreshToken, { resource: identifier });
+    const again = await refresh(server, app, family.refreshToken, { resource: identifier });
     expect(again.body.error).toBe('invalid_target');
     await asAdmin('PATCH', `/resources/${id}`, { clients: null });
-    expect((await refresh(house, app, family.refreshToken, { resource: identifier })).status).toBe(200);
+    expect((await refresh(server, app, family.refreshToken, { resource: identifier })).status).toBe(200);
   });
 
   it('are unknown when they are not registered, or no longer, and so are their tokens', async () => {
     const client = await machine();
-    for (const resource of ['https://unknown.example/', 'notes', `${house.issuer}/api/v1#x`, '']) {
+    for (const resource of ['https://unknown.example/', 'notes', `${server.issuer}/api/v1#x`, '']) {
       expect((await asMachine(client, resource)).body.access_token ?? 'none', resource).not.toMatch(/\./);
     }
     expect((await asMachine(client, 'https://unknown.example/')).body.error).toBe('invalid_target');
     const { identifier, id } = await newApi();
     const { body } = await asMachine(client, identifier);
     const isActive = async () =>
-      (await postForm(house, '/oauth/introspect', { token: body.access_token! }, { client })).json.active;
+      (await postForm(server, '/oauth/introspect', { token: body.access_token! }, { client })).json.active;
     expect(await isActive()).toBe(true);
     expect((await asAdmin('DELETE', `/resources/${id}`)).status).toBe(200);
     expect((await asMachine(client, identifier)).body.error).toBe('invalid_target');
@@ -120,20 +120,20 @@ describe.each(stores)('API resources on $name', (store) => {
     const { identifier } = await newApi({ access_token_format: 'opaque' });
     const { body } = await asMachine(client, identifier, { scope: 'notes:read' });
     expect(body.access_token).not.toContain('.');
-    const { json } = await postForm(house, '/oauth/introspect', { token: body.access_token! }, { client });
+    const { json } = await postForm(server, '/oauth/introspect', { token: body.access_token! }, { client });
     expect(json).toMatchObject({ active: true, aud: identifier, scope: 'notes:read' });
   });
 
   it('mean their usual scopes to a client that asks for none, and never more than it may have', async () => {
     const { identifier } = await newApi();
-    const { email } = await house.account();
+    const { email } = await server.account();
     const scopesFor = async (client: Awaited<ReturnType<typeof machine>>) => {
-      const attempt = await obtainCode(house, client, email, { resource: identifier, scope: '', nonce: '' });
-      const { body } = await redeem(house, client, attempt, { resource: identifier });
+      const attempt = await obtainCode(server, client, email, { resource: identifier, scope: '', nonce: '' });
+      const { body } = await redeem(server, client, attempt, { resource: identifier });
       return claimsOf(body.access_token!).scope;
     };
-    expect(await scopesFor(await house.client())).toBe('notes:read');
-    expect(await scopesFor(await house.client({ scope: 'openid notes:read memory:read' }))).toBe('notes:read');
+    expect(await scopesFor(await server.client())).toBe('notes:read');
+    expect(await scopesFor(await server.client({ scope: 'openid notes:read memory:read' }))).toBe('notes:read');
     expect(claimsOf((await asMachine(await machine(), identifier)).body.access_token!).scope).toBe('notes:read');
     const bounded = await machine({ scope: 'notes:write' });
     expect(claimsOf((await asMachine(bounded, identifier)).body.access_token!).scope).toBeUndefined();
@@ -142,10 +142,10 @@ describe.each(stores)('API resources on $name', (store) => {
   });
 
   it('give no app what only agents may be given, whoever says yes', async () => {
-    const { email } = await house.account();
-    const resource = `${house.issuer}/api/v1`;
+    const { email } = await server.account();
+    const resource = `${server.issuer}/api/v1`;
     const scope = 'openid memory:read admin';
-    const { accessToken } = await openFamily(house, await house.client(), email, { resource, scope });
+    const { accessToken } = await openFamily(server, await server.client(), email, { resource, scope });
     expect(claimsOf(accessToken).scope).toBe('memory:read');
     expect(claimsOf((await asMachine(await machine(), resource, { scope: 'admin' })).body.access_token!).scope).toBe(
       undefined,
@@ -213,19 +213,19 @@ describe.each(stores)('API resources on $name', (store) => {
     expect((await asAdmin('PATCH', '/resources/own', { name: 'Mine' })).status).toBe(409);
     expect((await asAdmin('DELETE', '/resources/own')).status).toBe(409);
     const { id, identifier } = await newApi();
-    const { access_token: somebody } = await logIn(house, (await house.account()).email);
+    const { access_token: somebody } = await logIn(server, (await server.account()).email);
     for (const [method, path] of [
       ['GET', '/resources'],
       ['PATCH', `/resources/${id}`],
       ['DELETE', `/resources/${id}`],
     ] as const) {
-      const { status, json } = await call(house, method, path, { token: somebody, body: {} });
+      const { status, json } = await call(server, method, path, { token: somebody, body: {} });
       expect([status, json.error]).toEqual([403, 'insufficient_role']);
     }
     await asAdmin('PATCH', `/resources/${id}`, { unclaimed_agents: true });
-    expect(house.core.resources.find(identifier)).toMatchObject({ openToUnclaimedAgents: true, name: 'Notes' });
+    expect(server.core.resources.find(identifier)).toMatchObject({ openToUnclaimedAgents: true, name: 'Notes' });
     await asAdmin('DELETE', `/resources/${id}`);
-    const trail = (await house.core.audit.list({ actorKind: 'account', action: { startsWith: 'resource.' } })).filter(
+    const trail = (await server.core.audit.list({ actorKind: 'account', action: { startsWith: 'resource.' } })).filter(
       ({ detail }) => (detail as { resource: string }).resource === identifier,
     );
     expect(trail.map(({ action }) => action)).toEqual(['resource.deleted', 'resource.updated', 'resource.created']);
@@ -234,37 +234,37 @@ describe.each(stores)('API resources on $name', (store) => {
 
 describe('the API that is meant when none is named', () => {
   const DEFAULT_RESOURCE = 'https://notes.example/default';
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ settings: { DEFAULT_RESOURCE } });
-    const { id, email } = await house.account();
-    await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
-    const { access_token: admin } = await logIn(house, email);
+    server = await startServer({ settings: { DEFAULT_RESOURCE } });
+    const { id, email } = await server.account();
+    await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    const { access_token: admin } = await logIn(server, email);
     const scopes = [{ name: 'notes:read', description: 'Read your notes.' }];
     const body = { identifier: DEFAULT_RESOURCE, name: 'Notes', scopes };
-    expect((await call(house, 'POST', '/resources', { token: admin, body })).status).toBe(201);
+    expect((await call(server, 'POST', '/resources', { token: admin, body })).status).toBe(201);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const atUserinfo = async (accessToken: string) =>
-    (await ask(house, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).status;
+    (await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).status;
 
   it('is the audience for who asks for its scopes, also after a refresh', async () => {
-    const client = await house.client();
-    const { email } = await house.account();
-    const family = await openFamily(house, client, email, { scope: 'openid notes:read' });
+    const client = await server.client();
+    const { email } = await server.account();
+    const family = await openFamily(server, client, email, { scope: 'openid notes:read' });
     expect(claimsOf(family.accessToken)).toMatchObject({ aud: DEFAULT_RESOURCE, scope: 'notes:read' });
     expect(await atUserinfo(family.accessToken)).toBe(401);
-    const { body } = await refresh(house, client, family.refreshToken);
+    const { body } = await refresh(server, client, family.refreshToken);
     expect(claimsOf(body.access_token!).aud).toBe(DEFAULT_RESOURCE);
-    const machine = await house.client({ redirect_uris: [], grant_types: ['client_credentials'] });
-    const answer = await token(house, machine, { grant_type: 'client_credentials', scope: 'notes:read' });
+    const machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
+    const answer = await token(server, machine, { grant_type: 'client_credentials', scope: 'notes:read' });
     expect(claimsOf(answer.body.access_token!).aud).toBe(DEFAULT_RESOURCE);
   });
 
   it('is not for who only asks who somebody is', async () => {
-    const { email } = await house.account();
-    const family = await openFamily(house, await house.client(), email);
+    const { email } = await server.account();
+    const family = await openFamily(server, await server.client(), email);
     expect(await atUserinfo(family.accessToken)).toBe(200);
   });
 });

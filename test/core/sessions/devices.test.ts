@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeDevice, describeHappening, deviceHash } from '../../../src/core/sessions/devices.js';
+import { describeDevice, describeSecurityEvent, deviceHash } from '../../../src/core/sessions/devices.js';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
 
@@ -18,8 +18,8 @@ describe('a device, in words', () => {
 
 describe('what a mail tells of who did something', () => {
   it('names the device, the address and the moment, and nothing that somebody else could have worded', () => {
-    const caller = { address: '203.0.113.7', userAgent: `${FIREFOX} <script>https://evil.example`, requestId: '' };
-    expect(describeHappening(caller, new Date('2026-11-22T13:20:59Z'))).toEqual({
+    const meta = { address: '203.0.113.7', userAgent: `${FIREFOX} <script>https://evil.example`, requestId: '' };
+    expect(describeSecurityEvent(meta, new Date('2026-11-22T13:20:59Z'))).toEqual({
       device: 'Firefox on Linux',
       address: '203.0.113.7',
       at: '22 November 2026 at 13:20 UTC',

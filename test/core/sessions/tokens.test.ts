@@ -1,10 +1,10 @@
 // The tokens of a login without a page: single use, retry and theft, races with revocation, and when they end.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { type ApiLogin, call, logIn, me, newLogin, renew } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 
@@ -13,23 +13,23 @@ const DAY_MS = 24 * HOUR_MS;
 const OVER_THE_WINDOW_MS = 11_000;
 
 describe.each(stores)('a login without a page on $name', (store) => {
-  let house: House;
-  let strict: House;
-  let beside: House;
+  let server: TestServer;
+  let strict: TestServer;
+  let beside: TestServer;
   const { clock, later } = movableClock();
   beforeAll(async () => {
-    house = await openHouse({ store, clock });
-    strict = await openHouse({ beside: house, clock, settings: { REFRESH_RETRY_WINDOW: '0s' } });
-    beside = await openHouse({ beside: house, clock });
+    server = await startServer({ store, clock });
+    strict = await startServer({ beside: server, clock, settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    beside = await startServer({ beside: server, clock });
   });
   afterAll(async () => {
     await beside.close();
     await strict.close();
-    await house.close();
+    await server.close();
   });
 
   const sessionOf = (token: string) => String(decodeJwt(token).sid);
-  const statusOf = async (token: string, at: House = house) => (await me(at, token)).status;
+  const statusOf = async (token: string, at: TestServer = server) => (await me(at, token)).status;
 
   /** Of what these answers gave out, how much can still be used. */
   async function living(answers: { status: number; json: Record<string, unknown> }[]) {
@@ -37,17 +37,17 @@ describe.each(stores)('a login without a page on $name', (store) => {
     const access: string[] = [];
     for (const { access_token: token } of given) if ((await statusOf(token)) === 200) access.push(token);
     const refresh: string[] = [];
-    for (const { refresh_token: token } of given) if ((await renew(house, token)).status === 200) refresh.push(token);
+    for (const { refresh_token: token } of given) if ((await renew(server, token)).status === 200) refresh.push(token);
     return { given, access, refresh };
   }
 
   it('hands out a JWT of its own kind, and an opaque refresh token that is stored as a hash only', async () => {
-    const { access_token: accessToken, refresh_token: refreshToken, accountId, email } = await newLogin(house);
+    const { access_token: accessToken, refresh_token: refreshToken, accountId, email } = await newLogin(server);
     expect(decodeProtectedHeader(accessToken)).toMatchObject({ alg: 'ES256', typ: 'session+jwt' });
     const claims = decodeJwt(accessToken);
     expect(claims).toMatchObject({
-      iss: house.issuer,
-      aud: `${house.issuer}/api/v1`,
+      iss: server.issuer,
+      aud: `${server.issuer}/api/v1`,
       sub: accountId,
       client_id: 'signet',
       amr: ['pwd'],
@@ -60,60 +60,61 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect(claims.exp! - claims.iat!).toBe(8 * 3600);
     expect(refreshToken).toMatch(/^[\w-]{43}$/);
     const rows = JSON.stringify([
-      await house.base.db.refreshToken.findMany(),
-      await house.base.db.session.findMany(),
-      await house.base.db.grant.findMany(),
+      await server.base.db.refreshToken.findMany(),
+      await server.base.db.session.findMany(),
+      await server.base.db.grant.findMany(),
     ]);
     for (const secret of [accessToken, refreshToken]) expect(rows).not.toContain(secret);
   });
 
   it('is refreshed with a token that works once', async () => {
-    const first = await newLogin(house);
-    const second = await renew(house, first.refresh_token);
+    const first = await newLogin(server);
+    const second = await renew(server, first.refresh_token);
     expect(second.status).toBe(200);
     expect(second.json.refresh_token).not.toBe(first.refresh_token);
-    expect((await renew(house, String(second.json.refresh_token))).status).toBe(200);
-    expect((await renew(house, first.refresh_token)).json.error).toBe('invalid_token');
+    expect((await renew(server, String(second.json.refresh_token))).status).toBe(200);
+    expect((await renew(server, first.refresh_token)).json.error).toBe('invalid_token');
   });
 
   it('ends when a token comes again whose successor was used', async () => {
-    const first = await newLogin(house);
-    const second = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
-    const third = (await renew(house, second.refresh_token)).json as unknown as ApiLogin;
-    expect((await renew(house, first.refresh_token)).status).toBe(401);
+    const first = await newLogin(server);
+    const second = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
+    const third = (await renew(server, second.refresh_token)).json as unknown as ApiLogin;
+    expect((await renew(server, first.refresh_token)).status).toBe(401);
     for (const { access_token: token } of [first, second, third]) expect(await statusOf(token)).toBe(401);
-    for (const { refresh_token: token } of [first, second, third]) expect((await renew(house, token)).status).toBe(401);
-    const events = await house.core.audit.list({ sessionId: sessionOf(first.access_token) });
+    for (const { refresh_token: token } of [first, second, third])
+      expect((await renew(server, token)).status).toBe(401);
+    const events = await server.core.audit.list({ sessionId: sessionOf(first.access_token) });
     expect(events.map(({ action }) => action)).toContain('refresh_token.replayed');
     expect(events.find(({ action }) => action === 'session.ended')?.detail).toEqual({ reason: 'theft' });
   });
 
   it('forgives a lost answer within the window, and ends when the same token comes after it', async () => {
-    const first = await newLogin(house);
-    const lost = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
-    const again = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
+    const first = await newLogin(server);
+    const lost = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
+    const again = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
     expect(await statusOf(lost.access_token)).toBe(401);
-    expect((await renew(house, lost.refresh_token)).status).toBe(401);
+    expect((await renew(server, lost.refresh_token)).status).toBe(401);
     expect(await statusOf(again.access_token)).toBe(200);
     expect(await statusOf(first.access_token)).toBe(200);
     await later(OVER_THE_WINDOW_MS, async () => {
-      expect((await renew(house, first.refresh_token)).status).toBe(401);
+      expect((await renew(server, first.refresh_token)).status).toBe(401);
       expect(await statusOf(again.access_token)).toBe(401);
     });
   });
 
   it('kills with a lost answer what was made of its access token', async () => {
-    const first = await newLogin(house);
-    const lost = (await renew(house, first.refresh_token)).json as unknown as ApiLogin;
-    const extended = await call(house, 'POST', '/auth/refresh', { token: lost.access_token });
+    const first = await newLogin(server);
+    const lost = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
+    const extended = await call(server, 'POST', '/auth/refresh', { token: lost.access_token });
     expect(extended.status).toBe(200);
-    await renew(house, first.refresh_token);
+    await renew(server, first.refresh_token);
     expect(await statusOf(String(extended.json.access_token))).toBe(401);
   });
 
   it('has exactly one living branch after 20 parallel refreshes with one token', async () => {
-    const first = await newLogin(house);
-    const answers = await atOnce(20, () => renew(house, first.refresh_token));
+    const first = await newLogin(server);
+    const answers = await atOnce(20, () => renew(server, first.refresh_token));
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
     const { access, refresh } = await living(answers);
     expect([access.length, refresh.length]).toEqual([1, 1]);
@@ -122,7 +123,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
   });
 
   it('has one answer to 20 parallel refreshes without a window, and ends', async () => {
-    const first = await newLogin(house);
+    const first = await newLogin(server);
     const answers = await atOnce(20, () => renew(strict, first.refresh_token));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
     const { access, refresh } = await living(answers);
@@ -131,9 +132,9 @@ describe.each(stores)('a login without a page on $name', (store) => {
 
   it('leaves nothing alive when it is ended while it is refreshed', async () => {
     for (let round = 0; round < 10; round += 1) {
-      const first = await newLogin(house);
-      const end = () => house.core.sessions.end(sessionOf(first.access_token), 'revoked', systemCaller);
-      const [answers] = await Promise.all([atOnce(5, () => renew(house, first.refresh_token)), end()]);
+      const first = await newLogin(server);
+      const end = () => server.core.sessions.end(sessionOf(first.access_token), 'revoked', systemMeta);
+      const [answers] = await Promise.all([atOnce(5, () => renew(server, first.refresh_token)), end()]);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
       expect(await living(answers)).toMatchObject({ access: [], refresh: [] });
       expect(await statusOf(first.access_token)).toBe(401);
@@ -142,84 +143,84 @@ describe.each(stores)('a login without a page on $name', (store) => {
 
   it('is refused within a second on every process when it ends, its account is suspended or its password changes', async () => {
     const endings: ((login: ApiLogin & { accountId: string }) => Promise<unknown>)[] = [
-      ({ access_token: token }) => call(house, 'POST', '/auth/logout', { token }),
-      ({ accountId }) => house.core.sessions.endAll(accountId, 'password_changed', systemCaller),
+      ({ access_token: token }) => call(server, 'POST', '/auth/logout', { token }),
+      ({ accountId }) => server.core.sessions.revokeAll(accountId, 'password_changed', systemMeta),
       async ({ accountId: id }) => {
-        await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-        await house.base.announcements.announce('accounts', id);
+        await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+        await server.base.invalidationBus.publish('accounts', id);
       },
       async ({ accountId: id }) => {
-        await house.base.db.account.update({ where: { id }, data: { notBefore: new Date(Date.now() + 1) } });
-        await house.base.announcements.announce('accounts', id);
+        await server.base.db.account.update({ where: { id }, data: { notBefore: new Date(Date.now() + 1) } });
+        await server.base.invalidationBus.publish('accounts', id);
       },
     ];
     for (const end of endings) {
-      const login = await newLogin(house);
+      const login = await newLogin(server);
       expect(await statusOf(login.access_token, beside)).toBe(200); // now it is in the other's memory
       await end(login);
       expect(await statusOf(login.access_token)).toBe(401);
       await expect.poll(() => statusOf(login.access_token, beside), { timeout: 1000, interval: 50 }).toBe(401);
-      for (const at of [house, beside]) expect((await renew(at, login.refresh_token)).status).toBe(401);
+      for (const at of [server, beside]) expect((await renew(at, login.refresh_token)).status).toBe(401);
     }
   });
 
   it('has its expired tokens told from wrong ones', async () => {
-    const login = await newLogin(house);
+    const login = await newLogin(server);
     await later(8 * HOUR_MS + 1000, async () => {
-      expect((await me(house, login.access_token)).json.error).toBe('expired_token');
-      expect((await call(house, 'POST', '/auth/refresh', { token: login.access_token })).json.error).toBe(
+      expect((await me(server, login.access_token)).json.error).toBe('expired_token');
+      expect((await call(server, 'POST', '/auth/refresh', { token: login.access_token })).json.error).toBe(
         'expired_token',
       );
     });
     await later(7 * DAY_MS + 1000, async () => {
-      expect((await renew(house, login.refresh_token)).json.error).toBe('expired_token');
+      expect((await renew(server, login.refresh_token)).json.error).toBe('expired_token');
     });
-    expect((await renew(house, `${login.refresh_token}x`)).json.error).toBe('invalid_token');
+    expect((await renew(server, `${login.refresh_token}x`)).json.error).toBe('invalid_token');
   });
 
   it('goes on while it is used, by either token, and ends for good after SESSION_MAX', async () => {
-    let byBody = await newLogin(house);
-    let byBearer = (await logIn(house, byBody.email)).access_token;
+    let byBody = await newLogin(server);
+    let byBearer = (await logIn(server, byBody.email)).access_token;
     for (let ms = 5 * HOUR_MS; ms < 30 * DAY_MS; ms += 7 * HOUR_MS) {
       await later(ms, async () => {
-        const bearer = await call(house, 'POST', '/auth/refresh', { token: byBearer });
+        const bearer = await call(server, 'POST', '/auth/refresh', { token: byBearer });
         expect(bearer.status).toBe(200);
         expect(bearer.json).not.toHaveProperty('refresh_token');
         byBearer = String(bearer.json.access_token);
         if (Math.floor(ms / HOUR_MS) % 6 !== 0) return;
-        const body = await renew(house, byBody.refresh_token);
+        const body = await renew(server, byBody.refresh_token);
         expect(body.status).toBe(200);
         byBody = { ...byBody, ...(body.json as unknown as ApiLogin) };
       });
     }
     await later(30 * DAY_MS - HOUR_MS, async () => {
-      const last = await call(house, 'POST', '/auth/refresh', { token: byBearer });
+      const last = await call(server, 'POST', '/auth/refresh', { token: byBearer });
       expect(last.json.expires_in).toBeLessThanOrEqual(3600); // never past the end
     });
     await later(30 * DAY_MS + 1000, async () => {
       expect(await statusOf(byBearer)).toBe(401);
-      expect((await renew(house, byBody.refresh_token)).status).toBe(401);
+      expect((await renew(server, byBody.refresh_token)).status).toBe(401);
     });
   });
 
   it('does not grow for ever, though it is refreshed all day', async () => {
-    let { refresh_token: token, access_token: accessToken } = await newLogin(house);
-    for (let n = 0; n < 20; n += 1) token = String((await renew(house, token)).json.refresh_token);
-    const { id: grantId } = await house.base.db.grant.findFirstOrThrow({
+    let { refresh_token: token, access_token: accessToken } = await newLogin(server);
+    for (let n = 0; n < 20; n += 1) token = String((await renew(server, token)).json.refresh_token);
+    const { id: grantId } = await server.base.db.grant.findFirstOrThrow({
       where: { sessionId: sessionOf(accessToken) },
     });
-    expect(await house.base.db.refreshToken.count({ where: { grantId } })).toBe(21);
-    await later(DAY_MS + HOUR_MS, () => house.core.housekeeping.sweep());
-    expect(await house.base.db.refreshToken.count({ where: { grantId } })).toBe(1);
-    expect((await renew(house, token)).status).toBe(200);
+    expect(await server.base.db.refreshToken.count({ where: { grantId } })).toBe(21);
+    await later(DAY_MS + HOUR_MS, () => server.core.cleanup.sweep());
+    expect(await server.base.db.refreshToken.count({ where: { grantId } })).toBe(1);
+    expect((await renew(server, token)).status).toBe(200);
   });
 
   it('has tokens that no OAuth endpoint takes', async () => {
-    const login = await newLogin(house);
-    const client = await house.client();
+    const login = await newLogin(server);
+    const client = await server.client();
     const basic = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
     const post = (path: string, fields: Record<string, string>) =>
-      fetch(`${house.origin}${path}`, {
+      fetch(`${server.origin}${path}`, {
         method: 'POST',
         headers: { authorization: basic },
         body: new URLSearchParams(fields),
@@ -229,10 +230,12 @@ describe.each(stores)('a login without a page on $name', (store) => {
     for (const token of [login.refresh_token, login.access_token]) {
       expect(await (await post('/oauth/introspect', { token })).json()).toEqual({ active: false });
       expect((await post('/oauth/revoke', { token })).status).toBe(200);
-      const userinfo = await fetch(`${house.origin}/oauth/userinfo`, { headers: { authorization: `Bearer ${token}` } });
+      const userinfo = await fetch(`${server.origin}/oauth/userinfo`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
       expect(userinfo.status).toBe(401);
     }
     expect(await statusOf(login.access_token)).toBe(200);
-    expect((await renew(house, login.refresh_token)).status).toBe(200);
+    expect((await renew(server, login.refresh_token)).status).toBe(200);
   });
 });

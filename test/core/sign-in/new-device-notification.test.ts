@@ -2,39 +2,39 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../../support/browser.js';
 import { mailsTo } from '../../support/mailbox.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('a sign-in from a new device on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    server = await startServer({ store, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const noticesTo = async (email: string) =>
-    (await mailsTo(house, email)).filter(({ subject }) => subject === 'New sign-in to your account');
+    (await mailsTo(server, email)).filter(({ subject }) => subject === 'New sign-in to your account');
 
   function browserAt(address: string): Browser {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     browser.headers = { ...browser.headers, 'x-forwarded-for': address };
     return browser;
   }
 
   it('is told, with the device, the address and the time', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     await browserAt('198.51.100.1').signIn(email, PASSWORD);
     expect(await noticesTo(email)).toEqual([]); // the first one: there is nothing to compare with
     await browserAt('198.51.100.2').signIn(email, PASSWORD);
     const [notice, ...more] = await noticesTo(email);
     expect(more).toEqual([]);
     expect(notice!.text).toMatch(/Firefox on Linux\n.*198\.51\.100\.2\n.*20\d\d at \d\d:\d\d UTC/);
-    expect(notice!.text).toContain(`${house.issuer}/account`);
-    expect(notice!.html).toContain(`href="${house.issuer}/account"`);
+    expect(notice!.text).toContain(`${server.issuer}/account`);
+    expect(notice!.html).toContain(`href="${server.issuer}/account"`);
   });
 
   it('is not told of a browser that comes again, wherever it is by then', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const browser = browserAt('198.51.100.3');
     await browser.signIn(email, PASSWORD);
     await browser.submit(await browser.open('/logout'));
@@ -45,7 +45,7 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
   });
 
   it('is told when somebody brings a cookie of another account, or one that was made up', async () => {
-    const [one, other] = [await house.account(), await house.account()];
+    const [one, other] = [await server.account(), await server.account()];
     const browser = browserAt('198.51.100.5');
     await browser.signIn(one.email, PASSWORD);
     await browserAt('198.51.100.6').signIn(other.email, PASSWORD);
@@ -59,22 +59,22 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
   });
 
   it('is told a few times a day and no more', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     for (let n = 0; n < 9; n += 1) await browserAt(`198.51.100.${10 + n}`).signIn(email, PASSWORD);
     expect(await noticesTo(email)).toHaveLength(5);
   });
 
   it('gives a cookie that only the server reads, for a year, and that signs nobody in', async () => {
-    const { email } = await house.account();
-    const page = await new Browser(house.origin).open('/login');
-    const browser = new Browser(house.origin);
+    const { email } = await server.account();
+    const page = await new Browser(server.origin).open('/login');
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const device = browser.cookies.get('signet_device')!;
-    const thief = new Browser(house.origin);
+    const thief = new Browser(server.origin);
     thief.cookies.set('signet_device', device);
     thief.cookies.set('signet_login', device);
     expect((await thief.open('/account')).url.pathname).toBe('/login');
     expect(page.headers.getSetCookie().join()).not.toContain('signet_device'); // not to who merely looks
-    expect(JSON.stringify(await house.base.db.session.findMany())).not.toContain(device.value);
+    expect(JSON.stringify(await server.base.db.session.findMany())).not.toContain(device.value);
   });
 });

@@ -1,31 +1,31 @@
 // A password that came with a hash from elsewhere, or with one of another cost, is hashed our way when it is next proven.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const BROUGHT = 'lètmein';
 const DJANGO = 'pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=';
 
 describe.each(stores)('the hash of a proven password on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let made = 0;
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function brought() {
     made += 1;
     const email = `brought${made}@example.com`;
-    return house.core.accounts.create({ email, passwordHash: DJANGO }, systemCaller);
+    return server.core.accounts.create({ email, passwordHash: DJANGO }, systemMeta);
   }
   const hashOf = async (id: string) =>
-    (await house.base.db.account.findUniqueOrThrow({ where: { id } })).passwordHash ?? '';
+    (await server.base.db.account.findUniqueOrThrow({ where: { id } })).passwordHash ?? '';
   const signIn = async (email: string, password: string) =>
-    (await new Browser(house.origin).signIn(email, password)).status;
+    (await new Browser(server.origin).signIn(email, password)).status;
 
   it('is ours from the first sign-in on, and the password stays the same', async () => {
     const { id, email } = await brought();
@@ -40,7 +40,7 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
   it('counts the whole of a long password then, of which bcrypt elsewhere read 72 bytes', async () => {
     const long = 'x'.repeat(72);
     const passwordHash = '$2a$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i';
-    await house.core.accounts.create({ email: 'long@example.com', passwordHash }, systemCaller);
+    await server.core.accounts.create({ email: 'long@example.com', passwordHash }, systemMeta);
     expect(await signIn('long@example.com', `${long}one`)).toBe(200);
     expect(await signIn('long@example.com', `${long}two`)).toBe(401);
     expect(await signIn('long@example.com', long)).toBe(401);
@@ -48,53 +48,53 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
   });
 
   it('has the cost of the settings', async () => {
-    const { id, email } = await house.account();
+    const { id, email } = await server.account();
     const passwordHash = await createPasswords({ cost: 5 }).hash(PASSWORD);
-    await house.base.db.account.update({ where: { id }, data: { passwordHash } });
+    await server.base.db.account.update({ where: { id }, data: { passwordHash } });
     expect(await signIn(email, PASSWORD)).toBe(200);
     expect(await hashOf(id)).toMatch(/^signet1:\$2b\$04\$/);
   });
 
   it('stays as it is when it is ours, when the password is wrong, and when the account is suspended', async () => {
-    const ours = await house.account();
+    const ours = await server.account();
     expect(await signIn(ours.email, PASSWORD)).toBe(200);
     expect(await hashOf(ours.id)).toBe(ours.passwordHash);
     const { id, email } = await brought();
     expect(await signIn(email, 'letmein')).toBe(401);
-    await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+    await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
     expect(await signIn(email, BROUGHT)).toBe(403);
     expect(await hashOf(id)).toBe(DJANGO);
   });
 
   it('is never put over a password that was changed at the same moment', async () => {
     const before = await brought();
-    const changed = await house.core.passwords.hash('another good password');
+    const changed = await server.core.passwords.hash('another good password');
     for (let i = 0; i < 20; i += 1) {
-      await house.base.db.account.update({ where: { id: before.id }, data: { passwordHash: DJANGO } });
+      await server.base.db.account.update({ where: { id: before.id }, data: { passwordHash: DJANGO } });
       await Promise.all([
-        house.core.accounts.renewHash(before, BROUGHT),
-        house.base.db.account.update({ where: { id: before.id }, data: { passwordHash: changed } }),
+        server.core.accounts.renewHash(before, BROUGHT),
+        server.base.db.account.update({ where: { id: before.id }, data: { passwordHash: changed } }),
       ]);
       expect(await hashOf(before.id)).toBe(changed);
     }
-    await house.core.accounts.renewHash(before, BROUGHT);
+    await server.core.accounts.renewHash(before, BROUGHT);
     expect(await hashOf(before.id)).toBe(changed);
   });
 
   it('is one, though many sign in at once', async () => {
     const { id, email } = await brought();
     expect(await Promise.all(Array.from({ length: 8 }, () => signIn(email, BROUGHT)))).toEqual(Array(8).fill(200));
-    expect(await house.core.passwords.verify(BROUGHT, await hashOf(id))).toBe(true);
+    expect(await server.core.passwords.verify(BROUGHT, await hashOf(id))).toBe(true);
     expect(await signIn(email, BROUGHT)).toBe(200);
   });
 
   it('waits for the next sign-in when there is no time for it', async () => {
     const account = await brought();
-    const busy = Array.from({ length: 150 }, () => house.core.passwords.hash('x').catch(() => {}));
-    await house.core.accounts.renewHash(account, BROUGHT);
+    const busy = Array.from({ length: 150 }, () => server.core.passwords.hash('x').catch(() => {}));
+    await server.core.accounts.renewHash(account, BROUGHT);
     expect(await hashOf(account.id)).toBe(DJANGO);
     await Promise.all(busy);
-    await house.core.accounts.renewHash(account, BROUGHT);
+    await server.core.accounts.renewHash(account, BROUGHT);
     expect(await hashOf(account.id)).toMatch(/^signet1:/);
   });
 });

@@ -1,30 +1,30 @@
 // Signing in with a second factor, tried by somebody who knows the password and has not the app.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { admitted } from '../../../src/web/endpoints/admitted.js';
+import { requireComplete } from '../../../src/web/endpoints/admitted.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { authorizeUrl, obtainCode, pkce } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const MINUTE_MS = 60_000;
 
 describe.each(stores)('signing in with a second factor on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   let addresses = 0;
   const now = () => new Date(Date.now() + aheadMs);
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now }, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    server = await startServer({ store, clock: { now }, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
   });
   afterEach(() => {
     aheadMs = 0;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** A browser somewhere else in the world. */
   function browserAt(address = `10.7.${addresses++}.1`): Browser {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     browser.headers = { ...browser.headers, 'x-forwarded-for': address };
     return browser;
   }
@@ -35,7 +35,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   const firstStep = (email: string, browser = browserAt()) => browser.signIn(email, PASSWORD);
 
   it('lets nobody in by the password alone, and in with the code, or with a recovery code', async () => {
-    const { account, app, recoveryCodes } = await enrol(house, now());
+    const { account, app, recoveryCodes } = await enrol(server, now());
     for (const otp of [app.code(now(), 1), recoveryCodes[0]!, recoveryCodes[1]!.replaceAll('-', ' ')]) {
       const browser = browserAt();
       const page = await firstStep(account.email, browser);
@@ -44,12 +44,12 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       expect(await isOut(browser)).toBe(true);
       expect(isIn(await browser.submit(page, { otp }))).toBe(true);
     }
-    const succeeded = await house.core.audit.list({ accountId: account.id, action: 'sign_in.succeeded' });
+    const succeeded = await server.core.audit.list({ accountId: account.id, action: 'sign_in.succeeded' });
     expect(succeeded.map(({ detail }) => detail)).toEqual(Array(3).fill({ amr: ['pwd', 'otp', 'mfa'] }));
   });
 
   it('refuses a wrong code, one of another person, and one that was used, and writes it down', async () => {
-    const [one, other] = [await enrol(house, now()), await enrol(house, now())];
+    const [one, other] = [await enrol(server, now()), await enrol(server, now())];
     const browser = browserAt();
     const page = await firstStep(one.account.email, browser);
     const used = one.app.code(now());
@@ -58,24 +58,24 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       expect([answer.status, asksForCode(answer)]).toEqual([401, true]);
     }
     expect(await isOut(browser)).toBe(true);
-    await house.core.audit.flush();
-    const failed = await house.core.audit.list({ accountId: one.account.id, action: 'sign_in.failed' });
+    await server.core.audit.flush();
+    const failed = await server.core.audit.list({ accountId: one.account.id, action: 'sign_in.failed' });
     expect(failed.map(({ detail }) => detail)).toEqual(Array(4).fill({ reason: 'wrong_otp' }));
     expect(isIn(await browser.submit(page, { otp: one.app.code(now(), 1) }))).toBe(true);
   });
 
-  it('is done once though 20 come with the same ticket and code at the same moment', async () => {
-    const { account, app, recoveryCodes } = await enrol(house, now());
+  it('is done once though 20 come with the same challenge and code at the same moment', async () => {
+    const { account, app, recoveryCodes } = await enrol(server, now());
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
-    const before = (await house.core.sessions.list(account.id)).length;
+    const before = (await server.core.sessions.list(account.id)).length;
     const otp = app.code(now(), 1);
     await Promise.all(Array.from({ length: 20 }, () => browser.submit(page, { otp })));
-    expect(await house.core.sessions.list(account.id)).toHaveLength(before + 1);
-    // Nor is the ticket good for a second sign-in, with a code that is right.
+    expect(await server.core.sessions.list(account.id)).toHaveLength(before + 1);
+    // Nor is the challenge good for a second sign-in, with a code that is right.
     const again = await browserWith(browser).submit(page, { otp: recoveryCodes[0]! });
     expect(isIn(again)).toBe(false);
-    expect(await house.core.sessions.list(account.id)).toHaveLength(before + 1);
+    expect(await server.core.sessions.list(account.id)).toHaveLength(before + 1);
   });
 
   /** The same browser's form token, before anybody signed in: as one that kept a copy of the page. */
@@ -85,12 +85,12 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     return copy;
   }
 
-  it('takes a ticket for one sign-in, though 8 come with it and a right code each', async () => {
-    const { account, recoveryCodes } = await enrol(house, now());
-    const first = await house.core.signIn.withPassword({ email: account.email, password: PASSWORD }, caller());
+  it('takes a challenge for one sign-in, though 8 come with it and a right code each', async () => {
+    const { account, recoveryCodes } = await enrol(server, now());
+    const first = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, meta());
     if (first.kind !== 'factor_needed') throw new Error('let in by the password alone');
     const answers = await Promise.allSettled(
-      recoveryCodes.slice(0, 8).map((otp) => house.core.signIn.withSecondFactor(first.ticket, otp, caller())),
+      recoveryCodes.slice(0, 8).map((otp) => server.core.signIn.withSecondFactor(first.challenge, otp, meta())),
     );
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const answer of answers) {
@@ -99,47 +99,47 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   });
 
   it('lets nobody in by the password alone who was on the way in when the factor was set up', async () => {
-    const { signIn, sessions } = house.core;
-    const account = await house.account();
+    const { signIn, sessions } = server.core;
+    const account = await server.account();
     const admissions = await Promise.all(
-      Array.from({ length: 10 }, () => signIn.withPassword({ email: account.email, password: PASSWORD }, caller())),
+      Array.from({ length: 10 }, () => signIn.withPassword({ email: account.email, password: PASSWORD }, meta())),
     );
-    const onTheWay = admissions.map((admission) => admitted(admission));
+    const onTheWay = admissions.map((authResult) => requireComplete(authResult));
     const [enrolment] = await Promise.allSettled([
-      enrol(house, now(), account),
+      enrol(server, now(), account),
       ...onTheWay.flatMap((proven) => [
-        signIn.openInBrowser(proven, undefined, caller()),
-        signIn.openForApi(proven, caller()),
+        signIn.startBrowserSession(proven, undefined, meta()),
+        signIn.issueTokens(proven, meta()),
       ]),
     ]);
     if (enrolment.status === 'rejected') throw enrolment.reason;
     expect((await sessions.list(account.id)).map(({ id }) => id)).toEqual([enrolment.value.login.session.id]);
     for (const open of [
-      () => signIn.openInBrowser(onTheWay[0]!, undefined, caller()),
-      () => signIn.openForApi(onTheWay[0]!, caller()),
+      () => signIn.startBrowserSession(onTheWay[0]!, undefined, meta()),
+      () => signIn.issueTokens(onTheWay[0]!, meta()),
     ]) {
       await expect(open()).rejects.toMatchObject({ code: 'invalid_credentials' });
     }
   });
 
-  const caller = () => ({ address: `10.8.${addresses++}.1`, userAgent: '', requestId: '' });
+  const meta = () => ({ address: `10.8.${addresses++}.1`, userAgent: '', requestId: '' });
 
-  it('knows no ticket from another browser', async () => {
-    const { account, app } = await enrol(house, now());
+  it('knows no challenge from another browser', async () => {
+    const { account, app } = await enrol(server, now());
     const page = await firstStep(account.email);
     const otp = app.code(now(), 1);
     const thief = browserAt();
     const own = formsOf((await thief.open('/login')).html)[0]!.fields.csrf!;
     expect((await thief.submit(page, { otp })).status).toBe(403);
     expect((await thief.submit(page, { otp, csrf: own })).status).toBe(403); // with a form token of his own
-    const { account: decoy } = await enrol(house, now());
+    const { account: decoy } = await enrol(server, now());
     const decoyForm = formsOf((await firstStep(decoy.email, thief)).html)[0]!.fields;
-    expect((await thief.submit(page, { otp, csrf: decoyForm.csrf! })).status).toBe(403); // made for another ticket
+    expect((await thief.submit(page, { otp, csrf: decoyForm.csrf! })).status).toBe(403); // made for another challenge
     expect(await isOut(thief)).toBe(true);
   });
 
-  it('knows no ticket that is older than five minutes', async () => {
-    const { account, app } = await enrol(house, now());
+  it('knows no challenge that is older than five minutes', async () => {
+    const { account, app } = await enrol(server, now());
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
     aheadMs = 5 * MINUTE_MS + 1000;
@@ -150,68 +150,68 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(isIn(await browser.submit(page, { otp: app.code(now()) }))).toBe(true);
   });
 
-  it('knows no ticket from before the password was changed, nor of who is suspended meanwhile', async () => {
-    const [changed, suspended] = [await enrol(house, now()), await enrol(house, now())];
+  it('knows no challenge from before the password was changed, nor of who is suspended meanwhile', async () => {
+    const [changed, suspended] = [await enrol(server, now()), await enrol(server, now())];
     const [one, other] = [browserAt(), browserAt()];
     const pages = [await firstStep(changed.account.email, one), await firstStep(suspended.account.email, other)];
-    await house.base.db.account.update({
+    await server.base.db.account.update({
       where: { id: changed.account.id },
       data: { passwordChangedAt: new Date(now().getTime() + 1) },
     });
     expect((await one.submit(pages[0]!, { otp: changed.app.code(now(), 1) })).status).toBe(401);
-    await house.base.db.account.update({ where: { id: suspended.account.id }, data: { status: 'suspended' } });
+    await server.base.db.account.update({ where: { id: suspended.account.id }, data: { status: 'suspended' } });
     expect((await other.submit(pages[1]!, { otp: suspended.app.code(now(), 1) })).status).toBe(403);
     expect([await isOut(one), await isOut(other)]).toEqual([true, true]);
   });
 
-  it('knows no ticket that was made up or bent', async () => {
-    const { account, app } = await enrol(house, now());
+  it('knows no challenge that was made up or bent', async () => {
+    const { account, app } = await enrol(server, now());
     const page = await firstStep(account.email);
-    const ticket = formsOf(page.html)[0]!.fields.ticket!;
+    const challenge = formsOf(page.html)[0]!.fields.challenge!;
     const otp = app.code(now(), 1);
-    const sealedForOther = await house.base.secrets.seal('totp', JSON.stringify({ accountId: account.id }));
-    const middle = ticket.length >> 1;
-    const bent = ticket.slice(0, middle) + (ticket[middle] === 'A' ? 'B' : 'A') + ticket.slice(middle + 1);
-    for (const wrong of ['', 'x', '{}', bent, sealedForOther, ticket.slice(0, -3)]) {
-      await expect(house.core.signIn.withSecondFactor(wrong, otp, caller())).rejects.toMatchObject({
+    const sealedForOther = await server.base.secrets.seal('totp', JSON.stringify({ accountId: account.id }));
+    const middle = challenge.length >> 1;
+    const bent = challenge.slice(0, middle) + (challenge[middle] === 'A' ? 'B' : 'A') + challenge.slice(middle + 1);
+    for (const wrong of ['', 'x', '{}', bent, sealedForOther, challenge.slice(0, -3)]) {
+      await expect(server.core.signIn.withSecondFactor(wrong, otp, meta())).rejects.toMatchObject({
         code: 'invalid_token',
       });
     }
   });
 
   it('tells nothing of a second factor to who does not know the password', async () => {
-    const { account, app } = await enrol(house, now());
+    const { account, app } = await enrol(server, now());
     const wrong = await browserAt().signIn(account.email, 'a wrong password');
     const unknown = await browserAt().signIn('nobody@example.com', 'a wrong password');
     const words = (html: string) => html.replace(/value="[^"]*"/g, '');
     expect(words(wrong.html)).toBe(words(unknown.html));
     const guess = { email: account.email, password: 'a wrong password', otp: app.code(now(), 1) };
-    await expect(house.core.signIn.withPassword(guess, caller())).rejects.toMatchObject({
+    await expect(server.core.signIn.withPassword(guess, meta())).rejects.toMatchObject({
       code: 'invalid_credentials',
     });
-    const right = await house.core.signIn.withPassword({ ...guess, password: PASSWORD }, caller());
+    const right = await server.core.signIn.withPassword({ ...guess, password: PASSWORD }, meta());
     expect(right.kind).toBe('proven'); // the code was not spent by the wrong password
   });
 
   it('counts a right password with a wrong code as an attempt', async () => {
-    const { account, recoveryCodes } = await enrol(house, now());
-    const from = { ...caller(), address: '10.9.9.9' };
+    const { account, recoveryCodes } = await enrol(server, now());
+    const from = { ...meta(), address: '10.9.9.9' };
     const wrong = { email: account.email, password: PASSWORD, otp: '9999-9999-9999-9999-9999-9999' };
     const codes: string[] = [];
     for (let n = 0; n < 12; n += 1) {
-      codes.push(await house.core.signIn.withPassword(wrong, from).then(String, ({ code }) => code));
+      codes.push(await server.core.signIn.withPassword(wrong, from).then(String, ({ code }) => code));
     }
     expect(codes).toEqual([...Array(10).fill('invalid_otp'), 'auth_rate_limited', 'auth_rate_limited']);
     const owner = { email: account.email, password: PASSWORD, otp: recoveryCodes[0]! };
-    expect((await house.core.signIn.withPassword(owner, caller())).kind).toBe('proven');
+    expect((await server.core.signIn.withPassword(owner, meta())).kind).toBe('proven');
   });
 
   it('counts a right password without a code as no attempt, and forgives no more than there was', async () => {
-    const from = { ...caller(), address: '10.9.9.8' };
+    const from = { ...meta(), address: '10.9.9.8' };
     const tries = async (password: string, email: string, times: number) => {
       const codes: string[] = [];
       for (let n = 0; n < times; n += 1) {
-        const answer = house.core.signIn.withPassword({ email, password }, from);
+        const answer = server.core.signIn.withPassword({ email, password }, from);
         codes.push(
           await answer.then(
             ({ kind }) => kind,
@@ -221,27 +221,27 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       }
       return codes;
     };
-    const { account, recoveryCodes } = await enrol(house, now());
+    const { account, recoveryCodes } = await enrol(server, now());
     expect(await tries(PASSWORD, account.email, 120)).toEqual(Array(120).fill('factor_needed'));
     expect(await tries('a wrong password', account.email, 10)).toEqual(Array(10).fill('invalid_credentials'));
     expect(await tries(PASSWORD, account.email, 1)).toEqual(['auth_rate_limited']);
     // Each address has its hundred guesses, however many people got in from it by two steps in between.
     for (const otp of recoveryCodes.slice(0, 5)) {
       const other = { ...from, address: '10.9.9.7' };
-      const step = await house.core.signIn.withPassword({ email: account.email, password: PASSWORD }, other);
-      if (step.kind === 'factor_needed') await house.core.signIn.withSecondFactor(step.ticket, otp, other);
+      const step = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, other);
+      if (step.kind === 'factor_needed') await server.core.signIn.withSecondFactor(step.challenge, otp, other);
     }
-    const guesses: string[] = [];
+    const clientAuthThrottle: string[] = [];
     for (let n = 0; n < 101; n += 1) {
       const guess = { email: `target${n}@example.com`, password: 'a wrong password' };
       const other = { ...from, address: '10.9.9.7' };
-      guesses.push(await house.core.signIn.withPassword(guess, other).then(String, ({ code }) => code));
+      clientAuthThrottle.push(await server.core.signIn.withPassword(guess, other).then(String, ({ code }) => code));
     }
-    expect(guesses).toEqual([...Array(100).fill('invalid_credentials'), 'auth_rate_limited']);
+    expect(clientAuthThrottle).toEqual([...Array(100).fill('invalid_credentials'), 'auth_rate_limited']);
   });
 
   it('slows down who guesses codes on the page, and says for how long', async () => {
-    const { account, app } = await enrol(house, now());
+    const { account, app } = await enrol(server, now());
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
     const otp = app.wrongCode(now());
@@ -257,10 +257,10 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   });
 
   it('lets a stranger without the password lock nobody out', async () => {
-    const { account, app } = await enrol(house, now());
+    const { account, app } = await enrol(server, now());
     for (let n = 0; n < 9; n += 1) {
       const guess = { email: account.email, password: 'a wrong password', otp: app.wrongCode(now()) };
-      await house.core.signIn.withPassword(guess, caller()).catch(() => {});
+      await server.core.signIn.withPassword(guess, meta()).catch(() => {});
     }
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
@@ -276,14 +276,14 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       const answers: string[] = [];
       for (let n = 0; n < 12; n += 1) {
         const guess = { email: account.email, password: PASSWORD, otp };
-        const from = { ...caller(), address: `10.8.${addresses++}.1` };
-        answers.push(await house.core.signIn.withPassword(guess, from).then(String, ({ code }) => code));
+        const from = { ...meta(), address: `10.8.${addresses++}.1` };
+        answers.push(await server.core.signIn.withPassword(guess, from).then(String, ({ code }) => code));
       }
       return answers;
     }
 
     it('lets the owner in where they were in before: by the address, or by the browser elsewhere', async () => {
-      const person = await enrol(house, now());
+      const person = await enrol(server, now());
       const { account, app } = person;
       const home = browserAt('10.6.0.1');
       expect(isIn(await home.submit(await firstStep(account.email, home), { otp: app.code(now(), 1) }))).toBe(true);
@@ -305,11 +305,14 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     });
 
     it('knows a whole network of IPv6 as one place of the owner', async () => {
-      const person = await enrol(house, now());
+      const person = await enrol(server, now());
       const signIn = async (address: string, otp: string) => {
-        const from = { ...caller(), address };
+        const from = { ...meta(), address };
         const owner = { email: person.account.email, password: PASSWORD, otp };
-        return house.core.signIn.openForApi(admitted(await house.core.signIn.withPassword(owner, from)), from);
+        return server.core.signIn.issueTokens(
+          requireComplete(await server.core.signIn.withPassword(owner, from)),
+          from,
+        );
       };
       await signIn('2001:db8:1:2::1', person.recoveryCodes[0]!);
       await guessFromEverywhere(person);
@@ -319,7 +322,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     });
 
     it('slows down guesses at a place of the owner as well', async () => {
-      const { account, app, recoveryCodes } = await enrol(house, now());
+      const { account, app, recoveryCodes } = await enrol(server, now());
       const home = browserAt('10.6.0.3');
       await home.submit(await firstStep(account.email, home), { otp: recoveryCodes[0]! });
       await home.submit(await home.open('/logout'));
@@ -330,21 +333,21 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     });
 
     it('takes a place for nobody’s where there was only the password to give', async () => {
-      const account = await house.account();
-      const thief = { ...caller(), address: '10.6.0.4' };
-      await house.core.signIn.openForApi(
-        admitted(await house.core.signIn.withPassword({ email: account.email, password: PASSWORD }, thief)),
+      const account = await server.account();
+      const thief = { ...meta(), address: '10.6.0.4' };
+      await server.core.signIn.issueTokens(
+        requireComplete(await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, thief)),
         thief,
       );
-      const person = await enrol(house, now(), account);
+      const person = await enrol(server, now(), account);
       await guessFromEverywhere(person);
       const guess = { email: account.email, password: PASSWORD, otp: person.app.wrongCode(now()) };
-      const refused = await house.core.signIn.withPassword(guess, thief).catch(({ code }) => code);
+      const refused = await server.core.signIn.withPassword(guess, thief).catch(({ code }) => code);
       expect(refused).toBe('auth_rate_limited');
     });
 
     it('leaves the owner the recovery codes, wherever they are', async () => {
-      const person = await enrol(house, now());
+      const person = await enrol(server, now());
       for (let n = 0; n < 3; n += 1) await guessFromEverywhere(person, '9999-9999-9999-9999-9999-9999');
       const browser = browserAt();
       const page = await firstStep(person.account.email, browser);
@@ -356,16 +359,16 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     string,
     string
   >[])('stands in the way of an app’s sign-in as well: %o', async (more) => {
-    const { account, app, recoveryCodes } = await enrol(house, now());
-    const client = await house.client();
+    const { account, app, recoveryCodes } = await enrol(server, now());
+    const client = await server.client();
     const browser = browserAt();
     const page = await browser.signIn(
       account.email,
       PASSWORD,
-      await browser.open(authorizeUrl(house, client, pkce().challenge, more)),
+      await browser.open(authorizeUrl(server, client, pkce().challenge, more)),
     );
     expect([asksForCode(page), page.url.origin]).toEqual([true, browser.origin]);
-    const elsewhere = await browserWith(browser).open(authorizeUrl(house, client, pkce().challenge, more));
+    const elsewhere = await browserWith(browser).open(authorizeUrl(server, client, pkce().challenge, more));
     expect(elsewhere.url.pathname).toBe('/login');
     expect((await browser.submit(page, { otp: app.wrongCode(now()) })).url.origin).toBe(browser.origin);
     const inside = await browser.submit(page, { otp: recoveryCodes[0]! });
@@ -373,19 +376,19 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   });
 
   it('stands in the way of a device that asks, and of who is signed in as somebody else', async () => {
-    const { account, recoveryCodes } = await enrol(house, now());
-    const other = await house.account();
+    const { account, recoveryCodes } = await enrol(server, now());
+    const other = await server.account();
     const browser = browserAt();
     await browser.signIn(other.email, PASSWORD);
     const page = await browser.signIn(account.email, PASSWORD);
     expect(asksForCode(page)).toBe(true);
     expect((await browser.open('/account')).html).toContain(other.email);
-    const device = await house.client({
+    const device = await server.client({
       token_endpoint_auth_method: 'none',
       grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
       redirect_uris: [],
     });
-    const asked = await fetch(`${house.origin}/oauth/device`, {
+    const asked = await fetch(`${server.origin}/oauth/device`, {
       method: 'POST',
       body: new URLSearchParams({ client_id: device.id, scope: 'openid' }),
     });
@@ -399,10 +402,10 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   });
 
   it('tells apps how somebody signed in', async () => {
-    const { account, token } = await enrol(house, now());
-    const client = await house.client();
+    const { account, token } = await enrol(server, now());
+    const client = await server.client();
     const amrOf = async (browser: Browser) => {
-      const { code, verifier } = await obtainCode(house, client, account.email, {}, browser);
+      const { code, verifier } = await obtainCode(server, client, account.email, {}, browser);
       const answer = await redeemed(client, code, verifier);
       return (JSON.parse(Buffer.from(answer.split('.')[1]!, 'base64url').toString()) as { amr: string[] }).amr;
     };
@@ -417,12 +420,12 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   });
 
   async function secretOf(accountId: string): Promise<string> {
-    const { sealedSecret } = await house.base.db.totpFactor.findUniqueOrThrow({ where: { accountId } });
-    return house.base.secrets.open('totp', sealedSecret);
+    const { sealedSecret } = await server.base.db.totpFactor.findUniqueOrThrow({ where: { accountId } });
+    return server.base.secrets.open('totp', sealedSecret);
   }
 
   async function redeemed(client: { id: string; secret: string }, code: string, verifier: string): Promise<string> {
-    const answer = await fetch(`${house.origin}/api/v1/oauth/token`, {
+    const answer = await fetch(`${server.origin}/api/v1/oauth/token`, {
       method: 'POST',
       headers: { authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}` },
       body: new URLSearchParams({
@@ -436,30 +439,30 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   }
 
   it('can be proved again in the middle of a login, by password or by code', async () => {
-    const { account, login, app } = await enrol(house, now());
-    const { reauthenticate } = house.core.signIn;
-    const provenAt = async () => (await house.core.sessions.find(login.session.id))!.session.authTime.getTime();
+    const { account, login, app } = await enrol(server, now());
+    const { reauthenticate } = server.core.signIn;
+    const provenAt = async () => (await server.core.sessions.find(login.session.id))!.session.authTime.getTime();
     const start = await provenAt();
     aheadMs = 20 * MINUTE_MS;
-    await expect(reauthenticate(login, {}, caller())).rejects.toMatchObject({ status: 400 });
-    await expect(reauthenticate(login, { password: 'a wrong password' }, caller())).rejects.toMatchObject({
+    await expect(reauthenticate(login, {}, meta())).rejects.toMatchObject({ status: 400 });
+    await expect(reauthenticate(login, { password: 'a wrong password' }, meta())).rejects.toMatchObject({
       code: 'invalid_credentials',
     });
-    await expect(reauthenticate(login, { otp: app.wrongCode(now()) }, caller())).rejects.toMatchObject({
+    await expect(reauthenticate(login, { otp: app.wrongCode(now()) }, meta())).rejects.toMatchObject({
       code: 'invalid_otp',
     });
     const both = { password: PASSWORD, otp: app.wrongCode(now()) };
-    await expect(reauthenticate(login, both, caller())).rejects.toMatchObject({ code: 'invalid_otp' });
+    await expect(reauthenticate(login, both, meta())).rejects.toMatchObject({ code: 'invalid_otp' });
     expect(await provenAt()).toBe(start);
-    await reauthenticate(login, { password: PASSWORD }, caller());
+    await reauthenticate(login, { password: PASSWORD }, meta());
     expect(await provenAt()).toBeGreaterThan(start + 19 * MINUTE_MS);
     aheadMs = 40 * MINUTE_MS;
-    await reauthenticate(login, { otp: app.code(now()) }, caller());
+    await reauthenticate(login, { otp: app.code(now()) }, meta());
     expect(await provenAt()).toBeGreaterThan(start + 39 * MINUTE_MS);
-    expect((await house.core.sessions.find(login.session.id))!.amr).toEqual(['pwd', 'otp', 'mfa']);
-    await expect(reauthenticate(login, { otp: app.code(now()) }, caller())).rejects.toMatchObject({
+    expect((await server.core.sessions.find(login.session.id))!.amr).toEqual(['pwd', 'otp', 'mfa']);
+    await expect(reauthenticate(login, { otp: app.code(now()) }, meta())).rejects.toMatchObject({
       code: 'invalid_otp',
     });
-    expect(await house.core.audit.list({ accountId: account.id, action: 'session.proved_again' })).toHaveLength(2);
+    expect(await server.core.audit.list({ accountId: account.id, action: 'session.proved_again' })).toHaveLength(2);
   });
 });

@@ -1,21 +1,21 @@
 // Signing in, tried by somebody who guesses, by somebody who hammers, and by the owner meanwhile.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Refusal } from '../../../src/base/app-error.js';
+import type { AppError } from '../../../src/base/app-error.js';
 import { sha256 } from '../../../src/base/crypto.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { refresh } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { openFamily } from '../../support/token-family.js';
 
 describe.each(stores)('signing in on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let addresses = 0;
   beforeAll(async () => {
-    house = await openHouse({ store, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+    server = await startServer({ store, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   function elsewhere(): string {
     addresses += 1;
@@ -24,7 +24,7 @@ describe.each(stores)('signing in on $name', (store) => {
 
   /** A browser somewhere else in the world. */
   function browserAt(address = elsewhere()): Browser {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     browser.headers = { ...browser.headers, 'x-forwarded-for': address };
     return browser;
   }
@@ -45,7 +45,7 @@ describe.each(stores)('signing in on $name', (store) => {
   }
 
   it('says the same to an unknown address and to a wrong password', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const wrong = await browserAt().signIn(email, 'a wrong password');
     const unknown = await browserAt().signIn('nobody@example.com', 'a wrong password');
     expect([wrong.status, unknown.status]).toEqual([401, 401]);
@@ -56,12 +56,12 @@ describe.each(stores)('signing in on $name', (store) => {
   });
 
   it('takes the address however it is written', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     expect(isIn(await browserAt().signIn(` ${email.toUpperCase()} `, PASSWORD))).toBe(true);
   });
 
   it('counts guesses at one account from one address, also those that come at once', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const statuses = await guess(email, 20, '10.200.0.1');
     expect(statuses.filter((status) => status === 401)).toHaveLength(10);
     expect(statuses.filter((status) => status === 429)).toHaveLength(10);
@@ -72,36 +72,36 @@ describe.each(stores)('signing in on $name', (store) => {
   });
 
   it('makes whoever goes on after each delay wait for hours in the end', async () => {
-    const { email } = await house.account();
-    const caller = { ...systemCaller, address: elsewhere() };
+    const { email } = await server.account();
+    const meta = { ...systemMeta, address: elsewhere() };
     const attempt = () =>
-      house.core.signIn.withPassword({ email, password: 'a wrong password' }, caller).catch((error: Refusal) => error);
+      server.core.signIn.withPassword({ email, password: 'a wrong password' }, meta).catch((error: AppError) => error);
 
     /** How many guesses there are before the next delay, and how long that is. The delay is then over. */
-    async function guessOn(): Promise<{ guesses: number; delay: number }> {
-      for (let guesses = 0; ; guesses += 1) {
-        const { retryAfterSeconds: delay } = (await attempt()) as Refusal;
+    async function guessOn(): Promise<{ clientAuthThrottle: number; delay: number }> {
+      for (let clientAuthThrottle = 0; ; clientAuthThrottle += 1) {
+        const { retryAfterSeconds: delay } = (await attempt()) as AppError;
         if (delay === undefined) continue;
         const first = { name: 'sign-in-pair', points: 10, seconds: 900 };
-        await house.base.limits.reset(first, `${sha256(email)}:${caller.address}`);
-        return { guesses, delay };
+        await server.base.rateLimiter.reset(first, `${sha256(email)}:${meta.address}`);
+        return { clientAuthThrottle, delay };
       }
     }
     const rounds = [await guessOn(), await guessOn(), await guessOn()];
-    expect(rounds.map(({ guesses }) => guesses)).toEqual([10, 10, 0]);
+    expect(rounds.map(({ clientAuthThrottle }) => clientAuthThrottle)).toEqual([10, 10, 0]);
     expect(rounds[0]!.delay).toBeLessThanOrEqual(900);
     expect(rounds[2]!.delay).toBeGreaterThan(10_000);
   });
 
   it('counts one network of IPv6 as one address', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     for (let n = 1; n <= 10; n += 1) await guess(email, 1, `2001:db8:1:1::${n}`);
     expect(await guess(email, 1, '2001:db8:1:1::ffff')).toEqual([429]);
     expect(await guess(email, 1, '2001:db8:1:2::1')).toEqual([401]);
   });
 
   it('forgives the guesses of who then signs in', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     for (let round = 0; round < 3; round += 1) {
       await guess(email, 9, '10.200.0.2');
       expect(isIn(await browserAt('10.200.0.2').signIn(email, PASSWORD))).toBe(true);
@@ -116,7 +116,7 @@ describe.each(stores)('signing in on $name', (store) => {
   });
 
   it('does not let a stranger who hammers from everywhere lock the owner out of a familiar address', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     expect(isIn(await browserAt('10.200.1.1').signIn(email, PASSWORD))).toBe(true);
     expect(isIn(await browserAt('2001:db8:2:2::1').signIn(email, PASSWORD))).toBe(true);
     const statuses: number[] = [];
@@ -130,33 +130,33 @@ describe.each(stores)('signing in on $name', (store) => {
   });
 
   it('tells a suspended person only after the right password', async () => {
-    const { email, id } = await house.account();
-    await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+    const { email, id } = await server.account();
+    await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
     expect((await browserAt().signIn(email, 'a wrong password')).status).toBe(401);
     const page = await browserAt().signIn(email, PASSWORD);
     expect(page.status).toBe(403);
-    expect(await house.core.sessions.list(id)).toEqual([]);
+    expect(await server.core.sessions.list(id)).toEqual([]);
   });
 
   it('lets nobody in by what was proved before the password changed or the account was suspended', async () => {
-    const caller = { ...systemCaller, address: elsewhere() };
+    const meta = { ...systemMeta, address: elsewhere() };
     // Far from the moment in which the account is made: two changes within a millisecond are one.
     for (const data of [{ passwordChangedAt: new Date(Date.now() + 60_000) }, { status: 'suspended' }]) {
-      const { id } = await house.account();
-      const account = await house.base.db.account.findUniqueOrThrow({ where: { id } });
-      await house.base.db.account.update({ where: { id }, data });
+      const { id } = await server.account();
+      const account = await server.base.db.account.findUniqueOrThrow({ where: { id } });
+      await server.base.db.account.update({ where: { id }, data });
       for (const enter of [
-        () => house.core.signIn.openInBrowser({ account, amr: ['pwd'] }, undefined, caller),
-        () => house.core.signIn.openForApi({ account, amr: ['pwd'] }, caller),
+        () => server.core.signIn.startBrowserSession({ account, amr: ['pwd'] }, undefined, meta),
+        () => server.core.signIn.issueTokens({ account, amr: ['pwd'] }, meta),
       ]) {
         await expect(enter()).rejects.toMatchObject({ status: 401, code: 'invalid_credentials' });
       }
-      expect(await house.core.sessions.list(id)).toEqual([]);
+      expect(await server.core.sessions.list(id)).toEqual([]);
     }
   });
 
   it('gives another cookie at each sign-in, and the one before is worth nothing', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const browser = browserAt();
     browser.cookies.set('signet_login', { value: 'chosen-by-somebody', path: '/' });
     await browser.signIn(email, PASSWORD);
@@ -172,22 +172,22 @@ describe.each(stores)('signing in on $name', (store) => {
   });
 
   it('ends the login of the one before when somebody else signs in', async () => {
-    const [one, other] = [await house.account(), await house.account()];
-    const client = await house.client();
+    const [one, other] = [await server.account(), await server.account()];
+    const client = await server.client();
     const browser = browserAt();
-    const family = await openFamily(house, client, one.email, {}, browser);
+    const family = await openFamily(server, client, one.email, {}, browser);
     const before = browser.cookies.get('signet_login')!;
     const page = await browser.signIn(other.email, PASSWORD);
     expect(page.html).toContain(other.email);
-    expect(await house.core.sessions.list(one.id)).toEqual([]);
+    expect(await server.core.sessions.list(one.id)).toEqual([]);
     const thief = browserAt();
     thief.cookies.set('signet_login', before);
     expect((await thief.open('/account')).url.pathname).toBe('/login');
-    expect((await refresh(house, client, family.refreshToken)).body.error).toBe('invalid_grant');
+    expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
   });
 
   it('signs nobody in by a form of another site', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const browser = browserAt();
     const page = await browser.open('/login');
     const fields = { email, password: PASSWORD };
@@ -215,11 +215,11 @@ describe.each(stores)('signing in on $name', (store) => {
   });
 
   it('leaves a trail of each way it went, and no password in it', async () => {
-    const { email, id } = await house.account();
+    const { email, id } = await server.account();
     await browserAt('10.200.3.1').signIn(email, 'a wrong password');
     await browserAt('10.200.3.1').signIn(email, PASSWORD);
-    await house.core.audit.flush();
-    const trail = await house.core.audit.list({ accountId: id });
+    await server.core.audit.flush();
+    const trail = await server.core.audit.list({ accountId: id });
     const failed = trail.find(({ action }) => action === 'sign_in.failed');
     expect(failed).toMatchObject({ address: '10.200.3.1', detail: { reason: 'wrong_password' } });
     expect(trail.find(({ action }) => action === 'sign_in.succeeded')).toMatchObject({
@@ -231,19 +231,19 @@ describe.each(stores)('signing in on $name', (store) => {
 });
 
 describe.each(stores)('logins on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   beforeAll(async () => {
-    house = await openHouse({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function open() {
-    const account = await house.account();
-    const { session, token } = await house.core.sessions.open(account, ['pwd'], systemCaller);
+    const account = await server.account();
+    const { session, token } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     return { account, session, token };
   }
-  const isOpen = async (token: string) => (await house.core.sessions.findByToken(token)) !== undefined;
+  const isOpen = async (token: string) => (await server.core.sessions.findByToken(token)) !== undefined;
   const DAY_MS = 86_400_000;
 
   it('end when they are not used, go on when they are, and end for good in the end', async () => {
@@ -263,22 +263,22 @@ describe.each(stores)('logins on $name', (store) => {
 
   it('end at once, alone or together', async () => {
     const { account, session, token } = await open();
-    const other = await house.core.sessions.open(account, ['pwd'], systemCaller);
-    await house.core.sessions.end(session.id, 'signed_out', systemCaller);
+    const other = await server.core.sessions.open(account, ['pwd'], systemMeta);
+    await server.core.sessions.end(session.id, 'signed_out', systemMeta);
     expect([await isOpen(token), await isOpen(other.token)]).toEqual([false, true]);
-    const third = await house.core.sessions.open(account, ['pwd'], systemCaller);
-    await house.core.sessions.endAll(account.id, 'password_changed', systemCaller, third.session.id);
+    const third = await server.core.sessions.open(account, ['pwd'], systemMeta);
+    await server.core.sessions.revokeAll(account.id, 'password_changed', systemMeta, third.session.id);
     expect([await isOpen(other.token), await isOpen(third.token)]).toEqual([false, true]);
-    await house.core.sessions.endAll(account.id, 'revoked', systemCaller);
+    await server.core.sessions.revokeAll(account.id, 'revoked', systemMeta);
     expect(await isOpen(third.token)).toBe(false);
-    const reasons = (await house.core.audit.list({ action: 'session.ended', accountId: account.id })).map(
+    const reasons = (await server.core.audit.list({ action: 'session.ended', accountId: account.id })).map(
       ({ detail }) => (detail as { reason: string }).reason,
     );
     expect(reasons.sort()).toEqual(['password_changed', 'revoked', 'signed_out']);
   });
 
   it('end with their grants, but for those that were given for offline use when somebody signs out', async () => {
-    const { grants } = house.core.artifacts;
+    const { grants } = server.core.oauthStorage;
     const give = async (id: string, sessionId: string, accountId: string, offline: boolean) =>
       grants.save({
         id,
@@ -293,29 +293,29 @@ describe.each(stores)('logins on $name', (store) => {
     const one = await open();
     await give('on', one.session.id, one.account.id, false);
     await give('off', one.session.id, one.account.id, true);
-    await house.core.sessions.end(one.session.id, 'signed_out', systemCaller);
+    await server.core.sessions.end(one.session.id, 'signed_out', systemMeta);
     expect((await grants.list(one.account.id)).map(({ id }) => id)).toEqual(['off']);
     const two = await open();
     await give('off2', two.session.id, two.account.id, true);
-    await house.core.sessions.end(two.session.id, 'theft', systemCaller);
+    await server.core.sessions.end(two.session.id, 'theft', systemMeta);
     expect(await grants.list(two.account.id)).toEqual([]);
     expect(await give('late', two.session.id, two.account.id, true)).toBe(false);
-    await house.core.sessions.endAll(one.account.id, 'suspended', systemCaller);
+    await server.core.sessions.revokeAll(one.account.id, 'suspended', systemMeta);
     expect(await grants.list(one.account.id)).toEqual([]);
   });
 
   it('leave nothing alive when all others end while one of them is granted something and signed out', async () => {
-    const { grants } = house.core.artifacts;
-    const { sessions } = house.core;
+    const { grants } = server.core.oauthStorage;
+    const { sessions } = server.core;
     const rounds = Array.from({ length: 8 }, async (_, n) => {
       const { account, session } = await open();
-      const stays = await sessions.open(account, ['pwd'], systemCaller);
+      const stays = await sessions.open(account, ['pwd'], systemMeta);
       const grant = { accountId: account.id, clientId: 'c', offline: true, consented: false, payload: {} };
       const expiresAt = new Date(Date.now() + 1e9);
       await Promise.all([
         grants.save({ ...grant, id: `race ${n}`, sessionId: session.id, expiresAt }),
-        sessions.end(session.id, 'signed_out', systemCaller),
-        sessions.endAll(account.id, 'factors_changed', systemCaller, stays.session.id),
+        sessions.end(session.id, 'signed_out', systemMeta),
+        sessions.revokeAll(account.id, 'factors_changed', systemMeta, stays.session.id),
         grants.save({ ...grant, id: `stays ${n}`, sessionId: stays.session.id, expiresAt }),
       ]);
       return (await grants.list(account.id)).map(({ id }) => id);
@@ -325,25 +325,25 @@ describe.each(stores)('logins on $name', (store) => {
 
   it('tell once which clients want to hear of their end', async () => {
     const { account, session } = await open();
-    for (const clientId of ['a', 'b', 'a']) await house.core.sessions.rememberClient(session.id, clientId);
+    for (const clientId of ['a', 'b', 'a']) await server.core.sessions.rememberClient(session.id, clientId);
     const heard: unknown[] = [];
-    house.core.sessions.onEnded((ended) => heard.push(...ended));
-    await house.core.sessions.end(session.id, 'signed_out', systemCaller);
-    await house.core.sessions.end(session.id, 'signed_out', systemCaller);
+    server.core.sessions.onRevoked((ended) => heard.push(...ended));
+    await server.core.sessions.end(session.id, 'signed_out', systemMeta);
+    await server.core.sessions.end(session.id, 'signed_out', systemMeta);
     expect(heard).toEqual([{ sessionId: session.id, accountId: account.id, clientIds: ['a', 'b'] }]);
   });
 
   it('do not live for who is suspended, or was told to start anew', async () => {
     const { account, token } = await open();
-    await house.base.db.account.update({ where: { id: account.id }, data: { status: 'suspended' } });
-    house.base.announcements.announce('accounts', account.id);
+    await server.base.db.account.update({ where: { id: account.id }, data: { status: 'suspended' } });
+    server.base.invalidationBus.publish('accounts', account.id);
     expect(await isOpen(token)).toBe(false);
     const other = await open();
-    await house.base.db.account.update({
+    await server.base.db.account.update({
       where: { id: other.account.id },
       data: { notBefore: new Date(Date.now() + 1000) },
     });
-    house.base.announcements.announce('accounts', other.account.id);
+    server.base.invalidationBus.publish('accounts', other.account.id);
     expect(await isOpen(other.token)).toBe(false);
   });
 });

@@ -1,32 +1,32 @@
 // Time tells nothing: an unknown address takes as long as a wrong password.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Browser, formsOf } from '../../support/browser.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const TRIALS = 200;
 const TOLERANCE = 0.05;
 
-let house: House;
+let server: TestServer;
 beforeAll(async () => {
-  house = await openHouse({ settings: { PASSWORD_HASH_COST: '12', TRUSTED_PROXIES: '127.0.0.1' } });
+  server = await startServer({ settings: { PASSWORD_HASH_COST: '12', TRUSTED_PROXIES: '127.0.0.1' } });
 });
-afterAll(() => house.close());
+afterAll(() => server.close());
 
 const median = (times: number[]) => [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 
 it('takes as long for an unknown address as for a wrong password', { timeout: 240_000 }, async () => {
-  const browser = new Browser(house.origin);
+  const browser = new Browser(server.origin);
   const page = await browser.open('/login');
   const { fields } = formsOf(page.html)[0]!;
   const cookie = [...browser.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
   // A few accounts, so that the limit of guesses at one of them is not reached.
   const known: string[] = [];
-  for (let n = 0; n < 4; n += 1) known.push((await house.account()).email);
+  for (let n = 0; n < 4; n += 1) known.push((await server.account()).email);
 
   async function time(email: string, n: number): Promise<number> {
     const body = new URLSearchParams({ ...fields, email, password: 'a wrong password' });
     const started = performance.now();
-    const response = await fetch(`${house.origin}/login`, {
+    const response = await fetch(`${server.origin}/login`, {
       method: 'POST',
       body,
       redirect: 'manual',

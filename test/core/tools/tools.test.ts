@@ -1,7 +1,7 @@
 // Tools, and who may what in them: granted and taken back by administrators, asked for by the tools at each request.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call } from '../../support/api.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 import { itemsOf, newKey, newPerson, tell, validate } from '../../support/tools-api.js';
@@ -9,22 +9,22 @@ import { itemsOf, newKey, newPerson, tell, validate } from '../../support/tools-
 type Person = Awaited<ReturnType<typeof newPerson>>;
 
 describe.each(stores)('tools on $name', (store) => {
-  let house: House;
-  let beside: House;
-  let keeper: Person;
+  let server: TestServer;
+  let beside: TestServer;
+  let admin: Person;
   let tools = 0;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    beside = await openHouse({ beside: house });
-    keeper = await newPerson(house, 'admin');
+    server = await startServer({ store });
+    beside = await startServer({ beside: server });
+    admin = await newPerson(server, 'admin');
   });
   afterAll(async () => {
     await beside.close();
-    await house.close();
+    await server.close();
   });
 
   const asKeeper = (method: string, path: string, body?: unknown) =>
-    tell(house, method, path, { token: keeper.token, ...(body !== undefined && { body }) });
+    tell(server, method, path, { token: admin.token, ...(body !== undefined && { body }) });
 
   async function newTool(more: object = {}): Promise<string> {
     tools += 1;
@@ -38,16 +38,16 @@ describe.each(stores)('tools on $name', (store) => {
     asKeeper('POST', '/permissions', { user_id: userId, tool_slug: slug, level });
 
   it('are registered by their slug, listed for whoever signed in, and removed with their permissions', async () => {
-    const { id, token } = await newPerson(house);
+    const { id, token } = await newPerson(server);
     const made = await asKeeper('POST', '/tools', { slug: 'analytics', name: 'Analytics', url: 'https://a.example/' });
     const tool = { slug: 'analytics', name: 'Analytics', url: 'https://a.example', created_at: expect.any(String) };
     expect([made.status, made.json]).toEqual([201, { ok: true, tool }]);
-    expect(itemsOf(await tell(house, 'GET', '/tools', { token }))).toContainEqual(tool);
+    expect(itemsOf(await tell(server, 'GET', '/tools', { token }))).toContainEqual(tool);
     expect((await asKeeper('POST', '/tools', { slug: 'analytics', name: 'Again' })).json.error).toBe('conflict');
     await grant(id, 'analytics');
     expect((await asKeeper('DELETE', '/tools/analytics')).json).toEqual({ ok: true });
     expect(itemsOf(await asKeeper('GET', `/permissions?user_id=${id}`))).toEqual([]);
-    expect((await validate(house, token, 'analytics')).json.permission).toBeNull();
+    expect((await validate(server, token, 'analytics')).json.permission).toBeNull();
     expect((await asKeeper('DELETE', '/tools/analytics')).status).toBe(404);
   });
 
@@ -66,12 +66,12 @@ describe.each(stores)('tools on $name', (store) => {
   });
 
   it('let people do what was granted, at once in every process, and no more once it was taken back', async () => {
-    const person = await newPerson(house);
+    const person = await newPerson(server);
     const slug = await newTool();
     const told = { valid: true, user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' } };
-    expect((await validate(house, person.token)).json).toEqual(told);
+    expect((await validate(server, person.token)).json).toEqual(told);
     const none = { ...told, permission: null, error: 'No access to this tool' };
-    for (const at of [house, beside]) expect((await validate(at, person.token, slug)).json).toEqual(none);
+    for (const at of [server, beside]) expect((await validate(at, person.token, slug)).json).toEqual(none);
     for (const level of ['read', 'write', 'admin']) {
       const { status, json } = await grant(person.id, slug, level);
       expect([status, json]).toEqual([
@@ -87,21 +87,21 @@ describe.each(stores)('tools on $name', (store) => {
           },
         },
       ]);
-      expect((await validate(house, person.token, slug)).json).toEqual({ ...told, permission: level });
+      expect((await validate(server, person.token, slug)).json).toEqual({ ...told, permission: level });
       await expect
         .poll(async () => (await validate(beside, person.token, slug)).json.permission, { timeout: 1000, interval: 25 })
         .toBe(level);
     }
     const { id } = itemsOf(await asKeeper('GET', `/permissions?user_id=${person.id}`))[0]!;
     expect((await asKeeper('DELETE', `/permissions/${String(id)}`)).json).toEqual({ ok: true });
-    expect((await validate(house, person.token, slug)).json).toEqual(none);
+    expect((await validate(server, person.token, slug)).json).toEqual(none);
     await expect
       .poll(async () => (await validate(beside, person.token, slug)).json.permission, { timeout: 1000, interval: 25 })
       .toBeNull();
   });
 
   it('take a permission back by its id, by a query, or by a body', async () => {
-    const { id: userId } = await newPerson(house);
+    const { id: userId } = await newPerson(server);
     const slug = await newTool();
     const ways: ((id: string) => [path: string, body?: object])[] = [
       (id) => [`/permissions/${id}`],
@@ -121,11 +121,11 @@ describe.each(stores)('tools on $name', (store) => {
   });
 
   it('grant a permission once, though it is granted 12 times at once', async () => {
-    const { id } = await newPerson(house);
+    const { id } = await newPerson(server);
     const slug = await newTool();
     const answers = await atOnce(12, (n) =>
-      tell(n % 2 ? house : beside, 'POST', '/permissions', {
-        token: keeper.token,
+      tell(n % 2 ? server : beside, 'POST', '/permissions', {
+        token: admin.token,
         body: { user_id: id, tool_slug: slug, level: 'write' },
       }),
     );
@@ -135,30 +135,30 @@ describe.each(stores)('tools on $name', (store) => {
 
   it('let administrators do everything, and their keys as much as they were made for', async () => {
     const slug = await newTool();
-    expect((await validate(house, keeper.token, slug)).json.permission).toBe('admin');
+    expect((await validate(server, admin.token, slug)).json.permission).toBe('admin');
     for (const [role, permission] of [
       ['viewer', 'read'],
       ['operator', 'write'],
       ['admin', 'admin'],
     ] as const) {
       const body = { name: 'K', role };
-      const { json } = await call(house, 'POST', '/api-keys', { token: keeper.token, body });
-      const told = (await validate(house, String(json.api_key), slug)).json;
+      const { json } = await call(server, 'POST', '/api-keys', { token: admin.token, body });
+      const told = (await validate(server, String(json.api_key), slug)).json;
       // A key is never an administrator of the instance, whoever made it.
       expect(told).toMatchObject({
         permission,
-        user: { id: keeper.id, role: 'viewer' },
+        user: { id: admin.id, role: 'viewer' },
         principal: { type: 'api_key', role },
       });
     }
     const confined = { name: 'K', role: 'admin', scopes: ['memory:read'] };
-    const { json } = await call(house, 'POST', '/api-keys', { token: keeper.token, body: confined });
-    const told = (await validate(house, String(json.api_key), slug)).json;
-    expect(told).toMatchObject({ permission: null, user: { id: keeper.id, role: 'viewer' } });
+    const { json } = await call(server, 'POST', '/api-keys', { token: admin.token, body: confined });
+    const told = (await validate(server, String(json.api_key), slug)).json;
+    expect(told).toMatchObject({ permission: null, user: { id: admin.id, role: 'viewer' } });
   });
 
   it('let the key of a person do the lesser of what the key and the person may', async () => {
-    const person = await newPerson(house);
+    const person = await newPerson(server);
     const slug = await newTool();
     await grant(person.id, slug, 'write');
     for (const [role, permission] of [
@@ -166,56 +166,56 @@ describe.each(stores)('tools on $name', (store) => {
       ['operator', 'write'],
       ['admin', 'write'],
     ]) {
-      const { json } = await call(house, 'POST', '/api-keys', { token: person.token, body: { name: 'K', role } });
+      const { json } = await call(server, 'POST', '/api-keys', { token: person.token, body: { name: 'K', role } });
       const headers = { 'x-api-key': String(json.api_key) };
-      const told = await tell(house, 'POST', '/validate', { body: { tool: slug }, headers });
+      const told = await tell(server, 'POST', '/validate', { body: { tool: slug }, headers });
       expect(told.json).toMatchObject({ valid: true, permission, user: { id: person.id } });
       expect(told.json.principal).toMatchObject({ type: 'api_key', id: json.id, name: 'K', role, project_id: null });
     }
-    const key = await newKey(house, person.token);
-    await house.base.db.membership.updateMany({ where: { accountId: person.id }, data: { role: 'viewer' } });
-    await house.base.announcements.announce('organizations');
-    expect((await validate(house, key, slug)).json.permission).toBe('read'); // its owner is lowered in the organization
-    const me = await tell(house, 'GET', '/me', { token: key });
+    const key = await newKey(server, person.token);
+    await server.base.db.membership.updateMany({ where: { accountId: person.id }, data: { role: 'viewer' } });
+    await server.base.invalidationBus.publish('organizations');
+    expect((await validate(server, key, slug)).json.permission).toBe('read'); // its owner is lowered in the organization
+    const me = await tell(server, 'GET', '/me', { token: key });
     expect(me.json.permissions).toEqual([{ tool_slug: slug, level: 'read' }]);
   });
 
   it('are told at both addresses of oneself', async () => {
-    const person = await newPerson(house);
+    const person = await newPerson(server);
     const slug = await newTool({ url: 'https://wiki.example' });
     await grant(person.id, slug, 'write');
-    const me = await tell(house, 'GET', '/me', { token: person.token });
+    const me = await tell(server, 'GET', '/me', { token: person.token });
     expect(me.json).toEqual({
       user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' },
       permissions: [{ tool_slug: slug, level: 'write' }],
     });
-    const elsewhere = await call(house, 'GET', '/auth/me', { token: person.token });
+    const elsewhere = await call(server, 'GET', '/auth/me', { token: person.token });
     expect(elsewhere.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
-    const ofKeeper = await tell(house, 'GET', '/me', { token: keeper.token });
+    const ofKeeper = await tell(server, 'GET', '/me', { token: admin.token });
     expect(ofKeeper.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
   });
 
   it('refuse a key within a second wherever it was revoked, and whoever is suspended, signed out or deleted', async () => {
     const endings: ((person: Person, key: string) => Promise<unknown>)[] = [
       async ({ token }) => {
-        const { id } = itemsOf(await tell(house, 'GET', '/keys', { token }))[0]!;
-        expect((await tell(house, 'DELETE', `/keys/${String(id)}`, { token })).json).toEqual({ ok: true });
+        const { id } = itemsOf(await tell(server, 'GET', '/keys', { token }))[0]!;
+        expect((await tell(server, 'DELETE', `/keys/${String(id)}`, { token })).json).toEqual({ ok: true });
       },
       ({ id }) => asKeeper('PUT', `/users/${id}`, { status: 'suspended' }),
       ({ id }) => asKeeper('DELETE', `/users/${id}`),
     ];
     for (const end of endings) {
-      const person = await newPerson(house);
-      const key = await newKey(house, person.token);
-      for (const at of [house, beside]) expect((await validate(at, key)).json.valid).toBe(true);
+      const person = await newPerson(server);
+      const key = await newKey(server, person.token);
+      for (const at of [server, beside]) expect((await validate(at, key)).json.valid).toBe(true);
       await end(person, key);
-      expect((await validate(house, key)).json).toMatchObject({ valid: false, error: 'invalid_token' });
+      expect((await validate(server, key)).json).toMatchObject({ valid: false, error: 'invalid_token' });
       await expect.poll(async () => (await validate(beside, key)).status, { timeout: 1000, interval: 25 }).toBe(401);
     }
-    const person = await newPerson(house);
+    const person = await newPerson(server);
     expect((await validate(beside, person.token)).status).toBe(200);
-    expect((await tell(house, 'POST', '/logout', { token: person.token })).json).toEqual({ ok: true });
-    expect((await validate(house, person.token)).status).toBe(401);
+    expect((await tell(server, 'POST', '/logout', { token: person.token })).json).toEqual({ ok: true });
+    expect((await validate(server, person.token)).status).toBe(401);
     await expect
       .poll(async () => (await validate(beside, person.token)).status, { timeout: 1000, interval: 25 })
       .toBe(401);

@@ -11,7 +11,7 @@ import {
   visitorOf,
 } from '../../support/clients.js';
 import { browserFor, isConsent, isLogin, walk } from '../../support/openid-client.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 interface Middleware {
   auth(options: Record<string, unknown>): Handler;
@@ -24,16 +24,16 @@ const { auth, requiresAuth } = requireClient<Middleware>('express-openid-connect
 const CODE = { response_type: 'code', scope: 'openid profile email' };
 
 describe('an app on express-openid-connect', () => {
-  let house: House;
+  let server: TestServer;
   const closers: (() => Promise<void>)[] = [];
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
   afterEach(async () => {
     for (const close of closers.splice(0)) await close();
     vi.restoreAllMocks();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   interface AppOptions {
     /** Of the middleware; none is needed. */
@@ -46,19 +46,19 @@ describe('an app on express-openid-connect', () => {
   async function openApp({ options = {}, metadata = () => ({}) }: AppOptions = {}) {
     const { app, origin, close } = await openExpress();
     closers.push(close);
-    const client = await house.client({
+    const client = await server.client({
       redirect_uris: [`${origin}/callback`],
       post_logout_redirect_uris: [origin],
       ...metadata(origin),
     });
-    const faults: Error[] = [];
+    const errors: Error[] = [];
     const noteFault: FaultHandler = (error, _req, res, _next) => {
-      faults.push(error);
+      errors.push(error);
       res.status(500).send('fault');
     };
     app.use(
       auth({
-        issuerBaseURL: house.issuer,
+        issuerBaseURL: server.issuer,
         baseURL: origin,
         clientID: client.id,
         ...(client.secret && { clientSecret: client.secret }),
@@ -78,36 +78,36 @@ describe('an app on express-openid-connect', () => {
       res.json({ isNew: after.access_token !== before, userinfo: await req.oidc.fetchUserInfo() });
     });
     app.use(noteFault);
-    return { origin, client, faults, visitor: visitorOf({ origin }) };
+    return { origin, client, errors, visitor: visitorOf({ origin }) };
   }
 
   const read = async (visitor: Browser, path = '/') => JSON.parse((await visitor.open(path)).html);
 
   it('signs a person in, with PKCE, state and nonce', async () => {
-    const account = await house.account();
-    const { visitor, faults } = await openApp();
+    const account = await server.account();
+    const { visitor, errors } = await openApp();
     expect(await read(visitor)).toBeNull();
     const away = await visitor.open('/login');
     for (const check of ['code_challenge', 'state', 'nonce']) expect(away.url.searchParams.get(check)).toBeTruthy();
-    await signInAt(visitor, away, house, account.email);
-    expect(faults).toEqual([]);
+    await signInAt(visitor, away, server, account.email);
+    expect(errors).toEqual([]);
     expect(await read(visitor)).toMatchObject({ sub: account.id, email: account.email, name: 'Jane Developer' });
     expect(await read(visitor, '/userinfo')).toMatchObject({ sub: account.id, email: account.email });
   });
 
   it('brings a person who opened a private page to that page', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { visitor } = await openApp();
-    const home = await signInAt(visitor, '/private', house, email);
+    const home = await signInAt(visitor, '/private', server, email);
     expect(home.url.pathname).toBe('/private');
     expect(JSON.parse(home.html)).toEqual({ private: email });
   });
 
   it('refreshes its tokens', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const authorizationParams = { ...CODE, scope: 'openid email offline_access', prompt: 'consent' };
     const { visitor } = await openApp({ options: { authorizationParams } });
-    await signInAt(visitor, '/login', house, account.email);
+    await signInAt(visitor, '/login', server, account.email);
     const refreshed = { isNew: true, userinfo: expect.objectContaining({ sub: account.id }) };
     expect(await read(visitor, '/refresh')).toEqual(refreshed);
     expect(await read(visitor, '/refresh')).toEqual(refreshed);
@@ -115,28 +115,28 @@ describe('an app on express-openid-connect', () => {
 
   it('gets its answer by a posted form (form_post)', async () => {
     vi.spyOn(console, 'warn').mockReturnValue(); // it would rather have https for this
-    const { email } = await house.account();
+    const { email } = await server.account();
     const authorizationParams = { ...CODE, response_mode: 'form_post' };
-    const { visitor, faults } = await openApp({ options: { authorizationParams } });
-    const page = await walk(browserFor(house), (await visitor.open('/login')).url, email);
+    const { visitor, errors } = await openApp({ options: { authorizationParams } });
+    const page = await walk(browserFor(server), (await visitor.open('/login')).url, email);
     const [form] = formsOf(page.html);
     await visitor.open(form!.action, { method: 'POST', body: new URLSearchParams(form!.fields) });
-    expect(faults).toEqual([]);
+    expect(errors).toEqual([]);
     expect(await read(visitor)).toMatchObject({ email });
   });
 
   it('hands its request over beforehand (PAR)', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const metadata = () => ({ require_pushed_authorization_requests: true });
     const { visitor } = await openApp({ options: { pushedAuthorizationRequests: true }, metadata });
     const away = await visitor.open('/login');
     expect([...away.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
-    await signInAt(visitor, away, house, email);
+    await signInAt(visitor, away, server, email);
     expect(await read(visitor)).toMatchObject({ email });
   });
 
   it('proves who it is by a key of its own (private_key_jwt)', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
     const jwks = { keys: [await exportJWK(publicKey)] };
     const metadata = () => ({ token_endpoint_auth_method: 'private_key_jwt', jwks });
@@ -144,21 +144,21 @@ describe('an app on express-openid-connect', () => {
       clientAssertionSigningKey: await exportPKCS8(privateKey),
       clientAssertionSigningAlg: 'ES256',
     };
-    const { visitor, faults } = await openApp({ options, metadata });
-    await signInAt(visitor, '/login', house, email);
-    expect(faults).toEqual([]);
+    const { visitor, errors } = await openApp({ options, metadata });
+    await signInAt(visitor, '/login', server, email);
+    expect(errors).toEqual([]);
     expect(await read(visitor)).toMatchObject({ email });
   });
 
   it('signs a person in unseen, when they are signed in at the house and know the app', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { visitor } = await openApp({ options: { attemptSilentLogin: true } });
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     const refused = await browser.open((await visitor.open('/')).url);
     expect(refused.url.searchParams.get('error')).toBe('login_required');
     await visitor.open(refused.url);
     expect(await read(visitor)).toBeNull();
-    await signInAt(visitor, '/login', house, email, browser);
+    await signInAt(visitor, '/login', server, email, browser);
 
     const newcomer = visitorOf({ origin: visitor.origin });
     const { url } = await browser.open((await newcomer.open('/')).url);
@@ -167,10 +167,10 @@ describe('an app on express-openid-connect', () => {
   });
 
   it('signs the person out of the house as well, and gets them back', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { visitor, origin } = await openApp();
-    const browser = browserFor(house);
-    await signInAt(visitor, '/login', house, email, browser);
+    const browser = browserFor(server);
+    await signInAt(visitor, '/login', server, email, browser);
     const question = await browser.open((await visitor.open('/logout')).url);
     const { url } = await browser.submit(question, { logout: 'yes' });
     expect(url.href).toBe(`${origin}/`);
@@ -179,18 +179,18 @@ describe('an app on express-openid-connect', () => {
   });
 
   it('hears that the person signed out elsewhere, and believes it (back-channel logout)', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { visitor } = await openApp({
       options: { backchannelLogout: { store: memoryStore() } },
       metadata: (origin) => ({ backchannel_logout_uri: `${origin}/backchannel-logout` }),
     });
-    const browser = browserFor(house);
-    await signInAt(visitor, '/login', house, email, browser);
+    const browser = browserFor(server);
+    await signInAt(visitor, '/login', server, email, browser);
     expect(await read(visitor)).toMatchObject({ email });
     await browser.submit(await browser.open('/logout'));
-    await house.app.settle();
+    await server.app.settle();
     expect(await read(visitor)).toBeNull();
-    await signInAt(visitor, '/login', house, email, browser);
+    await signInAt(visitor, '/login', server, email, browser);
     expect(await read(visitor)).toMatchObject({ email });
   });
 
@@ -199,7 +199,7 @@ describe('an app on express-openid-connect', () => {
     const { visitor, origin } = await openApp({ options: { authorizationParams: undefined } });
     const away = await visitor.open('/login');
     expect(away.url.searchParams.get('response_type')).toBe('id_token');
-    const page = await browserFor(house).open(away.url);
+    const page = await browserFor(server).open(away.url);
     const [form] = formsOf(page.html);
     expect(form!.action).toBe(`${origin}/callback`);
     expect(form!.fields).toMatchObject({ error: 'unsupported_response_type', state: expect.any(String) });
@@ -207,14 +207,14 @@ describe('an app on express-openid-connect', () => {
   });
 
   it('learns that the person said no', async () => {
-    const { email } = await house.account();
-    const { visitor, faults } = await openApp();
-    const browser = browserFor(house);
+    const { email } = await server.account();
+    const { visitor, errors } = await openApp();
+    const browser = browserFor(server);
     const consent = await browser.signIn(email, PASSWORD, await browser.open((await visitor.open('/login')).url));
     expect(isConsent(consent)).toBe(true);
     const { url } = await browser.submit(consent, { decision: 'deny' });
     await visitor.open(url);
-    expect(faults).toMatchObject([{ error: 'access_denied' }]);
+    expect(errors).toMatchObject([{ error: 'access_denied' }]);
     expect(await read(visitor)).toBeNull();
   });
 });

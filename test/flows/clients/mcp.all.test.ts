@@ -3,12 +3,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
 import { importClient } from '../../support/clients.js';
-import { bodyOf, openServer, type TestServer } from '../../support/http-server.js';
+import { bodyOf, type HttpServer, openHttpServer } from '../../support/http-server.js';
 import { browserFor, walk } from '../../support/openid-client.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 /** What both generations of the client have, as far as it is used here. */
 interface Transport {
@@ -52,22 +52,22 @@ const CLIENT = {
 
 describe.each(SDKS)('$sdk', ({ load }) => {
   let sdk: Sdk;
-  let house: House;
-  let host: DocumentHost;
   let server: TestServer;
+  let host: DocumentHost;
+  let httpServer: HttpServer;
   const seen: JWTPayload[] = [];
-  const url = () => `${server.origin}/mcp`;
+  const url = () => `${httpServer.origin}/mcp`;
   beforeAll(async () => {
     sdk = await load();
     host = await openDocumentHost();
-    house = await openHouse({
+    server = await startServer({
       around: (base) => ({
         ...base,
         fetch: (target, init) => base.fetch(String(target).replace(APP, host.origin), init),
       }),
     });
     host.serve(DOCUMENT, CLIENT);
-    server = await openMcpServer();
+    httpServer = await openMcpServer();
     const scopes = [
       { name: 'notes:read', description: 'Read your notes.', byDefault: true, capability: false },
       { name: 'notes:write', description: 'Change your notes.', byDefault: false, capability: false },
@@ -75,17 +75,17 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     const format = { accessTokenFormat: 'jwt', accessTokenTtlSeconds: undefined } as const;
     const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
     const api = { identifier: url(), name: 'Notes', scopes, ...format, ...access };
-    await house.core.resourceRegistry.create(api, { kind: 'system' }, systemCaller);
+    await server.core.resourceRegistry.create(api, { kind: 'system' }, systemMeta);
   });
   afterAll(async () => {
+    await httpServer.close();
     await server.close();
-    await house.close();
     await host.close();
   });
 
   /** A server with two tools, of which one needs more than the other. */
-  async function openMcpServer(): Promise<TestServer> {
-    const keys = createRemoteJWKSet(new URL(`${house.issuer}/oauth/jwks`));
+  async function openMcpServer(): Promise<HttpServer> {
+    const keys = createRemoteJWKSet(new URL(`${server.issuer}/oauth/jwks`));
     const { McpServer } = await importClient<{ McpServer: new (info: object) => AnyMcpServer }>(
       '@modelcontextprotocol/sdk/server/mcp.js',
     );
@@ -93,16 +93,16 @@ describe.each(SDKS)('$sdk', ({ load }) => {
       StreamableHTTPServerTransport: new (options: object) => AnyServerTransport;
     }>('@modelcontextprotocol/sdk/server/streamableHttp.js');
 
-    return openServer(async (req, res) => {
+    return openHttpServer(async (req, res) => {
       if (req.url === '/.well-known/oauth-protected-resource/mcp') {
         res.writeHead(200, { 'content-type': 'application/json' });
-        const metadata = { resource: url(), authorization_servers: [house.issuer], scopes_supported: ['notes:read'] };
+        const metadata = { resource: url(), authorization_servers: [server.issuer], scopes_supported: ['notes:read'] };
         res.end(JSON.stringify(metadata));
         return;
       }
       if (req.url !== '/mcp') return void res.writeHead(404).end();
       const token = /^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1];
-      const expected = { issuer: house.issuer, audience: url(), typ: 'at+jwt', algorithms: ['ES256'] };
+      const expected = { issuer: server.issuer, audience: url(), typ: 'at+jwt', algorithms: ['ES256'] };
       const verified = token && (await jwtVerify(token, keys, expected).catch(() => undefined));
       if (!verified) return refuse(res, 401);
       seen.push(verified.payload);
@@ -115,7 +115,7 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     });
 
     function refuse(res: ServerResponse, status: number, reason = ''): void {
-      const metadata = `resource_metadata="${server.origin}/.well-known/oauth-protected-resource/mcp"`;
+      const metadata = `resource_metadata="${httpServer.origin}/.well-known/oauth-protected-resource/mcp"`;
       res.writeHead(status, { 'www-authenticate': `Bearer ${reason}${metadata}` }).end();
     }
 
@@ -183,7 +183,7 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     const back = (await walk(browser, keep.to!, email)).url;
     expect(back.origin + back.pathname, back.href).toBe('http://localhost:51789/callback');
     expect(back.searchParams.get('error_description')).toBeNull();
-    expect(back.searchParams.get('iss')).toBe(house.issuer);
+    expect(back.searchParams.get('iss')).toBe(server.issuer);
     await transport().finishAuth(back.searchParams.get('code')!, back.searchParams.get('iss')!);
   }
 
@@ -199,14 +199,14 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     ['a metadata document', { clientMetadataUrl: DOCUMENT }, 'document'],
     ['registration', {}, 'registration'],
   ])('signs in by %s, with tokens for that server alone', async (_name, more, origin) => {
-    const { email, id } = await house.account();
+    const { email, id } = await server.account();
     const app = newApp(more);
-    const client = await connected(app, browserFor(house), email);
+    const client = await connected(app, browserFor(server), email);
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['read', 'write']);
     expect((await client.callTool({ name: 'read' })).content[0]!.text).toBe('read done');
     await client.close();
     const clientId = String(app.keep.client!.client_id);
-    expect((await house.core.clients.find(clientId))?.origin).toBe(origin);
+    expect((await server.core.clients.find(clientId))?.origin).toBe(origin);
     if (origin === 'document') expect(clientId).toBe(DOCUMENT);
     expect(seen.at(-1)).toMatchObject({ aud: url(), client_id: clientId, sub: id, scope: 'notes:read' });
     expect(app.keep.to!.searchParams.get('resource')).toBe(url());
@@ -216,8 +216,8 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     ['a metadata document', { clientMetadataUrl: DOCUMENT }],
     ['registration', {}],
   ])('asks the person again when a tool needs more, and goes on, by %s', async (_name, more) => {
-    const { email } = await house.account();
-    const browser = browserFor(house);
+    const { email } = await server.account();
+    const browser = browserFor(server);
     const app = newApp(more);
     const client = await connected(app, browser, email);
     delete app.keep.tokens!.refresh_token; // the first generation would refresh, which gives no more
@@ -232,9 +232,9 @@ describe.each(SDKS)('$sdk', ({ load }) => {
   });
 
   it('renews its tokens by itself', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const app = newApp({ clientMetadataUrl: DOCUMENT });
-    await (await connected(app, browserFor(house), email)).close();
+    await (await connected(app, browserFor(server), email)).close();
     const before = { ...app.keep.tokens };
     app.keep.tokens = { ...before, access_token: 'expired' };
     const client = app.client();

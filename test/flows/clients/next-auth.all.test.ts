@@ -13,7 +13,7 @@ import {
 } from '../../support/clients.js';
 import { browserFor, isConsent, walk } from '../../support/openid-client.js';
 import type { TestClient } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 interface Account {
   provider: string;
@@ -36,30 +36,30 @@ const { default: NextAuth } = requireClient<{ default: NextAuth }>('next-auth');
 const CHECKS = { checks: ['pkce', 'state'] };
 
 describe('an app on NextAuth 4', () => {
-  let house: House;
-  let server: Awaited<ReturnType<typeof openExpress>>;
+  let server: TestServer;
+  let httpServer: Awaited<ReturnType<typeof openExpress>>;
   /** What the app on the server does now. */
   let handle: (req: Asked, res: unknown) => unknown;
   beforeAll(async () => {
-    house = await openHouse();
-    server = await openExpress();
-    vi.stubEnv('NEXTAUTH_URL', server.origin);
-    serveApi(server.app, (req, res) => handle(req, res));
+    server = await startServer();
+    httpServer = await openExpress();
+    vi.stubEnv('NEXTAUTH_URL', httpServer.origin);
+    serveApi(httpServer.app, (req, res) => handle(req, res));
   });
   afterAll(async () => {
     vi.unstubAllEnvs();
+    await httpServer.close();
     await server.close();
-    await house.close();
   });
 
   /** Registers as a newcomer does, with one request. */
   async function register(): Promise<TestClient> {
-    const answer = await fetch(`${house.origin}/oauth/clients/register`, {
+    const answer = await fetch(`${server.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({
         client_name: 'Your App Name',
-        redirect_uris: [`${server.origin}/api/auth/callback/ainative`],
+        redirect_uris: [`${httpServer.origin}/api/auth/callback/ainative`],
         grant_types: ['authorization_code'],
         scope: 'openid profile email',
         token_endpoint_auth_method: 'client_secret_basic',
@@ -72,19 +72,19 @@ describe('an app on NextAuth 4', () => {
 
   /** The app: what the documentation tells it to write, and these changes. */
   function openApp(client: TestClient, changes: Record<string, unknown> = CHECKS) {
-    const faults: Error[] = [];
+    const errors: Error[] = [];
     const accounts: Account[] = [];
     handle = NextAuth({
       secret: 'the app has a secret of its own',
-      logger: { error: (_, metadata) => void faults.push(metadata.error ?? metadata), warn() {} },
+      logger: { error: (_, metadata) => void errors.push(metadata.error ?? metadata), warn() {} },
       events: { signIn: ({ account }) => void accounts.push(account) },
       providers: [
         {
           id: 'ainative',
           name: 'AINative',
           type: 'oauth',
-          issuer: house.issuer,
-          wellKnown: `${house.issuer}/.well-known/openid-configuration`,
+          issuer: server.issuer,
+          wellKnown: `${server.issuer}/.well-known/openid-configuration`,
           authorization: { params: { scope: 'openid profile email' } },
           clientId: client.id,
           clientSecret: client.secret,
@@ -99,7 +99,7 @@ describe('an app on NextAuth 4', () => {
         },
       ],
     });
-    return { faults, accounts, visitor: visitorOf(server) };
+    return { errors, accounts, visitor: visitorOf(httpServer) };
   }
 
   /** The sign-in button; ends where it leads. */
@@ -108,39 +108,39 @@ describe('an app on NextAuth 4', () => {
   const sessionOf = async (visitor: Browser) => JSON.parse((await visitor.open('/api/auth/session')).html);
 
   it('signs a person in with the documented provider, checking PKCE and state', async () => {
-    const account = await house.account();
-    const { faults, accounts, visitor } = openApp(await register());
+    const account = await server.account();
+    const { errors, accounts, visitor } = openApp(await register());
     const away = await press(visitor);
-    expect(away.url.origin + away.url.pathname).toBe(`${house.issuer}/oauth/authorize`);
+    expect(away.url.origin + away.url.pathname).toBe(`${server.issuer}/oauth/authorize`);
     expect(away.url.searchParams.get('code_challenge_method')).toBe('S256');
-    const home = await signInAt(visitor, away, house, account.email);
-    expect(home.url.origin).toBe(server.origin);
+    const home = await signInAt(visitor, away, server, account.email);
+    expect(home.url.origin).toBe(httpServer.origin);
     expect(home.url.searchParams.get('error')).toBeNull();
-    expect(faults).toEqual([]);
+    expect(errors).toEqual([]);
     expect(await sessionOf(visitor)).toMatchObject({ user: { email: account.email, name: 'Jane Developer' } });
     expect(accounts).toMatchObject([{ provider: 'ainative', providerAccountId: account.id }]);
   });
 
   it('gets an ID token signed with RS256, which is all that it takes', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { accounts, visitor } = openApp(await register());
-    await signInAt(visitor, await press(visitor), house, email);
+    await signInAt(visitor, await press(visitor), server, email);
     expect(decodeProtectedHeader(accounts[0]!.id_token)).toMatchObject({ alg: 'RS256', kid: expect.any(String) });
   });
 
   it('may check a nonce as well', async () => {
-    const { email } = await house.account();
-    const { faults, visitor } = openApp(await register(), { checks: ['pkce', 'state', 'nonce'] });
-    await signInAt(visitor, await press(visitor), house, email);
-    expect(faults).toEqual([]);
+    const { email } = await server.account();
+    const { errors, visitor } = openApp(await register(), { checks: ['pkce', 'state', 'nonce'] });
+    await signInAt(visitor, await press(visitor), server, email);
+    expect(errors).toEqual([]);
     expect(await sessionOf(visitor)).toMatchObject({ user: { email } });
   });
 
   it('asks nobody anything the second time', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { visitor } = openApp(await register());
-    const browser = browserFor(house);
-    await signInAt(visitor, await press(visitor), house, email, browser);
+    const browser = browserFor(server);
+    await signInAt(visitor, await press(visitor), server, email, browser);
     await visitor.submit(await visitor.open('/api/auth/signout'));
     expect(await sessionOf(visitor)).toEqual({});
     await visitor.open((await browser.open((await press(visitor)).url)).url);
@@ -148,48 +148,48 @@ describe('an app on NextAuth 4', () => {
   });
 
   it('is refused as long as it does not check PKCE, which it leaves out unless told', async () => {
-    const { faults, visitor } = openApp(await register(), {});
+    const { errors, visitor } = openApp(await register(), {});
     const away = await press(visitor);
     expect(away.url.searchParams.has('code_challenge')).toBe(false);
-    const person = browserFor(house);
+    const person = browserFor(server);
     expect((await person.open(away.url)).status).toBe(400); // an app that registered itself: no error leads there by itself
-    const { email } = await house.account();
+    const { email } = await server.account();
     await person.signIn(email, PASSWORD);
     const back = await person.open(away.url);
     expect(back.url.searchParams.get('error')).toBe('invalid_request');
     expect(back.url.searchParams.get('error_description')).toContain('PKCE');
     const page = await visitor.open(back.url);
     expect(page.url.searchParams.get('error')).toBe('Callback');
-    expect(faults).toMatchObject([{ message: 'invalid_request' }, { message: 'invalid_request' }]);
+    expect(errors).toMatchObject([{ message: 'invalid_request' }, { message: 'invalid_request' }]);
     expect(await sessionOf(visitor)).toEqual({});
   });
 
   it('needs no checks beside its own when an administrator switched the requirement off', async () => {
-    const { email } = await house.account();
-    const client = await house.client(
-      { redirect_uris: [`${server.origin}/api/auth/callback/ainative`] },
+    const { email } = await server.account();
+    const client = await server.client(
+      { redirect_uris: [`${httpServer.origin}/api/auth/callback/ainative`] },
       { pkceRequired: false },
     );
-    const { faults, visitor } = openApp(client, {});
-    await signInAt(visitor, await press(visitor), house, email);
-    expect(faults).toEqual([]);
+    const { errors, visitor } = openApp(client, {});
+    await signInAt(visitor, await press(visitor), server, email);
+    expect(errors).toEqual([]);
     expect(await sessionOf(visitor)).toMatchObject({ user: { email } });
   });
 
   it('does not take an answer that was meant for another visitor', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { visitor: thief } = openApp(await register());
-    const stolen = (await walk(browserFor(house), (await press(thief)).url, email)).url;
-    const victim = visitorOf(server);
+    const stolen = (await walk(browserFor(server), (await press(thief)).url, email)).url;
+    const victim = visitorOf(httpServer);
     await press(victim);
     expect((await victim.open(stolen)).url.searchParams.get('error')).toBe('OAuthCallback');
     expect(await sessionOf(victim)).toEqual({});
   });
 
   it('shows its own page, and no session, when the person says no', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { visitor } = openApp(await register());
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     const consent = await browser.signIn(email, PASSWORD, await browser.open((await press(visitor)).url));
     expect(isConsent(consent)).toBe(true);
     const { url } = await browser.submit(consent, { decision: 'deny' });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { importClient } from '../../support/clients.js';
 import { browserFor, walk } from '../../support/openid-client.js';
 import { REDIRECT_URI } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const oauth = await importClient<typeof OAuth>('oauth4webapi');
 
@@ -14,22 +14,22 @@ const MAX_AGE_SECONDS = 300;
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 describe('an app on oauth4webapi', () => {
-  let house: House;
+  let server: TestServer;
   let as: OAuth.AuthorizationServer;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
     as = await discover();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function discover(algorithm: 'oidc' | 'oauth2' = 'oidc') {
-    const issuer = new URL(house.issuer);
+    const issuer = new URL(server.issuer);
     return oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm, ...HTTP }));
   }
 
   /** An app as it knows itself, and how it proves who it is. */
   async function makeClient(metadata: Record<string, unknown> = {}) {
-    const { id, secret } = await house.client(metadata);
+    const { id, secret } = await server.client(metadata);
     return { client: { client_id: id } as OAuth.Client, auth: secret ? oauth.ClientSecretBasic(secret) : oauth.None() };
   }
 
@@ -82,7 +82,7 @@ describe('an app on oauth4webapi', () => {
 
   async function signIn(app: App, email: string, options: OAuth.DPoPRequestOptions = {}) {
     const attempt = await beginSignIn(app);
-    const back = await walk(browserFor(house), attempt.url, email);
+    const back = await walk(browserFor(server), attempt.url, email);
     return exchange(app, attempt, back.url, options);
   }
 
@@ -107,14 +107,14 @@ describe('an app on oauth4webapi', () => {
 
   it.each(['oidc', 'oauth2'] as const)('finds the house by its issuer alone (%s)', async (algorithm) => {
     expect(await discover(algorithm)).toMatchObject({
-      issuer: house.issuer,
+      issuer: server.issuer,
       code_challenge_methods_supported: ['S256'],
       authorization_response_iss_parameter_supported: true,
     });
   });
 
   it('registers itself, and signs a person in with what it was given', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const metadata = { client_name: 'Strict', redirect_uris: [REDIRECT_URI], grant_types: ['authorization_code'] };
     const response = await oauth.dynamicClientRegistrationRequest(as, metadata, HTTP);
     const registered = await oauth.processDynamicClientRegistrationResponse(response);
@@ -127,7 +127,7 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('signs a person in with tokens bound to its key (DPoP), reads who it is and refreshes', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient({ dpop_bound_access_tokens: true });
     const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     const tokens = await signIn(app, account.email, { DPoP });
@@ -148,7 +148,7 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('may be a public one, with other keys and algorithms for its proofs', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient({ token_endpoint_auth_method: 'none' });
     for (const alg of ['RS256', 'PS256', 'Ed25519']) {
       const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair(alg));
@@ -158,11 +158,11 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('is told by each answer which house gave it (RFC 9207), and takes none without', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient();
     const attempt = await beginSignIn(app);
-    const { url } = await walk(browserFor(house), attempt.url, account.email);
-    expect(url.searchParams.get('iss')).toBe(house.issuer);
+    const { url } = await walk(browserFor(server), attempt.url, account.email);
+    expect(url.searchParams.get('iss')).toBe(server.issuer);
     const silent = new URL(url);
     silent.searchParams.delete('iss');
     await expect(exchange(app, attempt, silent)).rejects.toMatchObject({ code: oauth.INVALID_RESPONSE });
@@ -170,10 +170,10 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('is told so by a refusal too', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient();
     const attempt = await beginSignIn(app);
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     const consent = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
     const { url } = await browser.submit(consent, { decision: 'deny' });
     await expect(exchange(app, attempt, url)).rejects.toMatchObject({
@@ -183,7 +183,7 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('hands its request over beforehand (PAR), bound to its key', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient();
     const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     const attempt = await beginSignIn(app);
@@ -194,7 +194,7 @@ describe('an app on oauth4webapi', () => {
       return oauth.processPushedAuthorizationResponse(as, app.client, response);
     });
     const query = new URLSearchParams({ client_id: app.client.client_id, request_uri: pushed.request_uri });
-    const { url } = await walk(browserFor(house), `${as.authorization_endpoint}?${query}`, account.email);
+    const { url } = await walk(browserFor(server), `${as.authorization_endpoint}?${query}`, account.email);
 
     const thief = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     await expect(exchange(app, attempt, url, { DPoP: thief })).rejects.toMatchObject({ error: 'invalid_grant' });
@@ -203,7 +203,7 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('gives a token back (RFC 7009): the answer is empty, and nothing is left of the token', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient();
     const tokens = await signIn(app, account.email);
     for (const token of [tokens.access_token, tokens.refresh_token!, 'nonsense']) {
@@ -217,7 +217,7 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('asks what a token is good for (RFC 7662)', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient();
     const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     const tokens = await signIn(app, account.email, { DPoP });
@@ -233,7 +233,7 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('may be on a device without a keyboard', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const app = await makeClient({
       token_endpoint_auth_method: 'none',
       grant_types: [DEVICE_GRANT],
@@ -250,7 +250,7 @@ describe('an app on oauth4webapi', () => {
       return oauth.processDeviceCodeResponse(as, client, response);
     };
     await expect(poll()).rejects.toMatchObject({ error: 'authorization_pending', status: 400 });
-    const browser = browserFor(house);
+    const browser = browserFor(server);
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
     await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
@@ -259,7 +259,7 @@ describe('an app on oauth4webapi', () => {
 
   it('gets by itself a token for an API (RFC 9068), which the API checks with the published keys', async () => {
     const { client, auth } = await makeClient({ grant_types: ['client_credentials'], redirect_uris: [] });
-    const resource = `${house.issuer}/api/v1`;
+    const resource = `${server.issuer}/api/v1`;
     const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'));
     const tokens = await withNonce(async () => {
       const asked = { resource, scope: 'memory:read' };
@@ -283,9 +283,9 @@ describe('an app on oauth4webapi', () => {
   });
 
   it('finds out which house guards our own API (RFC 9728)', async () => {
-    const resource = new URL(`${house.issuer}/api/v1`);
+    const resource = new URL(`${server.issuer}/api/v1`);
     const response = await oauth.resourceDiscoveryRequest(resource, HTTP);
     const found = await oauth.processResourceDiscoveryResponse(resource, response);
-    expect(found.authorization_servers).toEqual([house.issuer]);
+    expect(found.authorization_servers).toEqual([server.issuer]);
   });
 });

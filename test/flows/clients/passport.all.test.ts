@@ -15,7 +15,7 @@ import {
 } from '../../support/clients.js';
 import { browserFor, isConsent, walk } from '../../support/openid-client.js';
 import type { TestClient } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 interface Authenticator {
   use(name: string, strategy: unknown): void;
@@ -56,10 +56,10 @@ type App = Awaited<ReturnType<typeof openApp>>;
 /** The app as Passport's documentation has it: a session, a sign-in button, a callback, a page that says who it is. */
 async function openApp() {
   const { app, origin, close } = await openExpress();
-  const faults: Error[] = [];
+  const errors: Error[] = [];
   let passport = new Passport();
   const noteFault: FaultHandler = (error, _req, res, _next) => {
-    faults.push(error);
+    errors.push(error);
     res.status(500).send('fault');
   };
   app.use(sessions());
@@ -74,11 +74,11 @@ async function openApp() {
   app.get('/failed', (req, res) => res.status(403).json(req.session.messages));
   app.use(noteFault);
 
-  return { origin, callbackURL: `${origin}/callback`, faults, plug, close };
+  return { origin, callbackURL: `${origin}/callback`, errors, plug, close };
 
   /** Gives the app this strategy, and forgets what it noted with the last one. */
   function plug(strategy: unknown): Browser {
-    faults.length = 0;
+    errors.length = 0;
     passport = new Passport();
     passport.use('house', strategy);
     passport.serializeUser((user, done) => done(null, user));
@@ -87,27 +87,27 @@ async function openApp() {
   }
 }
 
-let house: House;
+let server: TestServer;
 let app: App;
 beforeAll(async () => {
-  house = await openHouse();
+  server = await startServer();
   app = await openApp();
 });
 afterAll(async () => {
   await app.close();
-  await house.close();
+  await server.close();
 });
 
 /** A client of the app, made by an administrator. */
 const makeClient = (options: { pkceRequired?: boolean } = {}) =>
-  house.client({ redirect_uris: [app.callbackURL] }, options);
+  server.client({ redirect_uris: [app.callbackURL] }, options);
 
 /** Who the app says it talks with. */
 const personAt = async (visitor: Browser) => JSON.parse((await visitor.open('/')).html);
 
 /** Presses the button, signs in, and says no. */
 async function refuse(visitor: Browser, email: string) {
-  const browser = browserFor(house);
+  const browser = browserFor(server);
   const consent = await browser.signIn(email, PASSWORD, await browser.open((await visitor.open('/login')).url));
   expect(isConsent(consent)).toBe(true);
   return visitor.open((await browser.submit(consent, { decision: 'deny' })).url);
@@ -117,7 +117,7 @@ describe('an app on Passport with the strategy of openid-client', () => {
   /** The app knows the issuer and its credentials: nothing of its paths, methods or keys. */
   async function openVisit(changes: Partial<StrategyOptions> = {}, client?: TestClient) {
     const { id, secret } = client ?? (await makeClient());
-    const config = await oidc.discovery(new URL(house.issuer), id, secret, undefined, {
+    const config = await oidc.discovery(new URL(server.issuer), id, secret, undefined, {
       execute: [oidc.allowInsecureRequests],
     });
     const options = { config, scope: 'openid profile email', callbackURL: app.callbackURL, ...changes };
@@ -125,45 +125,45 @@ describe('an app on Passport with the strategy of openid-client', () => {
   }
 
   it('signs a person in, with PKCE, and names no other check', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const visitor = await openVisit();
     const away = await visitor.open('/login');
-    expect(away.url.origin + away.url.pathname).toBe(`${house.issuer}/oauth/authorize`);
+    expect(away.url.origin + away.url.pathname).toBe(`${server.issuer}/oauth/authorize`);
     expect(away.url.searchParams.get('code_challenge_method')).toBe('S256');
     expect(away.url.searchParams.has('state')).toBe(false);
-    await signInAt(visitor, away, house, account.email);
-    expect(app.faults).toEqual([]);
+    await signInAt(visitor, away, server, account.email);
+    expect(app.errors).toEqual([]);
     expect(await personAt(visitor)).toMatchObject({ sub: account.id, email: account.email, name: 'Jane Developer' });
   });
 
   it('signs in somebody who registered the app a moment ago', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const registered = await oidc.dynamicClientRegistration(
-      new URL(house.issuer),
+      new URL(server.issuer),
       { client_name: 'Passport', redirect_uris: [app.callbackURL] },
       undefined,
       { execute: [oidc.allowInsecureRequests] },
     );
     const { client_id: id, client_secret: secret } = registered.clientMetadata();
     const visitor = await openVisit({}, { id, secret: secret as string });
-    await signInAt(visitor, '/login', house, email);
-    expect(app.faults).toEqual([]);
+    await signInAt(visitor, '/login', server, email);
+    expect(app.errors).toEqual([]);
     expect(await personAt(visitor)).toMatchObject({ email });
   });
 
   it('hands its request over beforehand (PAR), and keeps it out of the address', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const visitor = await openVisit({ usePAR: true });
     const away = await visitor.open('/login');
     expect([...away.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
-    await signInAt(visitor, away, house, email);
+    await signInAt(visitor, away, server, email);
     expect(await personAt(visitor)).toMatchObject({ email });
   });
 
   it('gets tokens that are bound to its key (DPoP)', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { id, secret } = await makeClient();
-    const config = await oidc.discovery(new URL(house.issuer), id, secret, undefined, {
+    const config = await oidc.discovery(new URL(server.issuer), id, secret, undefined, {
       execute: [oidc.allowInsecureRequests],
     });
     const handle = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
@@ -173,16 +173,16 @@ describe('an app on Passport with the strategy of openid-client', () => {
         (tokens, done) => done(null, { type: tokens.token_type, email: tokens.claims()?.email }),
       ),
     );
-    await signInAt(visitor, '/login', house, email);
-    expect(app.faults).toEqual([]);
+    await signInAt(visitor, '/login', server, email);
+    expect(app.errors).toEqual([]);
     expect(await personAt(visitor)).toEqual({ type: 'dpop', email });
   });
 
   it('asks nobody anything the second time', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const visitor = await openVisit();
-    const browser = browserFor(house);
-    await signInAt(visitor, '/login', house, email, browser);
+    const browser = browserFor(server);
+    await signInAt(visitor, '/login', server, email, browser);
     await visitor.open('/logout');
     expect(await personAt(visitor)).toBeNull();
     await visitor.open((await browser.open((await visitor.open('/login')).url)).url);
@@ -190,23 +190,23 @@ describe('an app on Passport with the strategy of openid-client', () => {
   });
 
   it('does not take the code of another visitor', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const thief = await openVisit();
-    const stolen = await walk(browserFor(house), (await thief.open('/login')).url, email);
+    const stolen = await walk(browserFor(server), (await thief.open('/login')).url, email);
     const victim = visitorOf(app);
     await victim.open('/login');
     expect((await victim.open(stolen.url)).status).toBe(500);
-    expect(app.faults).toMatchObject([{ error: 'invalid_grant' }]);
+    expect(app.errors).toMatchObject([{ error: 'invalid_grant' }]);
     expect(await personAt(victim)).toBeNull();
   });
 
   it('learns that the person said no', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const visitor = await openVisit();
     const page = await refuse(visitor, email);
     expect(page.url.pathname).toBe('/failed');
     expect(page.status).toBe(403);
-    expect(app.faults).toEqual([]);
+    expect(app.errors).toEqual([]);
     expect(await personAt(visitor)).toBeNull();
   });
 });
@@ -222,10 +222,10 @@ describe('an app on Passport with passport-openidconnect', () => {
     verify: Verify | VerifyAll = readProfile,
   ) {
     const options = {
-      issuer: house.issuer,
-      authorizationURL: `${house.issuer}/oauth/authorize`,
-      tokenURL: `${house.issuer}/api/v1/oauth/token`,
-      userInfoURL: `${house.issuer}/oauth/userinfo`,
+      issuer: server.issuer,
+      authorizationURL: `${server.issuer}/oauth/authorize`,
+      tokenURL: `${server.issuer}/api/v1/oauth/token`,
+      userInfoURL: `${server.issuer}/oauth/userinfo`,
       clientID: client.id,
       clientSecret: client.secret,
       callbackURL: '/callback',
@@ -239,10 +239,10 @@ describe('an app on Passport with passport-openidconnect', () => {
     const visitor = openVisit(await makeClient());
     const away = await visitor.open('/login');
     expect(away.url.searchParams.has('code_challenge')).toBe(false);
-    const back = await browserFor(house).open(away.url);
+    const back = await browserFor(server).open(away.url);
     expect(back.url.origin).toBe(app.origin);
     expect((await visitor.open(back.url)).status).toBe(500);
-    expect(app.faults).toMatchObject([{ code: 'invalid_request', message: expect.stringContaining('PKCE') }]);
+    expect(app.errors).toMatchObject([{ code: 'invalid_request', message: expect.stringContaining('PKCE') }]);
     expect(await personAt(visitor)).toBeNull();
   });
 
@@ -250,33 +250,33 @@ describe('an app on Passport with passport-openidconnect', () => {
     ['reads the person from the ID token', {}],
     ['checks a nonce and how fresh the sign-in is', { nonce: true, maxAge: 600 }],
   ])('%s, where an administrator switched the requirement off for it', async (_, changes) => {
-    const account = await house.account();
+    const account = await server.account();
     const visitor = openVisit(await makeClient({ pkceRequired: false }), changes);
-    await signInAt(visitor, '/login', house, account.email);
-    expect(app.faults).toEqual([]);
+    await signInAt(visitor, '/login', server, account.email);
+    expect(app.errors).toEqual([]);
     expect(await personAt(visitor)).toEqual({ id: account.id, name: 'Jane Developer', email: account.email });
   });
 
   it('asks at userinfo for the person', async () => {
-    const account = await house.account();
+    const account = await server.account();
     const everything: VerifyAll = (_issuer, fromUserinfo, _id, _context, _idToken, _token, _refresh, _answer, done) =>
       done(null, { id: fromUserinfo.id, email: fromUserinfo.emails[0]?.value });
     const visitor = openVisit(await makeClient({ pkceRequired: false }), {}, everything);
-    await signInAt(visitor, '/login', house, account.email);
-    expect(app.faults).toEqual([]);
+    await signInAt(visitor, '/login', server, account.email);
+    expect(app.errors).toEqual([]);
     expect(await personAt(visitor)).toEqual({ id: account.id, email: account.email });
   });
 
   it('may use the other address of the token endpoint', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const client = await makeClient({ pkceRequired: false });
-    const visitor = openVisit(client, { tokenURL: `${house.issuer}/oauth/token` });
-    await signInAt(visitor, '/login', house, email);
+    const visitor = openVisit(client, { tokenURL: `${server.issuer}/oauth/token` });
+    await signInAt(visitor, '/login', server, email);
     expect(await personAt(visitor)).toMatchObject({ email });
   });
 
   it('learns that the person said no', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const visitor = openVisit(await makeClient({ pkceRequired: false }));
     const page = await refuse(visitor, email);
     expect(page.url.pathname).toBe('/failed');
@@ -284,16 +284,16 @@ describe('an app on Passport with passport-openidconnect', () => {
   });
 
   it('learns that its secret is wrong', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { id } = await makeClient({ pkceRequired: false });
     const visitor = openVisit({ id, secret: 'wrong' });
-    expect((await signInAt(visitor, '/login', house, email)).status).toBe(500);
-    expect(app.faults).toMatchObject([{ code: 'invalid_client' }]);
+    expect((await signInAt(visitor, '/login', server, email)).status).toBe(500);
+    expect(app.errors).toMatchObject([{ code: 'invalid_client' }]);
   });
 
   it('is not spared PKCE by the switch of another app', async () => {
     await makeClient({ pkceRequired: false });
-    const back = await browserFor(house).open((await openVisit(await makeClient()).open('/login')).url);
+    const back = await browserFor(server).open((await openVisit(await makeClient()).open('/login')).url);
     expect(back.url.searchParams.get('error')).toBe('invalid_request');
   });
 });

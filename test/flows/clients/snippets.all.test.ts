@@ -6,21 +6,21 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
-import { type House, openHouse } from '../../support/server.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const SNIPPETS = new URL('../../clients/snippets/', import.meta.url);
 const ACCOUNT = { email: 'user@example.com', password: 'SecurePass123!', name: 'John Doe' };
 
 describe('the snippets of the documents', () => {
-  let house: House;
+  let server: TestServer;
   let host: Server;
   let origin: string;
   const asked: string[] = [];
   beforeAll(async () => {
     // So short that the script which refreshes "5 minutes before expiration" refreshes at once.
-    house = await openHouse({ settings: { ACCESS_TOKEN_TTL: '4m' } });
-    await house.core.accounts.create(ACCOUNT, systemCaller);
+    server = await startServer({ settings: { ACCESS_TOKEN_TTL: '4m' } });
+    await server.core.accounts.create(ACCOUNT, systemMeta);
     host = createServer(async (req, res) => {
       asked.push(`${req.method} ${req.url}`);
       const body = req.method === 'POST' ? await text(req) : undefined;
@@ -30,8 +30,8 @@ describe('the snippets of the documents', () => {
       };
       const ours = req.url?.startsWith('/api/v1/auth/');
       const answer = ours
-        ? await fetch(`${house.origin}${req.url}`, { method: req.method, headers, body })
-        : await fetch(`${house.origin}/api/v1/auth/me`, { headers });
+        ? await fetch(`${server.origin}${req.url}`, { method: req.method, headers, body })
+        : await fetch(`${server.origin}/api/v1/auth/me`, { headers });
       const told = await answer.text();
       res.writeHead(answer.status, { 'content-type': 'application/json' });
       res.end(ours || answer.status !== 200 ? told : JSON.stringify({ owner: JSON.parse(told).id }));
@@ -42,7 +42,7 @@ describe('the snippets of the documents', () => {
   afterAll(async () => {
     host.closeAllConnections();
     host.close();
-    await house.close();
+    await server.close();
   });
 
   /** What it prints. */
@@ -64,12 +64,12 @@ describe('the snippets of the documents', () => {
   });
 
   it('stack_proxy_login.mjs signs in by proxy, and goes on with its token', async () => {
-    const { id } = (await house.core.accounts.findByEmail(ACCOUNT.email))!;
+    const { id } = (await server.core.accounts.findByEmail(ACCOUNT.email))!;
     expect(await run('stack_proxy_login.mjs')).toContain(id);
   });
 
   it('studio_refresh.py refreshes before its token expires, and goes on', async () => {
-    const { id } = (await house.core.accounts.findByEmail(ACCOUNT.email))!;
+    const { id } = (await server.core.accounts.findByEmail(ACCOUNT.email))!;
     asked.length = 0;
     expect(await run('studio_refresh.py')).toContain(id);
     expect(asked).toEqual([

@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { runInThisContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { type Handler, openExpress } from '../../support/clients.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { itemsOf, tell, tokenOf } from '../../support/tools-api.js';
 
@@ -14,7 +14,7 @@ const KEEPER = 'keeper@captainbook.io';
 const INVESTOR = { email: 'investor@example.com', name: 'John Doe', password: 'secure123-lanterns', role: 'viewer' };
 
 describe.each(stores)('an internal tool, its keeper and its visitors on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let origin: string;
   let closeTool: () => Promise<void>;
   let keeperToken: string;
@@ -23,11 +23,11 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
   let key = '';
 
   beforeAll(async () => {
-    house = await openHouse({ store });
+    server = await startServer({ store });
     const input = { email: KEEPER, name: 'Keeper', password: PASSWORD };
-    await house.core.accounts.create(input, systemCaller, { role: 'admin' });
+    await server.core.accounts.create(input, systemMeta, { role: 'admin' });
     const written = readFileSync(SNIPPET, 'utf8');
-    const pointed = written.replace('https://auth.ops.withcaptainbook.com', house.origin);
+    const pointed = written.replace('https://auth.ops.withcaptainbook.com', server.origin);
     expect(pointed).not.toBe(written);
     const checkAuth = runInThisContext(`(${pointed})`) as Handler;
     const tool = await openExpress();
@@ -37,25 +37,25 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
     });
     origin = tool.origin;
     closeTool = tool.close;
-    keeperToken = await tokenOf(house, KEEPER);
+    keeperToken = await tokenOf(server, KEEPER);
   });
   afterAll(async () => {
     await closeTool();
-    await house.close();
+    await server.close();
   });
 
   const asKeeper = (method: string, path: string, body?: unknown) =>
-    tell(house, method, path, { token: keeperToken, ...(body !== undefined && { body }) });
+    tell(server, method, path, { token: keeperToken, ...(body !== undefined && { body }) });
 
-  async function visit(authorization?: string) {
+  async function signedInBrowser(authorization?: string) {
     const answer = await fetch(`${origin}/report`, { headers: { ...(authorization && { authorization }) } });
     return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
   }
 
   it('is closed to whoever brings nothing, or what is worth nothing', async () => {
-    expect(await visit()).toEqual({ status: 401, body: { error: 'No token' } });
-    expect(await visit('Bearer nothing')).toEqual({ status: 401, body: { error: 'Invalid token' } });
-    expect(await visit('nothing')).toEqual({ status: 401, body: { error: 'Invalid token' } });
+    expect(await signedInBrowser()).toEqual({ status: 401, body: { error: 'No token' } });
+    expect(await signedInBrowser('Bearer nothing')).toEqual({ status: 401, body: { error: 'Invalid token' } });
+    expect(await signedInBrowser('nothing')).toEqual({ status: 401, body: { error: 'Invalid token' } });
   });
 
   it('is registered, and an account is made, which may nothing in it at first', async () => {
@@ -64,14 +64,14 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
     const made = (await asKeeper('POST', '/users', INVESTOR)).json;
     expect(made).toMatchObject({ ok: true, user: { email: INVESTOR.email, role: 'viewer' } });
     investorId = (made.user as { id: string }).id;
-    token = await tokenOf(house, INVESTOR.email, INVESTOR.password);
-    expect(await visit(`Bearer ${token}`)).toEqual({ status: 403, body: { error: 'No access' } });
+    token = await tokenOf(server, INVESTOR.email, INVESTOR.password);
+    expect(await signedInBrowser(`Bearer ${token}`)).toEqual({ status: 403, body: { error: 'No access' } });
   });
 
   it('lets in whoever was granted something, and says as whom and how far', async () => {
     for (const level of ['read', 'write', 'admin']) {
       await asKeeper('POST', '/permissions', { user_id: investorId, tool_slug: 'my-tool-slug', level });
-      expect(await visit(`Bearer ${token}`)).toEqual({
+      expect(await signedInBrowser(`Bearer ${token}`)).toEqual({
         status: 200,
         body: {
           user: { id: investorId, email: INVESTOR.email, name: INVESTOR.name, role: 'viewer' },
@@ -79,24 +79,24 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
         },
       });
     }
-    const { body } = await visit(`Bearer ${keeperToken}`);
+    const { body } = await signedInBrowser(`Bearer ${keeperToken}`);
     expect(body).toMatchObject({ user: { email: KEEPER, role: 'admin' }, permission: 'admin' });
   });
 
   it('lets in a script by its key, until that is revoked', async () => {
-    const made = await tell(house, 'POST', '/keys', { token, body: { name: 'ci-deploy' } });
+    const made = await tell(server, 'POST', '/keys', { token, body: { name: 'ci-deploy' } });
     key = String(made.json.key);
     expect(made.json).toMatchObject({ ok: true, prefix: key.slice(0, 11) });
-    expect(await visit(`Bearer ${key}`)).toMatchObject({ status: 200, body: { permission: 'admin' } });
-    const [listed] = itemsOf(await tell(house, 'GET', '/keys', { token }));
-    await tell(house, 'DELETE', `/keys/${String(listed!.id)}`, { token });
-    expect((await visit(`Bearer ${key}`)).status).toBe(401);
+    expect(await signedInBrowser(`Bearer ${key}`)).toMatchObject({ status: 200, body: { permission: 'admin' } });
+    const [listed] = itemsOf(await tell(server, 'GET', '/keys', { token }));
+    await tell(server, 'DELETE', `/keys/${String(listed!.id)}`, { token });
+    expect((await signedInBrowser(`Bearer ${key}`)).status).toBe(401);
   });
 
   it('shuts out whoever lost the permission, and then whoever was deleted', async () => {
     await asKeeper('DELETE', `/permissions?user_id=${investorId}&tool_slug=my-tool-slug`);
-    expect((await visit(`Bearer ${token}`)).status).toBe(403);
+    expect((await signedInBrowser(`Bearer ${token}`)).status).toBe(403);
     await asKeeper('DELETE', `/users/${investorId}`);
-    expect((await visit(`Bearer ${token}`)).status).toBe(401);
+    expect((await signedInBrowser(`Bearer ${token}`)).status).toBe(401);
   });
 });

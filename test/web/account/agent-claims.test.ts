@@ -2,18 +2,18 @@
 import { afterAll, expect, it } from 'vitest';
 import { onboard, self } from '../../support/agents.js';
 import { Browser, formsOf } from '../../support/browser.js';
-import { openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer } from '../../support/server.js';
 
-const house = await openHouse();
-afterAll(() => house.close());
+const server = await startServer();
+afterAll(() => server.close());
 
 async function visitor() {
-  const { email } = await house.account();
-  return { email, browser: new Browser(house.origin) };
+  const { email } = await server.account();
+  return { email, browser: new Browser(server.origin) };
 }
 
 it('leads through the sign-in and back, tells what the agent may, and takes it on', async () => {
-  const agent = await onboard(house, { agent_id: 'stray', agent_name: '<b>Stray</b>' });
+  const agent = await onboard(server, { agent_id: 'stray', agent_name: '<b>Stray</b>' });
   const { email, browser } = await visitor();
   const login = await browser.open(agent.claim_url!);
   expect(login.url.pathname).toBe('/login');
@@ -21,20 +21,20 @@ it('leads through the sign-in and back, tells what the agent may, and takes it o
   expect(page.url.pathname).toBe('/account/agents/claim');
   for (const text of ['&lt;b&gt;Stray&lt;/b&gt;', 'stray', 'Read stakeholders', email])
     expect(page.html).toContain(text);
-  expect((await self(house, agent, agent.api_key)).json.claimed).toBe(false); // looking at it takes nothing on
+  expect((await self(server, agent, agent.api_key)).json.claimed).toBe(false); // looking at it takes nothing on
   const done = await browser.submit(page);
   expect(done.html).toContain('You answer for &lt;b&gt;Stray&lt;/b&gt; now');
   expect(done.html).toContain('href="/account/agents"');
-  expect((await self(house, agent, agent.api_key)).json.claimed).toBe(true);
+  expect((await self(server, agent, agent.api_key)).json.claimed).toBe(true);
   const { browser: other, email: theirs } = await visitor();
   await other.signIn(theirs, PASSWORD);
   const spent = await other.open(agent.claim_url!);
   expect([spent.status, spent.html.includes('does not work any more')]).toEqual([404, true]);
-  expect(house.lines.join('')).not.toContain(agent.claim_url!.slice(-43));
+  expect(server.lines.join('')).not.toContain(agent.claim_url!.slice(-43));
 });
 
 it('takes nothing on for a form that another site sends, nor for a login that is old', async () => {
-  const agent = await onboard(house, { agent_id: 'stray' });
+  const agent = await onboard(server, { agent_id: 'stray' });
   const { email, browser } = await visitor();
   await browser.signIn(email, PASSWORD);
   const page = await browser.open(agent.claim_url!);
@@ -43,8 +43,8 @@ it('takes nothing on for a form that another site sends, nor for a login that is
     browser.open('/account/agents/claim', { method: 'POST', body: new URLSearchParams(values), headers });
   expect((await post({ ...fields, csrf: 'x' })).status).toBe(403);
   expect((await post(fields as Record<string, string>, { origin: 'https://evil.example' })).status).toBe(403);
-  await house.base.db.session.updateMany({ data: { authTime: new Date(Date.now() - 11 * 60_000) } });
-  await house.base.announcements.announce('sessions');
+  await server.base.db.session.updateMany({ data: { authTime: new Date(Date.now() - 11 * 60_000) } });
+  await server.base.invalidationBus.publish('sessions');
   expect((await post(fields as Record<string, string>)).url.pathname).toBe('/login');
-  expect((await self(house, agent, agent.api_key)).json.claimed).toBe(false);
+  expect((await self(server, agent, agent.api_key)).json.claimed).toBe(false);
 });

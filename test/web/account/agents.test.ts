@@ -1,35 +1,35 @@
 // The pages on which a person sees the agents of their organizations, replaces their keys and ends them.
 import { afterAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard, self } from '../../support/agents.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { openHouse, PASSWORD } from '../../support/server.js';
-import { visit } from '../../support/signed-in-browser.js';
+import { PASSWORD, startServer } from '../../support/server.js';
+import { signedInBrowser } from '../../support/signed-in-browser.js';
 
 const AGENTS = '/account/agents';
 const { clock, later } = movableClock();
-const house = await openHouse({ clock });
-afterAll(() => house.close());
+const server = await startServer({ clock });
+afterAll(() => server.close());
 
-const person = (name?: string) => visit(house, name);
+const person = (name?: string) => signedInBrowser(server, name);
 
 /** Of an organization of this person: their own, if none is named. */
 async function giveAgent(accountId: string, name = 'Bookkeeper', organizationId?: string) {
-  const maker = (await house.core.accounts.find(accountId))!;
-  const place = organizationId ?? (await house.core.organizations.idOfOwn(accountId));
+  const maker = (await server.core.accounts.find(accountId))!;
+  const place = organizationId ?? (await server.core.organizations.personalOrganizationId(accountId));
   const wanted = { agentId: 'books', name, capabilities: ['read:cap-table'] };
-  const { agent, key } = await house.core.agents.onboardInto(place, maker, wanted, systemCaller);
+  const { agent, key } = await server.core.agents.onboardInto(place, maker, wanted, systemMeta);
   return { ...agent, key, agent_id: agent.agentId };
 }
 
 /** An organization of one person, with another in it. */
 async function shared(role: 'viewer' | 'operator' | 'admin') {
   const owner = await person('Ada Okafor');
-  const { id } = await house.core.organizations.create(owner.id, 'Northwind', systemCaller);
+  const { id } = await server.core.organizations.create(owner.id, 'Northwind', systemMeta);
   const member = await person();
-  await house.base.db.membership.create({ data: { accountId: member.id, organizationId: id, role } });
-  await house.base.announcements.announce('organizations', id);
+  await server.base.db.membership.create({ data: { accountId: member.id, organizationId: id, role } });
+  await server.base.invalidationBus.publish('organizations', id);
   return { owner, member, agent: await giveAgent(owner.id, 'Shared', id) };
 }
 
@@ -43,13 +43,13 @@ const press = (browser: Browser, page: Page, verb: 'end' | 'replace-key') =>
   );
 const csrfOf = ({ html }: Page) => formsOf(html)[0]?.fields.csrf ?? '';
 const shownIn = ({ html }: Page) => /<pre class="copy"><code>([^<]+)</.exec(html)?.[1] ?? '';
-const statusOf = async (agent: { agent_id: string }, key: string) => (await self(house, agent, key)).status;
+const statusOf = async (agent: { agent_id: string }, key: string) => (await self(server, agent, key)).status;
 
 describe('the pages of agents', () => {
   it('lead back through the sign-in, and are linked from the account of whoever has one', async () => {
     const { id, email, browser } = await person();
     expect((await browser.open('/account')).html).not.toContain(`href="${AGENTS}"`);
-    const stranger = new Browser(house.origin);
+    const stranger = new Browser(server.origin);
     const login = await stranger.open(AGENTS);
     expect(login.url.pathname).toBe('/login');
     const back = await stranger.signIn(email, PASSWORD, login);
@@ -61,7 +61,7 @@ describe('the pages of agents', () => {
   it('tell what each is, and who answers for it', async () => {
     const { id, browser } = await person();
     await giveAgent(id, '<i>Book</i>keeper');
-    const stray = await onboard(house, { agent_id: 'stray', agent_name: 'Stray' });
+    const stray = await onboard(server, { agent_id: 'stray', agent_name: 'Stray' });
     await browser.submit(await browser.open(stray.claim_url!));
     const { html } = await browser.open(AGENTS);
     for (const text of ['&lt;i&gt;Book&lt;/i&gt;keeper', 'books', 'Jane Developer', 'read:cap-table', 'Made just now'])
@@ -78,7 +78,7 @@ describe('the pages of agents', () => {
     const done = await press(browser, asked, 'end');
     expect([done.url.pathname, done.html]).toEqual([AGENTS, expect.stringContaining('refused from now on')]);
     expect(await statusOf(agent, agent.key)).toBe(401);
-    const [event] = await house.core.audit.list({ accountId: id, action: 'agent.deleted' });
+    const [event] = await server.core.audit.list({ accountId: id, action: 'agent.deleted' });
     expect(event).toMatchObject({ actorId: id, clientId: agent.id });
     expect((await press(browser, asked, 'end')).status).toBe(404); // it is gone already
   });
@@ -99,8 +99,8 @@ describe('the pages of agents', () => {
     for (const path of [AGENTS, '/account', `${AGENTS}/${agent.id}/end`, `${AGENTS}/${agent.id}/replace-key`])
       expect((await browser.open(path)).html, path).not.toContain(key.slice(16));
     expect(visited.map(String).join('\n')).not.toContain(key.slice(16));
-    expect(house.lines.join('')).not.toContain(key.slice(16));
-    const [event] = await house.core.audit.list({ accountId: id, action: 'agent.key_rotated' });
+    expect(server.lines.join('')).not.toContain(key.slice(16));
+    const [event] = await server.core.audit.list({ accountId: id, action: 'agent.key_rotated' });
     expect(event).toMatchObject({ actorId: id, clientId: agent.id });
   });
 
@@ -113,10 +113,10 @@ describe('the pages of agents', () => {
     expect(await statusOf(agent, key)).toBe(200);
     expect((await member.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>you answer for it/);
     expect((await owner.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>somebody else answers for it/);
-    await house.base.db.membership.deleteMany({
+    await server.base.db.membership.deleteMany({
       where: { accountId: member.id, organizationId: agent.organizationId },
     });
-    await house.base.announcements.announce('organizations', agent.organizationId);
+    await server.base.invalidationBus.publish('organizations', agent.organizationId);
     const left = await owner.browser.open(AGENTS);
     expect(left.html).toMatch(/Northwind<\/span><span>nobody answers for it/);
     await press(owner.browser, await owner.browser.open(`${AGENTS}/${agent.id}/end`), 'end');

@@ -1,19 +1,19 @@
 // The pages on which a person sees, makes, replaces and ends their API keys.
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ApiKey } from '../../../src/core/api-keys/api-keys.js';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { call } from '../../support/api.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { openHouse, PASSWORD } from '../../support/server.js';
-import { visit } from '../../support/signed-in-browser.js';
+import { PASSWORD, startServer } from '../../support/server.js';
+import { signedInBrowser } from '../../support/signed-in-browser.js';
 
 const KEYS = '/account/keys';
 const { clock, later } = movableClock();
-const house = await openHouse({ clock });
-afterAll(() => house.close());
+const server = await startServer({ clock });
+afterAll(() => server.close());
 
-const person = (name?: string) => visit(house, name);
+const person = (name?: string) => signedInBrowser(server, name);
 
 const post = (browser: Browser, path: string, values: Record<string, string>, headers: Record<string, string> = {}) =>
   browser.open(path, { method: 'POST', body: new URLSearchParams(values), headers });
@@ -26,23 +26,23 @@ async function make(browser: Browser, fields: Record<string, string>): Promise<P
 }
 
 const shownIn = ({ html }: Page) => /<pre class="copy"><code>([^<]+)</.exec(html)?.[1] ?? '';
-const statusOf = async (key: string) => (await call(house, 'GET', '/auth/me', { token: key })).status;
+const statusOf = async (key: string) => (await call(server, 'GET', '/auth/me', { token: key })).status;
 /** In seconds. */
 const lifeOf = ({ createdAt, expiresAt }: ApiKey) => Math.round((expiresAt!.getTime() - createdAt.getTime()) / 1000);
-const keysOf = (accountId: string) => house.core.apiKeys.list(accountId);
-const alive = async (accountId: string) => (await keysOf(accountId)).filter(house.core.apiKeys.isAlive);
+const keysOf = (accountId: string) => server.core.apiKeys.list(accountId);
+const alive = async (accountId: string) => (await keysOf(accountId)).filter(server.core.apiKeys.isAlive);
 const errorOf = ({ html }: Page) => /class="field-error" id="(\w+)-error"/.exec(html)?.[1];
 
 async function giveKey(accountId: string, name = 'Laptop', lifeSeconds: number | null = null) {
-  const owner = (await house.core.accounts.find(accountId))!;
-  return house.core.apiKeys.create(owner, { name, format: 'sk_live', lifeSeconds }, systemCaller);
+  const owner = (await server.core.accounts.find(accountId))!;
+  return server.core.apiKeys.create(owner, { name, format: 'sk_live', lifeSeconds }, systemMeta);
 }
 
 describe('the pages of API keys', () => {
   it('are linked from the account, and lead back through the sign-in', async () => {
     const { email, browser } = await person();
     expect((await browser.open('/account')).html).toContain(`href="${KEYS}"`);
-    const stranger = new Browser(house.origin);
+    const stranger = new Browser(server.origin);
     const login = await stranger.open(KEYS);
     expect(login.url.pathname).toBe('/login');
     const back = await stranger.signIn(email, PASSWORD, login);
@@ -51,11 +51,11 @@ describe('the pages of API keys', () => {
 
   it('make a key that is what was chosen, and show it once, on the answer to the form', async () => {
     const { id, browser } = await person();
-    const project = await house.core.projects.create(
+    const project = await server.core.projects.create(
       { accountId: id },
-      await house.core.organizations.idOfOwn(id),
+      await server.core.organizations.personalOrganizationId(id),
       'Reports',
-      systemCaller,
+      systemMeta,
     );
     const visited: URL[] = [];
     browser.heard = (_method, url) => visited.push(url);
@@ -89,9 +89,9 @@ describe('the pages of API keys', () => {
     for (const { html } of [list, await browser.open('/account'), await browser.open(`${KEYS}/${made!.id}/revoke`)])
       expect(html).not.toContain(key.slice(16));
     expect(visited.map(String).join('\n')).not.toContain(key.slice(16));
-    const [event] = await house.core.audit.list({ accountId: id, action: 'api_key.created' });
+    const [event] = await server.core.audit.list({ accountId: id, action: 'api_key.created' });
     expect(event).toMatchObject({ actorId: id, detail: { key: made!.id } });
-    expect(house.lines.join('')).not.toContain(key.slice(16));
+    expect(server.lines.join('')).not.toContain(key.slice(16));
   });
 
   it('make one as the API does of what is left out, and one without an end for whoever wants that', async () => {
@@ -100,7 +100,7 @@ describe('the pages of API keys', () => {
     expect((await make(browser, { name: 'Endless', life: 'never' })).status).toBe(201);
     const [endless, usual] = (await keysOf(id)).sort((a, b) => a.name.localeCompare(b.name));
     expect([endless!.expiresAt, endless!.role, endless!.scopes]).toEqual([null, 'admin', []]);
-    expect(lifeOf(usual!)).toBe(house.config.apiKeySeconds);
+    expect(lifeOf(usual!)).toBe(server.config.apiKeySeconds);
     expect((await browser.open(KEYS)).html).toMatch(/never used<\/span><span>never ends/);
   });
 
@@ -133,7 +133,7 @@ describe('the pages of API keys', () => {
     expect([done.url.pathname, done.html]).toEqual([KEYS, expect.stringContaining('refused from now on')]);
     expect(await statusOf(key)).toBe(401);
     expect(done.html).toMatch(/Keys that work no more[\s\S]+laptop[\s\S]+Revoked just now/);
-    expect(await house.core.audit.list({ accountId: id, action: 'api_key.revoked' })).toHaveLength(1);
+    expect(await server.core.audit.list({ accountId: id, action: 'api_key.revoked' })).toHaveLength(1);
     expect((await browser.submit(asked, {}, form)).status).toBe(404); // it is gone already
   });
 
@@ -216,12 +216,12 @@ describe('the pages of API keys', () => {
 
   it('give a key in an organization no more than its member has there, and in none where they are no member', async () => {
     const owner = await person('Ada Okafor');
-    const { id: northwind } = await house.core.organizations.create(owner.id, 'Northwind', systemCaller);
+    const { id: northwind } = await server.core.organizations.create(owner.id, 'Northwind', systemMeta);
     const member = await person();
     const data = { accountId: member.id, organizationId: northwind, role: 'viewer' };
     expect(errorOf(await make(member.browser, { name: 'CI', place: northwind }))).toBe('place');
-    await house.base.db.membership.create({ data });
-    await house.base.announcements.announce('organizations', northwind);
+    await server.base.db.membership.create({ data });
+    await server.base.invalidationBus.publish('organizations', northwind);
     const tooMuch = await make(member.browser, { name: 'CI', place: northwind, role: 'operator' });
     expect([tooMuch.status, errorOf(tooMuch)]).toEqual([403, 'role']);
     expect(await keysOf(member.id)).toEqual([]);

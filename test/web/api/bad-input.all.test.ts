@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenApi, type Operation, readContract } from '../../support/api-contract.js';
 import { loginByCookie } from '../../support/api-cookies.js';
 import { ask, FORM, type RawAnswer } from '../../support/raw-request.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const JSON_TYPE = 'application/json';
 const BOM = '\ufeff';
@@ -51,8 +51,8 @@ const BODIES: Record<string, Sent> = {
   'NUL bytes': { body: Buffer.alloc(100), status: 400 },
 };
 
-const house: House = await openHouse({ settings: { TEST_AUTH: 'true' } });
-const { document, operations } = await readContract(house.origin);
+const server: TestServer = await startServer({ settings: { TEST_AUTH: 'true' } });
+const { document, operations } = await readContract(server.origin);
 const all = [...operations].map(([name, operation]) => ({ name, operation }));
 const withBody = all.filter(({ operation }) => operation.requestBody);
 
@@ -119,7 +119,7 @@ describe.each(all)('$name', ({ name }) => {
       { cookie: 'cap_access=%00; cap_csrf=%; =; ;;;' },
       { cookie: `cap_access=${'e'.repeat(9000)}` },
     ] as Record<string, string>[]) {
-      const answer = await ask(house, ...addressOf(name), headers);
+      const answer = await ask(server, ...addressOf(name), headers);
       expect(answer.status, answer.text).toBeLessThan(500);
     }
   });
@@ -130,7 +130,7 @@ describe.each(all.filter(({ name }) => name.includes('{')))('$name', ({ name }) 
     'refuses a path that names nothing: %s',
     async (odd) => {
       const [method, path] = addressOf(name, odd);
-      const answer = await ask(house, method, path, bearer);
+      const answer = await ask(server, method, path, bearer);
       expect([400, 401, 403, 404]).toContain(answer.status);
       expect(answer.json).toMatchObject({ error: expect.any(String), request_id: expect.any(String) });
     },
@@ -148,19 +148,19 @@ let before: object;
 
 beforeAll(async () => {
   // Whom no role stops, so that it is the body that is refused.
-  const { id, email } = await house.account();
-  await house.base.db.account.update({ where: { id }, data: { role: 'admin' } });
-  bearer = (await loginByCookie(house, email)).bearer;
+  const { id, email } = await server.account();
+  await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+  bearer = (await loginByCookie(server, email)).bearer;
   before = await written();
 });
 afterAll(async () => {
   expect(await written()).toEqual(before);
-  expect(house.lines.filter((line) => JSON.parse(line).level === 'error')).toEqual([]);
-  await house.close();
+  expect(server.lines.filter((line) => JSON.parse(line).level === 'error')).toEqual([]);
+  await server.close();
 });
 
 async function written() {
-  const { account, session, refreshToken, organization, grant, client } = house.base.db;
+  const { account, session, refreshToken, organization, grant, client } = server.base.db;
   const { updatedAt: _moves, ...own } = await account.findFirstOrThrow({ orderBy: { createdAt: 'asc' } });
   return {
     own,
@@ -171,7 +171,7 @@ async function written() {
 }
 
 function send(name: string, headers: Record<string, string>, body?: string | Buffer): Promise<RawAnswer> {
-  return ask(house, ...addressOf(name), { ...(needsLogin(name) && bearer), ...headers }, body);
+  return ask(server, ...addressOf(name), { ...(needsLogin(name) && bearer), ...headers }, body);
 }
 
 async function refuses(name: string, headers: Record<string, string>, body: string | Buffer, status = 400) {

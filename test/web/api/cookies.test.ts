@@ -5,7 +5,7 @@ import { askJson, cookiesOf, loginByCookie, type SetCookie } from '../../support
 import { Browser } from '../../support/browser.js';
 import { ask, FORM } from '../../support/raw-request.js';
 import { authorizeUrl, pkce } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const SAME_ORIGIN = { 'sec-fetch-site': 'same-origin' };
 const LISTED = 'https://app.example';
@@ -28,23 +28,23 @@ const FOREIGN: Record<string, Record<string, string>> = {
 };
 
 describe('the cookies of browser apps', () => {
-  let house: House;
+  let server: TestServer;
   let email: string;
   beforeAll(async () => {
-    house = await openHouse({ settings: { CORS_ALLOWED_ORIGINS: LISTED } });
-    email = (await house.account()).email;
+    server = await startServer({ settings: { CORS_ALLOWED_ORIGINS: LISTED } });
+    email = (await server.account()).email;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const me = (headers: Record<string, string>) => askJson(house, 'GET', '/auth/me', headers);
-  const change = (headers: Record<string, string>) => askJson(house, 'PATCH', PROFILE, headers, patch);
+  const me = (headers: Record<string, string>) => askJson(server, 'GET', '/auth/me', headers);
+  const change = (headers: Record<string, string>) => askJson(server, 'PATCH', PROFILE, headers, patch);
   const isAlive = async (headers: Record<string, string>) => (await me(headers)).status === 200;
   const refusal = ({ status, json }: { status: number; json: Record<string, unknown> }) => [status, json.error];
   const NO_CSRF = [403, 'csrf_validation_failed'];
 
   describe('as they are set', () => {
     it('say what the contract says: HttpOnly but for one, SameSite=Strict, as narrow as can be', async () => {
-      const { set, answer } = await loginByCookie(house, email);
+      const { set, answer } = await loginByCookie(server, email);
       expect(Object.fromEntries(set.map(({ name, attributes }) => [name, shapeOf(attributes)]))).toEqual({
         cap_access: { httponly: true, samesite: 'strict', path: '/' },
         cap_refresh: { httponly: true, samesite: 'strict', path: '/api/v1/auth' },
@@ -55,7 +55,7 @@ describe('the cookies of browser apps', () => {
     });
 
     it('live as long as what they hold', async () => {
-      const { set } = await loginByCookie(house, email);
+      const { set } = await loginByCookie(server, email);
       const inSeconds = Object.fromEntries(
         set.map(({ name, attributes }) => [name, (Date.parse(String(attributes.expires)) - Date.now()) / 1000]),
       );
@@ -69,7 +69,7 @@ describe('the cookies of browser apps', () => {
         ['https://id.example', ['cap_access', 'cap_refresh', 'cap_csrf']],
         ['http://id.example', []],
       ] as const) {
-        const other = await openHouse({ settings: { ISSUER: issuer } });
+        const other = await startServer({ settings: { ISSUER: issuer } });
         const { email: there } = await other.account();
         const { set, answer } = await loginByCookie(other, there);
         expect(answer.status).toBe(200);
@@ -80,7 +80,7 @@ describe('the cookies of browser apps', () => {
     });
 
     it('are named after API_COOKIE_PREFIX, and no other name will do then', async () => {
-      const other = await openHouse({ settings: { API_COOKIE_PREFIX: 'acme' } });
+      const other = await startServer({ settings: { API_COOKIE_PREFIX: 'acme' } });
       const { email: there } = await other.account();
       const { set, access } = await loginByCookie(other, there);
       expect(set.map(({ name }) => name)).toEqual(['acme_access', 'acme_refresh', 'acme_csrf']);
@@ -99,12 +99,12 @@ describe('the cookies of browser apps', () => {
     it.each([SAME_ORIGIN, { origin: LISTED, 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'none' }])(
       'are for pages of ours and of listed origins: %o',
       async (headers) => {
-        expect((await loginByCookie(house, email, headers)).set).toHaveLength(3);
+        expect((await loginByCookie(server, email, headers)).set).toHaveLength(3);
       },
     );
 
     it('are not for a program that says nothing of where it comes from: it gets its tokens', async () => {
-      const { answer, set } = await loginByCookie(house, email, {});
+      const { answer, set } = await loginByCookie(server, email, {});
       expect(answer.status).toBe(200);
       expect(answer.json).toMatchObject({ access_token: expect.any(String), csrf_token: expect.any(String) });
       expect(set).toEqual([]);
@@ -112,7 +112,7 @@ describe('the cookies of browser apps', () => {
 
     it.each(['/auth/login-json', '/auth/register'])('are set by no other way in: %s', async (path) => {
       const body = path.endsWith('register') ? { email: `new-${Date.now()}@example.com` } : { email };
-      const answer = await askJson(house, 'POST', path, SAME_ORIGIN, { ...body, password: PASSWORD });
+      const answer = await askJson(server, 'POST', path, SAME_ORIGIN, { ...body, password: PASSWORD });
       expect(answer.status).toBeLessThan(300);
       expect(answer.cookies).toEqual([]);
     });
@@ -121,9 +121,9 @@ describe('the cookies of browser apps', () => {
   describe.each(Object.entries(FOREIGN))('from %s', (_name, headers) => {
     it('nobody is signed in, by JSON or by a form', async () => {
       const fields = { email, password: PASSWORD };
-      const json = await askJson(house, 'POST', '/auth/login', headers, fields);
+      const json = await askJson(server, 'POST', '/auth/login', headers, fields);
       const form = await ask(
-        house,
+        server,
         'POST',
         '/api/v1/auth/login',
         { 'content-type': FORM, ...headers },
@@ -137,23 +137,23 @@ describe('the cookies of browser apps', () => {
     });
 
     it('no refresh token is spent', async () => {
-      const { refresh } = await loginByCookie(house, email);
+      const { refresh } = await loginByCookie(server, email);
       const cookie = `cap_refresh=${refresh}`;
-      const refused = await askJson(house, 'POST', '/auth/refresh', { cookie, ...headers });
+      const refused = await askJson(server, 'POST', '/auth/refresh', { cookie, ...headers });
       expect(refusal(refused)).toEqual(NO_CSRF);
       expect(refused.cookies).toEqual([]);
-      expect((await askJson(house, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN })).status).toBe(200);
+      expect((await askJson(server, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN })).status).toBe(200);
     });
 
     it('nothing is changed by cookie alone', async () => {
-      const { access, csrf } = await loginByCookie(house, email);
+      const { access, csrf } = await loginByCookie(server, email);
       const cookie = `cap_access=${access}; cap_csrf=${csrf}`;
       for (const [method, path] of [
         ['PATCH', PROFILE],
         ['POST', '/auth/logout'],
         ['DELETE', '/auth/sessions'],
       ] as const) {
-        expect(refusal(await askJson(house, method, path, { cookie, ...headers }))).toEqual(NO_CSRF);
+        expect(refusal(await askJson(server, method, path, { cookie, ...headers }))).toEqual(NO_CSRF);
       }
       expect(await isAlive({ cookie })).toBe(true);
     });
@@ -161,7 +161,7 @@ describe('the cookies of browser apps', () => {
 
   describe('the CSRF token', () => {
     it('lets a change by cookie through; reading needs none', async () => {
-      const { access, csrf } = await loginByCookie(house, email);
+      const { access, csrf } = await loginByCookie(server, email);
       const cookie = `cap_access=${access}; cap_csrf=${csrf}`;
       expect((await me({ cookie: `cap_access=${access}` })).status).toBe(200);
       const changed = await change({ cookie, 'x-csrf-token': csrf });
@@ -169,16 +169,16 @@ describe('the cookies of browser apps', () => {
     });
 
     it('is for the token of a login: a key in the cookie is refused, also where nothing is changed', async () => {
-      const { bearer } = await loginByCookie(house, email);
+      const { bearer } = await loginByCookie(server, email);
       const headers = { ...bearer, 'content-type': 'application/json' };
-      const made = await ask(house, 'POST', '/api/v1/api-keys', headers, JSON.stringify({ name: 'K' }));
+      const made = await ask(server, 'POST', '/api/v1/api-keys', headers, JSON.stringify({ name: 'K' }));
       expect((await me({ 'x-api-key': String(made.json.api_key) })).status).toBe(200);
       expect(refusal(await me({ cookie: `cap_access=${made.json.api_key}` }))).toEqual([401, 'invalid_token']);
     });
 
     it('stays the same when the cookies are refreshed, so that no other tab is shut out', async () => {
-      const { refresh, csrf } = await loginByCookie(house, email);
-      const refreshed = await askJson(house, 'POST', '/auth/refresh', {
+      const { refresh, csrf } = await loginByCookie(server, email);
+      const refreshed = await askJson(server, 'POST', '/auth/refresh', {
         cookie: `cap_refresh=${refresh}`,
         ...SAME_ORIGIN,
       });
@@ -191,7 +191,7 @@ describe('the cookies of browser apps', () => {
     });
 
     it('is refused when it is missing, in one place only, or altered', async () => {
-      const { access, csrf } = await loginByCookie(house, email);
+      const { access, csrf } = await loginByCookie(server, email);
       const flipped = (csrf.startsWith('A') ? 'B' : 'A') + csrf.slice(1);
       const [login, both] = [`cap_access=${access}`, `cap_access=${access}; cap_csrf=${csrf}`];
       const attempts: Record<string, string>[] = [
@@ -210,9 +210,9 @@ describe('the cookies of browser apps', () => {
     });
 
     it('of another login is refused, even where somebody planted it in both places', async () => {
-      const mine = await loginByCookie(house, email);
-      const other = await loginByCookie(house, (await house.account()).email);
-      const second = await loginByCookie(house, email);
+      const mine = await loginByCookie(server, email);
+      const other = await loginByCookie(server, (await server.account()).email);
+      const second = await loginByCookie(server, email);
       for (const { csrf } of [other, second]) {
         const cookie = `cap_access=${mine.access}; cap_csrf=${csrf}`;
         expect(refusal(await change({ cookie, 'x-csrf-token': csrf }))).toEqual(NO_CSRF);
@@ -220,17 +220,17 @@ describe('the cookies of browser apps', () => {
     });
 
     it('of a login that ended helps neither the old login nor a new one', async () => {
-      const old = await loginByCookie(house, email);
+      const old = await loginByCookie(server, email);
       const cookie = `cap_access=${old.access}; cap_csrf=${old.csrf}`;
-      expect((await askJson(house, 'POST', '/auth/logout', { cookie, 'x-csrf-token': old.csrf })).status).toBe(200);
+      expect((await askJson(server, 'POST', '/auth/logout', { cookie, 'x-csrf-token': old.csrf })).status).toBe(200);
       expect(refusal(await change({ cookie, 'x-csrf-token': old.csrf }))).toEqual([401, 'invalid_token']);
-      const { access } = await loginByCookie(house, email);
+      const { access } = await loginByCookie(server, email);
       const mixed = { cookie: `cap_access=${access}; cap_csrf=${old.csrf}`, 'x-csrf-token': old.csrf };
       expect(refusal(await change(mixed))).toEqual(NO_CSRF);
     });
 
     it('is worth nothing by itself', async () => {
-      const { csrf } = await loginByCookie(house, email);
+      const { csrf } = await loginByCookie(server, email);
       expect(refusal(await change({ cookie: `cap_csrf=${csrf}`, 'x-csrf-token': csrf }))).toEqual([401, 'no_auth']);
       expect(refusal(await me({ authorization: `Bearer ${csrf}` }))).toEqual([401, 'invalid_token']);
     });
@@ -239,8 +239,8 @@ describe('the cookies of browser apps', () => {
   describe('beside a credential in a header', () => {
     it('are not looked at: what the header says is done, without a CSRF token', async () => {
       const [mine, other] = [
-        await loginByCookie(house, email),
-        await loginByCookie(house, (await house.account()).email),
+        await loginByCookie(server, email),
+        await loginByCookie(server, (await server.account()).email),
       ];
       const headers = { ...mine.bearer, cookie: `cap_access=${other.access}; cap_csrf=${other.csrf}` };
       expect((await me(headers)).json.email).toBe(email);
@@ -250,7 +250,7 @@ describe('the cookies of browser apps', () => {
     it.each(['Bearer unknown', 'Basic amFuZTpzZWNyZXQ=', 'Bearer', 'x'])(
       'do not help a header that is none: %s',
       async (authorization) => {
-        const { access } = await loginByCookie(house, email);
+        const { access } = await loginByCookie(server, email);
         const cookie = `cap_access=${access}`;
         expect(refusal(await me({ authorization, cookie }))).toEqual([401, 'invalid_token']);
         expect(refusal(await me({ 'x-api-key': 'unknown', cookie }))).toEqual([401, 'invalid_token']);
@@ -258,19 +258,19 @@ describe('the cookies of browser apps', () => {
     );
 
     it('two of one name are refused, whichever comes first', async () => {
-      const { bearer } = await loginByCookie(house, email);
+      const { bearer } = await loginByCookie(server, email);
       for (const authorization of [
         [bearer.authorization, 'Bearer unknown'],
         ['Bearer unknown', bearer.authorization],
         [bearer.authorization, bearer.authorization],
       ]) {
-        const answer = await ask(house, 'GET', '/api/v1/auth/me', { authorization });
+        const answer = await ask(server, 'GET', '/api/v1/auth/me', { authorization });
         expect(refusal(answer)).toEqual([401, 'invalid_token']);
       }
     });
 
     it('two headers that differ are refused, two that agree are one', async () => {
-      const [a, b] = [await loginByCookie(house, email), await loginByCookie(house, email)];
+      const [a, b] = [await loginByCookie(server, email), await loginByCookie(server, email)];
       const key = (login: typeof a) => String(login.answer.json.access_token);
       expect(refusal(await me({ ...a.bearer, 'x-api-key': key(b) }))).toEqual([401, 'invalid_token']);
       expect((await me({ ...a.bearer, 'x-api-key': key(a) })).status).toBe(200);
@@ -279,9 +279,9 @@ describe('the cookies of browser apps', () => {
 
   describe('the refresh cookie', () => {
     it('rotates, and its second use past the retry ends the login', async () => {
-      const { refresh } = await loginByCookie(house, email);
+      const { refresh } = await loginByCookie(server, email);
       const again = (token: string) =>
-        askJson(house, 'POST', '/auth/refresh', { cookie: `cap_refresh=${token}`, ...SAME_ORIGIN });
+        askJson(server, 'POST', '/auth/refresh', { cookie: `cap_refresh=${token}`, ...SAME_ORIGIN });
       const refreshed = cookiesOf(await again(refresh));
       const next = (name: string) => refreshed.find((cookie) => cookie.name === name)!.value;
       expect((await again(next('cap_refresh'))).status).toBe(200);
@@ -290,43 +290,46 @@ describe('the cookies of browser apps', () => {
     });
 
     it('gives a program that says nothing of where it comes from its tokens, and no cookies', async () => {
-      const { refresh } = await loginByCookie(house, email);
-      const answer = await askJson(house, 'POST', '/auth/refresh', { cookie: `cap_refresh=${refresh}` });
+      const { refresh } = await loginByCookie(server, email);
+      const answer = await askJson(server, 'POST', '/auth/refresh', { cookie: `cap_refresh=${refresh}` });
       expect(answer.json).toMatchObject({ access_token: expect.any(String), refresh_token: expect.any(String) });
       expect(answer.cookies).toEqual([]);
     });
 
     it('is no access token, and an access token is none for refreshing', async () => {
-      const { access, refresh } = await loginByCookie(house, email);
+      const { access, refresh } = await loginByCookie(server, email);
       expect(refusal(await me({ cookie: `cap_access=${refresh}` }))).toEqual([401, 'invalid_token']);
-      const answer = await askJson(house, 'POST', '/auth/refresh', { cookie: `cap_refresh=${access}`, ...SAME_ORIGIN });
+      const answer = await askJson(server, 'POST', '/auth/refresh', {
+        cookie: `cap_refresh=${access}`,
+        ...SAME_ORIGIN,
+      });
       expect(refusal(answer)).toEqual([401, 'invalid_token']);
     });
 
     it('comes last: a token in the body or in a header is taken instead', async () => {
       const [mine, other] = [
-        await loginByCookie(house, email),
-        await loginByCookie(house, (await house.account()).email),
+        await loginByCookie(server, email),
+        await loginByCookie(server, (await server.account()).email),
       ];
       const cookie = `cap_refresh=${other.refresh}`;
       const byBody = await askJson(
-        house,
+        server,
         'POST',
         '/auth/refresh',
         { cookie, ...SAME_ORIGIN },
         { refreshToken: mine.refresh },
       );
       expect(byBody.json.email).toBe(email);
-      const byHeader = await askJson(house, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN, ...mine.bearer });
+      const byHeader = await askJson(server, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN, ...mine.bearer });
       expect(Object.keys(byHeader.json).sort()).toEqual(['access_token', 'expires_in', 'token', 'token_type']);
       for (const { cookies } of [byBody, byHeader]) expect(cookies).toEqual([]);
     });
   });
 
   it('are all cleared by logging out, and refused from then on', async () => {
-    const { access, refresh, csrf } = await loginByCookie(house, email);
+    const { access, refresh, csrf } = await loginByCookie(server, email);
     const cookie = `cap_access=${access}; cap_refresh=${refresh}; cap_csrf=${csrf}`;
-    const answer = await askJson(house, 'POST', '/auth/logout', { cookie, 'x-csrf-token': csrf });
+    const answer = await askJson(server, 'POST', '/auth/logout', { cookie, 'x-csrf-token': csrf });
     expect(answer.json).toMatchObject({ ok: true, message: expect.any(String) });
     const cleared = cookiesOf(answer);
     expect(cleared.map(({ name }) => name).sort()).toEqual(['cap_access', 'cap_csrf', 'cap_refresh']);
@@ -336,15 +339,15 @@ describe('the cookies of browser apps', () => {
     }
     expect(cleared.find(({ name }) => name === 'cap_refresh')!.attributes.path).toBe('/api/v1/auth');
     expect(await isAlive({ cookie })).toBe(false);
-    const refreshed = await askJson(house, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN });
+    const refreshed = await askJson(server, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN });
     expect(refusal(refreshed)).toEqual([401, 'invalid_token']);
   });
 
   describe('and the pages', () => {
     it('do not know each other: the API signs nobody in there', async () => {
-      const { access, refresh, csrf } = await loginByCookie(house, email);
-      const client = await house.client();
-      const browser = new Browser(house.origin);
+      const { access, refresh, csrf } = await loginByCookie(server, email);
+      const client = await server.client();
+      const browser = new Browser(server.origin);
       for (const [name, value] of Object.entries({
         cap_access: access,
         cap_refresh: refresh,
@@ -352,13 +355,13 @@ describe('the cookies of browser apps', () => {
         signet_login: access,
       }))
         browser.cookies.set(name, { value, path: '/' });
-      const page = await browser.open(authorizeUrl(house, client, pkce().challenge));
+      const page = await browser.open(authorizeUrl(server, client, pkce().challenge));
       expect(page.url.pathname).toBe('/login');
       expect((await browser.open('/account')).url.pathname).toBe('/login');
     });
 
     it('do not know each other: a page signs nobody in at the API', async () => {
-      const browser = new Browser(house.origin);
+      const browser = new Browser(server.origin);
       await browser.signIn(email, PASSWORD);
       const login = browser.cookies.get('signet_login')!.value;
       expect([...browser.cookies.keys()].filter((name) => name.startsWith('cap_'))).toEqual([]);

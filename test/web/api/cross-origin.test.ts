@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { loginByCookie } from '../../support/api-cookies.js';
 import { ask, type RawAnswer } from '../../support/raw-request.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const LISTED = ['https://app.example', 'http://localhost:4000'];
 const UNLISTED = [
@@ -27,14 +27,14 @@ const ELSEWHERE = ['/', '/login', '/register', '/account', '/oauth/authorize', '
 const corsOf = ({ headers }: RawAnswer) => Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
 describe('cross-origin requests to the API', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ settings: { CORS_ALLOWED_ORIGINS: LISTED.join(',') } });
+    server = await startServer({ settings: { CORS_ALLOWED_ORIGINS: LISTED.join(',') } });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const preflight = (path: string, origin: string, method = 'PATCH', headers = 'content-type,x-csrf-token') =>
-    ask(house, 'OPTIONS', path, {
+    ask(server, 'OPTIONS', path, {
       origin,
       'access-control-request-method': method,
       'access-control-request-headers': headers,
@@ -42,7 +42,7 @@ describe('cross-origin requests to the API', () => {
 
   it.each(LISTED)('may be read by a page of %s, with its cookies', async (origin) => {
     for (const path of API) {
-      const answer = await ask(house, 'GET', path, { origin });
+      const answer = await ask(server, 'GET', path, { origin });
       expect(answer.headers).toMatchObject({
         'access-control-allow-origin': origin,
         'access-control-allow-credentials': 'true',
@@ -69,57 +69,57 @@ describe('cross-origin requests to the API', () => {
 
   it.each(UNLISTED)('are told nothing when they come from %s', async (origin) => {
     for (const path of API) {
-      expect(corsOf(await ask(house, 'GET', path, { origin }))).toEqual([]);
+      expect(corsOf(await ask(server, 'GET', path, { origin }))).toEqual([]);
       expect(corsOf(await preflight(path, origin, 'GET', 'authorization'))).toEqual([]);
     }
   });
 
   it('are refused in a way that a listed page can read', async () => {
     const [origin] = LISTED as [string];
-    const refused = await ask(house, 'GET', '/api/v1/auth/me', { origin });
+    const refused = await ask(server, 'GET', '/api/v1/auth/me', { origin });
     expect([refused.status, refused.json.error]).toEqual([401, 'no_auth']);
     expect(refused.headers['access-control-allow-origin']).toBe(origin);
     const tooLong = { origin, 'content-type': 'application/json' };
-    const answer = await ask(house, 'POST', '/api/v1/auth/login', tooLong, `"${'x'.repeat(100_000)}"`);
+    const answer = await ask(server, 'POST', '/api/v1/auth/login', tooLong, `"${'x'.repeat(100_000)}"`);
     expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([413, origin]);
   });
 
   it('do nothing by a preflight, whatever it carries', async () => {
-    const { email } = await house.account();
-    const { bearer } = await loginByCookie(house, email);
+    const { email } = await server.account();
+    const { bearer } = await loginByCookie(server, email);
     for (const origin of [LISTED[0]!, UNLISTED[0]!]) {
       const headers = { ...bearer, origin, 'access-control-request-method': 'POST' };
-      await ask(house, 'OPTIONS', '/api/v1/auth/logout', headers);
+      await ask(server, 'OPTIONS', '/api/v1/auth/logout', headers);
     }
-    expect((await ask(house, 'GET', '/api/v1/auth/me', bearer)).status).toBe(200);
+    expect((await ask(server, 'GET', '/api/v1/auth/me', bearer)).status).toBe(200);
   });
 
   it('are kept apart by every cache, whoever asked first', async () => {
     for (const headers of [{}, { origin: LISTED[0]! }, { origin: UNLISTED[0]! }] as Record<string, string>[])
       for (const path of [...API, '/api/openapi.json'])
-        expect((await ask(house, 'GET', path, headers)).headers.vary, path).toMatch(/\bOrigin\b/);
+        expect((await ask(server, 'GET', path, headers)).headers.vary, path).toMatch(/\bOrigin\b/);
   });
 
   it.each(ELSEWHERE)('are none where people come: %s', async (path) => {
-    for (const origin of [...LISTED, house.issuer]) {
-      expect(corsOf(await ask(house, 'GET', path, { origin }))).toEqual([]);
-      expect(corsOf(await ask(house, 'POST', path, { origin }))).toEqual([]);
+    for (const origin of [...LISTED, server.issuer]) {
+      expect(corsOf(await ask(server, 'GET', path, { origin }))).toEqual([]);
+      expect(corsOf(await ask(server, 'POST', path, { origin }))).toEqual([]);
       expect(corsOf(await preflight(path, origin))).toEqual([]);
     }
   });
 
   it('leave the token endpoint to the origins of its clients', async () => {
-    const answer = await ask(house, 'POST', '/api/v1/oauth/token', { origin: LISTED[0]! });
+    const answer = await ask(server, 'POST', '/api/v1/oauth/token', { origin: LISTED[0]! });
     expect(answer.headers['access-control-allow-credentials']).toBeUndefined();
   });
 });
 
 describe('without a list', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it.each([...LISTED, 'null', 'https://evil.example'])('there is no CORS at all, for %s', async (origin) => {
     for (const path of API) {
@@ -128,15 +128,15 @@ describe('without a list', () => {
         'access-control-request-method': 'POST',
         'access-control-request-headers': 'authorization',
       };
-      for (const answer of [await ask(house, 'GET', path, { origin }), await ask(house, 'OPTIONS', path, asked)])
+      for (const answer of [await ask(server, 'GET', path, { origin }), await ask(server, 'OPTIONS', path, asked)])
         expect(corsOf(answer)).toEqual([]);
     }
   });
 
   it('not even our own origin is told anything, and it needs nothing', async () => {
-    expect(corsOf(await ask(house, 'GET', '/api/v1/auth/me', { origin: house.issuer }))).toEqual([]);
-    const { email } = await house.account();
-    expect((await loginByCookie(house, email, { origin: house.issuer })).set).toHaveLength(3);
+    expect(corsOf(await ask(server, 'GET', '/api/v1/auth/me', { origin: server.issuer }))).toEqual([]);
+    const { email } = await server.account();
+    expect((await loginByCookie(server, email, { origin: server.issuer })).set).toHaveLength(3);
   });
 });
 

@@ -3,16 +3,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn, me, newLogin } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { ask } from '../../support/raw-request.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 describe('the JSON API', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const register = (body: object) => call(house, 'POST', '/auth/register', { body });
+  const register = (body: object) => call(server, 'POST', '/auth/register', { body });
 
   it('answers a registration with all that each dialect looks for', async () => {
     const { status, json } = await register({ email: ' Jane@Example.com ', password: PASSWORD, name: 'Jane Q. Doe' });
@@ -40,7 +40,7 @@ describe('the JSON API', () => {
       },
     });
     const { user } = json as { user: { companyId: string } };
-    expect((await me(house, String(json.token))).json).toEqual({
+    expect((await me(server, String(json.token))).json).toEqual({
       ...user,
       organizations: [{ id: user.companyId, name: 'Jane Q. Doe', role: 'owner' }],
       projects: [],
@@ -49,7 +49,7 @@ describe('the JSON API', () => {
   });
 
   it('says by field what is wrong with a registration, and makes nothing', async () => {
-    const before = await house.base.db.account.count();
+    const before = await server.base.db.account.count();
     for (const [body, fields] of [
       [{}, ['email', 'password']],
       [{ email: 'nobody', password: PASSWORD }, ['email']],
@@ -62,7 +62,7 @@ describe('the JSON API', () => {
       const { status, json } = await register(body);
       expect([status, json.error, Object.keys(json.fields as object)]).toEqual([400, 'invalid_request', fields]);
     }
-    expect(await house.base.db.account.count()).toBe(before);
+    expect(await server.base.db.account.count()).toBe(before);
   });
 
   it('cannot be told at registration what only a keeper may say', async () => {
@@ -70,43 +70,43 @@ describe('the JSON API', () => {
     const { json } = await register({ email: 'climber@example.com', password: PASSWORD, ...rights });
     expect(json.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
     expect(json.id).not.toBe('x');
-    const patched = await call(house, 'PATCH', '/auth/me/profile', { body: rights, token: String(json.token) });
+    const patched = await call(server, 'PATCH', '/auth/me/profile', { body: rights, token: String(json.token) });
     expect(patched.status).toBe(200);
-    expect((await me(house, String(json.token))).json).toMatchObject({ role: 'viewer', plan: 'free' });
+    expect((await me(server, String(json.token))).json).toMatchObject({ role: 'viewer', plan: 'free' });
   });
 
   it('takes a login as a form as well, and only there', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const form = new URLSearchParams({ username: email, password: PASSWORD }).toString();
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const login = await ask(house, 'POST', '/api/v1/auth/login', headers, form);
+    const login = await ask(server, 'POST', '/api/v1/auth/login', headers, form);
     expect([login.status, login.cookies]).toEqual([200, []]); // it did not say where it comes from
     expect(login.json).toMatchObject({ email, csrf_token: expect.any(String) });
-    expect((await ask(house, 'POST', '/api/v1/auth/login-json', headers, form)).status).toBe(415);
+    expect((await ask(server, 'POST', '/api/v1/auth/login-json', headers, form)).status).toBe(415);
   });
 
   it('takes no field of a form twice', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const form = `username=${email}&password=${encodeURIComponent(PASSWORD)}&username=${email}`;
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const { status, json } = await ask(house, 'POST', '/api/v1/auth/login', headers, form);
+    const { status, json } = await ask(server, 'POST', '/api/v1/auth/login', headers, form);
     expect([status, json.error, json.fields]).toEqual([400, 'invalid_request', { username: 'Give it once.' }]);
   });
 
   it('names all that is missing', async () => {
-    const login = (body: object) => call(house, 'POST', '/auth/login-json', { body });
+    const login = (body: object) => call(server, 'POST', '/auth/login-json', { body });
     expect(Object.keys((await login({})).json.fields as object).sort()).toEqual(['email', 'password']);
     expect((await login([])).status).toBe(400);
   });
 
   it('forgets the parts of a name with the name', async () => {
-    const { access_token: token } = await newLogin(house);
-    const patched = await call(house, 'PATCH', '/auth/me/profile', { body: { name: null }, token });
+    const { access_token: token } = await newLogin(server);
+    const patched = await call(server, 'PATCH', '/auth/me/profile', { body: { name: null }, token });
     expect(patched.json).toMatchObject({ name: null, full_name: null, given_name: null, family_name: null });
   });
 
   it('has no registration where nobody may sign up', async () => {
-    const closed = await openHouse({ settings: { SIGNUP: 'closed' } });
+    const closed = await startServer({ settings: { SIGNUP: 'closed' } });
     try {
       const body = { email: 'a@example.com', password: PASSWORD };
       expect((await call(closed, 'POST', '/auth/register', { body })).status).toBe(404);
@@ -116,9 +116,9 @@ describe('the JSON API', () => {
   });
 
   it('keeps preferences, and tells what cannot be one', async () => {
-    const { access_token: token } = await newLogin(house);
-    const patch = (body: object) => call(house, 'PATCH', '/auth/me/profile', { body, token });
-    const show = async () => (await call(house, 'GET', '/auth/me/profile', { token })).json;
+    const { access_token: token } = await newLogin(server);
+    const patch = (body: object) => call(server, 'PATCH', '/auth/me/profile', { body, token });
+    const show = async () => (await call(server, 'GET', '/auth/me/profile', { token })).json;
     expect(await show()).toEqual({
       name: 'Jane Developer',
       full_name: 'Jane Developer',
@@ -159,12 +159,12 @@ describe('the JSON API', () => {
   });
 
   it('lists the logins of an account, ends one, and ends all others', async () => {
-    const here = await newLogin(house);
+    const here = await newLogin(server);
     const { access_token: token, email, accountId } = here;
-    const there = await logIn(house, email);
-    const browser = new Browser(house.origin);
+    const there = await logIn(server, email);
+    const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
-    const list = async () => JSON.parse((await call(house, 'GET', '/auth/sessions', { token })).text);
+    const list = async () => JSON.parse((await call(server, 'GET', '/auth/sessions', { token })).text);
     const all = await list();
     expect(all).toHaveLength(3);
     expect(all.filter(({ current }: { current: boolean }) => current)).toEqual([
@@ -173,14 +173,14 @@ describe('the JSON API', () => {
     expect(JSON.stringify(all)).not.toMatch(/hash|token/i);
 
     const page = all.find(({ channel }: { channel: string }) => channel === 'browser');
-    expect((await call(house, 'DELETE', `/auth/sessions/${page.id}`, { token })).json.ok).toBe(true);
+    expect((await call(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).json.ok).toBe(true);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
-    expect((await call(house, 'DELETE', `/auth/sessions/${page.id}`, { token })).status).toBe(404);
+    expect((await call(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).status).toBe(404);
 
-    expect((await call(house, 'DELETE', '/auth/sessions', { token })).json.ok).toBe(true);
-    expect((await me(house, there.access_token)).status).toBe(401);
+    expect((await call(server, 'DELETE', '/auth/sessions', { token })).json.ok).toBe(true);
+    expect((await me(server, there.access_token)).status).toBe(401);
     expect(await list()).toHaveLength(1);
-    const events = await house.core.audit.list({ accountId, action: 'session.ended' });
+    const events = await server.core.audit.list({ accountId, action: 'session.ended' });
     expect(events).toHaveLength(2);
   });
 });

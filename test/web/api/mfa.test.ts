@@ -1,27 +1,27 @@
 // The second factor over the JSON API: set up, asked for, proved again, removed.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const MINUTE_MS = 60_000;
 const MFA = '/api/v1/auth/mfa';
 
 describe.each(stores)('the second factor over the API on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let aheadMs = 0;
   const now = () => new Date(Date.now() + aheadMs);
   beforeAll(async () => {
     const settings = { RATE_LIMIT_ANONYMOUS: '0', RATE_LIMIT_DEFAULT: '0' };
-    house = await openHouse({ store, clock: { now }, settings });
+    server = await startServer({ store, clock: { now }, settings });
   });
   afterEach(() => {
     aheadMs = 0;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function ask(method: string, path: string, { token, body }: { token?: string; body?: object } = {}) {
-    const response = await fetch(`${house.origin}${path}`, {
+    const response = await fetch(`${server.origin}${path}`, {
       method,
       headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
       ...(body && { body: JSON.stringify(body) }),
@@ -34,7 +34,7 @@ describe.each(stores)('the second factor over the API on $name', (store) => {
     ask('POST', `/api/v1/auth/${path}`, { body: { email, password: PASSWORD, ...more } });
 
   it('is set up from the answer alone, by text, link or picture, and then asked for', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const { access_token: token, refresh_token: refreshToken } = (await login(email)).body;
     const other = (await login(email)).body.access_token!;
     const begun = await ask('POST', `${MFA}/totp`, { token });
@@ -64,12 +64,12 @@ describe.each(stores)('the second factor over the API on $name', (store) => {
     expect(inside.status).toBe(200);
     expect((await login(email, { otp: app.code(now(), 1) })).error).toBe('invalid_otp');
     expect((await login(email, { otp: confirmed.body.recovery_codes[0] }, 'login-json')).status).toBe(200);
-    const sessions = await house.core.sessions.list(inside.body.id!);
+    const sessions = await server.core.sessions.list(inside.body.id!);
     expect(sessions.filter(({ amr }) => String(amr) === 'pwd,otp,mfa')).toHaveLength(2);
   });
 
   it('says mfa_required only to who knows the password', async () => {
-    const { account } = await enrol(house, now());
+    const { account } = await enrol(server, now());
     expect((await login(account.email, { password: 'a wrong password' })).error).toBe('invalid_credentials');
     const answer = await login(account.email);
     expect([answer.status, answer.error]).toEqual([401, 'mfa_required']);
@@ -78,7 +78,7 @@ describe.each(stores)('the second factor over the API on $name', (store) => {
   });
 
   it('gives fresh recovery codes, and is removed', async () => {
-    const { account, recoveryCodes } = await enrol(house, now());
+    const { account, recoveryCodes } = await enrol(server, now());
     const token = (await login(account.email, { otp: recoveryCodes[0] })).body.access_token!;
     const other = (await login(account.email, { otp: recoveryCodes[1] })).body.access_token!;
     const fresh = (await ask('POST', `${MFA}/recovery-codes`, { token })).body.recovery_codes;
@@ -93,7 +93,7 @@ describe.each(stores)('the second factor over the API on $name', (store) => {
   });
 
   it('is not touched by a login that proved itself long ago, until it proves itself again', async () => {
-    const { account, app, recoveryCodes } = await enrol(house, now());
+    const { account, app, recoveryCodes } = await enrol(server, now());
     const token = (await login(account.email, { otp: recoveryCodes[0] })).body.access_token!;
     const changes = [
       ['POST', `${MFA}/totp`],
@@ -106,7 +106,7 @@ describe.each(stores)('the second factor over the API on $name', (store) => {
       const answer = await ask(method, path, { token, body: { otp: app.code(now()) } });
       expect([answer.status, answer.error], path).toEqual([401, 'reauth_required']);
     }
-    expect(await house.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 9 });
+    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 9 });
     const reauth = (body: object) => ask('POST', '/api/v1/auth/reauth', { token, body });
     expect((await reauth({})).error).toBe('invalid_request');
     expect((await reauth({ password: 'a wrong password' })).error).toBe('invalid_credentials');
@@ -123,7 +123,7 @@ describe.each(stores)('the second factor over the API on $name', (store) => {
   });
 
   it('slows down who guesses, in the login and in the renewed proof alike', async () => {
-    const { account, app, recoveryCodes } = await enrol(house, now());
+    const { account, app, recoveryCodes } = await enrol(server, now());
     const token = (await login(account.email, { otp: recoveryCodes[0] })).body.access_token!;
     const otp = app.wrongCode(now());
     const answers: (string | undefined)[] = [];

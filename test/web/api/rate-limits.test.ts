@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { loginByCookie } from '../../support/api-cookies.js';
 import { ask, FORM, type RawAnswer } from '../../support/raw-request.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const ME = '/api/v1/auth/me';
@@ -36,17 +36,17 @@ async function askUntilRefused(once: () => Promise<RawAnswer>, atMost: number) {
 }
 
 describe.each(stores)('the limits of the API on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ store, settings: limitsOf(FEW) });
+    server = await startServer({ store, settings: limitsOf(FEW) });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const get = (headers: Record<string, string>, path = ME) => ask(house, 'GET', path, headers);
+  const get = (headers: Record<string, string>, path = ME) => ask(server, 'GET', path, headers);
 
   async function person() {
-    const { email } = await house.account();
-    const login = await loginByCookie(house, email, from(newAddress()));
+    const { email } = await server.account();
+    const login = await loginByCookie(server, email, from(newAddress()));
     return login.bearer;
   }
 
@@ -66,9 +66,9 @@ describe.each(stores)('the limits of the API on $name', (store) => {
   });
 
   it('count a person by their account, from whatever address and login', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const logins: { authorization: string }[] = [];
-    for (let n = 0; n < 2; n += 1) logins.push((await loginByCookie(house, email, from(newAddress()))).bearer);
+    for (let n = 0; n < 2; n += 1) logins.push((await loginByCookie(server, email, from(newAddress()))).bearer);
     let n = 0;
     const { passed, refused } = await askUntilRefused(() => get(from(newAddress(), logins[n++ % 2])), 20);
     expect(passed).toBe(FEW.human);
@@ -85,7 +85,11 @@ describe.each(stores)('the limits of the API on $name', (store) => {
   });
 
   it('count an agent by its client', async () => {
-    const client = await house.client({ grant_types: ['client_credentials'], redirect_uris: [], scope: 'memory:read' });
+    const client = await server.client({
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      scope: 'memory:read',
+    });
     const tokens = [await machineToken(client), await machineToken(client)];
     let n = 0;
     const { passed, refused } = await askUntilRefused(
@@ -99,12 +103,12 @@ describe.each(stores)('the limits of the API on $name', (store) => {
   async function machineToken({ id, secret }: { id: string; secret: string }) {
     const body = new URLSearchParams({
       grant_type: 'client_credentials',
-      resource: `${house.config.issuer}/api/v1`,
+      resource: `${server.config.issuer}/api/v1`,
       scope: 'memory:read',
     });
     const authorization = `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
     const { json } = await ask(
-      house,
+      server,
       'POST',
       '/api/v1/oauth/token',
       { 'content-type': FORM, authorization },
@@ -127,7 +131,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
     const bearer = await person();
     const login = () =>
       ask(
-        house,
+        server,
         'POST',
         '/api/v1/auth/login-json',
         from(address, { 'content-type': 'application/json', ...bearer }),
@@ -135,7 +139,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
       );
     expect((await askUntilRefused(login, 20)).passed).toBe(FEW.anonymous);
     const other = newAddress();
-    const refresh = () => ask(house, 'POST', '/api/v1/auth/refresh', from(other, bearer));
+    const refresh = () => ask(server, 'POST', '/api/v1/auth/refresh', from(other, bearer));
     expect((await askUntilRefused(refresh, 20)).passed).toBe(FEW.default);
   });
 
@@ -150,7 +154,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
   });
 
   it('cannot be dodged by headers of a stranger', async () => {
-    const strict = await openHouse({ store, settings: { ...limitsOf(FEW), TRUSTED_PROXIES: '' } });
+    const strict = await startServer({ store, settings: { ...limitsOf(FEW), TRUSTED_PROXIES: '' } });
     const once = () => ask(strict, 'GET', ME, { ...from(newAddress()), forwarded: `for=${newAddress()}` });
     expect((await askUntilRefused(once, 20)).passed).toBe(FEW.anonymous);
     await strict.close();
@@ -165,11 +169,11 @@ describe.each(stores)('the limits of the API on $name', (store) => {
   it('stand before the handler: what is refused has done nothing', async () => {
     const address = newAddress();
     for (let n = 0; n < FEW.anonymous; n += 1) await get(from(address));
-    const before = await house.base.db.account.count();
+    const before = await server.base.db.account.count();
     const body = JSON.stringify({ email: `late-${address}@example.com`, password: 'correct horse battery' });
     const headers = from(address, { 'content-type': 'application/json' });
-    expect((await ask(house, 'POST', '/api/v1/auth/register', headers, body)).status).toBe(429);
-    expect(await house.base.db.account.count()).toBe(before);
+    expect((await ask(server, 'POST', '/api/v1/auth/register', headers, body)).status).toBe(429);
+    expect(await server.base.db.account.count()).toBe(before);
   });
 
   it('leave alone what everybody reads, and the pages', async () => {
@@ -193,8 +197,8 @@ describe.each(stores)('the limits of the API on $name', (store) => {
 
 describe.each(stores.filter(({ name }) => name !== 'SQLite'))('two houses on $name', (store) => {
   it('count together', async () => {
-    const one = await openHouse({ store, settings: limitsOf(FEW) });
-    const other = await openHouse({ store, beside: one, settings: limitsOf(FEW) });
+    const one = await startServer({ store, settings: limitsOf(FEW) });
+    const other = await startServer({ store, beside: one, settings: limitsOf(FEW) });
     const address = newAddress();
     let n = 0;
     const { passed } = await askUntilRefused(() => ask(n++ % 2 ? one : other, 'GET', ME, from(address)), 20);
@@ -216,11 +220,11 @@ describe('where nothing is set', () => {
   });
 
   it('0 means none', async () => {
-    const house = await openHouse();
+    const server = await startServer();
     for (let n = 0; n < 30; n += 1) {
-      const answer = await ask(house, 'GET', ME);
+      const answer = await ask(server, 'GET', ME);
       expect([answer.status, answer.headers['ratelimit-limit']]).toEqual([401, undefined]);
     }
-    await house.close();
+    await server.close();
   });
 });

@@ -2,26 +2,26 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn, me, newLogin, renew } from '../../support/api.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 const NEXT = 'nine unrelated lanterns';
 
 describe.each(stores)('the JSON API on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
     const generous = { RATE_LIMIT_ANONYMOUS: '1000', RATE_LIMIT_HUMAN: '1000', RATE_LIMIT_DEFAULT: '1000' };
-    house = await openHouse({ store, settings: generous });
+    server = await startServer({ store, settings: generous });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const post = (what: string, body: object, token?: string) =>
-    call(house, 'POST', `/auth/${what}`, { body, ...(token && { token }) });
+    call(server, 'POST', `/auth/${what}`, { body, ...(token && { token }) });
 
   it('mails a link, sets the password by it once, and ends every login', async () => {
-    const { email, access_token, refresh_token } = await newLogin(house);
+    const { email, access_token, refresh_token } = await newLogin(server);
     expect((await post('forgot-password', { email })).status).toBe(202);
-    const token = tokenIn(await mailTo(house, email, /Choose/));
+    const token = tokenIn(await mailTo(server, email, /Choose/));
     const weak = await post('reset-password', { token, new_password: 'short' });
     expect([weak.status, weak.json.error]).toEqual([400, 'invalid_request']);
     expect(weak.json.fields).toEqual({ new_password: expect.any(String) });
@@ -29,14 +29,14 @@ describe.each(stores)('the JSON API on $name', (store) => {
     expect([set.status, set.json.ok]).toEqual([200, true]);
     const again = await post('reset-password', { token, new_password: `${NEXT}!` });
     expect([again.status, again.json.error]).toEqual([401, 'invalid_token']);
-    expect((await me(house, access_token)).status).toBe(401);
-    expect((await renew(house, refresh_token)).status).toBe(401);
-    await logIn(house, email, NEXT);
+    expect((await me(server, access_token)).status).toBe(401);
+    expect((await renew(server, refresh_token)).status).toBe(401);
+    await logIn(server, email, NEXT);
   });
 
   it('says the same of an address that nobody has, that is none, or whose account is suspended', async () => {
-    const [known, suspended] = [await house.account(), await house.account()];
-    await house.base.db.account.update({ where: { id: suspended.id }, data: { status: 'suspended' } });
+    const [known, suspended] = [await server.account(), await server.account()];
+    await server.base.db.account.update({ where: { id: suspended.id }, data: { status: 'suspended' } });
     const answers = [];
     for (const email of [known.email, suspended.email, 'nobody@example.com', 'not an address', ''])
       answers.push(await post('forgot-password', { email }));
@@ -44,43 +44,43 @@ describe.each(stores)('the JSON API on $name', (store) => {
       expect([status, text]).toEqual([202, answers[0]!.text]);
       expect(Object.keys(headers).sort()).toEqual(Object.keys(answers[0]!.headers).sort());
     }
-    expect(await mailsTo(house, known.email)).toHaveLength(1);
-    expect(await mailsTo(house, suspended.email)).toEqual([]);
+    expect(await mailsTo(server, known.email)).toHaveLength(1);
+    expect(await mailsTo(server, suspended.email)).toEqual([]);
   });
 
   it('verifies an address that was registered', async () => {
     const email = 'newcomer@example.com';
     const { json } = await post('register', { email, password: PASSWORD, full_name: 'Nia' });
-    const token = tokenIn(await mailTo(house, email, /Confirm/));
+    const token = tokenIn(await mailTo(server, email, /Confirm/));
     expect((await post('verify-email', { token })).status).toBe(200);
     expect((await post('verify-email', { token })).json.error).toBe('invalid_token');
-    expect((await me(house, json.access_token as string)).json.email_verified).toBe(true);
+    expect((await me(server, json.access_token as string)).json.email_verified).toBe(true);
   });
 
   it('changes a password for who knows it, and ends every other login', async () => {
-    const here = await newLogin(house);
-    const elsewhere = await logIn(house, here.email);
+    const here = await newLogin(server);
+    const elsewhere = await logIn(server, here.email);
     const wrong = { current_password: 'a wrong password', new_password: NEXT };
     const refused = await post('change-password', wrong, here.access_token);
     expect([refused.status, refused.json.error]).toEqual([401, 'invalid_credentials']);
-    expect((await me(house, elsewhere.access_token)).status).toBe(200);
+    expect((await me(server, elsewhere.access_token)).status).toBe(200);
     const right = { current_password: PASSWORD, new_password: NEXT };
     expect((await post('change-password', right, here.access_token)).status).toBe(200);
-    expect((await me(house, here.access_token)).status).toBe(200);
-    expect((await renew(house, here.refresh_token)).status).toBe(200);
-    expect((await me(house, elsewhere.access_token)).status).toBe(401);
-    expect((await renew(house, elsewhere.refresh_token)).status).toBe(401);
-    await logIn(house, here.email, NEXT);
+    expect((await me(server, here.access_token)).status).toBe(200);
+    expect((await renew(server, here.refresh_token)).status).toBe(200);
+    expect((await me(server, elsewhere.access_token)).status).toBe(401);
+    expect((await renew(server, elsewhere.refresh_token)).status).toBe(401);
+    await logIn(server, here.email, NEXT);
     expect((await post('change-password', right)).json.error).toBe('no_auth');
   });
 
   it('tells of a program that comes from elsewhere or under another name', async () => {
-    const { email } = await newLogin(house);
-    await logIn(house, email); // the same program from the same place
-    const notices = async () => (await mailsTo(house, email)).filter(({ subject }) => /New sign-in/.test(subject));
+    const { email } = await newLogin(server);
+    await logIn(server, email); // the same program from the same place
+    const notices = async () => (await mailsTo(server, email)).filter(({ subject }) => /New sign-in/.test(subject));
     expect(await notices()).toEqual([]);
     const headers = { 'user-agent': 'another/1.0' };
-    await call(house, 'POST', '/auth/login-json', { body: { email, password: PASSWORD }, headers });
+    await call(server, 'POST', '/auth/login-json', { body: { email, password: PASSWORD }, headers });
     expect(await notices()).toHaveLength(1);
   });
 });

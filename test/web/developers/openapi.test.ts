@@ -4,20 +4,20 @@ import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../../../src/base/version.js';
 import { type ApiContract, readContract } from '../../support/api-contract.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const LISTED = 'https://app.example';
 
 describe('the OpenAPI document', () => {
-  let house: House;
+  let server: TestServer;
   let contract: ApiContract;
   beforeAll(async () => {
-    house = await openHouse({ settings: { BRAND_NAME: 'Acme ID', CORS_ALLOWED_ORIGINS: LISTED } });
-    contract = await readContract(house.origin);
+    server = await startServer({ settings: { BRAND_NAME: 'Acme ID', CORS_ALLOWED_ORIGINS: LISTED } });
+    contract = await readContract(server.origin);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
-  const get = (headers: Record<string, string> = {}) => fetch(`${house.origin}/api/openapi.json`, { headers });
+  const get = (headers: Record<string, string> = {}) => fetch(`${server.origin}/api/openapi.json`, { headers });
 
   it('is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
@@ -30,12 +30,12 @@ describe('the OpenAPI document', () => {
     const { info, servers } = contract.document;
     expect(info).toMatchObject({ title: 'Acme ID API', version: VERSION });
     expect(VERSION).toMatch(/^\d+\.\d+\.\d+/);
-    expect(servers).toEqual([{ url: house.issuer }]);
+    expect(servers).toEqual([{ url: server.issuer }]);
   });
 
   it('holds every route of the JSON API', () => {
     const isOurs = (path: string) => /^\/api\//.test(path) && !/^\/api\/(v1\/oauth\/|openapi\.json$)/.test(path);
-    const routes = house.app.routes
+    const routes = server.app.routes
       .filter(({ path }) => isOurs(String(path)))
       .flatMap(({ methods, path }) =>
         methods
@@ -84,7 +84,7 @@ describe('the OpenAPI document', () => {
   });
 
   it('may be kept and is not sent again to who has it', async () => {
-    const http = request(house.origin); // fetch would ask for a fresh one
+    const http = request(server.origin); // fetch would ask for a fresh one
     const { headers } = await http.get('/api/openapi.json').expect(200);
     expect(headers['content-type']).toBe('application/json; charset=utf-8');
     expect(headers['cache-control']).toBe('public, max-age=300');

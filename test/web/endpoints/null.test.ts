@@ -1,18 +1,18 @@
 // Many clients write null for what they have not got.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn, newLogin } from '../../support/api.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { tell } from '../../support/tools-api.js';
 
 describe('null in a body', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse();
+    server = await startServer();
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const post = (path: string, body: object, token?: string) =>
-    call(house, 'POST', path, { body, ...(token && { token }) });
+    call(server, 'POST', path, { body, ...(token && { token }) });
 
   it('is as good as left out where the member may be', async () => {
     const email = 'null@example.com';
@@ -20,7 +20,7 @@ describe('null in a body', () => {
     expect([registered.status, (registered.json.user as { name: string }).name]).toEqual([201, 'Jane Doe']);
     const login = { email: null, username: email, password: PASSWORD, otp: null };
     expect((await post('/auth/login-json', login)).status).toBe(200);
-    const { access_token: token } = await logIn(house, email);
+    const { access_token: token } = await logIn(server, email);
     const key = { name: 'CI', scopes: null, role: null, organization_id: null, project_id: null, environment: null };
     const made = await post('/api-keys', key, token);
     expect(made.json).toMatchObject({ scopes: [], role: 'admin', project_id: null, prefix: 'sk_live' });
@@ -28,10 +28,10 @@ describe('null in a body', () => {
   });
 
   it('keeps its own meaning where it has one', async () => {
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const never = await post('/api-keys', { name: 'CI', expires_in_days: null }, token);
     expect([never.status, never.json.expires_at]).toEqual([201, null]);
-    const patched = await call(house, 'PATCH', '/auth/me/profile', {
+    const patched = await call(server, 'PATCH', '/auth/me/profile', {
       token,
       body: { name: null, notifications: null, timezone: null },
     });
@@ -39,20 +39,20 @@ describe('null in a body', () => {
   });
 
   it('takes the name of an account away that an administrator changes, and leaves the rest of it', async () => {
-    const { access_token: token, accountId: keeper } = await newLogin(house);
-    await house.base.db.account.update({ where: { id: keeper }, data: { role: 'admin' } });
-    const { id, email } = await house.account();
+    const { access_token: token, accountId: admin } = await newLogin(server);
+    await server.base.db.account.update({ where: { id: admin }, data: { role: 'admin' } });
+    const { id, email } = await server.account();
     const body = { name: null, email: null, role: null, status: null, password: null };
-    const { status, json } = await tell(house, 'PUT', `/users/${id}`, { body, token });
+    const { status, json } = await tell(server, 'PUT', `/users/${id}`, { body, token });
     expect([status, json.user]).toMatchObject([200, { email, name: null, role: 'viewer', status: 'active' }]);
-    await logIn(house, email);
+    await logIn(server, email);
   });
 
   it('is told by field where something is needed, and is nothing in a list', async () => {
     const login = await post('/auth/login-json', { email: null, username: null, password: null });
     expect([login.status, login.json.error]).toEqual([400, 'invalid_request']);
     expect(Object.keys(login.json.fields as object).sort()).toEqual(['email', 'password']);
-    const { access_token: token } = await newLogin(house);
+    const { access_token: token } = await newLogin(server);
     const key = await post('/api-keys', { name: null, scopes: [null] }, token);
     expect([key.status, Object.keys(key.json.fields as object).sort()]).toEqual([400, ['name', 'scopes.0']]);
     for (const body of [null, [null]]) expect((await post('/auth/login-json', body as never)).status).toBe(400);

@@ -3,59 +3,59 @@ import Koa from 'koa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createEndpoints } from '../../../src/web/endpoints/endpoint.js';
-import { createShownCertificates } from '../../../src/web/http/client-certificate.js';
+import { createClientCertificateReader } from '../../../src/web/http/client-certificate.js';
 import type { State } from '../../../src/web/http/context.js';
-import { answerFailures } from '../../../src/web/http/error-handler.js';
-import { createFailures } from '../../../src/web/http/error-response.js';
-import { createPinRequest, pinIssuer } from '../../../src/web/http/trusted-proxy.js';
+import { errorHandler } from '../../../src/web/http/error-handler.js';
+import { createErrorResponses } from '../../../src/web/http/error-response.js';
+import { createResolveRequestMeta, requestMeta } from '../../../src/web/http/trusted-proxy.js';
 import { createViews } from '../../../src/web/pages/views.js';
-import { openServer, type TestServer } from '../../support/http-server.js';
-import { type House, openHouse } from '../../support/server.js';
+import { type HttpServer, openHttpServer } from '../../support/http-server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { openFamily } from '../../support/token-family.js';
 
 describe('a route that apps may take with a scope', () => {
-  let house: House;
-  let door: TestServer;
+  let server: TestServer;
+  let door: HttpServer;
   const tokens: Record<string, string> = {};
   beforeAll(async () => {
-    house = await openHouse();
-    const { issuer, rateLimits } = house.config;
-    const { clock, limits, log } = house.base;
-    const { credentials } = house.core;
+    server = await startServer();
+    const { issuer, rateLimits } = server.config;
+    const { clock, rateLimiter, log } = server.base;
+    const { credentials } = server.core;
     const browsers = { cookieName: 'none', scheme: 'cookie', hasCsrfToken: false, check: () => {} } as never;
-    const api = createEndpoints({ clock, credentials, browsers, limits, rateLimits });
+    const api = createEndpoints({ clock, credentials, browsers, rateLimiter, rateLimits });
     const answer = [200, z.object({ ok: z.boolean() })] as const;
     api.get('/api/v1/agents', { summary: 'x', accepts: ['oauth'], scope: 'agent:read', answer }, (ctx) => {
       ctx.body = { ok: true };
     });
     expect(() => api.get('/api/v1/x', { summary: 'x', accepts: ['oauth'], answer }, () => {})).toThrow('which scope');
     const koa = new Koa<State>();
-    const certificates = createShownCertificates({ header: 'x-client-cert' });
-    koa.use(pinIssuer(createPinRequest({ issuer, trustedProxies: [], certificates }), certificates));
-    const failures = createFailures({ issuer, log });
-    koa.use(answerFailures({ failures, views: createViews({ brandName: 'Signet', assetUrl: (path) => path }) }));
+    const certificates = createClientCertificateReader({ header: 'x-client-cert' });
+    koa.use(requestMeta(createResolveRequestMeta({ issuer, trustedProxies: [], certificates }), certificates));
+    const errorResponses = createErrorResponses({ issuer, log });
+    koa.use(errorHandler({ errorResponses, views: createViews({ brandName: 'Signet', assetUrl: (path) => path }) }));
     koa.use(api.router.routes());
     const handle = koa.callback();
-    door = await openServer(async (req, res) => {
+    door = await openHttpServer(async (req, res) => {
       const answered = new Promise((resolve) => res.once('close', resolve));
       void handle(req, res);
       await answered;
     });
-    const client = await house.client();
-    const { email } = await house.account();
+    const client = await server.client();
+    const { email } = await server.account();
     const resource = `${issuer}/api/v1`;
     for (const scope of ['memory:read', 'memory:read agent:read']) {
-      tokens[scope] = (await openFamily(house, client, email, { resource, scope: `openid ${scope}` })).accessToken;
+      tokens[scope] = (await openFamily(server, client, email, { resource, scope: `openid ${scope}` })).accessToken;
     }
   });
   afterAll(async () => {
     await door.close();
-    await house.close();
+    await server.close();
   });
 
   const get = (token?: string) =>
     fetch(`${door.origin}/api/v1/agents`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
-  const metadata = () => `resource_metadata="${house.issuer}/.well-known/oauth-protected-resource/api/v1"`;
+  const metadata = () => `resource_metadata="${server.issuer}/.well-known/oauth-protected-resource/api/v1"`;
 
   it('lets in with it', async () => {
     expect((await get(tokens['memory:read agent:read'])).status).toBe(200);
@@ -76,8 +76,8 @@ describe('a route that apps may take with a scope', () => {
       `Bearer error="invalid_token", ${metadata()}`,
     ]);
     const { scopes_supported: scopes, authorization_servers: servers } = (await (
-      await fetch(`${house.origin}/.well-known/oauth-protected-resource/api/v1`)
+      await fetch(`${server.origin}/.well-known/oauth-protected-resource/api/v1`)
     ).json()) as { scopes_supported: string[]; authorization_servers: string[] };
-    expect([scopes.includes('agent:read'), servers]).toEqual([true, [house.issuer]]);
+    expect([scopes.includes('agent:read'), servers]).toEqual([true, [server.issuer]]);
   });
 });

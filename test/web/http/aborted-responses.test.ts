@@ -2,17 +2,17 @@
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FORM } from '../../support/raw-request.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const BODY = 'token=unknown&client_id=unknown';
 
 describe('an answer that nobody takes', () => {
-  let house: House;
+  let server: TestServer;
   beforeAll(async () => {
-    house = await openHouse({ settings: { LOG_LEVEL: 'debug' } });
+    server = await startServer({ settings: { LOG_LEVEL: 'debug' } });
   });
   afterEach(() => void vi.restoreAllMocks());
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** Says that nothing will follow, and sends more. */
   function breakOff(path: string): Promise<void> {
@@ -24,7 +24,7 @@ describe('an answer that nobody takes', () => {
       `Content-Length: ${BODY.length}`,
     ];
     return new Promise((resolve) => {
-      const socket = connect(house.port, '127.0.0.1', () =>
+      const socket = connect(server.port, '127.0.0.1', () =>
         socket.write(`${head.join('\r\n')}\r\n\r\n${BODY}and more`),
       );
       socket.resume().on('close', () => resolve());
@@ -35,9 +35,9 @@ describe('an answer that nobody takes', () => {
     'is a quiet line of the log (%s)',
     async (path) => {
       const complained = vi.spyOn(console, 'error').mockReturnValue(undefined);
-      house.lines.length = 0;
+      server.lines.length = 0;
       await breakOff(path);
-      const lines = () => house.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+      const lines = () => server.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
       await expect.poll(() => lines().filter(({ msg }) => msg === 'request')).toHaveLength(1);
       expect(complained).not.toHaveBeenCalled();
       const told = lines().filter(({ msg }) => msg === 'the answer could not be sent');

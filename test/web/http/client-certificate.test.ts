@@ -2,16 +2,16 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { expect, it } from 'vitest';
-import { createShownCertificates } from '../../../src/web/http/client-certificate.js';
+import { createClientCertificateReader } from '../../../src/web/http/client-certificate.js';
 import { leaf, stranger } from '../../kit/certificates.js';
-import { openServer } from '../../support/http-server.js';
+import { openHttpServer } from '../../support/http-server.js';
 
 const HEADER = 'x-client-cert';
 
 /** How many certificates are believed of a request with these headers. */
 async function shownWith(values: string[], fromProxy: boolean): Promise<number> {
-  const certificates = createShownCertificates({ header: HEADER });
-  const server = await openServer(async (req, res) => {
+  const certificates = createClientCertificateReader({ header: HEADER });
+  const server = await openHttpServer(async (req, res) => {
     certificates.take(req, fromProxy);
     expect(req.headers).not.toHaveProperty(HEADER);
     res.end(String(certificates.of(req).length));

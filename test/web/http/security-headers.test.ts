@@ -5,7 +5,7 @@ import request from 'supertest';
 import { describe, expect, it } from 'vitest';
 import {
   allowFormRedirect,
-  createDressAnswer,
+  createApplySecurityHeaders,
   keepOpener,
   securityHeaders,
 } from '../../../src/web/http/security-headers.js';
@@ -13,7 +13,7 @@ import {
 const ISSUER = 'https://id.example.com';
 
 describe('every answer', () => {
-  const http = house((ctx) => {
+  const http = server((ctx) => {
     if (ctx.path === '/fails') throw new Error('a bug');
     if (ctx.path === '/refuses') ctx.throw(429, 'slow down', { headers: { 'Retry-After': '5' } });
     if (ctx.path === '/page') ctx.body = '<!doctype html>';
@@ -64,7 +64,7 @@ describe('every answer', () => {
   );
 
   it('asks for HTTPS only where the issuer has it', async () => {
-    const { headers } = await house(() => {}, 'http://localhost:3000').get('/');
+    const { headers } = await server(() => {}, 'http://localhost:3000').get('/');
     expect(headers['strict-transport-security']).toBeUndefined();
   });
 });
@@ -76,7 +76,7 @@ describe('a form that ends at a client', () => {
     ['http://[::1]:49152/callback', 'http:'],
     ['http://127.0.0.2:49152/callback', 'http:'],
   ])('may lead to %s when the page says so', async (redirectUri, source) => {
-    const { headers } = await house((ctx) => {
+    const { headers } = await server((ctx) => {
       allowFormRedirect(ctx, redirectUri);
       allowFormRedirect(ctx, redirectUri);
     }).get('/');
@@ -95,13 +95,13 @@ describe('a form that ends at a client', () => {
     'not a uri',
     '',
   ])('changes nothing for %s', async (redirectUri) => {
-    const { headers } = await house((ctx) => allowFormRedirect(ctx, redirectUri)).get('/');
+    const { headers } = await server((ctx) => allowFormRedirect(ctx, redirectUri)).get('/');
     expect(directives(headers)['form-action']).toEqual(defaultTargets);
     expect(directives(headers)['script-src']).toEqual([]);
   });
 
   it('is only about the one page', async () => {
-    const http = house((ctx) => {
+    const http = server((ctx) => {
       if (ctx.path === '/one') allowFormRedirect(ctx, 'cursor://callback');
     });
     await http.get('/one');
@@ -111,7 +111,7 @@ describe('a form that ends at a client', () => {
 
 describe('a step of signing in within a popup', () => {
   it('keeps its opener when it says so', async () => {
-    const { headers } = await house(keepOpener).get('/');
+    const { headers } = await server(keepOpener).get('/');
     expect(headers['cross-origin-opener-policy']).toBe('unsafe-none');
   });
 });
@@ -120,7 +120,7 @@ describe("the provider's own page that posts itself", () => {
   it('runs exactly its own script', async () => {
     const provider = new Provider('http://localhost:3000');
     const app = new Koa()
-      .use(securityHeaders(createDressAnswer({ issuer: 'http://localhost:3000' })))
+      .use(securityHeaders(createApplySecurityHeaders({ issuer: 'http://localhost:3000' })))
       .use(function mounted(ctx) {
         ctx.respond = false;
         return provider.callback()(ctx.req, ctx.res);
@@ -137,10 +137,10 @@ describe("the provider's own page that posts itself", () => {
 
 const defaultTargets = ["'self'", 'https:', 'http://localhost:*', 'http://127.0.0.1:*'];
 
-function house(answer: (ctx: Context) => void, issuer = ISSUER) {
+function server(answer: (ctx: Context) => void, issuer = ISSUER) {
   const app = new Koa();
   app.silent = true;
-  app.use(securityHeaders(createDressAnswer({ issuer })));
+  app.use(securityHeaders(createApplySecurityHeaders({ issuer })));
   app.use(answer);
   return request(app.callback());
 }

@@ -12,7 +12,7 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const FORGED = {
   host: 'evil.example',
@@ -25,20 +25,20 @@ const FORGED = {
   forwarded: 'host=evil.example;proto=https;for=6.6.6.6',
 };
 
-let house: House;
+let server: TestServer;
 let client: TestClient;
 let email: string;
 beforeAll(async () => {
-  house = await openHouse();
-  client = await house.client();
-  ({ email } = await house.account());
+  server = await startServer();
+  client = await server.client();
+  ({ email } = await server.account());
 });
-afterAll(() => house.close());
+afterAll(() => server.close());
 
 /** fetch does not let a test lie about the host. */
 function ask(path: string, headers: Record<string, string>, method = 'GET', body?: string) {
   return new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
-    const asked = request({ host: '127.0.0.1', port: house.port, path, method, headers }, (response) => {
+    const asked = request({ host: '127.0.0.1', port: server.port, path, method, headers }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk) => {
@@ -54,7 +54,7 @@ describe('a request that lies about where it came to', () => {
   it.each(['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server', '/oauth/jwks', '/'])(
     'changes nothing in %s',
     async (path) => {
-      const honest = await ask(path, { host: `localhost:${house.port}` });
+      const honest = await ask(path, { host: `localhost:${server.port}` });
       const forged = await ask(path, FORGED);
       expect(honest.status).toBe(200);
       expect(forged.status).toBe(200);
@@ -68,14 +68,14 @@ describe('a request that lies about where it came to', () => {
       string,
       unknown
     >;
-    expect(document.issuer).toBe(house.issuer);
+    expect(document.issuer).toBe(server.issuer);
     for (const [name, value] of Object.entries(document)) {
-      if (/_(endpoint|uri)$/.test(name)) expect(String(value).startsWith(`${house.issuer}/`), name).toBe(true);
+      if (/_(endpoint|uri)$/.test(name)) expect(String(value).startsWith(`${server.issuer}/`), name).toBe(true);
     }
   });
 
   it('changes nothing in redirects, cookies, pages and iss', async () => {
-    const start = new URL(authorizeUrl(house, client, pkce().challenge));
+    const start = new URL(authorizeUrl(server, client, pkce().challenge));
     const first = await ask(`${start.pathname}${start.search}`, { ...FORGED, accept: 'text/html' });
     expect(first.status).toBe(303);
     expect(String(first.headers.location)).not.toContain('evil');
@@ -85,10 +85,10 @@ describe('a request that lies about where it came to', () => {
       expect(page.status, path).toBeLessThan(500);
       expect(`${page.body}${JSON.stringify(page.headers)}`, path).not.toContain('evil');
     }
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     browser.headers = { ...browser.headers, 'x-forwarded-host': 'evil.example', forwarded: FORGED.forwarded };
-    const { redirect } = await obtainCode(house, client, email, {}, browser);
-    expect(redirect.searchParams.get('iss')).toBe(house.issuer);
+    const { redirect } = await obtainCode(server, client, email, {}, browser);
+    expect(redirect.searchParams.get('iss')).toBe(server.issuer);
   });
 
   it('registers clients at the issuer', async () => {
@@ -96,18 +96,18 @@ describe('a request that lies about where it came to', () => {
     const headers = { ...FORGED, 'content-type': 'application/json', 'content-length': String(body.length) };
     const answer = await ask('/oauth/clients/register', headers, 'POST', body);
     expect(answer.status).toBe(201);
-    expect(JSON.parse(answer.body).registration_client_uri.startsWith(`${house.issuer}/`)).toBe(true);
+    expect(JSON.parse(answer.body).registration_client_uri.startsWith(`${server.issuer}/`)).toBe(true);
   });
 
   it('is written down with the address that it came from', async () => {
     await ask('/login', FORGED);
-    const lines = house.lines.map((line) => JSON.parse(line) as { path?: string; address?: string });
+    const lines = server.lines.map((line) => JSON.parse(line) as { path?: string; address?: string });
     expect(lines.filter(({ path }) => path === '/login').map(({ address }) => address)).not.toContain('6.6.6.6');
   });
 });
 
 test('an address of IPv4 is written as such, although a socket for both kinds has it as one of IPv6', async () => {
-  const behind = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
+  const behind = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
   await fetch(`${behind.origin}/login`, { headers: { 'x-forwarded-for': '::ffff:192.0.2.7' } });
   await behind.close();
   expect(behind.lines.map((line) => JSON.parse(line).address).filter(Boolean)).toEqual(['192.0.2.7']);
@@ -118,20 +118,20 @@ describe('the two names of the token endpoint', () => {
     '%s takes a proof for itself and refuses one for the other',
     async (path) => {
       const key = await makeKey();
-      const machine = await house.client({ redirect_uris: [], grant_types: ['client_credentials'] });
+      const machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
       const params = { grant_type: 'client_credentials' };
-      const bound = await tokenWithProof(house, machine, key, params, path);
+      const bound = await tokenWithProof(server, machine, key, params, path);
       expect([bound.status, bound.body.token_type]).toEqual([200, 'DPoP']);
       const other = path === '/oauth/token' ? '/api/v1/oauth/token' : '/oauth/token';
-      for (const htu of [`${house.issuer}${other}`, `https://evil.example${path}`]) {
-        const wrong = await token(house, machine, params, {
+      for (const htu of [`${server.issuer}${other}`, `https://evil.example${path}`]) {
+        const wrong = await token(server, machine, params, {
           path,
           headers: { dpop: await dpop(key, { htm: 'POST', htu }) },
         });
         expect(wrong.body.error, htu).toBe('invalid_dpop_proof');
       }
-      const get = await dpop(key, { htm: 'GET', htu: `${house.issuer}${path}` });
-      expect((await token(house, machine, params, { path, headers: { dpop: get } })).body.error).toBe(
+      const get = await dpop(key, { htm: 'GET', htu: `${server.issuer}${path}` });
+      expect((await token(server, machine, params, { path, headers: { dpop: get } })).body.error).toBe(
         'invalid_dpop_proof',
       );
     },
@@ -141,58 +141,58 @@ describe('the two names of the token endpoint', () => {
     '%s takes an assertion for its own address and for the issuer',
     async (path) => {
       const key = await makeKey();
-      const machine = await house.client({
+      const machine = await server.client({
         redirect_uris: [],
         grant_types: ['client_credentials'],
         token_endpoint_auth_method: 'private_key_jwt',
         jwks: { keys: [{ ...key.publicJwk, use: 'sig', alg: 'ES256' }] },
       });
-      for (const audience of [`${house.issuer}${path}`, house.issuer]) {
+      for (const audience of [`${server.issuer}${path}`, server.issuer]) {
         const params = { grant_type: 'client_credentials', ...(await assertion(key, machine.id, audience)) };
-        expect((await token(house, machine, params, { path })).status, audience).toBe(200);
+        expect((await token(server, machine, params, { path })).status, audience).toBe(200);
       }
       const elsewhere = {
         grant_type: 'client_credentials',
         ...(await assertion(key, machine.id, 'https://evil.example')),
       };
-      expect((await token(house, machine, elsewhere, { path })).body.error).toBe('invalid_client');
+      expect((await token(server, machine, elsewhere, { path })).body.error).toBe('invalid_client');
       const forged = {
         grant_type: 'client_credentials',
-        ...(await assertion(await makeKey(), machine.id, house.issuer)),
+        ...(await assertion(await makeKey(), machine.id, server.issuer)),
       };
-      expect((await token(house, machine, forged, { path })).body.error).toBe('invalid_client');
+      expect((await token(server, machine, forged, { path })).body.error).toBe('invalid_client');
     },
   );
 
   it('share codes: redeemed at one, it is spent at the other', async () => {
-    const obtained = await obtainCode(house, client, email);
+    const obtained = await obtainCode(server, client, email);
     const params = {
       grant_type: 'authorization_code',
       code: obtained.code,
       code_verifier: obtained.verifier,
       redirect_uri: 'https://acme.example/cb',
     };
-    expect((await token(house, client, params, { path: '/oauth/token' })).status).toBe(200);
-    expect((await token(house, client, params)).body.error).toBe('invalid_grant');
+    expect((await token(server, client, params, { path: '/oauth/token' })).status).toBe(200);
+    expect((await token(server, client, params)).body.error).toBe('invalid_grant');
   });
 });
 
 describe('a redirect URI', () => {
   async function reaches(registered: string, asked: string, metadata: object = {}): Promise<boolean> {
-    const app = await house.client({ redirect_uris: [registered], token_endpoint_auth_method: 'none', ...metadata });
+    const app = await server.client({ redirect_uris: [registered], token_endpoint_auth_method: 'none', ...metadata });
     const { verifier, challenge } = pkce();
-    const browser = new Browser(house.origin);
-    const start = authorizeUrl(house, app, challenge, { redirect_uri: asked });
+    const browser = new Browser(server.origin);
+    const start = authorizeUrl(server, app, challenge, { redirect_uri: asked });
     const page = await browser.open(start);
     if (page.status === 400) {
-      expect(page.url.origin).toBe(house.origin); // an error page, never a redirect
+      expect(page.url.origin).toBe(server.origin); // an error page, never a redirect
       expect(page.headers.get('location')).toBeNull();
       return false;
     }
     const end = await passThrough(browser, page, email);
     const code = end.searchParams.get('code')!;
     expect(end.href.startsWith(new URL(asked).href.replace(/[?#].*/, ''))).toBe(true);
-    expect((await redeem(house, app, { code, verifier }, { redirect_uri: asked })).status).toBe(200);
+    expect((await redeem(server, app, { code, verifier }, { redirect_uri: asked })).status).toBe(200);
     return true;
   }
 
@@ -240,14 +240,14 @@ describe('a redirect URI', () => {
   });
 
   it('is not left out where there are several, and not given twice', async () => {
-    const app = await house.client({ redirect_uris: ['https://a.example/cb', 'https://b.example/cb'] });
-    const url = new URL(authorizeUrl(house, app, pkce().challenge));
+    const app = await server.client({ redirect_uris: ['https://a.example/cb', 'https://b.example/cb'] });
+    const url = new URL(authorizeUrl(server, app, pkce().challenge));
     url.searchParams.delete('redirect_uri');
-    expect((await new Browser(house.origin).open(url)).status).toBe(400);
+    expect((await new Browser(server.origin).open(url)).status).toBe(400);
     url.searchParams.append('redirect_uri', 'https://a.example/cb');
     url.searchParams.append('redirect_uri', 'https://b.example/cb');
-    const page = await new Browser(house.origin).open(url);
-    expect([page.status, page.url.origin]).toEqual([400, house.origin]);
+    const page = await new Browser(server.origin).open(url);
+    expect([page.status, page.url.origin]).toEqual([400, server.origin]);
   });
 
   it('is no page for a program: what went wrong is JSON for who wants that', async () => {
@@ -261,19 +261,19 @@ describe('a redirect URI', () => {
   });
 
   it('is never followed for a client that does not exist', async () => {
-    const page = await new Browser(house.origin).open(authorizeUrl(house, { id: 'unknown' }, pkce().challenge));
-    expect([page.status, page.url.origin]).toEqual([400, house.origin]);
+    const page = await new Browser(server.origin).open(authorizeUrl(server, { id: 'unknown' }, pkce().challenge));
+    expect([page.status, page.url.origin]).toEqual([400, server.origin]);
   });
 
   it('is never followed on the way back into an authorization, whatever stands in the query', async () => {
-    const app = await house.client();
+    const app = await server.client();
     for (const query of [
       '',
       `?client_id=${app.id}`,
       `?client_id=${app.id}&redirect_uri=https://evil.example&state=x`,
     ]) {
-      const page = await new Browser(house.origin).open(`/oauth/authorize/unknown${query}`);
-      expect([page.status, page.url.origin]).toEqual([400, house.origin]);
+      const page = await new Browser(server.origin).open(`/oauth/authorize/unknown${query}`);
+      expect([page.status, page.url.origin]).toEqual([400, server.origin]);
       expect(page.headers.get('content-type')).toContain('text/html');
     }
   });

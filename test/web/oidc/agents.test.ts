@@ -1,14 +1,14 @@
 // Agents as OAuth clients: tokens for themselves, and tokens by which they act for people (RFC 8693), with all that must not work.
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { type OnboardedAgent, onboard, self } from '../../support/agents.js';
 import { call, newLogin } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { type TestClient, token } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { introspect, openFamily, revoke } from '../../support/token-family.js';
 
@@ -18,14 +18,14 @@ const BOARD = 'https://board.example';
 const OPAQUE = 'https://opaque.example';
 
 describe.each(stores)('an agent as a client on $name', (store) => {
-  let house: House;
-  let beside: House;
+  let server: TestServer;
+  let beside: TestServer;
   let app: TestClient;
   const { clock, later } = movableClock();
   const settings = { TRUSTED_PROXIES: '127.0.0.1' };
   beforeAll(async () => {
-    house = await openHouse({ store, clock, settings });
-    await house.base.db.resource.create({
+    server = await startServer({ store, clock, settings });
+    await server.base.db.resource.create({
       data: {
         identifier: BOARD,
         name: 'Board',
@@ -39,43 +39,47 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         },
       },
     });
-    await house.base.db.resource.create({
+    await server.base.db.resource.create({
       data: {
         ...{ identifier: OPAQUE, name: 'Opaque', accessTokenFormat: 'opaque' },
         scopes: { create: [{ name: 'read:cap-table', description: 'Read the cap table.' }] },
       },
     });
-    await house.core.resources.reload();
-    beside = await openHouse({ beside: house, clock, settings });
-    app = await house.client();
+    await server.core.resources.reload();
+    beside = await startServer({ beside: server, clock, settings });
+    app = await server.client();
   });
   afterAll(async () => {
     await beside.close();
-    await house.close();
+    await server.close();
   });
 
-  const own = () => `${house.issuer}/api/v1`;
-  const audienceOf = ({ client_id: id }: OnboardedAgent) => `${house.issuer}/agents/${id}`;
+  const own = () => `${server.issuer}/api/v1`;
+  const audienceOf = ({ client_id: id }: OnboardedAgent) => `${server.issuer}/agents/${id}`;
   const asClient = ({ client_id: id, api_key: secret }: OnboardedAgent): TestClient => ({ id, secret });
   const scopesOf = (accessToken: string | undefined) => String(decodeJwt(accessToken!).scope).split(' ').sort();
 
   /** A person, and an agent of theirs. */
   async function household(capabilities = ['read:cap-table', 'write:equity', 'read:board']) {
-    const person = await newLogin(house);
-    return { person, agent: await onboard(house, { capabilities }, person.access_token) };
+    const person = await newLogin(server);
+    return { person, agent: await onboard(server, { capabilities }, person.access_token) };
   }
 
   /** The tokens of a sign-in in which an app asked for these. */
-  async function signIn(email: string, more: { scope: string; resource: string }, browser = new Browser(house.origin)) {
+  async function signIn(
+    email: string,
+    more: { scope: string; resource: string },
+    browser = new Browser(server.origin),
+  ) {
     await browser.signIn(email, PASSWORD);
-    return openFamily(house, app, email, more, browser);
+    return openFamily(server, app, email, more, browser);
   }
 
   /** A token of the person that is meant for the agent. */
   const forAgent = async (email: string, agent: OnboardedAgent, scope = 'openid read:cap-table write:equity') =>
     (await signIn(email, { scope, resource: audienceOf(agent) })).accessToken;
 
-  const exchange = (agent: OnboardedAgent, subject: string, more: Record<string, string> = {}, at = house) =>
+  const exchange = (agent: OnboardedAgent, subject: string, more: Record<string, string> = {}, at = server) =>
     token(at, asClient(agent), {
       grant_type: EXCHANGE,
       subject_token: subject,
@@ -83,14 +87,14 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       ...more,
     });
 
-  const isActive = async (accessToken: string, at = house) => {
-    const keeper = await keeperClient();
-    return (await introspect(at, keeper, accessToken)).body.active === true;
+  const isActive = async (accessToken: string, at = server) => {
+    const admin = await keeperClient();
+    return (await introspect(at, admin, accessToken)).body.active === true;
   };
-  let keeper: Promise<TestClient> | undefined;
+  let admin: Promise<TestClient> | undefined;
   const keeperClient = () => {
-    keeper ??= house.client();
-    return keeper;
+    admin ??= server.client();
+    return admin;
   };
 
   describe('for itself', () => {
@@ -103,7 +107,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         [asClient(agent), {}],
         [inForm, { client_secret: agent.api_key }],
       ] as const) {
-        const all = await token(house, client, { ...credentials, ...more });
+        const all = await token(server, client, { ...credentials, ...more });
         expect(all.status, JSON.stringify(all.body)).toBe(200);
         expect(scopesOf(all.body.access_token)).toEqual(['read:board', 'read:cap-table', 'write:equity']);
         expect(decodeJwt(all.body.access_token!)).toMatchObject({
@@ -113,48 +117,48 @@ describe.each(stores)('an agent as a client on $name', (store) => {
           company_id: agent.company_id,
           claimed: true,
         });
-        const less = await token(house, client, { ...credentials, ...more, scope: 'read:cap-table', resource: own() });
+        const less = await token(server, client, { ...credentials, ...more, scope: 'read:cap-table', resource: own() });
         expect(scopesOf(less.body.access_token)).toEqual(['read:cap-table']);
-        expect((await self(house, agent, less.body.access_token!)).status).toBe(200);
-        const elsewhere = await token(house, client, { ...credentials, ...more, resource: BOARD });
+        expect((await self(server, agent, less.body.access_token!)).status).toBe(200);
+        const elsewhere = await token(server, client, { ...credentials, ...more, resource: BOARD });
         expect(decodeJwt(elsewhere.body.access_token!)).toMatchObject({ aud: BOARD, company_id: agent.company_id });
         expect(scopesOf(elsewhere.body.access_token)).toEqual(['read:board', 'read:cap-table']);
-        expect((await self(house, agent, elsewhere.body.access_token!)).status).toBe(401); // not meant for us
+        expect((await self(server, agent, elsewhere.body.access_token!)).status).toBe(401); // not meant for us
       }
     });
 
     it('gets nothing beyond them, and nothing by another key', async () => {
       const { agent } = await household(['read:cap-table']);
       const { agent: other } = await household();
-      const wide = await token(house, asClient(agent), {
+      const wide = await token(server, asClient(agent), {
         ...credentials,
         scope: 'admin write:equity memory:read',
         resource: own(),
       });
       expect(wide.body.access_token && decodeJwt(wide.body.access_token).scope).toBeUndefined();
       for (const secret of [other.api_key, agent.token, agent.api_key.slice(0, -1), 'x']) {
-        const answer = await token(house, { id: agent.client_id, secret }, credentials);
+        const answer = await token(server, { id: agent.client_id, secret }, credentials);
         expect([answer.status, answer.body.error]).toEqual([401, 'invalid_client']);
       }
       for (const grant of ['authorization_code', 'refresh_token']) {
-        const answer = await token(house, asClient(agent), { grant_type: grant, code: 'x', refresh_token: 'x' });
+        const answer = await token(server, asClient(agent), { grant_type: grant, code: 'x', refresh_token: 'x' });
         expect([answer.status, answer.body.error]).toEqual([400, 'unauthorized_client']);
       }
-      expect((await house.core.clients.list()).map(({ id }) => id)).not.toContain(agent.client_id);
-      await expect(house.core.clients.rotateSecret(agent.client_id, systemCaller)).rejects.toThrow('no such client');
+      expect((await server.core.clients.list()).map(({ id }) => id)).not.toContain(agent.client_id);
+      await expect(server.core.clients.rotateSecret(agent.client_id, systemMeta)).rejects.toThrow('no such client');
     });
 
     it('gets tokens for marked resources only, as long as nobody answers for it', async () => {
-      const agent = await onboard(house, { capabilities: ['read:cap-table', 'read:board'] });
-      const ours = await token(house, asClient(agent), { ...credentials, resource: own() });
+      const agent = await onboard(server, { capabilities: ['read:cap-table', 'read:board'] });
+      const ours = await token(server, asClient(agent), { ...credentials, resource: own() });
       expect(decodeJwt(ours.body.access_token!)).toMatchObject({ claimed: false });
-      const elsewhere = await token(house, asClient(agent), { ...credentials, resource: BOARD });
+      const elsewhere = await token(server, asClient(agent), { ...credentials, resource: BOARD });
       expect([elsewhere.status, elsewhere.body.error]).toEqual([400, 'invalid_target']);
       const exchanged = await exchange(agent, 'x');
       expect([exchanged.status, exchanged.body.error]).toEqual([400, 'unauthorized_client']);
-      const { email } = await newLogin(house);
+      const { email } = await newLogin(server);
       const asked = await fetch(
-        `${house.origin}/oauth/authorize?${new URLSearchParams({
+        `${server.origin}/oauth/authorize?${new URLSearchParams({
           ...{ response_type: 'code', client_id: app.id, scope: 'openid', code_challenge_method: 'S256' },
           ...{ redirect_uri: 'https://acme.example/cb', code_challenge: 'x'.repeat(43), resource: audienceOf(agent) },
         })}`,
@@ -162,16 +166,16 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       );
       expect(asked.headers.get('location')).toContain('invalid_target');
       await later(7 * 86_400_000 + 1000, async () => {
-        expect((await token(house, asClient(agent), credentials)).body.error).toBe('invalid_client');
+        expect((await token(server, asClient(agent), credentials)).body.error).toBe('invalid_client');
       });
     });
 
     it('gets no token that outlives it', async () => {
-      const agent = await onboard(house, { capabilities: ['read:cap-table'] });
+      const agent = await onboard(server, { capabilities: ['read:cap-table'] });
       const ends = { where: { id: agent.client_id }, data: { expiresAt: new Date(Date.now() + 60_000) } };
-      await house.base.db.agent.update(ends);
-      await house.base.announcements.announce('agents', agent.client_id);
-      const { body } = await token(house, asClient(agent), credentials);
+      await server.base.db.agent.update(ends);
+      await server.base.invalidationBus.publish('agents', agent.client_id);
+      const { body } = await token(server, asClient(agent), credentials);
       expect(body.expires_in).toBeGreaterThan(0);
       expect(body.expires_in).toBeLessThanOrEqual(60);
     });
@@ -179,10 +183,10 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     it('loses its tokens on every process when its key is replaced, or it is deleted', async () => {
       const { agent, person } = await household();
       for (const end of ['rotate', 'delete']) {
-        const opaque = (await token(house, asClient(agent), credentials)).body.access_token!;
-        for (const at of [house, beside]) expect(await isActive(opaque, at)).toBe(true);
+        const opaque = (await token(server, asClient(agent), credentials)).body.access_token!;
+        for (const at of [server, beside]) expect(await isActive(opaque, at)).toBe(true);
         const path = `/agents/${agent.client_id}${end === 'rotate' ? '/rotate-key' : ''}`;
-        const answer = await call(house, end === 'rotate' ? 'POST' : 'DELETE', path, { token: person.access_token });
+        const answer = await call(server, end === 'rotate' ? 'POST' : 'DELETE', path, { token: person.access_token });
         expect(answer.status).toBeLessThan(300);
         expect(await isActive(opaque)).toBe(false);
         await expect.poll(() => isActive(opaque, beside), { timeout: 1000, interval: 50 }).toBe(false);
@@ -217,18 +221,18 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       });
       expect(claims.exp).toBeLessThanOrEqual(decodeJwt(subject).exp!);
       expect(await isActive(body.access_token!)).toBe(true);
-      const { body: told } = await introspect(house, await keeperClient(), body.access_token!);
+      const { body: told } = await introspect(server, await keeperClient(), body.access_token!);
       expect(told).toMatchObject({ sub: person.accountId, act: { sub: agent.client_id }, client_id: agent.client_id });
       const less = await exchange(agent, subject, { scope: 'read:cap-table', resource: BOARD });
       expect(decodeJwt(less.body.access_token!)).toMatchObject({ aud: BOARD, scope: 'read:cap-table' });
-      const trail = await house.core.audit.list({ accountId: person.accountId, action: 'token.exchanged' });
+      const trail = await server.core.audit.list({ accountId: person.accountId, action: 'token.exchanged' });
       expect(trail).toHaveLength(2);
       expect(JSON.stringify(trail)).not.toContain(body.access_token);
     });
 
     it('shows the person which agent it is and what it wants, before they say yes', async () => {
       const { person, agent } = await household();
-      const browser = new Browser(house.origin);
+      const browser = new Browser(server.origin);
       await browser.signIn(person.email, PASSWORD);
       const page = await browser.open(
         `/oauth/authorize?${new URLSearchParams({
@@ -248,7 +252,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         [own(), audienceOf(agent)],
         'openid read:cap-table write:equity memory:read',
       );
-      const redeemed = await token(house, app, {
+      const redeemed = await token(server, app, {
         ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
         ...{ redirect_uri: 'https://acme.example/cb', resource: own() },
       });
@@ -268,15 +272,15 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         ...{ code_challenge: challenge, code_challenge_method: 'S256' },
       });
       for (const resource of resources) query.append('resource', resource);
-      const browser = new Browser(house.origin);
-      const url = await passThrough(browser, `${house.origin}/oauth/authorize?${query}`, email);
+      const browser = new Browser(server.origin);
+      const url = await passThrough(browser, `${server.origin}/oauth/authorize?${query}`, email);
       return { code: url.searchParams.get('code')!, verifier };
     }
 
     it('binds what it gets to its own key', async () => {
       const { person, agent } = await household();
       const subject = await forAgent(person.email, agent);
-      const { body } = await tokenWithProof(house, asClient(agent), await makeKey(), {
+      const { body } = await tokenWithProof(server, asClient(agent), await makeKey(), {
         ...{ grant_type: EXCHANGE, subject_token: subject, subject_token_type: ACCESS_TOKEN },
       });
       expect(body.token_type).toBe('DPoP');
@@ -287,7 +291,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const { person, agent: first } = await household();
       const agents = [first];
       for (const agent_id of ['b', 'c', 'd', 'e'])
-        agents.push(await onboard(house, { agent_id, capabilities: ['read:cap-table'] }, person.access_token));
+        agents.push(await onboard(server, { agent_id, capabilities: ['read:cap-table'] }, person.access_token));
       let subject = await forAgent(person.email, first);
       const chain = agents.slice(0, 4);
       for (const [n, agent] of chain.entries()) {
@@ -305,7 +309,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       }
       expect(JSON.stringify(decodeJwt(subject).act).match(/sub/g)).toHaveLength(4);
       expect(await isActive(subject)).toBe(true);
-      await call(house, 'DELETE', `/agents/${agents[1]!.client_id}`, { token: person.access_token });
+      await call(server, 'DELETE', `/agents/${agents[1]!.client_id}`, { token: person.access_token });
       expect(await isActive(subject)).toBe(false); // a link of the chain is gone
     });
 
@@ -317,14 +321,14 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const why = 'agents act one for another in one organization, or where the person named both';
       expect([status, body.error, body.error_description]).toEqual([400, 'invalid_target', why]);
       await expect
-        .poll(() => house.core.audit.list({ clientId: agent.client_id, action: 'token.refused' }))
+        .poll(() => server.core.audit.list({ clientId: agent.client_id, action: 'token.refused' }))
         .toMatchObject([{ detail: { reason: why } }]);
       const { code, verifier } = await codeFor(
         person.email,
         [audienceOf(agent), audienceOf(foreign)],
         'openid read:cap-table',
       );
-      const redeemed = await token(house, app, {
+      const redeemed = await token(server, app, {
         ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
         ...{ redirect_uri: 'https://acme.example/cb', resource: audienceOf(agent) },
       });
@@ -336,13 +340,13 @@ describe.each(stores)('an agent as a client on $name', (store) => {
 
     it('loses an opaque token too when a link of its chain is gone', async () => {
       const { person, agent: first } = await household();
-      const second = await onboard(house, { agent_id: 'b', capabilities: ['read:cap-table'] }, person.access_token);
+      const second = await onboard(server, { agent_id: 'b', capabilities: ['read:cap-table'] }, person.access_token);
       const subject = await exchange(first, await forAgent(person.email, first), { resource: audienceOf(second) });
       const { body } = await exchange(second, subject.body.access_token!, { resource: OPAQUE });
       const got = body.access_token!;
       expect(got).not.toContain('.');
-      for (const at of [house, beside]) expect(await isActive(got, at)).toBe(true);
-      await call(house, 'DELETE', `/agents/${first.client_id}`, { token: person.access_token });
+      for (const at of [server, beside]) expect(await isActive(got, at)).toBe(true);
+      await call(server, 'DELETE', `/agents/${first.client_id}`, { token: person.access_token });
       expect(await isActive(got)).toBe(false);
       await expect.poll(() => isActive(got, beside), { timeout: 1000, interval: 50 }).toBe(false);
     });
@@ -352,7 +356,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const { agent: other } = await household();
       const subject = await forAgent(person.email, agent);
       const family = await signIn(person.email, { scope: 'openid read:cap-table', resource: own() });
-      const plain = await openFamily(house, app, person.email, {});
+      const plain = await openFamily(server, app, person.email, {});
       const [header, payload, signature] = subject.split('.');
       const forged = { ...decodeJwt(subject), scope: 'admin' };
       for (const [name, by, text] of [
@@ -379,7 +383,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         expect([status, body.error], name).toEqual([400, 'invalid_request']);
       }
       const { code, verifier } = await codeFor(person.email, [audienceOf(agent)], 'openid read:cap-table');
-      const redeemed = await token(house, app, {
+      const redeemed = await token(server, app, {
         ...{ grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: 'https://acme.example/cb' },
       });
       const { body } = await exchange(agent, redeemed.body.id_token!);
@@ -395,7 +399,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         );
       for (const more of [{ resource: 'https://unknown.example' }, { audience: 'x' }] as const)
         expect((await exchange(agent, subject, more as never)).body.error).toBe('invalid_target');
-      const appItself = await token(house, app, {
+      const appItself = await token(server, app, {
         ...{ grant_type: EXCHANGE, subject_token: subject, subject_token_type: ACCESS_TOKEN },
       });
       expect([appItself.status, appItself.body.error]).toEqual([400, 'unauthorized_client']);
@@ -416,23 +420,23 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     it('loses it with the sign-in, the consent, the account, the agent or its key', async () => {
       const endings: Record<string, (who: Awaited<ReturnType<typeof household>>, subject: string) => Promise<unknown>> =
         {
-          'the consent': ({ person }) => house.core.consents.withdraw(person.accountId, app.id, systemCaller),
-          'the sign-in': ({ person }) => house.core.sessions.endAll(person.accountId, 'signed_out', systemCaller),
+          'the consent': ({ person }) => server.core.consents.withdraw(person.accountId, app.id, systemMeta),
+          'the sign-in': ({ person }) => server.core.sessions.revokeAll(person.accountId, 'signed_out', systemMeta),
           'the account': async ({ person: { accountId: id } }) => {
-            await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-            await house.base.announcements.announce('accounts', id);
+            await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+            await server.base.invalidationBus.publish('accounts', id);
           },
           'the key': ({ person, agent }) =>
-            call(house, 'POST', `/agents/${agent.client_id}/rotate-key`, { token: person.access_token }),
+            call(server, 'POST', `/agents/${agent.client_id}/rotate-key`, { token: person.access_token }),
           'the agent': ({ person, agent }) =>
-            call(house, 'DELETE', `/agents/${agent.client_id}`, { token: person.access_token }),
+            call(server, 'DELETE', `/agents/${agent.client_id}`, { token: person.access_token }),
         };
       for (const [name, end] of Object.entries(endings)) {
         const who = await household();
         const subject = await forAgent(who.person.email, who.agent);
         const { body } = await exchange(who.agent, subject);
         const got = body.access_token!;
-        for (const at of [house, beside]) expect(await isActive(got, at), name).toBe(true);
+        for (const at of [server, beside]) expect(await isActive(got, at), name).toBe(true);
         await end(who, subject);
         expect(await isActive(got), name).toBe(false);
         await expect.poll(() => isActive(got, beside), { timeout: 1000, interval: 50 }).toBe(false);
@@ -447,12 +451,12 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       await later(8 * 3_600_000 + 1000, async () => {
         expect((await exchange(agent, subject)).body.error_description).toContain('expired');
       });
-      await revoke(house, app, subject);
+      await revoke(server, app, subject);
       expect((await exchange(agent, subject)).body.error).toBe('invalid_request');
     });
 
     it('is advertised', async () => {
-      const metadata = await (await fetch(`${house.origin}/.well-known/openid-configuration`)).json();
+      const metadata = await (await fetch(`${server.origin}/.well-known/openid-configuration`)).json();
       expect((metadata as { grant_types_supported: string[] }).grant_types_supported).toContain(EXCHANGE);
       expect(JSON.stringify(metadata)).not.toContain('"admin"');
     });

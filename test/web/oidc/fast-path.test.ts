@@ -3,22 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, basic, FORM, postForm, type RawAnswer } from '../../support/raw-request.js';
 import type { TestClient } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 
 const PATHS = ['/api/v1/oauth/token', '/oauth/token', '/oauth/introspect', '/oauth/revoke', '/oauth/userinfo'];
 const VARYING = new Set(['date', 'x-request-id', 'dpop-nonce']);
 
 describe('the straight way of machines', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   beforeAll(async () => {
-    house = await openHouse({ settings: { TRUSTED_PROXIES: '127.0.0.0/8,::1' } });
-    client = await house.client({ grant_types: ['client_credentials'], redirect_uris: [] });
+    server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.0/8,::1' } });
+    client = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const post = (path: string, params: Record<string, string>, headers: Record<string, string> = {}) =>
-    postForm(house, path, params, { client, headers });
+    postForm(server, path, params, { client, headers });
 
   function lasting({ status, headers, json }: RawAnswer) {
     const kept = Object.entries(headers).filter(([name]) => !VARYING.has(name) && name !== 'content-length');
@@ -27,7 +27,7 @@ describe('the straight way of machines', () => {
 
   async function lineOf(requestId: string): Promise<Record<string, unknown> | undefined> {
     await sleep(50);
-    return house.lines.map((line) => JSON.parse(line)).find((line) => line.requestId === requestId && line.ms >= 0);
+    return server.lines.map((line) => JSON.parse(line)).find((line) => line.requestId === requestId && line.ms >= 0);
   }
 
   it.each(PATHS)('answers at %s as the long way does', async (path) => {
@@ -46,8 +46,8 @@ describe('the straight way of machines', () => {
 
   it('refuses userinfo alike to whoever brings no token', async () => {
     const [straight, long] = [
-      await ask(house, 'GET', '/oauth/userinfo'),
-      await ask(house, 'GET', '/oauth/userinfo?long'),
+      await ask(server, 'GET', '/oauth/userinfo'),
+      await ask(server, 'GET', '/oauth/userinfo?long'),
     ];
     expect(lasting(straight)).toEqual(lasting(long));
   });
@@ -68,11 +68,11 @@ describe('the straight way of machines', () => {
 
   it('leaves what is not ordinary to the long way, which refuses it', async () => {
     const type = { 'content-type': FORM, authorization: basic(client) };
-    const packed = await ask(house, 'POST', '/oauth/token', { ...type, 'content-encoding': 'gzip' }, 'x');
+    const packed = await ask(server, 'POST', '/oauth/token', { ...type, 'content-encoding': 'gzip' }, 'x');
     expect([packed.status, packed.json.error]).toEqual([415, 'unsupported_media_type']);
-    const long = await ask(house, 'POST', '/oauth/token', type, `grant_type=${'x'.repeat(60_000)}`);
+    const long = await ask(server, 'POST', '/oauth/token', type, `grant_type=${'x'.repeat(60_000)}`);
     expect([long.status, long.json.error]).toEqual([413, 'payload_too_large']);
-    const [deleted, got] = [await ask(house, 'DELETE', '/oauth/token'), await ask(house, 'GET', '/oauth/token')];
+    const [deleted, got] = [await ask(server, 'DELETE', '/oauth/token'), await ask(server, 'GET', '/oauth/token')];
     expect([deleted.status, got.status]).toEqual([405, 405]);
   });
 
@@ -81,7 +81,7 @@ describe('the straight way of machines', () => {
     const statuses: number[] = [];
     for (let n = 0; n < 62; n += 1) {
       const path = n % 2 === 0 ? '/oauth/token' : '/oauth/token?long';
-      const { status } = await ask(house, 'POST', path, { 'content-type': FORM, ...wrong }, 'grant_type=x');
+      const { status } = await ask(server, 'POST', path, { 'content-type': FORM, ...wrong }, 'grant_type=x');
       statuses.push(status);
     }
     expect(statuses).toEqual([...Array(60).fill(401), 429, 429]);

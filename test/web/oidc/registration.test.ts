@@ -1,10 +1,10 @@
 // Registration that is open to strangers, tried by a stranger who means harm (RFC 7591, RFC 7592).
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { ask, registerStranger } from '../../support/raw-request.js';
 import { token } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { introspect, openFamily } from '../../support/token-family.js';
 
@@ -23,17 +23,17 @@ const someAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(25
 const GOOD = { client_name: 'App', redirect_uris: ['https://app.example/cb'] };
 
 describe.each(stores)('registration on $name', (store) => {
-  let house: House;
-  let houses: House[];
+  let server: TestServer;
+  let houses: TestServer[];
   beforeAll(async () => {
-    house = await openHouse({ store, settings: PROXY });
-    houses = [house];
+    server = await startServer({ store, settings: PROXY });
+    houses = [server];
   });
   afterAll(async () => {
     for (const one of houses.reverse()) await one.close();
   });
 
-  async function register(metadata: object | string, at = house, headers: Record<string, string> = {}) {
+  async function register(metadata: object | string, at = server, headers: Record<string, string> = {}) {
     const response = await fetch(`${at.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-forwarded-for': someAddress(), ...headers },
@@ -43,7 +43,7 @@ describe.each(stores)('registration on $name', (store) => {
   }
 
   async function manage(method: string, client: Registered, body?: object, bearer?: string) {
-    const response = await fetch(`${house.origin}/oauth/clients/register/${client.client_id}`, {
+    const response = await fetch(`${server.origin}/oauth/clients/register/${client.client_id}`, {
       method,
       headers: {
         authorization: `Bearer ${bearer ?? client.registration_access_token}`,
@@ -199,7 +199,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect(body).toMatchObject({ grant_types: ['authorization_code'], scope: 'openid email' });
     expect(body.client_id).not.toBe('chosen');
     expect(body.client_secret).not.toBe('chosen');
-    const row = await house.core.clients.find(body.client_id);
+    const row = await server.core.clients.find(body.client_id);
     expect(row).toMatchObject({ origin: 'registration', firstParty: false, pkceRequired: true, organizationId: null });
     expect(JSON.stringify(row)).not.toContain(body.client_secret);
     expect(JSON.stringify(row)).not.toContain(body.registration_access_token);
@@ -209,33 +209,33 @@ describe.each(stores)('registration on $name', (store) => {
     for (const method of ['client_secret_basic', 'none']) {
       const { body } = await register({ ...GOOD, token_endpoint_auth_method: method });
       const client = { id: body.client_id, secret: body.client_secret };
-      const answer = await token(house, client, { grant_type: 'client_credentials', scope: 'agent:write' });
+      const answer = await token(server, client, { grant_type: 'client_credentials', scope: 'agent:write' });
       expect([answer.status, answer.body.access_token]).toEqual([400, undefined]);
     }
   });
 
   it('gives no client credentials to a client that cannot authenticate itself', async () => {
     const metadata = { redirect_uris: [], grant_types: ['client_credentials'], token_endpoint_auth_method: 'none' };
-    await expect(house.client(metadata)).rejects.toMatchObject({ status: 400 });
+    await expect(server.client(metadata)).rejects.toMatchObject({ status: 400 });
   });
 
   it('limits the scopes of resources to those of the client', async () => {
-    const resource = `${house.issuer}/api/v1`;
+    const resource = `${server.issuer}/api/v1`;
     const metadata = { redirect_uris: [], grant_types: ['client_credentials'], scope: 'memory:read' };
-    const machine = await house.client(metadata);
+    const machine = await server.client(metadata);
     const params = { grant_type: 'client_credentials', resource };
-    const wide = await token(house, machine, { ...params, scope: 'memory:read agent:write' });
+    const wide = await token(server, machine, { ...params, scope: 'memory:read agent:write' });
     expect([wide.body.error, wide.body.access_token]).toEqual(['invalid_scope', undefined]);
-    const other = await token(house, machine, { ...params, scope: 'agent:write' });
+    const other = await token(server, machine, { ...params, scope: 'agent:write' });
     expect([other.body.error, other.body.access_token]).toEqual(['invalid_scope', undefined]);
-    const own = await token(house, machine, { ...params, scope: 'memory:read' });
+    const own = await token(server, machine, { ...params, scope: 'memory:read' });
     expect(own.body.scope).toBe('memory:read');
 
-    const app = await house.client({ scope: 'openid memory:read' });
-    const { email } = await house.account();
+    const app = await server.client({ scope: 'openid memory:read' });
+    const { email } = await server.account();
     const scope = 'openid memory:read agent:write';
-    await expect(openFamily(house, app, email, { scope, resource })).rejects.toThrow(/no code/);
-    const family = await openFamily(house, app, email, { scope: 'openid memory:read', resource });
+    await expect(openFamily(server, app, email, { scope, resource })).rejects.toThrow(/no code/);
+    const family = await openFamily(server, app, email, { scope: 'openid memory:read', resource });
     const claims = JSON.parse(Buffer.from(family.accessToken.split('.')[1]!, 'base64url').toString());
     expect(claims).toMatchObject({ scope: 'memory:read', aud: resource });
   });
@@ -251,23 +251,23 @@ describe.each(stores)('registration on $name', (store) => {
     const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
     const tokens = { accessTokenFormat: 'opaque', accessTokenTtlSeconds: undefined } as const;
     const api = { identifier, name: 'Notes', scopes, ...tokens, ...access };
-    await house.core.resourceRegistry.create(api, { kind: 'system' }, systemCaller);
+    await server.core.resourceRegistry.create(api, { kind: 'system' }, systemMeta);
     const { body } = await register({
       ...GOOD,
       redirect_uris: ['https://acme.example/cb'],
       scope: 'openid notes:read',
     });
     const client = { id: body.client_id, secret: body.client_secret };
-    const { email } = await house.account();
-    const more = await openFamily(house, client, email, {
+    const { email } = await server.account();
+    const more = await openFamily(server, client, email, {
       scope: 'openid notes:read notes:write',
       resource: identifier,
     });
-    expect((await introspect(house, client, more.accessToken)).body.scope).toBe('notes:read notes:write');
+    expect((await introspect(server, client, more.accessToken)).body.scope).toBe('notes:read notes:write');
     await expect(
-      openFamily(house, client, email, { scope: 'openid memory:read', resource: `${house.issuer}/api/v1` }),
+      openFamily(server, client, email, { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` }),
     ).rejects.toThrow(/^400 at/);
-    await expect(openFamily(house, client, email, { scope: 'openid email' })).rejects.toThrow(/^400 at/);
+    await expect(openFamily(server, client, email, { scope: 'openid email' })).rejects.toThrow(/^400 at/);
     const own = (await manage('GET', body)).body;
     expect(own.scope).toBe('openid notes:read');
     expect((await manage('PUT', body, { client_id: own.client_id, ...GOOD, scope: own.scope })).body.scope).toBe(
@@ -280,7 +280,7 @@ describe.each(stores)('registration on $name', (store) => {
       ['/oauth/clients/register', 'POST'],
       ['/oauth/clients/register/some-client', 'PUT'],
     ]) {
-      const preflight = await fetch(`${house.origin}${path}`, {
+      const preflight = await fetch(`${server.origin}${path}`, {
         method: 'OPTIONS',
         headers: { origin: 'https://app.example', 'access-control-request-method': method! },
       });
@@ -292,10 +292,10 @@ describe.each(stores)('registration on $name', (store) => {
   });
 
   it('is managed by a browser from anywhere, which reads the answer', async () => {
-    const { id, managementToken } = await registerStranger(house);
+    const { id, managementToken } = await registerStranger(server);
     const headers = { authorization: `Bearer ${managementToken}`, origin: 'https://app.example' };
     for (const method of ['GET', 'DELETE']) {
-      const answer = await ask(house, method, `/oauth/clients/register/${id}`, headers);
+      const answer = await ask(server, method, `/oauth/clients/register/${id}`, headers);
       expect(answer.status).toBeLessThan(300);
       expect(answer.headers['access-control-allow-origin']).toBe('*');
     }
@@ -325,7 +325,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect((await manage('GET', body, undefined, other.registration_access_token)).status).toBe(401);
     expect((await manage('DELETE', body, undefined, other.registration_access_token)).status).toBe(401);
     expect((await manage('GET', body, undefined, 'guess')).status).toBe(401);
-    const { registrationTokenHash } = (await house.base.db.client.findUnique({ where: { id: body.client_id } }))!;
+    const { registrationTokenHash } = (await server.base.db.client.findUnique({ where: { id: body.client_id } }))!;
     expect((await manage('GET', body, undefined, registrationTokenHash!)).status).toBe(401);
   });
 
@@ -338,15 +338,15 @@ describe.each(stores)('registration on $name', (store) => {
     expect(JSON.stringify(right.body)).not.toContain('sha256:');
     expect((await manage('PUT', body, change)).status).toBe(200);
     expect((await manage('PUT', body, { ...change, client_secret: 'wrong' })).status).toBe(400);
-    const { secretHash } = (await house.base.db.client.findUnique({ where: { id: body.client_id } }))!;
+    const { secretHash } = (await server.base.db.client.findUnique({ where: { id: body.client_id } }))!;
     expect((await manage('PUT', body, { ...change, client_secret: secretHash })).status).toBe(400);
     expect((await manage('PUT', body, { ...change, first_party: true, pkce_required: false })).status).toBe(200);
-    expect(await house.core.clients.find(body.client_id)).toMatchObject({ firstParty: false, pkceRequired: true });
+    expect(await server.core.clients.find(body.client_id)).toMatchObject({ firstParty: false, pkceRequired: true });
     // The secret is still the one of before.
     const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: 'https://app.example/cb' };
-    expect((await token(house, client, params)).body.error).toBe('invalid_grant');
-    expect((await token(house, { ...client, secret: secretHash! }, params)).body.error).toBe('invalid_client');
-    expect((await token(house, { ...client, secret: 'wrong' }, params)).body.error).toBe('invalid_client');
+    expect((await token(server, client, params)).body.error).toBe('invalid_grant');
+    expect((await token(server, { ...client, secret: secretHash! }, params)).body.error).toBe('invalid_client');
+    expect((await token(server, { ...client, secret: 'wrong' }, params)).body.error).toBe('invalid_client');
   });
 
   it('holds an update to the rules of a registration', async () => {
@@ -366,31 +366,31 @@ describe.each(stores)('registration on $name', (store) => {
   it('deletes a client with all that it had', async () => {
     const { body } = await register({ ...GOOD, redirect_uris: ['https://acme.example/cb'] });
     const client = { id: body.client_id, secret: body.client_secret };
-    const { email, id } = await house.account();
-    await openFamily(house, client, email);
+    const { email, id } = await server.account();
+    await openFamily(server, client, email);
     expect((await manage('DELETE', body)).status).toBe(204);
     expect((await manage('GET', body)).status).toBe(401);
-    expect(await house.core.artifacts.grants.list(id)).toEqual([]);
-    expect((await token(house, client, { grant_type: 'refresh_token', refresh_token: 'x' })).body.error).toBe(
+    expect(await server.core.oauthStorage.grants.list(id)).toEqual([]);
+    expect((await token(server, client, { grant_type: 'refresh_token', refresh_token: 'x' })).body.error).toBe(
       'invalid_client',
     );
   });
 
   it('is not open to the sixty-first of a network within an hour', async () => {
     const from = { 'x-forwarded-for': '192.0.2.61' };
-    for (let n = 0; n < 60; n += 1) expect((await register(GOOD, house, from)).status).toBe(201);
-    const { status, body } = await register(GOOD, house, from);
+    for (let n = 0; n < 60; n += 1) expect((await register(GOOD, server, from)).status).toBe(201);
+    const { status, body } = await register(GOOD, server, from);
     expect([status, body.error]).toEqual([429, 'rate_limited']);
     expect((await register(GOOD)).status).toBe(201);
   });
 
   it('asks for the token of the settings, or is not there at all', async () => {
     const REGISTRATION_TOKEN = 'a-registration-token-of-enough-characters';
-    const guarded = await openHouse({
-      beside: house,
+    const guarded = await startServer({
+      beside: server,
       settings: { ...PROXY, REGISTRATION: 'token', REGISTRATION_TOKEN },
     });
-    const closed = await openHouse({ beside: house, settings: { ...PROXY, REGISTRATION: 'closed' } });
+    const closed = await startServer({ beside: server, settings: { ...PROXY, REGISTRATION: 'closed' } });
     houses.push(guarded, closed);
     expect((await register(GOOD, guarded)).status).toBe(401);
     expect((await register(GOOD, guarded, { authorization: 'Bearer wrong' })).status).toBe(401);
@@ -402,8 +402,8 @@ describe.each(stores)('registration on $name', (store) => {
   });
 
   it('keeps to the list of hosts', async () => {
-    const listed = await openHouse({
-      beside: house,
+    const listed = await startServer({
+      beside: server,
       settings: { ...PROXY, REDIRECT_HOSTS: 'app.example, *.good.example' },
     });
     houses.push(listed);

@@ -4,31 +4,31 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
 import { Browser } from '../../support/browser.js';
 import { authorizeUrl, passThrough, pkce, type TestClient } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
 describe.each(stores)('the session of a browser on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let email: string;
   /** The ids under which sessions were stored. */
   const stored: string[] = [];
 
   beforeAll(async () => {
-    house = await openHouse({ store });
-    client = await house.client();
-    ({ email } = await house.account());
-    const { store: artifacts } = house.core.artifacts;
-    const { put } = artifacts;
-    artifacts.put = async (kind, id, ...rest) => {
+    server = await startServer({ store });
+    client = await server.client();
+    ({ email } = await server.account());
+    const { store: oauthStorage } = server.core.oauthStorage;
+    const { put } = oauthStorage;
+    oauthStorage.put = async (kind, id, ...rest) => {
       if (kind === 'Session') stored.push(id);
       await put(kind, id, ...rest);
     };
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   async function signedIn(): Promise<{ browser: Browser; id: string }> {
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     await authorize(browser);
     const id = stored.at(-1)!;
     stored.length = 0;
@@ -36,7 +36,7 @@ describe.each(stores)('the session of a browser on $name', (store) => {
   }
 
   async function authorize(browser: Browser, more: Record<string, string> = {}): Promise<void> {
-    const url = await passThrough(browser, authorizeUrl(house, client, pkce().challenge, more), email);
+    const url = await passThrough(browser, authorizeUrl(server, client, pkce().challenge, more), email);
     expect(url.searchParams.get('code')).toBeTruthy();
   }
 
@@ -56,9 +56,9 @@ describe.each(stores)('the session of a browser on $name', (store) => {
 
   it('is stored again when a tenth of its time is over', async () => {
     const { browser, id } = await signedIn();
-    const found = await house.core.artifacts.store.get('Session', id);
+    const found = await server.core.oauthStorage.store.get('Session', id);
     const exp = Number(found?.payload.exp) - 2 * DAY_SECONDS;
-    await house.core.artifacts.store.put(
+    await server.core.oauthStorage.store.put(
       'Session',
       id,
       { ...found?.payload, exp },
@@ -67,13 +67,13 @@ describe.each(stores)('the session of a browser on $name', (store) => {
     stored.length = 0; // that was us
     await authorize(browser);
     expect(stored).toEqual([id]);
-    const prolonged = await house.core.artifacts.store.get('Session', id);
+    const prolonged = await server.core.oauthStorage.store.get('Session', id);
     expect(Number(prolonged?.payload.exp)).toBeGreaterThan(exp);
   });
 
   it('is made anew from the login when it was lost', async () => {
     const { browser, id } = await signedIn();
-    await house.core.artifacts.store.remove('Session', id);
+    await server.core.oauthStorage.store.remove('Session', id);
     await authorize(browser);
     expect(stored).toHaveLength(1);
   });

@@ -1,7 +1,7 @@
 // What may be used once is used once, however many come at the same moment.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/proofs.js';
 import {
@@ -15,169 +15,174 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
-import { type House, openHouse } from '../../support/server.js';
+import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('single use on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let email: string;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    client = await house.client();
-    ({ email } = await house.account());
+    server = await startServer({ store });
+    client = await server.client();
+    ({ email } = await server.account());
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   it('lets one of 20 parallel redemptions of a code win, and ends what it got', async () => {
-    const obtained = await obtainCode(house, client, email);
-    const answers = await atOnce(20, () => redeem(house, client, obtained));
+    const obtained = await obtainCode(server, client, email);
+    const answers = await atOnce(20, () => redeem(server, client, obtained));
     const winners = answers.filter(({ status }) => status === 200);
     expect(winners.length).toBeLessThanOrEqual(1);
     expect(answers.filter(({ status }) => status === 400)).toHaveLength(20 - winners.length);
     for (const { body } of answers.filter(({ status }) => status === 400)) expect(body.error).toBe('invalid_grant');
-    expect(await livingOf(house, client, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
+    expect(await livingOf(server, client, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
   });
 
   it('ends the family of a code that comes a second time later, and says so in the audit trail', async () => {
-    const family = await openFamily(house, client, email);
-    const replay = await redeem(house, client, family);
+    const family = await openFamily(server, client, email);
+    const replay = await redeem(server, client, family);
     expect([replay.status, replay.body.error]).toEqual([400, 'invalid_grant']);
-    expect(await isAlive(house, family.accessToken)).toBe(false);
-    expect((await refresh(house, client, family.refreshToken)).status).toBe(400);
-    const trail = await house.core.audit.list({ action: 'code.replayed', clientId: client.id });
+    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect((await refresh(server, client, family.refreshToken)).status).toBe(400);
+    const trail = await server.core.audit.list({ action: 'code.replayed', clientId: client.id });
     expect(trail.length).toBeGreaterThanOrEqual(1);
   });
 
   it('redeems a code that nobody else tries for', async () => {
-    const family = await openFamily(house, client, email);
-    expect(await isAlive(house, family.accessToken)).toBe(true);
+    const family = await openFamily(server, client, email);
+    expect(await isAlive(server, family.accessToken)).toBe(true);
   });
 
   it('leaves nothing alive when a code is redeemed while its family is being ended', async () => {
-    const { id, email } = await house.account();
+    const { id, email } = await server.account();
     for (let round = 0; round < 4; round += 1) {
-      const obtained = await obtainCode(house, client, email);
+      const obtained = await obtainCode(server, client, email);
       const [answer] = await Promise.all([
-        redeem(house, client, obtained),
-        house.core.consents.withdraw(id, client.id, systemCaller),
+        redeem(server, client, obtained),
+        server.core.consents.withdraw(id, client.id, systemMeta),
       ]);
       expect(answer.status).toBeLessThan(500);
-      expect(await livingOf(house, client, [answer])).toEqual({ accessTokens: [], refreshTokens: [] });
+      expect(await livingOf(server, client, [answer])).toEqual({ accessTokens: [], refreshTokens: [] });
     }
   });
 
   it('gives no code that outlives a login which ends meanwhile', async () => {
-    const { id, email } = await house.account();
-    const browser = new Browser(house.origin);
-    await openFamily(house, client, email, {}, browser);
-    const { consents, sessions } = house.core;
+    const { id, email } = await server.account();
+    const browser = new Browser(server.origin);
+    await openFamily(server, client, email, {}, browser);
+    const { consents, sessions } = server.core;
     const { find } = consents;
     consents.find = async (...who) => {
       const allowed = await find(...who); // the authorization is decided, and not yet written
-      await sessions.endAll(id, 'revoked', systemCaller);
+      await sessions.revokeAll(id, 'revoked', systemMeta);
       return allowed;
     };
     const { challenge } = pkce();
-    const page = await browser.open(authorizeUrl(house, client, challenge)).finally(() => {
+    const page = await browser.open(authorizeUrl(server, client, challenge)).finally(() => {
       consents.find = find;
     });
     expect(page.url.searchParams.get('code')).toBeNull();
     expect(page.url.searchParams.get('error')).toBe('access_denied');
-    expect(await house.core.artifacts.grants.list(id)).toEqual([]);
+    expect(await server.core.oauthStorage.grants.list(id)).toEqual([]);
   });
 
   it('accepts one of 20 DPoP proofs with the same jti', async () => {
     const key = await makeKey();
-    const machine = await house.client({ redirect_uris: [], grant_types: ['client_credentials'] });
+    const machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
     const params = { grant_type: 'client_credentials' };
-    const probe = await token(house, machine, params, {
-      headers: { dpop: await dpop(key, { htm: 'POST', htu: `${house.issuer}/api/v1/oauth/token` }) },
+    const probe = await token(server, machine, params, {
+      headers: { dpop: await dpop(key, { htm: 'POST', htu: `${server.issuer}/api/v1/oauth/token` }) },
     });
     expect(probe.body.error).toBe('use_dpop_nonce');
     const nonce = probe.headers.get('dpop-nonce')!;
-    const proof = await dpop(key, { htm: 'POST', htu: `${house.issuer}/api/v1/oauth/token`, nonce, jti: randomUUID() });
-    const answers = await atOnce(20, () => token(house, machine, params, { headers: { dpop: proof } }));
+    const proof = await dpop(key, {
+      htm: 'POST',
+      htu: `${server.issuer}/api/v1/oauth/token`,
+      nonce,
+      jti: randomUUID(),
+    });
+    const answers = await atOnce(20, () => token(server, machine, params, { headers: { dpop: proof } }));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
   });
 
   it('accepts one of 20 client assertions with the same jti', async () => {
     const key = await makeKey();
-    const machine = await house.client({
+    const machine = await server.client({
       redirect_uris: [],
       grant_types: ['client_credentials'],
       token_endpoint_auth_method: 'private_key_jwt',
       jwks: { keys: [{ ...key.publicJwk, use: 'sig', alg: 'ES256' }] },
     });
-    const proof = await assertion(key, machine.id, house.issuer);
+    const proof = await assertion(key, machine.id, server.issuer);
     const params = { grant_type: 'client_credentials', ...proof };
-    const answers = await atOnce(20, () => token(house, machine, params));
+    const answers = await atOnce(20, () => token(server, machine, params));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_client')).toHaveLength(19);
   });
 
   it('redeems the codes of several apps that were authorized in one browser at the same moment', async () => {
-    const browser = new Browser(house.origin);
-    const clients = [await house.client(), await house.client(), await house.client(), await house.client()];
-    for (const one of clients) await obtainCode(house, one, email, {}, browser); // signed in, consents given
-    const codes = await Promise.all(clients.map((one) => obtainCode(house, one, email, {}, browser)));
-    const answers = await Promise.all(clients.map((one, n) => redeem(house, one, codes[n]!)));
+    const browser = new Browser(server.origin);
+    const clients = [await server.client(), await server.client(), await server.client(), await server.client()];
+    for (const one of clients) await obtainCode(server, one, email, {}, browser); // signed in, consents given
+    const codes = await Promise.all(clients.map((one) => obtainCode(server, one, email, {}, browser)));
+    const answers = await Promise.all(clients.map((one, n) => redeem(server, one, codes[n]!)));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     for (const [n, { body }] of answers.entries()) {
-      expect(await isAlive(house, body.access_token!)).toBe(true);
-      expect((await refresh(house, clients[n]!, body.refresh_token!)).status).toBe(200);
+      expect(await isAlive(server, body.access_token!)).toBe(true);
+      expect((await refresh(server, clients[n]!, body.refresh_token!)).status).toBe(200);
     }
   });
 
   it('gives each tab a family of its own: theft in one leaves the other alone', async () => {
-    const browser = new Browser(house.origin);
-    const one = await openFamily(house, client, email, {}, browser);
-    const other = await openFamily(house, client, email, {}, browser);
-    expect((await redeem(house, client, one)).status).toBe(400); // a replay: the first family ends
-    expect(await isAlive(house, one.accessToken)).toBe(false);
-    expect(await isAlive(house, other.accessToken)).toBe(true);
-    expect((await refresh(house, client, other.refreshToken)).status).toBe(200);
+    const browser = new Browser(server.origin);
+    const one = await openFamily(server, client, email, {}, browser);
+    const other = await openFamily(server, client, email, {}, browser);
+    expect((await redeem(server, client, one)).status).toBe(400); // a replay: the first family ends
+    expect(await isAlive(server, one.accessToken)).toBe(false);
+    expect(await isAlive(server, other.accessToken)).toBe(true);
+    expect((await refresh(server, client, other.refreshToken)).status).toBe(200);
   });
 
   it('binds a code to its client, its redirect URI and its challenge, and a wrong try does not spend it', async () => {
-    const obtained = await obtainCode(house, client, email);
-    const stranger = await house.client();
-    expect((await redeem(house, stranger, obtained)).body.error).toBe('invalid_grant');
-    expect((await redeem(house, client, { ...obtained, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
+    const obtained = await obtainCode(server, client, email);
+    const stranger = await server.client();
+    expect((await redeem(server, stranger, obtained)).body.error).toBe('invalid_grant');
+    expect((await redeem(server, client, { ...obtained, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
     const elsewhere = { redirect_uri: 'https://acme.example/other' };
-    expect((await redeem(house, client, obtained, elsewhere)).body.error).toBe('invalid_grant');
-    expect((await redeem(house, client, obtained)).status).toBe(200);
+    expect((await redeem(server, client, obtained, elsewhere)).body.error).toBe('invalid_grant');
+    expect((await redeem(server, client, obtained)).status).toBe(200);
   });
 
   it('lets one of 10 parallel polls with a device code win', async () => {
-    const device = await house.client({
+    const device = await server.client({
       redirect_uris: [],
       grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
       token_endpoint_auth_method: 'none',
     });
-    const begun = await fetch(`${house.origin}/oauth/device`, {
+    const begun = await fetch(`${server.origin}/oauth/device`, {
       method: 'POST',
       body: new URLSearchParams({ client_id: device.id, scope: 'openid' }),
     });
     const { device_code, user_code } = (await begun.json()) as Record<string, string>;
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     let page = await browser.submit(await browser.open('/device'), { user_code: user_code! });
     page = await browser.submit(page, { confirm: 'yes' });
     await passThrough(browser, page, email);
 
     const params = { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code: device_code! };
-    const answers = await atOnce(10, () => token(house, device, params));
+    const answers = await atOnce(10, () => token(server, device, params));
     expect(answers.filter(({ status }) => status === 200).length, JSON.stringify(answers)).toBeLessThanOrEqual(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_grant').length).toBeGreaterThanOrEqual(9);
-    expect(await livingOf(house, device, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
+    expect(await livingOf(server, device, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
   });
 
   it('refuses the second use of a pushed authorization request', async () => {
     const { challenge } = pkce();
-    const query = new URL(authorizeUrl(house, client, challenge)).searchParams;
-    const pushed = await fetch(`${house.origin}/oauth/par`, {
+    const query = new URL(authorizeUrl(server, client, challenge)).searchParams;
+    const pushed = await fetch(`${server.origin}/oauth/par`, {
       method: 'POST',
       headers: { authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}` },
       body: query,
@@ -185,36 +190,36 @@ describe.each(stores)('single use on $name', (store) => {
     const { request_uri } = (await pushed.json()) as { request_uri: string };
     expect(pushed.status).toBe(201);
     const url = `/oauth/authorize?${new URLSearchParams({ client_id: client.id, request_uri })}`;
-    const first = await passThrough(new Browser(house.origin), url, email);
+    const first = await passThrough(new Browser(server.origin), url, email);
     expect(first.searchParams.get('code')).toBeTruthy();
-    const again = await new Browser(house.origin).open(url);
+    const again = await new Browser(server.origin).open(url);
     expect(again.url.pathname).not.toBe('/login');
     expect(again.url.searchParams.get('error')).toBe('invalid_request_uri');
     expect(again.url.searchParams.get('code')).toBeNull();
   });
 
   it('keeps a retry possible after a revoked access token of the lost answer', async () => {
-    const resource = `${house.issuer}/api/v1`;
-    const family = await openFamily(house, client, email, { scope: 'openid memory:read', resource });
-    const lost = await refresh(house, client, family.refreshToken, { resource });
+    const resource = `${server.issuer}/api/v1`;
+    const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
+    const lost = await refresh(server, client, family.refreshToken, { resource });
     expect(lost.status).toBe(200);
-    expect((await revoke(house, client, lost.body.access_token!)).status).toBe(200);
-    const retried = await refresh(house, client, family.refreshToken, { resource });
+    expect((await revoke(server, client, lost.body.access_token!)).status).toBe(200);
+    const retried = await refresh(server, client, family.refreshToken, { resource });
     expect([retried.status, retried.body.error]).toEqual([200, undefined]);
-    expect((await introspect(house, client, lost.body.access_token!)).body).toEqual({ active: false });
-    expect((await introspect(house, client, retried.body.access_token!)).body.active).toBe(true);
+    expect((await introspect(server, client, lost.body.access_token!)).body).toEqual({ active: false });
+    expect((await introspect(server, client, retried.body.access_token!)).body.active).toBe(true);
   });
 
   it('asks for the proof of the key that a token is bound to', async () => {
     const key = await makeKey();
-    const obtained = await obtainCode(house, client, email);
-    const { body } = await tokenWithProof(house, client, key, {
+    const obtained = await obtainCode(server, client, email);
+    const { body } = await tokenWithProof(server, client, key, {
       grant_type: 'authorization_code',
       code: obtained.code,
       code_verifier: obtained.verifier,
       redirect_uri: 'https://acme.example/cb',
     });
     expect(body.token_type).toBe('DPoP');
-    expect(await isAlive(house, body.access_token!)).toBe(false); // as a mere bearer token
+    expect(await isAlive(server, body.access_token!)).toBe(false); // as a mere bearer token
   });
 });

@@ -14,36 +14,36 @@ import {
   type TestClient,
   token,
 } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { introspect, openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('tokens on $name', (store) => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
   let machine: TestClient;
   let email: string;
   let resource: string;
   beforeAll(async () => {
-    house = await openHouse({ store });
-    client = await house.client();
-    machine = await house.client({ redirect_uris: [], grant_types: ['client_credentials'] });
-    ({ email } = await house.account());
-    resource = `${house.issuer}/api/v1`;
+    server = await startServer({ store });
+    client = await server.client();
+    machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
+    ({ email } = await server.account());
+    resource = `${server.issuer}/api/v1`;
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   const openJwtFamily = (browser?: Browser) =>
-    openFamily(house, client, email, { scope: 'openid memory:read', resource }, browser);
+    openFamily(server, client, email, { scope: 'openid memory:read', resource }, browser);
   const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
 
   it('introspects a JWT like any other token', async () => {
     const { accessToken } = await openJwtFamily();
-    const { status, body } = await introspect(house, client, accessToken);
+    const { status, body } = await introspect(server, client, accessToken);
     expect(status).toBe(200);
     const { sub, exp, iat, gid, sid } = claimsOf(accessToken);
     expect([typeof gid, typeof sid]).toEqual(['string', 'string']);
-    const known = { client_id: client.id, aud: resource, scope: 'memory:read', iss: house.issuer, sub, exp, iat };
+    const known = { client_id: client.id, aud: resource, scope: 'memory:read', iss: server.issuer, sub, exp, iat };
     expect(body).toMatchObject({ active: true, ...known });
   });
 
@@ -59,13 +59,13 @@ describe.each(stores)('tokens on $name', (store) => {
     '\u0000',
     "' OR 1=1 --",
   ])('calls %j not active, and revokes it without a word', async (text) => {
-    expect(await introspect(house, client, text)).toEqual({ status: 200, body: { active: false } });
-    expect((await revoke(house, client, text)).status).toBe(200);
+    expect(await introspect(server, client, text)).toEqual({ status: 200, body: { active: false } });
+    expect((await revoke(server, client, text)).status).toBe(200);
   });
 
   it('calls forged, foreign and other JWTs not active', async () => {
     const { accessToken } = await openJwtFamily();
-    const answer = await redeem(house, client, await obtainCode(house, client, email));
+    const answer = await redeem(server, client, await obtainCode(server, client, email));
     const [head, body, signature] = accessToken.split('.') as [string, string, string];
     const claims = claimsOf(accessToken);
     const { privateKey } = await generateKeyPair('ES256');
@@ -74,67 +74,67 @@ describe.each(stores)('tokens on $name', (store) => {
     const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${body}.`;
     const altered = `${head}.${Buffer.from(JSON.stringify({ ...claims, scope: 'agent:write' })).toString('base64url')}.${signature}`;
     for (const jwt of [answer.body.id_token!, forged, unsigned, altered]) {
-      expect((await introspect(house, client, jwt)).body).toEqual({ active: false });
+      expect((await introspect(server, client, jwt)).body).toEqual({ active: false });
     }
   });
 
   it('does not take a JWT at userinfo, whatever stands before it', async () => {
     const { accessToken } = await openJwtFamily();
-    expect(await isAlive(house, accessToken)).toBe(false);
-    expect(await isAlive(house, `jwt~${accessToken}`)).toBe(false);
-    const answer = await redeem(house, client, await obtainCode(house, client, email));
-    expect(await isAlive(house, answer.body.id_token!)).toBe(false);
-    expect(await isAlive(house, `jwt~${answer.body.id_token}`)).toBe(false);
-    expect(await isAlive(house, answer.body.refresh_token!)).toBe(false);
+    expect(await isAlive(server, accessToken)).toBe(false);
+    expect(await isAlive(server, `jwt~${accessToken}`)).toBe(false);
+    const answer = await redeem(server, client, await obtainCode(server, client, email));
+    expect(await isAlive(server, answer.body.id_token!)).toBe(false);
+    expect(await isAlive(server, `jwt~${answer.body.id_token}`)).toBe(false);
+    expect(await isAlive(server, answer.body.refresh_token!)).toBe(false);
   });
 
   it('takes no token from a query string', async () => {
-    const { accessToken } = await openFamily(house, client, email);
-    const response = await fetch(`${house.origin}/oauth/userinfo?access_token=${accessToken}`);
+    const { accessToken } = await openFamily(server, client, email);
+    const response = await fetch(`${server.origin}/oauth/userinfo?access_token=${accessToken}`);
     expect(response.status).toBe(400);
-    expect(await isAlive(house, accessToken)).toBe(true);
+    expect(await isAlive(server, accessToken)).toBe(true);
   });
 
   it('ends a revoked JWT, and nothing beside it', async () => {
     const family = await openJwtFamily();
-    const response = await revoke(house, client, family.accessToken);
+    const response = await revoke(server, client, family.accessToken);
     expect(response.status).toBe(200);
-    expect((await introspect(house, client, family.accessToken)).body).toEqual({ active: false });
-    const renewed = await refresh(house, client, family.refreshToken, { resource });
-    expect((await introspect(house, client, renewed.body.access_token!)).body.active).toBe(true);
-    expect((await revoke(house, client, renewed.body.refresh_token!)).status).toBe(200);
-    expect((await introspect(house, client, renewed.body.access_token!)).body).toEqual({ active: false });
+    expect((await introspect(server, client, family.accessToken)).body).toEqual({ active: false });
+    const renewed = await refresh(server, client, family.refreshToken, { resource });
+    expect((await introspect(server, client, renewed.body.access_token!)).body.active).toBe(true);
+    expect((await revoke(server, client, renewed.body.refresh_token!)).status).toBe(200);
+    expect((await introspect(server, client, renewed.body.access_token!)).body).toEqual({ active: false });
   });
 
   it('ends a revoked opaque token, and one of a client without a person', async () => {
-    const family = await openFamily(house, client, email);
-    await revoke(house, client, family.accessToken);
-    expect(await isAlive(house, family.accessToken)).toBe(false);
-    expect((await refresh(house, client, family.refreshToken)).status).toBe(200);
+    const family = await openFamily(server, client, email);
+    await revoke(server, client, family.accessToken);
+    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
     for (const more of [{}, { resource, scope: 'memory:read' }] as Record<string, string>[]) {
-      const { body } = await token(house, machine, { grant_type: 'client_credentials', ...more });
-      expect((await introspect(house, machine, body.access_token!)).body).toMatchObject({
+      const { body } = await token(server, machine, { grant_type: 'client_credentials', ...more });
+      expect((await introspect(server, machine, body.access_token!)).body).toMatchObject({
         active: true,
         client_id: machine.id,
       });
-      await revoke(house, machine, body.access_token!);
-      expect((await introspect(house, machine, body.access_token!)).body).toEqual({ active: false });
+      await revoke(server, machine, body.access_token!);
+      expect((await introspect(server, machine, body.access_token!)).body).toEqual({ active: false });
     }
   });
 
   it('lets nobody revoke the tokens of another client', async () => {
-    const stranger = await house.client();
-    for (const family of [await openFamily(house, client, email), await openJwtFamily()]) {
+    const stranger = await server.client();
+    for (const family of [await openFamily(server, client, email), await openJwtFamily()]) {
       for (const text of [family.accessToken, family.refreshToken]) {
-        const { status } = await revoke(house, stranger, text);
+        const { status } = await revoke(server, stranger, text);
         expect(status).toBeLessThan(500);
-        expect((await introspect(house, client, text)).body.active).toBe(true);
+        expect((await introspect(server, client, text)).body.active).toBe(true);
       }
     }
   });
 
   it('tells a client that registered itself about its own tokens only', async () => {
-    const response = await fetch(`${house.origin}/oauth/clients/register`, {
+    const response = await fetch(`${server.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
@@ -145,16 +145,16 @@ describe.each(stores)('tokens on $name', (store) => {
     const made = (await response.json()) as { client_id: string; client_secret: string };
     const registered = { id: made.client_id, secret: made.client_secret };
     const [foreign, own, jwt] = [
-      await openFamily(house, client, email),
-      await openFamily(house, registered, email),
+      await openFamily(server, client, email),
+      await openFamily(server, registered, email),
       await openJwtFamily(),
     ];
     for (const text of [foreign.accessToken, foreign.refreshToken, jwt.accessToken]) {
-      expect((await introspect(house, registered, text)).body).toEqual({ active: false });
+      expect((await introspect(server, registered, text)).body).toEqual({ active: false });
     }
-    expect((await introspect(house, registered, own.accessToken)).body.active).toBe(true);
-    expect((await introspect(house, client, own.accessToken)).body.active).toBe(true); // a resource server of the keeper
-    const nobody = await fetch(`${house.origin}/oauth/introspect`, {
+    expect((await introspect(server, registered, own.accessToken)).body.active).toBe(true);
+    expect((await introspect(server, client, own.accessToken)).body.active).toBe(true); // a resource server of the keeper
+    const nobody = await fetch(`${server.origin}/oauth/introspect`, {
       method: 'POST',
       body: new URLSearchParams({ token: own.accessToken }),
     });
@@ -162,65 +162,71 @@ describe.each(stores)('tokens on $name', (store) => {
   });
 
   it('ends every token of a person at once who is suspended', async () => {
-    const { email, id } = await house.account();
-    const opaque = await openFamily(house, client, email);
-    const jwt = await openFamily(house, client, email, { scope: 'openid memory:read', resource });
-    await house.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-    const caller = { address: '', userAgent: '', requestId: '' };
-    await house.core.sessions.endAll(id, 'suspended', caller);
-    expect(await isAlive(house, opaque.accessToken)).toBe(false);
-    expect((await introspect(house, client, jwt.accessToken)).body).toEqual({ active: false });
+    const { email, id } = await server.account();
+    const opaque = await openFamily(server, client, email);
+    const jwt = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
+    await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
+    const meta = { address: '', userAgent: '', requestId: '' };
+    await server.core.sessions.revokeAll(id, 'suspended', meta);
+    expect(await isAlive(server, opaque.accessToken)).toBe(false);
+    expect((await introspect(server, client, jwt.accessToken)).body).toEqual({ active: false });
     for (const { refreshToken } of [opaque, jwt]) {
-      expect((await refresh(house, client, refreshToken)).body.error).toBe('invalid_grant');
+      expect((await refresh(server, client, refreshToken)).body.error).toBe('invalid_grant');
     }
   });
 
   it('keeps what was granted for offline use through a sign-out, and nothing else', async () => {
-    const { email } = await house.account();
+    const { email } = await server.account();
     const signOut = async (browser: Browser) => browser.submit(await browser.open('/logout'));
-    const offline = new Browser(house.origin);
-    const kept = await openFamily(house, client, email, { scope: 'openid offline_access', prompt: 'consent' }, offline);
+    const offline = new Browser(server.origin);
+    const kept = await openFamily(
+      server,
+      client,
+      email,
+      { scope: 'openid offline_access', prompt: 'consent' },
+      offline,
+    );
     await signOut(offline);
-    expect((await refresh(house, client, kept.refreshToken)).status).toBe(200);
-    const online = new Browser(house.origin);
-    const ended = await openFamily(house, client, email, { scope: 'openid' }, online);
+    expect((await refresh(server, client, kept.refreshToken)).status).toBe(200);
+    const online = new Browser(server.origin);
+    const ended = await openFamily(server, client, email, { scope: 'openid' }, online);
     await signOut(online);
-    expect((await refresh(house, client, ended.refreshToken)).body.error).toBe('invalid_grant');
-    expect(await isAlive(house, ended.accessToken)).toBe(false);
+    expect((await refresh(server, client, ended.refreshToken)).body.error).toBe('invalid_grant');
+    expect(await isAlive(server, ended.accessToken)).toBe(false);
   });
 
   it('does not grant offline use that was asked for without the consent page', async () => {
-    const { email } = await house.account();
-    const browser = new Browser(house.origin);
-    const app = await house.client();
-    const family = await openFamily(house, app, email, { scope: 'openid offline_access' }, browser);
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
+    const app = await server.client();
+    const family = await openFamily(server, app, email, { scope: 'openid offline_access' }, browser);
     await browser.submit(await browser.open('/logout'));
-    expect((await refresh(house, app, family.refreshToken)).body.error).toBe('invalid_grant');
+    expect((await refresh(server, app, family.refreshToken)).body.error).toBe('invalid_grant');
   });
 
   it('says no-store with every token, and nothing that a browser would misread with a revocation', async () => {
-    const answer = await redeem(house, client, await obtainCode(house, client, email));
+    const answer = await redeem(server, client, await obtainCode(server, client, email));
     expect(answer.headers.get('cache-control')).toBe('no-store');
-    const revoked = await revoke(house, client, answer.body.access_token!);
+    const revoked = await revoke(server, client, answer.body.access_token!);
     expect(await revoked.text()).toBe('');
     expect(revoked.headers.get('content-type')?.startsWith('text/plain') ?? false).toBe(false);
   });
 
   it('follows a rotation of the keys, old tokens included', async () => {
     const before = await openJwtFamily();
-    await house.core.keys.rotate();
-    expect((await introspect(house, client, before.accessToken)).body.active).toBe(true);
-    const published = (await (await fetch(`${house.origin}/oauth/jwks`)).json()) as {
+    await server.core.keys.rotate();
+    expect((await introspect(server, client, before.accessToken)).body.active).toBe(true);
+    const published = (await (await fetch(`${server.origin}/oauth/jwks`)).json()) as {
       keys: { kid: string; d?: string }[];
     };
     expect(published.keys).toHaveLength(4);
     expect(published.keys.filter((key) => 'd' in key || 'p' in key)).toEqual([]);
-    await house.core.keys.rotate({ atOnce: true });
+    await server.core.keys.rotate({ atOnce: true });
     const after = await openJwtFamily();
     const kid = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[0]!, 'base64url').toString()).kid;
     expect(kid(after.accessToken)).not.toBe(kid(before.accessToken));
-    expect((await introspect(house, client, before.accessToken)).body).toEqual({ active: false });
-    expect((await introspect(house, client, after.accessToken)).body.active).toBe(true);
+    expect((await introspect(server, client, before.accessToken)).body).toEqual({ active: false });
+    expect((await introspect(server, client, after.accessToken)).body.active).toBe(true);
   });
 
   it('never fails on what is unknown, expired or nonsense', async () => {
@@ -245,7 +251,7 @@ describe.each(stores)('tokens on $name', (store) => {
       ['POST', '/device', 'user_code=%00&xsrf=x'],
       [
         'GET',
-        new URL(authorizeUrl(house, client, pkce().challenge, { state: 'a\u0000b' })).href.slice(house.origin.length),
+        new URL(authorizeUrl(server, client, pkce().challenge, { state: 'a\u0000b' })).href.slice(server.origin.length),
       ],
       ['POST', '/api/v1/oauth/token', 'grant_type=authorization_code&grant_type=authorization_code'],
       ['POST', '/oauth/token', 'grant_type=password&username=a&password=b'],
@@ -270,13 +276,13 @@ describe.each(stores)('tokens on $name', (store) => {
     ];
     for (const [method, path, body] of paths) {
       const headers = { ...(body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }) };
-      const response = await fetch(`${house.origin}${path}`, { method, body, headers, redirect: 'manual' });
+      const response = await fetch(`${server.origin}${path}`, { method, body, headers, redirect: 'manual' });
       const text = await response.text();
       expect(response.status, `${method} ${path}: ${text}`).toBeLessThan(500);
       expect(response.headers.get('x-content-type-options'), path).toBe('nosniff');
       expect(text, path).not.toMatch(/\bat .*\.(js|ts):\d+/);
       const location = response.headers.get('location');
-      if (location) expect(new URL(location, house.origin).hostname, path).not.toBe('evil.example');
+      if (location) expect(new URL(location, server.origin).hostname, path).not.toBe('evil.example');
     }
   });
 
@@ -297,47 +303,47 @@ describe.each(stores)('tokens on $name', (store) => {
     const type =
       path.endsWith('register') && path !== '/register' ? 'application/json' : 'application/x-www-form-urlencoded';
     for (const announced of [true, false]) {
-      expect(await postLong(house.port, path, type, announced), announced ? 'announced' : 'in chunks').toBe(413);
+      expect(await postLong(server.port, path, type, announced), announced ? 'announced' : 'in chunks').toBe(413);
     }
   });
 
   it('stores no secret: not a code, token, password, cookie or key', async () => {
     const secrets: Record<string, string> = { password: PASSWORD, clientSecret: client.secret };
-    const browser = new Browser(house.origin);
+    const browser = new Browser(server.origin);
     const { verifier, challenge } = pkce();
-    const start = await browser.open(authorizeUrl(house, client, challenge));
+    const start = await browser.open(authorizeUrl(server, client, challenge));
     const remember = () => {
       for (const [name, { value }] of browser.cookies) secrets[`cookie ${name} ${value.slice(0, 4)}`] = value;
     };
     remember();
-    const { code } = await obtainCode(house, client, email, {}, browser);
+    const { code } = await obtainCode(server, client, email, {}, browser);
     remember();
-    const waiting = await obtainCode(house, client, email, {}, browser);
-    const opaque = await redeem(house, client, waiting);
+    const waiting = await obtainCode(server, client, email, {}, browser);
+    const opaque = await redeem(server, client, waiting);
     const jwt = await openJwtFamily(browser);
-    const renewed = await refresh(house, client, jwt.refreshToken, { resource });
-    const machineToken = await token(house, machine, { grant_type: 'client_credentials' });
-    const setupToken = await house.core.setup.makeToken();
+    const renewed = await refresh(server, client, jwt.refreshToken, { resource });
+    const machineToken = await token(server, machine, { grant_type: 'client_credentials' });
+    const setupToken = await server.core.bootstrap.makeToken();
     const made = (await (
-      await fetch(`${house.origin}/oauth/clients/register`, {
+      await fetch(`${server.origin}/oauth/clients/register`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ redirect_uris: ['https://a.example/cb'] }),
       })
     ).json()) as Record<string, string>;
     const pushed = (await (
-      await fetch(`${house.origin}/oauth/par`, {
+      await fetch(`${server.origin}/oauth/par`, {
         method: 'POST',
         headers: { authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}` },
-        body: new URL(authorizeUrl(house, client, challenge)).searchParams,
+        body: new URL(authorizeUrl(server, client, challenge)).searchParams,
       })
     ).json()) as { request_uri: string };
     const begun = (await (
-      await fetch(`${house.origin}/oauth/device`, {
+      await fetch(`${server.origin}/oauth/device`, {
         method: 'POST',
         body: new URLSearchParams({
           client_id: (
-            await house.client({
+            await server.client({
               redirect_uris: [],
               grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
               token_endpoint_auth_method: 'none',
@@ -346,7 +352,7 @@ describe.each(stores)('tokens on $name', (store) => {
         }),
       })
     ).json()) as { device_code: string };
-    await new Browser(house.origin).signIn(email, 'a password that is wrong');
+    await new Browser(server.origin).signIn(email, 'a password that is wrong');
     expect(start.url.pathname).toBe('/login');
     Object.assign(secrets, {
       code,
@@ -365,30 +371,30 @@ describe.each(stores)('tokens on $name', (store) => {
       requestUri: pushed.request_uri.split(':').at(-1),
       deviceCode: begun.device_code,
       wrongPassword: 'a password that is wrong',
-      signingKey: house.core.keys.signer('ES256').jwk.d,
+      signingKey: server.core.keys.signer('ES256').jwk.d,
     });
-    await house.core.audit.flush();
-    const dump = await everything(house);
+    await server.core.audit.flush();
+    const dump = await everything(server);
     expect(dump.length).toBeGreaterThan(5000);
     for (const [name, secret] of Object.entries(secrets)) {
       expect(secret, name).toBeTruthy();
       // An interaction's id stands in its own row; it is worth nothing without its signature, which is a cookie of its own.
       if (/^cookie signet_(interaction|resume) /.test(name)) continue;
       expect(dump.includes(secret), `${name} is stored`).toBe(false);
-      expect(house.lines.join('\n').includes(secret), `${name} is logged`).toBe(false);
+      expect(server.lines.join('\n').includes(secret), `${name} is logged`).toBe(false);
     }
   });
 
   it('answers though a listener throws', async () => {
-    const { audit } = house.core;
+    const { audit } = server.core;
     const { recordSoon } = audit;
-    const obtained = await obtainCode(house, client, email);
+    const obtained = await obtainCode(server, client, email);
     audit.recordSoon = () => {
       throw new Error('the trail is broken');
     };
     try {
-      expect((await redeem(house, client, obtained)).status).toBe(200);
-      expect((await redeem(house, client, { ...obtained, code: 'unknown' })).body.error).toBe('invalid_grant');
+      expect((await redeem(server, client, obtained)).status).toBe(200);
+      expect((await redeem(server, client, { ...obtained, code: 'unknown' })).body.error).toBe('invalid_grant');
     } finally {
       audit.recordSoon = recordSoon;
     }
@@ -396,7 +402,7 @@ describe.each(stores)('tokens on $name', (store) => {
 });
 
 /** All that the house has stored, as text. */
-async function everything({ base: { db, redis }, config }: House): Promise<string> {
+async function everything({ base: { db, redis }, config }: TestServer): Promise<string> {
   const tables = [
     db.account,
     db.session,

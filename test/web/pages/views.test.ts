@@ -72,7 +72,7 @@ describe.each(names)('%s', (name) => {
 describe('what was left out', () => {
   it.each<{ [Name in PageName]: [Name, Pages[Name]] }[PageName]>([
     ['sign-in/login', { csrfToken: 'c', action: '/login' }],
-    ['sign-in/factor', { csrfToken: 'c', action: '/login/otp', ticket: 't', startOverHref: '/login' }],
+    ['sign-in/factor', { csrfToken: 'c', action: '/login/otp', challenge: 't', startOverHref: '/login' }],
     ['sign-in/register', { csrfToken: 'c', action: '/register', errors: {}, loginHref: '/login', passwordRule: 'r' }],
     ['sign-in/setup', { csrfToken: 'c', token: 't', errors: {}, passwordRule: 'r' }],
     ['sign-in/signed-out', {}],

@@ -1,14 +1,14 @@
 // POST /api/validate: which credentials are worth what to a tool, how often it may ask, and that an ordinary question, which is answered
 // past the routes, gets the same answer as any other.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemCaller } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
 import { newLogin } from '../../support/api.js';
 import { AUDIENCE, signToken } from '../../support/external-issuer.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { ask, basic, FORM, type RawAnswer } from '../../support/raw-request.js';
 import { obtainCode, REDIRECT_URI, type TestClient, token as tokenOf } from '../../support/relying-party.js';
-import { type House, openHouse, PASSWORD } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { openFamily, revoke } from '../../support/token-family.js';
 import { newKey, newPerson, tell, validate } from '../../support/tools-api.js';
 
@@ -18,12 +18,12 @@ const TOOL_URL = 'https://dealroom.example/app';
 const VARYING = new Set(['date', 'x-request-id', 'content-length']);
 
 describe('what a tool is told', () => {
-  let house: House;
+  let server: TestServer;
   let client: TestClient;
-  let keeper: Awaited<ReturnType<typeof newPerson>>;
+  let admin: Awaited<ReturnType<typeof newPerson>>;
   let queries = 0;
   beforeAll(async () => {
-    house = await openHouse({
+    server = await startServer({
       settings: {
         JWT_SECRET: SHARED_SECRET,
         JWT_ISSUER: ELSEWHERE,
@@ -33,12 +33,12 @@ describe('what a tool is told', () => {
       },
       around: (base) => ({ ...base, db: counting(base.db) }),
     });
-    client = await house.client();
-    keeper = await newPerson(house, 'admin');
-    await house.core.tools.create({ slug: 'dealroom', name: 'Deal room', url: TOOL_URL }, keeper.id, systemCaller);
-    await house.core.tools.create({ slug: 'wiki', name: 'Wiki' }, keeper.id, systemCaller);
+    client = await server.client();
+    admin = await newPerson(server, 'admin');
+    await server.core.tools.create({ slug: 'dealroom', name: 'Deal room', url: TOOL_URL }, admin.id, systemMeta);
+    await server.core.tools.create({ slug: 'wiki', name: 'Wiki' }, admin.id, systemMeta);
   });
-  afterAll(() => house.close());
+  afterAll(() => server.close());
 
   /** Counts whatever asks the database. */
   function counting<Client extends object>(db: Client): Client {
@@ -52,52 +52,52 @@ describe('what a tool is told', () => {
   }
 
   const grant = (accountId: string, level: 'read' | 'write' | 'admin') =>
-    house.core.permissions.grant({ accountId, slug: 'dealroom', level }, keeper.id, systemCaller);
+    server.core.permissions.grant({ accountId, slug: 'dealroom', level }, admin.id, systemMeta);
 
   async function tokenFor(email: string, resource: string, scope = 'openid tools:validate') {
-    return (await openFamily(house, client, email, { scope, resource })).accessToken;
+    return (await openFamily(server, client, email, { scope, resource })).accessToken;
   }
 
   it('by a token for us or for this tool, with the scope for it: who it is, and what was granted', async () => {
-    const { id, email } = await house.account();
+    const { id, email } = await server.account();
     await grant(id, 'write');
-    const ours = await tokenFor(email, `${house.issuer}/api/v1`);
+    const ours = await tokenFor(email, `${server.issuer}/api/v1`);
     const theirs = await tokenFor(email, TOOL_URL);
     const principal = { type: 'client', client_id: client.id, scopes: ['tools:validate'] };
     for (const token of [ours, theirs]) {
-      const { json } = await validate(house, token, 'dealroom');
+      const { json } = await validate(server, token, 'dealroom');
       expect(json).toMatchObject({ valid: true, user: { id, email, role: 'viewer' }, permission: 'write', principal });
     }
-    expect((await validate(house, ours)).json.valid).toBe(true);
-    expect((await validate(house, ours, 'wiki')).json).toMatchObject({ valid: true, permission: null });
+    expect((await validate(server, ours)).json.valid).toBe(true);
+    expect((await validate(server, ours, 'wiki')).json).toMatchObject({ valid: true, permission: null });
     for (const tool of [undefined, 'wiki', 'none']) {
-      const { status, json } = await validate(house, theirs, tool);
+      const { status, json } = await validate(server, theirs, tool);
       expect([status, json.valid, json.error]).toEqual([401, false, 'invalid_token']);
     }
-    await revoke(house, client, theirs);
-    await revoke(house, client, ours);
-    for (const token of [ours, theirs]) expect((await validate(house, token, 'dealroom')).status).toBe(401);
+    await revoke(server, client, theirs);
+    await revoke(server, client, ours);
+    for (const token of [ours, theirs]) expect((await validate(server, token, 'dealroom')).status).toBe(401);
   });
 
   it('by a token of an app without that scope, or opaque, or bound to a key without its proof: nothing', async () => {
-    const { email } = await house.account();
-    const narrow = await tokenFor(email, `${house.issuer}/api/v1`, 'openid memory:read');
-    expect((await validate(house, narrow, 'dealroom')).json).toMatchObject({
+    const { email } = await server.account();
+    const narrow = await tokenFor(email, `${server.issuer}/api/v1`, 'openid memory:read');
+    expect((await validate(server, narrow, 'dealroom')).json).toMatchObject({
       valid: false,
       error: 'insufficient_scope',
     });
-    const opaque = await openFamily(house, client, email);
-    expect((await validate(house, opaque.accessToken)).json).toMatchObject({ valid: false, error: 'invalid_token' });
+    const opaque = await openFamily(server, client, email);
+    expect((await validate(server, opaque.accessToken)).json).toMatchObject({ valid: false, error: 'invalid_token' });
 
-    const app = await house.client({ token_endpoint_auth_method: 'none' });
-    const resource = `${house.issuer}/api/v1`;
-    const { code, verifier } = await obtainCode(house, app, email, { scope: 'openid tools:validate', resource });
+    const app = await server.client({ token_endpoint_auth_method: 'none' });
+    const resource = `${server.issuer}/api/v1`;
+    const { code, verifier } = await obtainCode(server, app, email, { scope: 'openid tools:validate', resource });
     const grantType = { grant_type: 'authorization_code', code, code_verifier: verifier };
     const more = { redirect_uri: REDIRECT_URI, resource };
-    const { body } = await tokenWithProof(house, app, await makeKey(), { ...grantType, ...more });
+    const { body } = await tokenWithProof(server, app, await makeKey(), { ...grantType, ...more });
     const bound = body.access_token!;
     for (const scheme of ['Bearer', 'DPoP']) {
-      const told = await tell(house, 'POST', '/validate', { headers: { authorization: `${scheme} ${bound}` } });
+      const told = await tell(server, 'POST', '/validate', { headers: { authorization: `${scheme} ${bound}` } });
       expect([told.status, told.json.valid]).toEqual([401, false]);
       expect(told.headers['www-authenticate']).toMatch(/^DPoP /);
     }
@@ -105,89 +105,89 @@ describe('what a tool is told', () => {
 
   it('by a token for its URL, however somebody spelt that who registered it as an API', async () => {
     const [asApi, asTool] = ['https://tc.example/', 'https://tc.example'];
-    await house.base.db.resource.create({ data: { identifier: asApi, name: 'TC' } });
-    await house.core.tools.create({ slug: 'tc', name: 'TC', url: asTool }, keeper.id, systemCaller);
-    await house.core.resources.reload();
-    const { id, email } = await house.account();
-    await house.core.permissions.grant({ accountId: id, slug: 'tc', level: 'read' }, keeper.id, systemCaller);
+    await server.base.db.resource.create({ data: { identifier: asApi, name: 'TC' } });
+    await server.core.tools.create({ slug: 'tc', name: 'TC', url: asTool }, admin.id, systemMeta);
+    await server.core.resources.reload();
+    const { id, email } = await server.account();
+    await server.core.permissions.grant({ accountId: id, slug: 'tc', level: 'read' }, admin.id, systemMeta);
     for (const resource of [asApi, asTool]) {
       const token = await tokenFor(email, resource);
-      expect((await validate(house, token, 'tc')).json).toMatchObject({
+      expect((await validate(server, token, 'tc')).json).toMatchObject({
         valid: true,
         user: { id },
         permission: 'read',
       });
       for (const other of [undefined, 'wiki', 'dealroom'])
-        expect((await validate(house, token, other)).status).toBe(401);
+        expect((await validate(server, token, other)).status).toBe(401);
     }
   });
 
   it('of an administrator who came by way of an app: no more than was granted to them', async () => {
-    const token = await tokenFor(keeper.email, TOOL_URL);
-    const none = { valid: true, user: { id: keeper.id, role: 'viewer' }, permission: null };
-    expect((await validate(house, token, 'dealroom')).json).toMatchObject(none);
-    expect((await validate(house, keeper.token, 'dealroom')).json.permission).toBe('admin');
+    const token = await tokenFor(admin.email, TOOL_URL);
+    const none = { valid: true, user: { id: admin.id, role: 'viewer' }, permission: null };
+    expect((await validate(server, token, 'dealroom')).json).toMatchObject(none);
+    expect((await validate(server, admin.token, 'dealroom')).json.permission).toBe('admin');
   });
 
   it('by an agent’s key, by the token that came with it, and by one that it asked for with that scope', async () => {
-    const { access_token: owner, email } = await newLogin(house);
-    const agent = await onboard(house, { capabilities: ['read:cap-table'] }, owner);
-    const own = `${house.issuer}/api/v1`;
+    const { access_token: owner, email } = await newLogin(server);
+    const agent = await onboard(server, { capabilities: ['read:cap-table'] }, owner);
+    const own = `${server.issuer}/api/v1`;
     const ask = async (more: Record<string, string>) => {
       const asAgent = { id: agent.client_id, secret: agent.api_key };
-      return (await tokenOf(house, asAgent, { grant_type: 'client_credentials', ...more })).body.access_token ?? '';
+      return (await tokenOf(server, asAgent, { grant_type: 'client_credentials', ...more })).body.access_token ?? '';
     };
     const principal = { type: 'agent', id: agent.client_id, agent_id: agent.agent_id };
     const known = { valid: true, user: { email }, permission: null, principal };
     const forUs = await ask({ resource: own, scope: 'tools:validate read:cap-table' });
     const forTool = await ask({ resource: TOOL_URL, scope: 'tools:validate' });
     for (const credential of [agent.api_key, agent.token, forUs])
-      expect((await validate(house, credential, 'dealroom')).json).toMatchObject({
+      expect((await validate(server, credential, 'dealroom')).json).toMatchObject({
         ...known,
         principal: { ...principal, scopes: ['read:cap-table'] },
       });
-    expect((await validate(house, forTool, 'dealroom')).json).toMatchObject({
+    expect((await validate(server, forTool, 'dealroom')).json).toMatchObject({
       ...known,
       principal: { ...principal, scopes: [] },
     });
-    expect((await validate(house, forTool, 'wiki')).json).toMatchObject({ valid: false, error: 'invalid_token' });
+    expect((await validate(server, forTool, 'wiki')).json).toMatchObject({ valid: false, error: 'invalid_token' });
     for (const narrow of [await ask({}), await ask({ resource: own, scope: 'read:cap-table' })])
-      expect((await validate(house, narrow, 'dealroom')).json).toMatchObject({
+      expect((await validate(server, narrow, 'dealroom')).json).toMatchObject({
         valid: false,
         error: 'insufficient_scope',
       });
   });
 
   it('of an app that acts for nobody: that it is one', async () => {
-    const machine = await house.client({
+    const machine = await server.client({
       grant_types: ['client_credentials'],
       redirect_uris: [],
       scope: 'tools:validate',
     });
     const form = { grant_type: 'client_credentials', resource: TOOL_URL, scope: 'tools:validate' };
     const headers = { 'content-type': FORM, authorization: basic(machine) };
-    const { json } = await ask(house, 'POST', '/oauth/token', headers, String(new URLSearchParams(form)));
-    const told = await validate(house, String(json.access_token), 'dealroom');
+    const { json } = await ask(server, 'POST', '/oauth/token', headers, String(new URLSearchParams(form)));
+    const told = await validate(server, String(json.access_token), 'dealroom');
     const user = { id: machine.id, name: machine.id, email: null, role: 'viewer' };
     expect(told.json).toMatchObject({ valid: true, user, permission: null, error: 'No access to this tool' });
   });
 
   it('by a token of an issuer elsewhere: the account that it stands for', async () => {
-    const { id } = await house.account();
+    const { id } = await server.account();
     await grant(id, 'read');
     const secret = new TextEncoder().encode(SHARED_SECRET);
     const token = await signToken(secret, 'HS256', { iss: ELSEWHERE, sub: id, role: 'admin' });
-    const told = (await validate(house, token, 'dealroom')).json;
+    const told = (await validate(server, token, 'dealroom')).json;
     expect(told).toMatchObject({ valid: true, user: { id, role: 'viewer' }, permission: 'read' });
     expect(told).not.toHaveProperty('principal');
   });
 
   it('of nobody, by what is worth nothing: why', async () => {
-    const { token } = await newPerson(house);
-    const expired = await house.core.apiKeys.create(
-      (await house.core.accounts.find(keeper.id))!,
+    const { token } = await newPerson(server);
+    const expired = await server.core.apiKeys.create(
+      (await server.core.accounts.find(admin.id))!,
       { name: 'K', format: 'cb', lifeSeconds: -1 },
-      systemCaller,
+      systemMeta,
     );
     for (const [headers, error] of [
       [{}, 'no_auth'],
@@ -198,7 +198,7 @@ describe('what a tool is told', () => {
       [{ authorization: `Bearer ${expired.key}` }, 'expired_token'],
       [{ authorization: `Bearer ${token.slice(0, -2)}` }, 'invalid_token'],
     ] as const) {
-      const { status, json, headers: told } = await tell(house, 'POST', '/validate', { headers: { ...headers } });
+      const { status, json, headers: told } = await tell(server, 'POST', '/validate', { headers: { ...headers } });
       expect([status, json.valid, json.error], JSON.stringify(headers)).toEqual([401, false, error]);
       expect(told['www-authenticate']).toContain('resource_metadata');
     }
@@ -211,7 +211,7 @@ describe('what a tool is told', () => {
     [{ tool: null }, 200],
     [{ tool: 'wiki', more: [1, 2] }, 200],
   ])('asked with %j is answered with %i', async (body, status) => {
-    expect((await tell(house, 'POST', '/validate', { token: keeper.token, body })).status).toBe(status);
+    expect((await tell(server, 'POST', '/validate', { token: admin.token, body })).status).toBe(status);
   });
 
   describe('past the routes', () => {
@@ -222,7 +222,7 @@ describe('what a tool is told', () => {
     };
 
     const questions = async (): Promise<[string, Record<string, string | string[]>, string | undefined][]> => {
-      const { id, token } = await newPerson(house);
+      const { id, token } = await newPerson(server);
       await grant(id, 'read');
       const json = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
       return [
@@ -240,8 +240,8 @@ describe('what a tool is told', () => {
 
     it('gets the same answer, to the letter', async () => {
       for (const [name, headers, body] of await questions()) {
-        const straight = await ask(house, 'POST', '/api/validate', headers, body);
-        const long = await ask(house, 'POST', '/api/validate?long', headers, body);
+        const straight = await ask(server, 'POST', '/api/validate', headers, body);
+        const long = await ask(server, 'POST', '/api/validate?long', headers, body);
         expect(alike(straight), name).toEqual(alike(long));
         expect(straight.headers, name).toMatchObject({
           'cache-control': 'no-store',
@@ -256,8 +256,8 @@ describe('what a tool is told', () => {
     it('is logged as every other, without its token', async () => {
       const requestId = `given-${Math.random()}`;
       const headers = { 'x-request-id': requestId, 'x-forwarded-for': '6.6.6.6, 203.0.113.7' };
-      await tell(house, 'POST', '/validate', { token: keeper.token, headers });
-      const line = () => house.lines.map((text) => JSON.parse(text)).find((one) => one.requestId === requestId);
+      await tell(server, 'POST', '/validate', { token: admin.token, headers });
+      const line = () => server.lines.map((text) => JSON.parse(text)).find((one) => one.requestId === requestId);
       await expect.poll(line, { timeout: 2000 }).toMatchObject({
         msg: 'request',
         method: 'POST',
@@ -265,35 +265,35 @@ describe('what a tool is told', () => {
         status: 200,
         address: '203.0.113.7',
       });
-      expect(house.lines.join('')).not.toContain(keeper.token);
+      expect(server.lines.join('')).not.toContain(admin.token);
     });
 
     it('is left to the routes where it is not an ordinary one', async () => {
-      const headers = { authorization: `Bearer ${keeper.token}` };
+      const headers = { authorization: `Bearer ${admin.token}` };
       const type = { ...headers, 'content-type': 'application/json' };
-      const send = (more: Record<string, string>, body: string) => ask(house, 'POST', '/api/validate', more, body);
+      const send = (more: Record<string, string>, body: string) => ask(server, 'POST', '/api/validate', more, body);
       expect((await send({ ...type, 'content-encoding': 'gzip' }, '{}')).json.error).toBe('unsupported_media_type');
       expect((await send({ ...headers, 'content-type': 'text/plain' }, '{}')).status).toBe(415);
       expect((await send(type, `"${'x'.repeat(70_000)}"`)).status).toBe(413);
-      expect((await send({ ...type, 'x-api-key': keeper.token }, '{}')).status).toBe(200);
-      expect((await ask(house, 'GET', '/api/validate', headers)).status).toBe(405);
+      expect((await send({ ...type, 'x-api-key': admin.token }, '{}')).status).toBe(200);
+      expect((await ask(server, 'GET', '/api/validate', headers)).status).toBe(405);
       const preflight = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
-      expect((await ask(house, 'OPTIONS', '/api/validate', preflight)).headers).not.toHaveProperty(
+      expect((await ask(server, 'OPTIONS', '/api/validate', preflight)).headers).not.toHaveProperty(
         'access-control-allow-origin',
       );
     });
 
     it('does not ask the database about a key that it asked about a moment ago', async () => {
-      const { id, token } = await newPerson(house);
+      const { id, token } = await newPerson(server);
       await grant(id, 'read');
-      const key = await newKey(house, token);
+      const key = await newKey(server, token);
       // What the house writes now and then, and a second that is over, may fall into one round, but not into each.
       const asked: number[] = [];
       for (let round = 0; round < 5 && !asked.includes(0); round += 1) {
-        expect((await validate(house, key, 'dealroom')).json.permission).toBe('read');
+        expect((await validate(server, key, 'dealroom')).json.permission).toBe('read');
         const before = queries;
         expect(before).toBeGreaterThan(0);
-        for (let n = 0; n < 10; n += 1) expect((await validate(house, key, 'dealroom')).json.permission).toBe('read');
+        for (let n = 0; n < 10; n += 1) expect((await validate(server, key, 'dealroom')).json.permission).toBe('read');
         asked.push(queries - before);
       }
       expect(asked).toContain(0);
@@ -305,7 +305,7 @@ describe('what a tool is told', () => {
       const told: string[] = [];
       for (let n = 0; n < 120; n += 1) {
         const path = n % 4 === 0 ? '/api/validate?long' : '/api/validate';
-        const { status, headers } = await ask(house, 'POST', path, bad, '{}');
+        const { status, headers } = await ask(server, 'POST', path, bad, '{}');
         if (status !== 401) throw new Error(`the limit of bad tokens counts here: ${status}`);
         told.push(headers['ratelimit-remaining']!);
       }
@@ -314,7 +314,7 @@ describe('what a tool is told', () => {
   });
 
   it('is told so often in a minute, and no more', async () => {
-    const strict = await openHouse({ settings: { RATE_LIMIT_VALIDATE: '3' } });
+    const strict = await startServer({ settings: { RATE_LIMIT_VALIDATE: '3' } });
     const { email } = await strict.account();
     const { json } = await tell(strict, 'POST', '/token', { body: { email, password: PASSWORD } });
     const statuses: number[] = [];

@@ -4,19 +4,19 @@
  */
 import Provider, { errors } from 'oidc-provider';
 import { epochSeconds } from '../../../base/clock.js';
-import type { Limit, Limits } from '../../../base/rate-limiter.js';
+import type { Limit, RateLimiter } from '../../../base/rate-limiter.js';
 import type { Core } from '../../../core/core.js';
-import type { Engine } from '../provider-internals.js';
+import type { ProviderInternals } from '../provider-internals.js';
 import { INTERVAL_SECONDS } from './ciba.js';
 
-interface Needs extends Pick<Core, 'approvals' | 'artifacts'> {
-  limits: Limits;
+interface Deps extends Pick<Core, 'approvals' | 'oauthStorage'> {
+  rateLimiter: RateLimiter;
 }
 
 /** A poll that comes a little early is still in time. */
 const PACE: Limit = { name: 'ciba-poll', points: 1, seconds: INTERVAL_SECONDS - 1 };
 
-export function tellDecisions(engine: Engine, { approvals, artifacts, limits }: Needs): void {
+export function tellDecisions(engine: ProviderInternals, { approvals, oauthStorage, rateLimiter }: Deps): void {
   const { BackchannelAuthenticationRequest: Requests } = engine;
   const findStored = Requests.find.bind(Requests);
 
@@ -25,12 +25,12 @@ export function tellDecisions(engine: Engine, { approvals, artifacts, limits }: 
     const isTheirs = request && request.clientId === Provider.ctx?.oidc.client?.clientId;
     if (!isTheirs || request.isExpired) return request;
     if (request.consumed) return Object.assign(request, { error: 'access_denied' }); // open no more: the provider says the rest
-    const requestId = artifacts.idOf(request.jti);
+    const requestId = oauthStorage.idOf(request.jti);
     const answer = await approvals.answerTo(requestId);
     if (answer.kind === 'no')
       return Object.assign(request, { error: 'access_denied', errorDescription: 'the person said no' });
     if (answer.kind === 'open') {
-      if (!(await limits.fits(PACE, requestId))) throw new errors.SlowDown();
+      if (!(await rateLimiter.tryConsume(PACE, requestId))) throw new errors.SlowDown();
       return request;
     }
     const { grantId, actions: rar, authTime, amr } = answer;

@@ -8,7 +8,7 @@ import {
   errors,
   type KoaContextWithOIDC,
 } from 'oidc-provider';
-import { Refusal } from '../../../base/app-error.js';
+import { AppError } from '../../../base/app-error.js';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
 import { randomToken } from '../../../base/crypto.js';
 import { isReadable, isStorable } from '../../../base/text.js';
@@ -28,9 +28,9 @@ interface NewGrant {
   expiresAt: Date;
 }
 
-interface Needs {
+interface Deps {
   clock: Clock;
-  core: Pick<Core, 'approvals' | 'artifacts' | 'livingAgents'>;
+  core: Pick<Core, 'approvals' | 'oauthStorage' | 'activeAgents'>;
 }
 
 /** How long a question can be answered; an agent may ask for less. */
@@ -40,8 +40,8 @@ export const INTERVAL_SECONDS = 5;
 const MAX_MESSAGE_LENGTH = 100;
 
 /** How questions are taken, as oidc-provider wants it said. */
-export function cibaFeatures({ clock, core }: Needs) {
-  const { approvals, livingAgents } = core;
+export function cibaFeatures({ clock, core }: Deps) {
+  const { approvals, activeAgents } = core;
 
   return {
     ciba: {
@@ -64,7 +64,7 @@ export function cibaFeatures({ clock, core }: Needs) {
   };
 
   async function agentOf(ctx: KoaContextWithOIDC): Promise<Agent> {
-    const agent = await livingAgents.find(ctx.oidc.client?.clientId ?? '');
+    const agent = await activeAgents.find(ctx.oidc.client?.clientId ?? '');
     if (!agent) throw new errors.InvalidClient('the agent is gone');
     return agent;
   }
@@ -97,7 +97,7 @@ export function cibaFeatures({ clock, core }: Needs) {
           scopes: asked.scopes,
           expiresAt,
         });
-        const requestId = core.artifacts.idOf(request.jti);
+        const requestId = core.oauthStorage.idOf(request.jti);
         await approvals.ask({ requestId, agent, accountId, bindingMessage, asked, grant, expiresAt }, callerOf(ctx));
       });
     } catch (error) {
@@ -186,7 +186,7 @@ async function inItsWords<Result>(ctx: KoaContextWithOIDC, verb: () => Promise<R
   try {
     return await verb();
   } catch (error) {
-    if (!(error instanceof Refusal) || error.status >= 500) throw error;
+    if (!(error instanceof AppError) || error.status >= 500) throw error;
     if (error.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(error.retryAfterSeconds));
     const [status, code] = error.status === 429 ? [429, error.code] : [403, 'access_denied'];
     throw Object.assign(new errors.CustomOIDCProviderError(code, error.message), { status, statusCode: status });

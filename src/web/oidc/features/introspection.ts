@@ -5,8 +5,8 @@ import type { Core } from '../../../core/core.js';
 import { type Acting, actorsIn } from '../../../core/credentials/oauth-tokens.js';
 import type { FindAccount } from './find-account.js';
 
-interface Needs {
-  core: Pick<Core, 'artifacts' | 'audiences' | 'clients' | 'livingAgents'>;
+interface Deps {
+  core: Pick<Core, 'oauthStorage' | 'audiences' | 'clients' | 'activeAgents'>;
   findAccount: FindAccount;
 }
 
@@ -18,8 +18,8 @@ interface AskedAbout {
   extra?: object;
 }
 
-export function introspection({ core, findAccount }: Needs) {
-  const { artifacts, audiences, clients, livingAgents } = core;
+export function introspection({ core, findAccount }: Deps) {
+  const { oauthStorage, audiences, clients, activeAgents } = core;
 
   return { enabled: true as const, allowedPolicy };
 
@@ -36,8 +36,8 @@ export function introspection({ core, findAccount }: Needs) {
     const { agent } = client.metadata as { agent?: AgentMember };
     const { key_id: keyId, gid, act } = (token.extra ?? {}) as { key_id?: string; gid?: string; act?: Acting };
     if (client.origin === 'agent' && agent?.key_id !== keyId) return false;
-    for (const id of actorsIn(act)) if (!(await livingAgents.find(id))) return false;
-    if (gid && !(await artifacts.grants.find(gid))) return false;
+    for (const id of actorsIn(act)) if (!(await activeAgents.find(id))) return false;
+    if (gid && !(await oauthStorage.grants.find(gid))) return false;
     return !token.accountId || (await findAccount(undefined, token.accountId, token)) !== undefined;
   }
 }

@@ -5,21 +5,21 @@ import type { CertificateName } from '../../../core/clients/certificates.js';
 import type { Core } from '../../../core/core.js';
 import type { ShownCertificates } from '../../http/client-certificate.js';
 
-interface Needs {
+interface Deps {
   config: Pick<Config, 'certificates' | 'trustedProxies'>;
-  core: Pick<Core, 'clientCertificates' | 'workloads'>;
+  core: Pick<Core, 'clientCertificates' | 'workloadIdentities'>;
   certificates: ShownCertificates;
 }
 
 const WORKLOAD = /^spiffe:/;
 
-export function mutualTls({ config, core, certificates }: Needs) {
-  const { clientCertificates, workloads } = core;
+export function mutualTls({ config, core, certificates }: Deps) {
+  const { clientCertificates, workloadIdentities } = core;
   const enabled = config.trustedProxies.length > 0 || config.certificates.tls !== undefined;
   return {
     enabled,
     certificateBoundAccessTokens: true,
-    tlsClientAuth: enabled && (clientCertificates.canProve() || workloads.areKnown()),
+    tlsClientAuth: enabled && (clientCertificates.canProve() || workloadIdentities.areKnown()),
     selfSignedTlsClientAuth: false,
     getCertificate: (ctx: KoaContextWithOIDC) => certificates.of(ctx.req)[0],
     certificateAuthorized,
@@ -32,7 +32,7 @@ export function mutualTls({ config, core, certificates }: Needs) {
     const chain = certificates.of(ctx.req);
     const workload = ctx.oidc.client?.tlsClientAuthSanUri;
     if (!workload || !WORKLOAD.test(workload)) return clientCertificates.areVouchedFor(chain);
-    const verdict = workloads.byCertificate(chain);
+    const verdict = workloadIdentities.byCertificate(chain);
     return verdict.kind === 'valid' && verdict.spiffeId.id === workload;
   }
 }

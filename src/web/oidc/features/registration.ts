@@ -6,12 +6,12 @@ import type { Clients } from '../../../core/clients/clients.js';
 import { MetadataFault } from '../../../core/clients/metadata.js';
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
-interface Needs {
+interface Deps {
   config: Pick<Config, 'registration' | 'registrationToken'>;
   clients: Pick<Clients, 'makeSecret' | 'settle'>;
 }
 
-export function registration({ config, clients }: Needs) {
+export function registration({ config, clients }: Deps) {
   const enabled = config.registration !== 'closed';
 
   return {

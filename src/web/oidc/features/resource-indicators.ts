@@ -12,7 +12,7 @@ import {
 import { namedScope } from '../patches/incremental-scope.js';
 import { agentOf } from '../storage/client-adapter.js';
 
-interface Needs {
+interface Deps {
   config: Pick<Config, 'accessTokenSeconds' | 'defaultResource'>;
   resources: Pick<Resources, 'own' | 'find' | 'isOpenTo' | 'capabilities'>;
   audiences: Pick<Audiences, 'find' | 'agentIn'>;
@@ -23,7 +23,7 @@ type Settings = NonNullable<NonNullable<Configuration['features']>['resourceIndi
 /** Of a client without a scope of its own, when it asks for none. */
 const LEAST_SCOPE = 'openid';
 
-export function resourceIndicators({ config, resources, audiences }: Needs): Settings {
+export function resourceIndicators({ config, resources, audiences }: Deps): Settings {
   return {
     enabled: true,
     defaultResource,

@@ -4,12 +4,12 @@ import type { Clock } from '../../../base/clock.js';
 import type { Core } from '../../../core/core.js';
 import { tokenExchange } from './token-exchange.js';
 
-interface Needs extends Pick<Core, 'delegations'> {
+interface Deps extends Pick<Core, 'delegations'> {
   clock: Clock;
 }
 
-export function registerGrants(provider: Provider, needs: Needs): void {
-  for (const { grantType, parameters, handler } of [tokenExchange(needs)]) {
+export function registerGrants(provider: Provider, deps: Deps): void {
+  for (const { grantType, parameters, handler } of [tokenExchange(deps)]) {
     provider.registerGrantType(grantType, handler, parameters, 'resource');
   }
 }

@@ -18,7 +18,7 @@ import { TOKEN_EXCHANGE_GRANT } from '../../../core/agents/client.js';
 import { callerOf } from '../request-meta.js';
 import { agentOf } from '../storage/client-adapter.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
   delegations: Delegations;
 }
@@ -43,7 +43,7 @@ export function delegationClaims(token: object): object {
   return act ? { act, gid, ...(sid && { sid }) } : {};
 }
 
-export function tokenExchange({ clock, delegations: known }: Needs) {
+export function tokenExchange({ clock, delegations: known }: Deps) {
   return {
     grantType: TOKEN_EXCHANGE_GRANT,
     parameters: [
@@ -69,7 +69,7 @@ export function tokenExchange({ clock, delegations: known }: Needs) {
     checkDpopRequired(provider, ctx, proof);
 
     const found = await known.find(client.clientId, agent, String(params.subject_token));
-    if ('fault' in found) throw invalidRequest(found.fault); // RFC 8693, 2.2.2
+    if ('error' in found) throw invalidRequest(found.error); // RFC 8693, 2.2.2
     const [resourceServer, another] = await resolveRequestedResources(provider, ctx);
     if (!resourceServer || another) throw invalidTarget('a token is for one resource');
     const unfit = await known.whyNotFor(String(resourceServer.audience), found);

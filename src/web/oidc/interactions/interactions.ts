@@ -4,7 +4,7 @@
  */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
-import { Refusal } from '../../../base/app-error.js';
+import { AppError } from '../../../base/app-error.js';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
 import { isLoopback } from '../../../base/loopback.js';
 import type { Audiences } from '../../../core/agents/audiences.js';
@@ -17,13 +17,13 @@ import type { Context } from '../../http/context.js';
 import { allowFormRedirect, formTarget, keepOpener } from '../../http/security-headers.js';
 import { seeOther } from '../../http/see-other.js';
 import type { Csrf } from '../../pages/csrf.js';
-import type { Errand, Errands } from '../../pages/login-redirect.js';
+import type { LoginRedirect, LoginRedirects } from '../../pages/login-redirect.js';
 import type { Views } from '../../pages/views.js';
 import { clientCard, documentHost, isUnverified } from '../pages/client-view.js';
 import type { ConsentScope, OidcPages } from '../pages/view-models.js';
 import type { Providers } from '../provider/provider.js';
 
-interface Needs {
+interface Deps {
   clock: Clock;
   consents: Consents;
   resources: Resources;
@@ -32,7 +32,7 @@ interface Needs {
   providers: Providers;
   loginCookie: LoginCookie;
   csrf: Csrf;
-  errands: Errands;
+  loginRedirects: LoginRedirects;
   views: Views<OidcPages>;
 }
 
@@ -62,9 +62,9 @@ export function createInteractions({
   providers,
   loginCookie,
   csrf,
-  errands,
+  loginRedirects,
   views,
-}: Needs) {
+}: Deps) {
   return { decide, answer };
 
   /** GET: goes on where it can, shows the consent page or sends to the sign-in page where it cannot. */
@@ -75,11 +75,11 @@ export function createInteractions({
     if (interaction.prompt.name === 'login') {
       const notBefore = await timeToBeat(interaction); // noted with the first visit, also if nobody is signed in then
       if (!login || login.session.authTime.getTime() <= notBefore) return sendToSignIn(ctx, interaction, client);
-      return goOn(ctx, provider, interaction, login);
+      return continueSignIn(ctx, provider, interaction, login);
     }
     if (!login) return sendToSignIn(ctx, interaction, client);
     // Somebody else has signed in meanwhile: what was found missing for the one before says nothing now.
-    if (interaction.session?.accountId !== login.account.id) return goOn(ctx, provider, interaction, login);
+    if (interaction.session?.accountId !== login.account.id) return continueSignIn(ctx, provider, interaction, login);
     await showConsent(ctx, interaction, client, login);
   }
 
@@ -94,11 +94,11 @@ export function createInteractions({
       return seeOther(ctx, `/interaction/${interaction.uid}`);
     }
     if (decision === 'deny') {
-      await consents.refuse(login.account.id, client.clientId, ctx.state.caller);
+      await consents.refuse(login.account.id, client.clientId, ctx.state.meta);
       const no = { error: 'access_denied', error_description: 'the person said no' };
       return seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
     }
-    await consents.give(login.account.id, client.clientId, await requested(interaction, client), ctx.state.caller);
+    await consents.give(login.account.id, client.clientId, await requested(interaction, client), ctx.state.meta);
     seeOther(
       ctx,
       await provider.interactionResult(ctx.req, ctx.res, { consent: {} }, { mergeWithLastSubmission: true }),
@@ -114,17 +114,17 @@ export function createInteractions({
       return { provider, interaction, client };
     } catch (error) {
       if (!(error instanceof errors.SessionNotFound)) throw error;
-      throw new Refusal(400, 'invalid_request', 'This sign-in has expired. Go back to the app and start again.');
+      throw new AppError(400, 'invalid_request', 'This sign-in has expired. Go back to the app and start again.');
     }
   }
 
   function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
     const email =
       typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
-    seeOther(ctx, errands.href('/login', { ...errandOf(uid, params, client), email }));
+    seeOther(ctx, loginRedirects.href('/login', { ...errandOf(uid, params, client), email }));
   }
 
-  function errandOf(uid: string, { redirect_uri: uri }: Interaction['params'], { clientName }: Client): Errand {
+  function errandOf(uid: string, { redirect_uri: uri }: Interaction['params'], { clientName }: Client): LoginRedirect {
     return {
       returnTo: `/interaction/${uid}`,
       appName: clientName,
@@ -143,7 +143,7 @@ export function createInteractions({
     return at;
   }
 
-  async function goOn(
+  async function continueSignIn(
     ctx: Context,
     provider: Provider,
     interaction: Interaction,
@@ -178,7 +178,7 @@ export function createInteractions({
       local: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
       redirectHost: placeOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
-      switchHref: errands.href('/login', errandOf(uid, params, client)),
+      switchHref: loginRedirects.href('/login', errandOf(uid, params, client)),
       scopes: [
         ...wanted.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
         ...wanted.claims.map(describeClaim),

@@ -1,6 +1,6 @@
 /** How a client is shown to a person. */
 import type { Client } from 'oidc-provider';
-import type { ClientCard } from './view-models.js';
+import type { ClientView } from './view-models.js';
 
 type Shown = Pick<Client, 'clientId' | 'clientName' | 'clientUri' | 'policyUri' | 'tosUri' | 'redirectUris'>;
 
@@ -15,7 +15,7 @@ export const documentHost = (client: Pick<Client, 'clientId'>) =>
  * A client's name, home and papers, ready to print. Only https links: a browser would run others. What a stranger says of his home is
  * shown only if his redirects lead there too (RFC 7591, section 5).
  */
-export function clientCard(client: Shown): ClientCard {
+export function clientCard(client: Shown): ClientView {
   const name = client.clientName || client.clientId;
   const home = documentHost(client);
   const hosts = [...(client.redirectUris ?? []).map(hostOf), ...(home ? [home] : [])];

@@ -1,6 +1,6 @@
 /** The pages that oidc-provider shows by itself: errors, device codes, signing out. */
 import type { errors, KoaContextWithOIDC } from 'oidc-provider';
-import { isForPrograms } from '../../http/api-paths.js';
+import { isApiPath } from '../../http/api-paths.js';
 import { keepOpener } from '../../http/security-headers.js';
 import type { Views } from '../../pages/views.js';
 import { ROUTES } from '../paths.js';
@@ -20,7 +20,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
 
   /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
   async function error(ctx: KoaContextWithOIDC, out: ErrorAnswer, cause?: Error): Promise<void> {
-    if (isForPrograms(ctx.path) || ctx.accepts('html', 'json') === 'json') {
+    if (isApiPath(ctx.path) || ctx.accepts('html', 'json') === 'json') {
       ctx.body = out; // whatever it says that it accepts
       return;
     }

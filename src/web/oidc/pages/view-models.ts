@@ -13,7 +13,7 @@ export interface OidcPages {
 interface ConsentPage {
   action: string;
   csrfToken: string;
-  client: ClientCard;
+  client: ClientView;
   /** True for a client that registered itself or is described by a document: nobody here has looked at who it is. */
   unverified: boolean;
   /** The host whose document describes it, where one does. */
@@ -61,7 +61,7 @@ interface DeviceConfirmPage {
   xsrf: string;
   /** As the device shows it, with its dashes. */
   userCode: string;
-  client: ClientCard;
+  client: ClientView;
   /** True for a client that registered itself. */
   unverified: boolean;
   /** Where the request came from, so that a stranger's can be told from one's own. */
@@ -88,7 +88,7 @@ interface LoggedOutPage {
 }
 
 /** An OAuth client as a person sees it. */
-export interface ClientCard {
+export interface ClientView {
   name: string;
   /** The host of its home page or of its redirect URI. */
   host?: string;

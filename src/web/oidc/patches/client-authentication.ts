@@ -1,17 +1,17 @@
 /** What we ask of a client differently from oidc-provider: its secret by hash, and loopback redirects whatever their port. */
 import type { Client } from 'oidc-provider';
-import type { LivingAgents } from '../../../core/agents/active-agents.js';
+import type { ActiveAgents } from '../../../core/agents/active-agents.js';
 import type { Clients } from '../../../core/clients/clients.js';
 import { sameLoopback } from '../../../core/clients/metadata.js';
-import type { Engine } from '../provider-internals.js';
+import type { ProviderInternals } from '../provider-internals.js';
 import { agentOf } from '../storage/client-adapter.js';
 
-interface Needs {
+interface Deps {
   clients: Pick<Clients, 'isSecret'>;
-  livingAgents: Pick<LivingAgents, 'findByKey'>;
+  activeAgents: Pick<ActiveAgents, 'findByKey'>;
 }
 
-export function checkClientsOurWay(engine: Engine, { clients, livingAgents }: Needs): void {
+export function checkClientsOurWay(engine: ProviderInternals, { clients, activeAgents }: Deps): void {
   const { prototype } = engine.Client;
 
   prototype.compareClientSecret = function compareClientSecret(actual) {
@@ -27,7 +27,7 @@ export function checkClientsOurWay(engine: Engine, { clients, livingAgents }: Ne
 
   /** An agent's secret is its key, and keys are compared in one place. */
   async function isKeyOf(clientId: string, key: string): Promise<boolean> {
-    const agent = await livingAgents.findByKey(key);
+    const agent = await activeAgents.findByKey(key);
     return agent !== undefined && agent !== 'expired' && agent.id === clientId;
   }
 }

@@ -5,7 +5,7 @@
  */
 import Provider, { type Client } from 'oidc-provider';
 import { isForApps, type Resources } from '../../../core/resources/resources.js';
-import type { Engine } from '../provider-internals.js';
+import type { ProviderInternals } from '../provider-internals.js';
 
 /** Where a client manages its own registration (RFC 7592): there it reads what it named. */
 const ITS_OWN = new Set(['client', 'client_update', 'client_delete']);
@@ -15,7 +15,7 @@ const named = new WeakMap<object, string>();
 export const namedScope = (client: Client): string | undefined => named.get(client) ?? client.scope;
 
 /** Of each client that the provider builds: `scope` reaches as far as it may ask. A provider is built anew when an API changes. */
-export function letAppsAskForMore(engine: Engine, resources: Pick<Resources, 'list' | 'isOpenTo'>): void {
+export function letAppsAskForMore(engine: ProviderInternals, resources: Pick<Resources, 'list' | 'isOpenTo'>): void {
   const find = engine.Client.find.bind(engine.Client);
 
   engine.Client.find = async function findReaching(id) {

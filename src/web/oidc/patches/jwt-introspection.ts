@@ -4,13 +4,13 @@
  */
 import Provider, { type AccessToken } from 'oidc-provider';
 import type { OAuthTokens } from '../../../core/credentials/oauth-tokens.js';
-import type { Artifacts } from '../../../core/oauth-storage/oauth-storage.js';
-import { type Engine, replaceContext } from '../provider-internals.js';
+import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
+import { type ProviderInternals, replaceContext } from '../provider-internals.js';
 import { callerOf } from '../request-meta.js';
 
-interface Needs {
+interface Deps {
   oauthTokens: Pick<OAuthTokens, 'read'>;
-  artifacts: Artifacts;
+  oauthStorage: OAuthStorage;
 }
 
 /** In front of a token that has the form of a JWT, so that the provider takes it for an opaque one and looks it up. */
@@ -18,7 +18,7 @@ const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
-export function resolveStructuredTokens(engine: Engine, { oauthTokens, artifacts }: Needs): void {
+export function resolveStructuredTokens(engine: ProviderInternals, { oauthTokens, oauthStorage }: Deps): void {
   const { AccessToken, OIDCContext } = engine;
   const findStored = AccessToken.find.bind(AccessToken);
 
@@ -61,7 +61,7 @@ export function resolveStructuredTokens(engine: Engine, { oauthTokens, artifacts
       'x5t#S256': payload.cnf?.['x5t#S256'],
     });
     found.destroy = () =>
-      artifacts.revokeAccessToken(
+      oauthStorage.revokeAccessToken(
         {
           kind: 'AccessToken',
           jti: payload.jti,

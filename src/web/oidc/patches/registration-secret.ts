@@ -3,11 +3,11 @@
  * hash here, and would answer with that hash: so the right secret is replaced on the way in, and none goes out but a new one.
  */
 import type { Clients } from '../../../core/clients/clients.js';
-import { type Engine, replaceContext } from '../provider-internals.js';
+import { type ProviderInternals, replaceContext } from '../provider-internals.js';
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
 /** What a client is told of itself holds neither. */
-export function acceptOwnSecret(engine: Engine, clients: Clients): void {
+export function acceptOwnSecret(engine: ProviderInternals, clients: Clients): void {
   const { OIDCContext } = engine;
 
   class ForgivingContext extends OIDCContext {

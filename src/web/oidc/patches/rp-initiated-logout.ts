@@ -2,15 +2,15 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Sessions } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
-import type { Engine, EngineSession } from '../provider-internals.js';
+import type { EngineSession, ProviderInternals } from '../provider-internals.js';
 import { callerOf } from '../request-meta.js';
 
-interface Needs {
+interface Deps {
   sessions: Sessions;
   loginCookie: LoginCookie;
 }
 
-export function finishSignOut(engine: Engine, { sessions, loginCookie }: Needs): void {
+export function finishSignOut(engine: ProviderInternals, { sessions, loginCookie }: Deps): void {
   engine.answered.push((ctx) => (ctx._matchedRouteName === 'end_session_confirm' ? endLogin(ctx) : undefined));
 
   async function endLogin(ctx: KoaContextWithOIDC): Promise<void> {

@@ -6,7 +6,7 @@ import { epochSeconds } from '../../../base/clock.js';
 import { hmacSha256, type Secrets } from '../../../base/crypto.js';
 import type { Login } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
-import type { Engine, EngineSession } from '../provider-internals.js';
+import type { EngineSession, ProviderInternals } from '../provider-internals.js';
 
 /** A session as it was found in the store, when this request began. */
 type StoredSession = EngineSession & { asStored?: string };
@@ -14,7 +14,7 @@ type StoredSession = EngineSession & { asStored?: string };
 /** What is stored is good for so much of its time; then it is stored anew, though nothing of it has changed. */
 const GOOD_SHARE = 0.9;
 
-export function followLogin({ Session }: Engine, loginCookie: LoginCookie, secrets: Secrets): void {
+export function followLogin({ Session }: ProviderInternals, loginCookie: LoginCookie, secrets: Secrets): void {
   const members = Session.IN_PAYLOAD.filter((member) => member !== 'authorizations');
   const content = members.filter((member) => !['iat', 'exp'].includes(member));
   const getStored = Session.get.bind(Session);

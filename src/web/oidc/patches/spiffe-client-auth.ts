@@ -6,13 +6,13 @@ import { decodeJwt } from 'jose';
 import Provider from 'oidc-provider';
 import type { Client as StoredClient } from '../../../core/clients/clients.js';
 import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../../../core/clients/metadata.js';
-import type { Workloads } from '../../../core/credentials/workload-identities.js';
+import type { WorkloadIdentities } from '../../../core/credentials/workload-identities.js';
 import { ROUTES, TOKEN_ALIAS } from '../paths.js';
-import { type Engine, replaceContext } from '../provider-internals.js';
+import { type ProviderInternals, replaceContext } from '../provider-internals.js';
 
-interface Needs {
+interface Deps {
   issuer: string;
-  workloads: Workloads;
+  workloadIdentities: WorkloadIdentities;
 }
 
 type Params = Record<string, unknown>;
@@ -34,7 +34,7 @@ export function asEngineClient({
     : { token_endpoint_auth_method: 'client_secret_post', client_secret: NO_SECRET };
 }
 
-export function acceptWorkloads(engine: Engine, { issuer, workloads }: Needs): void {
+export function acceptWorkloads(engine: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
   const { OIDCContext, Client: clientClass } = engine;
   const { compareClientSecret } = clientClass.prototype;
   const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS}`];
@@ -63,17 +63,17 @@ export function acceptWorkloads(engine: Engine, { issuer, workloads }: Needs): v
   replaceContext(engine, WorkloadContext);
 
   clientClass.prototype.compareClientSecret = async function compareSvid(actual) {
-    const shown = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
-    if (this.spiffe_id !== this.clientId) return shown === undefined && compareClientSecret.call(this, actual);
-    if (shown !== actual) return false;
-    const verdict = await workloads.byToken(actual, audience);
+    const presentation = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
+    if (this.spiffe_id !== this.clientId) return presentation === undefined && compareClientSecret.call(this, actual);
+    if (presentation !== actual) return false;
+    const verdict = await workloadIdentities.byToken(actual, audience);
     return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
   };
 
   engine.answered.push(function tellOfWorkloads(ctx) {
     const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
       ?.token_endpoint_auth_methods_supported;
-    if (ctx.oidc?.route === 'discovery' && workloads.areKnown()) methods?.push(...WORKLOAD_AUTH_METHODS);
+    if (ctx.oidc?.route === 'discovery' && workloadIdentities.areKnown()) methods?.push(...WORKLOAD_AUTH_METHODS);
   });
 }
 

@@ -3,7 +3,7 @@ import { type Configuration, errors, type KoaContextWithOIDC, type Client as Pro
 import { type Clock, epochSeconds, HOUR_SECONDS, MINUTE_SECONDS } from '../../../base/clock.js';
 import type { Config } from '../../../base/config.js';
 import type { Secrets } from '../../../base/crypto.js';
-import type { GuardedFetch } from '../../../base/safe-fetch.js';
+import type { SafeFetch } from '../../../base/safe-fetch.js';
 import { SCOPE_CLAIMS } from '../../../core/accounts/claims.js';
 import type { Core } from '../../../core/core.js';
 import { DPOP_ALGORITHMS } from '../../../kit/dpop.js';
@@ -24,7 +24,7 @@ import { ROUTES } from '../paths.js';
 import type { Adapters } from '../storage/adapter.js';
 import { agentOf } from '../storage/client-adapter.js';
 import { tokenBits } from './opaque-token-format.js';
-import { HeldSigningKey } from './signing-key.js';
+import { NodeSigningKey } from './signing-key.js';
 
 export interface SettingsNeeds {
   config: Config;
@@ -33,19 +33,19 @@ export interface SettingsNeeds {
     Core,
     | 'accounts'
     | 'approvals'
-    | 'artifacts'
+    | 'oauthStorage'
     | 'audiences'
     | 'clients'
     | 'clientCertificates'
     | 'consents'
     | 'keys'
-    | 'livingAgents'
+    | 'activeAgents'
     | 'resources'
     | 'scopes'
-    | 'workloads'
+    | 'workloadIdentities'
   >;
   secrets: Secrets;
-  fetch: GuardedFetch;
+  fetch: SafeFetch;
   adapters: Adapters;
   pages: ProviderPages;
   certificates: ShownCertificates;
@@ -60,17 +60,17 @@ const ID_TOKEN_SECONDS = HOUR_SECONDS;
 const DPOP_NONCE_BYTES = 32;
 const ASSERTION_SECONDS = HOUR_SECONDS;
 
-export function providerSettings(needs: SettingsNeeds): Configuration {
-  const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = needs;
+export function providerSettings(deps: SettingsNeeds): Configuration {
+  const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = deps;
   const { clients, resources, audiences } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
   const registering = registration({ config, clients });
-  const mTLS = mutualTls(needs);
+  const mTLS = mutualTls(deps);
 
   return {
     adapter: adapters.adapterFor,
-    jwks: { keys: core.keys.set().keys.map((key) => new HeldSigningKey(key)) },
+    jwks: { keys: core.keys.set().keys.map((key) => new NodeSigningKey(key)) },
     routes: { ...ROUTES, token: tokenPath },
     scopes: core.scopes(),
     ...(config.clientDocuments && { discovery: { client_id_metadata_document_supported: true } }),
@@ -161,7 +161,7 @@ export function providerSettings(needs: SettingsNeeds): Configuration {
     extraClientMetadata: registering.metadata,
     features: {
       devInteractions: { enabled: false },
-      ...cibaFeatures(needs),
+      ...cibaFeatures(deps),
       backchannelLogout: { enabled: true },
       claimsParameter: { enabled: true },
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },

@@ -1,13 +1,13 @@
 /** What oidc-provider tells by its events: for the log and the audit trail. A listener here never throws and never waits. */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { isOutage, isUnstorable } from '../../../base/app-error.js';
+import { isInvalidText, isStoreUnavailable } from '../../../base/app-error.js';
 import type { Log } from '../../../base/log.js';
 import { CIBA_GRANT, TOKEN_EXCHANGE_GRANT } from '../../../core/agents/client.js';
 import type { Audit } from '../../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../../core/clients/metadata.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
-import { createTellUnsent } from '../../http/aborted-responses.js';
+import { createRecordAborted } from '../../http/aborted-responses.js';
 import { withoutSecrets } from '../../http/access-log.js';
 import { isUnverified } from '../pages/client-view.js';
 import type { EngineError } from '../provider-internals.js';
@@ -15,7 +15,7 @@ import { callerOf } from '../request-meta.js';
 
 type FailureEvent = (ctx: KoaContextWithOIDC, error: EngineError) => void;
 
-interface Needs {
+interface Deps {
   audit: Audit;
   clientUsage: Pick<ClientUsage, 'note'>;
   log: Log;
@@ -51,7 +51,7 @@ const FAILURES = [
   'device_resume.error',
 ];
 
-export function listen(provider: Provider, { audit, clientUsage, log }: Needs): void {
+export function listen(provider: Provider, { audit, clientUsage, log }: Deps): void {
   /** Whatever a listener throws would become the answer: it is logged instead. */
   function on<Args extends unknown[]>(event: string, listener: (...args: Args) => void): void {
     provider.on(event as never, (...args: unknown[]) => {
@@ -74,7 +74,7 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Needs): 
       action: 'token.refused',
       actor: client ? { kind: 'client', id: client.clientId } : { kind: 'anonymous' },
       clientId: client?.clientId,
-      caller: callerOf(ctx),
+      meta: callerOf(ctx),
       detail: {
         grant_type: KNOWN_GRANTS.has(String(params?.grant_type)) ? String(params?.grant_type) : 'other',
         error: error.error ?? error.message,
@@ -100,15 +100,15 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Needs): 
 
   on('authorization.error', holdBack);
 
-  on('error', createTellUnsent(log));
+  on('error', createRecordAborted(log));
 
   on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
     log.error(
       { error, path: withoutSecrets(ctx.path), requestId: callerOf(ctx).requestId },
       'the protocol engine failed',
     );
-    if (isOutage(error)) askToComeBack(ctx);
-    else if (isUnstorable(error)) refuseUnstorable(ctx);
+    if (isStoreUnavailable(error)) askToComeBack(ctx);
+    else if (isInvalidText(error)) refuseUnstorable(ctx);
   });
 }
 

@@ -7,7 +7,7 @@ import { Socket } from 'node:net';
 import Provider from 'oidc-provider';
 import type { Clock } from '../../../base/clock.js';
 import type { Log } from '../../../base/log.js';
-import type { Limits } from '../../../base/rate-limiter.js';
+import type { RateLimiter } from '../../../base/rate-limiter.js';
 import type { Core } from '../../../core/core.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
 import { tellDecisions } from '../features/ciba-decision.js';
@@ -22,19 +22,19 @@ import { finishSignOut } from '../patches/rp-initiated-logout.js';
 import { followLogin } from '../patches/session-follows-login.js';
 import { acceptWorkloads } from '../patches/spiffe-client-auth.js';
 import { DISCOVERY, ROUTES, TOKEN_ALIAS } from '../paths.js';
-import { type Engine, insideOf } from '../provider-internals.js';
+import { internalsOf, type ProviderInternals } from '../provider-internals.js';
 import { rememberClients } from '../storage/client-cache.js';
-import type { LookUp } from '../storage/client-resolver.js';
+import type { ClientResolver } from '../storage/client-resolver.js';
 import { providerSettings, type SettingsNeeds } from './configuration.js';
 import { listen } from './events.js';
 
-interface Needs extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
+interface Deps extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
   core: SettingsNeeds['core'] &
-    Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'livingAgents' | 'oauthTokens' | 'sessions'>;
-  lookUp: LookUp;
+    Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'activeAgents' | 'oauthTokens' | 'sessions'>;
+  resolveClient: ClientResolver;
   clock: Clock;
   loginCookie: LoginCookie;
-  limits: Limits;
+  rateLimiter: RateLimiter;
   log: Log;
 }
 
@@ -51,8 +51,8 @@ export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void
 
 export type Providers = ReturnType<typeof createProviders>;
 
-export function createProviders(needs: Needs) {
-  const { config, core, clock, lookUp, loginCookie, limits, log, secrets } = needs;
+export function createProviders(deps: Deps) {
+  const { config, core, clock, resolveClient, loginCookie, rateLimiter, log, secrets } = deps;
   let version = '';
   let generation: Promise<Generation> | undefined;
   let built: { version: string; generation: Generation } | undefined;
@@ -99,24 +99,24 @@ export function createProviders(needs: Needs) {
   }
 
   function buildOne(tokenPath: string): Provider {
-    const provider = new Provider(config.issuer, providerSettings({ ...needs, tokenPath }));
+    const provider = new Provider(config.issuer, providerSettings({ ...deps, tokenPath }));
     provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
     registerGrants(provider, { ...core, clock });
     listen(provider, { ...core, log });
-    changeInside(insideOf(provider));
+    changeInside(internalsOf(provider));
     return provider;
   }
 
   /** Where the protocol engine does otherwise than was promised: each line's file says why. */
-  function changeInside(engine: Engine): void {
+  function changeInside(engine: ProviderInternals): void {
     followLogin(engine, loginCookie, secrets);
     checkClientsOurWay(engine, core);
     letAppsAskForMore(engine, core.resources);
-    rememberClients(engine, lookUp);
-    patchReplayDetection(engine, core.artifacts);
+    rememberClients(engine, resolveClient);
+    patchReplayDetection(engine, core.oauthStorage);
     resolveStructuredTokens(engine, core);
-    acceptWorkloads(engine, { issuer: config.issuer, workloads: core.workloads });
-    tellDecisions(engine, { ...core, limits });
+    acceptWorkloads(engine, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
+    tellDecisions(engine, { ...core, rateLimiter });
     acceptOwnSecret(engine, core.clients);
     leaveEmptyAnswersUntyped(engine);
     finishSignOut(engine, { sessions: core.sessions, loginCookie });

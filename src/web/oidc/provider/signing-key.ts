@@ -6,7 +6,7 @@ import type { SigningKey } from '../../../core/keys/keys.js';
 
 const signElsewhere = promisify(signWith);
 
-export class HeldSigningKey extends ExternalSigningKey {
+export class NodeSigningKey extends ExternalSigningKey {
   readonly #held: SigningKey;
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;

@@ -8,21 +8,21 @@ import type { Clock } from '../../../base/clock.js';
 import type { Secrets } from '../../../base/crypto.js';
 import type { Clients } from '../../../core/clients/clients.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
-import type { Artifacts } from '../../../core/oauth-storage/oauth-storage.js';
+import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { Sessions } from '../../../core/sessions/sessions.js';
 import { isUnverified } from '../pages/client-view.js';
 import { callerOf } from '../request-meta.js';
 import { createClientAdapter, createRegistrationTokenAdapter } from './client-adapter.js';
-import type { LookUp } from './client-resolver.js';
+import type { ClientResolver } from './client-resolver.js';
 import { createArtifactAdapters } from './ephemeral-adapter.js';
 import { createGrantAdapter, FIRST_ANSWER_MS } from './grant-adapter.js';
 import { createTokenAdapters } from './token-adapter.js';
 
-interface Needs {
-  artifacts: Artifacts;
+interface Deps {
+  oauthStorage: OAuthStorage;
   clients: Clients;
   clientUsage: Pick<ClientUsage, 'begin'>;
-  lookUp: LookUp;
+  resolveClient: ClientResolver;
   sessions: Sessions;
   secrets: Secrets;
   clock: Clock;
@@ -30,10 +30,10 @@ interface Needs {
 
 export type Adapters = ReturnType<typeof createAdapters>;
 
-export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessions, secrets, clock }: Needs) {
-  const { store, grants } = artifacts;
-  const plain = createArtifactAdapters({ artifacts, secrets, clock });
-  const tokens = createTokenAdapters({ artifacts, plain, clock });
+export function createAdapters({ oauthStorage, clients, clientUsage, resolveClient, sessions, secrets, clock }: Deps) {
+  const { store, grants } = oauthStorage;
+  const plain = createArtifactAdapters({ oauthStorage, secrets, clock });
+  const tokens = createTokenAdapters({ oauthStorage, plain, clock });
   const { storedId } = plain;
 
   return { adapterFor, completeRotation: tokens.completeRotation };
@@ -42,7 +42,7 @@ export function createAdapters({ artifacts, clients, clientUsage, lookUp, sessio
     const adapter = plain.adapterFor(kind);
     switch (kind) {
       case 'Client':
-        return createClientAdapter({ clients, lookUp });
+        return createClientAdapter({ clients, resolveClient });
       case 'RegistrationAccessToken':
         return createRegistrationTokenAdapter({ clients });
       case 'Grant':

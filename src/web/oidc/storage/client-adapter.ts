@@ -1,17 +1,23 @@
 /** Clients and their registration tokens, translated between oidc-provider and core/clients. */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
-import { Refusal } from '../../../base/app-error.js';
+import { AppError } from '../../../base/app-error.js';
 import type { AgentMember } from '../../../core/agents/client.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
 import type { ClientMetadata } from '../../../core/clients/metadata.js';
 import { asEngineClient } from '../patches/spiffe-client-auth.js';
 import { callerOf } from '../request-meta.js';
-import type { LookUp } from './client-resolver.js';
+import type { ClientResolver } from './client-resolver.js';
 
 /** What we know of a client beside its metadata; never taken from a registration. */
 export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id', 'agent'] as const;
 
-export function createClientAdapter({ clients, lookUp }: { clients: Clients; lookUp: LookUp }): Adapter {
+export function createClientAdapter({
+  clients,
+  resolveClient,
+}: {
+  clients: Clients;
+  resolveClient: ClientResolver;
+}): Adapter {
   return {
     async upsert(id, payload) {
       const metadata: ClientMetadata = { ...payload };
@@ -22,12 +28,12 @@ export function createClientAdapter({ clients, lookUp }: { clients: Clients; loo
       await clients.saveRegistered(id, metadata, fresh, callerOf(Provider.ctx));
     },
     async find(id) {
-      const client = await lookUp(id);
+      const client = await resolveClient(id);
       return client ? toPayload(client) : undefined;
     },
     async destroy(id) {
       await clients.remove(id, callerOf(Provider.ctx)).catch((error) => {
-        if (!(error instanceof Refusal)) throw error; // somebody else was faster: it is gone all the same
+        if (!(error instanceof AppError)) throw error; // somebody else was faster: it is gone all the same
       });
     },
     ...notForClients,

@@ -4,16 +4,16 @@
  */
 import type { Client } from 'oidc-provider';
 import type { Client as Row } from '../../../core/clients/clients.js';
-import type { Engine } from '../provider-internals.js';
-import type { LookUp } from './client-resolver.js';
+import type { ProviderInternals } from '../provider-internals.js';
+import type { ClientResolver } from './client-resolver.js';
 
-export function rememberClients(engine: Engine, lookUp: LookUp): void {
+export function rememberClients(engine: ProviderInternals, resolveClient: ClientResolver): void {
   const { Client } = engine;
   const find = Client.find.bind(Client);
   const built = new WeakMap<Row, Client>();
 
   Client.find = async function findRemembered(id) {
-    const row = typeof id === 'string' ? await lookUp(id) : undefined;
+    const row = typeof id === 'string' ? await resolveClient(id) : undefined;
     const known = row && built.get(row);
     if (known) return known;
     const client = await find(id);

@@ -1,42 +1,42 @@
 /** The client of an id, as the engine asks for it: from the store, or from the document that its id leads to. */
 import Provider, { errors } from 'oidc-provider';
-import { Refusal } from '../../../base/app-error.js';
+import { AppError } from '../../../base/app-error.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
 import { DocumentFault } from '../../../core/clients/metadata-document.js';
-import type { ClientDocuments } from '../../../core/clients/metadata-documents.js';
+import type { MetadataDocuments } from '../../../core/clients/metadata-documents.js';
 import { callerOf } from '../request-meta.js';
 
-export type LookUp = (id: string) => Promise<Client | undefined>;
+export type ClientResolver = (id: string) => Promise<Client | undefined>;
 
-interface Needs {
+interface Deps {
   clients: Pick<Clients, 'find'>;
-  clientDocuments: ClientDocuments;
+  metadataDocuments: MetadataDocuments;
 }
 
 /** Where a client acts by itself. Elsewhere its tokens are judged, or the engine goes on with what it read: no host is asked for that. */
 const READS_DOCUMENTS = new Set(['authorization', 'pushed_authorization_request', 'device_authorization', 'token']);
 
-export function createLookUp({ clients, clientDocuments }: Needs): LookUp {
-  return async function lookUp(id) {
+export function createClientResolver({ clients, metadataDocuments }: Deps): ClientResolver {
+  return async function resolveClient(id) {
     const { ctx } = Provider;
     if (!READS_DOCUMENTS.has(ctx?.oidc?.route ?? '')) return stored(id);
     try {
-      return await clientDocuments.find(id, callerOf(ctx));
+      return await metadataDocuments.find(id, callerOf(ctx));
     } catch (error) {
       if (error instanceof DocumentFault)
         throw new errors.InvalidClient(`the app's metadata document: ${error.message}`);
-      if (error instanceof Refusal && error.status === 429) throw tooMany(error);
+      if (error instanceof AppError && error.status === 429) throw tooMany(error);
       throw error;
     }
   };
 
   async function stored(id: string): Promise<Client | undefined> {
     const client = await clients.find(id);
-    return client?.origin === 'document' && !clientDocuments.enabled ? undefined : client;
+    return client?.origin === 'document' && !metadataDocuments.enabled ? undefined : client;
   }
 }
 
-function tooMany(cause: Refusal): Error {
+function tooMany(cause: AppError): Error {
   const error = new errors.OIDCProviderError(429, 'temporarily_unavailable');
   return Object.assign(error, { error_description: 'too many unknown apps from this network; try again later', cause });
 }

@@ -5,12 +5,12 @@
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../../base/crypto.js';
-import type { Artifacts } from '../../../core/oauth-storage/oauth-storage.js';
+import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { StoredArtifact } from '../../../core/oauth-storage/store.js';
 import { canBe } from '../provider/opaque-token-format.js';
 
-interface Needs {
-  artifacts: Artifacts;
+interface Deps {
+  oauthStorage: OAuthStorage;
   secrets: Secrets;
   clock: Clock;
 }
@@ -21,8 +21,8 @@ const POLLED = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
 export type ArtifactAdapters = ReturnType<typeof createArtifactAdapters>;
 
-export function createArtifactAdapters({ artifacts, secrets, clock }: Needs) {
-  const { store, idOf } = artifacts;
+export function createArtifactAdapters({ oauthStorage, secrets, clock }: Deps) {
+  const { store, idOf } = oauthStorage;
 
   return { adapterFor, storedId, expiryOf };
 

@@ -5,7 +5,7 @@ import type { Grants, RevocationCause } from '../../../core/oauth-storage/grants
 import { callerOf } from '../request-meta.js';
 import type { ArtifactAdapters } from './ephemeral-adapter.js';
 
-interface Needs {
+interface Deps {
   grants: Grants;
   plain: ArtifactAdapters;
 }
@@ -13,7 +13,7 @@ interface Needs {
 /** Of two redemptions at once one succeeds: the other waits so long with ending what the first is about to get. */
 export const FIRST_ANSWER_MS = 500;
 
-export function createGrantAdapter({ grants, plain }: Needs): Adapter {
+export function createGrantAdapter({ grants, plain }: Deps): Adapter {
   return {
     ...plain.adapterFor('Grant'),
     async upsert(id, payload, expiresIn) {

@@ -4,14 +4,14 @@
  */
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
-import type { Artifacts } from '../../../core/oauth-storage/oauth-storage.js';
+import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { NewRefreshToken } from '../../../core/oauth-storage/token-family.js';
 import { canBe } from '../provider/opaque-token-format.js';
 import { callerOf } from '../request-meta.js';
 import type { ArtifactAdapters } from './ephemeral-adapter.js';
 
-interface Needs {
-  artifacts: Artifacts;
+interface Deps {
+  oauthStorage: OAuthStorage;
   plain: ArtifactAdapters;
   clock: Clock;
 }
@@ -22,8 +22,8 @@ interface PendingRotation {
   successor: NewRefreshToken;
 }
 
-export function createTokenAdapters({ artifacts, plain, clock }: Needs) {
-  const { store, grants, refreshTokens, idOf } = artifacts;
+export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
+  const { store, grants, refreshTokens, idOf } = oauthStorage;
   const { storedId, expiryOf } = plain;
   const rotations = new WeakMap<KoaContextWithOIDC, PendingRotation>();
 
@@ -59,7 +59,7 @@ export function createTokenAdapters({ artifacts, plain, clock }: Needs) {
       const token = ctx?.oidc.entities[kind];
       if (ctx?.oidc.route !== 'revocation' || !token?.clientId) return store.remove(kind, storedId(id));
       const accountId = 'accountId' in token ? token.accountId : undefined;
-      await artifacts.revokeAccessToken({ kind, jti: id, clientId: token.clientId, accountId }, callerOf(ctx));
+      await oauthStorage.revokeAccessToken({ kind, jti: id, clientId: token.clientId, accountId }, callerOf(ctx));
     };
   }
 
