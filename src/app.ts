@@ -14,11 +14,11 @@ import { createDeviceCookie } from './web/cookies/device-cookie.js';
 import { createFederationCookie } from './web/cookies/federation-cookie.js';
 import { createLoginCookie } from './web/cookies/login-cookie.js';
 import { createDevelopersRouter } from './web/developers/docs.js';
-import { createSameOrigin } from './web/endpoints/origin-check.js';
+import { createOriginCheck } from './web/endpoints/origin-check.js';
 import { createHome } from './web/home.js';
 import { createRecordAborted } from './web/http/aborted-responses.js';
 import { accessLog, createLogRequest } from './web/http/access-log.js';
-import { refuseUnstorableAddress } from './web/http/body.js';
+import { rejectInvalidUrl } from './web/http/body.js';
 import { createClientCertificateReader } from './web/http/client-certificate.js';
 import type { State } from './web/http/context.js';
 import { cors } from './web/http/cors.js';
@@ -36,7 +36,7 @@ import { createProviders } from './web/oidc/provider/provider.js';
 import { createOidcRouter } from './web/oidc/router.js';
 import { createAdapters } from './web/oidc/storage/adapter.js';
 import { createClientResolver } from './web/oidc/storage/client-resolver.js';
-import { createDocuments } from './web/oidc/well-known.js';
+import { createWellKnown } from './web/oidc/well-known.js';
 import { createOutboxPage } from './web/outbox.js';
 import { createCsrf } from './web/pages/csrf.js';
 import { createLoginRedirects } from './web/pages/login-redirect.js';
@@ -47,7 +47,7 @@ import { createToolsRouter } from './web/tools/tools.js';
 import { createValidation } from './web/tools/validation.js';
 
 /** A balancer that asks whether we are ready wants to know soon. */
-const ANSWER_WITHIN_MS = 2000;
+const RESPONSE_TIMEOUT_MS = 2000;
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 
@@ -84,24 +84,24 @@ export async function createApp(base: Base, core: Core) {
     log,
   });
   await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
-  const documents = createDocuments({ ...core, issuer, providers });
+  const wellKnown = createWellKnown({ ...core, issuer, providers });
   const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, loginRedirects, views });
   const floods = createRateLimiter({ kind: 'memory' });
   const clientAuthThrottle = createClientAuthThrottle({ floods });
   const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
-  sessions.onRevoked(backchannelLogout.tell);
+  sessions.onRevoked(backchannelLogout.notify);
 
-  const sameOrigin = createSameOrigin({ issuer, allowedOrigins: config.corsAllowedOrigins });
+  const originCheck = createOriginCheck({ issuer, allowedOrigins: config.corsAllowedOrigins });
   const validation = createValidation({ ...core, rateLimiter, points: config.rateLimits.validate });
-  const api = createApiRouter({ config, clock, secrets, rateLimiter, sameOrigin, core });
-  const tools = createToolsRouter({ config, clock, rateLimiter, sameOrigin, validation, core });
+  const api = createApiRouter({ config, clock, secrets, rateLimiter, originCheck, core });
+  const tools = createToolsRouter({ config, clock, rateLimiter, originCheck, validation, core });
   const endpoints = [...api.endpoints, ...tools.endpoints];
   const cookieNames = { ...api.cookieNames, tools: tools.cookieName };
   const described = { issuer, brandName, version: VERSION, endpoints, cookieNames };
 
-  const doors = [
+  const routers = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
-    createOidcRouter({ config, documents, providers, interactions, rateLimiter, floods, clientAuthThrottle }),
+    createOidcRouter({ config, wellKnown, providers, interactions, rateLimiter, floods, clientAuthThrottle }),
     createSignInRouter({
       ...core,
       issuer,
@@ -130,7 +130,7 @@ export async function createApp(base: Base, core: Core) {
     createOutboxPage({ config, mail, views }),
   ];
   const roof = new Router<State>({ sensitive: true });
-  for (const door of doors) roof.use(door.routes());
+  for (const door of routers) roof.use(door.routes());
 
   // What no answer may be without, whichever way its request goes.
   const errorResponses = createErrorResponses({ issuer, log });
@@ -162,7 +162,7 @@ export async function createApp(base: Base, core: Core) {
   koa.use(securityHeaders(applySecurityHeaders));
   koa.use(errorHandler({ errorResponses, views }));
   koa.use(cors({ allowedOrigins: config.corsAllowedOrigins }));
-  koa.use(refuseUnstorableAddress);
+  koa.use(rejectInvalidUrl);
   koa.use(files.serve);
   koa.use(roof.routes());
   koa.use(roof.allowedMethods());
@@ -172,13 +172,14 @@ export async function createApp(base: Base, core: Core) {
   return { handle, routes: roof.stack, settle };
 
   function handle(req: IncomingMessage, res: ServerResponse): void {
-    if (documents.tryServe(req, res) || toolsFastPath.take(req, res) || fastPath.take(req, res, handleByKoa)) return;
+    if (wellKnown.tryServe(req, res) || toolsFastPath.tryHandle(req, res) || fastPath.tryHandle(req, res, handleByKoa))
+      return;
     void handleByKoa(req, res);
   }
 
   async function settle(): Promise<void> {
-    const rooms = [backchannelLogout, core.passwordReset, core.upstream, core.tokenRevocation];
-    await Promise.all(rooms.map((room) => room.settle()));
+    const services = [backchannelLogout, core.passwordReset, core.upstream, core.tokenRevocation];
+    await Promise.all(services.map((room) => room.settle()));
   }
 
   async function isReady(): Promise<void> {
@@ -191,7 +192,7 @@ async function answers(name: string, question: () => Promise<unknown>): Promise<
   try {
     await Promise.race([
       question(),
-      sleep(ANSWER_WITHIN_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('too late'))),
+      sleep(RESPONSE_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('too late'))),
     ]);
   } catch (cause) {
     throw serviceUnavailable(`The ${name} does not answer.`, cause);

@@ -29,23 +29,23 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(words: string[]): Promise<number> {
   const command = COMMANDS.find(({ name }) => words.slice(0, name.split(' ').length).join(' ') === name);
   if (!command) return answerUnknown(words);
-  const house = lazyHouse();
+  const services = lazyServices();
   try {
     const args = readArguments(command, words.slice(command.name.split(' ').length));
     if (args.has('help')) return say(helpFor(command));
-    const { json, text, bad } = await command.run(args, house);
+    const { json, text, bad } = await command.run(args, services);
     say(args.has('json') ? JSON.stringify(json, null, 2) : text);
     return bad ? FAILED : DONE;
   } catch (error) {
     process.stderr.write(`${wording(error)}\n`);
     return error instanceof UsageError ? MISUSED : FAILED;
   } finally {
-    await house.close();
+    await services.close();
   }
 }
 
 /** Opened by the first who asks, so that `--help` and wrong arguments touch nothing. */
-function lazyHouse(): CommandContext & { close(): Promise<void> } {
+function lazyServices(): CommandContext & { close(): Promise<void> } {
   let opened: ReturnType<CommandContext['open']> | undefined;
   let known: ReturnType<typeof readConfig> | undefined;
 
@@ -78,9 +78,9 @@ function lazyHouse(): CommandContext & { close(): Promise<void> } {
   }
 
   async function close(): Promise<void> {
-    const house = await opened?.catch(() => undefined);
-    await house?.core.audit.flush();
-    await house?.base.close();
+    const services = await opened?.catch(() => undefined);
+    await services?.core.audit.flush();
+    await services?.base.close();
   }
 }
 
@@ -89,9 +89,9 @@ function answerUnknown(words: string[]): number {
   const [noun = ''] = words;
   const ofNoun = COMMANDS.filter(({ name }) => name.split(' ')[0] === noun);
   const overview = `npm run cli -- <command> [--json] [--help]\n\n${table(
-    (ofNoun.length > 0 ? ofNoun : COMMANDS).map(({ name, takes = [], about }) => [
+    (ofNoun.length > 0 ? ofNoun : COMMANDS).map(({ name, takes = [], description }) => [
       `  ${[name, ...takes.map((word) => `<${word}>`)].join(' ')}`,
-      about.split(/(?<=\.) /)[0]!,
+      description.split(/(?<=\.) /)[0]!,
     ]),
   )}`;
   const [asked = ''] = ofNoun.length > 0 ? words.slice(1) : words;

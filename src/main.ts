@@ -14,9 +14,9 @@ import { createCore } from './core/core.js';
 
 /** Answers that are under way get this long; the stores then a little more. */
 const DRAIN_MS = 10_000;
-const STOP_WITHIN_MS = DRAIN_MS + 5000;
+const STOP_TIMEOUT_MS = DRAIN_MS + 5000;
 const MAX_HEADER_BYTES = 32 * 1024;
-const REQUEST_WITHIN_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
 async function main(): Promise<void> {
   // Whoever read them may have left: that is no reason to let nobody in.
@@ -26,7 +26,12 @@ async function main(): Promise<void> {
   const log = createLog(config.logLevel);
   if (config.processes === 1 || cluster.isWorker) return serve(config, log);
   const environment = { PORT: String(config.port), ISSUER: config.issuer };
-  const started = await superviseProcesses({ count: config.processes, environment, stopWithinMs: STOP_WITHIN_MS, log });
+  const started = await superviseProcesses({
+    count: config.processes,
+    environment,
+    stopTimeoutMs: STOP_TIMEOUT_MS,
+    log,
+  });
   if (!started) process.exitCode = 1;
 }
 
@@ -74,7 +79,7 @@ async function serve(config: Config, log: Log): Promise<void> {
 
   /** A link for whoever can read this terminal, and nobody else: so it goes around the log. */
   async function offerSetup(): Promise<void> {
-    const token = await core.bootstrap.makeToken();
+    const token = await core.bootstrap.createToken();
     if (!token) return;
     process.stderr.write(
       `\nThere is no administrator yet. Make one here, once, within a day:\n  ${config.issuer}/setup?token=${token}\n\n`,
@@ -89,7 +94,7 @@ async function serve(config: Config, log: Log): Promise<void> {
     setTimeout(() => {
       log.error('a store does not let go: stopped without it');
       process.exit(1);
-    }, STOP_WITHIN_MS).unref();
+    }, STOP_TIMEOUT_MS).unref();
     await drain(server);
     await core.cleanup.stop();
     await app.settle();
@@ -107,7 +112,7 @@ async function serve(config: Config, log: Log): Promise<void> {
  * behind it is asked where it matters, so that a certificate of nobody's does not end the connection.
  */
 function makeServer({ certificates: { tls } }: Config, handle: RequestListener): Server {
-  const options = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_WITHIN_MS };
+  const options = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS };
   if (!tls) return createServer(options, handle);
   try {
     const [cert, key] = [readFileSync(tls.certificateFile), readFileSync(tls.keyFile)];

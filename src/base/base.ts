@@ -22,7 +22,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   try {
     const secrets = loadSecrets(config);
     const applied = await migrate(config.databaseUrl).catch((error) => {
-      throw new Error(whyUnreachable(config.databaseUrl, error), { cause: error });
+      throw new Error(unreachableMessage(config.databaseUrl, error), { cause: error });
     });
     if (applied.length > 0) log.info({ applied }, 'migrations applied');
     // The connections of the setting are shared between the engine and the prepared statements.
@@ -76,7 +76,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
 }
 
 /** One sentence that names the place, never the password in its URL. What is a sentence already stays. */
-function whyUnreachable(databaseUrl: string, error: Error): string {
+function unreachableMessage(databaseUrl: string, error: Error): string {
   const { code } = error as { code?: string };
   if (!code) return error.message;
   const target = parseUrl(databaseUrl);

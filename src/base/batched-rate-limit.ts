@@ -26,16 +26,16 @@ export function createBatchedRateLimit({
   rateLimiter,
   limit,
 }: {
-  rateLimiter: Pick<RateLimiter, 'spend'>;
+  rateLimiter: Pick<RateLimiter, 'consume'>;
   limit: Limit;
 }) {
   const batch = Math.max(1, Math.floor(limit.points / BATCHES));
   const reservations = new Map<string, Reservation>();
 
-  return { spend };
+  return { consume };
 
-  /** As `rateLimiter.spend`. */
-  async function spend(key: string): Promise<LimitState> {
+  /** As `rateLimiter.consume`. */
+  async function consume(key: string): Promise<LimitState> {
     const reservation = reservationFor(key);
     while (reservation.left === 0) {
       if (reservation.isExhausted) throw rateLimited(stateOf(reservation), limit.code);
@@ -59,7 +59,7 @@ export function createBatchedRateLimit({
 
   async function reserve(key: string, reservation: Reservation): Promise<void> {
     try {
-      const { remaining, resetSeconds } = await rateLimiter.spend(limit, key, batch);
+      const { remaining, resetSeconds } = await rateLimiter.consume(limit, key, batch);
       Object.assign(reservation, { left: batch, remaining, endsAt: performance.now() + resetSeconds * SECOND_MS });
     } catch (error) {
       if (!(error instanceof AppError) || !error.limit) throw error;

@@ -8,7 +8,7 @@ interface Deps {
   /** What they are given on top of our own environment. */
   environment: Record<string, string>;
   /** How long one may take to stop before it is killed. */
-  stopWithinMs: number;
+  stopTimeoutMs: number;
   log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
@@ -23,7 +23,7 @@ export const isFirstProcess = () => cluster.isPrimary || cluster.worker?.id === 
  * The first alone, so that what is wrong is told once, then the rest. Resolves to false when one cannot start: all are
  * stopped then.
  */
-export async function superviseProcesses({ count, environment, stopWithinMs, log }: Deps): Promise<boolean> {
+export async function superviseProcesses({ count, environment, stopTimeoutMs, log }: Deps): Promise<boolean> {
   let stopping = false;
   for (const signal of SIGNALS) process.on(signal, () => stopAll(signal));
 
@@ -62,6 +62,6 @@ export async function superviseProcesses({ count, environment, stopWithinMs, log
     for (const worker of workers) worker.process.kill('SIGTERM');
     setTimeout(() => {
       for (const worker of workers) worker.process.kill('SIGKILL');
-    }, stopWithinMs).unref();
+    }, stopTimeoutMs).unref();
   }
 }

@@ -24,12 +24,12 @@ export function readConfig(environment: Record<string, string | undefined> = pro
   const errors: string[] = [];
   const values = {} as Record<string, unknown>;
   for (const [name, setting] of Object.entries(settings)) {
-    const text = environment[name]?.trim() || setting.fallback;
+    const text = environment[name]?.trim() || setting.defaultValue;
     try {
       values[name] = setting.parse(text);
     } catch (error) {
-      errors.push(`${name} ${(error as Error).message}; allowed: ${setting.allowed}`);
-      values[name] = setting.parse(setting.fallback);
+      errors.push(`${name} ${(error as Error).message}; allowed: ${setting.expected}`);
+      values[name] = setting.parse(setting.defaultValue);
     }
   }
   const config = resolveConfig(values as Values);

@@ -5,15 +5,15 @@ export function createFlushTimer(afterMs: number, write: () => Promise<void>) {
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 
-  return { soon, now };
+  return { schedule, flush };
 
   /** After a while, unless that is planned already. A process that has nothing else to do does not wait for it. */
-  function soon(): void {
-    timer ??= setTimeout(() => void now(), afterMs).unref();
+  function schedule(): void {
+    timer ??= setTimeout(() => void flush(), afterMs).unref();
   }
 
   /** At once, but never two at a time. */
-  async function now(): Promise<void> {
+  async function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
     writing = writing.then(write);

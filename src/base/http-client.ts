@@ -25,15 +25,15 @@ export interface HttpResponse {
  */
 export type HttpClient = (url: string, question?: HttpRequest) => Promise<HttpResponse>;
 
-export const ANSWER_WITHIN_MS = 5000;
-const TRY_NEXT_ADDRESS_AFTER_MS = 1000;
+export const RESPONSE_TIMEOUT_MS = 5000;
+const NEXT_ADDRESS_DELAY_MS = 1000;
 const MAX_BYTES = 64 * 1024;
 const TOO_LONG = 'UND_ERR_RES_EXCEEDED_MAX_SIZE';
 const NO_HTTP = /^HPE_|^UND_ERR_(HEADERS_OVERFLOW|RES_CONTENT_LENGTH_MISMATCH)$/;
 /** To these a Response may have no body. */
 const WITHOUT_BODY = new Set([101, 103, 204, 205, 304]);
 
-export function createHttpClient({ timeoutMs = ANSWER_WITHIN_MS, maxBytes = MAX_BYTES } = {}): HttpClient {
+export function createHttpClient({ timeoutMs = RESPONSE_TIMEOUT_MS, maxBytes = MAX_BYTES } = {}): HttpClient {
   let client: ReturnType<typeof load> | undefined;
 
   return async function ask(url, { method = 'GET', headers = {}, body, signal } = {}) {
@@ -67,7 +67,7 @@ export function createHttpClient({ timeoutMs = ANSWER_WITHIN_MS, maxBytes = MAX_
     const { Agent, request } = await import('undici');
     const rateLimiter = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
     // A name with several addresses: by default the next one is tried after a quarter of a second, which a busy process may let pass.
-    const connect = { timeout: timeoutMs, autoSelectFamilyAttemptTimeout: TRY_NEXT_ADDRESS_AFTER_MS };
+    const connect = { timeout: timeoutMs, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_DELAY_MS };
     return { request, dispatcher: new Agent({ ...rateLimiter, connect }) };
   }
 }

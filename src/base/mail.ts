@@ -9,7 +9,7 @@ import { isMailable, type Mailbox } from './config/mail.js';
 import type { Config } from './config.js';
 import type { Log } from './log.js';
 import { createOutbox } from './mail/outbox.js';
-import { createSmtp, isRefused, type OutgoingMail, whyUndelivered } from './mail/smtp.js';
+import { createSmtp, deliveryError, isRefused, type OutgoingMail } from './mail/smtp.js';
 import { createMailTemplates, type MailTemplates } from './mail/templates.js';
 import { createSemaphore } from './semaphore.js';
 
@@ -24,7 +24,7 @@ interface Deps {
 /** Each takes a few kilobytes at most. */
 const MAX_WAITING = 1000;
 const FULL = 'too many mails are waiting: one was dropped';
-const AT_ONCE = 4;
+const MAX_CONCURRENT = 4;
 const PAUSES_MS = [1, 10, 60, 300].map((seconds) => seconds * SECOND_MS);
 const DRAIN_MS = 3 * SECOND_MS;
 
@@ -38,9 +38,9 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
   const outbox = server || production ? undefined : createOutbox({ folder: join(dataDir, 'outbox'), clock });
   const transport = smtp ?? outbox;
   if (!transport) log.warn('SMTP_URL is not set: no mail is sent, and nobody can ask for a new password');
-  const turns = createSemaphore(AT_ONCE);
+  const turns = createSemaphore(MAX_CONCURRENT);
   const closing = new AbortController();
-  const underWay = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
 
   return { isConfigured: transport !== undefined, outbox, send, settle, close };
 
@@ -49,24 +49,24 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
     if (!transport) return;
     const problem = !isMailable(to.address)
       ? 'no address that a mail could be sent to'
-      : underWay.size >= MAX_WAITING && FULL;
+      : running.size >= MAX_WAITING && FULL;
     if (problem) {
       log.error({ letter: name }, problem);
       return;
     }
     const sending = deliver(name, () => ({ to, ...templates.compose(name, values) }));
-    underWay.add(sending);
-    void sending.finally(() => underWay.delete(sending));
+    running.add(sending);
+    void sending.finally(() => running.delete(sending));
   }
 
   async function deliver(letter: string, compose: () => OutgoingMail): Promise<void> {
     await soon(); // whoever hands it over goes on first
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await turns.take(async () => transport!.deliver(compose()));
+        return await turns.run(async () => transport!.deliver(compose()));
       } catch (error) {
         const pause = pausesMs[attempt];
-        const reason = whyUndelivered(error);
+        const reason = deliveryError(error);
         if (isRefused(error) || pause === undefined || closing.signal.aborted) {
           log.error({ letter, ...reason, attempts: attempt + 1 }, 'a mail could not be sent');
           return;
@@ -79,13 +79,13 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
 
   /** Waits until everything is sent, or given up. */
   async function settle(): Promise<void> {
-    await Promise.all(underWay);
+    await Promise.all(running);
   }
 
   /** Tries once more what waits, for a few seconds, and then gives up. */
   async function close(): Promise<void> {
     closing.abort();
     await Promise.race([settle(), sleep(DRAIN_MS, undefined, { ref: false })]);
-    if (underWay.size > 0) log.error({ mails: underWay.size }, 'stopped before all mails were sent');
+    if (running.size > 0) log.error({ mails: running.size }, 'stopped before all mails were sent');
   }
 }

@@ -23,16 +23,16 @@ export interface Limit {
 
 export interface RateLimiter {
   /** Counts an event, or several, and tells what is left. Throws a 429 refusal when it is one too many. */
-  spend(limit: Limit, key: string, events?: number): Promise<LimitState>;
+  consume(limit: Limit, key: string, events?: number): Promise<LimitState>;
   /** Counts one event, and says whether it was not one too many. For what is left undone without a word. */
   tryConsume(limit: Limit, key: string): Promise<boolean>;
   /** Takes one event back: it turned out to be harmless. */
   refund(limit: Limit, key: string): Promise<void>;
   /** Forgets all events of this key. */
   reset(limit: Limit, key: string): Promise<void>;
-  /** Throws the refusal of `spend` without counting anything. */
+  /** Throws the refusal of `consume` without counting anything. */
   throwIfExceeded(limit: Limit, key: string): Promise<void>;
-  /** Whether `spend` would be refused now. */
+  /** Whether `consume` would be refused now. */
   isExceeded(limit: Limit, key: string): Promise<boolean>;
 }
 
@@ -45,9 +45,9 @@ export function createRateLimiter(store: RateLimitStore): RateLimiter {
   const limiters = new Map<string, RateLimiterAbstract>();
 
   return {
-    spend,
+    consume,
     async tryConsume(limit, key) {
-      return spend(limit, key).then(
+      return consume(limit, key).then(
         () => true,
         (error: unknown) => {
           if (error instanceof AppError && error.status === 429) return false;
@@ -71,7 +71,7 @@ export function createRateLimiter(store: RateLimitStore): RateLimiter {
     },
   };
 
-  async function spend(limit: Limit, key: string, events = 1): Promise<LimitState> {
+  async function consume(limit: Limit, key: string, events = 1): Promise<LimitState> {
     try {
       return stateOf(limit, await limiter(limit).consume(key, events));
     } catch (reason) {

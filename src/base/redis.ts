@@ -11,8 +11,8 @@ export interface RedisOptions {
   keyPrefix?: string;
 }
 
-const ANSWER_WITHIN_MS = 2000;
-const SILENT_SOCKET_MS = 5000;
+const RESPONSE_TIMEOUT_MS = 2000;
+const SOCKET_TIMEOUT_MS = 5000;
 const RETRY_FIRST_MS = 50;
 const RETRY_LAST_MS = 1000;
 
@@ -21,12 +21,12 @@ const RETRY_LAST_MS = 1000;
  * fails within 2 s, while it reconnects by itself. Whoever subscribes must do so again on each `ready`.
  */
 export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptions): Promise<Redis> {
-  const redis = new GatheringRedis(url, {
+  const redis = new CorkedRedis(url, {
     keyPrefix,
     lazyConnect: true,
-    connectTimeout: ANSWER_WITHIN_MS,
-    commandTimeout: ANSWER_WITHIN_MS,
-    socketTimeout: SILENT_SOCKET_MS,
+    connectTimeout: RESPONSE_TIMEOUT_MS,
+    commandTimeout: RESPONSE_TIMEOUT_MS,
+    socketTimeout: SOCKET_TIMEOUT_MS,
     maxRetriesPerRequest: null, // the time-out alone decides
     // A command whose answer was lost may have been carried out: sent twice, a single-use mark would look replayed.
     autoResendUnfulfilledCommands: false,
@@ -36,17 +36,17 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
   });
   try {
     await connect(redis, url);
-    await refuseEviction(redis, log);
+    await rejectEvictionPolicy(redis, log);
   } catch (error) {
     redis.disconnect();
     throw error;
   }
-  tellOutages(redis, log);
+  logOutages(redis, log);
   return redis;
 }
 
 /** Commands of one turn of the event loop leave in one system call. */
-class GatheringRedis extends Redis {
+class CorkedRedis extends Redis {
   override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
     if (this.stream) corkUntilNextTick(this.stream);
     return super.sendCommand(...command);
@@ -76,7 +76,7 @@ async function connect(redis: Redis, url: string): Promise<void> {
 }
 
 /** Evicting a key would forget a revocation or the mark of a used token. */
-async function refuseEviction(redis: Redis, log: RedisOptions['log']): Promise<void> {
+async function rejectEvictionPolicy(redis: Redis, log: RedisOptions['log']): Promise<void> {
   const memory = await redis.info('memory').catch(() => '');
   const limitBytes = Number(/^maxmemory:(\d+)/m.exec(memory)?.[1]);
   const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
@@ -88,7 +88,7 @@ async function refuseEviction(redis: Redis, log: RedisOptions['log']): Promise<v
 }
 
 /** One line when the connection is lost and one when it is back, not one for every attempt. */
-function tellOutages(redis: Redis, log: RedisOptions['log']): void {
+function logOutages(redis: Redis, log: RedisOptions['log']): void {
   let lost = false;
   let reason = 'the connection was closed';
   redis.on('error', (error: Error) => {

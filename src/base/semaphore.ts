@@ -4,9 +4,9 @@ export function createSemaphore(width: number) {
   const queue: (() => void)[] = [];
   let running = 0;
 
-  return { take, waiting: () => queue.length };
+  return { run, waiting: () => queue.length };
 
-  async function take<Result>(job: () => Promise<Result>): Promise<Result> {
+  async function run<Result>(job: () => Promise<Result>): Promise<Result> {
     if (running >= width) await new Promise<void>((resolve) => queue.push(resolve));
     else running += 1;
     try {

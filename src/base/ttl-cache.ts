@@ -15,10 +15,10 @@ export function createTtlCache<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries
   const entries = new Map<string, { value: Value; until: number }>();
   let generation = 0;
 
-  return { get, forget };
+  return { getOrLoad, invalidate };
 
   /** The value, from memory or from `load`. What is not there is asked for each time. */
-  async function get(key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> {
+  async function getOrLoad(key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> {
     const known = entries.get(key);
     if (known && known.until > clock.now().getTime()) return known.value;
     const begun = generation;
@@ -33,7 +33,7 @@ export function createTtlCache<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries
   }
 
   /** One entry, or all of them when it is not known which. */
-  function forget(key?: string): void {
+  function invalidate(key?: string): void {
     generation += 1;
     if (key === undefined) entries.clear();
     else entries.delete(key);

@@ -11,7 +11,7 @@ interface Options<Content> {
   log: Log;
 }
 
-const LOOK_EVERY_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 
 /**
  * Returns how to get its content, at most a second old. Throws a sentence when it cannot be read at first; later that is told in the
@@ -24,7 +24,7 @@ export function watchFile<Content>({ path, parse, clock, log }: Options<Content>
 
   return function current(): Content {
     const now = clock.now().getTime();
-    if (now - lookedAt < LOOK_EVERY_MS) return content;
+    if (now - lookedAt < CHECK_INTERVAL_MS) return content;
     lookedAt = now;
     try {
       const seen = stateOf(path);

@@ -10,13 +10,13 @@ const GENERATED_PASSWORD_BYTES = 15;
 export const accountCommands: Command[] = [
   {
     name: 'account create',
-    about: 'Makes an account. Its password is read from standard input, or made up and printed once.',
+    description: 'Makes an account. Its password is read from standard input, or made up and printed once.',
     options: {
-      email: { type: 'string', about: 'its e-mail address', required: true },
-      name: { type: 'string', about: "the person's name" },
-      admin: { type: 'boolean', about: 'an administrator of this instance' },
-      verified: { type: 'boolean', about: 'the e-mail address needs no proof' },
-      'password-stdin': { type: 'boolean', about: 'read the password from standard input' },
+      email: { type: 'string', description: 'its e-mail address', required: true },
+      name: { type: 'string', description: "the person's name" },
+      admin: { type: 'boolean', description: 'an administrator of this instance' },
+      verified: { type: 'boolean', description: 'the e-mail address needs no proof' },
+      'password-stdin': { type: 'boolean', description: 'read the password from standard input' },
     },
     async run(args, { open, input }) {
       const given = args.has('password-stdin') ? (await input()).replace(/\r?\n$/, '') : undefined;
@@ -28,7 +28,7 @@ export const accountCommands: Command[] = [
         { role: args.has('admin') ? 'admin' : 'viewer', verified: args.has('verified') },
       );
       return {
-        json: { ...toWire(account), ...(given === undefined && { password }) },
+        json: { ...serialize(account), ...(given === undefined && { password }) },
         text: table([
           ['id', account.id],
           ['email', account.email],
@@ -40,14 +40,14 @@ export const accountCommands: Command[] = [
   },
   {
     name: 'account list',
-    about: 'The newest accounts first.',
-    options: { limit: { type: 'string', about: 'how many at most; 100 when not given' } },
-    errors: (args) => limitFaults(args.text('limit')),
+    description: 'The newest accounts first.',
+    options: { limit: { type: 'string', description: 'how many at most; 100 when not given' } },
+    errors: (args) => limitErrors(args.text('limit')),
     async run(args, { open }) {
       const { core } = await open();
       const accounts = await core.accounts.list(Number(args.text('limit') ?? 100));
       return {
-        json: accounts.map(toWire),
+        json: accounts.map(serialize),
         text: table([
           ['ID', 'E-MAIL', 'NAME', 'ROLE', 'STATUS', 'MADE'],
           ...accounts.map(({ id, email, name, role, status, createdAt }) => [
@@ -64,11 +64,11 @@ export const accountCommands: Command[] = [
   },
   {
     name: 'account link',
-    about: 'Says who somebody is at an issuer elsewhere: its tokens for that subject stand for the account.',
+    description: 'Says who somebody is at an issuer elsewhere: its tokens for that subject stand for the account.',
     options: {
-      email: { type: 'string', about: 'the e-mail address of the account here', required: true },
-      issuer: { type: 'string', about: 'the issuer, as its tokens write it', required: true },
-      subject: { type: 'string', about: 'who the person is there: `sub`', required: true },
+      email: { type: 'string', description: 'the e-mail address of the account here', required: true },
+      issuer: { type: 'string', description: 'the issuer, as its tokens write it', required: true },
+      subject: { type: 'string', description: 'who the person is there: `sub`', required: true },
     },
     async run(args, { open }) {
       const { core } = await open();
@@ -81,7 +81,7 @@ export const accountCommands: Command[] = [
   },
   {
     name: 'account reset-factor',
-    about: 'Removes a second factor that its person has lost, app and recovery codes, and ends all their logins.',
+    description: 'Removes a second factor that its person has lost, app and recovery codes, and ends all their logins.',
     takes: ['email'],
     async run(args, { open }) {
       const { core } = await open();
@@ -93,10 +93,10 @@ export const accountCommands: Command[] = [
   },
   {
     name: 'setup link',
-    about: 'A new link to make the first administrator with, beside those of the last starts.',
+    description: 'A new link to make the first administrator with, beside those of the last starts.',
     async run(_args, { open, config }) {
       const { core } = await open();
-      const token = await core.bootstrap.makeToken();
+      const token = await core.bootstrap.createToken();
       if (!token) throw new Error('There is an administrator already: no link is needed.');
       const link = `${config().issuer}/setup?token=${token}`;
       return { json: { link }, text: link };
@@ -110,9 +110,9 @@ async function accountOf({ accounts }: Pick<Core, 'accounts'>, email: string): P
   return account;
 }
 
-export const limitFaults = (limit: string | undefined) =>
+export const limitErrors = (limit: string | undefined) =>
   limit === undefined || /^[1-9]\d{0,4}$/.test(limit) ? [] : ['--limit must be a whole number from 1 to 99999.'];
 
-function toWire({ id, email, name, role, status, emailVerified, createdAt }: Account) {
+function serialize({ id, email, name, role, status, emailVerified, createdAt }: Account) {
   return { id, email, name, role, status, email_verified: emailVerified, created_at: createdAt };
 }

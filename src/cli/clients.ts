@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Client } from '../core/clients/clients.js';
 import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../core/clients/metadata.js';
 import { systemMeta } from '../core/request-meta.js';
-import { limitFaults } from './accounts.js';
+import { limitErrors } from './accounts.js';
 import { type Arguments, type Command, table } from './command.js';
 
 const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'];
@@ -13,30 +13,39 @@ const PRIVATE_JWK_MEMBERS = ['d', 'p', 'q', 'k'];
 export const clientCommands: Command[] = [
   {
     name: 'client create',
-    about: 'Makes an OAuth client. Its secret is printed once.',
+    description: 'Makes an OAuth client. Its secret is printed once.',
     options: {
-      name: { type: 'string', about: 'what people read on the consent page', required: true },
-      'redirect-uri': { type: 'string', about: 'where codes may be sent', multiple: true },
-      public: { type: 'boolean', about: 'cannot keep a secret: a browser, phone or desktop app' },
-      'first-party': { type: 'boolean', about: 'nobody is asked for consent' },
-      'no-pkce': { type: 'boolean', about: 'for a confidential client that cannot do PKCE' },
-      'grant-types': { type: 'string', about: 'separated by commas; authorization_code,refresh_token when not given' },
-      'auth-method': { type: 'string', about: `one of ${AUTH_METHODS.join(', ')}` },
-      scope: { type: 'string', about: 'the scopes that it may ask for, separated by spaces' },
-      'post-logout-redirect-uri': { type: 'string', about: 'where to after signing out', multiple: true },
-      'backchannel-logout-uri': { type: 'string', about: 'told when a login ends' },
-      'jwks-file': { type: 'string', about: 'a file with its public keys (a JWK set)' },
-      'jwks-uri': { type: 'string', about: 'where it publishes its public keys' },
-      'subject-dn': { type: 'string', about: 'the subject of its certificate, for --auth-method tls_client_auth' },
-      'san-dns': { type: 'string', about: 'or a host name in it' },
-      'san-uri': { type: 'string', about: 'or a URI in it' },
-      'certificate-bound': { type: 'boolean', about: 'its tokens are good only with the certificate that it showed' },
+      name: { type: 'string', description: 'what people read on the consent page', required: true },
+      'redirect-uri': { type: 'string', description: 'where codes may be sent', multiple: true },
+      public: { type: 'boolean', description: 'cannot keep a secret: a browser, phone or desktop app' },
+      'first-party': { type: 'boolean', description: 'nobody is asked for consent' },
+      'no-pkce': { type: 'boolean', description: 'for a confidential client that cannot do PKCE' },
+      'grant-types': {
+        type: 'string',
+        description: 'separated by commas; authorization_code,refresh_token when not given',
+      },
+      'auth-method': { type: 'string', description: `one of ${AUTH_METHODS.join(', ')}` },
+      scope: { type: 'string', description: 'the scopes that it may ask for, separated by spaces' },
+      'post-logout-redirect-uri': { type: 'string', description: 'where to after signing out', multiple: true },
+      'backchannel-logout-uri': { type: 'string', description: 'told when a login ends' },
+      'jwks-file': { type: 'string', description: 'a file with its public keys (a JWK set)' },
+      'jwks-uri': { type: 'string', description: 'where it publishes its public keys' },
+      'subject-dn': {
+        type: 'string',
+        description: 'the subject of its certificate, for --auth-method tls_client_auth',
+      },
+      'san-dns': { type: 'string', description: 'or a host name in it' },
+      'san-uri': { type: 'string', description: 'or a URI in it' },
+      'certificate-bound': {
+        type: 'boolean',
+        description: 'its tokens are good only with the certificate that it showed',
+      },
       'spiffe-id': {
         type: 'string',
-        about: 'a workload: its client_id, proven by --auth-method spiffe_jwt or spiffe_x509',
+        description: 'a workload: its client_id, proven by --auth-method spiffe_jwt or spiffe_x509',
       },
     },
-    errors: createFaults,
+    errors: createErrors,
     async run(args, { open }) {
       const metadata = toMetadata(args);
       const { core } = await open();
@@ -45,21 +54,21 @@ export const clientCommands: Command[] = [
         systemMeta,
       );
       return {
-        json: { ...toWire(client), ...(secret && { client_secret: secret }) },
+        json: { ...serialize(client), ...(secret && { client_secret: secret }) },
         text: table([['client_id', client.id], ...(secret ? [['client_secret', `${secret}  (shown this once)`]] : [])]),
       };
     },
   },
   {
     name: 'client list',
-    about: 'The newest clients first.',
-    options: { limit: { type: 'string', about: 'how many at most; 100 when not given' } },
-    errors: (args) => limitFaults(args.text('limit')),
+    description: 'The newest clients first.',
+    options: { limit: { type: 'string', description: 'how many at most; 100 when not given' } },
+    errors: (args) => limitErrors(args.text('limit')),
     async run(args, { open }) {
       const { core } = await open();
       const clients = await core.clients.list(Number(args.text('limit') ?? 100));
       return {
-        json: clients.map(toWire),
+        json: clients.map(serialize),
         text: table([
           ['CLIENT ID', 'NAME', 'FROM', 'KIND', 'MADE'],
           ...clients.map((client) => [
@@ -77,7 +86,7 @@ export const clientCommands: Command[] = [
   },
   {
     name: 'client delete',
-    about: 'Deletes a client with all that was granted to it. A running server refuses it within a second.',
+    description: 'Deletes a client with all that was granted to it. A running server refuses it within a second.',
     takes: ['client_id'],
     async run(args, { open }) {
       const { core } = await open();
@@ -87,7 +96,7 @@ export const clientCommands: Command[] = [
   },
   {
     name: 'client secret',
-    about: 'Gives a client another secret, printed once. The old one is refused from then on.',
+    description: 'Gives a client another secret, printed once. The old one is refused from then on.',
     takes: ['client_id'],
     async run(args, { open }) {
       const { core } = await open();
@@ -100,9 +109,9 @@ export const clientCommands: Command[] = [
   },
   {
     name: 'client reap',
-    about:
+    description:
       'Takes away clients that came by themselves and that nobody uses, as the server does by REAP_UNUSED_CLIENTS and REAP_IDLE_CLIENTS.',
-    options: { 'dry-run': { type: 'boolean', about: 'only say which would go' } },
+    options: { 'dry-run': { type: 'boolean', description: 'only say which would go' } },
     async run(args, { open }) {
       const { core } = await open();
       const isDry = args.has('dry-run');
@@ -132,7 +141,7 @@ export const clientCommands: Command[] = [
   },
 ];
 
-function createFaults(args: Arguments): string[] {
+function createErrors(args: Arguments): string[] {
   const method = args.text('auth-method');
   const hasKeys = args.has('jwks-file') || args.has('jwks-uri');
   const grants = grantTypesOf(args);
@@ -156,7 +165,7 @@ function createFaults(args: Arguments): string[] {
     ],
     [backchannel !== undefined && !URL.canParse(backchannel), '--backchannel-logout-uri must be an absolute URL.'],
   ];
-  const jwksFault = args.has('jwks-file') && faultOfJwks(args.text('jwks-file')!);
+  const jwksFault = args.has('jwks-file') && jwksError(args.text('jwks-file')!);
   return [...errors.filter(([wrong]) => wrong).map(([, problem]) => problem), ...(jwksFault ? [jwksFault] : [])];
 }
 
@@ -167,7 +176,7 @@ const isPublic = (args: Arguments) => args.has('public') || args.text('auth-meth
 const grantTypesOf = (args: Arguments) =>
   (args.text('grant-types') ?? 'authorization_code,refresh_token').split(',').map((grant) => grant.trim());
 
-function faultOfJwks(path: string): string | undefined {
+function jwksError(path: string): string | undefined {
   try {
     const { keys } = readJwks(path);
     if (!Array.isArray(keys) || keys.length === 0) return `${path} holds no JWK set: {"keys":[…]}.`;
@@ -202,7 +211,7 @@ function toMetadata(args: Arguments): ClientMetadata {
   };
 }
 
-function toWire({ id, name, origin, firstParty, pkceRequired, metadata, createdAt }: Client) {
+function serialize({ id, name, origin, firstParty, pkceRequired, metadata, createdAt }: Client) {
   return {
     client_id: id,
     client_name: name,

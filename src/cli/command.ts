@@ -6,7 +6,7 @@ import type { Core } from '../core/core.js';
 
 export type Option = {
   type: 'string' | 'boolean';
-  about: string;
+  description: string;
   multiple?: boolean;
   required?: boolean;
 };
@@ -39,7 +39,7 @@ export interface CommandContext {
 
 export interface Command {
   name: string;
-  about: string;
+  description: string;
   /** Names of the arguments without a name, all of them needed. */
   takes?: string[];
   options?: Record<string, Option>;
@@ -57,8 +57,8 @@ export class UsageError extends Error {
 
 /** For every command. */
 const COMMON_OPTIONS: Record<string, Option> = {
-  json: { type: 'boolean', about: 'print JSON' },
-  help: { type: 'boolean', about: 'say what the command does' },
+  json: { type: 'boolean', description: 'print JSON' },
+  help: { type: 'boolean', description: 'say what the command does' },
 };
 
 /** Reads the words after the command's name. Throws a UsageError with all faults. */
@@ -103,13 +103,13 @@ export function readArguments(command: Command, words: string[]): Arguments {
   return args;
 }
 
-export function helpFor({ name, about, takes = [], options = {} }: Command): string {
+export function helpFor({ name, description, takes = [], options = {} }: Command): string {
   const all = Object.entries({ ...options, ...COMMON_OPTIONS });
-  const rows = all.map(([option, { type, about, multiple, required }]) => [
+  const rows = all.map(([option, { type, description, multiple, required }]) => [
     `  --${option}${type === 'string' ? ' <text>' : ''}`,
-    [about, multiple && 'repeatable', required && 'needed'].filter(Boolean).join('; '),
+    [description, multiple && 'repeatable', required && 'needed'].filter(Boolean).join('; '),
   ]);
-  return `${[name, ...takes.map((word) => `<${word}>`)].join(' ')}\n  ${about}\n\n${table(rows)}`;
+  return `${[name, ...takes.map((word) => `<${word}>`)].join(' ')}\n  ${description}\n\n${table(rows)}`;
 }
 
 /** Rows in columns. */

@@ -22,7 +22,7 @@ type Numbered = z.infer<typeof Line> & { number: number };
 
 export const importAccounts: Command = {
   name: 'account import',
-  about:
+  description:
     'Makes accounts from a file of JSON lines: email, name, email_verified, password_hash, role; only email is needed. ' +
     'Nothing is made when a line is wrong. Addresses that have an account already are skipped.',
   takes: ['file.jsonl'],

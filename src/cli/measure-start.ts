@@ -18,7 +18,7 @@ export const AIMS = { firstReadyMs: 3000, secondReadyMs: 1200, idleBytes: 130e6 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** V8 gives memory back some seconds after the last work. */
 const SETTLE_MS = 12_000;
-const READY_WITHIN_MS = 30_000;
+const READY_TIMEOUT_MS = 30_000;
 
 /** The first start makes the database and the keys; the second finds them. */
 export async function measureStarts({ settleMs = SETTLE_MS } = {}): Promise<{ first: Start; second: Start }> {
@@ -47,7 +47,7 @@ async function measureStart(folder: string, settleMs: number): Promise<Start> {
         if (output.includes('"msg":"listening"')) resolve(performance.now() - began);
       });
       server.once('exit', () => reject(new Error('the server did not start')));
-      AbortSignal.timeout(READY_WITHIN_MS).onabort = () => reject(new Error('the server did not start in time'));
+      AbortSignal.timeout(READY_TIMEOUT_MS).onabort = () => reject(new Error('the server did not start in time'));
     });
     await sleep(settleMs);
     return { readyMs, idleBytes: residentBytes(server.pid!) };

@@ -1,7 +1,7 @@
 /** keys list, keys rotate, audit list, move. */
 import { move } from '../base/db/copy.js';
 import { AUDIT_ACTIONS } from '../core/audit/events.js';
-import { limitFaults } from './accounts.js';
+import { limitErrors } from './accounts.js';
 import { type Command, table } from './command.js';
 
 /** Stands for the setting of this name: it may hold a password, which does not belong on a command line. */
@@ -10,7 +10,7 @@ const FROM_SETTINGS = 'DATABASE_URL';
 export const operationCommands: Command[] = [
   {
     name: 'keys list',
-    about: 'The signing keys and their stages, the newest first.',
+    description: 'The signing keys and their stages, the newest first.',
     async run(_args, { open }) {
       const { core } = await open();
       const keys = await core.keys.list();
@@ -39,9 +39,9 @@ export const operationCommands: Command[] = [
   },
   {
     name: 'keys rotate',
-    about:
+    description:
       'Begins a rotation. New keys are published now and sign in ten minutes; the old ones stay published as long as needed.',
-    options: { now: { type: 'boolean', about: 'sign at once and withdraw the old keys: for a key that leaked' } },
+    options: { now: { type: 'boolean', description: 'sign at once and withdraw the old keys: for a key that leaked' } },
     async run(args, { open }) {
       const { core } = await open();
       const kids = await core.keys.rotate({ atOnce: args.has('now') });
@@ -50,14 +50,14 @@ export const operationCommands: Command[] = [
   },
   {
     name: 'audit list',
-    about: 'What happened, the newest first.',
+    description: 'What happened, the newest first.',
     options: {
-      limit: { type: 'string', about: 'how many at most; 100 when not given' },
-      action: { type: 'string', about: 'only this action, such as sign_in.failed' },
-      account: { type: 'string', about: 'only what concerns this account (its id)' },
-      client: { type: 'string', about: 'only what concerns this client (its id)' },
+      limit: { type: 'string', description: 'how many at most; 100 when not given' },
+      action: { type: 'string', description: 'only this action, such as sign_in.failed' },
+      account: { type: 'string', description: 'only what concerns this account (its id)' },
+      client: { type: 'string', description: 'only what concerns this client (its id)' },
     },
-    errors: (args) => [...limitFaults(args.text('limit')), ...actionFaults(args.text('action'))],
+    errors: (args) => [...limitErrors(args.text('limit')), ...actionErrors(args.text('action'))],
     async run(args, { open }) {
       const { core } = await open();
       const where = { action: args.text('action'), accountId: args.text('account'), clientId: args.text('client') };
@@ -80,7 +80,7 @@ export const operationCommands: Command[] = [
   },
   {
     name: 'move',
-    about:
+    description:
       'Copies everything into an empty database. Stop the server first. An address is file:<path> or postgresql://…, ' +
       `without a password (use PGPASSWORD or ~/.pgpass); the word ${FROM_SETTINGS} stands for that setting.`,
     takes: ['from', 'to'],
@@ -110,7 +110,7 @@ export function stageOf({ signs, signsFrom, retiredAt, expiresAt }: Staged, now 
   return signsFrom > now ? 'published' : 'verifies';
 }
 
-function actionFaults(action: string | undefined): string[] {
+function actionErrors(action: string | undefined): string[] {
   if (action === undefined || (AUDIT_ACTIONS as readonly string[]).includes(action)) return [];
   return [`There is no action "${action}"; there are ${AUDIT_ACTIONS.join(', ')}.`];
 }

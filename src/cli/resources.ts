@@ -4,11 +4,11 @@ import { notFound } from '../base/app-error.js';
 import { durationSeconds } from '../base/duration.js';
 import type { Core } from '../core/core.js';
 import { systemMeta } from '../core/request-meta.js';
-import { resourceToWire } from '../core/resources/representation.js';
+import { serializeResource } from '../core/resources/representation.js';
 import type { Resource, Scope } from '../core/resources/resources.js';
 import { type Arguments, type Command, type Option, table } from './command.js';
 
-const BY_KEEPER = { kind: 'system' } as const;
+const BY_ADMIN = { kind: 'system' } as const;
 const GENERAL_TTL = 'default';
 /** `memory:read=Read what your assistant remembers.` */
 const SCOPE = /^([^=\s]+)=(.+)$/s;
@@ -16,28 +16,43 @@ const SCOPE = /^([^=\s]+)=(.+)$/s;
 const SETTINGS: Record<string, Option> = {
   scope: {
     type: 'string',
-    about: 'a scope and its sentence on the consent page: read="Read your files."',
+    description: 'a scope and its sentence on the consent page: read="Read your files."',
     multiple: true,
   },
   'extra-scope': {
     type: 'string',
-    about: 'the same, for a scope that apps only get when they ask for it',
+    description: 'the same, for a scope that apps only get when they ask for it',
     multiple: true,
   },
-  capability: { type: 'string', about: 'the name of one of these scopes that agents may be given', multiple: true },
-  format: { type: 'string', about: 'of its access tokens: jwt or opaque; jwt when not given' },
-  ttl: { type: 'string', about: `how long its access tokens live, such as 15m; ${GENERAL_TTL} = ACCESS_TOKEN_TTL` },
-  client: { type: 'string', about: 'a client_id that may ask for it; all may when none is given', multiple: true },
-  'unclaimed-agents': { type: 'boolean', about: 'agents that nobody answers for may ask for it' },
+  capability: {
+    type: 'string',
+    description: 'the name of one of these scopes that agents may be given',
+    multiple: true,
+  },
+  format: { type: 'string', description: 'of its access tokens: jwt or opaque; jwt when not given' },
+  ttl: {
+    type: 'string',
+    description: `how long its access tokens live, such as 15m; ${GENERAL_TTL} = ACCESS_TOKEN_TTL`,
+  },
+  client: {
+    type: 'string',
+    description: 'a client_id that may ask for it; all may when none is given',
+    multiple: true,
+  },
+  'unclaimed-agents': { type: 'boolean', description: 'agents that nobody answers for may ask for it' },
 };
 
 export const resourceCommands: Command[] = [
   {
     name: 'resource create',
-    about: 'Registers an API by the URI that goes into `aud` of its tokens. A running server knows it within a second.',
+    description:
+      'Registers an API by the URI that goes into `aud` of its tokens. A running server knows it within a second.',
     takes: ['identifier'],
-    options: { name: { type: 'string', about: 'what people read on the consent page', required: true }, ...SETTINGS },
-    errors: settingFaults,
+    options: {
+      name: { type: 'string', description: 'what people read on the consent page', required: true },
+      ...SETTINGS,
+    },
+    errors: settingErrors,
     async run(args, { open }) {
       const { core } = await open();
       const made = await core.resourceRegistry.create(
@@ -51,7 +66,7 @@ export const resourceCommands: Command[] = [
           clientIds: args.list('client'),
           openToUnclaimedAgents: args.has('unclaimed-agents'),
         },
-        BY_KEEPER,
+        BY_ADMIN,
         systemMeta,
       );
       return answer(core, made);
@@ -59,12 +74,12 @@ export const resourceCommands: Command[] = [
   },
   {
     name: 'resource list',
-    about: 'The APIs that apps can ask for tokens for.',
+    description: 'The APIs that apps can ask for tokens for.',
     async run(_args, { open }) {
       const { core } = await open();
       const resources = core.resources.list();
       return {
-        json: resources.map(resourceToWire),
+        json: resources.map(serializeResource),
         text: table([
           ['IDENTIFIER', 'NAME', 'TOKENS', 'CLIENTS', 'SCOPES'],
           ...resources.map((resource) => [
@@ -80,16 +95,16 @@ export const resourceCommands: Command[] = [
   },
   {
     name: 'resource update',
-    about: 'Changes an API. What is not given stays; scopes and clients replace those that were there.',
+    description: 'Changes an API. What is not given stays; scopes and clients replace those that were there.',
     takes: ['identifier'],
     options: {
-      name: { type: 'string', about: 'what people read on the consent page' },
+      name: { type: 'string', description: 'what people read on the consent page' },
       ...SETTINGS,
-      'all-clients': { type: 'boolean', about: 'every client may ask for it' },
-      'no-unclaimed-agents': { type: 'boolean', about: 'agents that nobody answers for may not ask for it' },
+      'all-clients': { type: 'boolean', description: 'every client may ask for it' },
+      'no-unclaimed-agents': { type: 'boolean', description: 'agents that nobody answers for may not ask for it' },
     },
     errors: (args) => [
-      ...settingFaults(args),
+      ...settingErrors(args),
       ...(args.has('client') && args.has('all-clients') ? ['Give --client or --all-clients, not both.'] : []),
       ...(args.has('unclaimed-agents') && args.has('no-unclaimed-agents')
         ? ['Give --unclaimed-agents or --no-unclaimed-agents, not both.']
@@ -110,7 +125,7 @@ export const resourceCommands: Command[] = [
           ...(args.has('unclaimed-agents') && { openToUnclaimedAgents: true }),
           ...(args.has('no-unclaimed-agents') && { openToUnclaimedAgents: false }),
         },
-        BY_KEEPER,
+        BY_ADMIN,
         systemMeta,
       );
       return answer(core, changed);
@@ -118,18 +133,19 @@ export const resourceCommands: Command[] = [
   },
   {
     name: 'resource delete',
-    about: 'Takes an API away. No token is made for it from then on; those that are out there end when they expire.',
+    description:
+      'Takes an API away. No token is made for it from then on; those that are out there end when they expire.',
     takes: ['identifier'],
     async run(args, { open }) {
       const { core } = await open();
       const { id, identifier } = findIn(core, args.at(0));
-      await core.resourceRegistry.remove(id, BY_KEEPER, systemMeta);
+      await core.resourceRegistry.remove(id, BY_ADMIN, systemMeta);
       return { json: { identifier, deleted: true }, text: `${identifier} is deleted.` };
     },
   },
 ];
 
-function settingFaults(args: Arguments): string[] {
+function settingErrors(args: Arguments): string[] {
   const [format, ttl] = [args.text('format'), args.text('ttl')];
   return [
     ...(format !== undefined && !/^(jwt|opaque)$/.test(format) ? ['--format must be jwt or opaque.'] : []),
@@ -174,7 +190,7 @@ async function answer({ clients }: Core, resource: Resource) {
   const found = await Promise.all(resource.clientIds.map((id) => clients.find(id)));
   const unknown = resource.clientIds.filter((_, index) => !found[index]);
   return {
-    json: resourceToWire(resource),
+    json: serializeResource(resource),
     text: table([
       ['identifier', resource.identifier],
       ['name', resource.name],

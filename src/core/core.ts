@@ -45,7 +45,7 @@ import { createPendingLogins } from './federation/login-state.js';
 import { createProviderTokens } from './federation/provider-tokens.js';
 import { createProviders } from './federation/providers.js';
 import { createProvisioning } from './federation/provisioning.js';
-import { createUpstream } from './federation/proxy-login.js';
+import { createProxyLogin } from './federation/proxy-login.js';
 import { createTokenRevocation } from './federation/token-revocation.js';
 import { createIdentities } from './identities/identities.js';
 import { createTokenVault } from './identities/token-vault.js';
@@ -86,7 +86,7 @@ export async function createCore(base: Base) {
     ...base,
     audit,
     rotationSeconds: config.keyRotationSeconds,
-    signatureSeconds: () => Math.max(config.accessTokenSeconds, AGENT_TOKEN_SECONDS, resources.longestTokenSeconds()),
+    signatureSeconds: () => Math.max(config.accessTokenSeconds, AGENT_TOKEN_SECONDS, resources.maxTokenSeconds()),
   });
   const jwts = createJwts({ ...base, issuer: config.issuer, keys });
   const pwned = createPwnedPasswords({ ...base, url: config.pwnedPasswordsUrl });
@@ -258,7 +258,7 @@ export async function createCore(base: Base) {
     providers,
     upstreamIssuer: config.upstream?.url,
   });
-  const upstream = createUpstream({
+  const upstream = createProxyLogin({
     ...base,
     issuer: config.issuer,
     upstream: config.upstream,
@@ -298,8 +298,8 @@ export async function createCore(base: Base) {
     ...base,
     audit,
     oauthStorage,
-    unusedSeconds: config.reapUnusedSeconds,
-    idleSeconds: config.reapIdleSeconds,
+    unusedSeconds: config.unusedClientSeconds,
+    idleSeconds: config.idleClientSeconds,
   });
   const cleanup = createCleanup({ ...base, keys, agents, tokenVault, unusedClients });
 

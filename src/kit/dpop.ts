@@ -59,7 +59,7 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
     const curve = CURVES[protectedHeader.alg];
     if (curve && jwk.crv !== curve) return invalid('its key is on another curve than its algorithm');
     if (PRIVATE_MEMBERS.some((member) => member in jwk)) return invalid('the proof holds a private key');
-    const error = faultOf(payload, request) ?? timeFault(payload, request);
+    const error = errorOf(payload, request) ?? timeFault(payload, request);
     if (error) return invalid(error);
     const nonceFault = request.isNonce && faultOfNonce(payload.nonce, request.isNonce);
     if (nonceFault) return { kind: 'nonce', reason: nonceFault };
@@ -71,7 +71,7 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
 }
 
 /** Whether it was made for something else. */
-function faultOf(payload: JWTPayload, { method, url, accessToken }: DpopRequest): string | undefined {
+function errorOf(payload: JWTPayload, { method, url, accessToken }: DpopRequest): string | undefined {
   const { jti, htm, htu, ath } = payload;
   if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH) return 'the proof has no id (jti)';
   if (htm !== method) return 'the proof is for another method (htm)';

@@ -17,8 +17,8 @@ interface Known {
 }
 
 /** However many tokens with unknown keys there are, the issuer is asked this often; and while nothing is known, this often. */
-const ASK_AGAIN_AFTER_MS = 30_000;
-const TRY_AGAIN_AFTER_MS = 2000;
+const REFETCH_INTERVAL_MS = 30_000;
+const RETRY_AFTER_MS = 2000;
 
 /**
  * Finds the key that a token says it is signed with. A key that is not known yet is asked for, at most every 30 s, and whoever comes
@@ -40,7 +40,7 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
       return await before.find(header, token);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      await refresh(ASK_AGAIN_AFTER_MS);
+      await refresh(REFETCH_INTERVAL_MS);
       if (!known || known === before) throw error;
       return known.find(header, token);
     }
@@ -48,10 +48,10 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
 
   async function freshEnough(): Promise<Known> {
     const age = known ? since(known.readAt) : Number.POSITIVE_INFINITY;
-    if (age > keepForMs) await refresh(TRY_AGAIN_AFTER_MS);
-    else if (age > 2 * refreshAfterMs) await refresh(ASK_AGAIN_AFTER_MS);
+    if (age > keepForMs) await refresh(RETRY_AFTER_MS);
+    else if (age > 2 * refreshAfterMs) await refresh(REFETCH_INTERVAL_MS);
     else if (age > refreshAfterMs && !asking) {
-      const refreshed = refresh(ASK_AGAIN_AFTER_MS);
+      const refreshed = refresh(REFETCH_INTERVAL_MS);
       if (!together) await refreshed; // else whoever asks now need not wait
     }
     if (!known || since(known.readAt) > keepForMs) {

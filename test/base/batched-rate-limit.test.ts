@@ -9,11 +9,11 @@ function counted(points: number, seconds = 60) {
   const shared = createRateLimiter({ kind: 'memory' });
   const limit: Limit = { name: `test-${Math.random()}`, points, seconds };
   let asked = 0;
-  const rateLimiter: Pick<RateLimiter, 'spend'> = {
-    async spend(...args) {
+  const rateLimiter: Pick<RateLimiter, 'consume'> = {
+    async consume(...args) {
       asked += 1;
       await new Promise(setImmediate);
-      return shared.spend(...args);
+      return shared.consume(...args);
     },
   };
   return {
@@ -24,9 +24,9 @@ function counted(points: number, seconds = 60) {
   };
 }
 
-async function passes(times: number, spend: (n: number) => Promise<unknown>): Promise<number> {
+async function passes(times: number, consume: (n: number) => Promise<unknown>): Promise<number> {
   const outcomes = await atOnce(times, (n) =>
-    spend(n).then(
+    consume(n).then(
       () => true,
       (error: unknown) => {
         if (error instanceof AppError && error.status === 429) return false;
@@ -40,48 +40,48 @@ async function passes(times: number, spend: (n: number) => Promise<unknown>): Pr
 describe('an allowance', () => {
   it('lets as many pass as the limit says, though all come at once, and asks the store 60 times', async () => {
     const { one, asked } = counted(6000);
-    expect(await passes(7000, () => one.spend('a'))).toBe(6000);
+    expect(await passes(7000, () => one.consume('a'))).toBe(6000);
     expect(asked()).toBe(61);
-    expect(await passes(100, () => one.spend('a'))).toBe(0);
+    expect(await passes(100, () => one.consume('a'))).toBe(0);
     expect(asked()).toBe(61); // what is spent is remembered
-    expect(await passes(1, () => one.spend('b'))).toBe(1);
+    expect(await passes(1, () => one.consume('b'))).toBe(1);
   });
 
   it('lets no more pass in several processes together', async () => {
     const { one, other } = counted(600);
-    expect(await passes(2000, (n) => (n % 2 ? one : other).spend('a'))).toBe(600);
+    expect(await passes(2000, (n) => (n % 2 ? one : other).consume('a'))).toBe(600);
   });
 
   it('is exact where the limit is small, and says how far it is spent', async () => {
     const { one } = counted(3);
-    const states = [await one.spend('a'), await one.spend('a'), await one.spend('a')];
+    const states = [await one.consume('a'), await one.consume('a'), await one.consume('a')];
     expect(states.map(({ limit, remaining }) => [limit, remaining])).toEqual([
       [3, 2],
       [3, 1],
       [3, 0],
     ]);
     for (const { resetSeconds } of states) expect(resetSeconds).toBeLessThanOrEqual(60);
-    await expect(one.spend('a')).rejects.toMatchObject({ status: 429, limit: { limit: 3, remaining: 0 } });
+    await expect(one.consume('a')).rejects.toMatchObject({ status: 429, limit: { limit: 3, remaining: 0 } });
   });
 
   it('begins anew when its time is over', async () => {
     const { one } = counted(2, 1);
-    expect(await passes(3, () => one.spend('a'))).toBe(2);
-    await expect.poll(() => passes(1, () => one.spend('a')), { timeout: 5000, interval: 100 }).toBe(1);
+    expect(await passes(3, () => one.consume('a'))).toBe(2);
+    await expect.poll(() => passes(1, () => one.consume('a')), { timeout: 5000, interval: 100 }).toBe(1);
   });
 
   it('says that it cannot tell while the store does not answer, and goes on afterwards', async () => {
     const shared = createRateLimiter({ kind: 'memory' });
     let isAway = true;
-    const rateLimiter: Pick<RateLimiter, 'spend'> = {
-      spend: async (...args) => {
+    const rateLimiter: Pick<RateLimiter, 'consume'> = {
+      consume: async (...args) => {
         if (isAway) throw new AppError(503, 'temporarily_unavailable', 'away');
-        return shared.spend(...args);
+        return shared.consume(...args);
       },
     };
     const one = createBatchedRateLimit({ rateLimiter, limit: { name: 'test-away', points: 5, seconds: 60 } });
-    await expect(one.spend('a')).rejects.toMatchObject({ status: 503 });
+    await expect(one.consume('a')).rejects.toMatchObject({ status: 503 });
     isAway = false;
-    expect((await one.spend('a')).remaining).toBe(4);
+    expect((await one.consume('a')).remaining).toBe(4);
   });
 });

@@ -209,10 +209,15 @@ describe('the settings', () => {
   it('are those of .env.example: the same names, order, words and defaults', () => {
     const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
     const listed = [...text.matchAll(/^# (.*)\n# allowed: (.*)\n(\w+)=(.*)$/gm)].map(
-      ([, about, allowed, name, fallback]) => ({ name, about, allowed, fallback }),
+      ([, description, expected, name, defaultValue]) => ({ name, description, expected, defaultValue }),
     );
     expect(listed).toEqual(
-      Object.entries(settings).map(([name, { about, allowed, fallback }]) => ({ name, about, allowed, fallback })),
+      Object.entries(settings).map(([name, { description, expected, defaultValue }]) => ({
+        name,
+        description,
+        expected,
+        defaultValue,
+      })),
     );
     expect([...text.matchAll(/^\w+=/gm)]).toHaveLength(listed.length);
   });

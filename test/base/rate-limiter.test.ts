@@ -25,17 +25,17 @@ describe.each(stores)('limits on $name', (store) => {
 
   it('refuse one too many, and say when to come back', async () => {
     const limit = limitOf(3, 60, { code: 'auth_rate_limited' });
-    for (let n = 0; n < 3; n += 1) await rateLimiter.spend(limit, 'a');
-    const refusal = await rateLimiter.spend(limit, 'a').catch((error) => error);
+    for (let n = 0; n < 3; n += 1) await rateLimiter.consume(limit, 'a');
+    const refusal = await rateLimiter.consume(limit, 'a').catch((error) => error);
     expect(refusal).toMatchObject({ status: 429, code: 'auth_rate_limited' });
     expect(refusal.retryAfterSeconds).toBeGreaterThan(50);
     expect(refusal.retryAfterSeconds).toBeLessThanOrEqual(60);
-    await rateLimiter.spend(limit, 'b');
+    await rateLimiter.consume(limit, 'b');
   });
 
   it('count exactly, though 30 come at once', async () => {
     const limit = limitOf(10);
-    const results = await Promise.allSettled(Array.from({ length: 30 }, () => rateLimiter.spend(limit, 'a')));
+    const results = await Promise.allSettled(Array.from({ length: 30 }, () => rateLimiter.consume(limit, 'a')));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
   });
 
@@ -48,20 +48,20 @@ describe.each(stores)('limits on $name', (store) => {
 
   it('begin anew when the window is over', async () => {
     const limit = limitOf(1, 1);
-    await rateLimiter.spend(limit, 'a');
-    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await rateLimiter.consume(limit, 'a');
+    await expect(rateLimiter.consume(limit, 'a')).rejects.toMatchObject({ status: 429 });
     await sleep(1100);
-    await rateLimiter.spend(limit, 'a');
+    await rateLimiter.consume(limit, 'a');
   });
 
   it('take an event back, or forget all', async () => {
     const limit = limitOf(1);
-    await rateLimiter.spend(limit, 'a');
+    await rateLimiter.consume(limit, 'a');
     await rateLimiter.refund(limit, 'a');
-    await rateLimiter.spend(limit, 'a');
-    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await rateLimiter.consume(limit, 'a');
+    await expect(rateLimiter.consume(limit, 'a')).rejects.toMatchObject({ status: 429 });
     await rateLimiter.reset(limit, 'a');
-    await rateLimiter.spend(limit, 'a');
+    await rateLimiter.consume(limit, 'a');
   });
 
   it('tell whether they are spent without counting', async () => {
@@ -70,24 +70,24 @@ describe.each(stores)('limits on $name', (store) => {
       expect(await rateLimiter.isExceeded(limit, 'a')).toBe(false);
       await rateLimiter.throwIfExceeded(limit, 'a');
     }
-    await rateLimiter.spend(limit, 'a');
+    await rateLimiter.consume(limit, 'a');
     expect(await rateLimiter.isExceeded(limit, 'a')).toBe(true);
     await expect(rateLimiter.throwIfExceeded(limit, 'a')).rejects.toMatchObject({ status: 429 });
   });
 
   it('block for longer where they should', async () => {
     const limit = limitOf(1, 1, { blockSeconds: 60 });
-    await rateLimiter.spend(limit, 'a');
-    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await rateLimiter.consume(limit, 'a');
+    await expect(rateLimiter.consume(limit, 'a')).rejects.toMatchObject({ status: 429 });
     await sleep(1100);
-    await expect(rateLimiter.spend(limit, 'a')).rejects.toMatchObject({ status: 429 });
+    await expect(rateLimiter.consume(limit, 'a')).rejects.toMatchObject({ status: 429 });
   });
 
   it('take any text for a key, and keep names apart', async () => {
     const [one, other] = [limitOf(1), limitOf(1)];
     for (const key of ['', ':', "' OR 1=1", 'ü'.repeat(100), '::1']) {
-      await rateLimiter.spend(one, key);
-      await rateLimiter.spend(other, key);
+      await rateLimiter.consume(one, key);
+      await rateLimiter.consume(other, key);
       expect(await rateLimiter.isExceeded(one, key)).toBe(true);
     }
   });
@@ -101,7 +101,7 @@ describe.each(stores)('limits on $name', (store) => {
     try {
       const limit = limitOf(10);
       const results = await Promise.allSettled(
-        Array.from({ length: 30 }, (_, n) => (n % 2 ? rateLimiter : beside.base.rateLimiter).spend(limit, 'a')),
+        Array.from({ length: 30 }, (_, n) => (n % 2 ? rateLimiter : beside.base.rateLimiter).consume(limit, 'a')),
       );
       expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
     } finally {

@@ -44,7 +44,7 @@ interface Journey {
   client?: TestClient & { managementToken: string };
   code?: { code: string; verifier: string };
   /** The code was sent, whatever was answered. */
-  redeeming?: true;
+  withCodeErrors?: true;
   accessToken?: string;
   /** All that were given out, the newest last. */
   refreshTokens: string[];
@@ -238,14 +238,14 @@ async function travel(
   }
 
   async function exchangeCode(): Promise<void> {
-    journey.redeeming = true;
+    journey.withCodeErrors = true;
     keep(journey, await redeem(server, journey.client!, journey.code!));
   }
 }
 
 /** After the restart: what was answered is there, what was interrupted can be done again, what was spent cannot. */
 async function continueSignIn(server: ServerProcess, journey: Journey, n: number, survivors: Journey[]): Promise<void> {
-  const { client, code, redeeming, accessToken, refreshTokens } = journey;
+  const { client, code, withCodeErrors, accessToken, refreshTokens } = journey;
   if (!client) return;
   const own = await fetch(`${server.origin}/oauth/clients/register/${client.id}`, {
     headers: { authorization: `Bearer ${client.managementToken}` },
@@ -253,7 +253,7 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
   expect(own.status).toBe(200);
   if (!code) return;
 
-  if (!redeeming) {
+  if (!withCodeErrors) {
     keep(journey, await redeem(server, client, code));
   } else if (refreshTokens.length === 0) {
     // Nobody knows whether the code was spent: it works now, or it never will, and nothing came of it.

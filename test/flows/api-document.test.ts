@@ -28,7 +28,7 @@ const guestEmail = 'guest@example.com';
 const NEXT_PASSWORD = 'nine unrelated lanterns';
 /** The token of the link that is mailed to somebody. */
 async function resetToken(email: string): Promise<string> {
-  await server.core.passwordReset.forgot(email, systemMeta);
+  await server.core.passwordReset.requestReset(email, systemMeta);
   return tokenIn(await mailTo(server, email, /Choose/));
 }
 async function verifyToken(email: string): Promise<string> {

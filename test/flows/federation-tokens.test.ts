@@ -117,7 +117,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const { id } = await linkOf(email);
     const account = (await acme.core.accounts.findByEmail(email))!;
     const [consent] = await acme.core.consents.list(account.id);
-    await acme.core.consents.withdraw(account.id, consent!.clientId, systemMeta);
+    await acme.core.consents.revoke(account.id, consent!.clientId, systemMeta);
     aheadMs = 9 * HOUR_MS;
     const { status, json } = await read(id, await tokenOf(email));
     expect([status, json.error]).toEqual([409, 'provider_sign_in_required']);

@@ -146,7 +146,7 @@ describe('a server in production that has no mail server', () => {
       const home = await browser.submit(await browser.open('/register'), { email, name: 'Mara', password: PASSWORD });
       expect(home.html).toContain('>Not verified<');
       expect(home.html).not.toContain('verify-email');
-      await server.core.passwordReset.forgot(email, { address: '', userAgent: '', requestId: '' });
+      await server.core.passwordReset.requestReset(email, { address: '', userAgent: '', requestId: '' });
       await server.core.passwordReset.settle();
       expect(await server.base.db.verificationToken.count()).toBe(0);
       expect(server.base.mail.outbox).toBeUndefined();

@@ -168,7 +168,7 @@ describe('the real pages, in Chromium', () => {
       await page.goto(`${other.origin}/dev/outbox`);
       await look('outbox-empty', 'Outbox');
       const { email } = await other.account();
-      await other.core.passwordReset.forgot(email, systemMeta);
+      await other.core.passwordReset.requestReset(email, systemMeta);
       await mailTo(other, email, /Choose/);
       await page.goto(`${other.origin}/dev/outbox`);
       await look('outbox', 'Outbox');
@@ -178,7 +178,7 @@ describe('the real pages, in Chromium', () => {
   });
 
   it('set the server up', async () => {
-    const token = await server.core.bootstrap.makeToken();
+    const token = await server.core.bootstrap.createToken();
     await page.goto(`${server.origin}/setup?token=${token}`);
     await look('setup', 'Set up Signet');
   });
@@ -241,9 +241,9 @@ describe('the real pages, in Chromium', () => {
     const known = await server.client({ client_name: 'Acme', client_uri: 'https://acme.example' });
     const unknown = await stranger();
     const api = { scopes: ['openid', 'email', 'offline_access'], claims: [], resources: {} };
-    await server.core.consents.give(accountId, known.id, { ...api, scopes: ['openid', 'profile', 'email'] }, meta);
+    await server.core.consents.grant(accountId, known.id, { ...api, scopes: ['openid', 'profile', 'email'] }, meta);
     const resources = { [`${server.issuer}/api/v1`]: ['memory:read', 'agent:write'] };
-    await server.core.consents.give(accountId, unknown.id, { ...api, resources }, meta);
+    await server.core.consents.grant(accountId, unknown.id, { ...api, resources }, meta);
 
     await page.goto(`${server.origin}/account`);
     await signIn(email);

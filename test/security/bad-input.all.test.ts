@@ -9,8 +9,8 @@ import { startServer } from '../support/server.js';
 import { type ServerProcess, startServerProcess, temporaryFolder, until } from '../support/server-process.js';
 
 const REQUESTS = 20_000;
-const AT_ONCE = 16;
-const ANSWER_WITHIN_MS = 10_000;
+const MAX_CONCURRENT = 16;
+const RESPONSE_TIMEOUT_MS = 10_000;
 /** What a request may leave behind, in the mean; what was read for it and the garbage it made are gone by then. */
 const HEAP_GROWTH_BYTES = 500;
 /** Outside the heap the allocator keeps for later what it was given once, as much as a busy moment asked for. */
@@ -120,7 +120,7 @@ describe('bad input', () => {
     const errors: string[] = [];
     let next = 0;
     await Promise.all(
-      Array.from({ length: AT_ONCE }, async () => {
+      Array.from({ length: MAX_CONCURRENT }, async () => {
         for (let attack = attacks[next++]; attack; attack = attacks[next++]) {
           const outcome = await sendOne(attack, next);
           if (outcome) errors.push(`${outcome}: ${describeAttack(attack)}`);
@@ -142,7 +142,7 @@ describe('bad input', () => {
           method,
           path,
           headers: { ...headers, 'x-forwarded-for': from, connection: 'close' },
-          timeout: ANSWER_WITHIN_MS,
+          timeout: RESPONSE_TIMEOUT_MS,
         });
       } catch {
         return resolve(undefined); // Node itself refuses to send this

@@ -110,7 +110,7 @@ describe('secrets', () => {
   }
 
   async function setUp() {
-    const setupToken = keep('set-up token', await server.core.bootstrap.makeToken());
+    const setupToken = keep('set-up token', await server.core.bootstrap.createToken());
     const browser = new Browser(server.origin);
     const page = await browser.open(`/setup?token=${setupToken}`);
     const fields = { email: 'keeper@example.com', name: 'Keeper', password: secret('password of the keeper') };

@@ -285,8 +285,8 @@ beforeAll(async () => {
     tokens[`a token of an issuer elsewhere for somebody else, ${side}`] = await signElsewhere(account.id, { aud: 'x' });
     tokens[`a first-party refresh token, ${side}`] = firstParty.refreshToken;
     const over = await openLogin(account.id);
-    await server.core.sessions.end(
-      (await server.core.tokens.peek(over.refreshToken))!.session.id,
+    await server.core.sessions.revoke(
+      (await server.core.tokens.inspect(over.refreshToken))!.session.id,
       'revoked',
       systemMeta,
     );

@@ -65,12 +65,12 @@ export async function readContract(origin: string) {
       ...(content !== undefined && { body: content as BodyInit }),
     });
     const text = await response.text();
-    const error = faultOf(name, response, text);
+    const error = errorOf(name, response, text);
     if (error) throw new Error(`${name} answered ${response.status}, and ${error}: ${text.slice(0, 1000)}`);
     return { status: response.status, headers: response.headers, body: JSON.parse(text) };
   }
 
-  function faultOf(name: OperationName, response: Response, text: string): string | undefined {
+  function errorOf(name: OperationName, response: Response, text: string): string | undefined {
     const documented = operations.get(name)?.responses[response.status];
     if (!documented) return 'that status is not in the document';
     if (!response.headers.get('content-type')?.startsWith('application/json')) return 'it is not JSON';

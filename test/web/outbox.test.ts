@@ -11,7 +11,7 @@ describe('the outbox page', () => {
   beforeAll(async () => {
     server = await startServer({ settings: { NODE_ENV: 'development', PASSWORD_HASH_COST: '10' } });
     ({ email } = await server.account());
-    await server.core.passwordReset.forgot(email, { address: '127.0.0.1', userAgent: '', requestId: '' });
+    await server.core.passwordReset.requestReset(email, { address: '127.0.0.1', userAgent: '', requestId: '' });
     await mailTo(server, email, /Choose/);
   });
   afterAll(() => server.close());

@@ -33,7 +33,7 @@ const TAKEN =
   /^(authorization|cookie|host|dpop|content-.*|x-forwarded-.*|x-api-key|x-csrf-token|forwarded|connection)$/;
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 
-/** Never throws: what cannot be used is told by `certificateFaults`. */
+/** Never throws: what cannot be used is told by `certificateErrors`. */
 export function certificatesOf(settings: CertificateSettings): CertificateConfig {
   const { SPIFFE_TRUST_DOMAIN: own, SPIFFE_TRUSTED_DOMAINS: others, SPIFFE_BUNDLES: bundlesFolder } = settings;
   const trustDomains = [...new Set([...(own ? [own] : []), ...others])];
@@ -47,7 +47,7 @@ export function certificatesOf(settings: CertificateSettings): CertificateConfig
 }
 
 /** What is wrong with these settings, a sentence each. */
-export function certificateFaults(
+export function certificateErrors(
   settings: CertificateSettings,
   { trustedProxies, issuer }: { trustedProxies: string[]; issuer: string },
 ): string[] {

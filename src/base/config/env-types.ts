@@ -5,49 +5,49 @@ import { type Mailbox, parseMailbox, parseSmtpUrl, type SmtpServer } from './mai
 
 /** One variable: what it is for, what it may hold, what it is when it is not set. */
 export interface Setting<T> {
-  about: string;
-  allowed: string;
+  description: string;
+  expected: string;
   /** Shown in .env.example; the empty string when there is none. */
-  fallback: string;
+  defaultValue: string;
   /** Returns the value, or throws what is wrong with it. */
-  parse(text: string): T;
+  parse(string: string): T;
 }
 
-export function text(fallback: string, about: string): Setting<string> {
-  return { about, allowed: 'text', fallback, parse: (value) => value };
+export function string(defaultValue: string, description: string): Setting<string> {
+  return { description, expected: 'text', defaultValue, parse: (value) => value };
 }
 
-export function mailServer(fallback: string, about: string): Setting<SmtpServer | undefined> {
-  const allowed = 'smtp://[user:password@]host[:port], encrypted by STARTTLS unless it ends in ?tls=off, or smtps://…';
-  return { about, allowed, fallback, parse: (value) => (value ? parseSmtpUrl(value) : undefined) };
+export function mailServer(defaultValue: string, description: string): Setting<SmtpServer | undefined> {
+  const expected = 'smtp://[user:password@]host[:port], encrypted by STARTTLS unless it ends in ?tls=off, or smtps://…';
+  return { description, expected, defaultValue, parse: (value) => (value ? parseSmtpUrl(value) : undefined) };
 }
 
-export function mailbox(fallback: string, about: string): Setting<Mailbox | undefined> {
-  const allowed = 'an address, or Name <address>';
-  return { about, allowed, fallback, parse: (value) => (value ? parseMailbox(value) : undefined) };
+export function mailbox(defaultValue: string, description: string): Setting<Mailbox | undefined> {
+  const expected = 'an address, or Name <address>';
+  return { description, expected, defaultValue, parse: (value) => (value ? parseMailbox(value) : undefined) };
 }
 
-export function oidcProviders(fallback: string, about: string): Setting<OidcProvider[]> {
-  const allowed =
+export function oidcProviders(defaultValue: string, description: string): Setting<OidcProvider[]> {
+  const expected =
     'JSON: [{"id":"acme","name":"Acme","issuer":"https://id.acme.example","client_id":"…","client_secret":"…","vouches_for":["acme.example"],"scope":"calendar.read"}]';
-  return { about, allowed, fallback, parse: parseOidcProviders };
+  return { description, expected, defaultValue, parse: parseOidcProviders };
 }
 
-export function list(fallback: string, about: string): Setting<string[]> {
+export function list(defaultValue: string, description: string): Setting<string[]> {
   const parse = (value: string) =>
     value
       .split(',')
       .map((item) => item.trim())
       .filter(Boolean);
-  return { about, allowed: 'a list, separated by commas', fallback, parse };
+  return { description, expected: 'a list, separated by commas', defaultValue, parse };
 }
 
-export function integer(min: number, max: number, fallback: number, about: string): Setting<number> {
-  const allowed = `a whole number from ${min} to ${max}`;
+export function integer(min: number, max: number, defaultValue: number, description: string): Setting<number> {
+  const expected = `a whole number from ${min} to ${max}`;
   return {
-    about,
-    allowed,
-    fallback: String(fallback),
+    description,
+    expected,
+    defaultValue: String(defaultValue),
     parse(value) {
       const number = Number(value);
       if (!/^\d+$/.test(value) || number < min || number > max) throw new Error(`is "${value}"`);
@@ -56,11 +56,15 @@ export function integer(min: number, max: number, fallback: number, about: strin
   };
 }
 
-export function oneOf<const Value extends string>(values: Value[], fallback: Value, about: string): Setting<Value> {
+export function oneOf<const Value extends string>(
+  values: Value[],
+  defaultValue: Value,
+  description: string,
+): Setting<Value> {
   return {
-    about,
-    allowed: values.join(', '),
-    fallback,
+    description,
+    expected: values.join(', '),
+    defaultValue,
     parse(value) {
       if (!values.includes(value as Value)) throw new Error(`is "${value}"`);
       return value as Value;
@@ -69,11 +73,11 @@ export function oneOf<const Value extends string>(values: Value[], fallback: Val
 }
 
 /** Written as 30s, 15m, 8h, 7d or 2w; the value is in seconds. */
-export function duration(fallback: string, about: string): Setting<number> {
+export function duration(defaultValue: string, description: string): Setting<number> {
   return {
-    about,
-    allowed: 'a duration such as 30s, 15m, 8h, 7d or 2w',
-    fallback,
+    description,
+    expected: 'a duration such as 30s, 15m, 8h, 7d or 2w',
+    defaultValue,
     parse(value) {
       const seconds = durationSeconds(value);
       if (seconds === undefined) throw new Error(`is "${value}"`);

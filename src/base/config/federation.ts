@@ -72,7 +72,7 @@ export function parseOidcProviders(text: string): OidcProvider[] {
   throw new Error(`is not usable: ${where.trimEnd()} ${message}`);
 }
 
-/** Never throws: what cannot be used is told by `federationFaults`. */
+/** Never throws: what cannot be used is told by `federationErrors`. */
 export function providersOf(settings: FederationSettings): ProviderSettings[] {
   return providersSetUp(settings).map((one) => ({
     ...one,
@@ -108,7 +108,7 @@ function providersSetUp(settings: FederationSettings): Omit<ProviderSettings, 'k
 }
 
 /** What is wrong with these settings, a sentence each. */
-export function federationFaults(settings: FederationSettings, ownIssuer: string): string[] {
+export function federationErrors(settings: FederationSettings, ownIssuer: string): string[] {
   const providers = providersOf(settings);
   const perKnown = (['GITHUB', 'GOOGLE', 'LINKEDIN'] as const).flatMap((name): Rule[] => {
     const [id, scope] = [name.toLowerCase(), settings[`${name}_SCOPE`]];

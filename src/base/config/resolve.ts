@@ -33,8 +33,8 @@ export interface Config {
   registrationToken: string | undefined;
   clientDocuments: boolean;
   /** 0 is never; so is the next. */
-  reapUnusedSeconds: number;
-  reapIdleSeconds: number;
+  unusedClientSeconds: number;
+  idleClientSeconds: number;
   redirectHosts: string[];
   defaultResource: string | undefined;
   agentOnboarding: 'open' | 'token' | 'closed';
@@ -99,8 +99,8 @@ export function resolveConfig(values: Values): Config {
     registrationToken: values.REGISTRATION_TOKEN || undefined,
     clientDocuments:
       values.CLIENT_DOCUMENTS === 'auto' ? values.REGISTRATION === 'open' : values.CLIENT_DOCUMENTS === 'on',
-    reapUnusedSeconds: values.REAP_UNUSED_CLIENTS,
-    reapIdleSeconds: values.REAP_IDLE_CLIENTS,
+    unusedClientSeconds: values.REAP_UNUSED_CLIENTS,
+    idleClientSeconds: values.REAP_IDLE_CLIENTS,
     redirectHosts: values.REDIRECT_HOSTS,
     defaultResource: values.DEFAULT_RESOURCE || undefined,
     agentOnboarding: values.AGENT_ONBOARDING,

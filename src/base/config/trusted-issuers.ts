@@ -31,7 +31,7 @@ const MIN_SECRET_BYTES = 32;
 const MIN_RSA_BITS = 2048;
 const ANY = '*';
 
-/** Never throws: what cannot be used is told by `foreignFaults`. */
+/** Never throws: what cannot be used is told by `trustedIssuerErrors`. */
 export function trustedIssuersFrom(settings: TrustedIssuerSettings): TrustedIssuer[] {
   const { JWT_SECRET, JWT_PUBLIC_KEY, JWT_ISSUER, JWT_AUDIENCE, OIDC_ISSUER, OIDC_AUDIENCE } = settings;
   const issuers: TrustedIssuer[] = [];
@@ -50,7 +50,7 @@ export function trustedIssuersFrom(settings: TrustedIssuerSettings): TrustedIssu
 }
 
 /** What is wrong with these settings, a sentence each. */
-export function foreignFaults(
+export function trustedIssuerErrors(
   settings: TrustedIssuerSettings,
   own: { issuer: string; secret: string | undefined },
 ): string[] {

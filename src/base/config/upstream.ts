@@ -17,14 +17,14 @@ export interface UpstreamSettings {
 
 const PATH = /^\/[\w.~%/-]*$/;
 
-/** Never throws: what cannot be used is told by `upstreamFaults`. */
+/** Never throws: what cannot be used is told by `upstreamErrors`. */
 export function upstreamOf(settings: UpstreamSettings): UpstreamConfig | undefined {
   const { UPSTREAM_AUTH_URL: url, UPSTREAM_LOGIN_PATH: loginPath, UPSTREAM_PROFILE_PATH: profilePath } = settings;
   return url ? { url: (URL.parse(url)?.href ?? url).replace(/\/+$/, ''), loginPath, profilePath } : undefined;
 }
 
 /** What is wrong with it, a sentence each. */
-export function upstreamFaults(upstream: UpstreamConfig | undefined, ownIssuer: string): string[] {
+export function upstreamErrors(upstream: UpstreamConfig | undefined, ownIssuer: string): string[] {
   if (!upstream) return [];
   const [url, own] = [URL.parse(upstream.url), URL.parse(ownIssuer)];
   const rules: Rule[] = [

@@ -1,13 +1,13 @@
 /** What is wrong with the settings although each of them can be read: what a value alone does not show, one sentence for each fault. */
 import { isIP } from 'node:net';
 import { isLoopback } from '../loopback.js';
-import { certificateFaults } from './certificates.js';
-import { federationFaults } from './federation.js';
+import { certificateErrors } from './certificates.js';
+import { federationErrors } from './federation.js';
 import type { Config } from './resolve.js';
 import { failedRules, type Rule } from './rules.js';
 import type { Values } from './settings.js';
-import { foreignFaults } from './trusted-issuers.js';
-import { upstreamFaults } from './upstream.js';
+import { trustedIssuerErrors } from './trusted-issuers.js';
+import { upstreamErrors } from './upstream.js';
 
 const MIN_SECRET_LENGTH = 32;
 /** What fits into an Authorization header (RFC 6750, 2.1). */
@@ -24,10 +24,10 @@ export function validateConfig(config: Config, values: Values): string[] {
       ...ofLifetimes(config),
       ...ofCookies(config),
     ]),
-    ...upstreamFaults(config.upstream, config.issuer),
-    ...foreignFaults(values, config),
-    ...federationFaults(values, config.issuer),
-    ...certificateFaults(values, config),
+    ...upstreamErrors(config.upstream, config.issuer),
+    ...trustedIssuerErrors(values, config),
+    ...federationErrors(values, config.issuer),
+    ...certificateErrors(values, config),
   ];
 }
 

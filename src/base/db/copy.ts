@@ -47,7 +47,7 @@ export type Moved = { model: string; rows: number };
 
 /** Returns how many rows of each model were copied. Throws, with the target left empty, when anything is amiss. */
 export async function move(from: string, to: string): Promise<Moved[]> {
-  await refuseUnlessCurrent(from);
+  await requireCurrentSchema(from);
   await migrate(to);
   const [source, target] = [await openDatabase(from), await openDatabase(to)];
   try {
@@ -62,7 +62,7 @@ export async function move(from: string, to: string): Promise<Moved[]> {
 }
 
 /** Opening a misspelt SQLite file would create it, and moving nothing would then succeed. */
-async function refuseUnlessCurrent(from: string): Promise<void> {
+async function requireCurrentSchema(from: string): Promise<void> {
   const target = parseUrl(from);
   if (target.provider === 'sqlite' && !existsSync(target.path))
     throw new Error(`There is no database at ${target.path}.`);

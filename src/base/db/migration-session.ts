@@ -18,7 +18,7 @@ export interface MigrationSession {
 
 const PRISMA_LOCK = 72707369; // the advisory lock that Prisma's own engine takes
 const WAIT_FOR_LOCK_MS = 60_000;
-const CONNECT_WITHIN_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 const HISTORY = `SELECT migration_name AS name, checksum, finished_at IS NOT NULL AS finished
   FROM _prisma_migrations WHERE rolled_back_at IS NULL`;
 
@@ -69,7 +69,7 @@ async function sqlite(target: SqliteTarget): Promise<MigrationSession> {
 
 async function postgresql({ url }: PostgresqlTarget): Promise<MigrationSession> {
   const { default: pg } = await import('pg');
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_WITHIN_MS });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   await client.connect();
   // Without parameters the simple protocol is spoken, which takes any number of statements.
   const run = async (script: string) => void (await client.query(script));

@@ -15,8 +15,8 @@ export type PostgresqlTarget = { provider: 'postgresql'; url: string };
 export type Target = SqliteTarget | PostgresqlTarget;
 
 const POOL_SIZE = 10;
-const CONNECT_WITHIN_MS = 5000;
-const ANSWER_WITHIN_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5000;
+const RESPONSE_TIMEOUT_MS = 10_000;
 
 /** `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws a sentence for anything else. */
 export function parseUrl(url: string): Target {
@@ -50,8 +50,8 @@ async function openPostgresql({ url }: PostgresqlTarget, poolSize: number): Prom
   const adapter = new PrismaPg({
     connectionString: url,
     max: poolSize,
-    connectionTimeoutMillis: CONNECT_WITHIN_MS,
-    query_timeout: ANSWER_WITHIN_MS, // a machine that fell silent must not keep requests waiting; the connection is given up
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: RESPONSE_TIMEOUT_MS, // a machine that fell silent must not keep requests waiting; the connection is given up
     keepAlive: true,
     options: '-c TimeZone=UTC', // the adapter takes the server's local time for UTC
   });

@@ -29,8 +29,8 @@ interface Line {
   waiting: number;
 }
 
-const CONNECT_WITHIN_MS = 5000;
-const ANSWER_WITHIN_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5000;
+const RESPONSE_TIMEOUT_MS = 10_000;
 
 export function openPrepared(connectionString: string, { poolSize }: { poolSize: number }): Prepared {
   const lines = new Set<Line>();
@@ -68,8 +68,8 @@ export function openPrepared(connectionString: string, { poolSize }: { poolSize:
   function openLine(): Line {
     const client = new pg.Client({
       connectionString,
-      connectionTimeoutMillis: CONNECT_WITHIN_MS,
-      query_timeout: ANSWER_WITHIN_MS, // as for the engine: the connection is given up, the request answered
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: RESPONSE_TIMEOUT_MS, // as for the engine: the connection is given up, the request answered
       keepAlive: true,
       options: '-c TimeZone=UTC',
       pipeline: true,

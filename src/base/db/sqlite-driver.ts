@@ -17,7 +17,7 @@ export interface SqliteOptions {
   synchronous?: 'FULL' | 'NORMAL';
 }
 
-const OPEN_WITHIN_MS = 5000;
+const OPEN_TIMEOUT_MS = 5000;
 const WAL_SIZE_LIMIT_BYTES = 16_777_216;
 const CACHE_KIB = 8000;
 const { DatabaseSync } = builtIn() ?? (await import('@photostructure/sqlite'));
@@ -25,7 +25,7 @@ const { DatabaseSync } = builtIn() ?? (await import('@photostructure/sqlite'));
 /** Throws SQLITE_BUSY almost at once when another process writes: waiting here would stop the event loop. */
 export function openConnection({ path, synchronous = 'FULL' }: SqliteOptions, readOnly = false): Sqlite {
   if (path !== ':memory:' && !readOnly) createFile(path);
-  const db = new DatabaseSync(path, { readOnly, timeout: OPEN_WITHIN_MS });
+  const db = new DatabaseSync(path, { readOnly, timeout: OPEN_TIMEOUT_MS });
   if (!readOnly) {
     switchToWal(db);
     db.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA journal_size_limit = ${WAL_SIZE_LIMIT_BYTES}`);
@@ -57,7 +57,7 @@ function createFile(path: string): void {
 
 /** When two processes open a new file at once, SQLite tells one of them "busy" without heeding the time-out. */
 function switchToWal(db: Sqlite): void {
-  const deadline = Date.now() + OPEN_WITHIN_MS;
+  const deadline = Date.now() + OPEN_TIMEOUT_MS;
   for (;;) {
     try {
       db.exec('PRAGMA journal_mode = WAL');

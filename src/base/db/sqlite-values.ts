@@ -48,7 +48,7 @@ export function toSqlite(value: unknown, type: ArgType | undefined): SqliteValue
   if (typeof value === 'boolean') return value ? 1 : 0;
   if (value instanceof Date) return timestamp(value);
   if (typeof value !== 'string') return value as SqliteValue;
-  refuseNul(value, type);
+  rejectNul(value, type);
   switch (type?.scalarType) {
     case 'int':
     case 'bigint':
@@ -71,7 +71,7 @@ function timestamp(date: Date): string {
 }
 
 /** PostgreSQL refuses it too, in text as in Json; the driver would cut the text off there when reading it back. */
-function refuseNul(value: string, type: ArgType | undefined): void {
+function rejectNul(value: string, type: ArgType | undefined): void {
   const escaped = type?.scalarType === 'json' && /(?<!\\)(?:\\\\)*\\u0000/.test(value);
   if (!escaped && !value.includes('\0')) return;
   throw new DriverAdapterError({ kind: 'InvalidInputValue', message: 'NUL character in a string' });

@@ -15,7 +15,7 @@ interface Deps {
 }
 
 const CHANNEL = 'signet';
-const ANSWER_WITHIN_MS = 2000;
+const RESPONSE_TIMEOUT_MS = 2000;
 const PING_EVERY_MS = 10_000;
 const RETRY_FIRST_MS = 50;
 const RETRY_LAST_MS = 2000;
@@ -42,8 +42,8 @@ export async function createPostgresqlTransport({ databaseUrl, subscriber, log }
   async function listen(): Promise<pg.Client> {
     const next = new pg.Client({
       connectionString: databaseUrl,
-      connectionTimeoutMillis: ANSWER_WITHIN_MS,
-      query_timeout: ANSWER_WITHIN_MS,
+      connectionTimeoutMillis: RESPONSE_TIMEOUT_MS,
+      query_timeout: RESPONSE_TIMEOUT_MS,
       keepAlive: true,
     });
     next.on('notification', ({ payload = '' }) => deliver(payload, me, subscriber));

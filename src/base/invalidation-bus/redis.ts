@@ -19,7 +19,7 @@ export async function createRedisTransport({ redisUrl, redisPrefix, subscriber, 
   const publisher = await openRedis(redisUrl, { log });
   const connection = await openRedis(redisUrl, { log });
   connection.on('message', (_channel: string, text: string) => deliver(text, me, subscriber));
-  connection.on('ready', subscribeAgain);
+  connection.on('ready', resubscribe);
   await connection.subscribe(channel);
   // A connection that died in silence is noticed only by who writes to it.
   const pinging = setInterval(() => void connection.ping().catch(() => {}), PING_EVERY_MS).unref();
@@ -34,7 +34,7 @@ export async function createRedisTransport({ redisUrl, redisPrefix, subscriber, 
     },
   };
 
-  async function subscribeAgain(): Promise<void> {
+  async function resubscribe(): Promise<void> {
     try {
       await connection.subscribe(channel);
       subscriber.onGap();

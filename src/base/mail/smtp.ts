@@ -5,8 +5,8 @@ import type { Mailbox, SmtpServer } from '../config/mail.js';
 import { isLoopback } from '../loopback.js';
 import type { ComposedLetter } from './templates.js';
 
-const CONNECT_WITHIN_MS = 10 * SECOND_MS;
-const ANSWER_WITHIN_MS = 20 * SECOND_MS;
+const CONNECT_TIMEOUT_MS = 10 * SECOND_MS;
+const RESPONSE_TIMEOUT_MS = 20 * SECOND_MS;
 
 export interface OutgoingMail extends ComposedLetter {
   to: Mailbox;
@@ -30,10 +30,10 @@ export function createSmtp({ server, from, hostname }: Deps) {
     ignoreTLS: !secure && plain,
     auth,
     name: hostname,
-    connectionTimeout: CONNECT_WITHIN_MS,
-    dnsTimeout: CONNECT_WITHIN_MS,
-    greetingTimeout: CONNECT_WITHIN_MS,
-    socketTimeout: ANSWER_WITHIN_MS,
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    dnsTimeout: CONNECT_TIMEOUT_MS,
+    greetingTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: RESPONSE_TIMEOUT_MS,
     disableFileAccess: true,
     disableUrlAccess: true,
   });
@@ -59,7 +59,7 @@ export function createSmtp({ server, from, hostname }: Deps) {
 }
 
 /** What may be told of a failure. What the server said may repeat the mail, and so its link. */
-export function whyUndelivered(error: unknown): { reason: string; status?: number } {
+export function deliveryError(error: unknown): { reason: string; status?: number } {
   const { code, responseCode } = error as { code?: string; responseCode?: number };
   return { reason: code ?? (error as Error).name, ...(responseCode && { status: responseCode }) };
 }

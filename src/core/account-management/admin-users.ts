@@ -50,7 +50,7 @@ interface Deps {
   oneTimeTokens: OneTimeTokens;
   emailVerification: Pick<EmailVerification, 'begin'>;
   removeFromAll: ReturnType<typeof createMemberRemoval>;
-  tokenRevocation: Pick<TokenRevocation, 'allOf'>;
+  tokenRevocation: Pick<TokenRevocation, 'revokeAllFor'>;
   sessions: Pick<Sessions, 'revokeAll'>;
   mail: Mail;
 }
@@ -138,7 +138,7 @@ export function createAdminUsers(deps: Deps) {
     const first = (tx: Queryable) => lockAll(id, admin.id, tx);
     await sessions.revokeAll(id, 'account_deleted', meta, undefined, first, async (tx) => {
       await removeFromAll(id, tx);
-      upstreamRevocation = await tokenRevocation.allOf(id, tx);
+      upstreamRevocation = await tokenRevocation.revokeAllFor(id, tx);
       await tx.account.delete({ where: { id } });
       await requireRemainingAdmin(tx);
       const actor = { kind: 'account' as const, id: admin.id };
@@ -161,7 +161,7 @@ export function createAdminUsers(deps: Deps) {
     if (!accounts.isActive(admin) || admin.role !== 'admin') {
       throw forbidden('insufficient_role', 'This is for administrators of this instance.');
     }
-    if (!held.get(id)) throw noSuchAccount();
+    if (!held.get(id)) throw accountNotFound();
   }
 
   async function requireRemainingAdmin(tx: Queryable): Promise<void> {
@@ -172,7 +172,7 @@ export function createAdminUsers(deps: Deps) {
   /** The account as it stands in the store. */
   async function requireExisting(id: string): Promise<Account> {
     const account = await db.account.findUnique({ where: { id } });
-    if (!account) throw noSuchAccount();
+    if (!account) throw accountNotFound();
     return account;
   }
 
@@ -229,4 +229,4 @@ function happened(
   return all;
 }
 
-const noSuchAccount = () => notFound('There is no such account.');
+const accountNotFound = () => notFound('There is no such account.');

@@ -16,10 +16,10 @@ interface Deps {
 }
 
 /** Each process that starts writes a link, and whoever reads one of them cannot know which. */
-const LINKS_AT_A_TIME = 5;
+const MAX_ACTIVE_LINKS = 5;
 
 export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
-  return { bootstrap, makeToken, isValid, complete };
+  return { bootstrap, createToken, isValid, complete };
 
   /** Makes the administrator that the settings name, unless there is one. Refuses as `accounts.create` does. */
   async function bootstrap(admin: { email: string; password: string }): Promise<Account | undefined> {
@@ -33,11 +33,11 @@ export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
   }
 
   /** A token for the set-up page, valid for a day, if there is no administrator yet, beside those of the last few starts. */
-  async function makeToken(): Promise<string | undefined> {
+  async function createToken(): Promise<string | undefined> {
     if (await accounts.hasAdmin()) return undefined;
     return db.$transaction(async (tx) => {
       await audit.record({ action: 'setup.link_made', actor: { kind: 'system' } }, tx);
-      return oneTimeTokens.make('setup', { seconds: DAY_SECONDS, atMost: LINKS_AT_A_TIME }, tx);
+      return oneTimeTokens.create('setup', { seconds: DAY_SECONDS, atMost: MAX_ACTIVE_LINKS }, tx);
     });
   }
 
@@ -49,14 +49,14 @@ export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
 
   /** Makes the first administrator. All links are spent in the same transaction. Refuses with `invalid_token`. */
   async function complete(token: string, input: NewAccount, meta: RequestMeta): Promise<Account> {
-    if (!(await isValid(token))) throw setupLinkSpent();
+    if (!(await isValid(token))) throw invalidSetupLink();
     return accounts.create(input, meta, {
       role: 'admin',
       verified: true,
       async also(account, tx) {
-        if (!(await oneTimeTokens.spendAll('setup', token, tx))) throw setupLinkSpent();
+        if (!(await oneTimeTokens.spendAll('setup', token, tx))) throw invalidSetupLink();
         // A link that was made meanwhile may have been used: of two administrators the second one does not come to be.
-        if ((await tx.account.count({ where: { role: 'admin' } })) > 1) throw setupLinkSpent();
+        if ((await tx.account.count({ where: { role: 'admin' } })) > 1) throw invalidSetupLink();
         const actor = { kind: 'account' as const, id: account.id };
         await audit.record({ action: 'setup.completed', actor, accountId: account.id, meta }, tx);
       },
@@ -65,5 +65,5 @@ export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
 }
 
 /** What the link says that works no more. */
-export const setupLinkSpent = () =>
+export const invalidSetupLink = () =>
   unauthorized('invalid_token', 'This link was used or has expired. Restart the server for a new one.');

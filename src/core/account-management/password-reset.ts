@@ -18,7 +18,7 @@ import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
 import type { RequestMeta } from '../request-meta.js';
 import { describeSecurityEvent } from '../sessions/devices.js';
-import type { Login, Sessions } from '../sessions/sessions.js';
+import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
 
 interface Deps {
@@ -44,7 +44,7 @@ const FORGOT_BY_ADDRESS: Limit = { name: 'forgot-address', points: 30, seconds: 
 /** A stranger who knows an address cannot fill its mailbox. */
 const FORGOT_BY_ACCOUNT: Limit = { name: 'forgot-account', points: 3, seconds: HOUR_SECONDS };
 /** The answer has long been given when the account is looked for, so that it tells nothing by its time. */
-const LOOK_AFTER_MS = 50;
+const DELIVERY_CHECK_MS = 50;
 const MAX_WAITING = 1000;
 
 export type PasswordReset = ReturnType<typeof createPasswordReset>;
@@ -65,29 +65,29 @@ export function createPasswordReset(deps: Deps) {
     mail,
   } = deps;
   const { identities, apiKeys, agents, mfa } = deps;
-  const underWay = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
   const closing = new AbortController();
 
-  return { isOffered: mail.isConfigured, forgot, isValid, reset, change, choose, settle };
+  return { isOffered: mail.isConfigured, requestReset, isValid, reset, changePassword, setFirstPassword, settle };
 
   /**
    * Mails a link to choose a new password, if there is an account with this address. Whoever asks is not told whether there is.
    * Refuses with `rate_limited` whoever asks from one place again and again, whomever they ask for.
    */
-  async function forgot(email: string, meta: RequestMeta): Promise<void> {
-    await rateLimiter.spend(FORGOT_BY_ADDRESS, rateLimitKey(meta.address));
+  async function requestReset(email: string, meta: RequestMeta): Promise<void> {
+    await rateLimiter.consume(FORGOT_BY_ADDRESS, rateLimitKey(meta.address));
     if (!mail.isConfigured) return;
-    if (underWay.size >= MAX_WAITING) {
+    if (running.size >= MAX_WAITING) {
       log.error('too many people forgot their passwords at once: one was not mailed');
       return;
     }
     const job = mailLinkLater(normalizeEmail(email), meta);
-    underWay.add(job);
-    void job.finally(() => underWay.delete(job));
+    running.add(job);
+    void job.finally(() => running.delete(job));
   }
 
   async function mailLinkLater(email: string, meta: RequestMeta): Promise<void> {
-    const pause = LOOK_AFTER_MS * (1 + Math.random());
+    const pause = DELIVERY_CHECK_MS * (1 + Math.random());
     await sleep(pause, undefined, { signal: closing.signal }).catch(() => {}); // closing: at once
     try {
       await mailLink(email, meta);
@@ -102,7 +102,7 @@ export function createPasswordReset(deps: Deps) {
     const token = await db.$transaction(async (tx) => {
       const actor = { kind: 'anonymous' as const };
       await audit.record({ action: 'password.reset_requested', actor, accountId: account.id, meta }, tx);
-      return oneTimeTokens.make('reset', { account, seconds: HOUR_SECONDS }, tx);
+      return oneTimeTokens.create('reset', { account, seconds: HOUR_SECONDS }, tx);
     });
     mail.send(mailAddressOf(account), 'reset-password', { token });
   }
@@ -123,7 +123,7 @@ export function createPasswordReset(deps: Deps) {
     const passwordHash = await hashOf(password, account);
     const { id, email, emailVerified } = account;
     await sessions.revokeAll(id, 'password_changed', meta, undefined, async (tx) => {
-      if (!(await oneTimeTokens.spend('reset', token, tx))) throw invalidLink();
+      if (!(await oneTimeTokens.consume('reset', token, tx))) throw invalidLink();
       const now = clock.now();
       const authenticated = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
       const { count } = await tx.account.updateMany({
@@ -138,19 +138,19 @@ export function createPasswordReset(deps: Deps) {
       if (!emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.removeAllFor(id, tx);
       await note('password.reset', id, meta, tx, { cleared: !emailVerified });
     });
-    await tellOf(account, meta);
+    await notificationFor(account, meta);
   }
 
   /**
    * Replaces the password of somebody who knows it; every other login ends. Refuses with `invalid_credentials` and
    * `auth_rate_limited` as a sign-in does, with `invalid_request` by field (`password`), or with `conflict`.
    */
-  async function change(
-    login: Login,
+  async function changePassword(
+    login: AuthenticatedSession,
     { current, next }: { current: string; next: string },
     meta: RequestMeta,
   ): Promise<void> {
-    await proveCurrent(login, current, meta);
+    await verifyCurrent(login, current, meta);
     await replace(login, next, meta);
   }
 
@@ -158,12 +158,12 @@ export function createPasswordReset(deps: Deps) {
    * The first password of somebody who always came by a provider elsewhere; every other login ends. Whether they proved lately who
    * they are is for the door to ask. Refuses with `invalid_request` by field (`password`), or with `conflict`.
    */
-  async function choose(login: Login, next: string, meta: RequestMeta): Promise<void> {
+  async function setFirstPassword(login: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
     if (login.account.passwordHash !== null) throw conflict('There is a password already. Change it instead.');
     await replace(login, next, meta);
   }
 
-  async function replace({ account, session }: Login, next: string, meta: RequestMeta): Promise<void> {
+  async function replace({ account, session }: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
     const passwordHash = await hashOf(next, account);
     const { id, passwordChangedAt } = account;
     await sessions.revokeAll(id, 'password_changed', meta, session.id, async (tx) => {
@@ -175,11 +175,11 @@ export function createPasswordReset(deps: Deps) {
       await oneTimeTokens.revoke('reset', id, tx);
       await note('password.changed', id, meta, tx);
     });
-    await tellOf(account, meta);
+    await notificationFor(account, meta);
   }
 
   /** A guess at it counts as one at the sign-in. */
-  async function proveCurrent(login: Login, current: string, meta: RequestMeta): Promise<void> {
+  async function verifyCurrent(login: AuthenticatedSession, current: string, meta: RequestMeta): Promise<void> {
     try {
       await signIn.reauthenticate(login, { password: current }, meta);
     } catch (error) {
@@ -205,7 +205,7 @@ export function createPasswordReset(deps: Deps) {
     await audit.record({ action, actor, accountId, meta, ...(detail && { detail }) }, tx);
   }
 
-  async function tellOf(account: Account, meta: RequestMeta): Promise<void> {
+  async function notificationFor(account: Account, meta: RequestMeta): Promise<void> {
     mail.send(mailAddressOf(account), 'password-changed', describeSecurityEvent(meta, clock.now()));
     await invalidationBus.publish('accounts', account.id);
   }
@@ -213,6 +213,6 @@ export function createPasswordReset(deps: Deps) {
   /** Waits for what goes on after the answers. */
   async function settle(): Promise<void> {
     closing.abort();
-    await Promise.all(underWay);
+    await Promise.all(running);
   }
 }

@@ -64,7 +64,7 @@ export type Accounts = ReturnType<typeof createAccounts>;
 
 export function createAccounts({ db, clock, audit, invalidationBus, passwords, organizations }: Deps) {
   const recent = createTtlCache<Account>({ clock });
-  invalidationBus.on('accounts', recent.forget);
+  invalidationBus.on('accounts', recent.invalidate);
 
   return { create, errorsOf, renewHash, find, findByEmail, lock, lockUnchanged, hasAdmin, list, page, isActive };
 
@@ -125,7 +125,7 @@ export function createAccounts({ db, clock, audit, invalidationBus, passwords, o
     const hash = 'passwordHash' in input ? input.passwordHash : null;
     return {
       ...(!isEmail(email) && { email: 'Enter an e-mail address.' }),
-      ...(name && !isName(name) && { name: NAME_FAULT }),
+      ...(name && !isName(name) && { name: NAME_ERROR }),
       ...(password && { password }),
       ...(hash !== null &&
         !passwords.isKnownKind(hash) && { passwordHash: `Use one of ${IMPORTED_HASHES.join(', ')}.` }),
@@ -148,7 +148,7 @@ export function createAccounts({ db, clock, audit, invalidationBus, passwords, o
 
   /** The account, as it was at most a second ago; every process is also told at once when one changes. */
   async function find(id: string): Promise<Account | undefined> {
-    return recent.get(id, async () => (await db.account.findUnique({ where: { id } })) ?? undefined);
+    return recent.getOrLoad(id, async () => (await db.account.findUnique({ where: { id } })) ?? undefined);
   }
 
   async function findByEmail(email: string): Promise<Account | null> {
@@ -209,7 +209,7 @@ export const normalizeEmail = (email: string) => email.normalize('NFC').trim().t
 export const isEmail = (email: string) =>
   email.length <= MAX_EMAIL_LENGTH && EMAIL.test(email) && !INVISIBLE.test(email) && isStorable(email);
 
-export const NAME_FAULT = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
+export const NAME_ERROR = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
 
 export const isName = (name: string) =>
   name.length <= MAX_NAME_LENGTH && !CONTROL_CHARACTERS.test(name) && isStorable(name);

@@ -30,14 +30,14 @@ export function createEmailVerification({ db, clock, audit, invalidationBus, rat
   /** For an account that is just being made, in that transaction. Returns how to mail the link after the commit. */
   async function begin(account: Account, tx: Queryable): Promise<() => void> {
     if (!mail.isConfigured) return () => {};
-    const token = await oneTimeTokens.make('email', { account, seconds: DAY_SECONDS }, tx);
+    const token = await oneTimeTokens.create('email', { account, seconds: DAY_SECONDS }, tx);
     return () => mail.send(mailAddressOf(account), 'verify-email', { token });
   }
 
   /** Mails another link, for a day; earlier ones are void. Refuses with `rate_limited`. */
   async function request(account: Account): Promise<void> {
     if (account.emailVerified) return;
-    await rateLimiter.spend(BY_ACCOUNT, account.id);
+    await rateLimiter.consume(BY_ACCOUNT, account.id);
     const mailLink = await db.$transaction((tx) => begin(account, tx));
     mailLink();
   }
@@ -54,7 +54,7 @@ export function createEmailVerification({ db, clock, audit, invalidationBus, rat
     const { id, email } = account;
     const authenticated = { emailVerified: true, ...(!account.emailVerified && { emailVerifiedAt: clock.now() }) };
     await db.$transaction(async (tx) => {
-      if (!(await oneTimeTokens.spend('email', token, tx))) throw invalidLink();
+      if (!(await oneTimeTokens.consume('email', token, tx))) throw invalidLink();
       const { count } = await tx.account.updateMany({ where: { id, email }, data: authenticated });
       if (count !== 1) throw invalidLink();
       const actor = { kind: 'account' as const, id };

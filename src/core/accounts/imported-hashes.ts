@@ -11,7 +11,7 @@ const MAX_LENGTH = 512;
 export const IMPORTED_HASHES = SCHEMES.map(({ name }) => name);
 
 /** How to compare with a hash of one of these kinds; undefined for anything else. */
-export function readForeignHash(stored: string): Compare | undefined {
+export function readImportedHash(stored: string): Compare | undefined {
   if (stored.length > MAX_LENGTH) return undefined;
   for (const scheme of SCHEMES) {
     const compare = scheme.read(stored);

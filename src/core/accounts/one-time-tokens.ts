@@ -21,10 +21,10 @@ export const invalidLink = () => unauthorized('invalid_token', 'This link was us
 export type OneTimeTokens = ReturnType<typeof createOneTimeTokens>;
 
 export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock }) {
-  return { make, find, spend, spendAll, revoke };
+  return { create, find, consume, spendAll, revoke };
 
   /** A token, 256 bits, of which only the hash is stored. Earlier ones of the same purpose and account are void, but for `atMost`. */
-  async function make(
+  async function create(
     purpose: TokenPurpose,
     { account, seconds, atMost = 1 }: NewLink,
     tx: Queryable,
@@ -56,7 +56,7 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /** Spends it. Of many at once exactly one is told yes; when the transaction fails, the token is as good as before. */
-  async function spend(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
+  async function consume(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const now = clock.now();
     const { count } = await tx.verificationToken.updateMany({
       where: { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: now } },

@@ -21,7 +21,7 @@ export const PASSWORD_RULES: Record<PasswordPolicy, string> = {
 };
 
 /** Why this password may not be chosen, or undefined. It must be normalised. */
-export function breachOfRules(policy: PasswordPolicy, password: string, email: string): string | undefined {
+export function passwordRuleError(policy: PasswordPolicy, password: string, email: string): string | undefined {
   const lower = password.toLowerCase();
   const address = email.toLowerCase();
   if ([...password].length < MIN_LENGTH) return `Use at least ${MIN_LENGTH} characters.`;

@@ -4,9 +4,9 @@ import bcrypt from 'bcrypt';
 import { hmacSha256, randomToken } from '../../base/crypto.js';
 import { costOf } from './hashes/bcrypt.js';
 import type { Compare } from './hashes/scheme.js';
-import { createHashingQueue, hashesAtOnce } from './hashing-queue.js';
-import { readForeignHash } from './imported-hashes.js';
-import { breachOfRules, PASSWORD_RULES, type PasswordPolicy } from './password-rules.js';
+import { createHashingQueue, hashConcurrency } from './hashing-queue.js';
+import { readImportedHash } from './imported-hashes.js';
+import { PASSWORD_RULES, type PasswordPolicy, passwordRuleError } from './password-rules.js';
 import type { PwnedPasswords } from './pwned-passwords.js';
 
 interface Deps {
@@ -28,7 +28,7 @@ const SCHEME = 'signet1:';
 export type Passwords = ReturnType<typeof createPasswords>;
 
 export function createPasswords({ cost, policy = 'standard', pwned, processes = 1 }: Deps) {
-  const queue = createHashingQueue(hashesAtOnce(availableParallelism(), processes));
+  const queue = createHashingQueue(hashConcurrency(availableParallelism(), processes));
   // What an unknown login is compared with, so that it takes as long as a known one.
   const decoy = queue.run(() => bcrypt.hash(randomToken(), cost));
   decoy.catch(() => {}); // reported by whoever awaits it
@@ -38,7 +38,7 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   /** Why this password may not be chosen, or undefined. Asks others only about one that the rules allow. */
   async function error(password: string, email: string): Promise<string | undefined> {
     const plain = normalize(password);
-    const breach = breachOfRules(policy, plain, email);
+    const breach = passwordRuleError(policy, plain, email);
     if (breach || !(await pwned?.has(plain))) return breach;
     return 'This password is in a list of stolen ones. Choose another.';
   }
@@ -69,7 +69,7 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   }
 
   function readHash(stored: string): Compare | undefined {
-    if (!stored.startsWith(SCHEME)) return readForeignHash(stored);
+    if (!stored.startsWith(SCHEME)) return readImportedHash(stored);
     const own = stored.slice(SCHEME.length);
     return costOf(own) === undefined ? undefined : withOwn(own);
   }

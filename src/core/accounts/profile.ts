@@ -5,7 +5,7 @@ import type { Database, Prisma } from '../../base/db/open.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
-import { type Account, isName, NAME_FAULT, splitName } from './accounts.js';
+import { type Account, isName, NAME_ERROR, splitName } from './accounts.js';
 
 /** What is left out stays; null takes it away. */
 export interface ProfileChange {
@@ -67,7 +67,7 @@ function errorsOf(
     const value = values[field];
     if (value && !isFit(value)) errors[WIRE_NAMES[field] ?? field] = error;
   };
-  for (const field of ['name', 'givenName', 'familyName']) must(field, isName, NAME_FAULT);
+  for (const field of ['name', 'givenName', 'familyName']) must(field, isName, NAME_ERROR);
   must('picture', isPicture, 'Give an https address.');
   must('timezone', isTimezone, 'Give a time zone such as Europe/Vienna.');
   must('language', isLanguage, 'Give a language tag such as de-AT.');

@@ -16,7 +16,7 @@ import type { Audit, AuditEntry } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Payload } from '../oauth-storage/store.js';
 import type { RequestMeta } from '../request-meta.js';
-import type { Login } from '../sessions/sessions.js';
+import type { AuthenticatedSession } from '../sessions/sessions.js';
 
 /** One thing that an agent wants to do, as RFC 9396 has it. Every member of it is shown to the person. */
 export interface AgentAction {
@@ -33,7 +33,7 @@ export interface AgentAction {
 }
 
 /** What is to be allowed, and nothing else: for one API. */
-export interface Asked {
+export interface ApprovalRequest {
   /** Its identifier. */
   resource: string;
   scopes: string[];
@@ -47,7 +47,7 @@ export interface NewApproval {
   accountId: string;
   /** What ties the question to what the person sees elsewhere. */
   bindingMessage: string;
-  asked: Asked;
+  asked: ApprovalRequest;
   /** What a yes grants, as the protocol engine will want it. */
   grant: { id: string; payload: Payload };
   /** Until when it can be answered. */
@@ -59,14 +59,14 @@ export interface Approval {
   id: string;
   agent: Pick<Agent, 'id' | 'agentId' | 'name' | 'organizationId'>;
   bindingMessage: string;
-  asked: Asked;
+  asked: ApprovalRequest;
   createdAt: Date;
   expiresAt: Date;
 }
 
 export type Decision = 'approve' | 'deny';
 
-export type Answer =
+export type ApprovalResult =
   | { kind: 'open' }
   | { kind: 'no' }
   | { kind: 'yes'; grantId: string; actions: AgentAction[]; authTime: Date; amr: string[] };
@@ -90,19 +90,19 @@ const BY_AGENT: Limit = { name: 'approval-agent', points: 120, seconds: HOUR_SEC
 export type Approvals = ReturnType<typeof createApprovals>;
 
 export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts, oauthStorage }: Deps) {
-  return { whomToAsk, mayAsk, ask, answerTo, list, decide };
+  return { findApprover, canRequest, request, resultFor, list, decide };
 
   /**
    * The person with this e-mail address or id, if the agent may ask them. Whether there is nobody, or somebody who has nothing to do with
    * the agent: it is one and the same question to the database. Refuses with `rate_limited`.
    */
-  async function whomToAsk(agent: Agent, hint: string): Promise<string | undefined> {
-    await rateLimiter.spend(BY_AGENT, agent.id);
+  async function findApprover(agent: Agent, hint: string): Promise<string | undefined> {
+    await rateLimiter.consume(BY_AGENT, agent.id);
     if (!isStorable(hint)) return undefined; // nobody is called so, and the database refuses to be asked
     return related(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
   }
 
-  async function mayAsk(agent: Agent, accountId: string): Promise<boolean> {
+  async function canRequest(agent: Agent, accountId: string): Promise<boolean> {
     return (await related(agent, { id: accountId })) !== undefined;
   }
 
@@ -123,12 +123,12 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
   }
 
   /** Puts the question. Refuses with `conflict` while an earlier one to the same person is open, and with `rate_limited`. */
-  async function ask(
+  async function request(
     { requestId, agent, accountId, bindingMessage, asked, grant, expiresAt }: NewApproval,
     meta: RequestMeta,
   ): Promise<void> {
     const pendingKey = `${agent.id} ${accountId}`;
-    await rateLimiter.spend(BY_PAIR, pendingKey);
+    await rateLimiter.consume(BY_PAIR, pendingKey);
     const now = clock.now();
     const id = uuidv7(now);
     try {
@@ -155,13 +155,13 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
   }
 
   /** What came of the question. A yes is told as often as it is asked for: that it counts once is the token endpoint's business. */
-  async function answerTo(requestId: string): Promise<Answer> {
+  async function resultFor(requestId: string): Promise<ApprovalResult> {
     const row = await db.approval.findUnique({ where: { requestId }, include: { account: true } });
     if (row?.status === 'approved') {
       const { grantId, authTime, amr } = row;
-      return { kind: 'yes', grantId, actions: askedOf(row).actions, authTime: authTime!, amr: amr as string[] };
+      return { kind: 'yes', grantId, actions: requestOf(row).actions, authTime: authTime!, amr: amr as string[] };
     }
-    return row?.status === 'pending' && isStillTheirs(row, row.account) ? { kind: 'open' } : { kind: 'no' };
+    return row?.status === 'pending' && isStillOwner(row, row.account) ? { kind: 'open' } : { kind: 'no' };
   }
 
   /** What the person can answer now, the oldest first. */
@@ -171,7 +171,7 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
       include: { agent: true },
       orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     });
-    return rows.filter((row) => isStillTheirs(row, account)).map(toApproval);
+    return rows.filter((row) => isStillOwner(row, account)).map(toApproval);
   }
 
   /**
@@ -179,7 +179,7 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
    * `conflict` what was answered, has expired, or cannot be allowed any more.
    */
   async function decide(
-    { account, session, amr }: Login,
+    { account, session, amr }: AuthenticatedSession,
     id: string,
     decision: Decision,
     meta: RequestMeta,
@@ -200,11 +200,11 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
           amr,
         },
       });
-      if (count !== 1 || !isStillTheirs(row, current)) throw tooLate();
+      if (count !== 1 || !isStillOwner(row, current)) throw expired();
       const actor = { kind: 'account' as const, id: account.id };
       const { organizationId } = row.agent;
       if (decision === 'deny') return note('approval.refused', row, organizationId, actor, meta, tx);
-      if (!(await related(toAgent(row.agent), { id: account.id }, tx))) throw tooLate();
+      if (!(await related(toAgent(row.agent), { id: account.id }, tx))) throw expired();
       // It outlives a sign-out, and nothing else that ends the login by which it was given.
       await oauthStorage.grants.open(
         {
@@ -227,27 +227,27 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
     tx: Queryable,
   ): Promise<void> {
     const { id, agentId: clientId, accountId } = row;
-    const { resource, scopes, actions } = askedOf(row);
+    const { resource, scopes, actions } = requestOf(row);
     const detail = { approval: id, resource, scopes, actions: actions.flatMap((action) => action.actions) };
     await audit.record({ action, actor, accountId, clientId, organizationId, meta, detail }, tx);
   }
 }
 
 /** Whoever took the account back, or suspended it, has not been asked. */
-function isStillTheirs({ createdAt }: Pick<ApprovalRow, 'createdAt'>, account: Account | null): boolean {
+function isStillOwner({ createdAt }: Pick<ApprovalRow, 'createdAt'>, account: Account | null): boolean {
   const { status, passwordChangedAt } = account ?? {};
   return status === 'active' && !(passwordChangedAt && passwordChangedAt > createdAt);
 }
 
-const askedOf = ({ asked }: Pick<ApprovalRow, 'asked'>) => asked as unknown as Asked;
+const requestOf = ({ asked }: Pick<ApprovalRow, 'asked'>) => asked as unknown as ApprovalRequest;
 
 const toApproval = (row: ApprovalRow & { agent: Approval['agent'] }): Approval => ({
   id: row.id,
   agent: row.agent,
   bindingMessage: row.bindingMessage,
-  asked: askedOf(row),
+  asked: requestOf(row),
   createdAt: row.createdAt,
   expiresAt: row.expiresAt,
 });
 
-const tooLate = () => conflict('This question was answered already, or is not open any more.');
+const expired = () => conflict('This question was answered already, or is not open any more.');

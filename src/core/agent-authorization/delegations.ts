@@ -39,12 +39,12 @@ interface Deps {
 /** Person, app, agents: longer chains nobody can follow any more. */
 const MAX_ACTORS = 4;
 const TOO_MANY = `at most ${MAX_ACTORS} agents act one for another`;
-const STRANGERS = 'agents act one for another in one organization, or where the person named both';
+const UNRELATED_AGENT = 'agents act one for another in one organization, or where the person named both';
 
 export type Delegations = ReturnType<typeof createDelegations>;
 
 export function createDelegations({ audit, oauthTokens, audiences, activeAgents }: Deps) {
-  return { find, whyNotFor, note };
+  return { find, denialReason, auditExchange };
 
   /** What this agent may with this token of a person. */
   async function find(
@@ -53,18 +53,18 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
     subjectToken: string,
   ): Promise<Delegation | NoDelegation> {
     const living = await oauthTokens.read(subjectToken);
-    if (!living) return no('the subject token is not valid, or no longer');
-    if (living === 'expired') return no('the subject token has expired');
+    if (!living) return denied('the subject token is not valid, or no longer');
+    if (living === 'expired') return denied('the subject token has expired');
     const { claims, person } = living;
-    if (!person) return no('the subject token stands for no person');
-    if (isForOneThing(living)) return no('what a person allowed an agent for one thing is not passed on');
+    if (!person) return denied('the subject token stands for no person');
+    if (isForOneThing(living)) return denied('what a person allowed an agent for one thing is not passed on');
     const audience = audiences.ofAgent(agentId);
     const isMeant = [claims.aud].flat().includes(audience);
-    if (!isMeant && claims.may_act?.sub !== agentId) return no('the subject token does not name this agent');
-    if (actorsIn(claims.act).length >= MAX_ACTORS) return no(TOO_MANY);
+    if (!isMeant && claims.may_act?.sub !== agentId) return denied('the subject token does not name this agent');
+    if (actorsIn(claims.act).length >= MAX_ACTORS) return denied(TOO_MANY);
     const { resources: named = {} } = person.grant.payload as { resources?: Record<string, string> };
     const allowed = await allowedBy(living, agentId, named);
-    if (!allowed) return no(STRANGERS);
+    if (!allowed) return denied(UNRELATED_AGENT);
     const { sub: accountId, sid: sessionId, exp, act, scope = '' } = claims;
     return {
       accountId,
@@ -78,11 +78,11 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /** Why the agent that acts now gets no token for this audience: it would be another agent's, who could do nothing with it. */
-  async function whyNotFor(audience: string, { act, named }: Delegation): Promise<string | undefined> {
+  async function denialReason(audience: string, { act, named }: Delegation): Promise<string | undefined> {
     const next = audiences.agentIn(audience);
     if (!next) return undefined;
     if (actorsIn(act).length >= MAX_ACTORS) return TOO_MANY;
-    return audience in named || (await areColleagues(act.sub, next)) ? undefined : STRANGERS;
+    return audience in named || (await shareOrganization(act.sub, next)) ? undefined : UNRELATED_AGENT;
   }
 
   /**
@@ -96,16 +96,21 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   ): Promise<string[] | undefined> {
     const scopes = named[audiences.ofAgent(agentId)]?.split(' ');
     if (scopes || !claims.act) return scopes ?? [];
-    return (await areColleagues(claims.act.sub, agentId)) ? (claims.scope?.split(' ') ?? []) : undefined;
+    return (await shareOrganization(claims.act.sub, agentId)) ? (claims.scope?.split(' ') ?? []) : undefined;
   }
 
-  async function areColleagues(one: string, other: string): Promise<boolean> {
+  async function shareOrganization(one: string, other: string): Promise<boolean> {
     const [before, agent] = [await activeAgents.find(one), await activeAgents.find(other)];
     return before !== undefined && before.organizationId === agent?.organizationId;
   }
 
   /** Writes down that an agent got a token for a person. */
-  async function note(agentId: string, { accountId, sessionId, act }: Delegation, scope: string, meta: RequestMeta) {
+  async function auditExchange(
+    agentId: string,
+    { accountId, sessionId, act }: Delegation,
+    scope: string,
+    meta: RequestMeta,
+  ) {
     await audit.record({
       action: 'token.exchanged',
       actor: { kind: 'agent', id: agentId },
@@ -123,4 +128,4 @@ function isForOneThing({ claims, person }: ActiveToken): boolean {
   return isAgentId(person?.grant.clientId ?? '') || claims.authorization_details !== undefined;
 }
 
-const no = (error: string): NoDelegation => ({ error });
+const denied = (error: string): NoDelegation => ({ error });

@@ -63,13 +63,13 @@ export type ActiveAgents = ReturnType<typeof createActiveAgents>;
 
 export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
   const recent = createTtlCache<Agent>({ clock });
-  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.forget());
+  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.invalidate());
 
   return { find, findByKey };
 
   /** The agent with this client id, if it lives, or lived a second ago; every process is also told at once when one has ended. */
   async function find(id: string): Promise<Agent | undefined> {
-    const agent = isAgentId(id) ? await recent.get(id, () => read(id)) : undefined;
+    const agent = isAgentId(id) ? await recent.getOrLoad(id, () => read(id)) : undefined;
     return agent && !isExpired(agent) ? agent : undefined;
   }
 
@@ -110,12 +110,12 @@ export function toAgent(row: AgentRow): Agent {
     ...{ id, agentId, name, organizationId, keyId, keyHash, createdAt, updatedAt },
     capabilities: capabilities as string[],
     claimed: row.claimTokenHash === null,
-    owner: ownerIn(organizationId, owner),
+    owner: ownerInOrganization(organizationId, owner),
     expiresAt: row.expiresAt ?? undefined,
   };
 }
 
-function ownerIn(organizationId: string, owner: AgentRow['owner']): Account | undefined {
+function ownerInOrganization(organizationId: string, owner: AgentRow['owner']): Account | undefined {
   if (owner?.status !== 'active') return undefined;
   const { memberships, ...account } = owner;
   return memberships.some((membership) => membership.organizationId === organizationId) ? account : undefined;

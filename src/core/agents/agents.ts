@@ -17,7 +17,7 @@ import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 import { type FreshAgent, mintKey } from './key.js';
 import { createOnboarding } from './onboarding.js';
 import type { AgentTokens } from './tokens.js';
-import { type AgentActor, createAgentTrail } from './trail.js';
+import { type AgentActor, createAgentAudit } from './trail.js';
 
 interface Deps {
   db: Database;
@@ -31,21 +31,21 @@ interface Deps {
   tokens: AgentTokens;
 }
 
-const SWEEP_AT_ONCE = 500;
+const SWEEP_BATCH = 500;
 
 export type Agents = ReturnType<typeof createAgents>;
 
 export function createAgents(deps: Deps) {
   const { db, clock, audit, invalidationBus, accounts, organizations, oauthStorage, tokens } = deps;
   const onboarding = createOnboarding(deps);
-  const { note } = createAgentTrail(deps);
+  const { record } = createAgentAudit(deps);
 
   return { ...onboarding, listFor, findFor, rotateKey, remove, removeAllFor, sweep };
 
   /** Those of one organization, or of all where the member is; the oldest first. Refuses as `organizations.requireExisting` does. */
   async function listFor(member: Actor, organizationId?: string): Promise<Agent[]> {
     const rows = await db.agent.findMany({
-      where: { organizationId: { in: await reached(member, organizationId) } },
+      where: { organizationId: { in: await accessible(member, organizationId) } },
       include: AGENT_INCLUDE,
       orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     });
@@ -59,17 +59,17 @@ export function createAgents(deps: Deps) {
   async function findFor(actor: AgentActor, name: string, organizationId?: string): Promise<Agent> {
     if ('agent' in actor) {
       if (name === actor.agent.id || name === actor.agent.agentId) return actor.agent;
-      throw noSuchAgent();
+      throw agentNotFound();
     }
     const [row, another] = await db.agent.findMany({
       where: {
         OR: [{ id: name }, { agentId: name }],
-        organizationId: { in: await reached(actor.member, organizationId) },
+        organizationId: { in: await accessible(actor.member, organizationId) },
       },
       include: AGENT_INCLUDE,
       take: 2,
     });
-    if (!row) throw noSuchAgent();
+    if (!row) throw agentNotFound();
     if (another) throw invalidRequest('Several agents are called so.', { organization_id: 'Name the organization.' });
     return toAgent(row);
   }
@@ -87,8 +87,8 @@ export function createAgents(deps: Deps) {
       const where = { id: agent.id, keyId: agent.keyId };
       const { count } = await tx.agent.updateMany({ where, data: { ...data, ...holder } });
       if (count === 0) throw conflict('The key was replaced a moment ago.');
-      await oauthStorage.grants.end({ clientId: agent.id }, tx);
-      await note('agent.key_rotated', agent, actor, meta, tx);
+      await oauthStorage.grants.revokeWhere({ clientId: agent.id }, tx);
+      await record('agent.key_rotated', agent, actor, meta, tx);
       return toAgent(await tx.agent.findUniqueOrThrow({ where: { id: agent.id }, include: AGENT_INCLUDE }));
     });
     await invalidationBus.publish('agents', agent.id);
@@ -100,8 +100,8 @@ export function createAgents(deps: Deps) {
     await requireExisting(actor, agent);
     await db.$transaction(async (tx) => {
       await requireExisting(actor, agent, tx);
-      await note('agent.deleted', agent, actor, meta, tx);
-      if ((await erase([agent.id], tx)) === 0) throw noSuchAgent();
+      await record('agent.deleted', agent, actor, meta, tx);
+      if ((await erase([agent.id], tx)) === 0) throw agentNotFound();
       await organizations.removeEmpty(agent.organizationId, tx); // that of a stranger
     });
     await invalidationBus.publish('agents', agent.id);
@@ -127,7 +127,7 @@ export function createAgents(deps: Deps) {
   async function sweep(): Promise<number> {
     const where = { expiresAt: { lte: clock.now() } };
     const select = { id: true, agentId: true, organizationId: true };
-    const over = await db.agent.findMany({ where, select, take: SWEEP_AT_ONCE });
+    const over = await db.agent.findMany({ where, select, take: SWEEP_BATCH });
     let swept = 0;
     for (const { id, agentId, organizationId } of over) {
       await db.$transaction(async (tx) => {
@@ -144,22 +144,22 @@ export function createAgents(deps: Deps) {
 
   /** Returns how many there were. */
   async function erase(ids: string[], tx: Queryable): Promise<number> {
-    for (const clientId of ids) await oauthStorage.grants.end({ clientId }, tx);
+    for (const clientId of ids) await oauthStorage.grants.revokeWhere({ clientId }, tx);
     await tx.consent.deleteMany({ where: { clientId: { in: ids } } });
     return (await tx.agent.deleteMany({ where: { id: { in: ids } } })).count;
   }
 
   /** Agents are managed by administrators of their organization, and by themselves. Refuses as `organizations.requireExisting` does. */
   async function requireExisting(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
-    if ('member' in actor) await organizations.requireExisting(actor.member, agent.organizationId, 'admin', tx);
-    else if (actor.agent.id !== agent.id) throw noSuchAgent();
+    if ('member' in actor) await organizations.requireMember(actor.member, agent.organizationId, 'admin', tx);
+    else if (actor.agent.id !== agent.id) throw agentNotFound();
   }
 
-  async function reached(member: Actor, organizationId: string | undefined): Promise<string[]> {
+  async function accessible(member: Actor, organizationId: string | undefined): Promise<string[]> {
     if (!organizationId) return (await organizations.visibleTo(member)).map(({ id }) => id);
-    await organizations.requireExisting(member, organizationId, 'viewer');
+    await organizations.requireMember(member, organizationId, 'viewer');
     return [organizationId];
   }
 }
 
-const noSuchAgent = () => notFound('There is no such agent.');
+const agentNotFound = () => notFound('There is no such agent.');

@@ -3,7 +3,7 @@
  * token with that agent as its audience (`<ISSUER>/agents/agt_…`, as `resource`). The person then reads the agent's name and what it
  * wants to do, and their yes is a part of their consent to that app. With that token the agent acts for them: see core/delegations.
  */
-import { isForApps, type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
+import { isForClients, type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
 import { type ActiveAgents, isAgentId } from './active-agents.js';
 
 interface Deps {
@@ -27,7 +27,7 @@ export function createAudiences({ issuer, resources, activeAgents }: Deps) {
     if (!agent.claimed) return undefined;
     const scopes = resources
       .capabilities()
-      .filter((scope) => isForApps(scope) && agent.capabilities.includes(scope.name));
+      .filter((scope) => isForClients(scope) && agent.capabilities.includes(scope.name));
     return {
       id: agent.id,
       identifier: ofAgent(agent.id),

@@ -9,7 +9,7 @@ import type { Audit } from '../audit/audit.js';
 import {
   type Actor,
   isFitName,
-  NAME_FAULT,
+  NAME_ERROR,
   normalizeName,
   type Organizations,
 } from '../organizations/organizations.js';
@@ -19,7 +19,7 @@ import type { Resources } from '../resources/resources.js';
 import { AGENT_INCLUDE, AGENT_PREFIX, type Agent, toAgent } from './active-agents.js';
 import { type FreshAgent, mintKey } from './key.js';
 import type { AgentTokens } from './tokens.js';
-import { type AgentActor, createAgentTrail } from './trail.js';
+import { type AgentActor, createAgentAudit } from './trail.js';
 
 export interface NewAgent {
   agentId: string;
@@ -43,7 +43,7 @@ const MAX_AGENTS = 1000;
 const AGENT_ID = /^(?!agt_)[A-Za-z0-9][\w.:@-]{0,99}$/;
 
 export function createOnboarding({ db, clock, audit, accounts, organizations, resources, tokens }: Deps) {
-  const { note } = createAgentTrail({ audit });
+  const { record } = createAgentAudit({ audit });
 
   return { onboardStranger, onboardInto };
 
@@ -77,13 +77,13 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
     meta: RequestMeta,
   ): Promise<FreshAgent> {
     const actor: Actor = { accountId: maker.id };
-    await organizations.requireExisting(actor, organizationId, 'admin'); // a stranger makes nobody wait
+    await organizations.requireMember(actor, organizationId, 'admin'); // a stranger makes nobody wait
     const settled = settle(input);
     try {
       const { key, agent } = await db.$transaction(async (tx) => {
         await accounts.lockUnchanged(maker, tx);
         await organizations.lock(organizationId, tx);
-        await organizations.requireExisting(actor, organizationId, 'admin', tx);
+        await organizations.requireMember(actor, organizationId, 'admin', tx);
         if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS) {
           throw conflict(`An organization can have at most ${MAX_AGENTS} agents.`);
         }
@@ -105,7 +105,7 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
       ...(!AGENT_ID.test(agentId) && {
         agent_id: 'Use at most 100 letters, digits and _ . : @ -, beginning with a letter or digit, and not with agt_.',
       }),
-      ...(!isFitName(name) && { agent_name: NAME_FAULT }),
+      ...(!isFitName(name) && { agent_name: NAME_ERROR }),
       ...(wanted.length === 0 && { capabilities: 'Name at least one.' }),
       ...(unknown !== undefined && { capabilities: `There is no ${unknown}.` }),
     };
@@ -127,7 +127,7 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
     });
     const agent = toAgent(row);
     const actor: AgentActor = data.ownerId ? { member: { accountId: data.ownerId } } : { agent };
-    await note('agent.onboarded', agent, actor, meta, tx, { capabilities: agent.capabilities });
+    await record('agent.onboarded', agent, actor, meta, tx, { capabilities: agent.capabilities });
     return { agent, key };
   }
 }

@@ -39,13 +39,13 @@ export function createOwnershipClaims({ db, clock, audit, invalidationBus, accou
   async function claim(token: string, account: Account, meta: RequestMeta): Promise<Agent> {
     const claimTokenHash = sha256(token);
     const claimed = await db.$transaction(async (tx) => {
-      if (!accounts.isActive(await accounts.lock(account.id, tx))) throw claimSpent();
+      if (!accounts.isActive(await accounts.lock(account.id, tx))) throw invalidClaim();
       const found = await tx.agent.findUnique({ where: { claimTokenHash } });
       const { count } = await tx.agent.updateMany({
         where: { claimTokenHash, expiresAt: { gt: clock.now() } },
         data: { claimTokenHash: null, expiresAt: null, ownerId: account.id },
       });
-      if (!found || count === 0) throw claimSpent();
+      if (!found || count === 0) throw invalidClaim();
       const { id, organizationId, agentId } = found;
       await organizations.makeOwner(account.id, organizationId, tx);
       await audit.record(
@@ -65,4 +65,4 @@ export function createOwnershipClaims({ db, clock, audit, invalidationBus, accou
 }
 
 /** What the link says that works no more. */
-export const claimSpent = () => notFound('This link was used or has expired.');
+export const invalidClaim = () => notFound('This link was used or has expired.');

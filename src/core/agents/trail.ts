@@ -8,10 +8,10 @@ import type { Agent } from './active-agents.js';
 /** Who does something with an agent: the agent itself, or somebody in its organization. */
 export type AgentActor = { agent: Agent } | { member: Actor };
 
-export function createAgentTrail({ audit }: { audit: Audit }) {
-  return { note };
+export function createAgentAudit({ audit }: { audit: Audit }) {
+  return { record };
 
-  async function note(
+  async function record(
     action: 'agent.onboarded' | 'agent.key_rotated' | 'agent.deleted',
     { id, agentId, organizationId, owner }: Agent,
     by: AgentActor,

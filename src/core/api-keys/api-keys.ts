@@ -75,7 +75,7 @@ export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys(deps: Deps) {
   const { db, clock, audit, invalidationBus, accounts, organizations, projects, usage, scopes } = deps;
-  return { create, list, findAlive, isAlive, ownerOf, revoke, rotate, verify, removeAllFor };
+  return { create, list, findActive, isActive, ownerOf, revoke, rotate, verify, removeAllFor };
 
   /**
    * Refuses with `invalid_request`, `insufficient_role` (never above the owner's own), `not_found` or `conflict`.
@@ -90,14 +90,14 @@ export function createApiKeys(deps: Deps) {
     if (unknown.length > 0)
       throw invalidRequest('Some values cannot be used.', { scopes: `There is no ${unknown[0]}.` });
     const { organizationId, projectId } = await placeOf(owner, input);
-    const own = await organizations.requireExisting({ accountId: owner.id }, organizationId, 'viewer');
+    const own = await organizations.requireMember({ accountId: owner.id }, organizationId, 'viewer');
     const role = input.role ?? (own === 'owner' ? 'admin' : own);
     if (!isAtLeast(own, role)) throw forbidden('insufficient_role', 'A key never may more than whoever makes it.');
     const { key, data } = mint(KEY_FORMATS[input.format]);
     const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
     const record = await db.$transaction(async (tx) => {
       await accounts.lockUnchanged(owner, tx);
-      await demandRoom(owner.id, tx);
+      await requireCapacity(owner.id, tx);
       const place = { accountId: owner.id, organizationId, projectId };
       const made = await tx.apiKey.create({
         data: { ...data, ...place, name, role, scopes: input.scopes ?? [], expiresAt, createdAt: clock.now() },
@@ -115,13 +115,13 @@ export function createApiKeys(deps: Deps) {
   }
 
   /** One of an account's keys that works. Refuses with `not_found`. */
-  async function findAlive(accountId: string, id: string): Promise<ApiKey> {
+  async function findActive(accountId: string, id: string): Promise<ApiKey> {
     const row = await db.apiKey.findFirst({ where: { id, accountId } });
-    if (!row || !isAlive(row)) throw noSuchKey();
+    if (!row || !isActive(row)) throw keyNotFound();
     return usage.withLatest(row);
   }
 
-  function isAlive({ revokedAt, expiresAt }: ApiKey): boolean {
+  function isActive({ revokedAt, expiresAt }: ApiKey): boolean {
     return !revokedAt && (!expiresAt || expiresAt > clock.now());
   }
 
@@ -135,7 +135,7 @@ export function createApiKeys(deps: Deps) {
     await db.$transaction(async (tx) => {
       const where = { id, accountId, revokedAt: null };
       const { count } = await tx.apiKey.updateMany({ where, data: { revokedAt: clock.now() } });
-      if (count === 0) throw noSuchKey();
+      if (count === 0) throw keyNotFound();
       await note('api_key.revoked', await tx.apiKey.findUniqueOrThrow({ where: { id } }), by, meta, tx);
     });
     await invalidationBus.publish('api-keys', id);
@@ -155,11 +155,11 @@ export function createApiKeys(deps: Deps) {
       // Locks it while it lives, so that of many who replace it at once without an overlap one does.
       const living = { id, accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
       const { count } = await tx.apiKey.updateMany({ where: living, data: { revokedAt: null } });
-      if (count === 0) throw noSuchKey();
+      if (count === 0) throw keyNotFound();
       const old = await tx.apiKey.findUniqueOrThrow({ where: { id } });
       const ends = addSeconds(now, graceSeconds);
       if (!old.expiresAt || old.expiresAt > ends) await tx.apiKey.update({ where: { id }, data: { expiresAt: ends } });
-      await demandRoom(accountId, tx);
+      await requireCapacity(accountId, tx);
       const life = old.expiresAt && old.expiresAt.getTime() - old.createdAt.getTime();
       const { key, data: minted } = mint(formatWith(old.format));
       const { name, organizationId, projectId, role, scopes } = old;
@@ -216,7 +216,7 @@ export function createApiKeys(deps: Deps) {
   }
 
   /** For one key more. The account must be held, so that those made at once are counted too. */
-  async function demandRoom(accountId: string, tx: Queryable): Promise<void> {
+  async function requireCapacity(accountId: string, tx: Queryable): Promise<void> {
     const living = { accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: clock.now() } }] };
     if ((await tx.apiKey.count({ where: living })) < MAX_KEYS) return;
     throw conflict(`An account can have at most ${MAX_KEYS} keys.`);
@@ -241,4 +241,4 @@ export function createApiKeys(deps: Deps) {
   }
 }
 
-const noSuchKey = () => notFound('There is no such key.');
+const keyNotFound = () => notFound('There is no such key.');

@@ -20,12 +20,12 @@ export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock;
   let counts = new Map<string, Count>();
   const later = createFlushTimer(FLUSH_AFTER_MS, write);
 
-  return { count, flush: later.now, withLatest };
+  return { count, flush: later.flush, withLatest };
 
   function count(keyId: string): void {
     const known = counts.get(keyId);
     counts.set(keyId, { uses: (known?.uses ?? 0) + 1, lastUsedAt: clock.now() });
-    later.soon();
+    later.schedule();
   }
 
   /** Never rejects: what cannot be written is written with the next. */
@@ -39,7 +39,7 @@ export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock;
         log.warn({ error }, 'the use of a key could not be noted; trying again');
         const since = counts.get(id);
         counts.set(id, { uses: uses + (since?.uses ?? 0), lastUsedAt: since?.lastUsedAt ?? lastUsedAt });
-        later.soon();
+        later.schedule();
       }
     }
   }

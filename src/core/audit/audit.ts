@@ -38,7 +38,7 @@ export function createAudit({ db, clock, log }: Deps) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
   const later = createFlushTimer(FLUSH_AFTER_MS, write);
 
-  return { record, recordSoon, flush: later.now, list };
+  return { record, recordSoon, flush: later.flush, list };
 
   /** Writes an entry. Give the verb's transaction, so that the verb and its trail are there together or not at all. */
   async function record(entry: AuditEntry, tx: Queryable = db): Promise<void> {
@@ -55,7 +55,7 @@ export function createAudit({ db, clock, log }: Deps) {
       return;
     }
     buffer.push(toRow(entry));
-    later.soon();
+    later.schedule();
   }
 
   /** Never rejects: what cannot be written is tried again with the next flush. */
@@ -69,7 +69,7 @@ export function createAudit({ db, clock, log }: Deps) {
       log.error({ error }, 'the audit trail cannot be written');
       if (!isStoreUnavailable(error)) return writeOneByOne(rows);
       buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED);
-      later.soon();
+      later.schedule();
     }
   }
 

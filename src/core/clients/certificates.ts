@@ -29,22 +29,22 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
     ? watchFile({ path: authoritiesFile, parse: readAuthorities, clock, log })
     : undefined;
 
-  return { canProve, areVouchedFor, isCalled };
+  return { supports, isTrustedChain, subjectMatches };
 
   /** Whether any authority is trusted to say who a client is. */
-  function canProve(): boolean {
+  function supports(): boolean {
     return authorities !== undefined;
   }
 
   /** Whether one of our authorities stands behind a certificate that may be used for this. The chain begins with it. */
-  function areVouchedFor(chain: X509Certificate[]): boolean {
+  function isTrustedChain(chain: X509Certificate[]): boolean {
     const [certificate] = chain;
     const traits = certificate && traitsOf(certificate);
     if (!authorities || !traits || traits.isAuthority || !mayAuthenticateClients(traits)) return false;
     return leadsToAuthority(chain, authorities(), clock.now());
   }
 
-  function isCalled(certificate: X509Certificate, name: CertificateName, expected: string): boolean {
+  function subjectMatches(certificate: X509Certificate, name: CertificateName, expected: string): boolean {
     const { uris, dnsNames, emails, addresses } = traitsOf(certificate) ?? {};
     switch (name) {
       case 'tls_client_auth_subject_dn':

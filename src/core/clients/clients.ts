@@ -11,7 +11,7 @@ import { toClient } from '../agents/client.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
-import { type ClientMetadata, firstPartyFault, MetadataFault, settleMetadata, workloadFault } from './metadata.js';
+import { type ClientMetadata, firstPartyError, MetadataError, normalizeMetadata, workloadError } from './metadata.js';
 
 export type { Client } from '../../base/db/open.js';
 
@@ -41,7 +41,7 @@ export type Clients = ReturnType<typeof createClients>;
 export function createClients(deps: Deps) {
   const { db, clock, audit, oauthStorage, invalidationBus, activeAgents, scopes, redirectHosts } = deps;
   const recent = createTtlCache<Client>({ clock });
-  invalidationBus.on('clients', recent.forget);
+  invalidationBus.on('clients', recent.invalidate);
 
   return {
     create,
@@ -50,7 +50,7 @@ export function createClients(deps: Deps) {
     remove,
     saveRegistered,
     saveDescribed,
-    settle,
+    normalize,
     rotateSecret,
     findByRegistrationToken,
     setRegistrationToken,
@@ -61,18 +61,18 @@ export function createClients(deps: Deps) {
 
   /** Makes a client for an administrator. The secret, if it has one, is returned here and never again. */
   async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, meta: RequestMeta) {
-    const noWorkload = workloadFault(metadata);
+    const noWorkload = workloadError(metadata);
     if (noWorkload) throw invalidRequest(noWorkload, { spiffe_id: noWorkload });
     const id = (metadata.spiffe_id as string | undefined) ?? randomUUID();
     const settled = {
       token_endpoint_auth_method: 'client_secret_basic',
       ...metadata,
-      ...refuseFaults(() =>
-        settleMetadata(metadata, { anonymous: false, byAdmin: true, scopes: scopes(), redirectHosts: [] }),
+      ...throwIfInvalid(() =>
+        normalizeMetadata(metadata, { anonymous: false, byAdmin: true, scopes: scopes(), redirectHosts: [] }),
       ),
     };
     const redirectUris = (metadata.redirect_uris ?? []) as string[];
-    const problem = firstParty && firstPartyFault(redirectUris);
+    const problem = firstParty && firstPartyError(redirectUris);
     if (problem) throw invalidRequest(problem, { redirect_uris: problem });
     const secret = /^client_secret_/.test(String(settled.token_endpoint_auth_method)) ? makeSecret() : undefined;
     const client = await db
@@ -114,7 +114,7 @@ export function createClients(deps: Deps) {
       const agent = await activeAgents.find(id);
       return agent && toClient(agent);
     }
-    return recent.get(id, async () => (await db.client.findUnique({ where: { id } })) ?? undefined);
+    return recent.getOrLoad(id, async () => (await db.client.findUnique({ where: { id } })) ?? undefined);
   }
 
   /** The newest first. */
@@ -127,7 +127,7 @@ export function createClients(deps: Deps) {
     await db.$transaction(async (tx) => {
       const { count } = await tx.client.deleteMany({ where: { id } });
       if (count === 0) throw notFound('There is no such client.');
-      await oauthStorage.grants.end({ clientId: id }, tx);
+      await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
       await tx.consent.deleteMany({ where: { clientId: id } });
       await tx.resourceClient.deleteMany({ where: { clientId: id } });
       await audit.record({ action: 'client.deleted', actor: { kind: 'system' }, clientId: id, meta }, tx);
@@ -137,11 +137,11 @@ export function createClients(deps: Deps) {
   }
 
   /** What we make of metadata that a client registers for itself. Throws a MetadataFault. */
-  function settle(
+  function normalize(
     metadata: ClientMetadata,
     { anonymous, home }: { anonymous: boolean; home?: string },
   ): ClientMetadata {
-    return settleMetadata(metadata, { anonymous, byAdmin: false, scopes: scopes(), redirectHosts, home });
+    return normalizeMetadata(metadata, { anonymous, byAdmin: false, scopes: scopes(), redirectHosts, home });
   }
 
   /** Stores a client that registered or changed itself. `secret` is the plain one, or absent when it stays as it is. */
@@ -242,11 +242,11 @@ const nameOf = (metadata: ClientMetadata) =>
 
 const redirectsOf = (metadata: unknown) => JSON.stringify((metadata as ClientMetadata).redirect_uris);
 
-function refuseFaults<Result>(settle: () => Result): Result {
+function throwIfInvalid<Result>(normalize: () => Result): Result {
   try {
-    return settle();
+    return normalize();
   } catch (error) {
-    if (error instanceof MetadataFault) throw invalidRequest(error.message);
+    if (error instanceof MetadataError) throw invalidRequest(error.message);
     throw error;
   }
 }

@@ -3,7 +3,7 @@
 import { isLoopback } from '../../base/loopback.js';
 import type { SafeFetch } from '../../base/safe-fetch.js';
 import type { Clients } from './clients.js';
-import { type ClientMetadata, MetadataFault } from './metadata.js';
+import { type ClientMetadata, MetadataError } from './metadata.js';
 
 export interface Document {
   metadata: ClientMetadata;
@@ -12,7 +12,7 @@ export interface Document {
 }
 
 /** Why there is no such client: a sentence for whoever sees the error page. */
-export class DocumentFault extends Error {
+export class MetadataDocumentError extends Error {
   constructor(
     message: string,
     /** The host does not answer, or not now; the document may be as good as ever. */
@@ -57,22 +57,22 @@ export function isDocumentAddress(id: string, { allowLoopback = false } = {}): b
 
 interface Deps {
   fetch: SafeFetch;
-  settle: Clients['settle'];
+  settle: Clients['normalize'];
 }
 
 /** Throws a DocumentFault. */
 export async function readDocument(id: string, { fetch, settle }: Deps): Promise<Document> {
   const { text, maxAgeSeconds } = await load(id, fetch);
   const given = parse(text);
-  if (given.client_id !== id) throw new DocumentFault('its client_id is not the address that it was read from');
+  if (given.client_id !== id) throw new MetadataDocumentError('its client_id is not the address that it was read from');
   if ('client_secret' in given || 'client_secret_expires_at' in given) {
-    throw new DocumentFault('it holds a client_secret, which everybody can read');
+    throw new MetadataDocumentError('it holds a client_secret, which everybody can read');
   }
   const method = given.token_endpoint_auth_method ?? 'none';
   if (!AUTH_METHODS.includes(method as string)) {
-    throw new DocumentFault(`its token_endpoint_auth_method must be ${AUTH_METHODS.join(' or ')}`);
+    throw new MetadataDocumentError(`its token_endpoint_auth_method must be ${AUTH_METHODS.join(' or ')}`);
   }
-  if (typeof given.client_name !== 'string') throw new DocumentFault('its client_name is missing');
+  if (typeof given.client_name !== 'string') throw new MetadataDocumentError('its client_name is missing');
   const known = Object.fromEntries(Object.entries(given).filter(([name]) => MEMBERS.includes(name)));
   const metadata = { ...known, token_endpoint_auth_method: method };
   try {
@@ -81,7 +81,7 @@ export async function readDocument(id: string, { fetch, settle }: Deps): Promise
       maxAgeSeconds,
     };
   } catch (error) {
-    throw error instanceof MetadataFault ? new DocumentFault(error.message) : error;
+    throw error instanceof MetadataError ? new MetadataDocumentError(error.message) : error;
   }
 }
 
@@ -90,23 +90,26 @@ async function load(id: string, fetch: SafeFetch) {
     const response = await fetch(id, { headers: { accept: 'application/json' } });
     if (response.status !== 200) {
       await response.body?.cancel();
-      throw new DocumentFault(`its host answers ${response.status}`, response.status >= 500 || response.status === 429);
+      throw new MetadataDocumentError(
+        `its host answers ${response.status}`,
+        response.status >= 500 || response.status === 429,
+      );
     }
     if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(response.headers.get('content-type') ?? '')) {
       await response.body?.cancel();
-      throw new DocumentFault('it is not served as JSON');
+      throw new MetadataDocumentError('it is not served as JSON');
     }
     const chunks: Uint8Array[] = [];
     let length = 0;
     for await (const chunk of response.body ?? []) {
       length += chunk.length;
-      if (length > MAX_BYTES) throw new DocumentFault(`it is longer than ${MAX_BYTES} bytes`); // leaving the loop cancels the rest
+      if (length > MAX_BYTES) throw new MetadataDocumentError(`it is longer than ${MAX_BYTES} bytes`); // leaving the loop cancels the rest
       chunks.push(chunk);
     }
     return { text: Buffer.concat(chunks).toString(), maxAgeSeconds: maxAgeOf(response.headers.get('cache-control')) };
   } catch (error) {
     // Whether the host is down, private, redirects or takes too long is nobody's business: it would tell about our network.
-    throw error instanceof DocumentFault ? error : new DocumentFault('it cannot be read', true);
+    throw error instanceof MetadataDocumentError ? error : new MetadataDocumentError('it cannot be read', true);
   }
 }
 
@@ -119,7 +122,7 @@ function parse(text: string): Record<string, unknown> {
   } catch {
     // told below
   }
-  throw new DocumentFault('it is no JSON object');
+  throw new MetadataDocumentError('it is no JSON object');
 }
 
 function maxAgeOf(cacheControl: string | null): number | undefined {

@@ -11,14 +11,14 @@ import type { SafeFetch } from '../../base/safe-fetch.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Client, Clients } from './clients.js';
-import { type Document, DocumentFault, isDocumentAddress, readDocument } from './metadata-document.js';
+import { type Document, isDocumentAddress, MetadataDocumentError, readDocument } from './metadata-document.js';
 
 interface Deps {
   clock: Clock;
   log: Log;
   fetch: SafeFetch;
   rateLimiter: RateLimiter;
-  clients: Pick<Clients, 'find' | 'saveDescribed' | 'settle'>;
+  clients: Pick<Clients, 'find' | 'saveDescribed' | 'normalize'>;
   enabled: boolean;
   /** For development: documents on this machine, over http. */
   allowLoopback: boolean;
@@ -29,16 +29,16 @@ const FRESH_AT_LEAST_SECONDS = 5 * MINUTE_SECONDS;
 const FRESH_AT_MOST_SECONDS = DAY_SECONDS;
 /** While its host is down, an app that was known goes on for so long. */
 const STALE_SECONDS = DAY_SECONDS;
-const FAULT_MS = 30_000;
-const MAX_FAULTS = 1000;
-const MAX_AT_ONCE = 20;
+const FAILURE_TTL_MS = 30_000;
+const MAX_FAILURES = 1000;
+const MAX_CONCURRENT = 20;
 /** From one network, of documents that were never read before: each makes us ask somewhere, and may be stored. */
-const NEWCOMERS: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
+const NEW_DOCUMENT_LIMIT: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
 
 export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
 
 export function createMetadataDocuments({ clock, log, fetch, rateLimiter, clients, enabled, allowLoopback }: Deps) {
-  const errors = createTtlCache<DocumentFault>({ clock, maxAgeMs: FAULT_MS, maxEntries: MAX_FAULTS });
+  const errors = createTtlCache<MetadataDocumentError>({ clock, maxAgeMs: FAILURE_TTL_MS, maxEntries: MAX_FAILURES });
   const reading = new Map<string, Promise<Client>>();
 
   return { enabled, find };
@@ -52,7 +52,7 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
     try {
       return await readOnce(id, known, meta);
     } catch (error) {
-      if (!(error instanceof DocumentFault) || !known || !mayGoOn(known, error)) throw error;
+      if (!(error instanceof MetadataDocumentError) || !known || !canUseStale(known, error)) throw error;
       log.info(
         { clientId: id, reason: error.message },
         "a client's document cannot be read: it goes on with the old one",
@@ -62,7 +62,7 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
   }
 
   /** A host that is down ends no app; a document that is gone, or says other things, does. */
-  function mayGoOn({ documentFreshUntil }: Client, problem: DocumentFault): boolean {
+  function canUseStale({ documentFreshUntil }: Client, problem: MetadataDocumentError): boolean {
     return (
       problem.passing && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now()
     );
@@ -70,23 +70,24 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
 
   /** Whoever asks while it is being read waits for the same answer; what went wrong is not tried again at once. */
   async function readOnce(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
-    const problem = await errors.get(id, async () => undefined);
+    const problem = await errors.getOrLoad(id, async () => undefined);
     if (problem) throw problem;
-    const underWay = reading.get(id);
-    if (underWay) return underWay;
-    if (reading.size >= MAX_AT_ONCE) throw new DocumentFault('too many apps are being looked up; try again', true);
-    const begun = readAnew(id, known, meta).finally(() => reading.delete(id));
+    const running = reading.get(id);
+    if (running) return running;
+    if (reading.size >= MAX_CONCURRENT)
+      throw new MetadataDocumentError('too many apps are being looked up; try again', true);
+    const begun = refetch(id, known, meta).finally(() => reading.delete(id));
     reading.set(id, begun);
     return begun;
   }
 
-  async function readAnew(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
-    if (!known) await rateLimiter.spend(NEWCOMERS, rateLimitKey(meta.address));
+  async function refetch(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
+    if (!known) await rateLimiter.consume(NEW_DOCUMENT_LIMIT, rateLimitKey(meta.address));
     try {
-      const document = await readDocument(id, { fetch, settle: clients.settle });
+      const document = await readDocument(id, { fetch, settle: clients.normalize });
       return await clients.saveDescribed(id, document.metadata, freshUntil(document), meta);
     } catch (error) {
-      if (error instanceof DocumentFault) await errors.get(id, async () => error);
+      if (error instanceof MetadataDocumentError) await errors.getOrLoad(id, async () => error);
       throw error;
     }
   }

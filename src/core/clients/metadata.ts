@@ -20,7 +20,7 @@ export interface MetadataRules {
 }
 
 /** Why it cannot be registered, with the error code of RFC 7591, section 3.2.2. */
-export class MetadataFault extends Error {
+export class MetadataError extends Error {
   constructor(
     readonly code: 'invalid_redirect_uri' | 'invalid_client_metadata',
     message: string,
@@ -39,7 +39,7 @@ const MAX_NAME_LENGTH = 100;
 const MAX_CONTACTS = 10;
 const URI_MEMBERS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri'];
 /** The server would fetch these by itself: not for somebody whom nobody knows. */
-const VOUCHED_MEMBERS = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
+const ADMIN_ONLY_MEMBERS = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
 /** Schemes that do something else than open an app. */
 const FORBIDDEN_SCHEMES = new Set([
   'about:',
@@ -71,19 +71,21 @@ const WEB_ORIGIN = /^(https?:)\/\/(\[[^\]]*\]|[^/:?#@[\]]+)(?=[:/?]|$)/i;
  * Checks metadata and narrows what is too much: unknown scopes and grants are left out, as RFC 7591 allows. Returns the members
  * to change; throws a MetadataFault for what cannot be narrowed.
  */
-export function settleMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
-  const grantTypes = settleGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
-  const redirectUris = settleUris('redirect_uris', metadata.redirect_uris, rules);
-  settleUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
+export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
+  const grantTypes = normalizeGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
+  const redirectUris = normalizeUris('redirect_uris', metadata.redirect_uris, rules);
+  normalizeUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
   if (!isStorableThroughout(metadata)) throw invalid('a text holds characters that cannot be stored');
   checkText(metadata);
   if (rules.anonymous) {
-    const member = VOUCHED_MEMBERS.find((name) => metadata[name] !== undefined && !isAtHome(name, metadata, rules));
+    const member = ADMIN_ONLY_MEMBERS.find(
+      (name) => metadata[name] !== undefined && !isLoopbackOrHttps(name, metadata, rules),
+    );
     if (member) throw invalid(`${member} is not accepted from clients that register without a token`);
   }
   const needsRedirect = grantTypes.includes('authorization_code');
   if (needsRedirect && redirectUris.length === 0)
-    throw new MetadataFault('invalid_redirect_uri', 'redirect_uris is missing');
+    throw new MetadataError('invalid_redirect_uri', 'redirect_uris is missing');
   return {
     grant_types: grantTypes,
     response_types: needsRedirect ? (metadata.response_types ?? ['code']) : [],
@@ -93,7 +95,7 @@ export function settleMetadata(metadata: ClientMetadata, rules: MetadataRules): 
 }
 
 /** Why nothing else than https to a public host will do for a first-party client: there, nobody is asked. */
-export function firstPartyFault(redirectUris: string[]): string | undefined {
+export function firstPartyError(redirectUris: string[]): string | undefined {
   const unfit = redirectUris.find((uri) => !uri.startsWith('https:') || isLoopback(new URL(uri).hostname));
   return unfit && `A first-party client may only redirect to https, and not to this machine; ${unfit} is neither`;
 }
@@ -101,7 +103,7 @@ export function firstPartyFault(redirectUris: string[]): string | undefined {
 export const WORKLOAD_AUTH_METHODS = ['spiffe_jwt', 'spiffe_x509'];
 
 /** Why it is no client that a workload can be; undefined also for one that is none. Its name is its SPIFFE ID. */
-export function workloadFault({
+export function workloadError({
   spiffe_id: id,
   token_endpoint_auth_method: method,
 }: ClientMetadata): string | undefined {
@@ -122,7 +124,7 @@ export function sameLoopback(requested: string, registered: string): boolean {
 /** The text without its port: compared as text, so that nothing is normalised away. */
 const withoutPort = (uri: string) => uri.replace(/^(http:\/\/(?:\[[^\]]*\]|[^/:?#@]*))(:\d+)?(?=[/?]|$)/, '$1');
 
-function settleGrants(metadata: ClientMetadata, allowed: string[]): string[] {
+function normalizeGrants(metadata: ClientMetadata, allowed: string[]): string[] {
   const wanted = metadata.grant_types ?? ['authorization_code'];
   if (!Array.isArray(wanted) || wanted.some((grant) => typeof grant !== 'string'))
     throw invalid('grant_types must be a list');
@@ -136,9 +138,9 @@ function settleGrants(metadata: ClientMetadata, allowed: string[]): string[] {
   return granted;
 }
 
-function settleUris(member: string, value: unknown, { redirectHosts }: MetadataRules): string[] {
+function normalizeUris(member: string, value: unknown, { redirectHosts }: MetadataRules): string[] {
   if (value === undefined) return [];
-  const problem = (message: string) => new MetadataFault('invalid_redirect_uri', `${member}: ${message}`);
+  const problem = (message: string) => new MetadataError('invalid_redirect_uri', `${member}: ${message}`);
   if (!Array.isArray(value)) throw problem('must be a list');
   if (value.length > MAX_REDIRECT_URIS) throw problem(`at most ${MAX_REDIRECT_URIS}`);
   for (const uri of value as unknown[]) {
@@ -187,7 +189,7 @@ function checkText(metadata: ClientMetadata): void {
   }
 }
 
-function isAtHome(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {
+function isLoopbackOrHttps(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {
   const uri = metadata[member];
   return home !== undefined && member === 'jwks_uri' && typeof uri === 'string' && URL.parse(uri)?.origin === home;
 }
@@ -213,4 +215,4 @@ const isWeb = ({ protocol }: URL) => protocol === 'https:' || protocol === 'http
 
 const isPrivateUse = (uri: string) => !/^https?:/i.test(uri);
 
-const invalid = (message: string) => new MetadataFault('invalid_client_metadata', message);
+const invalid = (message: string) => new MetadataError('invalid_client_metadata', message);

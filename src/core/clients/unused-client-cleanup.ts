@@ -11,11 +11,11 @@ import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 /** `unused`: nobody was ever signed in by it. `idle`: nobody has been for long, and nothing that it got is alive. */
-export type ReapReason = 'unused' | 'idle';
+export type RemovalReason = 'unused' | 'idle';
 
 export interface Due {
   client: Client;
-  reason: ReapReason;
+  reason: RemovalReason;
 }
 
 interface Deps {
@@ -34,7 +34,7 @@ const PAGE_SIZE = 500;
 /** Longer than any way through our pages may take, and than it is not noted again that another began. */
 const UNDER_WAY_SECONDS = 2 * HOUR_SECONDS;
 
-export type Reaper = ReturnType<typeof createUnusedClientCleanup>;
+export type UnusedClients = ReturnType<typeof createUnusedClientCleanup>;
 
 export function createUnusedClientCleanup({
   db,
@@ -105,7 +105,7 @@ export function createUnusedClientCleanup({
   }
 
   /** Who was allowed something has signed somebody in, even if a crash kept that from being noted. */
-  function reasonFor({ lastUsedAt, createdAt }: Client, isAllowed: boolean): ReapReason | undefined {
+  function reasonFor({ lastUsedAt, createdAt }: Client, isAllowed: boolean): RemovalReason | undefined {
     const isExpired = (since: Date, seconds: number) => seconds > 0 && since <= addSeconds(clock.now(), -seconds);
     if (!lastUsedAt && !isAllowed && isExpired(createdAt, unusedSeconds)) return 'unused';
     return isExpired(lastUsedAt ?? createdAt, idleSeconds) ? 'idle' : undefined;
@@ -124,7 +124,7 @@ export function createUnusedClientCleanup({
         if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw kept;
         const { count } = await tx.client.deleteMany({ where: { ...candidates(), id } });
         if (count === 0) throw kept;
-        await oauthStorage.grants.end({ clientId: id }, tx);
+        await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
         const detail = { reason, ...(name && { name }) };
         await audit.record({ action: 'client.reaped', actor: { kind: 'system' }, clientId: id, meta, detail }, tx);
       });

@@ -8,31 +8,31 @@ import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 
-const NOTED_ONCE_IN_MS = 10 * MINUTE_SECONDS * SECOND_MS;
+const USAGE_INTERVAL_MS = 10 * MINUTE_SECONDS * SECOND_MS;
 const FLUSH_AFTER_MS = 5000;
 
 export type ClientUsage = ReturnType<typeof createClientUsage>;
 
 export function createClientUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
   const noted = new Map<string, number>();
-  const begun = createTtlCache<true>({ clock, maxAgeMs: NOTED_ONCE_IN_MS });
+  const begun = createTtlCache<true>({ clock, maxAgeMs: USAGE_INTERVAL_MS });
   let waiting = new Map<string, Date>();
   const later = createFlushTimer(FLUSH_AFTER_MS, write);
 
-  return { note, flush: later.now, begin };
+  return { record, flush: later.flush, recordAuthorization };
 
   /** It signed somebody in, or got a token. Written a few seconds later; a crash can lose that. */
-  function note(clientId: string): void {
+  function record(clientId: string): void {
     const now = clock.now();
-    if (now.getTime() - (noted.get(clientId) ?? 0) < NOTED_ONCE_IN_MS) return;
+    if (now.getTime() - (noted.get(clientId) ?? 0) < USAGE_INTERVAL_MS) return;
     noted.set(clientId, now.getTime());
     waiting.set(clientId, now);
-    later.soon();
+    later.schedule();
   }
 
   /** Somebody begins to sign in at it: written at once, so that it is not taken away under their hands. False when it is gone. */
-  async function begin(clientId: string): Promise<boolean> {
-    const isThere = await begun.get(clientId, async () => {
+  async function recordAuthorization(clientId: string): Promise<boolean> {
+    const isThere = await begun.getOrLoad(clientId, async () => {
       const { count } = await db.client.updateMany({ where: { id: clientId }, data: { lastBegunAt: clock.now() } });
       return count === 1 || undefined;
     });
@@ -43,7 +43,7 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
   async function write(): Promise<void> {
     const taken = waiting;
     waiting = new Map();
-    const old = clock.now().getTime() - NOTED_ONCE_IN_MS;
+    const old = clock.now().getTime() - USAGE_INTERVAL_MS;
     for (const [clientId, at] of noted) if (at <= old) noted.delete(clientId);
     for (const [id, lastUsedAt] of taken) {
       try {

@@ -9,7 +9,7 @@ import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
 
 /** What may be passed on, by kind. */
-export interface Allowance {
+export interface GrantedAccess {
   /** OpenID scopes, and API scopes that no resource was named for. */
   scopes: string[];
   /** Single claims (OIDC Core 5.5). */
@@ -27,22 +27,22 @@ interface Deps {
   prepared?: Prepared;
 }
 
-export const NOTHING: Allowance = { scopes: [], claims: [], resources: {} };
+export const NOTHING: GrantedAccess = { scopes: [], claims: [], resources: {} };
 
 export type Consents = ReturnType<typeof createConsents>;
 
 export function createConsents({ db, clock, audit, oauthStorage, invalidationBus, prepared }: Deps) {
-  return { find, give, refuse, withdraw, list };
+  return { find, grant, deny, revoke, list };
 
-  async function find(accountId: string, clientId: string): Promise<Allowance> {
+  async function find(accountId: string, clientId: string): Promise<GrantedAccess> {
     const row = prepared
       ? (await prepared.run<Pick<Consent, 'scopes'>>(FIND_CONSENT, [accountId, clientId])).rows[0]
       : await db.consent.findUnique({ where: { accountId_clientId: { accountId, clientId } } });
-    return row ? toAllowance(row) : NOTHING;
+    return row ? toGrantedAccess(row) : NOTHING;
   }
 
   /** Adds to what the client may have. */
-  async function give(accountId: string, clientId: string, more: Allowance, meta: RequestMeta): Promise<void> {
+  async function grant(accountId: string, clientId: string, more: GrantedAccess, meta: RequestMeta): Promise<void> {
     const key = { accountId, clientId };
     await db.$transaction(async (tx) => {
       // Written first, so that the row is ours: what is given or withdrawn at the same moment is not overwritten.
@@ -51,7 +51,7 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
         create: { ...key, scopes: toJson(NOTHING), createdAt: clock.now() },
         update: { clientId },
       });
-      const scopes = toJson(merge(toAllowance(row), more));
+      const scopes = toJson(merge(toGrantedAccess(row), more));
       await tx.consent.update({ where: { accountId_clientId: key }, data: { scopes } });
       await audit.record(
         {
@@ -67,7 +67,7 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
   }
 
   /** Notes that the person said no. Nothing changes. */
-  async function refuse(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
+  async function deny(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
     await audit.record({
       action: 'consent.refused',
       actor: { kind: 'account', id: accountId },
@@ -78,10 +78,10 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
   }
 
   /** Takes everything back: the consent, and all tokens that the client has for this person. */
-  async function withdraw(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
+  async function revoke(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
     await db.$transaction(async (tx) => {
       await tx.consent.deleteMany({ where: { accountId, clientId } });
-      await oauthStorage.grants.end({ accountId, clientId }, tx);
+      await oauthStorage.grants.revokeWhere({ accountId, clientId }, tx);
       await audit.record(
         { action: 'consent.withdrawn', actor: { kind: 'account', id: accountId }, accountId, clientId, meta },
         tx,
@@ -93,7 +93,7 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
   /** All clients that the person allowed something, the newest first. */
   async function list(accountId: string) {
     const rows = await db.consent.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
-    return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flatten(toAllowance(row)) }));
+    return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flatten(toGrantedAccess(row)) }));
   }
 }
 
@@ -103,13 +103,13 @@ const FIND_CONSENT: Statement = {
   text: 'SELECT "scopes" FROM "Consent" WHERE "accountId" = $1 AND "clientId" = $2',
 };
 
-const toJson = (allowance: Allowance) => allowance as unknown as Prisma.InputJsonObject;
+const toJson = (allowance: GrantedAccess) => allowance as unknown as Prisma.InputJsonObject;
 
-const toAllowance = (row: Pick<Consent, 'scopes'>) => row.scopes as unknown as Allowance;
+const toGrantedAccess = (row: Pick<Consent, 'scopes'>) => row.scopes as unknown as GrantedAccess;
 
 const union = (a: string[] = [], b: string[] = []) => [...new Set([...a, ...b])];
 
-function merge(a: Allowance, b: Allowance): Allowance {
+function merge(a: GrantedAccess, b: GrantedAccess): GrantedAccess {
   const identifiers = union(Object.keys(a.resources), Object.keys(b.resources));
   return {
     scopes: union(a.scopes, b.scopes),
@@ -118,6 +118,6 @@ function merge(a: Allowance, b: Allowance): Allowance {
   };
 }
 
-const flatten = ({ scopes, claims, resources }: Allowance) => [
+const flatten = ({ scopes, claims, resources }: GrantedAccess) => [
   ...new Set([...scopes, ...claims, ...Object.values(resources).flat()]),
 ];

@@ -64,9 +64,9 @@ export function createCredentials({
   keyUsage,
 }: Deps) {
   const recent = createTtlCache<Principal | 'expired'>({ clock });
-  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.forget());
+  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.invalidate());
 
-  return { resolve, resolveCertificate, nextNonce: proofOfPossession.nextNonce, behindRefreshToken };
+  return { resolve, resolveCertificate, nextNonce: proofOfPossession.nextNonce, refreshTokenPrincipal };
 
   /**
    * Refuses with `expired_token` or `invalid_token`. `presentation` is what came along: without it, a token that is bound to something is
@@ -78,7 +78,9 @@ export function createCredentials({
     // Two texts, kept apart: joined, one could be written so that it is remembered as the other two.
     const name = audience === undefined ? sha256(credential) : `${sha256(credential)} ${sha256(audience)}`;
     const found =
-      credential.length > MAX_LENGTH ? undefined : await recent.get(name, () => recognise(credential, audience));
+      credential.length > MAX_LENGTH
+        ? undefined
+        : await recent.getOrLoad(name, () => resolveKind(credential, audience));
     if (found === undefined) throw unauthorized('invalid_token', 'This token is not valid, or no longer.');
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthorized('expired_token', 'This token has expired.');
@@ -90,20 +92,20 @@ export function createCredentials({
   /** The workload whose certificate it is; undefined where it is nobody's who is known by one. Refuses with `invalid_token`. */
   function resolveCertificate(chain: X509Certificate[]): WorkloadPrincipal | undefined {
     const [certificate] = chain;
-    if (!certificate || !workloadIdentities.isNamedBy(certificate)) return undefined;
-    const verdict = workloadIdentities.byCertificate(chain);
+    if (!certificate || !workloadIdentities.hasSpiffeId(certificate)) return undefined;
+    const verdict = workloadIdentities.fromCertificate(chain);
     if (verdict.kind === 'invalid') throw unauthorized('invalid_token', `Client certificate: ${verdict.reason}.`);
     return { kind: 'workload', account: undefined, spiffeId: verdict.spiffeId.id, expiresAt: verdict.expiresAt };
   }
 
   /** The living login that a refresh token belongs to; the token is not spent by this. */
-  async function behindRefreshToken(refreshToken: string | undefined): Promise<Principal | undefined> {
-    const login = refreshToken ? await tokens.peek(refreshToken) : undefined;
+  async function refreshTokenPrincipal(refreshToken: string | undefined): Promise<Principal | undefined> {
+    const login = refreshToken ? await tokens.inspect(refreshToken) : undefined;
     return login && { kind: 'login', account: login.account, login, answerId: '', expiresAt: login.session.expiresAt };
   }
 
-  async function recognise(credential: string, audience?: string): Promise<Principal | 'expired' | undefined> {
-    if (looksLikeKey(credential)) return recogniseKey(credential);
+  async function resolveKind(credential: string, audience?: string): Promise<Principal | 'expired' | undefined> {
+    if (looksLikeKey(credential)) return resolveKey(credential);
     // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the other way round.
     const elsewhere = externalTokens.issuerOf(credential);
     if (elsewhere) return externalTokens.verify(credential, elsewhere);
@@ -113,14 +115,14 @@ export function createCredentials({
     return oauthTokens.verify(credential, audience);
   }
 
-  async function recogniseKey(credential: string): Promise<Principal | 'expired' | undefined> {
-    if (formatOf(credential)?.prefix === KEY_FORMATS.ocs_live.prefix) return recogniseAgent(credential);
+  async function resolveKey(credential: string): Promise<Principal | 'expired' | undefined> {
+    if (formatOf(credential)?.prefix === KEY_FORMATS.ocs_live.prefix) return resolveAgent(credential);
     const use = await apiKeys.verify(credential);
     if (!use || use === 'expired') return use;
     return { kind: 'api-key', ...use, expiresAt: use.key.expiresAt ?? NEVER };
   }
 
-  async function recogniseAgent(key: string): Promise<Principal | 'expired' | undefined> {
+  async function resolveAgent(key: string): Promise<Principal | 'expired' | undefined> {
     const agent = await activeAgents.findByKey(key);
     if (!agent || agent === 'expired') return agent;
     return { kind: 'agent', agent, by: 'key', scopes: agent.capabilities, expiresAt: agent.expiresAt ?? NEVER };

@@ -17,11 +17,11 @@ interface Deps {
 }
 
 /** A key that was withdrawn there is refused here after this time. */
-const OLD_AFTER_MS = 10 * MINUTE_SECONDS * SECOND_MS;
+const MAX_AGE_MS = 10 * MINUTE_SECONDS * SECOND_MS;
 /** However many tokens with unknown keys there are, the issuer is asked this often. */
-const ASK_AGAIN_AFTER_MS = 30 * SECOND_MS;
+const REFETCH_INTERVAL_MS = 30 * SECOND_MS;
 /** The same while nothing is known at all. */
-const TRY_AGAIN_AFTER_MS = 2 * SECOND_MS;
+const RETRY_AFTER_MS = 2 * SECOND_MS;
 
 /** Finds the key that a token says it is signed with. Refuses with `upstream_unavailable` while no key of the issuer is known. */
 export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGetKey {
@@ -30,15 +30,15 @@ export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGe
   let reading: Promise<void> | undefined;
 
   return async function findKey(header, token) {
-    if (!known) await refresh(TRY_AGAIN_AFTER_MS);
-    else if (now() - known.readAt > OLD_AFTER_MS) void refresh(ASK_AGAIN_AFTER_MS); // whoever asks now need not wait
+    if (!known) await refresh(RETRY_AFTER_MS);
+    else if (now() - known.readAt > MAX_AGE_MS) void refresh(REFETCH_INTERVAL_MS); // whoever asks now need not wait
     if (!known) throw upstreamUnavailable('The keys of the issuer of this token are not known at the moment.');
     const before = known;
     try {
       return await before.find(header, token);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      await refresh(ASK_AGAIN_AFTER_MS);
+      await refresh(REFETCH_INTERVAL_MS);
       if (known === before) throw error;
       return known.find(header, token);
     }

@@ -94,7 +94,7 @@ export function accountBehind(principal: Principal): Account | undefined {
 }
 
 /** Whom its requests are counted for: a key by itself, so that one script of a person does not stop another. */
-export function countedFor(principal: Principal): { type: 'human' | 'agent'; id: string } {
+export function rateLimitSubject(principal: Principal): { type: 'human' | 'agent'; id: string } {
   return principal.kind === 'api-key' ? { type: 'agent', id: principal.key.id } : subjectOf(principal);
 }
 

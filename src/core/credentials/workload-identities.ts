@@ -34,25 +34,25 @@ export function createWorkloadIdentities({ spiffe, clock, log }: Deps) {
   }
   const bundleOf = (trustDomain: string) => files.get(trustDomain)?.();
 
-  return { areKnown, isNamedBy, byCertificate, byToken };
+  return { isEnabled, hasSpiffeId, fromCertificate, fromToken };
 
   /** Whether any trust domain is trusted here. */
-  function areKnown(): boolean {
+  function isEnabled(): boolean {
     return files.size > 0;
   }
 
   /** Whether the certificate says that it is a workload's. Whether that is true is another question. */
-  function isNamedBy(certificate: X509Certificate): boolean {
-    return areKnown() && spiffeIdOf(certificate) !== undefined;
+  function hasSpiffeId(certificate: X509Certificate): boolean {
+    return isEnabled() && spiffeIdOf(certificate) !== undefined;
   }
 
   /** Whose certificate it is. The chain begins with it. */
-  function byCertificate(chain: X509Certificate[]): SvidVerdict {
+  function fromCertificate(chain: X509Certificate[]): SvidVerdict {
     return verifyX509Svid(chain, bundleOf, clock.now());
   }
 
   /** Whose token it is, if it is meant for one of these. */
-  function byToken(token: string, audience: string[]): Promise<SvidVerdict> {
+  function fromToken(token: string, audience: string[]): Promise<SvidVerdict> {
     return verifyJwtSvid(token, bundleOf, { audience, now: clock.now() });
   }
 }

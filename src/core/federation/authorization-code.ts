@@ -11,8 +11,8 @@ import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
 import { type ExternalIdentity, isSubject } from '../identities/identities.js';
 import type { GivenTokens } from '../identities/token-vault.js';
-import { createServers } from './discovery.js';
-import { type Client, isFailure, isRefreshRefused, saidBy, toRefusal, withoutAnswer } from './errors.js';
+import { createProviderDiscovery } from './discovery.js';
+import { type Client, isFailure, isNetworkError, isRefreshRefused, providerErrorOf, toAppError } from './errors.js';
 import type { Claims, ExternalLogin, Provider } from './provider.js';
 
 /** What only this browser's answer can fit to. */
@@ -53,7 +53,7 @@ type Tokens = Awaited<ReturnType<typeof import('openid-client').authorizationCod
 export type Exchange = ReturnType<typeof createExchange>;
 
 export function createExchange({ server, ask, clock, log }: Deps) {
-  const { configurationOf, renewalConfigurationOf } = createServers({ server, clock });
+  const { configurationOf, renewalConfigurationOf } = createProviderDiscovery({ server, clock });
 
   return { authorizationUrl, handleCallback, exchangeCode, renew, revoke };
 
@@ -63,7 +63,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     { redirectUri, state, verifier, nonce }: LoginState,
     { consent }: AuthorizationOptions = {},
   ): Promise<string> {
-    return translating(provider, async (client) => {
+    return withErrorMapping(provider, async (client) => {
       const url = client.buildAuthorizationUrl(await configurationOf(provider), {
         redirect_uri: redirectUri,
         scope: provider.scope,
@@ -85,7 +85,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
    * taken, with `upstream_unavailable` and with `upstream_invalid_response`: also when it is another issuer's answer.
    */
   async function handleCallback(provider: Provider, query: string, binding: LoginState): Promise<ExternalLogin> {
-    return redeeming(provider, async (client) => {
+    return withCodeErrors(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.authorizationCodeGrant(configuration, new URL(`${binding.redirectUri}?${query}`), {
         expectedState: binding.state,
@@ -93,7 +93,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
         ...(usesNonce(provider) && { expectedNonce: binding.nonce }),
         idTokenExpected: !provider.endpoints,
       });
-      return arrivalOf(provider, configuration, tokens, provider.scope);
+      return toExternalLogin(provider, configuration, tokens, provider.scope);
     });
   }
 
@@ -102,14 +102,14 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     provider: Provider,
     { code, redirectUri, codeVerifier }: AuthorizationCode,
   ): Promise<ExternalLogin> {
-    return redeeming(provider, async (client) => {
+    return withCodeErrors(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.genericGrantRequest(configuration, 'authorization_code', {
         code,
         redirect_uri: redirectUri,
         ...(codeVerifier && { code_verifier: codeVerifier }),
       });
-      return arrivalOf(provider, configuration, tokens as Tokens);
+      return toExternalLogin(provider, configuration, tokens as Tokens);
     });
   }
 
@@ -122,13 +122,13 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     { subject }: ExternalIdentity,
     refreshToken: string,
   ): Promise<GivenTokens | 'refused'> {
-    return translating(provider, async (client) => {
+    return withErrorMapping(provider, async (client) => {
       try {
         const tokens = await client.refreshTokenGrant(await renewalConfigurationOf(provider), refreshToken);
         const claims = tokens.claims();
         // Whoever it was given for then (OpenID Connect Core, 12.2).
         if (claims && claims.sub !== subject) throw upstreamInvalid('it gives tokens of somebody else');
-        return givenBy(provider, tokens);
+        return tokensIn(provider, tokens);
       } catch (error) {
         if (isRefreshRefused(error)) return 'refused';
         throw error;
@@ -138,7 +138,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
 
   /** Asks the provider to forget a token (RFC 7009). False when it has no place to ask. */
   async function revoke(provider: Provider, token: string): Promise<boolean> {
-    return translating(provider, async (client) => {
+    return withErrorMapping(provider, async (client) => {
       const configuration = await configurationOf(provider);
       if (!configuration.serverMetadata().revocation_endpoint) return false;
       await client.tokenRevocation(configuration, token);
@@ -146,7 +146,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     });
   }
 
-  function givenBy({ listsByComma }: Provider, tokens: TokenEndpointResponse): GivenTokens {
+  function tokensIn({ listsByComma }: Provider, tokens: TokenEndpointResponse): GivenTokens {
     const { access_token: accessToken, refresh_token: refreshToken, token_type: tokenType, expires_in: life } = tokens;
     if (!ACCESS_TOKEN.test(accessToken)) throw upstreamInvalid('its access token is none');
     return {
@@ -159,7 +159,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
   }
 
   /** @param asked the scope that it means where its answer is silent (RFC 6749, 5.1) */
-  async function arrivalOf(
+  async function toExternalLogin(
     provider: Provider,
     configuration: Configuration,
     tokens: Tokens,
@@ -170,7 +170,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     // Whatever else it is for, it was made for us (OpenID Connect Core, 3.1.3.7).
     if (claims?.azp !== undefined && claims.azp !== provider.clientId)
       throw upstreamInvalid('its ID token was given to somebody else');
-    const given = givenBy(provider, tokens);
+    const given = tokensIn(provider, tokens);
     const { accessToken: token } = given;
     const profile = await provider.readProfile({
       claims: claims ?? {},
@@ -196,12 +196,12 @@ export function createExchange({ server, ask, clock, log }: Deps) {
   }
 
   /** What goes wrong may be the code of whoever came. */
-  function redeeming<Answer>(provider: Provider, speak: (client: Client) => Promise<Answer>): Promise<Answer> {
-    return translating(provider, speak, true);
+  function withCodeErrors<Answer>(provider: Provider, speak: (client: Client) => Promise<Answer>): Promise<Answer> {
+    return withErrorMapping(provider, speak, true);
   }
 
   /** Says in our words what goes wrong, and leaves what only the keeper can mend in the log. */
-  async function translating<Answer>(
+  async function withErrorMapping<Answer>(
     provider: Provider,
     speak: (client: Client) => Promise<Answer>,
     spendsCode = false,
@@ -210,10 +210,10 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     try {
       return await speak(client);
     } catch (error) {
-      const refusal = toRefusal(error, provider, client, spendsCode);
-      const facts = { provider: provider.id, said: clip(saidBy(error) ?? '', 100) };
+      const refusal = toAppError(error, provider, client, spendsCode);
+      const facts = { provider: provider.id, said: clip(providerErrorOf(error) ?? '', 100) };
       if (refusal.status < 500) log.info(facts, 'a provider elsewhere says no');
-      else log.warn({ ...facts, error: withoutAnswer(error, client) }, 'a provider elsewhere cannot be used');
+      else log.warn({ ...facts, error: isNetworkError(error, client) }, 'a provider elsewhere cannot be used');
       throw refusal;
     }
   }

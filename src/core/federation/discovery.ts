@@ -18,11 +18,11 @@ interface Both {
   forRenewals: Configuration;
 }
 
-const READ_AGAIN_AFTER_MS = HOUR_SECONDS * SECOND_MS;
+const REFRESH_INTERVAL_MS = HOUR_SECONDS * SECOND_MS;
 /** Clocks of two companies differ. */
 const SKEW_SECONDS = 30;
 
-export function createServers({ server, clock }: Deps) {
+export function createProviderDiscovery({ server, clock }: Deps) {
   const known = new Map<string, { both: Promise<Both>; readAt: number }>();
   const fetchNamed = asFetch(server);
 
@@ -45,7 +45,7 @@ export function createServers({ server, clock }: Deps) {
   function bothOf(provider: Provider): Promise<Both> {
     const now = clock.now().getTime();
     const before = known.get(provider.id);
-    if (before && now - before.readAt < READ_AGAIN_AFTER_MS) return before.both;
+    if (before && now - before.readAt < REFRESH_INTERVAL_MS) return before.both;
     const entry = { both: readBoth(provider), readAt: now };
     known.set(provider.id, entry);
     entry.both.catch(() => known.get(provider.id) === entry && known.delete(provider.id));
@@ -74,7 +74,7 @@ export function createServers({ server, clock }: Deps) {
       { [client.clockTolerance]: SKEW_SECONDS },
       clientSecret ? proof(clientSecret) : client.None(),
     );
-    configuration[client.customFetch] = fetchUnheard;
+    configuration[client.customFetch] = fetchInsecure;
     if (isInsecure(issuer)) client.allowInsecureRequests(configuration);
     return configuration;
   }
@@ -83,7 +83,7 @@ export function createServers({ server, clock }: Deps) {
     const client = await import('openid-client');
     const found = await client.discovery(new URL(issuer), clientId, {}, client.None(), {
       execute: isInsecure(issuer) ? [client.allowInsecureRequests] : [],
-      [client.customFetch]: fetchUnheard,
+      [client.customFetch]: fetchInsecure,
     });
     const metadata = found.serverMetadata();
     if (metadata.issuer !== issuer) throw upstreamInvalid(`it calls itself ${clip(metadata.issuer, 200)}`);
@@ -94,7 +94,7 @@ export function createServers({ server, clock }: Deps) {
     return metadata;
   }
 
-  async function fetchUnheard(url: string, options: unknown): Promise<Response> {
+  async function fetchInsecure(url: string, options: unknown): Promise<Response> {
     if (!isSecureUrl(new URL(url))) throw upstreamInvalid('it has an address that is not https');
     return fetchNamed(url, options as Parameters<typeof fetchNamed>[1]);
   }

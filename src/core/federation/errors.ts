@@ -6,7 +6,7 @@ import type { Provider } from './provider.js';
 export type Client = typeof import('openid-client');
 
 /** As providers call it that the person said no. */
-const SAID_NO = new Set(['access_denied', 'user_cancelled_login', 'user_cancelled_authorize']);
+const DENIED_CODES = new Set(['access_denied', 'user_cancelled_login', 'user_cancelled_authorize']);
 /** As they call it that a code is unknown, old, used, or for another address or verifier. */
 const CODE_REFUSED = new Set(['invalid_grant', 'bad_verification_code', 'invalid_request']);
 /** As they call it that a refresh token is old, used, or taken back. */
@@ -16,17 +16,17 @@ const FAILING = new Set(['server_error', 'temporarily_unavailable', 'slow_down']
 /** Not now: asking again later may help. */
 export const isFailure = (status: number) => status === 429 || status >= 500;
 
-export const isRefreshRefused = (error: unknown) => REFRESH_REFUSED.has(saidBy(error) ?? '');
+export const isRefreshRefused = (error: unknown) => REFRESH_REFUSED.has(providerErrorOf(error) ?? '');
 
 /**
  * Throws what is a bug of ours.
  *
  * @param spendsCode whoever came brought a code, which may be what is wrong
  */
-export function toRefusal(error: unknown, { name }: Provider, client: Client, spendsCode: boolean): AppError {
-  const said = saidBy(error) ?? '';
+export function toAppError(error: unknown, { name }: Provider, client: Client, spendsCode: boolean): AppError {
+  const said = providerErrorOf(error) ?? '';
   if (error instanceof client.AuthorizationResponseError) {
-    if (SAID_NO.has(said)) return forbidden('access_denied', `You did not sign in with ${name}.`);
+    if (DENIED_CODES.has(said)) return forbidden('access_denied', `You did not sign in with ${name}.`);
   } else if (spendsCode && CODE_REFUSED.has(said)) {
     return unauthorized(
       'invalid_credentials',
@@ -41,7 +41,7 @@ export function toRefusal(error: unknown, { name }: Provider, client: Client, sp
 }
 
 /** The error code that the provider gave: in its answer to the browser, or in that to us. GitHub gives it with a status of 200. */
-export function saidBy(error: unknown): string | undefined {
+export function providerErrorOf(error: unknown): string | undefined {
   const { error: given, cause } = error as { error?: unknown; cause?: { cause?: { body?: { error?: unknown } } } };
   const code = given ?? cause?.cause?.body?.error;
   return typeof code === 'string' ? code : undefined;
@@ -73,5 +73,5 @@ function isExpected(error: unknown, client: Client): boolean {
 }
 
 /** The answer of a browser holds a state, and sometimes a code. */
-export const withoutAnswer = (error: unknown, client: Client) =>
+export const isNetworkError = (error: unknown, client: Client) =>
   error instanceof client.AuthorizationResponseError ? error.message : error;

@@ -67,7 +67,7 @@ export interface Begin {
 }
 
 const CODE = 'auth_rate_limited';
-const BEGINNINGS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, seconds: HOUR_SECONDS, code: CODE };
+const STARTS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, seconds: HOUR_SECONDS, code: CODE };
 /** Answers that come to nothing: what is right is taken back. */
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
@@ -103,13 +103,13 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   /** Where to send somebody who wants to come by this provider. Refuses with `not_found`, `auth_rate_limited` and as the exchange does. */
   async function begin(id: string, { browser, ...flow }: Begin, { address }: RequestMeta): Promise<string> {
     const provider = providerOf(id);
-    await rateLimiter.spend(BEGINNINGS_BY_ADDRESS, rateLimitKey(address));
-    return exchange.authorizationUrl(provider, await pendingLogins.open({ ...flow, providerId: id }, browser));
+    await rateLimiter.consume(STARTS_BY_ADDRESS, rateLimitKey(address));
+    return exchange.authorizationUrl(provider, await pendingLogins.create({ ...flow, providerId: id }, browser));
   }
 
   /** What was begun in this browser and is answered now; it cannot be answered again. Refuses with `invalid_request`. */
   async function resume(id: string, state: string | undefined, browser: string | undefined): Promise<PendingLogin> {
-    const flow = state && browser ? await pendingLogins.take(state, browser) : undefined;
+    const flow = state && browser ? await pendingLogins.consume(state, browser) : undefined;
     // The answer of one provider at the address of another is a mix-up, and somebody's attack.
     if (flow?.providerId === id) return flow;
     throw invalidRequest('This sign-in has expired, or was begun in another browser. Please start again.');
@@ -140,7 +140,7 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   /** Where to send somebody once more, for the same errand, to be asked. Refuses as the exchange does. */
   async function restartWithConsent({ binding: _, ...flow }: PendingLogin, browser: string): Promise<string> {
     const again = { ...flow, consent: true };
-    return exchange.authorizationUrl(providerOf(flow.providerId), await pendingLogins.open(again, browser), again);
+    return exchange.authorizationUrl(providerOf(flow.providerId), await pendingLogins.create(again, browser), again);
   }
 
   /** Who sent an app this code. Refuses as the exchange does, and with `invalid_request` unless the address is on the list. */
@@ -173,7 +173,7 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   async function withFailureLimit(meta: RequestMeta, prove: () => Promise<ExternalLogin>): Promise<ExternalLogin> {
     const key = rateLimitKey(meta.address);
     try {
-      await rateLimiter.spend(FAILURES_BY_ADDRESS, key);
+      await rateLimiter.consume(FAILURES_BY_ADDRESS, key);
       const externalLogin = await prove();
       await rateLimiter.refund(FAILURES_BY_ADDRESS, key);
       return externalLogin;
@@ -214,7 +214,7 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
     if (local) return linkByEmail(local, externalLogin, meta);
     if (signup === 'closed')
       throw forbidden('signup_closed', 'Nobody new can make an account here. Ask whoever runs it.');
-    return provisioning.make({ ...externalLogin, email }, meta);
+    return provisioning.provision({ ...externalLogin, email }, meta);
   }
 
   /**
@@ -238,7 +238,7 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
       account = local;
     });
     await invalidationBus.publish('accounts', id);
-    await linkNotifications.tell(account!, externalLogin.provider.name, 'email', meta);
+    await linkNotifications.notify(account!, externalLogin.provider.name, 'email', meta);
     return account!;
   }
 
@@ -265,5 +265,5 @@ const linkRequired = ({ provider: { name } }: ExternalLogin, cause?: unknown) =>
   );
 
 /** Whoever began to link must be the one who ends it. */
-export const otherPerson = () =>
+export const accountMismatch = () =>
   unauthorized('invalid_token', 'Somebody else is signed in by now. Please start again.');

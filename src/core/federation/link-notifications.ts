@@ -23,14 +23,14 @@ const BY_ACCOUNT: Limit = { name: 'provider-linked-account', points: 20, seconds
 export type LinkNotifications = ReturnType<typeof createLinkNotifications>;
 
 export function createLinkNotifications({ clock, rateLimiter, log, mail }: Deps) {
-  return { tell };
+  return { notify };
 
   /**
    * The link is there, whether or not the owner can be told.
    *
    * @param by `email`: nobody was signed in, the address alone led to the account, and its logins have ended
    */
-  async function tell(account: Account, provider: string, by: LinkedBy, meta: RequestMeta): Promise<void> {
+  async function notify(account: Account, provider: string, by: LinkedBy, meta: RequestMeta): Promise<void> {
     try {
       if (!(await rateLimiter.tryConsume(BY_ACCOUNT, account.id))) return;
       const happening = describeSecurityEvent(meta, clock.now());

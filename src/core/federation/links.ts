@@ -6,7 +6,7 @@ import type { Account, Accounts } from '../accounts/accounts.js';
 import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { TokenVault } from '../identities/token-vault.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
-import type { Login, Sessions } from '../sessions/sessions.js';
+import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
 import type { LinkNotifications } from './link-notifications.js';
 import type { ExternalLogin, Provider } from './provider.js';
 import type { TokenRevocation } from './token-revocation.js';
@@ -15,8 +15,8 @@ interface Deps {
   db: Database;
   accounts: Accounts;
   identities: Identities;
-  tokenVault: Pick<TokenVault, 'idsOf' | 'find'>;
-  tokenRevocation: Pick<TokenRevocation, 'kept'>;
+  tokenVault: Pick<TokenVault, 'idsFor' | 'find'>;
+  tokenRevocation: Pick<TokenRevocation, 'revokeStored'>;
   sessions: Sessions;
   linkNotifications: LinkNotifications;
   providers: Provider[];
@@ -46,7 +46,7 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
   return { list, link, linkByAdmin, unlink };
 
   async function list(accountId: string): Promise<Link[]> {
-    const kept = await tokenVault.idsOf(accountId);
+    const kept = await tokenVault.idsFor(accountId);
     return (await identities.list(accountId)).map((identity) => toLink(identity, kept.has(identity.id)));
   }
 
@@ -60,7 +60,7 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
         await identities.link(held, externalLogin, email, meta, tx);
         return held;
       });
-      await linkNotifications.tell(account, provider.name, 'login', meta);
+      await linkNotifications.notify(account, provider.name, 'login', meta);
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
       if ((await identities.find(externalLogin))?.id === id) return identities.recordUse(externalLogin, email); // twice at once, or once more
@@ -71,29 +71,29 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
   /** The keeper says who somebody is elsewhere, and the owner is told by mail. Refuses with `invalid_request` or `conflict`. */
   async function linkByAdmin(account: Account, person: ExternalIdentity): Promise<void> {
     await identities.linkByAdmin(account, person);
-    await linkNotifications.tell(account, nameOf(person.issuer), 'admin', systemMeta);
+    await linkNotifications.notify(account, nameOf(person.issuer), 'admin', systemMeta);
   }
 
   /**
    * The account's other logins end: they may have come by it. What is kept of the provider goes, and it is asked to forget it too.
    * Refuses with `not_found`, and with `conflict` for the last way in.
    */
-  async function unlink({ account, session }: Login, linkId: string, meta: RequestMeta): Promise<void> {
+  async function unlink({ account, session }: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<void> {
     let upstreamRevocation = () => {};
     await sessions.revokeAll(account.id, 'factors_changed', meta, session.id, async (tx) => {
       const now = await accounts.lock(account.id, tx); // of two at once, the second one sees what the first has left
       const all = await identities.list(account.id, tx);
       const one = all.find(({ id }) => id === linkId);
       if (!now || !one) throw notFound('There is no such link.');
-      const staysOpen = now.passwordHash !== null || all.some((other) => other !== one && isWayIn(other));
-      if (isWayIn(one) && !staysOpen) {
+      const staysOpen = now.passwordHash !== null || all.some((other) => other !== one && isSignInMethod(other));
+      if (isSignInMethod(one) && !staysOpen) {
         throw conflict(
           'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
         );
       }
       const kept = await tokenVault.find(one.id, tx);
       await identities.remove(one, meta, tx);
-      if (kept) upstreamRevocation = () => tokenRevocation.kept(one.issuer, kept);
+      if (kept) upstreamRevocation = () => tokenRevocation.revokeStored(one.issuer, kept);
     });
     upstreamRevocation();
   }
@@ -118,7 +118,7 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
     return provider?.name ?? (URL.canParse(issuer) ? new URL(issuer).host || issuer : issuer);
   }
 
-  function isWayIn({ issuer }: FederatedIdentity): boolean {
+  function isSignInMethod({ issuer }: FederatedIdentity): boolean {
     return issuer === upstreamIssuer || providers.some((provider) => provider.issuer === issuer);
   }
 }

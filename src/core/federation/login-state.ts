@@ -26,10 +26,10 @@ export const FLOW_SECONDS = 10 * MINUTE_SECONDS;
 export type PendingLogins = ReturnType<typeof createPendingLogins>;
 
 export function createPendingLogins({ db, clock }: { db: Database; clock: Clock }) {
-  return { open, take };
+  return { create, consume };
 
   /** @param browser a secret that only this browser has */
-  async function open(flow: NewFlow, browser: string): Promise<LoginState> {
+  async function create(flow: NewFlow, browser: string): Promise<LoginState> {
     const state = randomToken();
     const { accountId, ...data } = flow;
     const now = clock.now();
@@ -47,7 +47,7 @@ export function createPendingLogins({ db, clock }: { db: Database; clock: Clock 
   }
 
   /** Of many at once exactly one gets it. Nothing for a state that is unknown, old, used, or of another browser. */
-  async function take(state: string, browser: string): Promise<PendingLogin | undefined> {
+  async function consume(state: string, browser: string): Promise<PendingLogin | undefined> {
     const now = clock.now();
     const tokenHash = hashOf(state, browser);
     const { count } = await db.verificationToken.updateMany({

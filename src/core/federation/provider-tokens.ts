@@ -11,7 +11,7 @@ import type { Audit, AuditEntry } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
 import type { Lease, StoredToken, TokenVault } from '../identities/token-vault.js';
 import type { RequestMeta } from '../request-meta.js';
-import type { Login } from '../sessions/sessions.js';
+import type { AuthenticatedSession } from '../sessions/sessions.js';
 import type { Exchange } from './authorization-code.js';
 import type { Provider } from './provider.js';
 import type { TokenRevocation } from './token-revocation.js';
@@ -24,7 +24,7 @@ interface Deps {
   identities: Identities;
   tokenVault: TokenVault;
   exchange: Pick<Exchange, 'renew'>;
-  tokenRevocation: Pick<TokenRevocation, 'given'>;
+  tokenRevocation: Pick<TokenRevocation, 'revokeReceived'>;
   providers: Provider[];
 }
 
@@ -32,7 +32,7 @@ interface Deps {
 interface Reading {
   provider: Provider;
   identity: FederatedIdentity;
-  login: Login;
+  login: AuthenticatedSession;
   meta: RequestMeta;
 }
 
@@ -40,8 +40,8 @@ const READS: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECO
 /** What expires so soon may have expired before it is used. */
 const RENEW_BEFORE_SECONDS = MINUTE_SECONDS;
 /** Who has to wait for another's renewal looks so often, and so many times. */
-const LOOK_AGAIN_AFTER_MS = 100;
-const MOST_LOOKS = 80;
+const POLL_INTERVAL_MS = 100;
+const MAX_POLLS = 80;
 
 export type ProviderTokens = ReturnType<typeof createProviderTokens>;
 
@@ -54,9 +54,9 @@ export function createProviderTokens(deps: Deps) {
    * The access token of a link of one's own. Refuses with `not_found` where none is kept, with `provider_sign_in_required` when what is
    * kept is no longer good, and with `upstream_unavailable` or `upstream_invalid_response` when it cannot be renewed now.
    */
-  async function read(login: Login, linkId: string, meta: RequestMeta): Promise<StoredToken> {
+  async function read(login: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<StoredToken> {
     const { account } = login;
-    await rateLimiter.spend(READS, account.id);
+    await rateLimiter.consume(READS, account.id);
     const identity = await identities.findOwn(account.id, linkId);
     if (!identity) throw notFound('There is no such link.');
     const provider = providers.find(({ issuer, keepsTokens }) => keepsTokens && issuer === identity.issuer);
@@ -64,30 +64,30 @@ export function createProviderTokens(deps: Deps) {
     const row = await tokenVault.find(identity.id);
     if (!row) throw notFound(`Nothing of ${provider.name} is kept for you. Sign in with ${provider.name} again.`);
     const reading = { provider, identity, login, meta };
-    const token = await goodToken(row, reading);
+    const token = await validToken(row, reading);
     await audit.record(entryFor('identity.token_read', reading));
     return token;
   }
 
   /** As it is kept, or renewed: by one of all who ask at once, while the others wait for what comes of it. */
-  async function goodToken(first: Row, reading: Reading): Promise<StoredToken> {
+  async function validToken(first: Row, reading: Reading): Promise<StoredToken> {
     const { provider, identity } = reading;
-    if (lives(first, RENEW_BEFORE_SECONDS)) return asKept(first, provider);
+    if (isUsable(first, RENEW_BEFORE_SECONDS)) return toStored(first, provider);
     let row: Row | undefined = first;
-    for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+    for (let looks = 0; looks < MAX_POLLS; looks += 1) {
       if (!row) throw signInAgain(provider);
       // Another one's renewal has ended: however soon this one expires, it is the newest that there is.
-      if (row.sealedAccess !== first.sealedAccess && lives(row)) return asKept(row, provider);
+      if (row.sealedAccess !== first.sealedAccess && isUsable(row)) return toStored(row, provider);
       const refreshToken = await tokenVault.openRefresh(row);
-      if (!refreshToken && !lives(row)) throw signInAgain(provider);
-      if (!refreshToken) return asKept(row, provider);
+      if (!refreshToken && !isUsable(row)) throw signInAgain(provider);
+      if (!refreshToken) return toStored(row, provider);
       const lease = await tokenVault.lease(row, refreshToken);
       const renewed = lease && (await renew(lease, reading));
       if (renewed) return renewed;
-      if (!lease) await sleep(LOOK_AGAIN_AFTER_MS * (0.5 + Math.random()));
+      if (!lease) await sleep(POLL_INTERVAL_MS * (0.5 + Math.random()));
       row = await tokenVault.find(identity.id);
     }
-    if (row && lives(row)) return asKept(row, provider);
+    if (row && isUsable(row)) return toStored(row, provider);
     throw upstreamUnavailable(`The token of ${provider.name} is being renewed. Please try again.`);
   }
 
@@ -97,13 +97,13 @@ export function createProviderTokens(deps: Deps) {
     const before = await tokenVault.open(lease.row);
     const given = await exchange.renew(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
       await tokenVault.release(lease);
-      if (error instanceof AppError && lives(lease.row) && before) return undefined; // it is good for some seconds yet
+      if (error instanceof AppError && isUsable(lease.row) && before) return undefined; // it is good for some seconds yet
       throw error;
     });
     if (!given) return before;
     if (given === 'refused') {
       const dropped = await db.$transaction(async (tx) => {
-        if (!(await tokenVault.drop(lease, tx))) return false;
+        if (!(await tokenVault.discard(lease, tx))) return false;
         await audit.record(entryFor('identity.tokens_dropped', reading), tx);
         return true;
       });
@@ -114,17 +114,17 @@ export function createProviderTokens(deps: Deps) {
     const { refreshToken, ...token } = { ...given, scope: given.scope ?? before?.scope };
     if (await tokenVault.renew(lease, { refreshToken, ...token })) return token;
     // Unlinked meanwhile: then the one before was given back, which may be worth nothing since this one is there.
-    if (!(await tokenVault.find(identity.id))) tokenRevocation.given(provider, given);
+    if (!(await tokenVault.find(identity.id))) tokenRevocation.revokeReceived(provider, given);
     return undefined;
   }
 
-  async function asKept(row: Row, provider: Provider): Promise<StoredToken> {
+  async function toStored(row: Row, provider: Provider): Promise<StoredToken> {
     const token = await tokenVault.open(row);
     if (!token) throw signInAgain(provider);
     return token;
   }
 
-  function lives({ expiresAt }: Row, seconds = 0): boolean {
+  function isUsable({ expiresAt }: Row, seconds = 0): boolean {
     return expiresAt === null || expiresAt > addSeconds(clock.now(), seconds);
   }
 }

@@ -57,11 +57,11 @@ export const scopeOf = (needed: string, more: string) =>
 
 /** Undefined as well for an address that would turn into that of somebody else: by a Kelvin sign, which is a k in small letters. */
 export const emailOf = (value: unknown) =>
-  typeof value === 'string' && isEmail(normalizeEmail(value)) && ![...value].some(turnsPlain)
+  typeof value === 'string' && isEmail(normalizeEmail(value)) && ![...value].some(normalizesEmail)
     ? normalizeEmail(value)
     : undefined;
 
-const turnsPlain = (character: string) => !isAscii(character) && isAscii(normalizeEmail(character));
+const normalizesEmail = (character: string) => !isAscii(character) && isAscii(normalizeEmail(character));
 
 const isAscii = (text: string) => [...text].every((character) => character <= '\x7f');
 

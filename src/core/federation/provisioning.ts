@@ -21,13 +21,13 @@ interface Deps {
 export type Provisioning = ReturnType<typeof createProvisioning>;
 
 export function createProvisioning({ accounts, emailVerification, identities }: Deps) {
-  return { make };
+  return { provision };
 
   /**
    * The account, its organization and the link are there together or not at all. Unless the address is proven, the link that proves
    * it is mailed. Refuses with `conflict` when address or person have an account.
    */
-  async function make(
+  async function provision(
     { email, name, picture, emailProven, ...person }: ExternalUser,
     meta: RequestMeta,
   ): Promise<Account> {

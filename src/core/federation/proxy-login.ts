@@ -34,7 +34,7 @@ interface Deps {
 export const HOP_HEADER = 'Signet-Hop';
 const MAX_HOPS = 5;
 
-export function createUpstream({ issuer, upstream, ask, log, ...deps }: Deps) {
+export function createProxyLogin({ issuer, upstream, ask, log, ...deps }: Deps) {
   const { accounts, identities, provisioning, bruteForce, signIn } = deps;
   const provider = upstream && createUpstreamProvider({ upstream, ask, log });
 
@@ -61,13 +61,13 @@ export function createUpstream({ issuer, upstream, ask, log, ...deps }: Deps) {
     }
     const login = normalizeEmail(credentials.email);
     const local = await accounts.findByEmail(login);
-    const attempt = await bruteForce.spend(login, local, meta);
+    const attempt = await bruteForce.consume(login, local, meta);
     const headers = {
       [HOP_HEADER]: [...hops, issuer].join(', '),
       ...(meta.address && { 'X-Forwarded-For': meta.address }), // so that it counts guesses by person, if it trusts us
     };
     const { account, from } = await noting(attempt, local, meta, async () => {
-      const { issuer, subject, ...rest } = await provider.whoIs(credentials, headers);
+      const { issuer, subject, ...rest } = await provider.authenticate(credentials, headers);
       const from = { issuer, subject };
       return { account: await accountOf({ ...from, ...rest }, meta), from };
     });
@@ -94,7 +94,7 @@ export function createUpstream({ issuer, upstream, ask, log, ...deps }: Deps) {
     try {
       return await prove();
     } catch (error) {
-      if (!isWrongGuess(error)) await bruteForce.refund(attempt);
+      if (!isFailedAttempt(error)) await bruteForce.refund(attempt);
       if (isRateLimit(error)) bruteForce.auditThrottled(local, meta);
       else if (error instanceof AppError && error.code !== 'mfa_required') {
         bruteForce.auditFailure(local, error.code, meta);
@@ -132,7 +132,7 @@ export function createUpstream({ issuer, upstream, ask, log, ...deps }: Deps) {
    */
   async function make({ email, ...person }: UpstreamPerson, meta: RequestMeta): Promise<Account> {
     if (!email) throw upstreamInvalid('The upstream provider tells no e-mail address that can be used.');
-    return provisioning.make({ ...person, email, emailProven: false }, meta);
+    return provisioning.provision({ ...person, email, emailProven: false }, meta);
   }
 
   /** Waits for what goes on after the answers. */
@@ -142,6 +142,6 @@ export function createUpstream({ issuer, upstream, ask, log, ...deps }: Deps) {
 }
 
 /** With `account_suspended`: that may be how an upstream words any no to a password. */
-const WRONG_GUESSES = ['invalid_credentials', 'invalid_otp', 'account_suspended'];
+const FAILED_ATTEMPT_CODES = ['invalid_credentials', 'invalid_otp', 'account_suspended'];
 
-const isWrongGuess = (error: unknown) => error instanceof AppError && WRONG_GUESSES.includes(error.code);
+const isFailedAttempt = (error: unknown) => error instanceof AppError && FAILED_ATTEMPT_CODES.includes(error.code);

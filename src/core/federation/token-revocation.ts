@@ -10,7 +10,7 @@ import type { Provider } from './provider.js';
 
 interface Deps {
   log: Log;
-  tokenVault: Pick<TokenVault, 'listOf' | 'open' | 'openRefresh'>;
+  tokenVault: Pick<TokenVault, 'listFor' | 'open' | 'openRefresh'>;
   exchange: Pick<Exchange, 'revoke'>;
   providers: Provider[];
 }
@@ -18,34 +18,34 @@ interface Deps {
 export type TokenRevocation = ReturnType<typeof createTokenRevocation>;
 
 export function createTokenRevocation({ log, tokenVault, exchange, providers }: Deps) {
-  const underWay = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
 
-  return { kept, given, allOf, settle };
+  return { revokeStored, revokeReceived, revokeAllFor, settle };
 
   /** What lay there, and is gone by now. */
-  function kept(issuer: string, row: Row): void {
+  function revokeStored(issuer: string, row: Row): void {
     const provider = providers.find((one) => one.issuer === issuer);
     if (provider) begin(provider, () => tokenIn(row));
   }
 
   /** What came for somebody who is gone by now. */
-  function given(provider: Provider, { refreshToken, accessToken }: GivenTokens): void {
+  function revokeReceived(provider: Provider, { refreshToken, accessToken }: GivenTokens): void {
     begin(provider, async () => refreshToken ?? accessToken);
   }
 
   /** For a verb that deletes an account: read in its transaction before, and given back by calling what is returned, after its commit. */
-  async function allOf(accountId: string, tx: Queryable): Promise<() => void> {
-    const rows = await tokenVault.listOf(accountId, tx);
+  async function revokeAllFor(accountId: string, tx: Queryable): Promise<() => void> {
+    const rows = await tokenVault.listFor(accountId, tx);
     return () => {
-      for (const { identity, ...row } of rows) kept(identity.issuer, row);
+      for (const { identity, ...row } of rows) revokeStored(identity.issuer, row);
     };
   }
 
   function begin(provider: Provider, read: () => Promise<string | undefined>): void {
     const job = tokenRevocation(provider, read)
       .catch((error) => log.info({ error, provider: provider.id }, 'a provider elsewhere does not forget a token'))
-      .finally(() => underWay.delete(job));
-    underWay.add(job);
+      .finally(() => running.delete(job));
+    running.add(job);
   }
 
   async function tokenRevocation(provider: Provider, read: () => Promise<string | undefined>): Promise<void> {
@@ -60,6 +60,6 @@ export function createTokenRevocation({ log, tokenVault, exchange, providers }: 
 
   /** Waits for what is being asked. */
   async function settle(): Promise<void> {
-    await Promise.all(underWay);
+    await Promise.all(running);
   }
 }

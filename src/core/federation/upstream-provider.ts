@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { AppError, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import type { UpstreamConfig } from '../../base/config/upstream.js';
-import { ANSWER_WITHIN_MS } from '../../base/http-client.js';
+import { RESPONSE_TIMEOUT_MS } from '../../base/http-client.js';
 import type { JsonClient, JsonResponse } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
@@ -47,9 +47,9 @@ const ProfileAnswer = z.union([z.object({ user: Profile }).transform(({ user }) 
 export type UpstreamProvider = ReturnType<typeof createUpstreamProvider>;
 
 export function createUpstreamProvider({ upstream, ask, log }: Deps) {
-  const underWay = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
 
-  return { whoIs, settle };
+  return { authenticate, settle };
 
   /**
    * Whose credentials these are. Refuses with what the upstream refuses with (`invalid_credentials`, `mfa_required`, `invalid_otp`,
@@ -58,8 +58,8 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
    *
    * @param headers what to tell of the request that led to this
    */
-  async function whoIs(credentials: Credentials, headers: Record<string, string>): Promise<UpstreamPerson> {
-    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  async function authenticate(credentials: Credentials, headers: Record<string, string>): Promise<UpstreamPerson> {
+    const signal = AbortSignal.timeout(RESPONSE_TIMEOUT_MS);
     const token = await logIn(credentials, headers, signal);
     try {
       return await readProfile(token, signal);
@@ -70,7 +70,7 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
 
   /** Waits for the logins there that are being ended. */
   async function settle(): Promise<void> {
-    await Promise.all(underWay);
+    await Promise.all(running);
   }
 
   async function logIn(
@@ -81,7 +81,7 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
     // By both names: some look for the one, some for the other, and to ask twice would count as two guesses there.
     const body = { username: email, email, password, ...(otp && { otp }) };
     const answer = await ask(upstream.url + upstream.loginPath, { method: 'POST', headers, body, signal });
-    if (!isYes(answer)) throw whyRefused(answer);
+    if (!isTrue(answer)) throw errorFor(answer);
     const token = LoginAnswer.safeParse(answer.body);
     if (!token.success) throw upstreamInvalid('The upstream provider answers a login without a token.');
     return token.data;
@@ -90,10 +90,10 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
   async function readProfile(token: string, signal: AbortSignal): Promise<UpstreamPerson> {
     const headers = { authorization: `Bearer ${token}` };
     const answer = await ask(upstream.url + upstream.profilePath, { headers, signal });
-    if (answer.status === 429 || answer.status >= 500) throw whyRefused(answer);
+    if (answer.status === 429 || answer.status >= 500) throw errorFor(answer);
     const profile = ProfileAnswer.safeParse(answer.body);
     const subject = profile.data?.id ?? profile.data?.sub;
-    if (!isYes(answer) || !profile.success || !subject) {
+    if (!isTrue(answer) || !profile.success || !subject) {
       throw upstreamInvalid('The upstream provider does not say whose its token is.');
     }
     const { full_name, name = full_name, email } = profile.data;
@@ -113,15 +113,15 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
         if (status >= 400) log.info({ status }, 'the upstream provider does not end a login that is needed no more');
       })
       .catch((error) => log.info({ error }, 'a login at the upstream provider could not be ended'))
-      .finally(() => underWay.delete(call));
-    underWay.add(call);
+      .finally(() => running.delete(call));
+    running.add(call);
   }
 }
 
-const isYes = ({ status }: JsonResponse) => status === 200 || status === 201;
+const isTrue = ({ status }: JsonResponse) => status === 200 || status === 201;
 
 /** Its no, in our words: what it says in its own is for nobody here. */
-function whyRefused({ status, body, retryAfter }: JsonResponse): AppError {
+function errorFor({ status, body, retryAfter }: JsonResponse): AppError {
   const code = codeOf(body);
   if (status === 401 || status === 403) {
     if (code === 'mfa_required') return factorMissing();

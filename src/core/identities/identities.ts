@@ -25,7 +25,7 @@ interface Deps {
   db: Database;
   clock: Clock;
   audit: Audit;
-  tokenVault: Pick<TokenVault, 'keep'>;
+  tokenVault: Pick<TokenVault, 'store'>;
 }
 
 const MAX_SUBJECT_LENGTH = 255;
@@ -79,7 +79,7 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
     const now = clock.now();
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     const { id } = await tx.federatedIdentity.create({ data });
-    if (tokensToKeep) await tokenVault.keep(id, tokensToKeep, tx);
+    if (tokensToKeep) await tokenVault.store(id, tokensToKeep, tx);
     await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject, ...more }, meta, tx);
   }
 
@@ -135,7 +135,7 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
       const { count } = await tx.federatedIdentity.updateMany({ where, data });
       if (count === 0) return; // unlinked at this moment
       const { id } = await tx.federatedIdentity.findUniqueOrThrow({ where: { issuer_subject: where } });
-      await tokenVault.keep(id, tokensToKeep, tx);
+      await tokenVault.store(id, tokensToKeep, tx);
     });
   }
 }

@@ -45,13 +45,13 @@ export const LEASE_SECONDS = 20;
 export type TokenVault = ReturnType<typeof createTokenVault>;
 
 export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
-  return { keep, find, listOf, idsOf, canRenew, open, openRefresh, lease, renew, release, drop, sweep };
+  return { store, find, listFor, idsFor, canRenew, open, openRefresh, lease, renew, release, discard, sweep };
 
   /** Replaces what was kept, in the transaction of the verb that made sure of the person. */
-  async function keep(identityId: string, given: GivenTokens, tx: Queryable): Promise<void> {
+  async function store(identityId: string, given: GivenTokens, tx: Queryable): Promise<void> {
     const sealed = await seal(identityId, given);
     // A new refresh token ends a renewal by the old one; without a new one, what comes of the renewal counts.
-    const data = { ...sealed, ...(given.refreshToken && NOBODY) };
+    const data = { ...sealed, ...(given.refreshToken && NO_LEASE) };
     await tx.keptTokens.upsert({ where: { identityId }, create: { identityId, ...data }, update: data });
   }
 
@@ -60,7 +60,7 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   }
 
   /** All that lies there for an account, whether or not it may be kept any more. */
-  async function listOf(accountId: string, tx: Queryable): Promise<(Row & { identity: { issuer: string } })[]> {
+  async function listFor(accountId: string, tx: Queryable): Promise<(Row & { identity: { issuer: string } })[]> {
     return tx.keptTokens.findMany({
       where: { identity: { accountId } },
       include: { identity: { select: { issuer: true } } },
@@ -68,7 +68,7 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   }
 
   /** The identities of an account for which something is kept. */
-  async function idsOf(accountId: string): Promise<Set<string>> {
+  async function idsFor(accountId: string): Promise<Set<string>> {
     const where = { identity: { accountId, issuer: { in: issuers } } };
     const rows = await db.keptTokens.findMany({ where, select: { identityId: true } });
     return new Set(rows.map(({ identityId }) => identityId));
@@ -109,17 +109,17 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
 
   /** What came of a lease. False when it counts no more: something newer is there, or nothing. */
   async function renew({ row: { identityId }, by }: Lease, given: GivenTokens): Promise<boolean> {
-    const data = { ...(await seal(identityId, given)), ...NOBODY };
+    const data = { ...(await seal(identityId, given)), ...NO_LEASE };
     return (await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data })).count === 1;
   }
 
   /** Nothing came of it: the next one may try at once. */
   async function release({ row: { identityId }, by }: Lease): Promise<void> {
-    await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data: NOBODY });
+    await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data: NO_LEASE });
   }
 
   /** What was leased is good for nothing any more. False when something newer is there, which stays. */
-  async function drop({ row: { identityId, sealedAccess }, by }: Lease, tx: Queryable): Promise<boolean> {
+  async function discard({ row: { identityId, sealedAccess }, by }: Lease, tx: Queryable): Promise<boolean> {
     return (await tx.keptTokens.deleteMany({ where: { identityId, sealedAccess, renewingBy: by } })).count === 1;
   }
 
@@ -143,6 +143,6 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
 }
 
 /** Nobody renews it. */
-const NOBODY = { renewingBy: null, renewingUntil: null };
+const NO_LEASE = { renewingBy: null, renewingUntil: null };
 
 const boundTo = (identityId: string, part: 'access' | 'refresh') => `${identityId} ${part}`;

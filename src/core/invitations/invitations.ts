@@ -50,7 +50,7 @@ export type Invitations = ReturnType<typeof createInvitations>;
 
 export function createInvitations(deps: Deps) {
   const { db, clock, audit, invalidationBus, rateLimiter, mail, organizations, accounts } = deps;
-  return { create, list, takeBack, find, obstacleOf, accept };
+  return { create, list, revoke, find, obstacleOf, accept };
 
   /**
    * Mails an invitation; an earlier one for the same address is void. Whoever invites has shown that their own address is theirs: a
@@ -65,19 +65,19 @@ export function createInvitations(deps: Deps) {
   ): Promise<InvitationWithInviter> {
     const email = normalizeEmail(input.email);
     if (!isEmail(email)) throw invalidRequest('Some values cannot be used.', { email: 'Enter an e-mail address.' });
-    await demandMayBring(inviter.id, organizationId, input.role);
+    await requireCanInvite(inviter.id, organizationId, input.role);
     if (!inviter.emailVerified) throw forbidden('insufficient_role', 'First confirm your own e-mail address.');
     if (!mail.isConfigured) throw conflict('This server sends no mail: nobody can be invited.');
-    await rateLimiter.spend(BY_INVITER, inviter.id);
-    await rateLimiter.spend(BY_PAIR, `${inviter.id} ${email}`);
-    await rateLimiter.spend(BY_ADDRESS, email);
+    await rateLimiter.consume(BY_INVITER, inviter.id);
+    await rateLimiter.consume(BY_PAIR, `${inviter.id} ${email}`);
+    await rateLimiter.consume(BY_ADDRESS, email);
 
     const token = randomToken();
     const now = clock.now();
     const invitation = await db.$transaction(async (tx) => {
       await organizations.lock(organizationId, tx);
-      const own = await demandMayBring(inviter.id, organizationId, input.role, tx);
-      await refuseMember(email, organizationId, tx);
+      const own = await requireCanInvite(inviter.id, organizationId, input.role, tx);
+      await rejectExistingMember(email, organizationId, tx);
       await makeRoom(own, email, organizationId, tx);
       const made = await tx.invitation.create({
         data: {
@@ -100,7 +100,7 @@ export function createInvitations(deps: Deps) {
 
   /** Those that can still be accepted, the newest first. Refuses as `organizations.requireExisting` does. */
   async function list(accountId: string, organizationId: string): Promise<InvitationWithInviter[]> {
-    await organizations.requireExisting({ accountId }, organizationId, 'admin');
+    await organizations.requireMember({ accountId }, organizationId, 'admin');
     return db.invitation.findMany({
       where: { organizationId, expiresAt: { gt: clock.now() } },
       include: { invitedBy: true },
@@ -109,13 +109,13 @@ export function createInvitations(deps: Deps) {
   }
 
   /** Its link works no more. Nobody takes back what they could not have given. */
-  async function takeBack(accountId: string, organizationId: string, id: string, meta: RequestMeta): Promise<void> {
-    await organizations.requireExisting({ accountId }, organizationId, 'admin'); // a stranger makes nobody wait
+  async function revoke(accountId: string, organizationId: string, id: string, meta: RequestMeta): Promise<void> {
+    await organizations.requireMember({ accountId }, organizationId, 'admin'); // a stranger makes nobody wait
     await db.$transaction(async (tx) => {
       await organizations.lock(organizationId, tx);
       const invitation = await tx.invitation.findFirst({ where: { id, organizationId } });
       if (!invitation || invitation.expiresAt <= clock.now()) throw notFound('There is no such invitation.');
-      await demandMayBring(accountId, organizationId, invitation.role as OrganizationRole, tx);
+      await requireCanInvite(accountId, organizationId, invitation.role as OrganizationRole, tx);
       await tx.invitation.deleteMany({ where: { id } });
       await note('invitation.taken_back', invitation, accountId, meta, tx);
     });
@@ -127,7 +127,7 @@ export function createInvitations(deps: Deps) {
       where: { tokenHash: sha256(token), expiresAt: { gt: clock.now() } },
       include: { organization: true, invitedBy: true },
     });
-    return invitation && (await stands(invitation, db)) ? invitation : undefined;
+    return invitation && (await requireValid(invitation, db)) ? invitation : undefined;
   }
 
   function obstacleOf({ email }: Pick<Invitation, 'email'>, account: Account): Obstacle | undefined {
@@ -141,19 +141,19 @@ export function createInvitations(deps: Deps) {
    */
   async function accept(token: string, account: Account, meta: RequestMeta): Promise<OrganizationOfMember> {
     const invitation = await find(token);
-    if (!invitation) throw invitationSpent();
-    refuseObstacle(invitation, account);
+    if (!invitation) throw invalidInvitation();
+    throwIfObstructed(invitation, account);
     const { id, organizationId, organization, tokenHash } = invitation;
     const role = invitation.role as OrganizationRole;
     const now = clock.now();
     await db.$transaction(async (tx) => {
       // In the order in which everybody holds them: two who wait for each other would wait in vain.
       const current = await accounts.lock(account.id, tx);
-      if (!accounts.isActive(current)) throw invitationSpent();
+      if (!accounts.isActive(current)) throw invalidInvitation();
       await organizations.lock(organizationId, tx); // as whoever changes roles does: the inviter's is settled now
       const { count } = await tx.invitation.deleteMany({ where: { id, tokenHash, expiresAt: { gt: now } } });
-      if (count !== 1 || !(await stands(invitation, tx))) throw invitationSpent();
-      refuseObstacle(invitation, current);
+      if (count !== 1 || !(await requireValid(invitation, tx))) throw invalidInvitation();
+      throwIfObstructed(invitation, current);
       if (await organizations.roleOf({ accountId: account.id }, organizationId, tx)) throw isMember();
       await tx.membership.create({ data: { accountId: account.id, organizationId, role, createdAt: now } });
       await note('invitation.accepted', invitation, account.id, meta, tx);
@@ -163,25 +163,25 @@ export function createInvitations(deps: Deps) {
   }
 
   /** Whether its inviter could still make it. */
-  async function stands({ organizationId, invitedById, role }: Invitation, tx: Queryable): Promise<boolean> {
+  async function requireValid({ organizationId, invitedById, role }: Invitation, tx: Queryable): Promise<boolean> {
     const inviter = await tx.account.findUnique({ where: { id: invitedById } });
     if (!accounts.isActive(inviter)) return false;
     const own = await organizations.roleOf({ accountId: invitedById }, organizationId, tx);
     return own !== undefined && canInvite(own, role as OrganizationRole);
   }
 
-  async function demandMayBring(
+  async function requireCanInvite(
     accountId: string,
     organizationId: string,
     role: OrganizationRole,
     tx: Queryable = db,
   ): Promise<OrganizationRole> {
-    const own = await organizations.requireExisting({ accountId }, organizationId, 'admin', tx);
+    const own = await organizations.requireMember({ accountId }, organizationId, 'admin', tx);
     if (canInvite(own, role)) return own;
     throw forbidden('insufficient_role', 'Nobody brings anybody in above themselves.');
   }
 
-  async function refuseMember(email: string, organizationId: string, tx: Queryable): Promise<void> {
+  async function rejectExistingMember(email: string, organizationId: string, tx: Queryable): Promise<void> {
     const known = await tx.membership.findFirst({ where: { organizationId, account: { email } } });
     if (known) throw isMember();
   }
@@ -198,9 +198,9 @@ export function createInvitations(deps: Deps) {
     throw conflict(`At most ${MAX_OPEN} invitations can be open.`);
   }
 
-  function refuseObstacle(invitation: Invitation, account: Account): void {
+  function throwIfObstructed(invitation: Invitation, account: Account): void {
     const obstacle = obstacleOf(invitation, account);
-    if (obstacle) throw forbidden('insufficient_role', WHY_NOT[obstacle]);
+    if (obstacle) throw forbidden('insufficient_role', OBSTACLE_MESSAGES[obstacle]);
   }
 
   async function note(
@@ -215,13 +215,13 @@ export function createInvitations(deps: Deps) {
   }
 }
 
-const WHY_NOT: Record<Obstacle, string> = {
+const OBSTACLE_MESSAGES: Record<Obstacle, string> = {
   other_address: 'This invitation is for another e-mail address.',
   unverified: 'First confirm that the e-mail address is yours.',
 };
 
 /** What a link says that works no more. */
-export const invitationSpent = () =>
+export const invalidInvitation = () =>
   notFound('This invitation was used or taken back, or has expired. Ask for another one.');
 
 const isMember = () => conflict('Whoever has this address is a member already.');

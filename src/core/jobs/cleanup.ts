@@ -3,7 +3,7 @@ import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
 import type { Agents } from '../agents/agents.js';
-import type { Reaper } from '../clients/unused-client-cleanup.js';
+import type { UnusedClients } from '../clients/unused-client-cleanup.js';
 import type { TokenVault } from '../identities/token-vault.js';
 import type { Keys } from '../keys/keys.js';
 
@@ -14,7 +14,7 @@ interface Deps {
   keys: Keys;
   agents: Pick<Agents, 'sweep'>;
   tokenVault: Pick<TokenVault, 'sweep'>;
-  unusedClients: Reaper;
+  unusedClients: UnusedClients;
 }
 
 const EVERY_SECONDS = 5 * MINUTE_SECONDS;
@@ -25,7 +25,7 @@ const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
  * A spent refresh token is kept to recognise its replay. Not until it would have expired: a client that refreshes all day would pile
  * up its family. Older ones are refused all the same, as unknown.
  */
-const KEEP_SPENT_SECONDS = DAY_SECONDS;
+const KEEP_CONSUMED_SECONDS = DAY_SECONDS;
 
 export type Cleanup = ReturnType<typeof createCleanup>;
 
@@ -33,7 +33,7 @@ export function createCleanup({ db, clock, log, keys, agents, tokenVault, unused
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 
-  return { start, stop, run, sweep };
+  return { start, stop, run, sweepAll };
 
   function start(): void {
     // Spread a little, so that processes that started together do not sweep together.
@@ -52,7 +52,7 @@ export function createCleanup({ db, clock, log, keys, agents, tokenVault, unused
   /** All of it, once. Never rejects. */
   async function run(): Promise<void> {
     try {
-      const swept = await sweep();
+      const swept = await sweepAll();
       log.debug({ swept }, 'swept');
       await keys.reload(); // should an announcement have been missed: more often than a new key waits before it signs
       if (await keys.rotateIfDue()) log.info('signing keys are being rotated');
@@ -65,10 +65,10 @@ export function createCleanup({ db, clock, log, keys, agents, tokenVault, unused
   }
 
   /** Deletes what has expired. Returns how many rows of each kind. */
-  async function sweep(): Promise<Record<string, number>> {
+  async function sweepAll(): Promise<Record<string, number>> {
     const expired = { where: { expiresAt: { lte: clock.now() } } };
     const oauthStorage = await db.artifact.deleteMany(expired);
-    const longSpent = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_SPENT_SECONDS) } };
+    const longSpent = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_CONSUMED_SECONDS) } };
     const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, longSpent] } });
     const grants = await db.grant.deleteMany(expired);
     const verificationTokens = await db.verificationToken.deleteMany(expired);

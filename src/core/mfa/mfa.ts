@@ -14,7 +14,7 @@ import type { Accounts } from '../accounts/accounts.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { KnownLocations } from '../sessions/known-locations.js';
-import type { Login, Sessions } from '../sessions/sessions.js';
+import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
 import { createRecoveryCodes } from './recovery-codes.js';
 import { isTotp, newTotpSecret, otpauthUri, stepOf } from './totp.js';
 
@@ -49,13 +49,13 @@ const CODE = 'auth_rate_limited';
  * past this step before share these, so that guesses from everywhere are as few. A place from which somebody did has them for itself:
  * nobody elsewhere locks the owner out there.
  */
-const GUESSES: Limit[] = [
+const CODE_ATTEMPTS: Limit[] = [
   { name: 'otp-minutes', points: 5, seconds: 5 * MINUTE_SECONDS, code: CODE },
   { name: 'otp-hour', points: 15, seconds: HOUR_SECONDS, code: CODE },
   { name: 'otp-day', points: 30, seconds: DAY_SECONDS, code: CODE },
 ];
 /** Nobody guesses 80 bits. Counted apart, and by address, so that no guesses from elsewhere keep the owner from the paper. */
-const RECOVERY_GUESSES: Limit = { name: 'recovery-code', points: 20, seconds: HOUR_SECONDS, code: CODE };
+const RECOVERY_CODE_ATTEMPTS: Limit = { name: 'recovery-code', points: 20, seconds: HOUR_SECONDS, code: CODE };
 const SEALED_FOR = 'totp';
 const CONFIRMED = { confirmedAt: { not: null } };
 const PENDING = { confirmedAt: null };
@@ -120,7 +120,11 @@ export function createMfa({
    * The app has shown a right code: from now on it is asked for, and the account's other logins end. Returns recovery codes, this
    * once. Refuses with `invalid_otp`, or with `conflict` when there is nothing to confirm.
    */
-  async function confirm({ account, session }: Login, otp: string, meta: RequestMeta): Promise<string[]> {
+  async function confirm(
+    { account, session }: AuthenticatedSession,
+    otp: string,
+    meta: RequestMeta,
+  ): Promise<string[]> {
     const accountId = account.id;
     const factor = await db.totpFactor.findFirst({ where: { accountId, ...PENDING } });
     if (!factor) throw conflict('There is no second factor to confirm. Begin again.');
@@ -143,7 +147,7 @@ export function createMfa({
   }
 
   /** From now on the password is enough. The account's other logins end. Refuses with `not_found`. */
-  async function remove({ account, session }: Login, meta: RequestMeta): Promise<void> {
+  async function remove({ account, session }: AuthenticatedSession, meta: RequestMeta): Promise<void> {
     await sessions.revokeAll(account.id, 'factors_changed', meta, session.id, (tx) => erase(account, meta, tx));
   }
 
@@ -199,16 +203,16 @@ export function createMfa({
   async function verify(account: Account, otp: string, meta: RequestMeta): Promise<string[] | undefined> {
     const code = plain(otp);
     const right = isTotp(code)
-      ? await guess(GUESSES, await guesserOf(account, meta), () => takeTotp(account, code))
-      : await guess([RECOVERY_GUESSES], `${account.id}:${rateLimitKey(meta.address)}`, () =>
+      ? await consumeAttempt(CODE_ATTEMPTS, await attemptKey(account, meta), () => verifyTotp(account, code))
+      : await consumeAttempt([RECOVERY_CODE_ATTEMPTS], `${account.id}:${rateLimitKey(meta.address)}`, () =>
           recoveryCodes.take(account, code, meta),
         );
     return right ? ['otp'] : undefined;
   }
 
   /** Counted before the code is looked at, so that many guesses at once are counted too. */
-  async function guess(counted: Limit[], guesser: string, take: () => Promise<boolean>): Promise<boolean> {
-    for (const limit of counted) await rateLimiter.spend(limit, guesser);
+  async function consumeAttempt(counted: Limit[], guesser: string, take: () => Promise<boolean>): Promise<boolean> {
+    for (const limit of counted) await rateLimiter.consume(limit, guesser);
     const right = await take();
     if (right) for (const limit of counted) await rateLimiter.reset(limit, guesser);
     return right;
@@ -218,7 +222,7 @@ export function createMfa({
    * Somebody at a place from which they were let in since there is a second factor, or somebody anywhere. Logins from before it took the
    * password alone, and ended with it.
    */
-  async function guesserOf({ id: accountId }: Account, meta: RequestMeta): Promise<string> {
+  async function attemptKey({ id: accountId }: Account, meta: RequestMeta): Promise<string> {
     const factor = await db.totpFactor.findFirst({
       where: { accountId, ...CONFIRMED },
       select: { confirmedAt: true },
@@ -227,7 +231,7 @@ export function createMfa({
     return place ? `${accountId}:${place}` : accountId;
   }
 
-  async function takeTotp({ id: accountId }: Account, code: string): Promise<boolean> {
+  async function verifyTotp({ id: accountId }: Account, code: string): Promise<boolean> {
     const factor = await db.totpFactor.findFirst({ where: { accountId, ...CONFIRMED } });
     if (!factor) return false;
     const secret = await secrets.open(SEALED_FOR, factor.sealedSecret);

@@ -45,9 +45,9 @@ const ENDING_TOPICS = ['accounts', 'clients', 'consents', 'grants', 'sessions'];
 
 export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) {
   const recent = createTtlCache<StoredGrant>({ clock });
-  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.forget());
+  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.invalidate());
 
-  return { save, open, find, end, revoke, list };
+  return { save, open, find, revokeWhere, revoke, list };
 
   /** False when the login that it comes from has ended meanwhile, or the consent: then nothing may come of it any more. */
   async function save(newGrant: NewGrant): Promise<boolean> {
@@ -88,7 +88,7 @@ export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) 
 
   /** The grant, if it lives, or lived a second ago; every process is also told at once when one has ended. */
   async function find(id: string): Promise<StoredGrant | undefined> {
-    const grant = await recent.get(id, async () => {
+    const grant = await recent.getOrLoad(id, async () => {
       const row = fast ? await fast.findGrant(id) : await db.grant.findUnique({ where: { id } });
       return row ? { ...row, payload: row.payload as Payload } : undefined;
     });
@@ -99,7 +99,7 @@ export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) 
    * Ends the families; their refresh tokens go with them. Returns how many there were. Part of a verb that announces its own
    * topic when it has committed.
    */
-  async function end(selection: GrantSelection, tx: Queryable): Promise<number> {
+  async function revokeWhere(selection: GrantSelection, tx: Queryable): Promise<number> {
     const { count } = await tx.grant.deleteMany({ where: toWhere(selection) });
     return count;
   }
@@ -108,7 +108,7 @@ export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) 
   async function revoke(id: string, cause: RevocationCause, meta: RequestMeta): Promise<void> {
     await db.$transaction(async (tx) => {
       const grant = await tx.grant.findUnique({ where: { id } });
-      if (!grant || (await end({ id }, tx)) === 0) return;
+      if (!grant || (await revokeWhere({ id }, tx)) === 0) return;
       const { accountId, clientId, sessionId } = grant;
       const actor = { kind: 'client' as const, id: clientId };
       await audit.record({ action: cause, actor, accountId, clientId, sessionId: sessionId ?? undefined, meta }, tx);

@@ -16,7 +16,7 @@ import { createPostgresqlStore } from './postgresql-store.js';
 import { createRedisStore } from './redis-store.js';
 import { createRefreshTokens, REVOKED } from './refresh-tokens.js';
 import { createSqlStore } from './sql-store.js';
-import type { ArtifactStore } from './store.js';
+import type { EphemeralStore } from './store.js';
 
 interface Deps {
   db: Database;
@@ -49,7 +49,7 @@ export function createOAuthStorage({ db, clock, audit, invalidationBus, redis, p
 
   return { store, grants, refreshTokens, idOf, revokeAccessToken, isJwtRevoked };
 
-  function chooseStore(): ArtifactStore {
+  function chooseStore(): EphemeralStore {
     if (redis) return createRedisStore({ redis: redis.client, prefix: redis.prefix, clock });
     return prepared ? createPostgresqlStore({ sql, prepared, clock }) : sql;
   }

@@ -2,30 +2,30 @@
 import type { Clock } from '../../base/clock.js';
 import type { Artifact } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';
-import { living } from './sql-store.js';
-import type { ArtifactStore, StoredArtifact } from './store.js';
+import { notExpired } from './sql-store.js';
+import type { EphemeralStore, StoredEntry } from './store.js';
 
 export function createPostgresqlStore({
   sql,
   prepared,
   clock,
 }: {
-  sql: ArtifactStore;
+  sql: EphemeralStore;
   prepared: Prepared;
   clock: Clock;
-}): ArtifactStore {
+}): EphemeralStore {
   return { ...sql, put, get, consume };
 
   async function put(
-    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<ArtifactStore['put']>
+    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<EphemeralStore['put']>
   ): Promise<void> {
     const values = [kind, id, JSON.stringify(payload), uid ?? null, userCode ?? null, clock.now(), expiresAt];
     await prepared.run(PUT, values);
   }
 
-  async function get(kind: string, id: string): Promise<StoredArtifact | undefined> {
+  async function get(kind: string, id: string): Promise<StoredEntry | undefined> {
     const { rows } = await prepared.run<Found>(GET, [kind, id]);
-    return living(rows[0], clock);
+    return notExpired(rows[0], clock);
   }
 
   async function consume(kind: string, id: string): Promise<boolean> {

@@ -9,7 +9,7 @@ import type { NewGrant, NewRefreshToken } from './token-family.js';
 export type FastPaths = ReturnType<typeof createFastPaths>;
 
 export function createFastPaths(prepared: Prepared) {
-  return { saveGrant, findGrant, findRefreshToken, saveRefreshToken, rotateFresh };
+  return { saveGrant, findGrant, findRefreshToken, saveRefreshToken, rotateUnused };
 
   /** False when the login or the consent has ended. The share locks keep them from ending until this is written. */
   async function saveGrant(grant: NewGrant, now: Date): Promise<boolean> {
@@ -35,7 +35,7 @@ export function createFastPaths(prepared: Prepared) {
   }
 
   /** Spends a token that nobody has spent and stores its successor; false, and nothing changed, in any other case. */
-  async function rotateFresh(
+  async function rotateUnused(
     spentId: string,
     successor: NewRefreshToken,
     key: string | null,

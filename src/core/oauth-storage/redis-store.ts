@@ -1,7 +1,7 @@
 /** Short-lived artifacts in Redis: one hash each, with an expiry, and a pointer for each second name. */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../base/clock.js';
-import type { ArtifactStore, Payload, StoredArtifact } from './store.js';
+import type { EphemeralStore, Payload, StoredEntry } from './store.js';
 
 /** Writes the artifact and its pointers, all with the same expiry. One script, for a transaction of as many commands costs thrice as much. */
 const PUT = `
@@ -24,11 +24,11 @@ export function createRedisStore({
   redis: Redis;
   prefix: string;
   clock: Clock;
-}): ArtifactStore {
+}): EphemeralStore {
   return { put, get, getByUid, getByUserCode, consume, useOnce, remove };
 
   async function put(
-    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<ArtifactStore['put']>
+    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<EphemeralStore['put']>
   ): Promise<void> {
     const keys = [keyOf(kind, id)];
     if (uid) keys.push(pointer('uid', kind, uid));
@@ -36,7 +36,7 @@ export function createRedisStore({
     await redis.eval(PUT, keys.length, ...keys, JSON.stringify(payload), expiresAt.getTime(), id);
   }
 
-  async function get(kind: string, id: string): Promise<StoredArtifact | undefined> {
+  async function get(kind: string, id: string): Promise<StoredEntry | undefined> {
     const [payload, consumedAt] = await redis.hmget(keyOf(kind, id), 'payload', 'consumedAt');
     if (!payload) return undefined;
     return {
@@ -46,12 +46,12 @@ export function createRedisStore({
     };
   }
 
-  async function getByUid(kind: string, uid: string): Promise<StoredArtifact | undefined> {
+  async function getByUid(kind: string, uid: string): Promise<StoredEntry | undefined> {
     const id = await redis.get(pointer('uid', kind, uid));
     return id ? get(kind, id) : undefined;
   }
 
-  async function getByUserCode(kind: string, userCode: string): Promise<StoredArtifact | undefined> {
+  async function getByUserCode(kind: string, userCode: string): Promise<StoredEntry | undefined> {
     const id = await redis.get(pointer('user-code', kind, userCode));
     return id ? get(kind, id) : undefined;
   }

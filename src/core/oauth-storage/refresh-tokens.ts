@@ -8,7 +8,7 @@
 import { addSeconds, type Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable, RefreshToken } from '../../base/db/open.js';
 import type { FastPaths } from './postgresql.js';
-import type { ArtifactStore, Payload } from './store.js';
+import type { EphemeralStore, Payload } from './store.js';
 import type { NewRefreshToken } from './token-family.js';
 
 export interface StoredRefreshToken {
@@ -24,7 +24,7 @@ export type RotationOutcome = 'rotated' | 'spent' | 'gone';
 interface Deps {
   db: Database;
   clock: Clock;
-  store: ArtifactStore;
+  store: EphemeralStore;
   /** For how long a lost answer may be asked for again, in seconds; 0 = never. */
   retrySeconds: number;
   fast: FastPaths | undefined;
@@ -78,7 +78,7 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: De
     key: string | undefined,
   ): Promise<RotationOutcome> {
     const redeemedWith = key ?? null;
-    if (await fast?.rotateFresh(spentId, successor, redeemedWith, clock.now())) return 'rotated';
+    if (await fast?.rotateUnused(spentId, successor, redeemedWith, clock.now())) return 'rotated';
     return db.$transaction(async (tx) => {
       // The grant first, here as wherever a family is changed: so no two changes of one family wait for each other in a ring.
       const family = await tx.grant.updateMany({ where: { id: successor.grantId }, data: { lastUsedAt: clock.now() } });

@@ -3,27 +3,30 @@
 import { isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Artifact, Database, Prisma, Queryable } from '../../base/db/open.js';
-import type { ArtifactStore, Payload, StoredArtifact } from './store.js';
+import type { EphemeralStore, Payload, StoredEntry } from './store.js';
 
-export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): ArtifactStore {
+export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): EphemeralStore {
   return { put, get, getByUid, getByUserCode, consume, useOnce, remove };
 
-  async function put(...[kind, id, payload, traits]: Parameters<ArtifactStore['put']>): Promise<void> {
-    const row = { payload: payload as Prisma.InputJsonObject, ...traits };
+  async function put(...[kind, id, payload, metadata]: Parameters<EphemeralStore['put']>): Promise<void> {
+    const row = { payload: payload as Prisma.InputJsonObject, ...metadata };
     const unchanging = { kind, id, createdAt: clock.now() };
     await db.artifact.upsert({ where: { kind_id: { kind, id } }, create: { ...unchanging, ...row }, update: row });
   }
 
-  async function get(kind: string, id: string): Promise<StoredArtifact | undefined> {
-    return living(await db.artifact.findUnique({ where: { kind_id: { kind, id } } }), clock);
+  async function get(kind: string, id: string): Promise<StoredEntry | undefined> {
+    return notExpired(await db.artifact.findUnique({ where: { kind_id: { kind, id } } }), clock);
   }
 
-  async function getByUid(kind: string, uid: string): Promise<StoredArtifact | undefined> {
-    return living(await db.artifact.findFirst({ where: { uid, kind }, orderBy: { createdAt: 'desc' } }), clock);
+  async function getByUid(kind: string, uid: string): Promise<StoredEntry | undefined> {
+    return notExpired(await db.artifact.findFirst({ where: { uid, kind }, orderBy: { createdAt: 'desc' } }), clock);
   }
 
-  async function getByUserCode(kind: string, userCode: string): Promise<StoredArtifact | undefined> {
-    return living(await db.artifact.findFirst({ where: { userCode, kind }, orderBy: { createdAt: 'desc' } }), clock);
+  async function getByUserCode(kind: string, userCode: string): Promise<StoredEntry | undefined> {
+    return notExpired(
+      await db.artifact.findFirst({ where: { userCode, kind }, orderBy: { createdAt: 'desc' } }),
+      clock,
+    );
   }
 
   async function consume(kind: string, id: string): Promise<boolean> {
@@ -55,10 +58,10 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): A
 }
 
 /** What is stored, unless its time is over. */
-export function living(
+export function notExpired(
   row: Pick<Artifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'> | null | undefined,
   clock: Clock,
-): StoredArtifact | undefined {
+): StoredEntry | undefined {
   if (!row || row.expiresAt <= clock.now()) return undefined;
   return { id: row.id, payload: row.payload as Payload, consumedAt: row.consumedAt ?? undefined };
 }

@@ -34,7 +34,7 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
 
   /** Everybody in it, in the order in which they came. Refuses as `organizations.requireExisting` does. */
   async function list(actor: Actor, organizationId: string): Promise<Member[]> {
-    await organizations.requireExisting(actor, organizationId, 'viewer');
+    await organizations.requireMember(actor, organizationId, 'viewer');
     const rows = await db.membership.findMany({
       where: { organizationId },
       include: { account: true },
@@ -56,8 +56,8 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
     meta: RequestMeta,
   ): Promise<void> {
     await change({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
-      if (!isAtLeast(own, role)) throw aboveOneself();
-      if (role !== 'owner') await demandNotFounder(organizationId, accountId, tx);
+      if (!isAtLeast(own, role)) throw roleTooHigh();
+      if (role !== 'owner') await requireNotFounder(organizationId, accountId, tx);
       await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
       const beyond = ORGANIZATION_ROLES.filter((wanted) => !canInvite(role, wanted));
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId, role: { in: beyond } } });
@@ -72,7 +72,7 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
   async function remove(actor: Actor, organizationId: string, accountId: string, meta: RequestMeta): Promise<void> {
     const wanted = actor.accountId === accountId ? 'viewer' : 'admin';
     await change({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
-      await demandNotFounder(organizationId, accountId, tx);
+      await requireNotFounder(organizationId, accountId, tx);
       await tx.membership.deleteMany({ where: { accountId, organizationId } });
       await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId } });
@@ -81,7 +81,7 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
   }
 
   /** The organization that an account was given is where its things go when nobody says where: it is never without it. */
-  async function demandNotFounder(id: string, accountId: string, tx: Queryable): Promise<void> {
+  async function requireNotFounder(id: string, accountId: string, tx: Queryable): Promise<void> {
     if ((await tx.organization.count({ where: { id, ownerId: accountId } })) === 0) return;
     throw conflict('Everybody stays an owner of the organization that they were given at their registration.');
   }
@@ -94,13 +94,13 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
     { actor, wanted, organizationId, accountId }: Change,
     write: (own: OrganizationRole, tx: Queryable) => Promise<void>,
   ): Promise<void> {
-    await organizations.requireExisting(actor, organizationId, wanted); // a stranger makes nobody wait
+    await organizations.requireMember(actor, organizationId, wanted); // a stranger makes nobody wait
     await db.$transaction(async (tx) => {
       await organizations.lock(organizationId, tx);
-      const own = await organizations.requireExisting(actor, organizationId, wanted, tx);
+      const own = await organizations.requireMember(actor, organizationId, wanted, tx);
       const role = await organizations.roleOf({ accountId }, organizationId, tx);
       if (!role) throw notFound('There is no such member.');
-      if (!isAtLeast(own, role)) throw aboveOneself();
+      if (!isAtLeast(own, role)) throw roleTooHigh();
       await write(own, tx);
       const owners = await tx.membership.count({ where: { organizationId, role: 'owner' } });
       if (owners === 0) throw conflict('The last owner stays: make somebody else an owner first.');
@@ -123,4 +123,4 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
   }
 }
 
-const aboveOneself = () => forbidden('insufficient_role', 'This is only for those who stand at least as high.');
+const roleTooHigh = () => forbidden('insufficient_role', 'This is only for those who stand at least as high.');

@@ -48,7 +48,7 @@ export function createOrganizations({ db, audit }: Deps) {
     visibleTo,
     find,
     rename,
-    requireExisting,
+    requireMember,
     requireRole,
     roleOf,
     lock,
@@ -126,13 +126,13 @@ export function createOrganizations({ db, audit }: Deps) {
 
   /** The organization, to whoever is a member of it. Refuses as `requireExisting` does. */
   async function find(actor: Actor, id: string): Promise<OrganizationOfMember> {
-    const role = await requireExisting(actor, id, 'viewer');
+    const role = await requireMember(actor, id, 'viewer');
     const { name, ownerId, createdAt } = await db.organization.findUniqueOrThrow({ where: { id } });
     return { id, name, role, own: ownerId === actor.accountId, createdAt };
   }
 
   async function rename(actor: Actor, id: string, givenName: string, meta: RequestMeta): Promise<OrganizationOfMember> {
-    const role = await requireExisting(actor, id, 'admin');
+    const role = await requireMember(actor, id, 'admin');
     const name = nameOf(givenName);
     const { ownerId, createdAt } = await db.$transaction(async (tx) => {
       await note('organization.renamed', id, actor.accountId, meta, tx);
@@ -145,7 +145,7 @@ export function createOrganizations({ db, audit }: Deps) {
    * What the actor may in an organization, if that is enough. Refuses with `not_found` whoever is no member, with `insufficient_role`
    * whoever may too little, and with `project_scope_violation` a key that is confined to another organization or to a project.
    */
-  async function requireExisting(
+  async function requireMember(
     actor: Actor,
     organizationId: string,
     wanted: OrganizationRole,
@@ -208,10 +208,10 @@ export function createOrganizations({ db, audit }: Deps) {
 export function nameOf(given: string): string {
   const name = normalizeName(given);
   if (isFitName(name)) return name;
-  throw invalidRequest('Some values cannot be used.', { name: NAME_FAULT });
+  throw invalidRequest('Some values cannot be used.', { name: NAME_ERROR });
 }
 
-export const NAME_FAULT = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
+export const NAME_ERROR = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
 
 export const normalizeName = (given: string) => given.normalize('NFC').trim();
 

@@ -26,7 +26,7 @@ export function createProjects({ db, audit, invalidationBus, organizations }: De
 
   /** Refuses as `organizations.requireExisting` does, and with `conflict` when there are too many. */
   async function create(actor: Actor, organizationId: string, givenName: string, meta: RequestMeta): Promise<Project> {
-    await organizations.requireExisting(actor, organizationId, 'admin');
+    await organizations.requireMember(actor, organizationId, 'admin');
     const name = nameOf(givenName);
     return db.$transaction(async (tx) => {
       await organizations.lock(organizationId, tx);

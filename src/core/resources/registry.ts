@@ -6,7 +6,7 @@ import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Resource, Resources } from './resources.js';
-import { demandSound, type ResourceInput } from './rules.js';
+import { type ResourceInput, validateResource } from './rules.js';
 
 /** Who does it: an administrator, or the keeper at a terminal. */
 type By = AuditEntry['actor'];
@@ -29,10 +29,10 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
 
   /** Refuses with `invalid_request` by field, or `conflict` when the identifier is taken. */
   async function create(input: ResourceInput, by: By, meta: RequestMeta): Promise<Resource> {
-    demandSound(input, reservedScopes);
+    validateResource(input, reservedScopes);
     const { scopes, clientIds, identifier, accessTokenTtlSeconds, ...rest } = input;
     const known = resources.find(identifier);
-    if (known && (known.registered || known.id === resources.own.id)) throw taken(); // a tool's URL may become an API
+    if (known && (known.registered || known.id === resources.own.id)) throw duplicateIdentifier(); // a tool's URL may become an API
     const data = {
       ...rest,
       identifier,
@@ -47,16 +47,16 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
         return row.id;
       })
       .catch((error) => {
-        throw isUniqueViolation(error) ? taken() : error;
+        throw isUniqueViolation(error) ? duplicateIdentifier() : error;
       });
-    return announced(id);
+    return withPublish(id);
   }
 
   /** What is left out stays; scopes and clients replace those that were there. Refuses with `not_found` or `invalid_request`. */
   async function update(id: string, change: ResourceChange, by: By, meta: RequestMeta): Promise<Resource> {
-    const { identifier } = demandRegistered(id);
+    const { identifier } = requireRegistered(id);
     const { scopes, clientIds, accessTokenTtlSeconds, ...rest } = change;
-    demandSound(
+    validateResource(
       { ...rest, scopes, clientIds, accessTokenTtlSeconds: accessTokenTtlSeconds ?? undefined },
       reservedScopes,
     );
@@ -66,7 +66,7 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
         where: { id },
         data: { ...rest, ...(accessTokenTtlSeconds !== undefined && { accessTokenTtlSeconds }) },
       });
-      if (count === 0) throw unknown();
+      if (count === 0) throw unknownResource();
       if (scopes) {
         await tx.resourceScope.deleteMany({ where: { resourceId: id } });
         await tx.resourceScope.createMany({ data: scopes.map((scope) => ({ ...scope, resourceId: id })) });
@@ -79,31 +79,31 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
       }
       await note('resource.updated', identifier, by, meta, tx);
     });
-    return announced(id);
+    return withPublish(id);
   }
 
   /** No token is made for it from then on; those that are out there end when they expire. Refuses with `not_found`. */
   async function remove(id: string, by: By, meta: RequestMeta): Promise<void> {
-    const { identifier } = demandRegistered(id);
+    const { identifier } = requireRegistered(id);
     await db.$transaction(async (tx) => {
       const { count } = await tx.resource.deleteMany({ where: { id } });
-      if (count === 0) throw unknown();
+      if (count === 0) throw unknownResource();
       await note('resource.deleted', identifier, by, meta, tx);
     });
     await tell(id);
   }
 
-  function demandRegistered(id: string): Resource {
+  function requireRegistered(id: string): Resource {
     const resource = resources.list().find((one) => one.id === id);
-    if (!resource) throw unknown();
+    if (!resource) throw unknownResource();
     if (!resource.registered) throw conflict('This API is built in, or belongs to a tool: it cannot be changed here.');
     return resource;
   }
 
-  async function announced(id: string): Promise<Resource> {
+  async function withPublish(id: string): Promise<Resource> {
     await tell(id);
     const resource = resources.list().find((one) => one.id === id);
-    if (!resource) throw unknown(); // taken away again meanwhile
+    if (!resource) throw unknownResource(); // taken away again meanwhile
     return resource;
   }
 
@@ -124,6 +124,6 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
 }
 
 const unique = (items: string[]) => [...new Set(items)];
-const taken = () =>
+const duplicateIdentifier = () =>
   conflict('There is an API with this identifier already.', { identifier: 'There is an API with it already.' });
-const unknown = () => notFound('There is no such API.');
+const unknownResource = () => notFound('There is no such API.');

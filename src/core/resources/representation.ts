@@ -1,7 +1,7 @@
 /** An API resource as it is told of, over the wire and by the command line. */
 import type { Resource } from './resources.js';
 
-export function resourceToWire(resource: Resource) {
+export function serializeResource(resource: Resource) {
   return {
     id: resource.id,
     identifier: resource.identifier,

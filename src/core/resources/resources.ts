@@ -83,7 +83,7 @@ export async function createResources({ db, invalidationBus, issuer, brandName }
     find,
     isOpenTo,
     list,
-    longestTokenSeconds,
+    maxTokenSeconds,
     scopes,
     capabilities,
     describe,
@@ -109,13 +109,13 @@ export async function createResources({ db, invalidationBus, issuer, brandName }
   }
 
   /** The longest life that any API gives its tokens, in seconds; 0 when none says so. */
-  function longestTokenSeconds(): number {
+  function maxTokenSeconds(): number {
     return Math.max(0, ...all.map((resource) => resource.accessTokenTtlSeconds ?? 0));
   }
 
   /** The names of all scopes that an app can ask for, each once. */
   function scopes(): string[] {
-    return [...new Set(all.flatMap((resource) => resource.scopes.filter(isForApps).map((scope) => scope.name)))];
+    return [...new Set(all.flatMap((resource) => resource.scopes.filter(isForClients).map((scope) => scope.name)))];
   }
 
   /** What agents may be given, each once. */
@@ -185,7 +185,7 @@ const forTool = ({ id, url, name }: Tool): Resource => ({
 });
 
 /** All but one, which is for agents only. */
-export const isForApps = ({ name, capability }: Scope) => !(capability && name === ADMIN_CAPABILITY);
+export const isForClients = ({ name, capability }: Scope) => !(capability && name === ADMIN_CAPABILITY);
 
 /** A fragment is no spelling: nothing that has one is found. */
 const spellingOf = (identifier: string) => URL.parse(identifier)?.href ?? identifier;

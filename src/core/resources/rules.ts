@@ -21,29 +21,29 @@ const SCOPE_NAME = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 const URI = /^[a-z][a-z\d+.-]*:[\w\-.~:/?[\]@!$&'()*+,;=%]+$/i;
 
 /** Refuses with `invalid_request` by field. `reserved`: names of scopes that mean something else already. */
-export function demandSound(given: Partial<ResourceInput>, reserved: readonly string[]): void {
+export function validateResource(given: Partial<ResourceInput>, reserved: readonly string[]): void {
   const errors: Record<string, string | undefined> = {
-    identifier: given.identifier === undefined ? undefined : identifierFault(given.identifier),
-    name: given.name === undefined ? undefined : nameFault(given.name),
-    scopes: given.scopes && scopesFault(given.scopes, reserved),
-    access_token_ttl: given.accessTokenTtlSeconds === undefined ? undefined : lifeFault(given.accessTokenTtlSeconds),
-    clients: given.clientIds && clientsFault(given.clientIds),
+    identifier: given.identifier === undefined ? undefined : identifierError(given.identifier),
+    name: given.name === undefined ? undefined : nameError(given.name),
+    scopes: given.scopes && scopesError(given.scopes, reserved),
+    access_token_ttl: given.accessTokenTtlSeconds === undefined ? undefined : ttlError(given.accessTokenTtlSeconds),
+    clients: given.clientIds && clientsError(given.clientIds),
   };
   const found = Object.entries(errors).filter((entry): entry is [string, string] => entry[1] !== undefined);
   if (found.length > 0) throw invalidRequest('The API cannot be registered like this.', Object.fromEntries(found));
 }
 
-function identifierFault(identifier: string): string | undefined {
+function identifierError(identifier: string): string | undefined {
   const sound = identifier.length <= MAX_IDENTIFIER_LENGTH && URI.test(identifier) && URL.canParse(identifier);
   return sound ? undefined : 'Give an absolute URI without a fragment, such as https://api.example.com/v1.';
 }
 
-function nameFault(name: string): string | undefined {
+function nameError(name: string): string | undefined {
   const sound = name.length <= MAX_NAME_LENGTH && isReadable(name) && isStorable(name);
   return sound ? undefined : `Give a name of at most ${MAX_NAME_LENGTH} ordinary characters.`;
 }
 
-function scopesFault(scopes: readonly Scope[], reserved: readonly string[]): string | undefined {
+function scopesError(scopes: readonly Scope[], reserved: readonly string[]): string | undefined {
   if (scopes.length > MAX_SCOPES) return `Give at most ${MAX_SCOPES} scopes.`;
   const names = new Set(scopes.map(({ name }) => name));
   if (names.size < scopes.length) return 'Give each scope once.';
@@ -57,11 +57,11 @@ function scopesFault(scopes: readonly Scope[], reserved: readonly string[]): str
   return undefined;
 }
 
-function lifeFault(seconds: number): string | undefined {
+function ttlError(seconds: number): string | undefined {
   return seconds >= 1 && seconds <= MAX_TOKEN_SECONDS ? undefined : 'Give a time from 1s to 365d.';
 }
 
-function clientsFault(clientIds: readonly string[]): string | undefined {
+function clientsError(clientIds: readonly string[]): string | undefined {
   if (clientIds.length > MAX_CLIENTS) return `List at most ${MAX_CLIENTS} clients.`;
   const sound = clientIds.every((id) => id !== '' && id.length <= MAX_CLIENT_ID_LENGTH && isStorable(id));
   return sound ? undefined : 'List client ids.';

@@ -38,9 +38,17 @@ export function describeDevice(userAgent: string | null): string {
   return browser ?? system ?? 'Unknown device';
 }
 
-const MOMENT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
+const SECURITY_EVENT_TIME = new Intl.DateTimeFormat('en-GB', {
+  dateStyle: 'long',
+  timeStyle: 'short',
+  timeZone: 'UTC',
+});
 
 /** What a mail tells of who did something, in words. */
 export function describeSecurityEvent({ userAgent, address }: RequestMeta, at: Date): SecurityEvent {
-  return { device: describeDevice(userAgent), address: address || 'unknown', at: `${MOMENT.format(at)} UTC` };
+  return {
+    device: describeDevice(userAgent),
+    address: address || 'unknown',
+    at: `${SECURITY_EVENT_TIME.format(at)} UTC`,
+  };
 }

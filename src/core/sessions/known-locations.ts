@@ -6,7 +6,7 @@ import { rateLimitKey } from '../../base/ip-address.js';
 import type { RequestMeta } from '../request-meta.js';
 import { deviceHash } from './devices.js';
 
-const FAMILIAR_SECONDS = 90 * DAY_SECONDS;
+const KNOWN_LOCATION_SECONDS = 90 * DAY_SECONDS;
 
 export type KnownLocations = ReturnType<typeof createKnownLocations>;
 
@@ -21,7 +21,7 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
   async function find(accountId: string, meta: RequestMeta, factorSince?: Date): Promise<string | undefined> {
     const where = {
       accountId,
-      createdAt: { gt: addSeconds(clock.now(), -FAMILIAR_SECONDS) },
+      createdAt: { gt: addSeconds(clock.now(), -KNOWN_LOCATION_SECONDS) },
       ...(factorSince && { OR: [{ createdAt: { gt: factorSince } }, ...outlived(factorSince)] }),
     };
     const isKnown = async (more: { deviceHash: string } | { address: string }) =>

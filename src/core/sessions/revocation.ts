@@ -37,10 +37,10 @@ interface Deps {
 export function createSessionRevocation({ db, clock, audit, oauthStorage, invalidationBus }: Deps) {
   const listeners: ((ended: RevokedSession[]) => void)[] = [];
 
-  return { end, revokeAll, onRevoked };
+  return { revoke, revokeAll, onRevoked };
 
   /** Ends a login. Its access and refresh tokens are refused from then on. */
-  async function end(id: string, reason: RevocationReason, meta: RequestMeta): Promise<void> {
+  async function revoke(id: string, reason: RevocationReason, meta: RequestMeta): Promise<void> {
     await endWhere({ id }, reason, meta);
   }
 
@@ -62,7 +62,8 @@ export function createSessionRevocation({ db, clock, audit, oauthStorage, invali
     const grantsToo = reason !== 'signed_out';
     // After the logins: whoever was being let in, or signed out, at this moment has left nothing by then that is not seen.
     const finish = async (tx: Queryable) => {
-      if (grantsToo) await oauthStorage.grants.end(except ? { accountId, exceptSessionId: except } : { accountId }, tx);
+      if (grantsToo)
+        await oauthStorage.grants.revokeWhere(except ? { accountId, exceptSessionId: except } : { accountId }, tx);
       await last?.(tx);
     };
     await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, meta, first, finish);
@@ -93,7 +94,7 @@ export function createSessionRevocation({ db, clock, audit, oauthStorage, invali
           sessionId: session.id,
           ...(reason === 'signed_out' && { offline: false as const }),
         };
-        await oauthStorage.grants.end(grants, tx);
+        await oauthStorage.grants.revokeWhere(grants, tx);
         await audit.record(
           {
             action: 'session.ended',

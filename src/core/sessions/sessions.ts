@@ -15,7 +15,7 @@ import { createSessionRevocation } from './revocation.js';
 export type { Session } from '../../base/db/open.js';
 
 /** A living login and whose it is. */
-export interface Login {
+export interface AuthenticatedSession {
   session: Session;
   account: Account;
   /** How the person proved who they are (RFC 8176). */
@@ -34,14 +34,14 @@ interface Deps {
 }
 
 /** A login's use is noted at most this often. */
-const NOTE_USE_AFTER_SECONDS = HOUR_SECONDS;
+const USAGE_INTERVAL_SECONDS = HOUR_SECONDS;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions({ db, clock, audit, oauthStorage, invalidationBus, idleSeconds, maxSeconds }: Deps) {
   const endings = createSessionRevocation({ db, clock, audit, oauthStorage, invalidationBus });
   const recent = createTtlCache<Session & { account: Account }>({ clock });
-  for (const topic of ['accounts', 'sessions']) invalidationBus.on(topic, () => recent.forget());
+  for (const topic of ['accounts', 'sessions']) invalidationBus.on(topic, () => recent.invalidate());
 
   return {
     open,
@@ -102,7 +102,7 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
   }
 
   /** The same person proved again who they are: the login goes on under a new token. Tell with `changed` after the commit. */
-  async function renew({ session }: Login, amr: string[], tx: Queryable = db) {
+  async function renew({ session }: AuthenticatedSession, amr: string[], tx: Queryable = db) {
     const now = clock.now();
     const token = randomToken();
     const renewed = await tx.session.update({
@@ -122,7 +122,11 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
    * The person proved again who they are, in the middle of a login (step-up): it goes on under the same token. What was proved
    * before still counts.
    */
-  async function reauthenticate({ session, amr: before }: Login, amr: string[], meta: RequestMeta): Promise<void> {
+  async function reauthenticate(
+    { session, amr: before }: AuthenticatedSession,
+    amr: string[],
+    meta: RequestMeta,
+  ): Promise<void> {
     const { id, accountId } = session;
     await db.$transaction(async (tx) => {
       await tx.session.updateMany({
@@ -142,17 +146,17 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
   }
 
   /** The login that a browser's cookie stands for, if it lives, or lived a second ago; each process is told when it ends. */
-  async function findByToken(token: string): Promise<Login | undefined> {
+  async function findByToken(token: string): Promise<AuthenticatedSession | undefined> {
     const tokenHash = sha256(token);
-    return living(
-      await recent.get(tokenHash, async () => {
+    return activeOnly(
+      await recent.getOrLoad(tokenHash, async () => {
         return (await db.session.findUnique({ where: { tokenHash }, include: { account: true } })) ?? undefined;
       }),
     );
   }
 
-  async function find(id: string): Promise<Login | undefined> {
-    return living(await db.session.findUnique({ where: { id }, include: { account: true } }));
+  async function find(id: string): Promise<AuthenticatedSession | undefined> {
+    return activeOnly(await db.session.findUnique({ where: { id }, include: { account: true } }));
   }
 
   /** The living logins of an account, the one that was used last first. */
@@ -169,12 +173,14 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
     await db.sessionClient.upsert({ where: { sessionId_clientId: key }, create: key, update: { clientId } });
   }
 
-  async function living(row: (Session & { account: Account }) | null | undefined): Promise<Login | undefined> {
+  async function activeOnly(
+    row: (Session & { account: Account }) | null | undefined,
+  ): Promise<AuthenticatedSession | undefined> {
     const now = clock.now();
     if (!row || row.endedAt || row.expiresAt <= now || row.account.status !== 'active') return undefined;
     if (row.account.notBefore && row.createdAt < row.account.notBefore) return undefined;
     const { account, ...session } = row;
-    if (session.lastSeenAt <= addSeconds(now, -NOTE_USE_AFTER_SECONDS)) await recordUse(session, now);
+    if (session.lastSeenAt <= addSeconds(now, -USAGE_INTERVAL_SECONDS)) await recordUse(session, now);
     return { session, account, amr: session.amr as string[] };
   }
 

@@ -22,7 +22,7 @@ import type { Audit } from '../audit/audit.js';
 import type { JwtKind, Jwts } from '../keys/jwts.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
-import type { Login, Session, Sessions } from './sessions.js';
+import type { AuthenticatedSession, Session, Sessions } from './sessions.js';
 
 /** The `client_id` of first-party tokens. Clients that register get ids that are made here, never this one. */
 const FIRST_PARTY_CLIENT = 'signet';
@@ -40,12 +40,12 @@ export interface LoginTokens {
   refreshSeconds: number;
 }
 
-export interface RefreshedLogin extends Login {
+export interface SessionWithTokens extends AuthenticatedSession {
   tokens: LoginTokens;
 }
 
 /** A login that was just opened, with its only token. */
-export interface LoginWithToken extends Login {
+export interface SessionWithAccessToken extends AuthenticatedSession {
   accessToken: string;
   /** Until it expires. */
   seconds: number;
@@ -53,7 +53,7 @@ export interface LoginWithToken extends Login {
 
 /** An access token that stands for a living login. */
 export interface AccessTokenUse {
-  login: Login;
+  login: AuthenticatedSession;
   answerId: string;
   expiresAt: Date;
 }
@@ -86,10 +86,10 @@ export function createTokens({
   const livesSeconds = Math.max(refreshSeconds, accessSeconds);
   const kind: JwtKind = { typ: TYP, audience: `${issuer}/api/v1` };
 
-  return { open, openForOne, refresh, extendAccess, signAccess, peek, verify };
+  return { open, openForOne, refresh, extendAccess, signAccess, inspect, verify };
 
   /** Opens a login with its first tokens, within the transaction of the verb that lets somebody in. */
-  async function open(account: Account, amr: string[], meta: RequestMeta, tx: Queryable): Promise<RefreshedLogin> {
+  async function open(account: Account, amr: string[], meta: RequestMeta, tx: Queryable): Promise<SessionWithTokens> {
     const session = await sessions.openForTokens(account, amr, livesSeconds, meta, tx);
     const grant = { id: randomToken(), accountId: account.id, clientId: FIRST_PARTY_CLIENT, sessionId: session.id };
     await grants.open(
@@ -97,7 +97,7 @@ export function createTokens({
       tx,
     );
     const login = { session, account, amr };
-    const { tokens, row } = await mint(login, grant.id);
+    const { tokens, row } = await issue(login, grant.id);
     await refreshTokens.save(row, tx);
     return { ...login, tokens };
   }
@@ -109,7 +109,7 @@ export function createTokens({
     givenSeconds: number,
     meta: RequestMeta,
     tx: Queryable,
-  ): Promise<LoginWithToken> {
+  ): Promise<SessionWithAccessToken> {
     const session = await sessions.openForTokens(account, amr, givenSeconds, meta, tx);
     const login = { session, account, amr };
     return { ...login, ...(await signAccess(login, randomToken(ANSWER_BYTES), givenSeconds)) };
@@ -119,13 +119,13 @@ export function createTokens({
    * Spends a refresh token. Refuses with `invalid_token`, or `expired_token` when its time is over. A token that was spent before, and
    * not as a retry, ends the login.
    */
-  async function refresh(refreshToken: string, meta: RequestMeta): Promise<RefreshedLogin> {
+  async function refresh(refreshToken: string, meta: RequestMeta): Promise<SessionWithTokens> {
     const id = oauthStorage.idOf(refreshToken);
     const { stored, login } = await find(id);
-    if (stored.state === 'spent') return endAsStolen(login.session, meta);
-    const { tokens, row } = await mint(login, stored.grantId);
+    if (stored.state === 'spent') return revokeFamily(login.session, meta);
+    const { tokens, row } = await issue(login, stored.grantId);
     const outcome = await refreshTokens.rotate(id, row, undefined);
-    if (outcome === 'spent') return endAsStolen(login.session, meta);
+    if (outcome === 'spent') return revokeFamily(login.session, meta);
     if (outcome === 'gone' || !(await extend(login.session))) throw refused();
     if (stored.state === 'retryable') await sessions.changed(login.session.id); // the access tokens of the lost answer died
     return { ...login, tokens };
@@ -139,8 +139,8 @@ export function createTokens({
   }
 
   /** An access token for at most so many seconds, and no longer than the login can live. */
-  async function signAccess({ session, account, amr }: Login, answerId: string, seconds: number) {
-    const { expiresAt, lasts } = within(session, seconds);
+  async function signAccess({ session, account, amr }: AuthenticatedSession, answerId: string, seconds: number) {
+    const { expiresAt, lasts } = capAtSession(session, seconds);
     const claims = {
       sub: account.id,
       client_id: FIRST_PARTY_CLIENT,
@@ -156,7 +156,7 @@ export function createTokens({
   }
 
   /** The living login behind a refresh token, which is not spent by this. */
-  async function peek(refreshToken: string): Promise<Login | undefined> {
+  async function inspect(refreshToken: string): Promise<AuthenticatedSession | undefined> {
     try {
       const { stored, login } = await find(oauthStorage.idOf(refreshToken));
       return stored.state === 'spent' ? undefined : login;
@@ -186,11 +186,11 @@ export function createTokens({
     return { stored, login };
   }
 
-  async function mint(login: Login, grantId: string) {
+  async function issue(login: AuthenticatedSession, grantId: string) {
     const answerId = randomToken(ANSWER_BYTES);
     const refreshToken = randomToken();
     const { accessToken, seconds } = await signAccess(login, answerId, accessSeconds);
-    const { expiresAt, lasts: refreshLasts } = within(login.session, refreshSeconds);
+    const { expiresAt, lasts: refreshLasts } = capAtSession(login.session, refreshSeconds);
     const tokens: LoginTokens = {
       answerId,
       accessToken,
@@ -203,7 +203,7 @@ export function createTokens({
   }
 
   /** When it ends that lasts so many seconds from now and no longer than its login can live, and how many those are. */
-  function within(session: Session, seconds: number): { expiresAt: Date; lasts: number } {
+  function capAtSession(session: Session, seconds: number): { expiresAt: Date; lasts: number } {
     const now = clock.now();
     const [wanted, latest] = [addSeconds(now, seconds), sessions.absoluteExpiry(session)];
     if (wanted < latest) return { expiresAt: wanted, lasts: seconds };
@@ -214,8 +214,8 @@ export function createTokens({
     return sessions.extend(session, livesSeconds);
   }
 
-  async function endAsStolen({ id, accountId }: Session, meta: RequestMeta): Promise<never> {
-    await sessions.end(id, 'theft', meta);
+  async function revokeFamily({ id, accountId }: Session, meta: RequestMeta): Promise<never> {
+    await sessions.revoke(id, 'theft', meta);
     const actor = { kind: 'anonymous' as const };
     await audit.record({ action: 'refresh_token.replayed', actor, accountId, sessionId: id, meta });
     throw refused();

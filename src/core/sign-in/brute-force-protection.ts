@@ -34,8 +34,8 @@ const BY_ADDRESS: Limit[] = [
 const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
 /** Once an account is under attack, somebody who was never here may still try, a little: it may be its owner elsewhere. */
 const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
-const NOTE_AGAIN_AFTER_MS = MINUTE_SECONDS * SECOND_MS;
-const MAX_NOTED = 10_000;
+const AUDIT_INTERVAL_MS = MINUTE_SECONDS * SECOND_MS;
+const MAX_AUDITED = 10_000;
 
 /** One attempt, and what it was counted under. */
 export interface Attempt {
@@ -48,14 +48,14 @@ export type BruteForceProtection = ReturnType<typeof createBruteForceProtection>
 export function createBruteForceProtection({ clock, rateLimiter, knownLocations, audit }: Deps) {
   const noted = new Map<string, number>();
 
-  return { spend, refund, reset, resetFor, auditThrottled, auditFailure };
+  return { consume, refund, reset, resetFor, auditThrottled, auditFailure };
 
   /** Counted before the password is looked at, so that many guesses at once are counted too. */
-  async function spend(login: string, account: Account | null, meta: RequestMeta): Promise<Attempt> {
+  async function consume(login: string, account: Account | null, meta: RequestMeta): Promise<Attempt> {
     const keys = keysFor(login, meta);
     const counted: Attempt['counted'] = [];
     const count = async (limit: Limit, key: string) => {
-      await rateLimiter.spend(limit, key);
+      await rateLimiter.consume(limit, key);
       counted.push({ limit, key });
     };
     try {
@@ -63,7 +63,7 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
       for (const limit of BY_ADDRESS) await count(limit, keys.address);
       for (const limit of BY_PAIR) await count(limit, keys.pair);
       if (!(await rateLimiter.isExceeded(BY_ACCOUNT, keys.account))) await count(BY_ACCOUNT, keys.account);
-      else if (!(await isFamiliar(account, meta))) await count(UNDER_ATTACK, keys.pair);
+      else if (!(await isKnownLocation(account, meta))) await count(UNDER_ATTACK, keys.pair);
     } catch (error) {
       if (isRateLimit(error)) auditThrottled(account, meta);
       throw error;
@@ -95,13 +95,13 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
   function auditThrottled(account: Account | null, meta: RequestMeta): void {
     const now = clock.now().getTime();
     const from = rateLimitKey(meta.address);
-    if ((noted.get(from) ?? 0) > now - NOTE_AGAIN_AFTER_MS) return;
-    if (noted.size >= MAX_NOTED) noted.clear();
+    if ((noted.get(from) ?? 0) > now - AUDIT_INTERVAL_MS) return;
+    if (noted.size >= MAX_AUDITED) noted.clear();
     noted.set(from, now);
     auditFailure(account, 'rate_limited', meta);
   }
 
-  async function isFamiliar(account: Account | null, meta: RequestMeta): Promise<boolean> {
+  async function isKnownLocation(account: Account | null, meta: RequestMeta): Promise<boolean> {
     return account !== null && (await knownLocations.find(account.id, meta)) !== undefined;
   }
 

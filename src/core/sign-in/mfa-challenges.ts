@@ -29,10 +29,10 @@ export interface MfaChallenge {
 }
 
 const PURPOSE = 'sign-in-ticket';
-const TICKET_SECONDS = 5 * MINUTE_SECONDS;
+const CHALLENGE_SECONDS = 5 * MINUTE_SECONDS;
 
 export function createMfaChallenges({ db, clock, secrets }: Deps) {
-  return { issue, read, isFor, spend };
+  return { issue, read, isFor, consume };
 
   async function issue(account: Account, amr: string[], from: ExternalIdentity | undefined): Promise<string> {
     const challenge: MfaChallenge = {
@@ -41,7 +41,7 @@ export function createMfaChallenges({ db, clock, secrets }: Deps) {
       amr,
       from,
       passwordChangedAt: passwordChangedAt(account),
-      expiresAt: addSeconds(clock.now(), TICKET_SECONDS).getTime(),
+      expiresAt: addSeconds(clock.now(), CHALLENGE_SECONDS).getTime(),
     };
     return secrets.seal(PURPOSE, JSON.stringify(challenge));
   }
@@ -59,7 +59,7 @@ export function createMfaChallenges({ db, clock, secrets }: Deps) {
   }
 
   /** False when it was spent before. */
-  async function spend({ id, accountId, expiresAt }: MfaChallenge): Promise<boolean> {
+  async function consume({ id, accountId, expiresAt }: MfaChallenge): Promise<boolean> {
     const now = clock.now();
     const used = { createdAt: now, consumedAt: now, expiresAt: new Date(expiresAt) };
     try {

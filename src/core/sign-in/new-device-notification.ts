@@ -22,7 +22,7 @@ const BY_ACCOUNT: Limit = { name: 'new-device-account', points: 5, seconds: DAY_
 export type NewDevice = ReturnType<typeof createNewDevice>;
 
 export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
-  return { isNew, tell };
+  return { isNew, notify };
 
   /** To be asked before the login is there. With the first login of an account there is nothing to compare. */
   async function isNew({ id: accountId }: Account, meta: RequestMeta): Promise<boolean> {
@@ -34,7 +34,7 @@ export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
   }
 
   /** Nobody is kept out because the owner could not be told. */
-  async function tell(account: Account, meta: RequestMeta): Promise<void> {
+  async function notify(account: Account, meta: RequestMeta): Promise<void> {
     try {
       if (await rateLimiter.tryConsume(BY_ACCOUNT, account.id))
         mail.send(mailAddressOf(account), 'new-device', describeSecurityEvent(meta, clock.now()));

@@ -7,8 +7,8 @@ import type { Audit } from '../audit/audit.js';
 import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
 import type { RequestMeta } from '../request-meta.js';
-import type { Login, Session, Sessions } from '../sessions/sessions.js';
-import type { LoginWithToken, RefreshedLogin, Tokens } from '../sessions/tokens.js';
+import type { AuthenticatedSession, Session, Sessions } from '../sessions/sessions.js';
+import type { SessionWithAccessToken, SessionWithTokens, Tokens } from '../sessions/tokens.js';
 import type { NewDevice } from './new-device-notification.js';
 
 /** Somebody who has proved who they are, and is not let in yet. */
@@ -21,7 +21,7 @@ export interface Authenticated {
 }
 
 /** A login that was just opened or renewed, with the token for the browser's cookie. */
-export interface FreshLogin {
+export interface NewBrowserSession {
   account: Account;
   session: Session;
   token: string;
@@ -50,27 +50,27 @@ export function createSessionIssuer({ db, accounts, sessions, tokens, identities
    */
   async function startBrowserSession(
     { account, amr, from }: Authenticated,
-    current: Login | undefined,
+    current: AuthenticatedSession | undefined,
     meta: RequestMeta,
-  ): Promise<FreshLogin> {
+  ): Promise<NewBrowserSession> {
     const same = current?.account.id === account.id ? current : undefined;
-    if (current && !same) await sessions.end(current.session.id, 'signed_out', meta);
+    if (current && !same) await sessions.revoke(current.session.id, 'signed_out', meta);
     const fromNewDevice = !same && (await newDevice.isNew(account, meta));
     const { session, token } = await db.$transaction(async (tx: Queryable) => {
       await lock({ account, amr, from }, tx);
       const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, meta, tx);
-      await noteSuccess(fresh.session, meta, tx, from?.issuer);
+      await auditSuccess(fresh.session, meta, tx, from?.issuer);
       return fresh;
     });
     if (same) await sessions.changed(session.id);
-    if (fromNewDevice) await newDevice.tell(account, meta);
+    if (fromNewDevice) await newDevice.notify(account, meta);
     return { account, session, token };
   }
 
   /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
-  async function issueTokens(authenticated: Authenticated, meta: RequestMeta): Promise<RefreshedLogin> {
+  async function issueTokens(authenticated: Authenticated, meta: RequestMeta): Promise<SessionWithTokens> {
     const { account, amr } = authenticated;
-    return openWithoutPage(authenticated, meta, (tx) => tokens.open(account, amr, meta, tx));
+    return issueSession(authenticated, meta, (tx) => tokens.open(account, amr, meta, tx));
   }
 
   /** The same, with an access token for so many seconds and nothing to renew it by. */
@@ -78,12 +78,12 @@ export function createSessionIssuer({ db, accounts, sessions, tokens, identities
     authenticated: Authenticated,
     seconds: number,
     meta: RequestMeta,
-  ): Promise<LoginWithToken> {
+  ): Promise<SessionWithAccessToken> {
     const { account, amr } = authenticated;
-    return openWithoutPage(authenticated, meta, (tx) => tokens.openForOne(account, amr, seconds, meta, tx));
+    return issueSession(authenticated, meta, (tx) => tokens.openForOne(account, amr, seconds, meta, tx));
   }
 
-  async function openWithoutPage<Opened extends Login>(
+  async function issueSession<Opened extends AuthenticatedSession>(
     { account, amr, from }: Authenticated,
     meta: RequestMeta,
     open: (tx: Queryable) => Promise<Opened>,
@@ -92,10 +92,10 @@ export function createSessionIssuer({ db, accounts, sessions, tokens, identities
     const opened = await db.$transaction(async (tx) => {
       await lock({ account, amr, from }, tx);
       const login = await open(tx);
-      await noteSuccess(login.session, meta, tx, from?.issuer);
+      await auditSuccess(login.session, meta, tx, from?.issuer);
       return login;
     });
-    if (fromNewDevice) await newDevice.tell(account, meta);
+    if (fromNewDevice) await newDevice.notify(account, meta);
     return opened;
   }
 
@@ -112,7 +112,7 @@ export function createSessionIssuer({ db, accounts, sessions, tokens, identities
     throw unauthorized('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
   }
 
-  async function noteSuccess(
+  async function auditSuccess(
     { id, accountId, amr }: Session,
     meta: RequestMeta,
     tx: Queryable,

@@ -15,7 +15,7 @@ import type { Passwords } from '../accounts/passwords.js';
 import { type Mfa, wrongOtp } from '../mfa/mfa.js';
 import type { RequestMeta } from '../request-meta.js';
 import { mergeAmr } from '../sessions/authentication-methods.js';
-import type { Login, Sessions } from '../sessions/sessions.js';
+import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
 import { type Attempt, type BruteForceProtection, isRateLimit } from './brute-force-protection.js';
 import { suspended, wrongCredentials } from './errors.js';
 import { createMfaChallenges } from './mfa-challenges.js';
@@ -120,13 +120,13 @@ export function createSignIn(deps: Deps) {
   async function withSecondFactor(sealed: string, otp: string, meta: RequestMeta): Promise<Authenticated> {
     const challenge = await mfaChallenges.read(sealed);
     const account = challenge ? await db.account.findUnique({ where: { id: challenge.accountId } }) : null;
-    if (!challenge || !mfaChallenges.isFor(challenge, account)) throw tooLate();
+    if (!challenge || !mfaChallenges.isFor(challenge, account)) throw expired();
     if (!accounts.isActive(account)) {
       bruteForce.auditFailure(account, 'suspended', meta);
       throw suspended();
     }
     const more = await verifySecondFactor(account, otp, meta);
-    if (!(await mfaChallenges.spend(challenge))) throw tooLate();
+    if (!(await mfaChallenges.consume(challenge))) throw expired();
     await bruteForce.resetFor(account.email, meta);
     return { account, amr: mergeAmr(challenge.amr, more), from: challenge.from };
   }
@@ -136,7 +136,7 @@ export function createSignIn(deps: Deps) {
    * `invalid_credentials`, `invalid_otp` or `auth_rate_limited`.
    */
   async function reauthenticate(
-    login: Login,
+    login: AuthenticatedSession,
     { password, otp }: { password?: string; otp?: string },
     meta: RequestMeta,
   ): Promise<void> {
@@ -158,7 +158,7 @@ export function createSignIn(deps: Deps) {
   ): Promise<{ account: Account; attempt: Attempt }> {
     // What cannot be an address is nobody's; it takes as long all the same.
     const account = isEmail(login) ? await accounts.findByEmail(login) : null;
-    const attempt = await bruteForce.spend(login, account, meta);
+    const attempt = await bruteForce.consume(login, account, meta);
 
     const right = await passwords.verify(password, account?.passwordHash);
     if (!account || !right) {
@@ -186,10 +186,10 @@ export function createSignIn(deps: Deps) {
    * `auth_rate_limited`.
    */
   async function register(input: NewAccount, meta: RequestMeta): Promise<Authenticated> {
-    await rateLimiter.spend(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));
+    await rateLimiter.consume(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));
     const account = await accounts.create(input, meta, { also: emailVerification.begin });
     return { account, amr: ['pwd'] };
   }
 }
 
-const tooLate = () => unauthorized('invalid_token', 'This sign-in took too long. Please start again.');
+const expired = () => unauthorized('invalid_token', 'This sign-in took too long. Please start again.');

@@ -36,7 +36,7 @@ export type Permissions = ReturnType<typeof createPermissions>;
 
 export function createPermissions({ db, clock, audit, invalidationBus, accounts, tools }: Deps) {
   const recent = createTtlCache<Level | typeof NONE>({ clock });
-  invalidationBus.on('tools', () => recent.forget());
+  invalidationBus.on('tools', () => recent.invalidate());
 
   return { grant, revoke, list, levelOf, levelsOf };
 
@@ -110,7 +110,7 @@ export function createPermissions({ db, clock, audit, invalidationBus, accounts,
   }
 
   async function grantedTo(accountId: string, tool: Tool): Promise<Level | undefined> {
-    const level = await recent.get(`${accountId} ${tool.id}`, async () => {
+    const level = await recent.getOrLoad(`${accountId} ${tool.id}`, async () => {
       const where = { accountId_toolId: { accountId, toolId: tool.id } };
       return ((await db.permission.findUnique({ where }))?.level as Level | undefined) ?? NONE;
     });

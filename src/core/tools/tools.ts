@@ -33,7 +33,7 @@ export type Tools = ReturnType<typeof createTools>;
 
 export function createTools({ db, clock, audit, invalidationBus }: Deps) {
   const recent = createTtlCache<Tool>({ clock });
-  invalidationBus.on('tools', () => recent.forget());
+  invalidationBus.on('tools', () => recent.invalidate());
 
   return { create, list, find, requireExisting, remove };
 
@@ -66,13 +66,13 @@ export function createTools({ db, clock, audit, invalidationBus }: Deps) {
 
   /** The tool, as it was at most a second ago; every process is also told at once when one is made or removed. */
   async function find(slug: string): Promise<Tool | undefined> {
-    return recent.get(slug, async () => (await db.tool.findUnique({ where: { slug } })) ?? undefined);
+    return recent.getOrLoad(slug, async () => (await db.tool.findUnique({ where: { slug } })) ?? undefined);
   }
 
   /** The same. Refuses with `not_found`. */
   async function requireExisting(slug: string): Promise<Tool> {
     const tool = await find(slug);
-    if (!tool) throw noSuchTool();
+    if (!tool) throw toolNotFound();
     return tool;
   }
 
@@ -80,7 +80,7 @@ export function createTools({ db, clock, audit, invalidationBus }: Deps) {
   async function remove(slug: string, adminId: string, meta: RequestMeta): Promise<void> {
     const tool = await db.$transaction(async (tx) => {
       const found = await tx.tool.findUnique({ where: { slug } });
-      if (!found || (await tx.tool.deleteMany({ where: { id: found.id } })).count === 0) throw noSuchTool();
+      if (!found || (await tx.tool.deleteMany({ where: { id: found.id } })).count === 0) throw toolNotFound();
       await note('tool.deleted', found, adminId, meta, tx);
       return found;
     });
@@ -124,4 +124,4 @@ const audienceOf = (text: string) => {
   return pathname === '/' ? origin : href;
 };
 
-const noSuchTool = () => notFound('There is no such tool.');
+const toolNotFound = () => notFound('There is no such tool.');

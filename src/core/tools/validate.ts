@@ -57,7 +57,7 @@ export function createValidate({ credentials, tools, permissions, resources }: D
   ): Promise<Validated> {
     const tool = slug === undefined ? undefined : await tools.find(slug);
     const principal =
-      'value' in presented ? await byCredential(presented, tool, forwarded) : byCertificate(presented.certificates);
+      'value' in presented ? await fromCredential(presented, tool, forwarded) : fromCertificate(presented.certificates);
     const isToken = principal.kind === 'oauth' || (principal.kind === 'agent' && principal.by === 'token');
     if (isToken && !principal.scopes.includes(VALIDATE_SCOPE)) {
       throw unauthorized('insufficient_scope', `This token lacks the scope ${VALIDATE_SCOPE}.`);
@@ -66,12 +66,12 @@ export function createValidate({ credentials, tools, permissions, resources }: D
     return { principal, level: (tool && (await permissions.levelOf(principal, tool))) ?? null };
   };
 
-  function byCredential(
+  function fromCredential(
     { value, presentation }: Credential,
     tool: Tool | undefined,
     forwarded: ForwardedProof | undefined,
   ) {
-    const authenticated = forwarded ? asShown(forwarded, tool) : presentation;
+    const authenticated = forwarded ? toPresented(forwarded, tool) : presentation;
     return credentials.resolve(value, authenticated, tool?.url ? audienceOf(tool.url) : undefined);
   }
 
@@ -80,7 +80,7 @@ export function createValidate({ credentials, tools, permissions, resources }: D
     return resources.find(url)?.identifier ?? url;
   }
 
-  function byCertificate(certificates: X509Certificate[]): Principal {
+  function fromCertificate(certificates: X509Certificate[]): Principal {
     const workload = credentials.resolveCertificate(certificates);
     if (!workload) throw unauthorized('no_auth', 'Pass on the credential of whoever asks you.');
     return workload;
@@ -88,15 +88,15 @@ export function createValidate({ credentials, tools, permissions, resources }: D
 }
 
 /** A tool says for which request a proof was made: that must be one to itself, or it could pass on those that others were sent. */
-function asShown({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
-  if (!tool?.url || !isUnder(htu, tool.url)) {
+function toPresented({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
+  if (!tool?.url || !isUnderToolUrl(htu, tool.url)) {
     const error = 'It must lie under the URL with which the tool is registered; name the tool.';
     throw invalidRequest('The proof was not made for this tool.', { 'dpop.htu': error });
   }
   return { scheme: 'dpop', proof, method: htm, url: htu, isForwarded: true };
 }
 
-function isUnder(address: string, base: string): boolean {
+function isUnderToolUrl(address: string, base: string): boolean {
   const [asked, own] = [URL.parse(address), URL.parse(base)];
   if (!asked || !own || asked.origin !== own.origin || asked.username || asked.password) return false;
   return asked.pathname === own.pathname || asked.pathname.startsWith(own.pathname.replace(/\/*$/, '/'));

@@ -18,7 +18,7 @@ import type { Views } from '../pages/views.js';
 import { addAgentClaims } from './agent-claims.js';
 import { addAgents } from './agents.js';
 import { addApprovals } from './approvals.js';
-import { createGuards, loginOf } from './guards.js';
+import { createGuards, sessionOf } from './guards.js';
 import { addKeys } from './keys.js';
 import { addLinks } from './links.js';
 import { addNewKeys } from './new-keys.js';
@@ -56,8 +56,8 @@ interface Deps
   views: Views<AccountPages>;
 }
 
-const EndForm = z.object({ csrf: z.string() });
-const RemoveForm = EndForm.extend({ client_id: z.string().min(1).max(2048) });
+const EndSessionForm = z.object({ csrf: z.string() });
+const RemoveForm = EndSessionForm.extend({ client_id: z.string().min(1).max(2048) });
 
 const IDENTITY: Record<string, string> = {
   openid: 'Who you are',
@@ -106,7 +106,7 @@ export function createAccountRouter(deps: Deps): Router<State> {
   return router;
 
   async function home(ctx: Context): Promise<void> {
-    const { account, session } = loginOf(ctx);
+    const { account, session } = sessionOf(ctx);
     ctx.body = views.render('account/home', {
       csrfToken: csrf.tokenFor(ctx),
       account: {
@@ -119,7 +119,7 @@ export function createAccountRouter(deps: Deps): Router<State> {
       hasFactor: await mfa.isEnrolled(account.id),
       logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
       apps: await Promise.all((await consents.list(account.id)).map(toApp)),
-      keys: (await apiKeys.list(account.id)).filter(apiKeys.isAlive).length,
+      keys: (await apiKeys.list(account.id)).filter(apiKeys.isActive).length,
       agents: (await agents.listFor({ accountId: account.id })).length,
       openApprovals: (await approvals.list(account)).length,
       canVerifyEmail: emailVerification.isOffered && !account.emailVerified,
@@ -128,17 +128,17 @@ export function createAccountRouter(deps: Deps): Router<State> {
   }
 
   async function endLogin(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, EndForm).csrf);
-    const { account, session } = loginOf(ctx);
+    csrf.check(ctx, readForm(ctx, EndSessionForm).csrf);
+    const { account, session } = sessionOf(ctx);
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
-    if (own) await sessions.end(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.meta);
+    if (own) await sessions.revoke(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.meta);
     seeOther(ctx, '/account');
   }
 
   async function requestLink(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, EndForm).csrf);
+    csrf.check(ctx, readForm(ctx, EndSessionForm).csrf);
     try {
-      await emailVerification.request(loginOf(ctx).account);
+      await emailVerification.request(sessionOf(ctx).account);
       seeOther(ctx, '/account?notice=link-sent');
     } catch (error) {
       if (!(error instanceof AppError) || error.status !== 429) throw error;
@@ -149,7 +149,7 @@ export function createAccountRouter(deps: Deps): Router<State> {
   async function removeApp(ctx: Context): Promise<void> {
     const { csrf: token, client_id: clientId } = readForm(ctx, RemoveForm);
     csrf.check(ctx, token);
-    await consents.withdraw(loginOf(ctx).account.id, clientId, ctx.state.meta);
+    await consents.revoke(sessionOf(ctx).account.id, clientId, ctx.state.meta);
     seeOther(ctx, '/account');
   }
 

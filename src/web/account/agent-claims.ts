@@ -3,7 +3,7 @@ import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import { claimSpent } from '../../core/agents/ownership-claims.js';
+import { invalidClaim } from '../../core/agents/ownership-claims.js';
 import type { Core } from '../../core/core.js';
 import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
@@ -11,7 +11,7 @@ import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { answerFault } from '../pages/form-errors.js';
+import { renderFormErrors } from '../pages/form-errors.js';
 import { describeDay } from '../pages/format.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
@@ -68,11 +68,11 @@ export function addAgentClaims(router: Router<State>, deps: Deps): void {
 
   function sendToSignIn(ctx: Context, token: string, email?: string): void {
     const returnTo = `${PAGE}?${new URLSearchParams({ token })}`;
-    seeOther(ctx, loginRedirects.href('/login', { returnTo, ...(email && { email }) }));
+    seeOther(ctx, loginRedirects.urlFor('/login', { returnTo, ...(email && { email }) }));
   }
 
   function renderExpired(ctx: Context): void {
-    answerFault(ctx, claimSpent());
+    renderFormErrors(ctx, invalidClaim());
     ctx.body = views.render('sign-in/link-expired', {
       advice: 'An agent can be claimed once, within a week after it was onboarded. Onboard it anew.',
       href: '/account',

@@ -13,7 +13,7 @@ import type { Csrf } from '../pages/csrf.js';
 import { describeAge } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
 import type { AgentRow } from './agent-view-models.js';
-import { type Guards, loginOf } from './guards.js';
+import { type Guards, sessionOf } from './guards.js';
 import type { AccountPages } from './view-models.js';
 
 interface Deps extends Pick<Core, 'agents' | 'organizations'> {
@@ -24,7 +24,7 @@ interface Deps extends Pick<Core, 'agents' | 'organizations'> {
 }
 
 const PAGE = '/account/agents';
-const SureForm = z.object({ csrf: z.string() });
+const ConfirmForm = z.object({ csrf: z.string() });
 const NOTICES: Record<string, string | undefined> = {
   ended: 'That agent is gone: it is refused from now on.',
 };
@@ -32,16 +32,16 @@ const NOTICES: Record<string, string | undefined> = {
 export function addAgents(router: Router<State>, deps: Deps): void {
   const { agents, organizations, clock, csrf, guards, views } = deps;
   const { requireLogin } = guards;
-  const requireProof = guards.requireProof();
+  const requireRecentAuthentication = guards.requireRecentAuthentication();
   router.get(PAGE, requireLogin, show);
-  router.get(`${PAGE}/:id/replace-key`, requireProof, confirmReplacement);
-  router.post(`${PAGE}/:id/replace-key`, requireProof, parseForm, replaceKey);
+  router.get(`${PAGE}/:id/replace-key`, requireRecentAuthentication, confirmReplacement);
+  router.post(`${PAGE}/:id/replace-key`, requireRecentAuthentication, parseForm, replaceKey);
   router.get(`${PAGE}/:id/end`, requireLogin, confirmEnd);
   // Without a recent proof, as at the API's door: whoever sees an agent that should not be there ends it at once.
   router.post(`${PAGE}/:id/end`, requireLogin, parseForm, end);
 
   async function show(ctx: Context): Promise<void> {
-    const { id: accountId } = loginOf(ctx).account;
+    const { id: accountId } = sessionOf(ctx).account;
     const places = await organizations.listFor(accountId);
     ctx.body = views.render('account/agents', {
       csrfToken: csrf.tokenFor(ctx),
@@ -56,7 +56,7 @@ export function addAgents(router: Router<State>, deps: Deps): void {
 
   /** Answered to the form itself: an address, or a page to come back to, would keep the key. */
   async function replaceKey(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, SureForm).csrf);
+    csrf.check(ctx, readForm(ctx, ConfirmForm).csrf);
     const { member, agent } = await named(ctx);
     const { key } = await agents.rotateKey({ member }, agent, ctx.state.meta);
     ctx.status = 201;
@@ -68,7 +68,7 @@ export function addAgents(router: Router<State>, deps: Deps): void {
   }
 
   async function end(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, SureForm).csrf);
+    csrf.check(ctx, readForm(ctx, ConfirmForm).csrf);
     const { member, agent } = await named(ctx);
     await agents.remove({ member }, agent, ctx.state.meta);
     seeOther(ctx, `${PAGE}?notice=ended`);
@@ -77,13 +77,13 @@ export function addAgents(router: Router<State>, deps: Deps): void {
   /** Nobody is asked about what they may not do. */
   async function aboutManaged(ctx: Context) {
     const { member, agent } = await named(ctx);
-    await organizations.requireExisting(member, agent.organizationId, 'admin');
+    await organizations.requireMember(member, agent.organizationId, 'admin');
     const places = await organizations.listFor(member.accountId);
     return { csrfToken: csrf.tokenFor(ctx), agent: toRow(agent, member.accountId, places, clock.now()) };
   }
 
   async function named(ctx: Context) {
-    const member = { accountId: loginOf(ctx).account.id };
+    const member = { accountId: sessionOf(ctx).account.id };
     return { member, agent: await agents.findFor({ member }, ctx.params.id) };
   }
 }

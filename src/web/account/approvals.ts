@@ -11,7 +11,7 @@ import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge, describeTimeLeft } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
-import { type Guards, loginOf } from './guards.js';
+import { type Guards, sessionOf } from './guards.js';
 import type { AccountPages, ApprovalAction, ApprovalQuestion } from './view-models.js';
 
 interface Deps extends Pick<Core, 'approvals' | 'resources'> {
@@ -31,12 +31,12 @@ const NOTICES: Record<string, string | undefined> = {
 };
 
 export function addApprovals(router: Router<State>, { approvals, resources, clock, csrf, guards, views }: Deps): void {
-  const requireProof = guards.requireProof(APPROVALS_PAGE);
-  router.get(APPROVALS_PAGE, requireProof, show);
-  router.post(`${APPROVALS_PAGE}/:id`, requireProof, parseForm, decide);
+  const requireRecentAuthentication = guards.requireRecentAuthentication(APPROVALS_PAGE);
+  router.get(APPROVALS_PAGE, requireRecentAuthentication, show);
+  router.post(`${APPROVALS_PAGE}/:id`, requireRecentAuthentication, parseForm, decide);
 
   async function show(ctx: Context): Promise<void> {
-    const { account } = loginOf(ctx);
+    const { account } = sessionOf(ctx);
     ctx.body = views.render('account/approvals', {
       csrfToken: csrf.tokenFor(ctx),
       email: account.email,
@@ -49,7 +49,7 @@ export function addApprovals(router: Router<State>, { approvals, resources, cloc
     const { csrf: token, decision } = readForm(ctx, DecisionForm);
     csrf.check(ctx, token);
     try {
-      await approvals.decide(loginOf(ctx), ctx.params.id, decision, ctx.state.meta);
+      await approvals.decide(sessionOf(ctx), ctx.params.id, decision, ctx.state.meta);
       seeOther(ctx, `${APPROVALS_PAGE}?notice=${decision}`);
     } catch (error) {
       if (!(error instanceof AppError) || ![404, 409].includes(error.status)) throw error;

@@ -2,7 +2,7 @@
 import type { ApiKey, KeyRole } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
 import { minRole, type OrganizationRole } from '../../core/organizations/roles.js';
-import { describeAge, describeEnd } from '../pages/format.js';
+import { describeAge, describeExpiry } from '../pages/format.js';
 import type { KeyRow } from './view-models.js';
 
 /** An organization, or one of its projects, as a member of it sees it. */
@@ -46,6 +46,6 @@ export function toKeyRow(key: ApiKey, places: Place[], now: Date): KeyRow {
     scopes: scopes as string[],
     made: describeAge(createdAt, now),
     lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,
-    ends: expiresAt ? describeEnd(expiresAt, now) : undefined,
+    ends: expiresAt ? describeExpiry(expiresAt, now) : undefined,
   };
 }

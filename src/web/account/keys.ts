@@ -10,7 +10,7 @@ import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
-import { type Guards, loginOf } from './guards.js';
+import { type Guards, sessionOf } from './guards.js';
 import { placesOf, toKeyRow } from './key-rows.js';
 import type { AccountPages } from './view-models.js';
 
@@ -37,15 +37,15 @@ export function addKeys(router: Router<State>, deps: Deps): void {
   router.post(`${KEYS_PAGE}/:id/revoke`, requireLogin, parseForm, revoke);
 
   async function show(ctx: Context): Promise<void> {
-    const { id: accountId } = loginOf(ctx).account;
+    const { id: accountId } = sessionOf(ctx).account;
     const places = await placesOf(accountId, deps);
     const now = clock.now();
     const all = await apiKeys.list(accountId);
-    const ended = all.filter((key) => !apiKeys.isAlive(key)).sort((a, b) => endOf(b).getTime() - endOf(a).getTime());
+    const ended = all.filter((key) => !apiKeys.isActive(key)).sort((a, b) => endOf(b).getTime() - endOf(a).getTime());
     ctx.body = views.render('account/keys', {
       csrfToken: csrf.tokenFor(ctx),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
-      keys: all.filter(apiKeys.isAlive).map((key) => toKeyRow(key, places, now)),
+      keys: all.filter(apiKeys.isActive).map((key) => toKeyRow(key, places, now)),
       ended: ended.slice(0, MAX_ENDED).map((key) => {
         const { name, hint, place } = toKeyRow(key, places, now);
         return { name, hint, place, how: key.revokedAt ? 'Revoked' : 'Expired', since: describeAge(endOf(key), now) };
@@ -54,8 +54,8 @@ export function addKeys(router: Router<State>, deps: Deps): void {
   }
 
   async function confirm(ctx: Context): Promise<void> {
-    const { id: accountId } = loginOf(ctx).account;
-    const key = await apiKeys.findAlive(accountId, ctx.params.id);
+    const { id: accountId } = sessionOf(ctx).account;
+    const key = await apiKeys.findActive(accountId, ctx.params.id);
     ctx.body = views.render('account/revoke-key', {
       csrfToken: csrf.tokenFor(ctx),
       key: toKeyRow(key, await placesOf(accountId, deps), clock.now()),
@@ -64,7 +64,7 @@ export function addKeys(router: Router<State>, deps: Deps): void {
 
   async function revoke(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, RevokeForm).csrf);
-    await apiKeys.revoke(loginOf(ctx).account.id, ctx.params.id, ctx.state.meta);
+    await apiKeys.revoke(sessionOf(ctx).account.id, ctx.params.id, ctx.state.meta);
     seeOther(ctx, `${KEYS_PAGE}?notice=revoked`);
   }
 }

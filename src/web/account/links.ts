@@ -8,7 +8,7 @@ import { field, parseForm, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { type Guards, loginOf } from './guards.js';
+import { type Guards, sessionOf } from './guards.js';
 import { PAGE } from './security.js';
 
 interface Deps extends Pick<Core, 'federation' | 'links'> {
@@ -23,18 +23,18 @@ const UnlinkForm = z.object({ csrf: z.string(), id: field });
 
 export function addLinks(router: Router<State>, deps: Deps): void {
   const { federation, links, issuer, federationCookie, csrf, guards } = deps;
-  const requireProof = guards.requireProof(PAGE);
-  if (federation.offered.length > 0) router.post(`${PAGE}/link`, requireProof, parseForm, begin);
-  router.post(`${PAGE}/unlink`, requireProof, parseForm, unlink);
+  const requireRecentAuthentication = guards.requireRecentAuthentication(PAGE);
+  if (federation.offered.length > 0) router.post(`${PAGE}/link`, requireRecentAuthentication, parseForm, begin);
+  router.post(`${PAGE}/unlink`, requireRecentAuthentication, parseForm, unlink);
 
   /** The way back is that of a sign-in: a provider knows one address of ours. */
   async function begin(ctx: Context): Promise<void> {
     const { csrf: token, provider } = readForm(ctx, LinkForm);
     csrf.check(ctx, token);
     const flow = {
-      browser: federationCookie.give(ctx),
+      browser: federationCookie.issue(ctx),
       redirectUri: issuer + callbackPath(provider),
-      accountId: loginOf(ctx).account.id,
+      accountId: sessionOf(ctx).account.id,
       note: { page: PAGE },
     };
     seeOther(ctx, await federation.begin(provider, flow, ctx.state.meta));
@@ -44,7 +44,7 @@ export function addLinks(router: Router<State>, deps: Deps): void {
     const { csrf: token, id } = readForm(ctx, UnlinkForm);
     csrf.check(ctx, token);
     try {
-      await links.unlink(loginOf(ctx), id, ctx.state.meta);
+      await links.unlink(sessionOf(ctx), id, ctx.state.meta);
       seeOther(ctx, `${PAGE}?notice=unlinked`);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'conflict') throw error;

@@ -8,10 +8,10 @@ import type { Core } from '../../core/core.js';
 import { field, parseForm, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
-import { answerFault } from '../pages/form-errors.js';
-import { describeEnd, describeSpan } from '../pages/format.js';
+import { renderFormErrors } from '../pages/form-errors.js';
+import { describeExpiry, describeSpan } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
-import { type Guards, loginOf } from './guards.js';
+import { type Guards, sessionOf } from './guards.js';
 import { type Place, placesOf, toKeyRow } from './key-rows.js';
 import { KEYS_PAGE } from './keys.js';
 import type { AccountPages, Choice, NewKeyErrors } from './view-models.js';
@@ -35,20 +35,22 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
   const { apiKeys, resources, keySeconds, clock, csrf, guards, views } = deps;
   const lives = [...new Set([...LIVES, keySeconds])].sort((a, b) => a - b);
   const NewKeyForm = formOf(lives, keySeconds);
-  const requireProof = guards.requireProof();
-  router.get(`${KEYS_PAGE}/new`, requireProof, showForm).post(`${KEYS_PAGE}/new`, requireProof, parseForm, create);
-  router.get(`${KEYS_PAGE}/:id/replace`, requireProof, askForGrace);
-  router.post(`${KEYS_PAGE}/:id/replace`, requireProof, parseForm, replace);
+  const requireRecentAuthentication = guards.requireRecentAuthentication();
+  router
+    .get(`${KEYS_PAGE}/new`, requireRecentAuthentication, showForm)
+    .post(`${KEYS_PAGE}/new`, requireRecentAuthentication, parseForm, create);
+  router.get(`${KEYS_PAGE}/:id/replace`, requireRecentAuthentication, askForGrace);
+  router.post(`${KEYS_PAGE}/:id/replace`, requireRecentAuthentication, parseForm, replace);
 
   async function showForm(ctx: Context): Promise<void> {
-    const places = await placesOf(loginOf(ctx).account.id, deps);
+    const places = await placesOf(sessionOf(ctx).account.id, deps);
     renderForm(ctx, places, NewKeyForm.parse({ csrf: '' }));
   }
 
   async function create(ctx: Context): Promise<void> {
     const wish = readForm(ctx, NewKeyForm);
     csrf.check(ctx, wish.csrf);
-    const { account } = loginOf(ctx);
+    const { account } = sessionOf(ctx);
     const places = await placesOf(account.id, deps);
     const place = places.find((candidate) => idOf(candidate) === wish.place);
     if (wish.place && !place) {
@@ -72,8 +74,8 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
       renderKey(ctx, fresh);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      answerFault(ctx, error);
-      renderForm(ctx, places, wish, faultOf(error));
+      renderFormErrors(ctx, error);
+      renderForm(ctx, places, wish, errorOf(error));
     }
   }
 
@@ -104,8 +106,8 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
   }
 
   async function askForGrace(ctx: Context): Promise<void> {
-    const { account } = loginOf(ctx);
-    const key = await apiKeys.findAlive(account.id, ctx.params.id);
+    const { account } = sessionOf(ctx);
+    const key = await apiKeys.findActive(account.id, ctx.params.id);
     ctx.body = views.render('account/replace-key', {
       csrfToken: csrf.tokenFor(ctx),
       key: toKeyRow(key, await placesOf(account.id, deps), clock.now()),
@@ -119,7 +121,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
   async function replace(ctx: Context): Promise<void> {
     const { csrf: token, grace } = readForm(ctx, ReplaceForm);
     csrf.check(ctx, token);
-    const { account } = loginOf(ctx);
+    const { account } = sessionOf(ctx);
     renderKey(ctx, await apiKeys.rotate(account.id, ctx.params.id, Number(grace), ctx.state.meta), Number(grace));
   }
 
@@ -131,7 +133,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
       csrfToken: csrf.tokenFor(ctx),
       name: record.name,
       key,
-      ends: record.expiresAt ? describeEnd(record.expiresAt, now) : undefined,
+      ends: record.expiresAt ? describeExpiry(record.expiresAt, now) : undefined,
       oldKey: graceSeconds === undefined ? undefined : describeGrace(graceSeconds, now),
     });
   }
@@ -161,11 +163,11 @@ type AuthorizationOptions = z.output<ReturnType<typeof formOf>>;
 
 function describeGrace(seconds: number, now: Date): string {
   if (seconds === 0) return 'The old key works no more.';
-  return `The old key ends ${describeEnd(addSeconds(now, seconds), now)}, if not before.`;
+  return `The old key ends ${describeExpiry(addSeconds(now, seconds), now)}, if not before.`;
 }
 
 /** Beside the field that has to change, where it is known. */
-function faultOf({ code, message, fields }: AppError): { errors?: NewKeyErrors; problem?: string } {
+function errorOf({ code, message, fields }: AppError): { errors?: NewKeyErrors; problem?: string } {
   if (fields) return { errors: { name: fields.name, scopes: fields.scopes, place: fields.organization_id } };
   if (code === 'insufficient_role') return { errors: { role: message } };
   if (code === 'not_found') return { errors: { place: message } };

@@ -13,10 +13,10 @@ import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { answerFault } from '../pages/form-errors.js';
+import { renderFormErrors } from '../pages/form-errors.js';
 import { describeAge } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
-import { type Guards, loginOf } from './guards.js';
+import { type Guards, sessionOf } from './guards.js';
 import type { AccountPages, PasswordErrors } from './view-models.js';
 
 interface Deps extends Pick<Core, 'mfa' | 'passwords' | 'passwordReset' | 'federation' | 'links'> {
@@ -47,13 +47,15 @@ const ConfirmForm = ChangeForm.extend({ otp: field });
 
 export function addSecurity(router: Router<State>, deps: Deps): void {
   const { mfa, passwords, passwordReset, federation, links, clock, csrf, guards, views } = deps;
-  const requireProof = guards.requireProof(PAGE);
-  router.get(PAGE, requireProof, show);
-  router.post(`${PAGE}/password`, requireProof, parseForm, changePassword);
-  router.get(`${PAGE}/factor`, requireProof, showFactor).post(`${PAGE}/factor`, requireProof, parseForm, begin);
-  router.post(`${PAGE}/factor/confirm`, requireProof, parseForm, confirm);
-  router.post(`${PAGE}/factor/remove`, requireProof, parseForm, remove);
-  router.post(`${PAGE}/recovery-codes`, requireProof, parseForm, renewRecoveryCodes);
+  const requireRecentAuthentication = guards.requireRecentAuthentication(PAGE);
+  router.get(PAGE, requireRecentAuthentication, show);
+  router.post(`${PAGE}/password`, requireRecentAuthentication, parseForm, changePassword);
+  router
+    .get(`${PAGE}/factor`, requireRecentAuthentication, showFactor)
+    .post(`${PAGE}/factor`, requireRecentAuthentication, parseForm, begin);
+  router.post(`${PAGE}/factor/confirm`, requireRecentAuthentication, parseForm, confirm);
+  router.post(`${PAGE}/factor/remove`, requireRecentAuthentication, parseForm, remove);
+  router.post(`${PAGE}/recovery-codes`, requireRecentAuthentication, parseForm, renewRecoveryCodes);
 
   async function show(ctx: Context): Promise<void> {
     await render(ctx, NOTICES[queryParam(ctx, 'notice') ?? ''] ?? {});
@@ -63,7 +65,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
     ctx: Context,
     { errors = {}, ...said }: { notice?: string; problem?: string; errors?: PasswordErrors },
   ): Promise<void> {
-    const { account } = loginOf(ctx);
+    const { account } = sessionOf(ctx);
     const linked = await links.list(account.id);
     ctx.body = views.render('account/security', {
       csrfToken: csrf.tokenFor(ctx),
@@ -82,13 +84,13 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
     const { csrf: token, current_password: current, password: next } = readForm(ctx, PasswordForm);
     csrf.check(ctx, token);
     try {
-      const login = loginOf(ctx);
-      if (login.account.passwordHash === null) await passwordReset.choose(login, next, ctx.state.meta);
-      else await passwordReset.change(login, { current, next }, ctx.state.meta);
+      const login = sessionOf(ctx);
+      if (login.account.passwordHash === null) await passwordReset.setFirstPassword(login, next, ctx.state.meta);
+      else await passwordReset.changePassword(login, { current, next }, ctx.state.meta);
       seeOther(ctx, `${PAGE}?notice=${CHANGED}`);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       const { password } = error.fields ?? {};
       await render(ctx, { errors: password ? { password } : { current: error.message } });
     }
@@ -96,12 +98,12 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
 
   async function begin(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
-    await mfa.begin(loginOf(ctx).account);
+    await mfa.begin(sessionOf(ctx).account);
     seeOther(ctx, `${PAGE}/factor`);
   }
 
   async function showFactor(ctx: Context): Promise<void> {
-    const enrolment = await mfa.pending(loginOf(ctx).account);
+    const enrolment = await mfa.pending(sessionOf(ctx).account);
     if (enrolment) renderFactor(ctx, enrolment);
     else seeOther(ctx, PAGE);
   }
@@ -109,13 +111,13 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
   async function confirm(ctx: Context): Promise<void> {
     const { csrf: token, otp } = readForm(ctx, ConfirmForm);
     csrf.check(ctx, token);
-    const login = loginOf(ctx);
+    const login = sessionOf(ctx);
     try {
       renderCodes(ctx, await mfa.confirm(login, otp, ctx.state.meta));
     } catch (error) {
       const enrolment = await mfa.pending(login.account);
       if (!(error instanceof AppError) || !enrolment) throw error;
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       renderFactor(ctx, enrolment, error.message);
     }
   }
@@ -132,13 +134,13 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
 
   async function remove(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
-    await mfa.remove(loginOf(ctx), ctx.state.meta);
+    await mfa.remove(sessionOf(ctx), ctx.state.meta);
     seeOther(ctx, PAGE);
   }
 
   async function renewRecoveryCodes(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
-    renderCodes(ctx, await mfa.renewRecoveryCodes(loginOf(ctx).account, ctx.state.meta));
+    renderCodes(ctx, await mfa.renewRecoveryCodes(sessionOf(ctx).account, ctx.state.meta));
   }
 
   function renderCodes(ctx: Context, codes: string[]): void {

@@ -40,7 +40,7 @@ const NewAgent = z.object({
   organization_id: text().optional().describe("For a person who is signed in: one's own organization when left out."),
 });
 const Claim = z.object({ token: text(200) });
-const WireAgent = z
+const AgentSchema = z
   .object({
     agent_id: z.string(),
     agent_name: z.string(),
@@ -52,7 +52,7 @@ const WireAgent = z
     provisioned_at: z.iso.datetime(),
   })
   .meta({ id: 'Agent' });
-const FreshAgentAnswer = WireAgent.extend({
+const FreshAgentAnswer = AgentSchema.extend({
   token: z.string().describe('An access token with all its capabilities, for a week.'),
   api_key: z.string().describe('Its key. It is told here and never again.'),
 }).meta({ id: 'FreshAgent' });
@@ -73,7 +73,7 @@ export function addAgents(deps: Deps): void {
   const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
   api.get(
     '/api/v1/capabilities',
-    { summary: 'What agents may be given', accepts: [], answer: [200, z.array(Capability)] },
+    { summary: 'What agents may be given', accepts: [], response: [200, z.array(Capability)] },
     listCapabilities,
   );
   api.post(
@@ -83,11 +83,11 @@ export function addAgents(deps: Deps): void {
       description: ONBOARD_DESCRIPTION,
       accepts: ['login'],
       optional: onboarding === 'open',
-      ticket: onboarding === 'token' ? onboardingToken : undefined,
-      recentProof: true,
+      sharedSecret: onboarding === 'token' ? onboardingToken : undefined,
+      requireRecentAuth: true,
       body: NewAgent,
-      answer: [201, OnboardedAgent],
-      refusals: ['insufficient_role', 'not_found', 'conflict'],
+      response: [201, OnboardedAgent],
+      errors: ['insufficient_role', 'not_found', 'conflict'],
     },
     onboard,
   );
@@ -96,10 +96,10 @@ export function addAgents(deps: Deps): void {
     {
       summary: 'Take on an agent that nobody answers for, with the token of its `claim_url`',
       accepts: ['login'],
-      recentProof: true,
+      requireRecentAuth: true,
       body: Claim,
-      answer: [200, WireAgent],
-      refusals: ['not_found'],
+      response: [200, AgentSchema],
+      errors: ['not_found'],
     },
     claim,
   );
@@ -109,8 +109,8 @@ export function addAgents(deps: Deps): void {
       summary: 'The agents of my organizations',
       accepts: readers,
       query: Place,
-      answer: [200, z.array(WireAgent)],
-      refusals: bounds,
+      response: [200, z.array(AgentSchema)],
+      errors: bounds,
     },
     list,
   );
@@ -120,8 +120,8 @@ export function addAgents(deps: Deps): void {
       summary: 'An agent; agents can look at themselves',
       accepts: [...readers, 'agent'],
       query: Place,
-      answer: [200, WireAgent],
-      refusals: bounds,
+      response: [200, AgentSchema],
+      errors: bounds,
     },
     show,
   );
@@ -132,8 +132,8 @@ export function addAgents(deps: Deps): void {
         'Delete an agent, by an administrator of its organization or by its own key: that and its tokens are refused from now on',
       accepts: ['login', 'agent'],
       query: Place,
-      answer: [200, Done],
-      refusals: bounds,
+      response: [200, Done],
+      errors: bounds,
     },
     remove,
   );
@@ -143,10 +143,10 @@ export function addAgents(deps: Deps): void {
       summary:
         'Another key for an agent, by an administrator or by the old key: that and its tokens are refused from now on',
       accepts: ['login', 'agent'],
-      recentProof: true,
+      requireRecentAuth: true,
       query: Place,
-      answer: [201, FreshAgentAnswer],
-      refusals: [...bounds, 'conflict'],
+      response: [201, FreshAgentAnswer],
+      errors: [...bounds, 'conflict'],
     },
     rotateKey,
   );
@@ -164,7 +164,7 @@ export function addAgents(deps: Deps): void {
       ctx.body = toFresh(await agents.onboardInto(organizationId, account, wanted, meta));
       return;
     }
-    await rateLimiter.spend(STRANGERS, rateLimitKey(meta.address));
+    await rateLimiter.consume(STRANGERS, rateLimitKey(meta.address));
     const { claimToken, ...fresh } = await agents.onboardStranger(wanted, meta);
     ctx.body = { ...toFresh(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
   }
@@ -182,19 +182,19 @@ export function addAgents(deps: Deps): void {
   }
 
   async function remove(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
-    demandKey(principal, 'An agent deletes itself with its key, not with a token.');
+    requireKey(principal, 'An agent deletes itself with its key, not with a token.');
     await agents.remove(agentActorOf(principal), await named(ctx, place, principal), ctx.state.meta);
     ctx.body = { ok: true, message: 'The agent is gone, and with it its key and tokens.' };
   }
 
   async function rotateKey(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
-    demandKey(principal, 'An agent replaces its key with that key, not with a token.');
+    requireKey(principal, 'An agent replaces its key with that key, not with a token.');
     const agent = await named(ctx, place, principal);
     ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.meta));
   }
 
   /** A token that somebody got hold of, for little, must neither become a key, which lasts, nor end the agent. */
-  function demandKey(principal: LoginPrincipal | AgentPrincipal, why: string): void {
+  function requireKey(principal: LoginPrincipal | AgentPrincipal, why: string): void {
     if (principal.kind === 'agent' && principal.by !== 'key') throw forbidden('insufficient_scope', why);
   }
 
@@ -209,7 +209,7 @@ type Visitor = LoginPrincipal | ApiKeyPrincipal | AgentPrincipal;
 const agentActorOf = (principal: Visitor): AgentActor =>
   principal.kind === 'agent' ? { agent: principal.agent } : { member: actorOf(principal) };
 
-const serialize = (agent: Agent): z.input<typeof WireAgent> => ({
+const serialize = (agent: Agent): z.input<typeof AgentSchema> => ({
   agent_id: agent.agentId,
   agent_name: agent.name,
   company_id: agent.organizationId,

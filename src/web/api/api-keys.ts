@@ -37,7 +37,7 @@ const Rotation = z.object({
     .optional()
     .describe('How long the old key works beside the new one: a duration such as 24h (the default), or seconds.'),
 });
-const WireKey = z
+const ApiKeySchema = z
   .object({
     id: z.string(),
     name: z.string(),
@@ -54,7 +54,7 @@ const WireKey = z
     created_at: z.iso.datetime(),
   })
   .meta({ id: 'ApiKey' });
-const FreshKey = WireKey.extend({
+const FreshKey = ApiKeySchema.extend({
   api_key: z.string().describe('The key itself. It is told here and never again.'),
 }).meta({
   id: 'FreshApiKey',
@@ -67,21 +67,21 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
     {
       summary: 'Make an API key',
       accepts,
-      recentProof: true,
+      requireRecentAuth: true,
       body: NewKey,
-      answer: [201, FreshKey],
-      refusals: ['insufficient_role', 'not_found', 'conflict'],
+      response: [201, FreshKey],
+      errors: ['insufficient_role', 'not_found', 'conflict'],
     },
     create,
   );
-  api.get('/api/v1/api-keys', { summary: 'My API keys', accepts, answer: [200, z.array(WireKey)] }, list);
+  api.get('/api/v1/api-keys', { summary: 'My API keys', accepts, response: [200, z.array(ApiKeySchema)] }, list);
   api.delete(
     '/api/v1/api-keys/:id',
     {
       summary: 'Revoke an API key: it is refused from now on',
       accepts,
-      answer: [200, z.object({ message: z.string() })],
-      refusals: ['not_found'],
+      response: [200, z.object({ message: z.string() })],
+      errors: ['not_found'],
     },
     revoke,
   );
@@ -90,10 +90,10 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
     {
       summary: 'A new key like an old one, which works a while longer',
       accepts,
-      recentProof: true,
+      requireRecentAuth: true,
       body: Rotation,
-      answer: [201, FreshKey],
-      refusals: ['not_found', 'conflict'],
+      response: [201, FreshKey],
+      errors: ['not_found', 'conflict'],
     },
     rotate,
   );
@@ -136,7 +136,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
     return { ...serialize(record), api_key: key };
   }
 
-  function serialize(key: ApiKey): z.input<typeof WireKey> {
+  function serialize(key: ApiKey): z.input<typeof ApiKeySchema> {
     return {
       id: key.id,
       name: key.name,
@@ -146,7 +146,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
       role: key.role as KeyRole,
       organization_id: key.organizationId,
       project_id: key.projectId,
-      is_active: apiKeys.isAlive(key),
+      is_active: apiKeys.isActive(key),
       last_used_at: key.lastUsedAt?.toISOString() ?? null,
       usage_count: Number(key.usageCount),
       expires_at: key.expiresAt?.toISOString() ?? null,

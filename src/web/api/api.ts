@@ -5,7 +5,7 @@ import type { Secrets } from '../../base/crypto.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/origin-check.js';
+import type { OriginCheck } from '../endpoints/origin-check.js';
 import { addAgents } from './agents.js';
 import { addApiKeys } from './api-keys.js';
 import { addApprovals } from './approvals.js';
@@ -19,7 +19,7 @@ import { addOrganizations } from './organizations.js';
 import { addProxyLogin } from './proxy-login.js';
 import { addRecovery } from './recovery.js';
 import { addResources } from './resources.js';
-import { createWire } from './schemas.js';
+import { createUserSerializer } from './schemas.js';
 import { addTestAuth } from './test-auth.js';
 
 interface Deps {
@@ -27,19 +27,19 @@ interface Deps {
   clock: Clock;
   secrets: Secrets;
   rateLimiter: RateLimiter;
-  sameOrigin: SameOrigin;
+  originCheck: OriginCheck;
   core: Core;
 }
 
-export function createApiRouter({ config, clock, secrets, rateLimiter, sameOrigin, core }: Deps) {
+export function createApiRouter({ config, clock, secrets, rateLimiter, originCheck, core }: Deps) {
   const { issuer, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
   const { tokens, credentials } = core;
-  const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, sameOrigin });
+  const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, originCheck });
   const api = createEndpoints({ clock, credentials, browsers: cookies.browsers, rateLimiter, rateLimits });
-  const wire = createWire(core);
-  addAuth({ ...core, api, cookies, wire, signup });
-  addProxyLogin({ ...core, api, wire });
-  addFederation({ ...core, api, wire });
+  const userSerializer = createUserSerializer(core);
+  addAuth({ ...core, api, cookies, userSerializer, signup });
+  addProxyLogin({ ...core, api, userSerializer });
+  addFederation({ ...core, api, userSerializer });
   addMe({ ...core, api });
   addMfa({ ...core, api });
   addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });
@@ -52,6 +52,6 @@ export function createApiRouter({ config, clock, secrets, rateLimiter, sameOrigi
   addResources({ ...core, api });
   addApprovals({ ...core, api });
   addRecovery({ ...core, api });
-  if (config.testAuth) addTestAuth({ ...core, api, wire });
+  if (config.testAuth) addTestAuth({ ...core, api, userSerializer });
   return { routes: () => api.router.routes(), endpoints: api.endpoints, cookieNames: cookies.names };
 }

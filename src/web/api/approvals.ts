@@ -12,7 +12,7 @@ interface Deps extends Pick<Core, 'approvals'> {
 }
 
 const Decision = z.object({ decision: z.enum(['approve', 'deny']) });
-const WireApproval = z
+const ApprovalSchema = z
   .object({
     id: z.uuid(),
     agent: z.object({
@@ -34,7 +34,7 @@ export function addApprovals({ api, approvals }: Deps): void {
   const accepts = ['login'] as const;
   api.get(
     '/api/v1/approvals',
-    { summary: 'What agents ask me now', accepts, answer: [200, z.array(WireApproval)] },
+    { summary: 'What agents ask me now', accepts, response: [200, z.array(ApprovalSchema)] },
     list,
   );
   api.post(
@@ -43,10 +43,10 @@ export function addApprovals({ api, approvals }: Deps): void {
       summary: 'Allow it once, or refuse it',
       description: 'A yes is good for one token, which lives for five minutes.',
       accepts,
-      recentProof: true,
+      requireRecentAuth: true,
       body: Decision,
-      answer: [200, Done],
-      refusals: ['not_found', 'conflict'],
+      response: [200, Done],
+      errors: ['not_found', 'conflict'],
     },
     decide,
   );
@@ -68,7 +68,7 @@ const serialize = ({
   asked,
   createdAt,
   expiresAt,
-}: Approval): z.input<typeof WireApproval> => ({
+}: Approval): z.input<typeof ApprovalSchema> => ({
   id,
   agent: { client_id: agent.id, agent_id: agent.agentId, agent_name: agent.name, company_id: agent.organizationId },
   binding_message: bindingMessage,

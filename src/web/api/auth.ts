@@ -4,18 +4,18 @@ import { invalidRequest, unauthorized } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import { requireComplete } from '../endpoints/admitted.js';
-import { SIGN_IN_REFUSALS } from '../endpoints/documented-errors.js';
+import { SIGN_IN_ERRORS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { extractCredential } from '../endpoints/extract-credential.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import type { ApiCookies } from './cookies.js';
-import { AccessAnswer, accessAnswer, Done, TokenAnswer, type Wire, WireUser } from './schemas.js';
+import { AccessAnswer, accessAnswer, Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
 
 interface Deps extends Pick<Core, 'signIn' | 'credentials' | 'tokens' | 'sessions'> {
   api: Api;
   cookies: ApiCookies;
-  wire: Wire;
+  userSerializer: UserSerializer;
   signup: 'open' | 'closed';
 }
 
@@ -28,7 +28,7 @@ const LoginBody = z
     when: ({ value }) => typeof value === 'object' && value !== null, // beside a password that is missing too
   });
 const Refresh = z.object({ refreshToken: text().optional(), refresh_token: text().optional() });
-const CsrfAnswer = z.object({ csrf_token: z.string(), user: WireUser }).meta({ id: 'CookieAnswer' });
+const CsrfAnswer = z.object({ csrf_token: z.string(), user: UserSchema }).meta({ id: 'CookieAnswer' });
 
 const LOGIN_DESCRIPTION = `
 From a page of this origin, or of a listed one, the answer sets the cookies of a login as well. A program that sends neither \`Origin\`
@@ -37,7 +37,7 @@ const REFRESH_DESCRIPTION = `
 A refresh token in the body is spent, and a new pair comes back. Without one, the access token in the header is renewed, as long as its
 login lasts. Without that, the refresh cookie is spent, and new cookies are set.`.trim();
 
-export function addAuth({ api, cookies, wire, signup, signIn, credentials, tokens, sessions }: Deps): void {
+export function addAuth({ api, cookies, userSerializer, signup, signIn, credentials, tokens, sessions }: Deps): void {
   if (signup === 'open') {
     api.post(
       '/api/v1/auth/register',
@@ -45,8 +45,8 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
         summary: 'Make an account and sign it in',
         accepts: [],
         body: Register,
-        answer: [201, TokenAnswer],
-        refusals: ['conflict', 'auth_rate_limited'],
+        response: [201, TokenAnswer],
+        errors: ['conflict', 'auth_rate_limited'],
       },
       register,
     );
@@ -59,8 +59,8 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
       accepts: [],
       body: LoginBody,
       form: true,
-      answer: [200, TokenAnswer.extend({ csrf_token: z.string() })],
-      refusals: [...SIGN_IN_REFUSALS, 'csrf_validation_failed'],
+      response: [200, TokenAnswer.extend({ csrf_token: z.string() })],
+      errors: [...SIGN_IN_ERRORS, 'csrf_validation_failed'],
     },
     login,
   );
@@ -70,8 +70,8 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
       summary: 'Sign in, without cookies',
       accepts: [],
       body: LoginBody,
-      answer: [200, TokenAnswer],
-      refusals: SIGN_IN_REFUSALS,
+      response: [200, TokenAnswer],
+      errors: SIGN_IN_ERRORS,
     },
     loginJson,
   );
@@ -81,11 +81,11 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
       summary: 'New tokens: for a refresh token, for the access token in the header, or for the cookies of a browser',
       description: REFRESH_DESCRIPTION,
       accepts: [],
-      carries: ['bearer', 'refreshCookie'],
+      documentedCredentials: ['bearer', 'refreshCookie'],
       limit: 'default',
       body: Refresh,
-      answer: [200, z.union([TokenAnswer, AccessAnswer, CsrfAnswer])],
-      refusals: ['no_auth', 'invalid_token', 'expired_token', 'csrf_validation_failed'],
+      response: [200, z.union([TokenAnswer, AccessAnswer, CsrfAnswer])],
+      errors: ['no_auth', 'invalid_token', 'expired_token', 'csrf_validation_failed'],
     },
     refresh,
   );
@@ -94,26 +94,26 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
     {
       summary: 'End this login: its tokens are refused from now on',
       accepts: ['login'],
-      refreshCookieToo: true,
-      answer: [200, Done],
+      acceptRefreshCookie: true,
+      response: [200, Done],
     },
     logout,
   );
 
   async function register(ctx: Context, { full_name, name = full_name, ...input }: z.output<typeof Register>) {
     const authenticated = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
-    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(authenticated, ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(authenticated, ctx.state.meta));
   }
 
   async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
     const withCookies = cookies.mayBeSet(ctx);
     const opened = await enter(ctx, input);
     if (withCookies) await cookies.set(ctx, opened);
-    ctx.body = { ...(await wire.tokenAnswer(opened)), csrf_token: cookies.csrfTokenFor(opened.session.id) };
+    ctx.body = { ...(await userSerializer.tokenAnswer(opened)), csrf_token: cookies.csrfTokenFor(opened.session.id) };
   }
 
   async function loginJson(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
-    ctx.body = await wire.tokenAnswer(await enter(ctx, input));
+    ctx.body = await userSerializer.tokenAnswer(await enter(ctx, input));
   }
 
   async function enter(ctx: Context, { username = '', email = username, password, otp }: z.output<typeof LoginBody>) {
@@ -127,7 +127,7 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
     if (refresh_token && fromBody !== refresh_token) {
       throw invalidRequest('The refresh token is given twice, and not the same.', { refresh_token: 'Give one.' });
     }
-    if (fromBody) ctx.body = await wire.tokenAnswer(await tokens.refresh(fromBody, ctx.state.meta));
+    if (fromBody) ctx.body = await userSerializer.tokenAnswer(await tokens.refresh(fromBody, ctx.state.meta));
     else if (ctx.get('Authorization') || ctx.get('X-API-Key')) await refreshByBearer(ctx);
     else await refreshByCookie(ctx);
   }
@@ -146,15 +146,18 @@ export function addAuth({ api, cookies, wire, signup, signIn, credentials, token
     const withCookies = cookies.mayBeSet(ctx);
     const refreshed = await tokens.refresh(token, ctx.state.meta);
     if (!withCookies) {
-      ctx.body = await wire.tokenAnswer(refreshed);
+      ctx.body = await userSerializer.tokenAnswer(refreshed);
       return;
     }
     await cookies.set(ctx, refreshed);
-    ctx.body = { csrf_token: cookies.csrfTokenFor(refreshed.session.id), user: await wire.user(refreshed.account) };
+    ctx.body = {
+      csrf_token: cookies.csrfTokenFor(refreshed.session.id),
+      user: await userSerializer.user(refreshed.account),
+    };
   }
 
   async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await sessions.end(login.session.id, 'signed_out', ctx.state.meta);
+    await sessions.revoke(login.session.id, 'signed_out', ctx.state.meta);
     cookies.clear(ctx);
     ctx.body = { ok: true, message: 'Signed out.' };
   }

@@ -7,9 +7,9 @@ import { forbidden } from '../../base/app-error.js';
 import { SECOND_MS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import { isLoopback } from '../../base/loopback.js';
-import type { RefreshedLogin, Tokens } from '../../core/sessions/tokens.js';
+import type { SessionWithTokens, Tokens } from '../../core/sessions/tokens.js';
 import type { Browsers } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/origin-check.js';
+import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';
 
 interface Deps {
@@ -18,14 +18,14 @@ interface Deps {
   tokens: Pick<Tokens, 'signAccess'>;
   prefix: string;
   accessSeconds: number;
-  sameOrigin: SameOrigin;
+  originCheck: OriginCheck;
 }
 
 const AUTH_PATH = '/api/v1/auth';
 
 export type ApiCookies = ReturnType<typeof createApiCookies>;
 
-export function createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, sameOrigin }: Deps) {
+export function createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, originCheck }: Deps) {
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
   /** A browser keeps a cookie with `Secure` only when it came by https; without, only this very machine is private enough. */
@@ -53,11 +53,11 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
    * about where it comes from does without. Refuses with `csrf_validation_failed` what comes from anywhere else.
    */
   function mayBeSet(ctx: Context): boolean {
-    sameOrigin.check(ctx);
-    return areSafe && sameOrigin.isNamed(ctx);
+    originCheck.check(ctx);
+    return areSafe && originCheck.isListed(ctx);
   }
 
-  async function set(ctx: Context, login: RefreshedLogin): Promise<void> {
+  async function set(ctx: Context, login: SessionWithTokens): Promise<void> {
     const { answerId, refreshToken: token, refreshSeconds } = login.tokens;
     const { accessToken, seconds } = await tokens.signAccess(login, answerId, accessSeconds);
     ctx.cookies.set(names.access, accessToken, { ...options.access, maxAge: seconds * SECOND_MS });

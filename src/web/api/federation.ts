@@ -6,22 +6,22 @@ import { requireComplete } from '../endpoints/admitted.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done, TokenAnswer, type Wire, WireUser } from './schemas.js';
+import { Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
 
 interface Deps extends Pick<Core, 'signIn' | 'federation' | 'links' | 'providerTokens'> {
   api: Api;
-  wire: Wire;
+  userSerializer: UserSerializer;
 }
 
 const Code = z.object({ code: text(), redirect_uri: text(), code_verifier: text(128).optional() });
 const CodeAndOtp = Code.extend({ otp: text().optional() });
 const Answer = TokenAnswer.extend({
-  user: WireUser.extend({
+  user: UserSchema.extend({
     avatar_url: z.string().nullable().describe('The same as `picture`.'),
     provider_user_id: z.string().describe('Who the person is at the provider; `id` is the account.'),
   }),
 }).meta({ id: 'FederatedTokenAnswer' });
-const WireLink = z
+const LinkSchema = z
   .object({
     id: z.string(),
     provider: z.string().nullable().describe('Null for an issuer by which nobody signs in on a page.'),
@@ -33,7 +33,7 @@ const WireLink = z
     keeps_token: z.boolean().describe('What the provider gives for me is kept: see `/api/v1/auth/links/{id}/token`.'),
   })
   .meta({ id: 'Link' });
-const WireProviderToken = z
+const ProviderTokenSchema = z
   .object({
     access_token: z.string(),
     token_type: z.string(),
@@ -52,7 +52,7 @@ a refresh token. With \`provider_sign_in_required\` it is no longer good, and wi
 again. Each reading is written to the audit trail.`.trim();
 const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
 
-export function addFederation({ api, wire, signIn, federation, links, providerTokens }: Deps): void {
+export function addFederation({ api, userSerializer, signIn, federation, links, providerTokens }: Deps): void {
   for (const { id, name } of federation.offered) {
     api.post(
       `/api/v1/auth/${id}/callback`,
@@ -61,8 +61,8 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
         description: DESCRIPTION,
         accepts: [],
         body: CodeAndOtp,
-        answer: [200, Answer],
-        refusals: [
+        response: [200, Answer],
+        errors: [
           'invalid_credentials',
           'mfa_required',
           'invalid_otp',
@@ -80,17 +80,17 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
       {
         summary: `From now on ${name} signs me in as well`,
         accepts: ['login'],
-        recentProof: true,
+        requireRecentAuth: true,
         body: Code,
-        answer: [200, Done],
-        refusals: ['invalid_credentials', 'conflict', 'auth_rate_limited', ...upstream],
+        response: [200, Done],
+        errors: ['invalid_credentials', 'conflict', 'auth_rate_limited', ...upstream],
       },
       (ctx, input, principal) => link(ctx, id, input, principal),
     );
   }
   api.get(
     '/api/v1/auth/links',
-    { summary: 'Who I am at providers elsewhere', accepts: ['login'], answer: [200, z.array(WireLink)] },
+    { summary: 'Who I am at providers elsewhere', accepts: ['login'], response: [200, z.array(LinkSchema)] },
     list,
   );
   api.get(
@@ -99,8 +99,8 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
       summary: 'The access token that a provider elsewhere gave for me',
       description: TOKEN_DESCRIPTION,
       accepts: ['login'],
-      answer: [200, WireProviderToken],
-      refusals: ['not_found', 'provider_sign_in_required', ...upstream],
+      response: [200, ProviderTokenSchema],
+      errors: ['not_found', 'provider_sign_in_required', ...upstream],
     },
     showToken,
   );
@@ -110,9 +110,9 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
       summary: 'A provider elsewhere signs me in no more; my other logins end',
       description: 'The last way to sign in stays: then the answer is `conflict`.',
       accepts: ['login'],
-      recentProof: true,
-      answer: [200, Done],
-      refusals: ['not_found', 'conflict'],
+      requireRecentAuth: true,
+      response: [200, Done],
+      errors: ['not_found', 'conflict'],
     },
     unlink,
   );
@@ -120,7 +120,9 @@ export function addFederation({ api, wire, signIn, federation, links, providerTo
   async function callback(ctx: Context, id: string, { otp, ...code }: z.output<typeof CodeAndOtp>): Promise<void> {
     const externalLogin = await federation.completeAppCode(id, given(code), ctx.state.meta);
     const authResult = await federation.authenticate(externalLogin, otp, ctx.state.meta);
-    const answer = await wire.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
+    const answer = await userSerializer.tokenAnswer(
+      await signIn.issueTokens(requireComplete(authResult), ctx.state.meta),
+    );
     const picture = externalLogin.picture ?? answer.user.picture;
     ctx.body = {
       ...answer,

@@ -7,7 +7,7 @@ import { ORGANIZATION_ROLES, type OrganizationRole } from '../../core/organizati
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done, toOrganization, WireOrganization } from './schemas.js';
+import { Done, OrganizationSchema, toOrganization } from './schemas.js';
 
 interface Deps extends Pick<Core, 'invitations'> {
   api: Api;
@@ -15,7 +15,7 @@ interface Deps extends Pick<Core, 'invitations'> {
 
 const NewInvitation = z.object({ email: text(), role: z.enum(ORGANIZATION_ROLES).describe("At most one's own.") });
 const Acceptance = z.object({ token: text().describe('Of the mailed link.') });
-const WireInvitation = z
+const InvitationSchema = z
   .object({
     id: z.string(),
     organization_id: z.string(),
@@ -29,7 +29,7 @@ const WireInvitation = z
 
 export function addInvitations({ api, invitations }: Deps): void {
   const accepts = ['login'] as const;
-  const refusals = ['not_found', 'insufficient_role'] as const;
+  const errors = ['not_found', 'insufficient_role'] as const;
 
   api.post(
     '/api/v1/organizations/:id/invitations',
@@ -37,21 +37,21 @@ export function addInvitations({ api, invitations }: Deps): void {
       summary: 'Invite somebody by e-mail',
       description: 'The link in the mail works once, within a week. An earlier one for the same address is void.',
       accepts,
-      recentProof: true,
+      requireRecentAuth: true,
       body: NewInvitation,
-      answer: [201, WireInvitation],
-      refusals: [...refusals, 'conflict'],
+      response: [201, InvitationSchema],
+      errors: [...errors, 'conflict'],
     },
     create,
   );
   api.get(
     '/api/v1/organizations/:id/invitations',
-    { summary: 'Who is invited', accepts, answer: [200, z.array(WireInvitation)], refusals },
+    { summary: 'Who is invited', accepts, response: [200, z.array(InvitationSchema)], errors },
     list,
   );
   api.delete(
     '/api/v1/organizations/:id/invitations/:invitation_id',
-    { summary: 'Take an invitation back', accepts, answer: [200, Done], refusals },
+    { summary: 'Take an invitation back', accepts, response: [200, Done], errors },
     takeBack,
   );
   api.post(
@@ -61,8 +61,8 @@ export function addInvitations({ api, invitations }: Deps): void {
       description: 'Only for the account whose confirmed e-mail address was invited.',
       accepts,
       body: Acceptance,
-      answer: [200, WireOrganization],
-      refusals: [...refusals, 'conflict'],
+      response: [200, OrganizationSchema],
+      errors: [...errors, 'conflict'],
     },
     accept,
   );
@@ -77,7 +77,7 @@ export function addInvitations({ api, invitations }: Deps): void {
 
   async function takeBack(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     const { id, invitation_id: invitationId } = ctx.params;
-    await invitations.takeBack(account.id, id, invitationId, ctx.state.meta);
+    await invitations.revoke(account.id, id, invitationId, ctx.state.meta);
     ctx.body = { ok: true, message: 'The invitation is taken back.' };
   }
 
@@ -86,7 +86,7 @@ export function addInvitations({ api, invitations }: Deps): void {
   }
 }
 
-const serialize = (invitation: InvitationWithInviter): z.input<typeof WireInvitation> => ({
+const serialize = (invitation: InvitationWithInviter): z.input<typeof InvitationSchema> => ({
   id: invitation.id,
   organization_id: invitation.organizationId,
   email: invitation.email,

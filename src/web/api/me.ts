@@ -10,18 +10,18 @@ import { LEVELS } from '../../core/tools/levels.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done, toUser, WireUser } from './schemas.js';
+import { Done, toUser, UserSchema } from './schemas.js';
 
 interface Deps extends Pick<Core, 'organizations' | 'permissions' | 'profiles' | 'projects' | 'sessions'> {
   api: Api;
 }
 
-const Me = WireUser.extend({
+const Me = UserSchema.extend({
   organizations: z.array(z.object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES) })),
   projects: z.array(z.object({ id: z.string(), name: z.string(), organization_id: z.string() })),
   tools: z.array(z.object({ slug: z.string(), name: z.string(), url: z.string().nullable(), level: z.enum(LEVELS) })),
 }).meta({ id: 'Me' });
-const WireProfile = z
+const ProfileSchema = z
   .object({
     name: z.string().nullable(),
     full_name: z.string().nullable(),
@@ -43,7 +43,7 @@ const ProfilePatch = z.object({
   language: text().nullable().optional().describe('A language tag (BCP 47), such as de-AT.'),
   notifications: z.record(text(100), z.boolean()).optional().describe('Replaces all of them.'),
 });
-const WireSession = z
+const SessionSchema = z
   .object({
     id: z.string(),
     current: z.boolean(),
@@ -60,26 +60,30 @@ const WireSession = z
 export function addMe({ api, organizations, permissions, profiles, projects, sessions }: Deps): void {
   const accepts = ['login'] as const;
   const readers = ['login', 'foreign', 'api-key'] as const;
-  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: readers, answer: [200, Me] }, me);
+  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: readers, response: [200, Me] }, me);
   api.get(
     '/api/v1/auth/me/profile',
-    { summary: 'My preferences', accepts: readers, answer: [200, WireProfile] },
+    { summary: 'My preferences', accepts: readers, response: [200, ProfileSchema] },
     showProfile,
   );
   api.patch(
     '/api/v1/auth/me/profile',
-    { summary: 'Change my preferences', accepts, body: ProfilePatch, answer: [200, WireProfile] },
+    { summary: 'Change my preferences', accepts, body: ProfilePatch, response: [200, ProfileSchema] },
     changeProfile,
   );
   api.get(
     '/api/v1/auth/sessions',
-    { summary: 'Where I am signed in', accepts, answer: [200, z.array(WireSession)] },
+    { summary: 'Where I am signed in', accepts, response: [200, z.array(SessionSchema)] },
     listSessions,
   );
-  api.delete('/api/v1/auth/sessions', { summary: 'End all my other logins', accepts, answer: [200, Done] }, endOthers);
+  api.delete(
+    '/api/v1/auth/sessions',
+    { summary: 'End all my other logins', accepts, response: [200, Done] },
+    endOthers,
+  );
   api.delete(
     '/api/v1/auth/sessions/:id',
-    { summary: 'End one of my logins', accepts, answer: [200, Done], refusals: ['not_found'] },
+    { summary: 'End one of my logins', accepts, response: [200, Done], errors: ['not_found'] },
     endOne,
   );
 
@@ -117,12 +121,12 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
   async function endOne(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
     if (!own) throw notFound('There is no such login.');
-    await sessions.end(own.id, 'revoked', ctx.state.meta);
+    await sessions.revoke(own.id, 'revoked', ctx.state.meta);
     ctx.body = { ok: true, message: 'That login has ended.' };
   }
 }
 
-function toProfile(account: Account): z.input<typeof WireProfile> {
+function toProfile(account: Account): z.input<typeof ProfileSchema> {
   const { name, givenName, familyName, picture, timezone, language, notifications } = account;
   return {
     name,
@@ -136,7 +140,7 @@ function toProfile(account: Account): z.input<typeof WireProfile> {
   };
 }
 
-function serialize(session: Session, currentId: string): z.input<typeof WireSession> {
+function serialize(session: Session, currentId: string): z.input<typeof SessionSchema> {
   return {
     id: session.id,
     current: session.id === currentId,

@@ -18,7 +18,7 @@ const Proof = z
     message: 'Give the password, or a code as otp.',
   });
 const Code = z.object({ otp: text() });
-const WireEnrolment = z.object({
+const EnrolmentSchema = z.object({
   secret: z.string().describe('For whoever types it: 160 bits, base32.'),
   otpauth_uri: z.string(),
   qr_svg: z.string().describe('The URI as a QR code.'),
@@ -27,15 +27,15 @@ const Codes = z.object({ recovery_codes: z.array(z.string()).describe('Shown thi
 
 export function addMfa({ api, mfa, signIn }: Deps): void {
   const accepts = ['login'] as const;
-  const recentProof = true;
+  const requireRecentAuth = true;
   api.post(
     '/api/v1/auth/reauth',
     {
       summary: 'Prove again who I am, by password or by second factor',
       accepts,
       body: Proof,
-      answer: [200, Done],
-      refusals: ['invalid_credentials', 'invalid_otp', 'auth_rate_limited'],
+      response: [200, Done],
+      errors: ['invalid_credentials', 'invalid_otp', 'auth_rate_limited'],
     },
     reauthenticate,
   );
@@ -44,9 +44,9 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Begin to set up an authenticator app',
       accepts,
-      recentProof,
-      answer: [200, WireEnrolment],
-      refusals: ['conflict'],
+      requireRecentAuth,
+      response: [200, EnrolmentSchema],
+      errors: ['conflict'],
     },
     begin,
   );
@@ -55,10 +55,10 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Confirm the app by a code of it: from then on it is asked for, and my other logins end',
       accepts,
-      recentProof,
+      requireRecentAuth,
       body: Code,
-      answer: [200, Codes],
-      refusals: ['invalid_otp', 'conflict'],
+      response: [200, Codes],
+      errors: ['invalid_otp', 'conflict'],
     },
     confirm,
   );
@@ -67,9 +67,9 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Remove the app and the recovery codes; my other logins end',
       accepts,
-      recentProof,
-      answer: [200, Done],
-      refusals: ['not_found'],
+      requireRecentAuth,
+      response: [200, Done],
+      errors: ['not_found'],
     },
     remove,
   );
@@ -78,9 +78,9 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Fresh recovery codes; those before are void',
       accepts,
-      recentProof,
-      answer: [200, Codes],
-      refusals: ['not_found'],
+      requireRecentAuth,
+      response: [200, Codes],
+      errors: ['not_found'],
     },
     renewRecoveryCodes,
   );

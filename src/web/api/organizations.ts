@@ -8,7 +8,7 @@ import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done, toOrganization, WireOrganization } from './schemas.js';
+import { Done, OrganizationSchema, toOrganization } from './schemas.js';
 
 interface Deps extends Pick<Core, 'organizations' | 'members' | 'projects'> {
   api: Api;
@@ -17,7 +17,7 @@ interface Deps extends Pick<Core, 'organizations' | 'members' | 'projects'> {
 const Named = z.object({ name: text() });
 const RoleChange = z.object({ role: z.enum(ORGANIZATION_ROLES) });
 const NewProject = Named.extend({ organization_id: text().optional().describe("One's own when left out.") });
-const WireMember = z
+const MemberSchema = z
   .object({
     id: z.uuid(),
     email: z.email(),
@@ -26,19 +26,25 @@ const WireMember = z
     since: z.iso.datetime(),
   })
   .meta({ id: 'Member' });
-const WireProject = z
+const ProjectSchema = z
   .object({ id: z.string(), name: z.string(), organization_id: z.string(), created_at: z.iso.datetime() })
   .meta({ id: 'Project' });
 
 export function addOrganizations({ api, organizations, members, projects }: Deps): void {
   const accepts = ['login'] as const;
   const readers = ['login', 'api-key'] as const;
-  const refusals = ['not_found', 'insufficient_role'] as const;
-  const bounds = [...refusals, 'project_scope_violation'] as const;
+  const errors = ['not_found', 'insufficient_role'] as const;
+  const bounds = [...errors, 'project_scope_violation'] as const;
 
   api.post(
     '/api/v1/organizations',
-    { summary: 'Make an organization', accepts, body: Named, answer: [201, WireOrganization], refusals: ['conflict'] },
+    {
+      summary: 'Make an organization',
+      accepts,
+      body: Named,
+      response: [201, OrganizationSchema],
+      errors: ['conflict'],
+    },
     create,
   );
   api.get(
@@ -46,24 +52,24 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: 'Where I am a member',
       accepts: readers,
-      answer: [200, z.array(WireOrganization)],
-      refusals: ['project_scope_violation'],
+      response: [200, z.array(OrganizationSchema)],
+      errors: ['project_scope_violation'],
     },
     list,
   );
   api.get(
     '/api/v1/organizations/:id',
-    { summary: 'An organization', accepts: readers, answer: [200, WireOrganization], refusals: bounds },
+    { summary: 'An organization', accepts: readers, response: [200, OrganizationSchema], errors: bounds },
     show,
   );
   api.patch(
     '/api/v1/organizations/:id',
-    { summary: 'Rename an organization', accepts, body: Named, answer: [200, WireOrganization], refusals },
+    { summary: 'Rename an organization', accepts, body: Named, response: [200, OrganizationSchema], errors },
     rename,
   );
   api.get(
     '/api/v1/organizations/:id/members',
-    { summary: 'Who is in it', accepts: readers, answer: [200, z.array(WireMember)], refusals: bounds },
+    { summary: 'Who is in it', accepts: readers, response: [200, z.array(MemberSchema)], errors: bounds },
     listMembers,
   );
   api.patch(
@@ -71,10 +77,10 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: "Change a member's role",
       accepts,
-      recentProof: true,
+      requireRecentAuth: true,
       body: RoleChange,
-      answer: [200, Done],
-      refusals: [...refusals, 'conflict'],
+      response: [200, Done],
+      errors: [...errors, 'conflict'],
     },
     changeRole,
   );
@@ -83,9 +89,9 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: 'Remove a member, or leave',
       accepts,
-      recentProof: true,
-      answer: [200, Done],
-      refusals: [...refusals, 'conflict'],
+      requireRecentAuth: true,
+      response: [200, Done],
+      errors: [...errors, 'conflict'],
     },
     removeMember,
   );
@@ -95,8 +101,8 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
       summary: 'Make a project',
       accepts,
       body: NewProject,
-      answer: [201, WireProject],
-      refusals: [...refusals, 'conflict'],
+      response: [201, ProjectSchema],
+      errors: [...errors, 'conflict'],
     },
     createProject,
   );
@@ -105,24 +111,24 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: 'The projects that I can see',
       accepts: readers,
-      answer: [200, z.array(WireProject)],
-      refusals: ['project_scope_violation'],
+      response: [200, z.array(ProjectSchema)],
+      errors: ['project_scope_violation'],
     },
     listProjects,
   );
   api.get(
     '/api/v1/projects/:id',
-    { summary: 'A project', accepts: readers, answer: [200, WireProject], refusals: bounds },
+    { summary: 'A project', accepts: readers, response: [200, ProjectSchema], errors: bounds },
     showProject,
   );
   api.patch(
     '/api/v1/projects/:id',
-    { summary: 'Rename a project', accepts, body: Named, answer: [200, WireProject], refusals },
+    { summary: 'Rename a project', accepts, body: Named, response: [200, ProjectSchema], errors },
     renameProject,
   );
   api.delete(
     '/api/v1/projects/:id',
-    { summary: 'Delete a project and its keys', accepts, recentProof: true, answer: [200, Done], refusals },
+    { summary: 'Delete a project and its keys', accepts, requireRecentAuth: true, response: [200, Done], errors },
     removeProject,
   );
 
@@ -184,7 +190,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   }
 }
 
-const toMember = ({ account: { id, email, name }, role, since }: Member): z.input<typeof WireMember> => ({
+const toMember = ({ account: { id, email, name }, role, since }: Member): z.input<typeof MemberSchema> => ({
   id,
   email,
   name,
@@ -192,7 +198,7 @@ const toMember = ({ account: { id, email, name }, role, since }: Member): z.inpu
   since: since.toISOString(),
 });
 
-const toProject = ({ id, name, organizationId, createdAt }: Project): z.input<typeof WireProject> => ({
+const toProject = ({ id, name, organizationId, createdAt }: Project): z.input<typeof ProjectSchema> => ({
   id,
   name,
   organization_id: organizationId,

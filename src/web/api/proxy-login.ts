@@ -6,11 +6,11 @@ import { requireComplete } from '../endpoints/admitted.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { TokenAnswer, type Wire } from './schemas.js';
+import { TokenAnswer, type UserSerializer } from './schemas.js';
 
 interface Deps extends Pick<Core, 'signIn' | 'upstream'> {
   api: Api;
-  wire: Wire;
+  userSerializer: UserSerializer;
 }
 
 const ProxyLogin = z.object({ email: text(), password: text(), otp: text().optional() });
@@ -19,7 +19,7 @@ const DESCRIPTION = `
 The upstream provider is asked whether the password is right; whoever comes for the first time gets an account. \`otp\` is passed on. It
 is also the code of a second factor that is set up here. Without an upstream, this is \`login-json\`.`.trim();
 
-export function addProxyLogin({ api, wire, signIn, upstream }: Deps): void {
+export function addProxyLogin({ api, userSerializer, signIn, upstream }: Deps): void {
   for (const name of ['ainative-login', 'proxy-login']) {
     api.post(
       `/api/v1/auth/${name}`,
@@ -28,8 +28,8 @@ export function addProxyLogin({ api, wire, signIn, upstream }: Deps): void {
         description: DESCRIPTION,
         accepts: [],
         body: ProxyLogin,
-        answer: [200, TokenAnswer],
-        refusals: [
+        response: [200, TokenAnswer],
+        errors: [
           'invalid_credentials',
           'mfa_required',
           'invalid_otp',
@@ -48,6 +48,6 @@ export function addProxyLogin({ api, wire, signIn, upstream }: Deps): void {
     const hops = ctx.get(HOP_HEADER).split(/[\s,]+/);
     const credentials = { email, password, ...(otp && { otp }) };
     const authResult = await upstream.withPassword(credentials, hops.filter(Boolean), ctx.state.meta);
-    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
   }
 }

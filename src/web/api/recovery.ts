@@ -24,7 +24,7 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
       summary: 'Mail a link to choose a new password, if there is an account with this address',
       accepts: [],
       body: Forgot,
-      answer: [202, Done],
+      response: [202, Done],
     },
     forgot,
   );
@@ -34,8 +34,8 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
       summary: 'Choose a new password with the token of a mailed link; every login of the account ends',
       accepts: [],
       body: Reset,
-      answer: [200, Done],
-      refusals: ['invalid_token'],
+      response: [200, Done],
+      errors: ['invalid_token'],
     },
     reset,
   );
@@ -45,8 +45,8 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
       summary: 'Confirm an e-mail address with the token of a mailed link',
       accepts: [],
       body: Verify,
-      answer: [200, Done],
-      refusals: ['invalid_token'],
+      response: [200, Done],
+      errors: ['invalid_token'],
     },
     verify,
   );
@@ -57,14 +57,14 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
       summary: 'Change the password; every other login of the account ends',
       accepts: ['login'],
       body: Change,
-      answer: [200, Done],
-      refusals: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
+      response: [200, Done],
+      errors: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
     },
     change,
   );
 
   async function forgot(ctx: Context, { email }: z.output<typeof Forgot>): Promise<void> {
-    await passwordReset.forgot(email, ctx.state.meta);
+    await passwordReset.requestReset(email, ctx.state.meta);
     ctx.body = { ok: true, message: 'If there is an account with this address, a link is on its way.' };
   }
 
@@ -80,7 +80,7 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
 
   async function change(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal): Promise<void> {
     const { current_password: current, new_password: next } = input;
-    await renameField(passwordReset.change(login, { current, next }, ctx.state.meta));
+    await renameField(passwordReset.changePassword(login, { current, next }, ctx.state.meta));
     ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };
   }
 }

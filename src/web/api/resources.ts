@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { durationSeconds } from '../../base/duration.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { resourceToWire } from '../../core/resources/representation.js';
+import { serializeResource } from '../../core/resources/representation.js';
 import type { Resource, Scope } from '../../core/resources/resources.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
@@ -14,7 +14,7 @@ interface Deps extends Pick<Core, 'resources' | 'resourceRegistry'> {
   api: Api;
 }
 
-const WireScope = z.object({
+const ScopeSchema = z.object({
   name: text(),
   description: text().describe('One sentence, which people read on the consent page.'),
   default: z.boolean().optional().describe('Whether apps that ask for no scope get this one; true when left out.'),
@@ -22,7 +22,7 @@ const WireScope = z.object({
 });
 const Settings = z.object({
   name: text().describe('What people read on the consent page.'),
-  scopes: z.array(WireScope),
+  scopes: z.array(ScopeSchema),
   access_token_format: z.enum(['jwt', 'opaque']),
   access_token_ttl: text(20)
     .refine((value) => durationSeconds(value) !== undefined, 'Write it as 15m.')
@@ -37,12 +37,12 @@ const NewResource = Settings.partial()
     identifier: text().describe('The absolute URI that goes into `aud`. It never changes.'),
   });
 const Change = Settings.partial();
-const WireResource = z
+const ResourceSchema = z
   .object({
     id: z.string(),
     identifier: z.string(),
     name: z.string(),
-    scopes: z.array(WireScope.required()),
+    scopes: z.array(ScopeSchema.required()),
     access_token_format: z.enum(['jwt', 'opaque']),
     access_token_ttl: z.int().nullable().describe('Seconds; null for the general setting.'),
     clients: z.array(z.string()).nullable(),
@@ -52,15 +52,15 @@ const WireResource = z
   .meta({ id: 'Resource' });
 
 export function addResources({ api, resources, resourceRegistry }: Deps): void {
-  const guard = { accepts: ['login'], admin: true, recentProof: true } as const;
+  const guard = { accepts: ['login'], admin: true, requireRecentAuth: true } as const;
   api.post(
     '/api/v1/resources',
-    { summary: 'Register an API', ...guard, body: NewResource, answer: [201, WireResource], refusals: ['conflict'] },
+    { summary: 'Register an API', ...guard, body: NewResource, response: [201, ResourceSchema], errors: ['conflict'] },
     create,
   );
   api.get(
     '/api/v1/resources',
-    { summary: 'All APIs', accepts: ['login'], admin: true, answer: [200, z.array(WireResource)] },
+    { summary: 'All APIs', accepts: ['login'], admin: true, response: [200, z.array(ResourceSchema)] },
     list,
   );
   api.patch(
@@ -70,8 +70,8 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
       description: 'What is left out stays. Scopes and clients replace those that were there.',
       ...guard,
       body: Change,
-      answer: [200, WireResource],
-      refusals: ['not_found', 'conflict'],
+      response: [200, ResourceSchema],
+      errors: ['not_found', 'conflict'],
     },
     update,
   );
@@ -81,8 +81,8 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
       summary: 'Take an API away',
       description: 'No token is made for it from then on. Those that are out there end when they expire.',
       ...guard,
-      answer: [200, Done],
-      refusals: ['not_found', 'conflict'],
+      response: [200, Done],
+      errors: ['not_found', 'conflict'],
     },
     remove,
   );
@@ -141,12 +141,12 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
   }
 }
 
-const serialize = (resource: Resource): z.input<typeof WireResource> => ({
-  ...resourceToWire(resource),
+const serialize = (resource: Resource): z.input<typeof ResourceSchema> => ({
+  ...serializeResource(resource),
   built_in: !resource.registered,
 });
 
-const fromWire = (scope: z.output<typeof WireScope>): Scope => {
+const fromWire = (scope: z.output<typeof ScopeSchema>): Scope => {
   const { name, description, default: byDefault = true, capability = false } = scope;
   return { name, description, byDefault, capability };
 };

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { OrganizationOfMember, Organizations } from '../../core/organizations/organizations.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
-import type { RefreshedLogin } from '../../core/sessions/tokens.js';
+import type { SessionWithTokens } from '../../core/sessions/tokens.js';
 
-export const WireUser = z
+export const UserSchema = z
   .object({
     id: z.uuid(),
     email: z.email(),
@@ -34,25 +34,25 @@ export const TokenAnswer = AccessAnswer.extend({
   refresh_token: z.string().describe('Good for one refresh.'),
   id: z.uuid(),
   email: z.email(),
-  user: WireUser,
+  user: UserSchema,
 }).meta({ id: 'TokenAnswer' });
 
-export const WireOrganization = z
+export const OrganizationSchema = z
   .object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES), created_at: z.iso.datetime() })
   .meta({ id: 'Organization' });
 
 export const Done = z.object({ ok: z.literal(true), message: z.string() }).meta({ id: 'Done' });
 
-export type Wire = ReturnType<typeof createWire>;
+export type UserSerializer = ReturnType<typeof createUserSerializer>;
 
-export function createWire({ organizations }: { organizations: Pick<Organizations, 'listFor'> }) {
+export function createUserSerializer({ organizations }: { organizations: Pick<Organizations, 'listFor'> }) {
   return { user, tokenAnswer };
 
-  async function user(account: Account): Promise<z.input<typeof WireUser>> {
+  async function user(account: Account): Promise<z.input<typeof UserSchema>> {
     return toUser(account, await organizations.listFor(account.id));
   }
 
-  async function tokenAnswer({ account, tokens }: RefreshedLogin): Promise<z.input<typeof TokenAnswer>> {
+  async function tokenAnswer({ account, tokens }: SessionWithTokens): Promise<z.input<typeof TokenAnswer>> {
     return {
       ...accessAnswer(tokens.accessToken, tokens.accessSeconds),
       refreshToken: tokens.refreshToken,
@@ -68,7 +68,7 @@ export function accessAnswer(accessToken: string, seconds: number): z.input<type
   return { token: accessToken, access_token: accessToken, token_type: 'bearer', expires_in: seconds };
 }
 
-export function toUser(account: Account, organizations: OrganizationOfMember[]): z.input<typeof WireUser> {
+export function toUser(account: Account, organizations: OrganizationOfMember[]): z.input<typeof UserSchema> {
   const own = organizations.find((organization) => organization.own);
   return {
     id: account.id,
@@ -89,7 +89,7 @@ export const toOrganization = ({
   name,
   role,
   createdAt,
-}: OrganizationOfMember): z.input<typeof WireOrganization> => ({
+}: OrganizationOfMember): z.input<typeof OrganizationSchema> => ({
   id,
   name,
   role,

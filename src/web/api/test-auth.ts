@@ -6,11 +6,11 @@ import { requireComplete } from '../endpoints/admitted.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { TokenAnswer, type Wire } from './schemas.js';
+import { TokenAnswer, type UserSerializer } from './schemas.js';
 
 interface Deps extends Pick<Core, 'signIn'> {
   api: Api;
-  wire: Wire;
+  userSerializer: UserSerializer;
 }
 
 const TestUser = z.object({ email: text(), password: text(), name: text().optional() });
@@ -19,7 +19,7 @@ const Status = z.object({
   principal: z.object({ type: z.enum(['human', 'agent', 'anonymous']), id: z.string().optional() }),
 });
 
-export function addTestAuth({ api, wire, signIn }: Deps): void {
+export function addTestAuth({ api, userSerializer, signIn }: Deps): void {
   api.get(
     '/api/v1/test-auth/auth-status',
     {
@@ -29,18 +29,18 @@ export function addTestAuth({ api, wire, signIn }: Deps): void {
       accepts: ['login', 'oauth', 'foreign', 'api-key', 'agent', 'workload'],
       scope: null,
       optional: true,
-      answer: [200, Status],
+      response: [200, Status],
     },
     status,
   );
   api.post(
     '/api/v1/test-auth/create-test-user',
-    { summary: 'Sandboxes only: make a test user', accepts: [], body: TestUser, answer: [201, TokenAnswer] },
+    { summary: 'Sandboxes only: make a test user', accepts: [], body: TestUser, response: [201, TokenAnswer] },
     createTestUser,
   );
   api.post(
     '/api/v1/test-auth/test-login',
-    { summary: 'Sandboxes only: sign a test user in', accepts: [], body: TestUser, answer: [200, TokenAnswer] },
+    { summary: 'Sandboxes only: sign a test user in', accepts: [], body: TestUser, response: [200, TokenAnswer] },
     testLogin,
   );
 
@@ -54,11 +54,11 @@ export function addTestAuth({ api, wire, signIn }: Deps): void {
 
   async function createTestUser(ctx: Context, { name, ...input }: z.output<typeof TestUser>): Promise<void> {
     const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
-    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(proven, ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(proven, ctx.state.meta));
   }
 
   async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {
     const authResult = await signIn.withPassword({ email, password }, ctx.state.meta);
-    ctx.body = await wire.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
   }
 }

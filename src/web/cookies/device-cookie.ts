@@ -12,17 +12,17 @@ export type DeviceCookie = ReturnType<typeof createDeviceCookie>;
 export function createDeviceCookie({ issuer }: { issuer: string }) {
   const { name, options } = hostCookie(issuer, 'signet_device');
 
-  return { callerOf, recognise };
+  return { withDevice, remember };
 
   /** The request's caller, with the device. Gives the browser its cookie, for another year. */
-  function callerOf(ctx: Context): RequestMeta {
-    const { device = randomToken(), ...meta } = recognise(ctx);
+  function withDevice(ctx: Context): RequestMeta {
+    const { device = randomToken(), ...meta } = remember(ctx);
     ctx.cookies.set(name, device, { ...options, maxAge: YEAR_MS });
     return { ...meta, device };
   }
 
   /** The same, for somebody who may not get in: a browser that is not known stays so. */
-  function recognise(ctx: Context): RequestMeta {
+  function remember(ctx: Context): RequestMeta {
     const known = ctx.cookies.get(name, { signed: false });
     return known && /^[\w-]{43}$/.test(known) ? { ...ctx.state.meta, device: known } : ctx.state.meta;
   }

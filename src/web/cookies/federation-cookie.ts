@@ -10,14 +10,14 @@ export type FederationCookie = ReturnType<typeof createFederationCookie>;
 export function createFederationCookie({ issuer }: { issuer: string }) {
   const { name, options } = hostCookie(issuer, 'signet_elsewhere');
 
-  return { read, give };
+  return { read, issue };
 
   function read(ctx: Context): string | undefined {
     return ctx.cookies.get(name, { signed: false });
   }
 
   /** The browser's key; a browser that has none gets one. Several sign-ins may be under way in it. */
-  function give(ctx: Context): string {
+  function issue(ctx: Context): string {
     const known = read(ctx);
     const key = known && /^[\w-]{43}$/.test(known) ? known : randomToken();
     ctx.cookies.set(name, key, { ...options, maxAge: FLOW_SECONDS * SECOND_MS });

@@ -1,7 +1,7 @@
 /** The cookie that says who is signed in in this browser. It holds a token of core/sessions and nothing else. */
 import type { IncomingMessage } from 'node:http';
-import type { Login, Sessions } from '../../core/sessions/sessions.js';
-import type { FreshLogin } from '../../core/sign-in/session-issuance.js';
+import type { AuthenticatedSession, Sessions } from '../../core/sessions/sessions.js';
+import type { NewBrowserSession } from '../../core/sign-in/session-issuance.js';
 import { hostCookie } from './cookies.js';
 
 interface CookieContext {
@@ -17,12 +17,12 @@ export type LoginCookie = ReturnType<typeof createLoginCookie>;
 export function createLoginCookie({ issuer, sessions }: { issuer: string; sessions: Sessions }) {
   const { name, options } = hostCookie(issuer, 'signet_login');
   // The provider has a context of its own for the same request: what was looked up once is known to both.
-  const known = new WeakMap<IncomingMessage, Promise<Login | undefined>>();
+  const known = new WeakMap<IncomingMessage, Promise<AuthenticatedSession | undefined>>();
 
   return { read, set, clear };
 
   /** The living login of this browser. */
-  function read(ctx: CookieContext): Promise<Login | undefined> {
+  function read(ctx: CookieContext): Promise<AuthenticatedSession | undefined> {
     let login = known.get(ctx.req);
     if (!login) {
       const token = ctx.cookies.get(name, { signed: false });
@@ -32,7 +32,7 @@ export function createLoginCookie({ issuer, sessions }: { issuer: string; sessio
     return login;
   }
 
-  function set(ctx: CookieContext, { session, token }: Pick<FreshLogin, 'session' | 'token'>): void {
+  function set(ctx: CookieContext, { session, token }: Pick<NewBrowserSession, 'session' | 'token'>): void {
     ctx.cookies.set(name, token, { ...options, expires: session.expiresAt });
     known.delete(ctx.req);
   }

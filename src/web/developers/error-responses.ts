@@ -1,23 +1,23 @@
 /** What an endpoint may say no with, for the document: what its line names, and what follows from it. */
 
-import { REFUSALS, type RefusalCode } from '../endpoints/documented-errors.js';
+import { DOCUMENTED_ERRORS, type DocumentedErrorCode } from '../endpoints/documented-errors.js';
 import type { EndpointAt } from '../endpoints/endpoint.js';
 
 /** All codes that an endpoint may refuse with, by status: its own, and those that follow from its line. */
-export function refusalsOf(endpoint: EndpointAt): Map<number, RefusalCode[]> {
-  const byStatus = new Map<number, RefusalCode[]>();
-  const codes = new Set([...following(endpoint), ...(endpoint.refusals ?? [])]);
-  for (const code of (Object.keys(REFUSALS) as RefusalCode[]).filter((known) => codes.has(known))) {
-    const [status] = REFUSALS[code];
+export function documentedErrors(endpoint: EndpointAt): Map<number, DocumentedErrorCode[]> {
+  const byStatus = new Map<number, DocumentedErrorCode[]>();
+  const codes = new Set([...following(endpoint), ...(endpoint.errors ?? [])]);
+  for (const code of (Object.keys(DOCUMENTED_ERRORS) as DocumentedErrorCode[]).filter((known) => codes.has(known))) {
+    const [status] = DOCUMENTED_ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   return byStatus;
 }
 
-export const whenRefused = (code: RefusalCode) => REFUSALS[code][1];
+export const errorDescription = (code: DocumentedErrorCode) => DOCUMENTED_ERRORS[code][1];
 
-function following({ method, path, accepts, optional, admin, recentProof, query, body }: EndpointAt) {
-  const codes: RefusalCode[] = ['rate_limited', 'temporarily_unavailable'];
+function following({ method, path, accepts, optional, admin, requireRecentAuth, query, body }: EndpointAt) {
+  const codes: DocumentedErrorCode[] = ['rate_limited', 'temporarily_unavailable'];
   if (body || query || path.includes(':')) codes.push('invalid_request');
   if (body) codes.push('payload_too_large', 'unsupported_media_type');
   if (accepts.length > 0) codes.push('expired_token', 'invalid_token', 'insufficient_scope');
@@ -25,6 +25,6 @@ function following({ method, path, accepts, optional, admin, recentProof, query,
   if (accepts.length > 0 && method !== 'get') codes.push('csrf_validation_failed');
   if (accepts.includes('foreign')) codes.push('upstream_unavailable');
   if (admin) codes.push('insufficient_role');
-  if (recentProof) codes.push('reauth_required');
+  if (requireRecentAuth) codes.push('reauth_required');
   return codes;
 }

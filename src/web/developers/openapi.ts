@@ -6,7 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { ErrorAnswer } from '../endpoints/documented-errors.js';
 import type { EndpointAt } from '../endpoints/endpoint.js';
-import { refusalsOf, whenRefused } from './error-responses.js';
+import { documentedErrors, errorDescription } from './error-responses.js';
 
 type Json = Record<string, unknown>;
 
@@ -77,9 +77,9 @@ export function describeApi({ issuer, brandName, version, endpoints, cookieNames
 type Schemas = ReturnType<typeof createSchemas>;
 
 function operation(endpoint: EndpointAt, schemas: Schemas): Json {
-  const { method, path, summary, description, body, form, answer } = endpoint;
+  const { method, path, summary, description, body, form, response } = endpoint;
   const parameters = [...pathParameters(path), ...queryParameters(endpoint.query, schemas)];
-  const [status, schema] = answer;
+  const [status, schema] = response;
   return {
     operationId: operationId(method, path),
     tags: [tagOf(path)],
@@ -94,7 +94,7 @@ function operation(endpoint: EndpointAt, schemas: Schemas): Json {
         headers: headers(...Object.keys(LIMIT_HEADERS)),
         content: { 'application/json': { schema: schemas.of(schema) } },
       },
-      ...refusals(endpoint, schemas),
+      ...errors(endpoint, schemas),
     },
   };
 }
@@ -132,21 +132,21 @@ function requestBody(body: z.ZodType, form: boolean, schemas: Schemas): Json {
 }
 
 /** Each entry is one way in; an empty one means that nothing is needed. */
-function securityOf({ method, accepts, optional, carries = [], browsers }: EndpointAt): Json[] {
+function securityOf({ method, accepts, optional, documentedCredentials = [], browsers }: EndpointAt): Json[] {
   const nothing = accepts.length === 0 || optional ? [{}] : [];
   const isGuarded = method !== 'get' && browsers.hasCsrfToken;
   const byCookie = { [browsers.scheme]: [], ...(isGuarded && { csrf: [] }) };
   const accepted = accepts.length > 0 ? [{ bearer: [] }, ...(accepts.includes('login') ? [byCookie] : [])] : [];
-  const carried = carries.map((scheme) => ({ [scheme === 'cookie' ? browsers.scheme : scheme]: [] }));
+  const carried = documentedCredentials.map((scheme) => ({ [scheme === 'cookie' ? browsers.scheme : scheme]: [] }));
   return [...nothing, ...accepted, ...carried];
 }
 
-function refusals(endpoint: EndpointAt, schemas: Schemas): Json {
-  const answers = [...refusalsOf(endpoint)].map(([status, codes]) => [
+function errors(endpoint: EndpointAt, schemas: Schemas): Json {
+  const answers = [...documentedErrors(endpoint)].map(([status, codes]) => [
     status,
     {
-      description: codes.map((code) => `- \`${code}\`: ${whenRefused(code)}`).join('\n'),
-      headers: refusalHeaders(status, endpoint),
+      description: codes.map((code) => `- \`${code}\`: ${errorDescription(code)}`).join('\n'),
+      headers: errorHeaders(status, endpoint),
       content: {
         'application/json': {
           schema: {
@@ -160,7 +160,7 @@ function refusals(endpoint: EndpointAt, schemas: Schemas): Json {
   return Object.fromEntries(answers);
 }
 
-function refusalHeaders(status: number, { scope }: EndpointAt): Json {
+function errorHeaders(status: number, { scope }: EndpointAt): Json {
   const challenge = ['WWW-Authenticate'];
   const more =
     { 401: challenge, 403: scope ? challenge : [], 429: ['Retry-After'], 503: ['Retry-After'] }[status] ?? [];

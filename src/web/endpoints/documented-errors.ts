@@ -1,7 +1,7 @@
 /** What the API says no with, by code: the status, and when. One table for the route lines and for the OpenAPI document. */
 import { z } from 'zod';
 
-export const REFUSALS = {
+export const DOCUMENTED_ERRORS = {
   invalid_request: [400, 'The request is malformed; `fields` says what is wrong.'],
   no_auth: [401, 'No credential came along, and one is needed.'],
   expired_token: [401, 'The token was good, and has expired.'],
@@ -39,13 +39,13 @@ export const ErrorAnswer = z
   })
   .meta({ id: 'Error' });
 
-export type RefusalCode = keyof typeof REFUSALS;
+export type DocumentedErrorCode = keyof typeof DOCUMENTED_ERRORS;
 
 /** Of whoever signs in by password, and by second factor where there is one. */
-export const SIGN_IN_REFUSALS = [
+export const SIGN_IN_ERRORS = [
   'invalid_credentials',
   'account_suspended',
   'mfa_required',
   'invalid_otp',
   'auth_rate_limited',
-] as const satisfies RefusalCode[];
+] as const satisfies DocumentedErrorCode[];

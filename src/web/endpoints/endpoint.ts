@@ -12,16 +12,16 @@ import { rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Credentials } from '../../core/credentials/credentials.js';
 import {
-  countedFor,
   type OAuthPrincipal,
   type Principal,
   type PrincipalKind,
+  rateLimitSubject,
 } from '../../core/credentials/principal.js';
 import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
 import { parsed } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
-import { tellLimit } from '../http/rate-limit-headers.js';
-import type { RefusalCode } from './documented-errors.js';
+import { setLimitHeaders } from '../http/rate-limit-headers.js';
+import type { DocumentedErrorCode } from './documented-errors.js';
 import { extractCredential } from './extract-credential.js';
 import { readBody } from './json-body.js';
 
@@ -38,19 +38,19 @@ export interface Endpoint<
   /** The kinds of credentials that do. None: anybody may come, and what they carry is not looked at. */
   accepts: readonly Kind[];
   /** What its handler looks at by itself, for the document. */
-  carries?: readonly ('bearer' | 'cookie' | 'refreshCookie')[];
+  documentedCredentials?: readonly ('bearer' | 'cookie' | 'refreshCookie')[];
   /** Whoever carries nothing may come as well. */
   optional?: boolean;
   /** The refresh cookie will do where the access cookie has expired. */
-  refreshCookieToo?: boolean;
+  acceptRefreshCookie?: boolean;
   /** What an OAuth token must have been given, where those are accepted; null: nothing. */
   scope?: string | null;
   /** For administrators of this instance only. */
   admin?: boolean;
   /** A secret of the keeper's: whoever carries it may come as if nothing were needed. */
-  ticket?: string | undefined;
+  sharedSecret?: string | undefined;
   /** A person who comes proved who they are within the last minutes. */
-  recentProof?: boolean;
+  requireRecentAuth?: boolean;
   /** Counted by address, whoever comes: what is carried in the body is not known yet. Or counted in a way of its own. */
   limit?: 'anonymous' | 'default' | ((address: string) => Promise<LimitState | undefined>);
   /** What may stand in the query. The handler gets it together with the body, which decides where both say something. */
@@ -59,9 +59,9 @@ export interface Endpoint<
   /** A form will do as well as JSON. */
   form?: boolean;
   /** Status and body of a yes. */
-  answer: readonly [status: number, schema: z.ZodType];
+  response: readonly [status: number, schema: z.ZodType];
   /** The codes of the refusals that are its own, for the document. */
-  refusals?: readonly RefusalCode[];
+  errors?: readonly DocumentedErrorCode[];
   /** The body of its 401, where that has members of its own. */
   unauthorized?: z.ZodType;
 }
@@ -135,7 +135,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
         if (principal) ctx.state.principal = principal;
         const query = endpoint.query && parsed(endpoint.query, { ...ctx.query }, 'query');
         const body = endpoint.body && (await readBody(ctx, endpoint.body, { form: endpoint.form }));
-        ctx.status = endpoint.answer[0];
+        ctx.status = endpoint.response[0];
         const input = query ? { ...query, ...(body as object | undefined) } : body;
         await handle(ctx, input as z.output<Body> & z.output<Query>, principal as Extract<Principal, { kind: Kind }>);
       });
@@ -148,7 +148,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       await countAddress(ctx, endpoint.limit);
       return undefined;
     }
-    if (endpoint.ticket && carries(ctx, endpoint.ticket)) {
+    if (endpoint.sharedSecret && carriesSecret(ctx, endpoint.sharedSecret)) {
       await count(ctx, 'anonymous', ctx.state.meta.address);
       return undefined;
     }
@@ -160,14 +160,14 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     if (!endpoint.accepts.includes(principal.kind)) {
       throw forbidden('insufficient_scope', 'This kind of credential will not do here.');
     }
-    if (principal.kind === 'oauth') demandScope(principal, endpoint);
+    if (principal.kind === 'oauth') requireScope(principal, endpoint);
     if (endpoint.admin) requireAdmin(principal);
-    if (endpoint.recentProof) requireRecentAuthentication(principal);
+    if (endpoint.requireRecentAuth) requireRecentAuthentication(principal);
     return principal;
   }
 
   /** Tells an app what to ask the person for (RFC 6750, 3.1), so that it can come back with more. */
-  function demandScope({ scopes }: OAuthPrincipal, { scope }: Endpoint): void {
+  function requireScope({ scopes }: OAuthPrincipal, { scope }: Endpoint): void {
     if (scope && !scopes.includes(scope)) throw insufficientScope(scope);
   }
 
@@ -184,13 +184,13 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       throw unauthorized('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth, or sign in.');
   }
 
-  async function identify(ctx: Context, { accepts, refreshCookieToo }: Endpoint): Promise<Principal | undefined> {
+  async function identify(ctx: Context, { accepts, acceptRefreshCookie }: Endpoint): Promise<Principal | undefined> {
     const { address } = ctx.state.meta;
     try {
       const presented = extractCredential(ctx, browsers.cookieName);
       const principal =
         (presented && (await credentials.resolve(presented.value, presented.presentation))) ??
-        (refreshCookieToo ? await credentials.behindRefreshToken(browsers.refreshToken?.(ctx)) : undefined) ??
+        (acceptRefreshCookie ? await credentials.refreshTokenPrincipal(browsers.refreshToken?.(ctx)) : undefined) ??
         // A platform may certify every connection: where that is no credential, it must not stand in anybody's way.
         (accepts.includes('workload') ? credentials.resolveCertificate(ctx.state.certificates) : undefined);
       if (!principal) {
@@ -202,7 +202,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       }
       // Whoever proves something with each request has the next nonce before the last one is too old.
       if (presented?.presentation.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
-      const { type, id } = countedFor(principal);
+      const { type, id } = rateLimitSubject(principal);
       await count(ctx, type, id);
       if (presented?.by !== 'header' && principal.kind === 'login' && !SAFE_METHODS.has(ctx.method)) {
         browsers.checkChange(ctx, principal.login.session.id);
@@ -218,7 +218,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     const { address } = ctx.state.meta;
     if (typeof limit !== 'function') return count(ctx, limit, address);
     const state = await limit(address);
-    if (state) tellLimit(ctx, state);
+    if (state) setLimitHeaders(ctx, state);
   }
 
   /** Counts the request, and says in its answer how many more may follow. */
@@ -230,10 +230,10 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     const points = rateLimits[kind];
     if (points === 0) return;
     const limit: Limit = { name: `api-${kind}`, points, seconds: MINUTE_SECONDS };
-    tellLimit(ctx, await rateLimiter.spend(limit, key === ctx.state.meta.address ? rateLimitKey(key) : key));
+    setLimitHeaders(ctx, await rateLimiter.consume(limit, key === ctx.state.meta.address ? rateLimitKey(key) : key));
   }
 }
 
 /** Compared by their hashes, which have one length. */
-const carries = (ctx: Context, ticket: string) =>
-  constantTimeEqual(sha256(ctx.get('Authorization')), sha256(`Bearer ${ticket}`));
+const carriesSecret = (ctx: Context, sharedSecret: string) =>
+  constantTimeEqual(sha256(ctx.get('Authorization')), sha256(`Bearer ${sharedSecret}`));

@@ -10,21 +10,21 @@ interface Deps {
   allowedOrigins: string[];
 }
 
-export type SameOrigin = ReturnType<typeof createSameOrigin>;
+export type OriginCheck = ReturnType<typeof createOriginCheck>;
 
-export function createSameOrigin({ issuer, allowedOrigins }: Deps) {
+export function createOriginCheck({ issuer, allowedOrigins }: Deps) {
   const known = new Set([issuer, ...allowedOrigins]);
 
-  return { isNamed, check };
+  return { isListed, check };
 
   /** Whether it says where it comes from. Programs do not; browsers do with whatever is no plain GET. */
-  function isNamed(ctx: Context): boolean {
+  function isListed(ctx: Context): boolean {
     return Boolean(ctx.get('Origin') || ctx.get('Sec-Fetch-Site'));
   }
 
   /** Refuses with `csrf_validation_failed` what says that it comes from anywhere else. */
   function check(ctx: Context): void {
-    if (!isNamed(ctx)) return;
+    if (!isListed(ctx)) return;
     const [origin, site] = [ctx.get('Origin'), ctx.get('Sec-Fetch-Site')];
     const own =
       origin && origin !== 'null' ? known.has(origin) : site === 'same-origin' || (!origin && site === 'none');

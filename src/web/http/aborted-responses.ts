@@ -4,9 +4,9 @@ import type { Log } from '../../base/log.js';
 /** For the `error` event of whatever answers. Koa writes a stack to standard error where nobody listens. */
 export function createRecordAborted(log: Log) {
   return function recordAborted(error: Error & { code?: string }): void {
-    log[isHangUp(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent');
+    log[isClientAbort(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent');
   };
 }
 
 /** The other side closed the connection, or sent what is no HTTP: nothing is wrong here. */
-const isHangUp = ({ code }: { code?: string }) => /^(HPE_|ECONNRESET|EPIPE|ERR_STREAM)/.test(code ?? '');
+const isClientAbort = ({ code }: { code?: string }) => /^(HPE_|ECONNRESET|EPIPE|ERR_STREAM)/.test(code ?? '');

@@ -46,7 +46,7 @@ export function rejectContentEncoding(ctx: Context): void {
 }
 
 /** Refuses addresses with a NUL character before anything else looks at them: no store and no header takes it. */
-export const refuseUnstorableAddress: Handler = async function refuseUnstorableAddress(ctx, next) {
+export const rejectInvalidUrl: Handler = async function rejectInvalidUrl(ctx, next) {
   if (/%00|\0/i.test(ctx.url)) throw unstorable();
   await next();
 };

@@ -12,16 +12,16 @@ const PEM = /-----BEGIN CERTIFICATE-----([\s\w+/=]+)-----END CERTIFICATE-----/g;
 /** Also between colons, as RFC 9440 has it. */
 const DER = /^:?([\w+/]+={0,2}):?$/;
 
-export type ShownCertificates = ReturnType<typeof createClientCertificateReader>;
+export type ClientCertificateReader = ReturnType<typeof createClientCertificateReader>;
 
 /** `header`: its name, in small letters. */
 export function createClientCertificateReader({ header }: { header: string }) {
   const chains = new WeakMap<IncomingMessage, X509Certificate[]>();
 
-  return { take, of };
+  return { captureHeader, certificatesOf };
 
   /** Done before anything else looks at a request, which then holds no such header any more. A second time changes nothing. */
-  function take(req: IncomingMessage, fromProxy: boolean): void {
+  function captureHeader(req: IncomingMessage, fromProxy: boolean): void {
     const text = req.headers[header];
     if (text !== undefined) delete req.headers[header];
     if (chains.has(req)) return;
@@ -36,7 +36,7 @@ export function createClientCertificateReader({ header }: { header: string }) {
   }
 
   /** The certificate, and after it those that came along. Empty where there is none, or none that can be read. */
-  function of(req: IncomingMessage): X509Certificate[] {
+  function certificatesOf(req: IncomingMessage): X509Certificate[] {
     return chains.get(req) ?? [];
   }
 }

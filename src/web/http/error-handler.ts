@@ -27,13 +27,13 @@ export function errorHandler({ errorResponses, views }: { errorResponses: ErrorR
       if (unanswered && ctx.status >= 400) answer(ctx, fromHttpError(ctx.status)); // the router's 404, 405 and 501
     } catch (error) {
       if (ctx.headerSent) throw error;
-      answer(ctx, errorResponses.toRefusal(error, ctx.state.meta.requestId));
+      answer(ctx, errorResponses.toAppError(error, ctx.state.meta.requestId));
     }
   };
 
   function answer(ctx: Context, refusal: AppError): void {
     const { requestId } = ctx.state.meta;
-    const { headers, body } = errorResponses.answerOf(refusal, ctx.path, requestId);
+    const { headers, body } = errorResponses.responseFor(refusal, ctx.path, requestId);
     ctx.status = refusal.status;
     ctx.set(headers);
     if (!wantsPage(ctx)) {

@@ -23,10 +23,10 @@ export type ErrorResponses = ReturnType<typeof createErrorResponses>;
 export function createErrorResponses({ issuer, log }: { issuer: string; log: Log }) {
   const metadata = `resource_metadata="${issuer}/.well-known/oauth-protected-resource/api/v1"`;
 
-  return { toRefusal, answerOf };
+  return { toAppError, responseFor };
 
   /** What was thrown, as a refusal. A bug is logged, and told to nobody. */
-  function toRefusal(error: unknown, requestId: string): AppError {
+  function toAppError(error: unknown, requestId: string): AppError {
     if (error instanceof AppError) {
       if (error.status >= 500) log.error({ error, requestId }, 'unavailable');
       return error;
@@ -39,7 +39,7 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
   }
 
   /** What goes with its status. */
-  function answerOf(refusal: AppError, path: string, requestId: string): FailureAnswer {
+  function responseFor(refusal: AppError, path: string, requestId: string): FailureAnswer {
     const { status, code, message, fields, retryAfterSeconds, limit, dpop, scope, members } = refusal;
     const canDoBetter = status === 401 || scope !== undefined;
     return {

@@ -8,6 +8,6 @@ export const limitHeaders = ({ limit, remaining, resetSeconds }: LimitState): Re
   'RateLimit-Reset': String(resetSeconds),
 });
 
-export function tellLimit(ctx: Context, state: LimitState): void {
+export function setLimitHeaders(ctx: Context, state: LimitState): void {
   ctx.set(limitHeaders(state));
 }

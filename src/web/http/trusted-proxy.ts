@@ -5,7 +5,7 @@ import type { Next } from 'koa';
 import proxyAddr from 'proxy-addr';
 import { memoizeByIp } from '../../base/ip-address.js';
 import type { RequestMeta } from '../../core/request-meta.js';
-import type { ShownCertificates } from './client-certificate.js';
+import type { ClientCertificateReader } from './client-certificate.js';
 import type { Context } from './context.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
@@ -13,19 +13,19 @@ const REQUEST_ID = /^[\w.:-]{1,100}$/;
 const MAPPED = /^::ffff:(?=\d+\.)/i;
 
 /** Pins a request and says who sent it. Done twice it changes nothing more. */
-export type PinRequest = (req: IncomingMessage, res: ServerResponse) => RequestMeta;
+export type ResolveRequestMeta = (req: IncomingMessage, res: ServerResponse) => RequestMeta;
 
 interface Deps {
   issuer: string;
   trustedProxies: string[];
-  certificates: ShownCertificates;
+  certificates: ClientCertificateReader;
 }
 
 /**
  * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop that is not a trusted proxy
  * (RFC 9700, 4.13: headers of strangers are not believed).
  */
-export function createResolveRequestMeta({ issuer, trustedProxies, certificates }: Deps): PinRequest {
+export function createResolveRequestMeta({ issuer, trustedProxies, certificates }: Deps): ResolveRequestMeta {
   const { host, protocol } = new URL(issuer);
   const scheme = protocol.slice(0, -1);
   const decide = proxyAddr.compile(trustedProxies);
@@ -37,7 +37,7 @@ export function createResolveRequestMeta({ issuer, trustedProxies, certificates 
     const address = ((fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '').replace(MAPPED, '');
     const given = fromProxy ? headers['x-request-id'] : undefined;
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-    certificates.take(req, fromProxy);
+    certificates.captureHeader(req, fromProxy);
     headers.host = host;
     headers['x-forwarded-proto'] = scheme;
     headers['x-forwarded-for'] = address;
@@ -49,10 +49,10 @@ export function createResolveRequestMeta({ issuer, trustedProxies, certificates 
 }
 
 /** Sets `ctx.state.meta` and `ctx.state.certificates`. */
-export function requestMeta(pin: PinRequest, certificates: ShownCertificates) {
+export function requestMeta(pin: ResolveRequestMeta, certificates: ClientCertificateReader) {
   return async function requestMeta(ctx: Context, next: Next): Promise<void> {
     ctx.state.meta = pin(ctx.req, ctx.res);
-    ctx.state.certificates = certificates.of(ctx.req);
+    ctx.state.certificates = certificates.certificatesOf(ctx.req);
     await next();
   };
 }

@@ -14,31 +14,31 @@ interface Deps {
 }
 
 /** Milliseconds before the second and the third try. */
-const TRY_AGAIN_AFTER_MS = [500, 3000];
+const RETRY_AFTER_MS = [500, 3000];
 
 export function createBackchannelLogout({ providers, secrets, log }: Deps) {
-  const underWay = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
 
-  return { tell, settle };
+  return { notify, settle };
 
   /** Begins to tell them, and returns at once: nobody who signs out waits for other servers. */
-  function tell(ended: RevokedSession[]): void {
+  function notify(ended: RevokedSession[]): void {
     for (const { sessionId, accountId, clientIds } of ended) {
       for (const clientId of clientIds) {
-        const call = tellOne(clientId, accountId, sidOf(secrets, sessionId, clientId)).finally(() =>
-          underWay.delete(call),
+        const call = notifyClient(clientId, accountId, sidOf(secrets, sessionId, clientId)).finally(() =>
+          running.delete(call),
         );
-        underWay.add(call);
+        running.add(call);
       }
     }
   }
 
   /** Waits for the calls that are under way. */
   async function settle(): Promise<void> {
-    await Promise.all(underWay);
+    await Promise.all(running);
   }
 
-  async function tellOne(clientId: string, accountId: string, sid: string): Promise<void> {
+  async function notifyClient(clientId: string, accountId: string, sid: string): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
       try {
         const { main } = await providers.current();
@@ -46,7 +46,7 @@ export function createBackchannelLogout({ providers, secrets, log }: Deps) {
         if (client?.backchannelLogoutUri) await client.backchannelLogout(accountId, sid);
         return;
       } catch (error) {
-        const pause = TRY_AGAIN_AFTER_MS[attempt];
+        const pause = RETRY_AFTER_MS[attempt];
         if (pause === undefined) {
           log.warn({ error, clientId }, 'the client could not be told that a login has ended');
           return;

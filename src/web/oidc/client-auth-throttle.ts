@@ -9,10 +9,10 @@ const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, second
 export type ClientAuthThrottle = ReturnType<typeof createClientAuthThrottle>;
 
 export function createClientAuthThrottle({ floods }: { floods: RateLimiter }) {
-  return { keyOf, isExceeded, throwIfExceeded, count };
+  return { keyFor, isExceeded, throwIfExceeded, count };
 
   /** Another client behind the same address is counted apart, where its name stands in the header. */
-  function keyOf(address: string, authorization: string | undefined): string {
+  function keyFor(address: string, authorization: string | undefined): string {
     return `${rateLimitKey(address)} ${basicUser(authorization)}`;
   }
 
@@ -27,7 +27,7 @@ export function createClientAuthThrottle({ floods }: { floods: RateLimiter }) {
 
   /** Call it with the status when the request is answered. */
   async function count(key: string, status: number): Promise<void> {
-    if (status === 401) await floods.spend(WRONG_SECRETS, key).catch(() => {}); // answered already
+    if (status === 401) await floods.consume(WRONG_SECRETS, key).catch(() => {}); // answered already
   }
 }
 

@@ -7,23 +7,23 @@ import type { Log } from '../../base/log.js';
 import type { LogRequest } from '../http/access-log.js';
 import { hasSeveralAuthorizations } from '../http/authorization-header.js';
 import type { ApplySecurityHeaders } from '../http/security-headers.js';
-import type { PinRequest } from '../http/trusted-proxy.js';
+import type { ResolveRequestMeta } from '../http/trusted-proxy.js';
 import type { ClientAuthThrottle } from './client-auth-throttle.js';
 import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
-import type { Handle, Providers } from './provider/provider.js';
+import type { Providers, RequestHandler } from './provider/provider.js';
 
 interface Deps {
   providers: Providers;
   clientAuthThrottle: ClientAuthThrottle;
-  resolveRequestMeta: PinRequest;
+  resolveRequestMeta: ResolveRequestMeta;
   logRequest: LogRequest;
   applySecurityHeaders: ApplySecurityHeaders;
   log: Log;
 }
 
 interface Way {
-  answer: Handle;
-  fallback: Handle;
+  answer: RequestHandler;
+  fallback: RequestHandler;
   /** Whether a secret can be guessed there. */
   guessable: boolean;
 }
@@ -45,10 +45,10 @@ export function createFastPath({
   applySecurityHeaders,
   log,
 }: Deps) {
-  return { take };
+  return { tryHandle };
 
   /** Answers an ordinary request. False, and nothing has happened, when it is none: then it goes the long way. */
-  function take(req: IncomingMessage, res: ServerResponse, fallback: Handle): boolean {
+  function tryHandle(req: IncomingMessage, res: ServerResponse, fallback: RequestHandler): boolean {
     const address = ADDRESSES.get(`${req.method} ${req.url}`);
     const current = address && isEligible(req) && providers.ready();
     if (!current) return false;
@@ -62,7 +62,7 @@ export function createFastPath({
 
   async function go(req: IncomingMessage, res: ServerResponse, { answer, fallback, guessable }: Way): Promise<void> {
     const meta = resolveRequestMeta(req, res);
-    const key = guessable ? clientAuthThrottle.keyOf(meta.address, req.headers.authorization) : undefined;
+    const key = guessable ? clientAuthThrottle.keyFor(meta.address, req.headers.authorization) : undefined;
     if (key && (await clientAuthThrottle.isExceeded(key))) return fallback(req, res);
     const path = req.url ?? '';
     logRequest({ method: req.method, path }, res, meta);

@@ -28,10 +28,10 @@ export type BackchannelRequest = InstanceType<Provider['BackchannelAuthenticatio
 export type LogoutClient = Client & { backchannelLogout(accountId: string, sid: string): Promise<void> };
 
 /** Browser sessions carry these marks for the time of one request. */
-export type EngineSession = Session & { touched?: boolean; new?: boolean; destroyed?: boolean; oldId?: string };
+export type ProviderSession = Session & { touched?: boolean; new?: boolean; destroyed?: boolean; oldId?: string };
 
 /** What the provider throws and tells; some of these have some of it. */
-export type EngineError = Error & {
+export type ProviderError = Error & {
   error?: string;
   error_description?: string;
   error_detail?: string;
@@ -56,13 +56,13 @@ interface ClientClass extends Finder<Client> {
 interface SessionClass {
   /** A getter, which is replaced by defining it anew. */
   readonly IN_PAYLOAD: string[];
-  get(ctx: KoaContextWithOIDC): Promise<EngineSession>;
-  instantiate(payload?: object): EngineSession;
+  get(ctx: KoaContextWithOIDC): Promise<ProviderSession>;
+  instantiate(payload?: object): ProviderSession;
   prototype: {
-    sidFor(this: EngineSession, clientId: string): string;
+    sidFor(this: ProviderSession, clientId: string): string;
     /** Called at the end of every request that came with a session, changed or not. */
-    save(this: EngineSession, ttl: number): Promise<unknown>;
-    persist(this: EngineSession): Promise<unknown>;
+    save(this: ProviderSession, ttl: number): Promise<unknown>;
+    persist(this: ProviderSession): Promise<unknown>;
   };
 }
 
@@ -70,10 +70,10 @@ interface AccessTokenClass extends Finder<AccessToken> {
   new (payload: object): AccessToken & { destroy(): Promise<void> };
 }
 
-type ContextClass = new (ctx: KoaContextWithOIDC) => EngineContext;
+type ContextClass = new (ctx: KoaContextWithOIDC) => ProviderContext;
 
 /** `ctx.oidc`, as far as we go into it. */
-interface EngineContext {
+interface ProviderContext {
   route: string;
   client?: Client;
   /** This and the next are assigned once, when they have been read. */

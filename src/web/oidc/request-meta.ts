@@ -2,7 +2,7 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type RequestMeta, systemMeta } from '../../core/request-meta.js';
 
-export function callerOf(ctx: Pick<KoaContextWithOIDC, 'req' | 'res'> | undefined): RequestMeta {
+export function metaFrom(ctx: Pick<KoaContextWithOIDC, 'req' | 'res'> | undefined): RequestMeta {
   if (!ctx) return systemMeta;
   const { headers } = ctx.req;
   return {

@@ -16,11 +16,11 @@ import type { ClientAuthThrottle } from './client-auth-throttle.js';
 import type { createInteractions } from './interactions/interactions.js';
 import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
 import type { Providers } from './provider/provider.js';
-import { DOCUMENTS, type Documents } from './well-known.js';
+import { WELL_KNOWN_PATHS, type WellKnown } from './well-known.js';
 
 interface Deps {
   config: Pick<Config, 'issuer' | 'registration'>;
-  documents: Documents;
+  wellKnown: WellKnown;
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
   rateLimiter: RateLimiter;
@@ -29,15 +29,15 @@ interface Deps {
   clientAuthThrottle: ClientAuthThrottle;
 }
 
-const REGISTRATIONS: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
-const WRONG_USER_CODES: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
+const REGISTRATION_LIMIT: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
+const USER_CODE_LIMIT: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
 /** Authorizations, pushed ones and device codes that are begun: each is stored for a while. */
-const STARTS: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
+const INTERACTION_LIMIT: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
 const MAX_URL_LENGTH = 8 * 1024;
 
 export function createOidcRouter({
   config,
-  documents,
+  wellKnown,
   providers,
   interactions,
   rateLimiter,
@@ -48,21 +48,22 @@ export function createOidcRouter({
   const { registration } = ROUTES;
   const sessionCookie = hostCookie(config.issuer, 'signet_op').name;
 
-  for (const path of Object.keys(DOCUMENTS)) router.get(path, documents.answer).options(path, openToAll, preflight);
+  for (const path of Object.keys(WELL_KNOWN_PATHS))
+    router.get(path, wellKnown.handler).options(path, allowAnyOrigin, preflight);
 
-  router.get(ROUTES.authorization, perhapsInPopup, limitFloods, toProvider);
-  router.post(ROUTES.authorization, perhapsInPopup, asQuery);
-  router.get(`${ROUTES.authorization}/:uid`, perhapsInPopup, withoutQuery, toProvider);
+  router.get(ROUTES.authorization, keepOpenerForPopups, limitPerProcess, toProvider);
+  router.post(ROUTES.authorization, keepOpenerForPopups, asQuery);
+  router.get(`${ROUTES.authorization}/:uid`, keepOpenerForPopups, withoutQuery, toProvider);
   router.get('/interaction/:uid', interactions.decide);
   router.post('/interaction/:uid', parseForm, interactions.answer);
 
   for (const path of [ROUTES.token, TOKEN_ALIAS, ROUTES.introspection, ROUTES.revocation]) {
-    router.post(path, limitBody, limitGuesses, toProvider).options(path, toProvider);
+    router.post(path, limitBody, limitClientAuthFailures, toProvider).options(path, toProvider);
   }
   for (const path of [ROUTES.pushed_authorization_request, ROUTES.device_authorization]) {
-    router.post(path, limitBody, limitGuesses, limitFloods, toProvider).options(path, toProvider);
+    router.post(path, limitBody, limitClientAuthFailures, limitPerProcess, toProvider).options(path, toProvider);
   }
-  router.post(ROUTES.backchannel_authentication, limitBody, limitGuesses, limitFloods, toProvider); // never from a page
+  router.post(ROUTES.backchannel_authentication, limitBody, limitClientAuthFailures, limitPerProcess, toProvider); // never from a page
   router
     .get(ROUTES.userinfo, toProvider)
     .post(ROUTES.userinfo, limitBody, toProvider)
@@ -71,7 +72,7 @@ export function createOidcRouter({
   if (config.registration !== 'closed') addRegistration(); // elsewhere the provider has no such routes
 
   router.get(ROUTES.code_verification, toProvider);
-  router.post(ROUTES.code_verification, limitBody, startAfresh, limitUserCodes, toProvider);
+  router.post(ROUTES.code_verification, limitBody, restartExpiredInteraction, limitUserCodes, toProvider);
   router.get(`${ROUTES.code_verification}/:uid`, toProvider);
 
   router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, asQuery);
@@ -81,14 +82,14 @@ export function createOidcRouter({
 
   function addRegistration(): void {
     router
-      .post(registration, openToAll, limitBody, limitRegistrations, toProvider)
-      .options(registration, openToAll, preflight);
+      .post(registration, allowAnyOrigin, limitBody, limitRegistrations, toProvider)
+      .options(registration, allowAnyOrigin, preflight);
     const one = `${registration}/:clientId`;
     router
-      .get(one, openToAll, toProvider)
-      .put(one, openToAll, limitBody, toProvider)
-      .delete(one, openToAll, toProvider)
-      .options(one, openToAll, preflight);
+      .get(one, allowAnyOrigin, toProvider)
+      .put(one, allowAnyOrigin, limitBody, toProvider)
+      .delete(one, allowAnyOrigin, toProvider)
+      .options(one, allowAnyOrigin, preflight);
   }
 
   /** From here on the provider answers by itself, on the raw request, with no body parsed. */
@@ -102,36 +103,36 @@ export function createOidcRouter({
   }
 
   async function limitRegistrations(ctx: Context, next: Next): Promise<void> {
-    await rateLimiter.spend(REGISTRATIONS, networkOf(ctx));
+    await rateLimiter.consume(REGISTRATION_LIMIT, networkOf(ctx));
     await next();
   }
 
   /** A code that is typed in has few bits: whoever tries many is slowed down (RFC 8628, 5.1). */
   async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
-    await rateLimiter.spend(WRONG_USER_CODES, networkOf(ctx));
+    await rateLimiter.consume(USER_CODE_LIMIT, networkOf(ctx));
     await next();
   }
 
-  async function limitGuesses(ctx: Context, next: Next): Promise<void> {
-    const key = clientAuthThrottle.keyOf(ctx.state.meta.address, ctx.req.headers.authorization);
+  async function limitClientAuthFailures(ctx: Context, next: Next): Promise<void> {
+    const key = clientAuthThrottle.keyFor(ctx.state.meta.address, ctx.req.headers.authorization);
     await clientAuthThrottle.throwIfExceeded(key);
     await next();
     await clientAuthThrottle.count(key, ctx.res.statusCode);
   }
 
   /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
-  async function startAfresh(ctx: Context, next: Next): Promise<void> {
+  async function restartExpiredInteraction(ctx: Context, next: Next): Promise<void> {
     const isForm = ctx.request.length !== undefined; // no browser sends one without saying how long it is
     if (isForm && !ctx.cookies.get(sessionCookie, { signed: false })) return seeOther(ctx, ROUTES.code_verification);
     await next();
   }
 
   /** For what anybody may ask, and what is stored for each who asks. */
-  async function limitFloods(ctx: Context, next: Next): Promise<void> {
+  async function limitPerProcess(ctx: Context, next: Next): Promise<void> {
     if (ctx.url.length > MAX_URL_LENGTH) {
       throw invalidRequest('The request is too long for an address; push it first (RFC 9126).');
     }
-    await floods.spend(STARTS, networkOf(ctx));
+    await floods.consume(INTERACTION_LIMIT, networkOf(ctx));
     await next();
   }
 }
@@ -139,7 +140,7 @@ export function createOidcRouter({
 const networkOf = (ctx: Context) => rateLimitKey(ctx.state.meta.address);
 
 /** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
-async function perhapsInPopup(ctx: Context, next: Next): Promise<void> {
+async function keepOpenerForPopups(ctx: Context, next: Next): Promise<void> {
   keepOpener(ctx);
   await next();
 }
@@ -151,7 +152,7 @@ async function withoutQuery(ctx: Context, next: Next): Promise<void> {
 }
 
 /** Documents that anybody may read from anywhere. */
-async function openToAll(ctx: Context, next: Next): Promise<void> {
+async function allowAnyOrigin(ctx: Context, next: Next): Promise<void> {
   ctx.set('Access-Control-Allow-Origin', '*');
   await next();
 }

@@ -22,21 +22,21 @@ const KEEP_SECONDS = 5 * MINUTE_SECONDS;
 const JSON_TYPE = 'application/json; charset=utf-8';
 const JWKS_TYPE = 'application/jwk-set+json; charset=utf-8';
 
-type DocumentName = 'discovery' | 'jwks' | 'protectedResource';
-type Texts = { discovery: string; jwks: string };
+type WellKnownName = 'discovery' | 'jwks' | 'protectedResource';
+type Bodies = { discovery: string; jwks: string };
 /** Names and values of its headers in turn, as Node writes them. */
 type Answer = { headers: string[]; body: string };
 
 /** Where each is found. */
-export const DOCUMENTS: Record<string, DocumentName> = Object.fromEntries([
+export const WELL_KNOWN_PATHS: Record<string, WellKnownName> = Object.fromEntries([
   ...DISCOVERY.map((path) => [path, 'discovery'] as const),
   ...[ROUTES.jwks, JWKS_ALIAS].map((path) => [path, 'jwks'] as const),
   ...PROTECTED_RESOURCE.map((path) => [path, 'protectedResource'] as const),
 ]);
 
-export type Documents = ReturnType<typeof createDocuments>;
+export type WellKnown = ReturnType<typeof createWellKnown>;
 
-export function createDocuments({ issuer, resources, providers }: Deps) {
+export function createWellKnown({ issuer, resources, providers }: Deps) {
   const protectedResource = protectedResourceMetadata(issuer, resources.own);
   const headers = {
     'Access-Control-Allow-Origin': '*',
@@ -46,13 +46,13 @@ export function createDocuments({ issuer, resources, providers }: Deps) {
   };
 
   /** As they are sent, for as long as the providers stay what they are. */
-  let made: { of: Texts; answers: Partial<Record<DocumentName, Answer>> } | undefined;
+  let made: { of: Bodies; answers: Partial<Record<WellKnownName, Answer>> } | undefined;
 
-  return { tryServe, answer };
+  return { tryServe, handler };
 
   /** Answers a plain GET of a document, if it is one. */
   function tryServe(req: IncomingMessage, res: ServerResponse): boolean {
-    const name = req.method === 'GET' && DOCUMENTS[req.url ?? ''];
+    const name = req.method === 'GET' && WELL_KNOWN_PATHS[req.url ?? ''];
     const current = name && providers.ready();
     if (!name || !current) return false;
     if (made?.of !== current) made = { of: current, answers: {} };
@@ -62,15 +62,15 @@ export function createDocuments({ issuer, resources, providers }: Deps) {
     return true;
   }
 
-  function make(name: DocumentName, current: Texts): Answer {
+  function make(name: WellKnownName, current: Bodies): Answer {
     const body = textOf(name, current);
     const all = { ...headers, 'Content-Type': typeOf(name), 'Content-Length': String(Buffer.byteLength(body)) };
     return { headers: Object.entries(all).flat(), body };
   }
 
   /** The same for HEAD, for a query string, and while the keys are changing. */
-  async function answer(ctx: Context): Promise<void> {
-    const name = DOCUMENTS[ctx.path];
+  async function handler(ctx: Context): Promise<void> {
+    const name = WELL_KNOWN_PATHS[ctx.path];
     const body = name && textOf(name, await providers.current());
     if (!body?.startsWith('{')) throw serviceUnavailable('The document is not ready.');
     ctx.set(headers);
@@ -78,9 +78,9 @@ export function createDocuments({ issuer, resources, providers }: Deps) {
     ctx.body = body;
   }
 
-  function textOf(name: DocumentName, current: Texts): string {
+  function textOf(name: WellKnownName, current: Bodies): string {
     return name === 'protectedResource' ? protectedResource : current[name];
   }
 }
 
-const typeOf = (name: DocumentName) => (name === 'jwks' ? JWKS_TYPE : JSON_TYPE);
+const typeOf = (name: WellKnownName) => (name === 'jwks' ? JWKS_TYPE : JSON_TYPE);

@@ -2,7 +2,7 @@
 import type { AppError } from '../../base/app-error.js';
 import type { Context } from '../http/context.js';
 
-export function answerFault(ctx: Context, { status, retryAfterSeconds }: AppError): void {
+export function renderFormErrors(ctx: Context, { status, retryAfterSeconds }: AppError): void {
   ctx.status = status;
   if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
 }

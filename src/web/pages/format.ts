@@ -27,7 +27,7 @@ export function describeTimeLeft(until: Date, now: Date): string {
 }
 
 /** "in 9 minutes", "in 5 hours", then the day. */
-export function describeEnd(date: Date, now: Date): string {
+export function describeExpiry(date: Date, now: Date): string {
   const minutes = Math.max(1, Math.ceil((date.getTime() - now.getTime()) / (MINUTE_SECONDS * SECOND_MS)));
   if (minutes < 60) return `in ${count(minutes, 'minute')}`;
   if (minutes < 24 * 60) return `in ${count(Math.floor(minutes / 60), 'hour')}`;

@@ -7,7 +7,7 @@ import { allowFormTarget } from '../http/security-headers.js';
 const HOME = '/account';
 const MAX_LENGTH = 2000;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
-const UNFIT = /[\u0000-\u0020\u007f\\]/;
+const UNSAFE = /[\u0000-\u0020\u007f\\]/;
 
 /** Why somebody is sent to sign in. */
 export interface LoginRedirect {
@@ -24,7 +24,7 @@ export type LoginRedirects = ReturnType<typeof createLoginRedirects>;
 
 /** The path if it is one of ours, else the account's home: never an address somebody else chose (RFC 9700, 4.11). */
 export function safeReturnTo(value: unknown): string {
-  if (typeof value !== 'string' || value.length > MAX_LENGTH || UNFIT.test(value)) return HOME;
+  if (typeof value !== 'string' || value.length > MAX_LENGTH || UNSAFE.test(value)) return HOME;
   if (!value.startsWith('/') || value.startsWith('//')) return HOME;
   const base = 'https://own.invalid';
   const url = URL.parse(value, base);
@@ -33,9 +33,9 @@ export function safeReturnTo(value: unknown): string {
 
 /** Links to the sign-in page and back. What is told of the app is signed: nobody can make our page speak for an app of his choice. */
 export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
-  return { href, read };
+  return { urlFor, read };
 
-  function href(
+  function urlFor(
     path: '/login' | '/login/otp' | '/register' | `/login/with/${string}`,
     { returnTo, appName, formTarget, email }: LoginRedirect,
   ): string {

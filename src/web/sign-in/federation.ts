@@ -6,7 +6,7 @@ import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import { otherPerson } from '../../core/federation/federation.js';
+import { accountMismatch } from '../../core/federation/federation.js';
 import type { PendingLogin } from '../../core/federation/login-state.js';
 import type { AuthResult } from '../../core/sign-in/sign-in.js';
 import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
@@ -15,7 +15,7 @@ import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, Handler, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { answerFault } from '../pages/form-errors.js';
+import { renderFormErrors } from '../pages/form-errors.js';
 import { type LoginRedirect, type LoginRedirects, safeReturnTo } from '../pages/login-redirect.js';
 import type { FederatedProvider } from './view-models.js';
 
@@ -32,7 +32,7 @@ interface Deps extends Pick<Core, 'federation' | 'links'> {
 }
 
 const BeginForm = z.object({ csrf: field });
-const NOWHERE: LoginRedirect = { returnTo: safeReturnTo(undefined) };
+const NO_REDIRECT: LoginRedirect = { returnTo: safeReturnTo(undefined) };
 /** What goes back to the page where the link was begun, and by what name. */
 const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_denied: 'link-refused' };
 
@@ -58,7 +58,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
     csrf.check(ctx, readForm(ctx, BeginForm).csrf);
     const id = String(ctx.params.provider);
     try {
-      const browser = federationCookie.give(ctx);
+      const browser = federationCookie.issue(ctx);
       const flow = { browser, redirectUri: issuer + callbackPath(id), note: { ...loginRedirect } };
       seeOther(ctx, await federation.begin(id, flow, ctx.state.meta));
     } catch (error) {
@@ -71,7 +71,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
     try {
       flow = await federation.resume(String(ctx.params.provider), queryParam(ctx, 'state'), federationCookie.read(ctx));
     } catch (error) {
-      return refuse(ctx, NOWHERE, error);
+      return refuse(ctx, NO_REDIRECT, error);
     }
     if (flow.accountId) await link(ctx, flow, flow.accountId);
     else await signIn(ctx, flow);
@@ -91,7 +91,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   async function link(ctx: Context, flow: PendingLogin, accountId: string): Promise<void> {
     const page = String(flow.note.page);
     const login = await loginCookie.read(ctx);
-    if (login?.account.id !== accountId) throw otherPerson();
+    if (login?.account.id !== accountId) throw accountMismatch();
     try {
       const externalLogin = await federation.completeCallback(flow, ctx.querystring, ctx.state.meta);
       if (await federation.needsRefreshConsent(flow, externalLogin)) return await restartWithConsent(ctx, flow);
@@ -105,13 +105,13 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   }
 
   async function restartWithConsent(ctx: Context, flow: PendingLogin): Promise<void> {
-    seeOther(ctx, await federation.restartWithConsent(flow, federationCookie.give(ctx)));
+    seeOther(ctx, await federation.restartWithConsent(flow, federationCookie.issue(ctx)));
   }
 
   /** The sign-in page again, with what went wrong: there are other ways in. */
   function refuse(ctx: Context, loginRedirect: LoginRedirect, error: unknown): void {
     if (!(error instanceof AppError) || error.status === 404) throw error;
-    answerFault(ctx, error);
+    renderFormErrors(ctx, error);
     renderLogin(ctx, loginRedirect, { email: loginRedirect.email, error: error.message });
   }
 }
@@ -122,5 +122,5 @@ export function providerButtons(
   loginRedirects: LoginRedirects,
   loginRedirect: LoginRedirect,
 ): FederatedProvider[] {
-  return offered.map(({ id, name }) => ({ name, action: loginRedirects.href(`/login/with/${id}`, loginRedirect) }));
+  return offered.map(({ id, name }) => ({ name, action: loginRedirects.urlFor(`/login/with/${id}`, loginRedirect) }));
 }

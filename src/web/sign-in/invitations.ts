@@ -6,13 +6,13 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import { invitationSpent, type OpenInvitation } from '../../core/invitations/invitations.js';
+import { invalidInvitation, type OpenInvitation } from '../../core/invitations/invitations.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { answerFault } from '../pages/form-errors.js';
+import { renderFormErrors } from '../pages/form-errors.js';
 import { describeDay } from '../pages/format.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
@@ -63,12 +63,12 @@ export function createInvitationPages({
   async function nextStep(ctx: Context, token: string, invitation: OpenInvitation): Promise<NextStep> {
     const login = await loginCookie.read(ctx);
     const loginRedirect = { returnTo: pageOf(token), email: invitation.email };
-    const loginHref = loginRedirects.href('/login', loginRedirect);
+    const loginHref = loginRedirects.urlFor('/login', loginRedirect);
     if (!login) {
       return {
         signIn: {
           loginHref,
-          ...(signup === 'open' && { registerHref: loginRedirects.href('/register', loginRedirect) }),
+          ...(signup === 'open' && { registerHref: loginRedirects.urlFor('/register', loginRedirect) }),
         },
       };
     }
@@ -99,7 +99,7 @@ export function createInvitationPages({
   }
 
   function renderExpired(ctx: Context): void {
-    answerFault(ctx, invitationSpent());
+    renderFormErrors(ctx, invalidInvitation());
     ctx.body = views.render('sign-in/link-expired', {
       advice: 'An invitation works once, within a week, and as long as nobody takes it back. Ask for another one.',
       href: '/account',

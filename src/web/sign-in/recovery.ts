@@ -9,7 +9,7 @@ import type { Core } from '../../core/core.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
-import { answerFault } from '../pages/form-errors.js';
+import { renderFormErrors } from '../pages/form-errors.js';
 import type { Views } from '../pages/views.js';
 import type { SignInPages } from './view-models.js';
 
@@ -37,11 +37,11 @@ export function createRecoveryPages({ passwordReset, emailVerification, password
     const { csrf: token, email } = readForm(ctx, ForgotForm);
     csrf.check(ctx, token);
     try {
-      await passwordReset.forgot(email, ctx.state.meta);
+      await passwordReset.requestReset(email, ctx.state.meta);
       renderForgot(ctx, { sentTo: email.trim() });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       renderForgot(ctx, { email, error: error.message });
     }
   }
@@ -65,7 +65,7 @@ export function createRecoveryPages({ passwordReset, emailVerification, password
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       if (error.code === 'invalid_token') return renderExpired(ctx, 'reset');
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       renderReset(ctx, token, error.fields?.password ?? error.message);
     }
   }

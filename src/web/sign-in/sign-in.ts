@@ -2,7 +2,7 @@
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
-import { setupLinkSpent } from '../../core/account-management/bootstrap.js';
+import { invalidSetupLink } from '../../core/account-management/bootstrap.js';
 import type { Core } from '../../core/core.js';
 import type { Authenticated } from '../../core/sign-in/session-issuance.js';
 import type { AuthResult } from '../../core/sign-in/sign-in.js';
@@ -14,7 +14,7 @@ import type { Context, Handler, State } from '../http/context.js';
 import { keepOpener } from '../http/security-headers.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { answerFault } from '../pages/form-errors.js';
+import { renderFormErrors } from '../pages/form-errors.js';
 import { type LoginRedirect, type LoginRedirects, safeReturnTo } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { addFederation, providerButtons } from './federation.js';
@@ -108,11 +108,11 @@ export function createSignInRouter({
       await continueSignIn(
         ctx,
         loginRedirect,
-        await signIn.withPassword({ email, password }, deviceCookie.recognise(ctx)),
+        await signIn.withPassword({ email, password }, deviceCookie.remember(ctx)),
       );
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       renderLogin(ctx, loginRedirect, { email, error: error.message });
     }
   }
@@ -125,7 +125,7 @@ export function createSignInRouter({
 
   /** The second step begins with the first one: there is nothing to show to who did not come by it. */
   function restart(ctx: Context): void {
-    seeOther(ctx, loginRedirects.href('/login', loginRedirects.read(ctx)));
+    seeOther(ctx, loginRedirects.urlFor('/login', loginRedirects.read(ctx)));
   }
 
   async function verifySecondFactor(ctx: Context): Promise<void> {
@@ -135,12 +135,12 @@ export function createSignInRouter({
     try {
       await completeSignIn(
         ctx,
-        await signIn.withSecondFactor(challenge, otp, deviceCookie.recognise(ctx)),
+        await signIn.withSecondFactor(challenge, otp, deviceCookie.remember(ctx)),
         loginRedirect.returnTo,
       );
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       const again = error.code === 'invalid_otp' || error.code === 'auth_rate_limited';
       if (again) renderFactor(ctx, loginRedirect, challenge, error.message);
       else renderLogin(ctx, loginRedirect, { email: loginRedirect.email, error: error.message });
@@ -150,11 +150,11 @@ export function createSignInRouter({
   function renderFactor(ctx: Context, loginRedirect: LoginRedirect, challenge: string, error?: string): void {
     ctx.body = views.render('sign-in/factor', {
       csrfToken: csrf.tokenFor(ctx, challenge),
-      action: loginRedirects.href('/login/otp', loginRedirect),
+      action: loginRedirects.urlFor('/login/otp', loginRedirect),
       challenge,
       error,
       appName: loginRedirect.appName,
-      startOverHref: loginRedirects.href('/login', loginRedirect),
+      startOverHref: loginRedirects.urlFor('/login', loginRedirect),
     });
   }
 
@@ -165,12 +165,12 @@ export function createSignInRouter({
   ): void {
     ctx.body = views.render('sign-in/login', {
       csrfToken: csrf.tokenFor(ctx),
-      action: loginRedirects.href('/login', loginRedirect),
+      action: loginRedirects.urlFor('/login', loginRedirect),
       email,
       error,
       appName: loginRedirect.appName,
       forgotHref: passwordReset.isOffered ? '/forgot-password' : undefined,
-      registerHref: signup === 'open' ? loginRedirects.href('/register', loginRedirect) : undefined,
+      registerHref: signup === 'open' ? loginRedirects.urlFor('/register', loginRedirect) : undefined,
       providers: providerButtons(federation, loginRedirects, loginRedirect),
     });
   }
@@ -187,7 +187,7 @@ export function createSignInRouter({
       await completeSignIn(ctx, await signIn.register(input, ctx.state.meta), loginRedirect.returnTo);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       renderRegister(ctx, loginRedirect, input, error.fields ?? { form: error.message });
     }
   }
@@ -200,11 +200,11 @@ export function createSignInRouter({
   ): void {
     ctx.body = views.render('sign-in/register', {
       csrfToken: csrf.tokenFor(ctx),
-      action: loginRedirects.href('/register', loginRedirect),
+      action: loginRedirects.urlFor('/register', loginRedirect),
       name: input.name,
       email: input.email,
       errors,
-      loginHref: loginRedirects.href('/login', loginRedirect),
+      loginHref: loginRedirects.urlFor('/login', loginRedirect),
       passwordRule: passwords.rule,
       appName: loginRedirect.appName,
       providers: providerButtons(federation, loginRedirects, loginRedirect),
@@ -213,7 +213,7 @@ export function createSignInRouter({
 
   async function showSetup(ctx: Context): Promise<void> {
     const token = queryParam(ctx, 'token') ?? '';
-    if (!(await bootstrap.isValid(token))) throw setupLinkSpent();
+    if (!(await bootstrap.isValid(token))) throw invalidSetupLink();
     renderSetup(ctx, token, {}, {});
   }
 
@@ -229,7 +229,7 @@ export function createSignInRouter({
       );
     } catch (error) {
       if (!(error instanceof AppError) || error.status === 401) throw error;
-      answerFault(ctx, error);
+      renderFormErrors(ctx, error);
       renderSetup(ctx, token, input, error.fields ?? { form: error.message });
     }
   }
@@ -262,14 +262,14 @@ export function createSignInRouter({
   async function signOut(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, SignOutForm).csrf);
     const login = await loginCookie.read(ctx);
-    if (login) await sessions.end(login.session.id, 'signed_out', ctx.state.meta);
+    if (login) await sessions.revoke(login.session.id, 'signed_out', ctx.state.meta);
     loginCookie.clear(ctx);
     seeOther(ctx, '/logout');
   }
 
   async function completeSignIn(ctx: Context, authenticated: Authenticated, returnTo: string): Promise<void> {
     const current = await loginCookie.read(ctx);
-    loginCookie.set(ctx, await signIn.startBrowserSession(authenticated, current, deviceCookie.callerOf(ctx)));
+    loginCookie.set(ctx, await signIn.startBrowserSession(authenticated, current, deviceCookie.withDevice(ctx)));
     csrf.renew(ctx);
     seeOther(ctx, returnTo);
   }

@@ -1,20 +1,20 @@
 /** The cookie of people who keep and use tools: an access token, for the paths of this dialect. Beside it there is no CSRF token. */
 import { SECOND_MS } from '../../base/clock.js';
 import { isLoopback } from '../../base/loopback.js';
-import type { LoginWithToken } from '../../core/sessions/tokens.js';
+import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
 import type { Browsers } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/origin-check.js';
+import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';
 
 interface Deps {
   issuer: string;
   name: string;
-  sameOrigin: SameOrigin;
+  originCheck: OriginCheck;
 }
 
 export type ToolsCookie = ReturnType<typeof createToolsCookie>;
 
-export function createToolsCookie({ issuer, name, sameOrigin }: Deps) {
+export function createToolsCookie({ issuer, name, originCheck }: Deps) {
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
   const options = { httpOnly: true, secure, sameSite: 'strict', path: '/api', signed: false, overwrite: true } as const;
@@ -27,10 +27,10 @@ export function createToolsCookie({ issuer, name, sameOrigin }: Deps) {
    * away from the cookie; this keeps away those of our own site that are not ours, such as the tools beside us.
    */
   function checkChange(ctx: Context): void {
-    sameOrigin.check(ctx);
+    originCheck.check(ctx);
   }
 
-  function set(ctx: Context, { accessToken, seconds }: LoginWithToken): void {
+  function set(ctx: Context, { accessToken, seconds }: SessionWithAccessToken): void {
     if (!secure && !isLoopback(hostname)) return; // it would go over the network in the clear
     ctx.cookies.set(name, accessToken, { ...options, maxAge: seconds * SECOND_MS });
   }

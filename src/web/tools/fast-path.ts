@@ -10,18 +10,18 @@ import { readJson } from '../endpoints/json-body.js';
 import type { LogRequest } from '../http/access-log.js';
 import { hasSeveralAuthorizations } from '../http/authorization-header.js';
 import { parsed } from '../http/body.js';
-import type { ShownCertificates } from '../http/client-certificate.js';
+import type { ClientCertificateReader } from '../http/client-certificate.js';
 import type { ErrorResponses } from '../http/error-response.js';
 import { limitHeaders } from '../http/rate-limit-headers.js';
 import type { ApplySecurityHeaders } from '../http/security-headers.js';
-import type { PinRequest } from '../http/trusted-proxy.js';
-import { Question, VALIDATE, type Validation } from './validation.js';
+import type { ResolveRequestMeta } from '../http/trusted-proxy.js';
+import { VALIDATE, ValidateRequest, type Validation } from './validation.js';
 
 interface Deps {
   validation: Validation;
   errorResponses: ErrorResponses;
-  certificates: Pick<ShownCertificates, 'of'>;
-  resolveRequestMeta: PinRequest;
+  certificates: Pick<ClientCertificateReader, 'certificatesOf'>;
+  resolveRequestMeta: ResolveRequestMeta;
   logRequest: LogRequest;
   applySecurityHeaders: ApplySecurityHeaders;
   log: Log;
@@ -35,10 +35,10 @@ const SPECIAL = ['x-api-key', 'dpop', 'origin', 'content-encoding', 'transfer-en
 
 export function createToolsFastPath(deps: Deps) {
   const { validation, errorResponses, certificates, resolveRequestMeta, logRequest, applySecurityHeaders, log } = deps;
-  return { take };
+  return { tryHandle };
 
   /** Answers an ordinary question. False, and nothing has happened, when it is none. */
-  function take(req: IncomingMessage, res: ServerResponse): boolean {
+  function tryHandle(req: IncomingMessage, res: ServerResponse): boolean {
     if (req.url !== VALIDATE || req.method !== 'POST') return false;
     const credential = ordinaryCredential(req);
     if (credential === undefined) return false;
@@ -57,15 +57,15 @@ export function createToolsFastPath(deps: Deps) {
     let limit: LimitState | undefined;
     try {
       limit = await validation.count(meta.address);
-      const question = parsed(Question, await readQuestion(req), 'body');
-      const presentation = { scheme: 'bearer' as const, certificates: certificates.of(req) };
+      const question = parsed(ValidateRequest, await readQuestion(req), 'body');
+      const presentation = { scheme: 'bearer' as const, certificates: certificates.certificatesOf(req) };
       const presented: PresentedCredential = { value, by: 'header', presentation };
-      const answer = await validation.answer(() => presented, question);
+      const answer = await validation.respond(() => presented, question);
       send(res, 200, limit ? limitHeaders(limit) : {}, answer);
     } catch (error) {
       if (req.errored || res.destroyed) return; // whoever asked has gone
-      const refusal = errorResponses.toRefusal(error, meta.requestId);
-      const { headers, body } = errorResponses.answerOf(refusal, VALIDATE, meta.requestId);
+      const refusal = errorResponses.toAppError(error, meta.requestId);
+      const { headers, body } = errorResponses.responseFor(refusal, VALIDATE, meta.requestId);
       send(res, refusal.status, { ...(limit && limitHeaders(limit)), ...headers }, body);
     }
   }

@@ -21,7 +21,7 @@ const FreshKey = Ok.extend({
   prefix: z.string().describe('Its first characters, by which it is shown.'),
   warning: z.string(),
 });
-const WireKey = z
+const ApiKeySchema = z
   .object({
     id: z.string(),
     user_id: z.uuid(),
@@ -36,10 +36,10 @@ const WireKey = z
 
 export function addKeys({ api, accounts, apiKeys }: Deps): void {
   const accepts = ['login'] as const;
-  const refusals = ['insufficient_role', 'not_found'] as const;
+  const errors = ['insufficient_role', 'not_found'] as const;
   api.get(
     '/api/keys',
-    { summary: 'My living keys', accepts, query: OfUser, answer: [200, z.array(WireKey)], refusals },
+    { summary: 'My living keys', accepts, query: OfUser, response: [200, z.array(ApiKeySchema)], errors },
     list,
   );
   api.post(
@@ -47,10 +47,10 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
     {
       summary: 'Make a key, which works until it is revoked',
       accepts,
-      recentProof: true,
+      requireRecentAuth: true,
       body: NewKey,
-      answer: [201, FreshKey],
-      refusals: [...refusals, 'conflict'],
+      response: [201, FreshKey],
+      errors: [...errors, 'conflict'],
     },
     create,
   );
@@ -59,15 +59,15 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
     {
       summary: 'Revoke a key: it is refused from now on',
       accepts,
-      answer: [200, Ok],
-      refusals: [...refusals, 'reauth_required'],
+      response: [200, Ok],
+      errors: [...errors, 'reauth_required'],
     },
     revoke,
   );
 
   async function list(ctx: Context, { user_id: userId }: z.output<typeof OfUser>, principal: LoginPrincipal) {
     const { id } = await ownerFor(principal, userId);
-    ctx.body = (await apiKeys.list(id)).filter(apiKeys.isAlive).map(serialize);
+    ctx.body = (await apiKeys.list(id)).filter(apiKeys.isActive).map(serialize);
   }
 
   async function create(ctx: Context, input: z.output<typeof NewKey>, principal: LoginPrincipal): Promise<void> {
@@ -98,12 +98,12 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
 
 const presentation = ({ format, lookup }: ApiKey) => formatWith(format).displayPrefix(lookup);
 
-const serialize = (key: ApiKey): z.input<typeof WireKey> => ({
+const serialize = (key: ApiKey): z.input<typeof ApiKeySchema> => ({
   id: key.id,
   user_id: key.accountId,
   name: key.name,
   prefix: presentation(key),
-  role: key.role as z.input<typeof WireKey>['role'],
+  role: key.role as z.input<typeof ApiKeySchema>['role'],
   last_used_at: key.lastUsedAt?.toISOString() ?? null,
   expires_at: key.expiresAt?.toISOString() ?? null,
   created_at: key.createdAt.toISOString(),

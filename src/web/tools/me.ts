@@ -6,7 +6,7 @@ import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import { renameField } from '../endpoints/new-password.js';
 import type { Context } from '../http/context.js';
-import { Ok, serializeToolUser, ToolVisitorSchema, WireLevel } from './schemas.js';
+import { LevelSchema, Ok, serializeToolUser, ToolVisitorSchema } from './schemas.js';
 
 interface Deps extends Pick<Core, 'permissions' | 'passwordReset'> {
   api: Api;
@@ -14,14 +14,14 @@ interface Deps extends Pick<Core, 'permissions' | 'passwordReset'> {
 
 const Me = z.object({
   user: ToolVisitorSchema,
-  permissions: z.array(z.object({ tool_slug: z.string(), level: WireLevel })),
+  permissions: z.array(z.object({ tool_slug: z.string(), level: LevelSchema })),
 });
 const Change = z.object({ current_password: text(), new_password: text() });
 
 export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
   api.get(
     '/api/me',
-    { summary: 'Who I am, and what I may where', accepts: ['login', 'foreign', 'api-key'], answer: [200, Me] },
+    { summary: 'Who I am, and what I may where', accepts: ['login', 'foreign', 'api-key'], response: [200, Me] },
     me,
   );
   // The current password is the proof of the person, and as recent as can be.
@@ -32,8 +32,8 @@ export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
         summary: 'Change my password; every other login of mine ends',
         accepts: ['login'],
         body: Change,
-        answer: [200, Ok],
-        refusals: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
+        response: [200, Ok],
+        errors: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
       },
       changePassword,
     );
@@ -49,7 +49,7 @@ export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
 
   async function changePassword(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal) {
     const { current_password: current, new_password: next } = input;
-    await renameField(passwordReset.change(login, { current, next }, ctx.state.meta));
+    await renameField(passwordReset.changePassword(login, { current, next }, ctx.state.meta));
     ctx.body = { ok: true };
   }
 }

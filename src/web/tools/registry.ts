@@ -8,7 +8,7 @@ import type { Tool } from '../../core/tools/tools.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Ok, WireLevel } from './schemas.js';
+import { LevelSchema, Ok } from './schemas.js';
 
 interface Deps extends Pick<Core, 'tools' | 'permissions'> {
   api: Api;
@@ -19,7 +19,7 @@ const NewTool = z.object({
   name: text(),
   url: text().optional().describe('Where it is; tokens of apps can be meant for it (RFC 8707).'),
 });
-const WireTool = z
+const ToolSchema = z
   .object({
     slug: z.string(),
     name: z.string(),
@@ -27,7 +27,7 @@ const WireTool = z
     created_at: z.iso.datetime(),
   })
   .meta({ id: 'Tool' });
-const NewPermission = z.object({ user_id: text(100), tool_slug: text(100), level: WireLevel });
+const NewPermission = z.object({ user_id: text(100), tool_slug: text(100), level: LevelSchema });
 const Choice = z
   .object({
     id: text(100).describe('Of the permission.'),
@@ -35,22 +35,26 @@ const Choice = z
     tool_slug: text(100).describe('In which tool.'),
   })
   .partial();
-const WirePermission = z
+const PermissionSchema = z
   .object({
     id: z.string(),
     user_id: z.uuid(),
     tool_slug: z.string(),
-    level: WireLevel,
+    level: LevelSchema,
     created_at: z.iso.datetime(),
   })
   .meta({ id: 'Permission' });
 
 export function addRegistry({ api, tools, permissions }: Deps): void {
   const line = { accepts: ['login'], admin: true } as const;
-  const change = { ...line, recentProof: true } as const;
+  const change = { ...line, requireRecentAuth: true } as const;
   api.get(
     '/api/tools',
-    { summary: 'The tools that there are', accepts: ['login', 'foreign', 'api-key'], answer: [200, z.array(WireTool)] },
+    {
+      summary: 'The tools that there are',
+      accepts: ['login', 'foreign', 'api-key'],
+      response: [200, z.array(ToolSchema)],
+    },
     listTools,
   );
   api.post(
@@ -59,14 +63,14 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
       ...change,
       summary: 'Register a tool',
       body: NewTool,
-      answer: [201, Ok.extend({ tool: WireTool })],
-      refusals: ['conflict'],
+      response: [201, Ok.extend({ tool: ToolSchema })],
+      errors: ['conflict'],
     },
     createTool,
   );
   api.delete(
     '/api/tools/:slug',
-    { ...change, summary: 'Remove a tool and its permissions', answer: [200, Ok], refusals: ['not_found'] },
+    { ...change, summary: 'Remove a tool and its permissions', response: [200, Ok], errors: ['not_found'] },
     removeTool,
   );
   api.get(
@@ -75,7 +79,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
       ...line,
       summary: 'Who may what where',
       query: Choice.pick({ user_id: true, tool_slug: true }),
-      answer: [200, z.array(WirePermission)],
+      response: [200, z.array(PermissionSchema)],
     },
     listPermissions,
   );
@@ -85,8 +89,8 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
       ...change,
       summary: 'Grant a permission, or change its level',
       body: NewPermission,
-      answer: [200, Ok.extend({ permission: WirePermission })],
-      refusals: ['not_found'],
+      response: [200, Ok.extend({ permission: PermissionSchema })],
+      errors: ['not_found'],
     },
     grant,
   );
@@ -98,14 +102,14 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
       description: 'In the query or in the body: `user_id` and `tool_slug`, or `id`.',
       query: Choice,
       body: Choice,
-      answer: [200, Ok],
-      refusals: ['not_found'],
+      response: [200, Ok],
+      errors: ['not_found'],
     },
     revoke,
   );
   api.delete(
     '/api/permissions/:id',
-    { ...change, summary: 'Take a permission back', answer: [200, Ok], refusals: ['not_found'] },
+    { ...change, summary: 'Take a permission back', response: [200, Ok], errors: ['not_found'] },
     revokeById,
   );
 
@@ -152,17 +156,23 @@ function chosen({ id, user_id: accountId, tool_slug: slug }: z.output<typeof Cho
   });
 }
 
-const toTool = ({ slug, name, url, createdAt }: Tool): z.input<typeof WireTool> => ({
+const toTool = ({ slug, name, url, createdAt }: Tool): z.input<typeof ToolSchema> => ({
   slug,
   name,
   url,
   created_at: createdAt.toISOString(),
 });
 
-const toPermission = ({ id, accountId, level, createdAt, tool }: PermissionInTool): z.input<typeof WirePermission> => ({
+const toPermission = ({
+  id,
+  accountId,
+  level,
+  createdAt,
+  tool,
+}: PermissionInTool): z.input<typeof PermissionSchema> => ({
   id,
   user_id: accountId,
   tool_slug: tool.slug,
-  level: level as z.input<typeof WireLevel>,
+  level: level as z.input<typeof LevelSchema>,
   created_at: createdAt.toISOString(),
 });

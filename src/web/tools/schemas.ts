@@ -13,7 +13,7 @@ export const ToolVisitorSchema = z
   })
   .meta({ id: 'ToolsUser' });
 
-export const WireAccount = z
+export const ToolAccountSchema = z
   .object({
     id: z.uuid(),
     name: z.string().nullable(),
@@ -25,7 +25,7 @@ export const WireAccount = z
   })
   .meta({ id: 'ToolsAccount' });
 
-export const WireLevel = z.enum(LEVELS);
+export const LevelSchema = z.enum(LEVELS);
 
 export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
 
@@ -47,7 +47,7 @@ export function toPerson({ id, name, email, role }: Account): z.input<typeof Too
   return { id, name, email, role: role === 'admin' ? 'admin' : 'viewer' };
 }
 
-export function toAccount(account: Account): z.input<typeof WireAccount> {
+export function toAccount(account: Account): z.input<typeof ToolAccountSchema> {
   const { id, name, email, role, status, emailVerified, createdAt } = account;
   return {
     id,

@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import type { LoginWithToken } from '../../core/sessions/tokens.js';
+import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
 import { requireComplete } from '../endpoints/admitted.js';
-import { SIGN_IN_REFUSALS } from '../endpoints/documented-errors.js';
+import { SIGN_IN_ERRORS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
@@ -18,7 +18,7 @@ interface Deps extends Pick<Core, 'signIn' | 'sessions'> {
   seconds: number;
 }
 
-const Login = z.object({
+const AuthenticatedSession = z.object({
   email: text(),
   password: text(),
   otp: text().optional().describe('The code of the second factor, where there is one.'),
@@ -30,9 +30,9 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Deps): vo
     {
       summary: 'Sign in; the answer sets a cookie',
       accepts: [],
-      body: Login,
-      answer: [200, Ok.extend({ user: ToolVisitorSchema })],
-      refusals: [...SIGN_IN_REFUSALS, 'csrf_validation_failed'],
+      body: AuthenticatedSession,
+      response: [200, Ok.extend({ user: ToolVisitorSchema })],
+      errors: [...SIGN_IN_ERRORS, 'csrf_validation_failed'],
     },
     login,
   );
@@ -41,9 +41,9 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Deps): vo
     {
       summary: 'Sign in, for a token',
       accepts: [],
-      body: Login,
-      answer: [200, z.object({ token: z.string(), user: ToolVisitorSchema })],
-      refusals: SIGN_IN_REFUSALS,
+      body: AuthenticatedSession,
+      response: [200, z.object({ token: z.string(), user: ToolVisitorSchema })],
+      errors: SIGN_IN_ERRORS,
     },
     token,
   );
@@ -52,30 +52,33 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Deps): vo
     {
       summary: 'End this login: its token is refused from now on, the cookie is cleared',
       accepts: ['login'],
-      answer: [200, Ok],
+      response: [200, Ok],
     },
     logout,
   );
 
-  async function login(ctx: Context, input: z.output<typeof Login>): Promise<void> {
+  async function login(ctx: Context, input: z.output<typeof AuthenticatedSession>): Promise<void> {
     cookie.checkChange(ctx);
     const opened = await enter(ctx, input);
     cookie.set(ctx, opened);
     ctx.body = { ok: true, user: toPerson(opened.account) };
   }
 
-  async function token(ctx: Context, input: z.output<typeof Login>): Promise<void> {
+  async function token(ctx: Context, input: z.output<typeof AuthenticatedSession>): Promise<void> {
     const { account, accessToken } = await enter(ctx, input);
     ctx.body = { token: accessToken, user: toPerson(account) };
   }
 
-  async function enter(ctx: Context, { otp, ...input }: z.output<typeof Login>): Promise<LoginWithToken> {
+  async function enter(
+    ctx: Context,
+    { otp, ...input }: z.output<typeof AuthenticatedSession>,
+  ): Promise<SessionWithAccessToken> {
     const authResult = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.meta);
     return signIn.issueSingleToken(requireComplete(authResult), seconds, ctx.state.meta);
   }
 
   async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await sessions.end(login.session.id, 'signed_out', ctx.state.meta);
+    await sessions.revoke(login.session.id, 'signed_out', ctx.state.meta);
     cookie.clear(ctx);
     ctx.body = { ok: true };
   }

@@ -4,7 +4,7 @@ import type { Config } from '../../base/config.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
-import type { SameOrigin } from '../endpoints/origin-check.js';
+import type { OriginCheck } from '../endpoints/origin-check.js';
 import { createToolsCookie } from './cookie.js';
 import { addKeys } from './keys.js';
 import { addToolsMe } from './me.js';
@@ -18,15 +18,15 @@ interface Deps {
   config: Config;
   clock: Clock;
   rateLimiter: RateLimiter;
-  sameOrigin: SameOrigin;
+  originCheck: OriginCheck;
   validation: Validation;
   core: Core;
 }
 
-export function createToolsRouter({ config, clock, rateLimiter, sameOrigin, validation, core }: Deps) {
+export function createToolsRouter({ config, clock, rateLimiter, originCheck, validation, core }: Deps) {
   const { issuer, toolsCookie: name, toolsTokenSeconds: seconds, rateLimits } = config;
   const { credentials } = core;
-  const cookie = createToolsCookie({ issuer, name, sameOrigin });
+  const cookie = createToolsCookie({ issuer, name, originCheck });
   const api = createEndpoints({ clock, credentials, browsers: cookie.browsers, rateLimiter, rateLimits });
   addSession({ ...core, api, cookie, seconds });
   addToolsMe({ ...core, api });

@@ -6,7 +6,7 @@ import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Ok, toAccount, WireAccount } from './schemas.js';
+import { Ok, ToolAccountSchema, toAccount } from './schemas.js';
 
 interface Deps extends Pick<Core, 'accounts' | 'adminUsers'> {
   api: Api;
@@ -27,11 +27,11 @@ const NewUser = z.object({
 });
 /** What is left out stays. */
 const Change = NewUser.partial().extend({ name: text().nullable().optional().describe('null = none.') });
-const Made = Ok.extend({ user: WireAccount });
+const Made = Ok.extend({ user: ToolAccountSchema });
 
 export function addUsers({ api, accounts, adminUsers }: Deps): void {
   const line = { accepts: ['login'], admin: true } as const;
-  const change = { ...line, recentProof: true } as const;
+  const change = { ...line, requireRecentAuth: true } as const;
   api.get(
     '/api/users',
     {
@@ -39,13 +39,13 @@ export function addUsers({ api, accounts, adminUsers }: Deps): void {
       summary: 'Everybody, by their addresses',
       description: `At most ${MAX_PAGE} of them; those that follow are asked for with \`after\`.`,
       query: Page,
-      answer: [200, z.array(WireAccount)],
+      response: [200, z.array(ToolAccountSchema)],
     },
     list,
   );
   api.post(
     '/api/users',
-    { ...change, summary: 'Make an account', body: NewUser, answer: [201, Made], refusals: ['conflict'] },
+    { ...change, summary: 'Make an account', body: NewUser, response: [201, Made], errors: ['conflict'] },
     create,
   );
   api.put(
@@ -54,8 +54,8 @@ export function addUsers({ api, accounts, adminUsers }: Deps): void {
       ...change,
       summary: 'Change an account; another password, or a suspension, ends all its logins',
       body: Change,
-      answer: [200, Made],
-      refusals: ['not_found', 'conflict'],
+      response: [200, Made],
+      errors: ['not_found', 'conflict'],
     },
     update,
   );
@@ -64,8 +64,8 @@ export function addUsers({ api, accounts, adminUsers }: Deps): void {
     {
       ...change,
       summary: 'Delete an account with its permissions, keys and logins',
-      answer: [200, Ok],
-      refusals: ['not_found', 'conflict'],
+      response: [200, Ok],
+      errors: ['not_found', 'conflict'],
     },
     remove,
   );

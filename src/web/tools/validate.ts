@@ -4,7 +4,7 @@ import type { Api } from '../endpoints/endpoint.js';
 import { extractCredential } from '../endpoints/extract-credential.js';
 import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
-import { NotValid, Question, VALIDATE, Valid, type Validation } from './validation.js';
+import { NotValid, VALIDATE, Valid, ValidateRequest, type Validation } from './validation.js';
 
 interface Deps {
   api: Api;
@@ -30,12 +30,12 @@ export function addValidate({ api, cookie, validation }: Deps): void {
       summary: 'Who is behind this credential, and what may they in my tool?',
       description: DESCRIPTION,
       accepts: [],
-      carries: ['bearer', 'cookie'],
+      documentedCredentials: ['bearer', 'cookie'],
       limit: validation.count,
-      body: Question,
-      answer: [200, Valid],
+      body: ValidateRequest,
+      response: [200, Valid],
       unauthorized: NotValid,
-      refusals: [
+      errors: [
         'no_auth',
         'expired_token',
         'invalid_token',
@@ -47,15 +47,15 @@ export function addValidate({ api, cookie, validation }: Deps): void {
     validate,
   );
 
-  async function validate(ctx: Context, question: z.output<typeof Question>): Promise<void> {
-    ctx.body = await validation.answer(() => present(ctx, question), question);
+  async function validate(ctx: Context, question: z.output<typeof ValidateRequest>): Promise<void> {
+    ctx.body = await validation.respond(() => present(ctx, question), question);
   }
 
   /**
    * A certificate is that of whoever asks. It is looked at where there is nothing else, and where no tool asks: a visitor who brought
    * nothing would be let in there as the tool itself.
    */
-  function present(ctx: Context, { tool = null }: z.output<typeof Question>) {
+  function present(ctx: Context, { tool = null }: z.output<typeof ValidateRequest>) {
     const presented = extractCredential(ctx, cookie.browsers.cookieName);
     if (presented?.by === 'cookie') cookie.checkChange(ctx);
     const { certificates } = ctx.state;

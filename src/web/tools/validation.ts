@@ -10,11 +10,11 @@ import type { CertificateCredential, Validate } from '../../core/tools/validate.
 import { ErrorAnswer } from '../endpoints/documented-errors.js';
 import type { PresentedCredential } from '../endpoints/extract-credential.js';
 import { text } from '../endpoints/json-body.js';
-import { serializeToolUser, ToolVisitorSchema, WireLevel } from './schemas.js';
+import { LevelSchema, serializeToolUser, ToolVisitorSchema } from './schemas.js';
 
 export const VALIDATE = '/api/validate';
 
-export const Question = z.object({
+export const ValidateRequest = z.object({
   tool: text(100).nullish().describe('The slug of the tool that asks. Without it, only who it is gets answered.'),
   dpop: z
     .object({
@@ -26,7 +26,7 @@ export const Question = z.object({
     .describe('For a token that is bound to a key (RFC 9449): the proof that the visitor sent to the tool.'),
 });
 
-const WirePrincipal = z.union([
+const PrincipalSchema = z.union([
   z.object({
     type: z.literal('api_key'),
     id: z.string(),
@@ -53,9 +53,9 @@ export const Valid = z
   .object({
     valid: z.literal(true),
     user: ToolVisitorSchema,
-    permission: WireLevel.nullable().optional().describe('What they may in the tool that asks.'),
+    permission: LevelSchema.nullable().optional().describe('What they may in the tool that asks.'),
     error: z.string().optional().describe('Why `permission` is null.'),
-    principal: WirePrincipal.optional().describe('Who acts, where it is not the person at a keyboard.'),
+    principal: PrincipalSchema.optional().describe('Who acts, where it is not the person at a keyboard.'),
   })
   .meta({ id: 'Valid' });
 
@@ -74,17 +74,17 @@ export function createValidation({ validate, rateLimiter, points }: Deps) {
   const limit = { name: 'api-validate', points, seconds: MINUTE_SECONDS };
   const allowance = points > 0 ? createBatchedRateLimit({ rateLimiter, limit }) : undefined;
 
-  return { count, answer };
+  return { count, respond };
 
   /** Behind a tool's address stand all its visitors, so it has a limit of its own. */
   async function count(address: string): Promise<LimitState | undefined> {
-    return allowance?.spend(rateLimitKey(address));
+    return allowance?.consume(rateLimitKey(address));
   }
 
   /** Whatever is wrong with the credential is told with 401. */
-  async function answer(
+  async function respond(
     present: () => PresentedCredential | CertificateCredential | undefined,
-    { tool, dpop }: z.output<typeof Question>,
+    { tool, dpop }: z.output<typeof ValidateRequest>,
   ): Promise<z.input<typeof Valid>> {
     try {
       const { principal, level } = await validate(demand(present()), tool ?? undefined, dpop ?? undefined);
@@ -110,7 +110,7 @@ function demand(
   return presented;
 }
 
-function actingFor(principal: Principal): { principal?: z.input<typeof WirePrincipal> } {
+function actingFor(principal: Principal): { principal?: z.input<typeof PrincipalSchema> } {
   if (principal.kind === 'api-key') return { principal: toKey(principal) };
   if (principal.kind === 'oauth') return { principal: toClient(principal) };
   if (principal.kind === 'agent') return { principal: toAgent(principal) };
@@ -118,7 +118,7 @@ function actingFor(principal: Principal): { principal?: z.input<typeof WirePrinc
   return {};
 }
 
-const toKey = ({ key, role }: ApiKeyPrincipal): z.input<typeof WirePrincipal> => ({
+const toKey = ({ key, role }: ApiKeyPrincipal): z.input<typeof PrincipalSchema> => ({
   type: 'api_key',
   id: key.id,
   name: key.name,
@@ -128,7 +128,7 @@ const toKey = ({ key, role }: ApiKeyPrincipal): z.input<typeof WirePrincipal> =>
   project_id: key.projectId,
 });
 
-const toAgent = ({ agent, scopes }: AgentPrincipal): z.input<typeof WirePrincipal> => ({
+const toAgent = ({ agent, scopes }: AgentPrincipal): z.input<typeof PrincipalSchema> => ({
   type: 'agent',
   id: agent.id,
   agent_id: agent.agentId,
@@ -138,7 +138,7 @@ const toAgent = ({ agent, scopes }: AgentPrincipal): z.input<typeof WirePrincipa
   claimed: agent.claimed,
 });
 
-const toClient = ({ clientId, scopes }: OAuthPrincipal): z.input<typeof WirePrincipal> => ({
+const toClient = ({ clientId, scopes }: OAuthPrincipal): z.input<typeof PrincipalSchema> => ({
   type: 'client',
   client_id: clientId,
   scopes,

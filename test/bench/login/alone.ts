@@ -1,7 +1,7 @@
 // bcrypt and nothing else, as many at once as the server lets run: a program of its own. Arguments: a hash, and for how many seconds.
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
-import { hashesAtOnce } from '../../../dist/core/accounts/hashing-queue.js';
+import { hashConcurrency } from '../../../dist/core/accounts/hashing-queue.js';
 
 const [hash = '', seconds] = process.argv.slice(2);
 const GUESS = 'x'.repeat(43); // as long as what our own hashes are made of
@@ -11,7 +11,7 @@ const began = performance.now();
 const until = began + Number(seconds) * 1000;
 let hashes = 0;
 await Promise.all(
-  Array.from({ length: hashesAtOnce(availableParallelism(), 1) }, async () => {
+  Array.from({ length: hashConcurrency(availableParallelism(), 1) }, async () => {
     while (performance.now() < until) {
       await bcrypt.compare(GUESS, hash);
       hashes += 1;

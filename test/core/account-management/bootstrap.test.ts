@@ -20,7 +20,7 @@ describe.each(stores)('setting up on $name', (store) => {
   const ada = (n = 1) => ({ email: `ada${n}@example.com`, name: 'Ada', password: PASSWORD });
 
   it('makes an administrator by the link, once, in a browser', async () => {
-    const link = `/setup?token=${await server.core.bootstrap.makeToken()}`;
+    const link = `/setup?token=${await server.core.bootstrap.createToken()}`;
     const browser = new Browser(server.origin);
     const page = await browser.submit(await browser.open(link), ada());
     expect([page.status, page.url.pathname]).toEqual([200, '/account']);
@@ -29,13 +29,13 @@ describe.each(stores)('setting up on $name', (store) => {
       emailVerified: true,
     });
     expect((await new Browser(server.origin).open(link)).status).toBe(401);
-    expect(await server.core.bootstrap.makeToken()).toBeUndefined();
+    expect(await server.core.bootstrap.createToken()).toBeUndefined();
     const actions = (await server.core.audit.list()).map(({ action }) => action);
     expect(actions).toEqual(expect.arrayContaining(['setup.link_made', 'setup.completed', 'account.created']));
   });
 
   it('makes one administrator when two complete at once', async () => {
-    const token = (await server.core.bootstrap.makeToken())!;
+    const token = (await server.core.bootstrap.createToken())!;
     const results = await Promise.allSettled(
       [1, 2, 3].map((n) => server.core.bootstrap.complete(token, ada(n), systemMeta)),
     );
@@ -46,7 +46,7 @@ describe.each(stores)('setting up on $name', (store) => {
 
   it('makes one administrator when each of the links that several processes wrote is used at once', async () => {
     const tokens: string[] = [];
-    for (let n = 0; n < 4; n += 1) tokens.push((await server.core.bootstrap.makeToken())!);
+    for (let n = 0; n < 4; n += 1) tokens.push((await server.core.bootstrap.createToken())!);
     const results = await Promise.allSettled(
       tokens.map((token, n) => server.core.bootstrap.complete(token, ada(n), systemMeta)),
     );
@@ -61,7 +61,7 @@ describe.each(stores)('setting up on $name', (store) => {
     const tokens: string[] = [];
     for (let n = 0; n < 7; n += 1) {
       aheadMs = n * 60_000;
-      tokens.push((await bootstrap.makeToken())!);
+      tokens.push((await bootstrap.createToken())!);
     }
     const valid = async () => Promise.all([...tokens, 'x'].map((token) => bootstrap.isValid(token)));
     expect(await valid()).toEqual([false, false, true, true, true, true, true, false]);
@@ -74,7 +74,7 @@ describe.each(stores)('setting up on $name', (store) => {
   });
 
   it('takes no link once there is an administrator, however he came to be', async () => {
-    const token = (await server.core.bootstrap.makeToken())!;
+    const token = (await server.core.bootstrap.createToken())!;
     await server.core.bootstrap.bootstrap(ada());
     expect(await server.core.bootstrap.isValid(token)).toBe(false);
     await expect(server.core.bootstrap.complete(token, ada(2), systemMeta)).rejects.toMatchObject({ status: 401 });
@@ -82,7 +82,7 @@ describe.each(stores)('setting up on $name', (store) => {
   });
 
   it('leaves the link good when the form was not', async () => {
-    const token = (await server.core.bootstrap.makeToken())!;
+    const token = (await server.core.bootstrap.createToken())!;
     await expect(
       server.core.bootstrap.complete(token, { ...ada(), password: 'short' }, systemMeta),
     ).rejects.toMatchObject({ status: 400 });

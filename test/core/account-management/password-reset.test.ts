@@ -26,7 +26,7 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     addresses += 1;
     return { ...systemMeta, address: `10.9.${addresses >> 8}.${addresses & 255}` };
   }
-  const forgot = (email: string) => server.core.passwordReset.forgot(email, callerElsewhere());
+  const forgot = (email: string) => server.core.passwordReset.requestReset(email, callerElsewhere());
   const reset = (token: string, password = NEXT) => server.core.passwordReset.reset(token, password, callerElsewhere());
   const opens = async (email: string, password: string) =>
     (await new Browser(server.origin).signIn(email, password)).url.pathname === '/account';
@@ -156,8 +156,8 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     for (let n = 0; n < 10; n += 1) await forgot(email);
     expect(await mailsTo(server, email)).toHaveLength(3);
     const meta = callerElsewhere();
-    for (let n = 0; n < 30; n += 1) await server.core.passwordReset.forgot(`nobody${n}@example.com`, meta);
-    await expect(server.core.passwordReset.forgot(email, meta)).rejects.toMatchObject({ status: 429 });
+    for (let n = 0; n < 30; n += 1) await server.core.passwordReset.requestReset(`nobody${n}@example.com`, meta);
+    await expect(server.core.passwordReset.requestReset(email, meta)).rejects.toMatchObject({ status: 429 });
   });
 
   it('is half written by no failure: what cannot be finished did not begin', async () => {
@@ -195,11 +195,11 @@ describe.each(stores)('changing a password on $name', (store) => {
     return { ...account, here: await open(), elsewhere: await open() };
   }
   const change = (login: Awaited<ReturnType<typeof signedIn>>['here'], current: string, next: string, n = 1) =>
-    server.core.passwordReset.change(login, { current, next }, { ...systemMeta, address: `10.8.0.${n}` });
+    server.core.passwordReset.changePassword(login, { current, next }, { ...systemMeta, address: `10.8.0.${n}` });
 
   it('ends every other login, voids links, and tells the owner', async () => {
     const { id, email, here, elsewhere } = await signedIn();
-    await server.core.passwordReset.forgot(email, systemMeta);
+    await server.core.passwordReset.requestReset(email, systemMeta);
     const token = tokenIn(await mailTo(server, email, /Choose/));
     await change(here, PASSWORD, NEXT);
     expect((await server.core.sessions.list(id)).map((session) => session.id)).toEqual([here.session.id]);

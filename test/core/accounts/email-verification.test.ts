@@ -61,7 +61,7 @@ describe.each(stores)('verifying an address on $name', (store) => {
   it('takes no link that is older than a day, made up, or meant for something else', async () => {
     const { id, email } = await register();
     const token = await tokenTo(email);
-    await server.core.passwordReset.forgot(email, systemMeta);
+    await server.core.passwordReset.requestReset(email, systemMeta);
     const other = tokenIn(await mailTo(server, email, /password/));
     for (const wrong of [other, 'x', '']) await expect(verify(wrong)).rejects.toMatchObject(used);
     aheadMs = 86_401_000;

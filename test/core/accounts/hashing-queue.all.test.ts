@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import bcrypt from 'bcrypt';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createHashingQueue, hashesAtOnce } from '../../../src/core/accounts/hashing-queue.js';
+import { createHashingQueue, hashConcurrency } from '../../../src/core/accounts/hashing-queue.js';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { Browser, formsOf } from '../../support/browser.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
@@ -21,7 +21,7 @@ describe('the queue', () => {
     [4, 8, 1],
     [64, 64, 1],
   ])('on %i cores for %i processes lets %i hashes run at once', (cores, processes, atOnce) => {
-    expect(hashesAtOnce(cores, processes)).toBe(atOnce);
+    expect(hashConcurrency(cores, processes)).toBe(atOnce);
   });
 
   it('runs no more than so many at once, in their order, and refuses those beyond its bound', async () => {
@@ -54,7 +54,7 @@ describe('the queue', () => {
   });
 
   it('leaves a thread to files, whatever the number of cores', async () => {
-    const queue = createHashingQueue(hashesAtOnce(64, 1), 10);
+    const queue = createHashingQueue(hashConcurrency(64, 1), 10);
     let hashing = true;
     const hashes = Promise.all(Array.from({ length: 6 }, () => queue.run(() => bcrypt.hash('x', 11)))).then(() => {
       hashing = false;

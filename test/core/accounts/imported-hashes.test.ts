@@ -1,7 +1,7 @@
 // Hashes of other systems, each made by that system or taken from its specification.
 import { performance } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
-import { readForeignHash } from '../../../src/core/accounts/imported-hashes.js';
+import { readImportedHash } from '../../../src/core/accounts/imported-hashes.js';
 
 const HASH = 'CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc'; // 32 bytes
 const LONG = 'x'.repeat(72);
@@ -39,7 +39,7 @@ describe('a hash of another system', () => {
     ['Django', 'lètmein', 'pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s='],
     ['Django 5', 'lètmein', 'pbkdf2_sha256$1000000$seasalt$r1uLUxoxpP2Ued/qxvmje7UH9PUJBkRrvf9gGPL7Cps='],
   ])('(%s) knows its password and no other', async (_system, password, stored) => {
-    const compare = readForeignHash(stored)!;
+    const compare = readImportedHash(stored)!;
     expect(await compare(password)).toBe(true);
     for (const wrong of [`${password}x`, password.slice(1), '', stored]) expect(await compare(wrong)).toBe(false);
   });
@@ -47,7 +47,7 @@ describe('a hash of another system', () => {
   it.each(['$2a$', '$2b$', '$2y$'])(
     '%s is cut at 72 bytes, as the system that made it did, also beyond 255',
     async (kind) => {
-      const compare = readForeignHash(`${kind}04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i`)!;
+      const compare = readImportedHash(`${kind}04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i`)!;
       expect(await compare(LONG)).toBe(true);
       expect(await compare(`${LONG}${'y'.repeat(200)}`)).toBe(true);
       expect(await compare(LONG.slice(1))).toBe(false);
@@ -87,7 +87,7 @@ describe('a hash of another system', () => {
     ['something endless', `$2b$04$${'a'.repeat(100_000)}`],
     ['something with a line after it', '$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i\n'],
   ])('is not %s', (_what, stored) => {
-    expect(readForeignHash(stored)).toBeUndefined();
+    expect(readImportedHash(stored)).toBeUndefined();
   });
 
   it.each([
@@ -99,8 +99,8 @@ describe('a hash of another system', () => {
     ['scrypt of 256 MiB', `$scrypt$ln=18,r=8,p=1$c29tZXNhbHQ$${HASH}`],
     ['PBKDF2', `pbkdf2_sha256$600000$seasalt$${HASH}=`],
   ])('(%s) leaves the event loop to others', { timeout: 30_000 }, async (_what, stored) => {
-    const compare = readForeignHash(stored)!;
-    await readForeignHash(`$argon2id$v=19$m=256,t=1,p=1$c29tZXNhbHQ$${HASH}`)!('warm'); // its library is loaded once
+    const compare = readImportedHash(stored)!;
+    await readImportedHash(`$argon2id$v=19$m=256,t=1,p=1$c29tZXNhbHQ$${HASH}`)!('warm'); // its library is loaded once
     const before = performance.eventLoopUtilization();
     expect(await compare('guess')).toBe(false);
     const { active, idle } = performance.eventLoopUtilization(before);

@@ -11,7 +11,7 @@ const UNBEARABLE = [
 
 describe('passwords', () => {
   const passwords = createPasswords({ cost: 4 });
-  const faultOf = (password: string) => passwords.error(password, 'jane@example.com');
+  const errorOf = (password: string) => passwords.error(password, 'jane@example.com');
 
   it('count whole, beyond the 72 bytes of bcrypt', async () => {
     const base = 'x'.repeat(80);
@@ -46,13 +46,13 @@ describe('passwords', () => {
     'x'.repeat(1025),
     'ｐａｓｓｗｏｒｄ',
   ])('are not %j', async (password) => {
-    expect(await faultOf(password)).toEqual(expect.any(String));
+    expect(await errorOf(password)).toEqual(expect.any(String));
   });
 
   it.each(['correct horse battery', 'jäger und hörnchen', '🐢🐇🐢🐇🐢🐇🐢🐇', 'no digit no sign'])(
     'may be %j',
     async (password) => {
-      expect(await faultOf(password)).toBeUndefined();
+      expect(await errorOf(password)).toBeUndefined();
     },
   );
 

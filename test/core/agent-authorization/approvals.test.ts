@@ -80,7 +80,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     const [stranger, friend] = [await server.account(), await server.account()];
     const allowance = { scopes: ['openid'], claims: [], resources: {} };
     for (const { client_id: id } of [agent, another]) {
-      await server.core.consents.give(friend.id, id, allowance, systemMeta);
+      await server.core.consents.grant(friend.id, id, allowance, systemMeta);
     }
     const answers: string[] = [];
     const odd = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
@@ -188,7 +188,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
   it('ends with a new password, and so does what was allowed', async () => {
     const { agent, accessToken, open } = await allowed();
     await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
-    await server.core.passwordReset.forgot(agent.ownerEmail, systemMeta);
+    await server.core.passwordReset.requestReset(agent.ownerEmail, systemMeta);
     const link = tokenIn(await mailTo(server, agent.ownerEmail, /Choose/));
     await server.core.passwordReset.reset(link, 'nine unrelated lanterns', systemMeta);
     expect(await isActive(agent, accessToken)).toBe(false);
@@ -224,7 +224,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
 
     const other = await allowed();
     const logins = JSON.parse((await call(server, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
-    await server.core.sessions.end(logins[0].id, 'revoked', systemMeta);
+    await server.core.sessions.revoke(logins[0].id, 'revoked', systemMeta);
     expect(await isActive(other.agent, other.accessToken)).toBe(false);
   });
 });

@@ -24,7 +24,7 @@ it('takes as long for nobody as for a stranger', async () => {
     // In turn, so that neither profits from what the other warmed up; as ever another agent, for each may ask a number of times only.
     for (const hint of n % 2 ? hints : hints.toReversed()) {
       const started = performance.now();
-      expect(await server.core.approvals.whomToAsk({ ...agent, id: `${agent.id}${n}` }, hint)).toBeUndefined();
+      expect(await server.core.approvals.findApprover({ ...agent, id: `${agent.id}${n}` }, hint)).toBeUndefined();
       if (n >= 0) times[hint]!.push(performance.now() - started);
     }
   }

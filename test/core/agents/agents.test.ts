@@ -99,8 +99,8 @@ describe.each(stores)('agents on $name', (store) => {
           expect((await self(at, agent, credential)).json.error).toBe('expired_token');
       expect((await self(server, kept, kept.token)).json.error).toBe('expired_token');
       expect(await statusOf(kept, kept.api_key)).toBe(200);
-      await server.core.cleanup.sweep();
-      await beside.core.cleanup.sweep(); // nothing is done, or told, twice
+      await server.core.cleanup.sweepAll();
+      await beside.core.cleanup.sweepAll(); // nothing is done, or told, twice
       const trail = await server.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
       expect(trail).toMatchObject([{ actorKind: 'system', organizationId: agent.company_id }]);
       expect(trail[0]!.detail).toEqual({ agent_id: agent.agent_id });
@@ -229,7 +229,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect(again.status).toBe(404);
     await later(8 * DAY_MS, async () => {
       expect(await statusOf(agent, agent.api_key)).toBe(200);
-      await server.core.cleanup.sweep();
+      await server.core.cleanup.sweepAll();
     });
     const answer = await call(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
     expect(answer.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });

@@ -1,11 +1,11 @@
 // What a client may say of itself, over tables of what is said.
 import { describe, expect, it } from 'vitest';
 import {
-  firstPartyFault,
-  MetadataFault,
+  firstPartyError,
+  MetadataError,
   type MetadataRules,
+  normalizeMetadata,
   sameLoopback,
-  settleMetadata,
 } from '../../../src/core/clients/metadata.js';
 
 const SCOPES = ['openid', 'email', 'memory:read'];
@@ -15,12 +15,12 @@ const ADMIN: MetadataRules = { ...VOUCHED, byAdmin: true };
 const GOOD = { redirect_uris: ['https://app.example/cb'] };
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 
-function faultOf(metadata: object, rules = ANONYMOUS): string | undefined {
+function errorOf(metadata: object, rules = ANONYMOUS): string | undefined {
   try {
-    settleMetadata({ ...GOOD, ...metadata }, rules);
+    normalizeMetadata({ ...GOOD, ...metadata }, rules);
   } catch (error) {
-    expect(error).toBeInstanceOf(MetadataFault);
-    return (error as MetadataFault).code;
+    expect(error).toBeInstanceOf(MetadataError);
+    return (error as MetadataError).code;
   }
   return undefined;
 }
@@ -75,7 +75,7 @@ describe('redirect URIs', () => {
   it('are refused by name or safe, whatever is made of them', () => {
     let taken = 0;
     for (const uri of awkwardTexts(20_000)) {
-      const problem = faultOf({ redirect_uris: [uri] });
+      const problem = errorOf({ redirect_uris: [uri] });
       if (problem) {
         expect(problem).toBe('invalid_redirect_uri');
         continue;
@@ -94,17 +94,17 @@ describe('redirect URIs', () => {
     const many = (count: number) => ({
       redirect_uris: Array.from({ length: count }, (_, n) => `https://app.example/${n}`),
     });
-    expect([faultOf(many(20)), faultOf(many(21))]).toEqual([undefined, 'invalid_redirect_uri']);
+    expect([errorOf(many(20)), errorOf(many(21))]).toEqual([undefined, 'invalid_redirect_uri']);
   });
 
   it('with a scheme of their own make a native app', () => {
-    expect(settleMetadata({ redirect_uris: ['com.example:/cb'] }, ANONYMOUS).application_type).toBe('native');
-    expect(settleMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('application_type');
+    expect(normalizeMetadata({ redirect_uris: ['com.example:/cb'] }, ANONYMOUS).application_type).toBe('native');
+    expect(normalizeMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('application_type');
   });
 
   it('keep to the list of hosts, sub-domains only where it says so', () => {
     const rules = { ...ANONYMOUS, redirectHosts: ['a.example', '*.b.example'] };
-    const at = (uri: string) => faultOf({ redirect_uris: [uri] }, rules);
+    const at = (uri: string) => errorOf({ redirect_uris: [uri] }, rules);
     for (const uri of ['https://a.example/', 'https://x.b.example/', 'https://x.y.b.example/', 'http://localhost/'])
       expect(at(uri), uri).toBeUndefined();
     for (const uri of [
@@ -178,43 +178,43 @@ describe('grants', () => {
       ['authorization_code'],
     ],
   ])('%s', (_name, metadata, rules, granted) => {
-    expect(settleMetadata({ ...GOOD, ...metadata }, rules).grant_types).toEqual(granted);
+    expect(normalizeMetadata({ ...GOOD, ...metadata }, rules).grant_types).toEqual(granted);
   });
 
   it('without a redirect ask for no response type', () => {
-    expect(settleMetadata({ grant_types: [DEVICE] }, ANONYMOUS).response_types).toEqual([]);
-    expect(settleMetadata(GOOD, ANONYMOUS).response_types).toEqual(['code']);
+    expect(normalizeMetadata({ grant_types: [DEVICE] }, ANONYMOUS).response_types).toEqual([]);
+    expect(normalizeMetadata(GOOD, ANONYMOUS).response_types).toEqual(['code']);
   });
 
   it('of a machine need a secret or a key', () => {
     const machine = { grant_types: ['client_credentials'], redirect_uris: [] };
-    expect(faultOf({ ...machine, token_endpoint_auth_method: 'none' }, ADMIN)).toBe('invalid_client_metadata');
-    expect(faultOf({ ...machine, token_endpoint_auth_method: 'private_key_jwt' }, ADMIN)).toBeUndefined();
+    expect(errorOf({ ...machine, token_endpoint_auth_method: 'none' }, ADMIN)).toBe('invalid_client_metadata');
+    expect(errorOf({ ...machine, token_endpoint_auth_method: 'private_key_jwt' }, ADMIN)).toBeUndefined();
   });
 });
 
 describe('the rest', () => {
   it('narrows the scope to what exists', () => {
-    expect(settleMetadata({ ...GOOD, scope: 'openid root openid memory:read' }, ANONYMOUS).scope).toBe(
+    expect(normalizeMetadata({ ...GOOD, scope: 'openid root openid memory:read' }, ANONYMOUS).scope).toBe(
       'openid memory:read',
     );
-    expect(faultOf({ scope: 'root' })).toBe('invalid_client_metadata');
-    expect(settleMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('scope');
+    expect(errorOf({ scope: 'root' })).toBe('invalid_client_metadata');
+    expect(normalizeMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('scope');
   });
 
   it.each(['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'])(
     'takes %s only where somebody vouches',
     (member) => {
       const metadata = { [member]: 'https://app.example/x' };
-      expect(faultOf(metadata, ANONYMOUS)).toBe('invalid_client_metadata');
-      expect(faultOf(metadata, VOUCHED)).toBeUndefined();
+      expect(errorOf(metadata, ANONYMOUS)).toBe('invalid_client_metadata');
+      expect(errorOf(metadata, VOUCHED)).toBeUndefined();
     },
   );
 
   it('lets a first-party client go to https only, and not to this machine', () => {
-    expect(firstPartyFault(['https://app.example/cb'])).toBeUndefined();
+    expect(firstPartyError(['https://app.example/cb'])).toBeUndefined();
     for (const uri of ['http://localhost/cb', 'https://localhost/cb', 'https://127.0.0.1/cb', 'com.example:/cb']) {
-      expect(firstPartyFault(['https://app.example/cb', uri]), uri).toContain(uri);
+      expect(firstPartyError(['https://app.example/cb', uri]), uri).toContain(uri);
     }
   });
 });

@@ -135,9 +135,9 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     const clients = [];
     for (let n = 0; n < 12; n += 1) clients.push(await registerStranger(server));
     wait(8);
-    const begins = clients.map(({ id }) => server.core.clientUsage.begin(id));
+    const startsFamily = clients.map(({ id }) => server.core.clientUsage.recordAuthorization(id));
     const [begun] = await Promise.all([
-      Promise.all(begins),
+      Promise.all(startsFamily),
       server.core.unusedClients.removeUnused(),
       server.core.unusedClients.removeUnused(),
     ]);

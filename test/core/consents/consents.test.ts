@@ -20,8 +20,8 @@ describe.each(stores)('consents on $name', (store) => {
     const { id } = await server.account();
     const { consents } = server.core;
     expect(await consents.find(id, 'c')).toEqual({ scopes: [], claims: [], resources: {} });
-    await consents.give(id, 'c', { scopes: ['openid'], claims: ['name'], resources: { r: ['a'] } }, systemMeta);
-    await consents.give(
+    await consents.grant(id, 'c', { scopes: ['openid'], claims: ['name'], resources: { r: ['a'] } }, systemMeta);
+    await consents.grant(
       id,
       'c',
       { scopes: ['openid', 'email'], claims: [], resources: { r: ['b'], s: ['a'] } },
@@ -38,7 +38,7 @@ describe.each(stores)('consents on $name', (store) => {
   it('lose nothing when 20 are given at once', async () => {
     const { id } = await server.account();
     const names = Array.from({ length: 20 }, (_, n) => `scope${n}`);
-    await atOnce(20, (n) => server.core.consents.give(id, 'c', allow(names[n]!), systemMeta));
+    await atOnce(20, (n) => server.core.consents.grant(id, 'c', allow(names[n]!), systemMeta));
     expect((await server.core.consents.find(id, 'c')).scopes.sort()).toEqual(names.sort());
   });
 
@@ -46,12 +46,12 @@ describe.each(stores)('consents on $name', (store) => {
     const { id } = await server.account();
     const { consents } = server.core;
     for (let round = 0; round < 5; round += 1) {
-      await consents.give(id, 'c', allow('openid', 'agent:write'), systemMeta);
+      await consents.grant(id, 'c', allow('openid', 'agent:write'), systemMeta);
       await Promise.all([
-        consents.withdraw(id, 'c', systemMeta),
-        ...names(4).map((name) => consents.give(id, 'c', allow(name), systemMeta)),
+        consents.revoke(id, 'c', systemMeta),
+        ...names(4).map((name) => consents.grant(id, 'c', allow(name), systemMeta)),
       ]);
-      await consents.withdraw(id, 'c', systemMeta);
+      await consents.revoke(id, 'c', systemMeta);
       expect(await consents.find(id, 'c')).toEqual(allow());
     }
   });
@@ -64,7 +64,7 @@ describe.each(stores)('consents on $name', (store) => {
       await openFamily(server, client, email, {}, browser),
       await openFamily(server, other, email, {}, browser),
     ];
-    await server.core.consents.withdraw(id, client.id, systemMeta);
+    await server.core.consents.revoke(id, client.id, systemMeta);
     expect([await isAlive(server, family.accessToken), await isAlive(server, kept.accessToken)]).toEqual([false, true]);
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
     const page = await browser.open(authorizeUrl(server, client, pkce().challenge));
@@ -82,7 +82,7 @@ describe.each(stores)('consents on $name', (store) => {
     expect(await server.core.consents.list(id)).toEqual([]);
     await openFamily(server, client, email, {}, browser);
     expect((await server.core.consents.list(id)).map(({ clientId }) => clientId)).toEqual([client.id]);
-    await server.core.consents.withdraw(id, client.id, systemMeta);
+    await server.core.consents.revoke(id, client.id, systemMeta);
     const actions = (await server.core.audit.list({ accountId: id, clientId: client.id })).map(({ action }) => action);
     expect(actions).toEqual(expect.arrayContaining(['consent.refused', 'consent.given', 'consent.withdrawn']));
   });

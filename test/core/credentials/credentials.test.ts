@@ -80,7 +80,7 @@ describe.each(stores)('a credential on $name', (store) => {
   it.each([
     [
       'its consent is withdrawn',
-      (accountId: string, { id }: TestClient) => server.core.consents.withdraw(accountId, id, systemMeta),
+      (accountId: string, { id }: TestClient) => server.core.consents.revoke(accountId, id, systemMeta),
     ],
     [
       'the login that it came from is revoked',

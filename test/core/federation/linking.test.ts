@@ -96,7 +96,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     return { account, session, amr: ['pwd'] };
   };
-  const arrivalOf = (id: Id, { id: subject, email }: PersonElsewhere, emailProven = true): ExternalLogin => ({
+  const toExternalLogin = (id: Id, { id: subject, email }: PersonElsewhere, emailProven = true): ExternalLogin => ({
     issuer: elsewhere[id].issuer,
     subject,
     email,
@@ -346,7 +346,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const email = 'proven.twice@gmail.com';
       const { account } = await server.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemMeta);
       const confirm = tokenIn(await mailTo(server, email, /Confirm/));
-      await server.core.passwordReset.forgot(email, systemMeta);
+      await server.core.passwordReset.requestReset(email, systemMeta);
       const reset = tokenIn(await mailTo(server, email, /Choose/));
       await server.core.passwordReset.reset(reset, 'nine unrelated lanterns', systemMeta);
       const key = await keyOf((await server.core.accounts.findByEmail(email))!);
@@ -383,7 +383,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await callback('google', newPerson({ email }))).error, 'the owner does not join the stranger').toBe(
         'link_required',
       );
-      await server.core.passwordReset.forgot(email, systemMeta);
+      await server.core.passwordReset.requestReset(email, systemMeta);
       const body = { token: tokenIn(await mailTo(server, email, /Choose/)), new_password: 'nine unrelated lanterns' };
       expect((await call(server, 'POST', '/auth/reset-password', { body })).status).toBe(200);
       expect((await callback('linkedin', attacker)).error).toBe('link_required');
@@ -484,7 +484,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const person = newPerson();
       const all = await Promise.all(
         Array.from({ length: 5 }, () =>
-          server.core.federation.authenticate(arrivalOf('google', person), undefined, systemMeta),
+          server.core.federation.authenticate(toExternalLogin('google', person), undefined, systemMeta),
         ),
       );
       expect(new Set(all.map((one) => one.kind === 'proven' && one.account.id)).size).toBe(1);
@@ -495,7 +495,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const { id, email } = await local('race@gmail.com');
       const all = await Promise.allSettled(
         [newPerson({ email }), newPerson({ email })].map((person) =>
-          server.core.federation.authenticate(arrivalOf('google', person), undefined, systemMeta),
+          server.core.federation.authenticate(toExternalLogin('google', person), undefined, systemMeta),
         ),
       );
       expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -504,7 +504,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
 
     it('links one person to one of two accounts', async () => {
       const [a, b] = [await server.account(), await server.account()];
-      const externalLogin = arrivalOf('github', newPerson());
+      const externalLogin = toExternalLogin('github', newPerson());
       const all = await Promise.allSettled(
         [a, b].map((account) => server.core.links.link(account, externalLogin, systemMeta)),
       );
@@ -515,7 +515,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     it('leaves one of two last ways in', async () => {
       const { id } = (await callback('google', newPerson())).body;
       const login = await loginOf(id);
-      await server.core.links.link(login.account, arrivalOf('github', newPerson()), systemMeta);
+      await server.core.links.link(login.account, toExternalLogin('github', newPerson()), systemMeta);
       const ways = await linksOf(id);
       const all = await Promise.allSettled(ways.map((way) => server.core.links.unlink(login, way.id, systemMeta)));
       expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -526,8 +526,12 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       const account = await server.account();
       const person = newPerson();
       const login = await loginOf(account.id);
-      await server.core.links.link(account, arrivalOf('github', person), systemMeta);
-      const authResult = await server.core.federation.authenticate(arrivalOf('github', person), undefined, systemMeta);
+      await server.core.links.link(account, toExternalLogin('github', person), systemMeta);
+      const authResult = await server.core.federation.authenticate(
+        toExternalLogin('github', person),
+        undefined,
+        systemMeta,
+      );
       if (authResult.kind !== 'proven') throw new Error('there is no second factor');
       const [way] = await linksOf(account.id);
       await server.core.links.unlink(login, way!.id, systemMeta);

@@ -411,7 +411,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         const newest = last(elsewhere.github.given.access);
         const late = { accessToken: 'late', refreshToken: undefined, tokenType: 'bearer', scope: undefined };
         expect(await server.core.tokenVault.renew(lease, { ...late, expiresAt: undefined })).toBe(false);
-        expect(await server.core.tokenVault.drop(lease, db())).toBe(false);
+        expect(await server.core.tokenVault.discard(lease, db())).toBe(false);
         expect((await read(linkId, await tokenOf(accountId))).json.access_token).toBe(newest);
       });
     });
@@ -487,16 +487,16 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       const { linkId, token, accountId } = await newcomer('github');
       expect((await read(linkId, token, forgetful)).status).toBe(404);
       expect(await linksOf(token, forgetful)).toMatchObject([{ keeps_token: false }]);
-      await server.core.cleanup.sweep();
+      await server.core.cleanup.sweepAll();
       expect((await read(linkId, token)).status, 'who keeps them sweeps none').toBe(200);
-      await forgetful.core.cleanup.sweep();
+      await forgetful.core.cleanup.sweepAll();
       expect(await rowOf(linkId)).toBeNull();
       expect(await server.core.links.list(accountId)).toMatchObject([{ id: linkId, keepsToken: false }]);
     });
 
     it('when they have expired and cannot be renewed', async () => {
       const [once, again] = [await newcomer('google'), await newcomer('google', OFFLINE)];
-      await later(2, () => server.core.cleanup.sweep());
+      await later(2, () => server.core.cleanup.sweepAll());
       expect([await rowOf(once.linkId), await rowOf(again.linkId)]).toEqual([null, expect.anything()]);
     });
   });

@@ -15,7 +15,7 @@ const providersOf = (more: Record<string, string> = {}) =>
   createProviders(readConfig({ ...SECRETS, ...more }).providers);
 
 /** The addresses that GitHub's API is asked at. */
-async function askedOf(url?: string): Promise<string[]> {
+async function requestOf(url?: string): Promise<string[]> {
   const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
   const asked: string[] = [github.endpoints!.authorization, github.endpoints!.token];
   await github.readProfile({
@@ -47,7 +47,7 @@ describe('the providers', () => {
     ['https://github.example.com/', 'https://github.example.com', 'https://github.example.com/api/v3'],
     ['https://acme.ghe.com', 'https://acme.ghe.com', 'https://api.acme.ghe.com'],
   ])('ask GitHub at %s where it has its API', async (url, home, api) => {
-    expect(await askedOf(url)).toEqual([
+    expect(await requestOf(url)).toEqual([
       `${home}/login/oauth/authorize`,
       `${home}/login/oauth/access_token`,
       `${api}/user`,

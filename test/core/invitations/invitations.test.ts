@@ -148,7 +148,7 @@ describe.each(stores)('an invitation on $name', (store) => {
       await expect(server.core.invitations.accept(token, account, systemMeta)).rejects.toMatchObject({ status: 404 });
       expect(await server.core.invitations.find(token)).toBeUndefined();
       expect(await server.core.invitations.list(owner.id, id)).toEqual([]);
-      await server.core.cleanup.sweep();
+      await server.core.cleanup.sweepAll();
       expect(await server.base.db.invitation.count({ where: { organizationId: id } })).toBe(0);
       aheadMs = 0;
       expect((await accept(guest, token)).json.error).toBe('not_found');
@@ -256,7 +256,7 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect((await another.invite(another.owner, email)).status).toBe(201);
     expect(await mailsTo(server, email)).toHaveLength(11);
     const many = { name: 'invitation-address', points: 30, seconds: DAY_MS / 1000 };
-    for (let n = 11; n < 30; n += 1) await server.base.rateLimiter.spend(many, email);
+    for (let n = 11; n < 30; n += 1) await server.base.rateLimiter.consume(many, email);
     expect((await another.invite(another.owner, email)).status).toBe(429);
     expect(await mailsTo(server, email)).toHaveLength(11);
   });

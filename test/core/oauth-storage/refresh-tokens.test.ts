@@ -218,7 +218,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     const [answers] = await Promise.all([
       atOnce(20, () => refresh(server, client, family.refreshToken)),
       verb === 'withdraw'
-        ? server.core.consents.withdraw(accountId, client.id, systemMeta)
+        ? server.core.consents.revoke(accountId, client.id, systemMeta)
         : server.core.sessions.revokeAll(accountId, 'revoked', systemMeta),
     ]);
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
-import type { ArtifactStore } from '../../../src/core/oauth-storage/store.js';
+import type { EphemeralStore } from '../../../src/core/oauth-storage/store.js';
 import { authorizeUrl, pkce, refresh } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
@@ -11,7 +11,7 @@ import { atOnce, openFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('the store of artifacts on $name', (engine) => {
   let server: TestServer;
-  let store: ArtifactStore;
+  let store: EphemeralStore;
   let aheadMs = 0;
   const later = (seconds = 60) => addSeconds(new Date(), seconds);
   beforeAll(async () => {
@@ -159,7 +159,7 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
 
     aheadMs = 5400_000;
     try {
-      await server.core.cleanup.sweep();
+      await server.core.cleanup.sweepAll();
     } finally {
       aheadMs = 0;
     }
@@ -187,7 +187,7 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
     expect(await tokens.count({ where: { grantId } })).toBe(6);
     aheadMs = 25 * 3600_000;
     try {
-      await server.core.cleanup.sweep();
+      await server.core.cleanup.sweepAll();
     } finally {
       aheadMs = 0;
     }

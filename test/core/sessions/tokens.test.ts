@@ -133,7 +133,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
   it('leaves nothing alive when it is ended while it is refreshed', async () => {
     for (let round = 0; round < 10; round += 1) {
       const first = await newLogin(server);
-      const end = () => server.core.sessions.end(sessionOf(first.access_token), 'revoked', systemMeta);
+      const end = () => server.core.sessions.revoke(sessionOf(first.access_token), 'revoked', systemMeta);
       const [answers] = await Promise.all([atOnce(5, () => renew(server, first.refresh_token)), end()]);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
       expect(await living(answers)).toMatchObject({ access: [], refresh: [] });
@@ -210,7 +210,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
       where: { sessionId: sessionOf(accessToken) },
     });
     expect(await server.base.db.refreshToken.count({ where: { grantId } })).toBe(21);
-    await later(DAY_MS + HOUR_MS, () => server.core.cleanup.sweep());
+    await later(DAY_MS + HOUR_MS, () => server.core.cleanup.sweepAll());
     expect(await server.base.db.refreshToken.count({ where: { grantId } })).toBe(1);
     expect((await renew(server, token)).status).toBe(200);
   });

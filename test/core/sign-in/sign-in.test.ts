@@ -264,7 +264,7 @@ describe.each(stores)('logins on $name', (store) => {
   it('end at once, alone or together', async () => {
     const { account, session, token } = await open();
     const other = await server.core.sessions.open(account, ['pwd'], systemMeta);
-    await server.core.sessions.end(session.id, 'signed_out', systemMeta);
+    await server.core.sessions.revoke(session.id, 'signed_out', systemMeta);
     expect([await isOpen(token), await isOpen(other.token)]).toEqual([false, true]);
     const third = await server.core.sessions.open(account, ['pwd'], systemMeta);
     await server.core.sessions.revokeAll(account.id, 'password_changed', systemMeta, third.session.id);
@@ -293,11 +293,11 @@ describe.each(stores)('logins on $name', (store) => {
     const one = await open();
     await give('on', one.session.id, one.account.id, false);
     await give('off', one.session.id, one.account.id, true);
-    await server.core.sessions.end(one.session.id, 'signed_out', systemMeta);
+    await server.core.sessions.revoke(one.session.id, 'signed_out', systemMeta);
     expect((await grants.list(one.account.id)).map(({ id }) => id)).toEqual(['off']);
     const two = await open();
     await give('off2', two.session.id, two.account.id, true);
-    await server.core.sessions.end(two.session.id, 'theft', systemMeta);
+    await server.core.sessions.revoke(two.session.id, 'theft', systemMeta);
     expect(await grants.list(two.account.id)).toEqual([]);
     expect(await give('late', two.session.id, two.account.id, true)).toBe(false);
     await server.core.sessions.revokeAll(one.account.id, 'suspended', systemMeta);
@@ -314,7 +314,7 @@ describe.each(stores)('logins on $name', (store) => {
       const expiresAt = new Date(Date.now() + 1e9);
       await Promise.all([
         grants.save({ ...grant, id: `race ${n}`, sessionId: session.id, expiresAt }),
-        sessions.end(session.id, 'signed_out', systemMeta),
+        sessions.revoke(session.id, 'signed_out', systemMeta),
         sessions.revokeAll(account.id, 'factors_changed', systemMeta, stays.session.id),
         grants.save({ ...grant, id: `stays ${n}`, sessionId: stays.session.id, expiresAt }),
       ]);
@@ -328,8 +328,8 @@ describe.each(stores)('logins on $name', (store) => {
     for (const clientId of ['a', 'b', 'a']) await server.core.sessions.rememberClient(session.id, clientId);
     const heard: unknown[] = [];
     server.core.sessions.onRevoked((ended) => heard.push(...ended));
-    await server.core.sessions.end(session.id, 'signed_out', systemMeta);
-    await server.core.sessions.end(session.id, 'signed_out', systemMeta);
+    await server.core.sessions.revoke(session.id, 'signed_out', systemMeta);
+    await server.core.sessions.revoke(session.id, 'signed_out', systemMeta);
     expect(heard).toEqual([{ sessionId: session.id, accountId: account.id, clientIds: ['a', 'b'] }]);
   });
 

@@ -30,7 +30,7 @@ const statusOf = async (key: string) => (await call(server, 'GET', '/auth/me', {
 /** In seconds. */
 const lifeOf = ({ createdAt, expiresAt }: ApiKey) => Math.round((expiresAt!.getTime() - createdAt.getTime()) / 1000);
 const keysOf = (accountId: string) => server.core.apiKeys.list(accountId);
-const alive = async (accountId: string) => (await keysOf(accountId)).filter(server.core.apiKeys.isAlive);
+const alive = async (accountId: string) => (await keysOf(accountId)).filter(server.core.apiKeys.isActive);
 const errorOf = ({ html }: Page) => /class="field-error" id="(\w+)-error"/.exec(html)?.[1];
 
 async function giveKey(accountId: string, name = 'Laptop', lifeSeconds: number | null = null) {

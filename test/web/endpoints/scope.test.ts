@@ -24,11 +24,11 @@ describe('a route that apps may take with a scope', () => {
     const { credentials } = server.core;
     const browsers = { cookieName: 'none', scheme: 'cookie', hasCsrfToken: false, check: () => {} } as never;
     const api = createEndpoints({ clock, credentials, browsers, rateLimiter, rateLimits });
-    const answer = [200, z.object({ ok: z.boolean() })] as const;
-    api.get('/api/v1/agents', { summary: 'x', accepts: ['oauth'], scope: 'agent:read', answer }, (ctx) => {
+    const response = [200, z.object({ ok: z.boolean() })] as const;
+    api.get('/api/v1/agents', { summary: 'x', accepts: ['oauth'], scope: 'agent:read', response }, (ctx) => {
       ctx.body = { ok: true };
     });
-    expect(() => api.get('/api/v1/x', { summary: 'x', accepts: ['oauth'], answer }, () => {})).toThrow('which scope');
+    expect(() => api.get('/api/v1/x', { summary: 'x', accepts: ['oauth'], response }, () => {})).toThrow('which scope');
     const koa = new Koa<State>();
     const certificates = createClientCertificateReader({ header: 'x-client-cert' });
     koa.use(requestMeta(createResolveRequestMeta({ issuer, trustedProxies: [], certificates }), certificates));

@@ -12,9 +12,9 @@ const HEADER = 'x-client-cert';
 async function shownWith(values: string[], fromProxy: boolean): Promise<number> {
   const certificates = createClientCertificateReader({ header: HEADER });
   const server = await openHttpServer(async (req, res) => {
-    certificates.take(req, fromProxy);
+    certificates.captureHeader(req, fromProxy);
     expect(req.headers).not.toHaveProperty(HEADER);
-    res.end(String(certificates.of(req).length));
+    res.end(String(certificates.certificatesOf(req).length));
   });
   const asked = request(server.origin, { headers: { [HEADER]: values.map(encodeURIComponent) } }).end();
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];

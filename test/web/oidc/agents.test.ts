@@ -420,7 +420,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     it('loses it with the sign-in, the consent, the account, the agent or its key', async () => {
       const endings: Record<string, (who: Awaited<ReturnType<typeof household>>, subject: string) => Promise<unknown>> =
         {
-          'the consent': ({ person }) => server.core.consents.withdraw(person.accountId, app.id, systemMeta),
+          'the consent': ({ person }) => server.core.consents.revoke(person.accountId, app.id, systemMeta),
           'the sign-in': ({ person }) => server.core.sessions.revokeAll(person.accountId, 'signed_out', systemMeta),
           'the account': async ({ person: { accountId: id } }) => {
             await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });

@@ -61,7 +61,7 @@ describe.each(stores)('single use on $name', (store) => {
       const obtained = await obtainCode(server, client, email);
       const [answer] = await Promise.all([
         redeem(server, client, obtained),
-        server.core.consents.withdraw(id, client.id, systemMeta),
+        server.core.consents.revoke(id, client.id, systemMeta),
       ]);
       expect(answer.status).toBeLessThan(500);
       expect(await livingOf(server, client, [answer])).toEqual({ accessTokens: [], refreshTokens: [] });

@@ -323,7 +323,7 @@ describe.each(stores)('tokens on $name', (store) => {
     const jwt = await openJwtFamily(browser);
     const renewed = await refresh(server, client, jwt.refreshToken, { resource });
     const machineToken = await token(server, machine, { grant_type: 'client_credentials' });
-    const setupToken = await server.core.bootstrap.makeToken();
+    const setupToken = await server.core.bootstrap.createToken();
     const made = (await (
       await fetch(`${server.origin}/oauth/clients/register`, {
         method: 'POST',

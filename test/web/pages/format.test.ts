@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   describeAge,
   describeDay,
-  describeEnd,
+  describeExpiry,
   describeLastUse,
   describeSpan,
   describeTimeLeft,
@@ -49,7 +49,7 @@ describe('a moment, in words', () => {
     [82_800, 'in 23 hours'],
     [90 * 86_400, 'on 20 February 2027'],
   ])('%i seconds ahead something ends "%s"', (seconds, words) => {
-    expect(describeEnd(ago(-seconds), NOW)).toBe(words);
+    expect(describeExpiry(ago(-seconds), NOW)).toBe(words);
   });
 
   it.each([

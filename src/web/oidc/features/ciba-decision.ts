@@ -16,7 +16,7 @@ interface Deps extends Pick<Core, 'approvals' | 'oauthStorage'> {
 /** A poll that comes a little early is still in time. */
 const PACE: Limit = { name: 'ciba-poll', points: 1, seconds: INTERVAL_SECONDS - 1 };
 
-export function tellDecisions(engine: ProviderInternals, { approvals, oauthStorage, rateLimiter }: Deps): void {
+export function notifyDecisions(engine: ProviderInternals, { approvals, oauthStorage, rateLimiter }: Deps): void {
   const { BackchannelAuthenticationRequest: Requests } = engine;
   const findStored = Requests.find.bind(Requests);
 
@@ -26,7 +26,7 @@ export function tellDecisions(engine: ProviderInternals, { approvals, oauthStora
     if (!isTheirs || request.isExpired) return request;
     if (request.consumed) return Object.assign(request, { error: 'access_denied' }); // open no more: the provider says the rest
     const requestId = oauthStorage.idOf(request.jti);
-    const answer = await approvals.answerTo(requestId);
+    const answer = await approvals.resultFor(requestId);
     if (answer.kind === 'no')
       return Object.assign(request, { error: 'access_denied', errorDescription: 'the person said no' });
     if (answer.kind === 'open') {

@@ -12,12 +12,12 @@ import { AppError } from '../../../base/app-error.js';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
 import { randomToken } from '../../../base/crypto.js';
 import { isReadable, isStorable } from '../../../base/text.js';
-import { APPROVED_SECONDS, type Asked } from '../../../core/agent-authorization/approvals.js';
+import { APPROVED_SECONDS, type ApprovalRequest } from '../../../core/agent-authorization/approvals.js';
 import type { Agent } from '../../../core/agents/active-agents.js';
 import type { Core } from '../../../core/core.js';
 import type { Payload } from '../../../core/oauth-storage/store.js';
 import { type BackchannelRequest, payloadOf } from '../provider-internals.js';
-import { callerOf } from '../request-meta.js';
+import { metaFrom } from '../request-meta.js';
 import { AGENT_ACTION, parseAction, parseActions } from './rich-authorization.js';
 
 interface NewGrant {
@@ -49,9 +49,9 @@ export function cibaFeatures({ clock, core }: Deps) {
       deliveryModes: ['poll' as const],
       validateRequestContext: async (ctx: KoaContextWithOIDC) => void whatIsAsked(ctx, await agentOf(ctx)),
       validateBindingMessage,
-      processLoginHint: whomToAsk,
+      processLoginHint: findApprover,
       processLoginHintToken: async () => unknown(), // there are none
-      verifyUserCode: demandRelation,
+      verifyUserCode: requireRelation,
       triggerAuthenticationDevice: ask,
     },
     richAuthorizationRequests: {
@@ -69,14 +69,14 @@ export function cibaFeatures({ clock, core }: Deps) {
     return agent;
   }
 
-  async function whomToAsk(ctx: KoaContextWithOIDC, hint = ''): Promise<string> {
+  async function findApprover(ctx: KoaContextWithOIDC, hint = ''): Promise<string> {
     const agent = await agentOf(ctx);
-    return (await inItsWords(ctx, () => approvals.whomToAsk(agent, hint))) ?? unknown();
+    return (await inItsWords(ctx, () => approvals.findApprover(agent, hint))) ?? unknown();
   }
 
   /** Asked of whoever was found, by whatever hint. */
-  async function demandRelation(ctx: KoaContextWithOIDC, { accountId }: { accountId: string }): Promise<void> {
-    if (!(await approvals.mayAsk(await agentOf(ctx), accountId))) unknown();
+  async function requireRelation(ctx: KoaContextWithOIDC, { accountId }: { accountId: string }): Promise<void> {
+    if (!(await approvals.canRequest(await agentOf(ctx), accountId))) unknown();
   }
 
   async function ask(
@@ -98,7 +98,10 @@ export function cibaFeatures({ clock, core }: Deps) {
           expiresAt,
         });
         const requestId = core.oauthStorage.idOf(request.jti);
-        await approvals.ask({ requestId, agent, accountId, bindingMessage, asked, grant, expiresAt }, callerOf(ctx));
+        await approvals.request(
+          { requestId, agent, accountId, bindingMessage, asked, grant, expiresAt },
+          metaFrom(ctx),
+        );
       });
     } catch (error) {
       await request.destroy();
@@ -136,7 +139,7 @@ export const actorClaims = (token: Parameters<typeof isAllowedOnce>[0] & { clien
   isAllowedOnce(token) ? { act: { sub: token.clientId } } : undefined;
 
 /** For one API, scopes that the agent has there, and in words what it wants to do. `identifier` is the API as the agent spells it. */
-function whatIsAsked({ oidc }: KoaContextWithOIDC, agent: Agent): Asked & { identifier: string } {
+function whatIsAsked({ oidc }: KoaContextWithOIDC, agent: Agent): ApprovalRequest & { identifier: string } {
   const [server, another] = Object.entries(oidc.resourceServers ?? {});
   if (!server || another) throw new errors.InvalidTarget('name one resource');
   const [identifier, { scope, audience: resource = identifier }] = server;

@@ -4,7 +4,7 @@
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { randomToken } from '../../../base/crypto.js';
-import type { Allowance, Consents } from '../../../core/consents/consents.js';
+import type { Consents, GrantedAccess } from '../../../core/consents/consents.js';
 
 type Grant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']>;
 
@@ -30,7 +30,7 @@ export function createGrantLoader({ consents }: { consents: Consents }) {
 }
 
 /** What this authorization request asks for. */
-function requested(ctx: KoaContextWithOIDC): Allowance {
+function requested(ctx: KoaContextWithOIDC): GrantedAccess {
   const { requestParamOIDCScopes, requestParamScopes, requestParamClaims, resourceServers } = ctx.oidc;
   const resources = Object.entries(resourceServers ?? {}).map(([identifier, server]) => {
     const known = new Set(String(server.scope ?? '').split(' '));

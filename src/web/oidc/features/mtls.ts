@@ -3,12 +3,12 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { CertificateName } from '../../../core/clients/certificates.js';
 import type { Core } from '../../../core/core.js';
-import type { ShownCertificates } from '../../http/client-certificate.js';
+import type { ClientCertificateReader } from '../../http/client-certificate.js';
 
 interface Deps {
   config: Pick<Config, 'certificates' | 'trustedProxies'>;
   core: Pick<Core, 'clientCertificates' | 'workloadIdentities'>;
-  certificates: ShownCertificates;
+  certificates: ClientCertificateReader;
 }
 
 const WORKLOAD = /^spiffe:/;
@@ -19,20 +19,20 @@ export function mutualTls({ config, core, certificates }: Deps) {
   return {
     enabled,
     certificateBoundAccessTokens: true,
-    tlsClientAuth: enabled && (clientCertificates.canProve() || workloadIdentities.areKnown()),
+    tlsClientAuth: enabled && (clientCertificates.supports() || workloadIdentities.isEnabled()),
     selfSignedTlsClientAuth: false,
-    getCertificate: (ctx: KoaContextWithOIDC) => certificates.of(ctx.req)[0],
+    getCertificate: (ctx: KoaContextWithOIDC) => certificates.certificatesOf(ctx.req)[0],
     certificateAuthorized,
     certificateSubjectMatches: (ctx: KoaContextWithOIDC, name: CertificateName, expected: string) =>
-      clientCertificates.isCalled(certificates.of(ctx.req)[0]!, name, expected),
+      clientCertificates.subjectMatches(certificates.certificatesOf(ctx.req)[0]!, name, expected),
   };
 
   /** For a workload, nobody but its own trust domain can vouch. */
   function certificateAuthorized(ctx: KoaContextWithOIDC): boolean {
-    const chain = certificates.of(ctx.req);
+    const chain = certificates.certificatesOf(ctx.req);
     const workload = ctx.oidc.client?.tlsClientAuthSanUri;
-    if (!workload || !WORKLOAD.test(workload)) return clientCertificates.areVouchedFor(chain);
-    const verdict = workloadIdentities.byCertificate(chain);
+    if (!workload || !WORKLOAD.test(workload)) return clientCertificates.isTrustedChain(chain);
+    const verdict = workloadIdentities.fromCertificate(chain);
     return verdict.kind === 'valid' && verdict.spiffeId.id === workload;
   }
 }

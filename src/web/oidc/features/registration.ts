@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { Clients } from '../../../core/clients/clients.js';
-import { MetadataFault } from '../../../core/clients/metadata.js';
+import { MetadataError } from '../../../core/clients/metadata.js';
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
 interface Deps {
   config: Pick<Config, 'registration' | 'registrationToken'>;
-  clients: Pick<Clients, 'makeSecret' | 'settle'>;
+  clients: Pick<Clients, 'makeSecret' | 'normalize'>;
 }
 
 export function registration({ config, clients }: Deps) {
@@ -38,9 +38,9 @@ export function registration({ config, clients }: Deps) {
     if (member !== OWN_MEMBERS[0]) return;
     for (const [name, value] of Object.entries(given)) if (value === null) delete given[name]; // the same as none (RFC 7592, 2.2)
     try {
-      Object.assign(given, clients.settle(given, { anonymous: config.registration === 'open' }));
+      Object.assign(given, clients.normalize(given, { anonymous: config.registration === 'open' }));
     } catch (error) {
-      if (!(error instanceof MetadataFault)) throw error;
+      if (!(error instanceof MetadataError)) throw error;
       throw error.code === 'invalid_redirect_uri'
         ? Object.assign(new errors.InvalidRedirectUri(), { error_description: error.message })
         : new errors.InvalidClientMetadata(error.message);

@@ -3,7 +3,7 @@ import { type Configuration, errors, type KoaContextWithOIDC, type Client as Pro
 import type { Config } from '../../../base/config.js';
 import type { Audiences } from '../../../core/agents/audiences.js';
 import {
-  isForApps,
+  isForClients,
   type Resource,
   type Resources,
   type Scope,
@@ -87,7 +87,7 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
     const agent = agentOf(client);
     const names = agent?.capabilities ?? client.scope?.split(' ');
     const all = agent && resource.id === resources.own.id ? resources.capabilities() : resource.scopes;
-    return all.filter((scope) => (agent || isForApps(scope)) && (!names || names.includes(scope.name)));
+    return all.filter((scope) => (agent || isForClients(scope)) && (!names || names.includes(scope.name)));
   }
 
   function namesFor(resource: Resource, client: ProviderClient): string[] {
@@ -118,8 +118,8 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
 /** A client that asks for no scope means the usual ones (RFC 6749, 3.3). A refresh means those that it has. */
 async function useDefaultScopes({ oidc }: KoaContextWithOIDC, scopes: () => Promise<string>): Promise<void> {
   const { params, route } = oidc;
-  const begins = route !== 'token' || params?.grant_type === 'client_credentials';
-  if (!params || !begins || params.scope !== undefined) return;
+  const startsFamily = route !== 'token' || params?.grant_type === 'client_credentials';
+  if (!params || !startsFamily || params.scope !== undefined) return;
   const usual = (await scopes())
     .split(' ')
     .filter((name) => name !== 'offline_access' && (route !== 'token' || name !== 'openid'));

@@ -15,7 +15,7 @@ import {
 import { type Clock, epochSeconds } from '../../../base/clock.js';
 import type { Delegation, Delegations } from '../../../core/agent-authorization/delegations.js';
 import { TOKEN_EXCHANGE_GRANT } from '../../../core/agents/client.js';
-import { callerOf } from '../request-meta.js';
+import { metaFrom } from '../request-meta.js';
 import { agentOf } from '../storage/client-adapter.js';
 
 interface Deps {
@@ -63,7 +63,7 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
     const { provider, client, params } = ctx.oidc;
     const agent = agentOf(client);
     if (!agent) throw invalidRequest('only agents exchange tokens');
-    refuseOtherKinds(params);
+    rejectOtherTokenTypes(params);
     const proof = await validateDpop(provider, ctx);
     const certificate = checkMtlsCert(provider, ctx);
     checkDpopRequired(provider, ctx, proof);
@@ -72,9 +72,9 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
     if ('error' in found) throw invalidRequest(found.error); // RFC 8693, 2.2.2
     const [resourceServer, another] = await resolveRequestedResources(provider, ctx);
     if (!resourceServer || another) throw invalidTarget('a token is for one resource');
-    const unfit = await known.whyNotFor(String(resourceServer.audience), found);
+    const unfit = await known.denialReason(String(resourceServer.audience), found);
     if (unfit) throw invalidTarget(unfit);
-    const scope = settleScope(params.scope, found.scopes, resourceServer.scope);
+    const scope = resolveScope(params.scope, found.scopes, resourceServer.scope);
 
     const left = epochSeconds(found.expiresAt) - epochSeconds(clock.now());
     const token = new provider.AccessToken({
@@ -93,7 +93,7 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
     delegations.set(token, found);
     ctx.oidc.entity('AccessToken', token);
     const accessToken = await token.save();
-    await known.note(client.clientId, found, scope, callerOf(ctx));
+    await known.auditExchange(client.clientId, found, scope, metaFrom(ctx));
     ctx.body = buildTokenResponse(provider, {
       accessToken,
       expiresIn: token.expiration,
@@ -105,7 +105,7 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
 }
 
 /** Only access tokens for access tokens; and the agent proves who it is by its key, not by a token. */
-function refuseOtherKinds(params: Parameters): void {
+function rejectOtherTokenTypes(params: Parameters): void {
   const { subject_token: subject, subject_token_type: type, requested_token_type: requested = ACCESS_TOKEN } = params;
   if (!subject || !type) throw invalidRequest('missing required parameters subject_token, subject_token_type');
   if (type !== ACCESS_TOKEN && type !== JWT) throw invalidRequest('only access tokens can be exchanged');
@@ -115,7 +115,7 @@ function refuseOtherKinds(params: Parameters): void {
 }
 
 /** What is asked for, if it is allowed; all that is allowed, when nothing is asked for. */
-function settleScope(asked: string | undefined, allowed: string[], ofResource = ''): string {
+function resolveScope(asked: string | undefined, allowed: string[], ofResource = ''): string {
   const known = ofResource.split(' ');
   const possible = allowed.filter((name) => known.includes(name));
   const wanted = asked?.split(' ').filter(Boolean) ?? possible;

@@ -8,9 +8,9 @@ import { AppError } from '../../../base/app-error.js';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
 import { isLoopback } from '../../../base/loopback.js';
 import type { Audiences } from '../../../core/agents/audiences.js';
-import type { Allowance, Consents } from '../../../core/consents/consents.js';
-import { isForApps, type Resources } from '../../../core/resources/resources.js';
-import type { Login } from '../../../core/sessions/sessions.js';
+import type { Consents, GrantedAccess } from '../../../core/consents/consents.js';
+import { isForClients, type Resources } from '../../../core/resources/resources.js';
+import type { AuthenticatedSession } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
 import { readForm } from '../../http/body.js';
 import type { Context } from '../../http/context.js';
@@ -94,11 +94,11 @@ export function createInteractions({
       return seeOther(ctx, `/interaction/${interaction.uid}`);
     }
     if (decision === 'deny') {
-      await consents.refuse(login.account.id, client.clientId, ctx.state.meta);
+      await consents.deny(login.account.id, client.clientId, ctx.state.meta);
       const no = { error: 'access_denied', error_description: 'the person said no' };
       return seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
     }
-    await consents.give(login.account.id, client.clientId, await requested(interaction, client), ctx.state.meta);
+    await consents.grant(login.account.id, client.clientId, await requested(interaction, client), ctx.state.meta);
     seeOther(
       ctx,
       await provider.interactionResult(ctx.req, ctx.res, { consent: {} }, { mergeWithLastSubmission: true }),
@@ -121,7 +121,7 @@ export function createInteractions({
   function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
     const email =
       typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
-    seeOther(ctx, loginRedirects.href('/login', { ...errandOf(uid, params, client), email }));
+    seeOther(ctx, loginRedirects.urlFor('/login', { ...errandOf(uid, params, client), email }));
   }
 
   function errandOf(uid: string, { redirect_uri: uri }: Interaction['params'], { clientName }: Client): LoginRedirect {
@@ -147,7 +147,7 @@ export function createInteractions({
     ctx: Context,
     provider: Provider,
     interaction: Interaction,
-    { account, session, amr }: Login,
+    { account, session, amr }: AuthenticatedSession,
   ): Promise<void> {
     if (interaction.session && interaction.session.uid !== session.id) {
       interaction.session = undefined; // it began under another login, which is over
@@ -161,7 +161,7 @@ export function createInteractions({
     ctx: Context,
     interaction: Interaction,
     client: Client,
-    { account }: Login,
+    { account }: AuthenticatedSession,
   ): Promise<void> {
     const { uid, params } = interaction;
     const redirectUri = typeof params.redirect_uri === 'string' ? params.redirect_uri : undefined;
@@ -178,7 +178,7 @@ export function createInteractions({
       local: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
       redirectHost: placeOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
-      switchHref: loginRedirects.href('/login', errandOf(uid, params, client)),
+      switchHref: loginRedirects.urlFor('/login', errandOf(uid, params, client)),
       scopes: [
         ...wanted.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
         ...wanted.claims.map(describeClaim),
@@ -193,7 +193,7 @@ export function createInteractions({
   }
 
   /** What the request asks for and this client may have. */
-  async function requested({ params, prompt }: Interaction, client: Client): Promise<Allowance> {
+  async function requested({ params, prompt }: Interaction, client: Client): Promise<GrantedAccess> {
     const asked = String(params.scope ?? '')
       .split(' ')
       .filter(Boolean);
@@ -207,7 +207,7 @@ export function createInteractions({
       claims: (prompt.details.missingOIDCClaims as string[] | undefined) ?? [],
       resources: Object.fromEntries(
         named.map(([identifier, resource]) => {
-          const names = resource?.scopes.filter(isForApps).map((scope) => scope.name) ?? [];
+          const names = resource?.scopes.filter(isForClients).map((scope) => scope.name) ?? [];
           return [identifier, names.filter((name) => asked.includes(name) && allowed.includes(name))];
         }),
       ),

@@ -4,7 +4,7 @@ import { isApiPath } from '../../http/api-paths.js';
 import { keepOpener } from '../../http/security-headers.js';
 import type { Views } from '../../pages/views.js';
 import { ROUTES } from '../paths.js';
-import type { EngineError } from '../provider-internals.js';
+import type { ProviderError } from '../provider-internals.js';
 import { clientCard, isUnverified } from './client-view.js';
 import type { OidcPages } from './view-models.js';
 
@@ -31,7 +31,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
       message: sentence(out.error_description) ?? 'The app sent a request that we cannot follow.',
       code: out.error,
       requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
-      backHref: (cause as EngineError | undefined)?.allow_redirect === false ? wayBack(ctx, out) : undefined,
+      backHref: (cause as ProviderError | undefined)?.allow_redirect === false ? wayBack(ctx, out) : undefined,
     });
   }
 
@@ -51,7 +51,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
     out?: { error: string } | undefined,
     problem?: Error | errors.OIDCProviderError,
   ): Promise<void> {
-    const userCode = (problem as EngineError | undefined)?.userCode;
+    const userCode = (problem as ProviderError | undefined)?.userCode;
     const name = problem?.name;
     if (name === 'AbortedError') {
       ctx.body = views.render('oidc/device-done', { denied: true });

@@ -11,7 +11,7 @@ interface Deps {
   activeAgents: Pick<ActiveAgents, 'findByKey'>;
 }
 
-export function checkClientsOurWay(engine: ProviderInternals, { clients, activeAgents }: Deps): void {
+export function patchClientAuthentication(engine: ProviderInternals, { clients, activeAgents }: Deps): void {
   const { prototype } = engine.Client;
 
   prototype.compareClientSecret = function compareClientSecret(actual) {

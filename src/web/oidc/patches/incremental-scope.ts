@@ -4,7 +4,7 @@
  * for the API to say, which names its clients, and for the person, who is asked again; everywhere else it keeps to what it named.
  */
 import Provider, { type Client } from 'oidc-provider';
-import { isForApps, type Resources } from '../../../core/resources/resources.js';
+import { isForClients, type Resources } from '../../../core/resources/resources.js';
 import type { ProviderInternals } from '../provider-internals.js';
 
 /** Where a client manages its own registration (RFC 7592): there it reads what it named. */
@@ -15,7 +15,10 @@ const named = new WeakMap<object, string>();
 export const namedScope = (client: Client): string | undefined => named.get(client) ?? client.scope;
 
 /** Of each client that the provider builds: `scope` reaches as far as it may ask. A provider is built anew when an API changes. */
-export function letAppsAskForMore(engine: ProviderInternals, resources: Pick<Resources, 'list' | 'isOpenTo'>): void {
+export function patchIncrementalScope(
+  engine: ProviderInternals,
+  resources: Pick<Resources, 'list' | 'isOpenTo'>,
+): void {
   const find = engine.Client.find.bind(engine.Client);
 
   engine.Client.find = async function findReaching(id) {
@@ -26,7 +29,7 @@ export function letAppsAskForMore(engine: ProviderInternals, resources: Pick<Res
 
   function reachFurther(client: Client, scope: string): void {
     const open = resources.list().filter((one) => one.registered && resources.isOpenTo(one, client.clientId));
-    const further = open.flatMap(({ scopes }) => scopes.filter(isForApps).map(({ name }) => name));
+    const further = open.flatMap(({ scopes }) => scopes.filter(isForClients).map(({ name }) => name));
     const all = [...new Set([...scope.split(' '), ...further])].join(' ');
     named.set(client, scope);
     Object.defineProperty(client, 'scope', {

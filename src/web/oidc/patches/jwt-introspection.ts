@@ -6,7 +6,7 @@ import Provider, { type AccessToken } from 'oidc-provider';
 import type { OAuthTokens } from '../../../core/credentials/oauth-tokens.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import { type ProviderInternals, replaceContext } from '../provider-internals.js';
-import { callerOf } from '../request-meta.js';
+import { metaFrom } from '../request-meta.js';
 
 interface Deps {
   oauthTokens: Pick<OAuthTokens, 'read'>;
@@ -18,7 +18,7 @@ const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
-export function resolveStructuredTokens(engine: ProviderInternals, { oauthTokens, oauthStorage }: Deps): void {
+export function patchJwtIntrospection(engine: ProviderInternals, { oauthTokens, oauthStorage }: Deps): void {
   const { AccessToken, OIDCContext } = engine;
   const findStored = AccessToken.find.bind(AccessToken);
 
@@ -69,7 +69,7 @@ export function resolveStructuredTokens(engine: ProviderInternals, { oauthTokens
           accountId: found.accountId,
           jwtUntil: new Date(payload.exp * 1000),
         },
-        callerOf(Provider.ctx),
+        metaFrom(Provider.ctx),
       );
     return found;
   }

@@ -7,7 +7,7 @@ import { type ProviderInternals, replaceContext } from '../provider-internals.js
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
 /** What a client is told of itself holds neither. */
-export function acceptOwnSecret(engine: ProviderInternals, clients: Clients): void {
+export function patchRegistrationSecret(engine: ProviderInternals, clients: Clients): void {
   const { OIDCContext } = engine;
 
   class ForgivingContext extends OIDCContext {

@@ -1,7 +1,7 @@
 /** A revocation is answered with nothing (RFC 7009, 2.2), and nothing has no type: called text/plain, libraries stumble over it. */
 import type { ProviderInternals } from '../provider-internals.js';
 
-export function leaveEmptyAnswersUntyped(engine: ProviderInternals): void {
+export function patchRevocationContentType(engine: ProviderInternals): void {
   engine.answered.push(function leaveUntyped(ctx) {
     if (ctx.body === '') ctx.remove('Content-Type');
   });

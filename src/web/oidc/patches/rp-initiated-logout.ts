@@ -2,21 +2,21 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Sessions } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
-import type { EngineSession, ProviderInternals } from '../provider-internals.js';
-import { callerOf } from '../request-meta.js';
+import type { ProviderInternals, ProviderSession } from '../provider-internals.js';
+import { metaFrom } from '../request-meta.js';
 
 interface Deps {
   sessions: Sessions;
   loginCookie: LoginCookie;
 }
 
-export function finishSignOut(engine: ProviderInternals, { sessions, loginCookie }: Deps): void {
+export function patchRpInitiatedLogout(engine: ProviderInternals, { sessions, loginCookie }: Deps): void {
   engine.answered.push((ctx) => (ctx._matchedRouteName === 'end_session_confirm' ? endLogin(ctx) : undefined));
 
   async function endLogin(ctx: KoaContextWithOIDC): Promise<void> {
-    const session = ctx.oidc.session as EngineSession | undefined;
+    const session = ctx.oidc.session as ProviderSession | undefined;
     if (!session?.destroyed || !session.accountId) return;
-    await sessions.end(session.uid, 'signed_out', callerOf(ctx));
+    await sessions.revoke(session.uid, 'signed_out', metaFrom(ctx));
     loginCookie.clear(ctx);
   }
 }

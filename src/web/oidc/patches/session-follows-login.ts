@@ -4,17 +4,21 @@
  */
 import { epochSeconds } from '../../../base/clock.js';
 import { hmacSha256, type Secrets } from '../../../base/crypto.js';
-import type { Login } from '../../../core/sessions/sessions.js';
+import type { AuthenticatedSession } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
-import type { EngineSession, ProviderInternals } from '../provider-internals.js';
+import type { ProviderInternals, ProviderSession } from '../provider-internals.js';
 
 /** A session as it was found in the store, when this request began. */
-type StoredSession = EngineSession & { asStored?: string };
+type StoredSession = ProviderSession & { asStored?: string };
 
 /** What is stored is good for so much of its time; then it is stored anew, though nothing of it has changed. */
 const GOOD_SHARE = 0.9;
 
-export function followLogin({ Session }: ProviderInternals, loginCookie: LoginCookie, secrets: Secrets): void {
+export function patchSessionFollowsLogin(
+  { Session }: ProviderInternals,
+  loginCookie: LoginCookie,
+  secrets: Secrets,
+): void {
   const members = Session.IN_PAYLOAD.filter((member) => member !== 'authorizations');
   const content = members.filter((member) => !['iat', 'exp'].includes(member));
   const getStored = Session.get.bind(Session);
@@ -49,11 +53,11 @@ export function followLogin({ Session }: ProviderInternals, loginCookie: LoginCo
     return this.exp === undefined ? undefined : persist.call(this);
   };
 
-  function contentOf(session: EngineSession): string {
-    return JSON.stringify(content.map((member) => session[member as keyof EngineSession]));
+  function contentOf(session: ProviderSession): string {
+    return JSON.stringify(content.map((member) => session[member as keyof ProviderSession]));
   }
 
-  function adopt(stored: EngineSession, login: Login | undefined): EngineSession {
+  function adopt(stored: ProviderSession, login: AuthenticatedSession | undefined): ProviderSession {
     if (!login) return stored.accountId ? Session.instantiate() : stored;
     const { session, account, amr } = login;
     const loginTs = epochSeconds(session.authTime);

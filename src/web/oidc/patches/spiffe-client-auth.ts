@@ -22,7 +22,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 const NO_SECRET = 'none: this client shows a JWT-SVID';
 
 /** What the engine is told of such a client, beside its metadata. Nobody is one who only says so: an administrator must have made it. */
-export function asEngineClient({
+export function toProviderClient({
   id,
   origin,
   metadata,
@@ -34,7 +34,7 @@ export function asEngineClient({
     : { token_endpoint_auth_method: 'client_secret_post', client_secret: NO_SECRET };
 }
 
-export function acceptWorkloads(engine: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
+export function patchSpiffeClientAuth(engine: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
   const { OIDCContext, Client: clientClass } = engine;
   const { compareClientSecret } = clientClass.prototype;
   const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS}`];
@@ -66,14 +66,14 @@ export function acceptWorkloads(engine: ProviderInternals, { issuer, workloadIde
     const presentation = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
     if (this.spiffe_id !== this.clientId) return presentation === undefined && compareClientSecret.call(this, actual);
     if (presentation !== actual) return false;
-    const verdict = await workloadIdentities.byToken(actual, audience);
+    const verdict = await workloadIdentities.fromToken(actual, audience);
     return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
   };
 
   engine.answered.push(function tellOfWorkloads(ctx) {
     const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
       ?.token_endpoint_auth_methods_supported;
-    if (ctx.oidc?.route === 'discovery' && workloadIdentities.areKnown()) methods?.push(...WORKLOAD_AUTH_METHODS);
+    if (ctx.oidc?.route === 'discovery' && workloadIdentities.isEnabled()) methods?.push(...WORKLOAD_AUTH_METHODS);
   });
 }
 

@@ -8,7 +8,7 @@ import { SCOPE_CLAIMS } from '../../../core/accounts/claims.js';
 import type { Core } from '../../../core/core.js';
 import { DPOP_ALGORITHMS } from '../../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../../cookies/cookies.js';
-import type { ShownCertificates } from '../../http/client-certificate.js';
+import type { ClientCertificateReader } from '../../http/client-certificate.js';
 import { actorClaims, cibaFeatures, mostSecondsOf, questionSeconds } from '../features/ciba.js';
 import { createFindAccount } from '../features/find-account.js';
 import { createGrantLoader } from '../features/grant-loader.js';
@@ -26,7 +26,7 @@ import { agentOf } from '../storage/client-adapter.js';
 import { tokenBits } from './opaque-token-format.js';
 import { NodeSigningKey } from './signing-key.js';
 
-export interface SettingsNeeds {
+export interface ConfigurationDeps {
   config: Config;
   clock: Clock;
   core: Pick<
@@ -48,7 +48,7 @@ export interface SettingsNeeds {
   fetch: SafeFetch;
   adapters: Adapters;
   pages: ProviderPages;
-  certificates: ShownCertificates;
+  certificates: ClientCertificateReader;
   /** `/oauth/token` is served by a second provider, so that DPoP and assertions are checked against the address that was asked. */
   tokenPath: string;
 }
@@ -60,7 +60,7 @@ const ID_TOKEN_SECONDS = HOUR_SECONDS;
 const DPOP_NONCE_BYTES = 32;
 const ASSERTION_SECONDS = HOUR_SECONDS;
 
-export function providerSettings(deps: SettingsNeeds): Configuration {
+export function createProviderConfiguration(deps: ConfigurationDeps): Configuration {
   const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = deps;
   const { clients, resources, audiences } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
@@ -118,7 +118,7 @@ export function providerSettings(deps: SettingsNeeds): Configuration {
     findAccount,
     loadExistingGrant: createGrantLoader(core),
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}`, policy: createInteractionPolicy() },
-    assertJwtClientAuthClaimsAndHeader: refuseBroadAssertion,
+    assertJwtClientAuthClaimsAndHeader: rejectBroadAssertion,
     renderError: pages.error,
     fetch: (url, options) => fetch(url as string, options as never) as never,
     cookies: {
@@ -195,7 +195,7 @@ export function providerSettings(deps: SettingsNeeds): Configuration {
   };
 
   /** An assertion for us and others could be shown to us by those others; one that lives for years is a password. */
-  async function refuseBroadAssertion(_ctx: unknown, claims: { aud?: unknown; exp?: unknown }): Promise<void> {
+  async function rejectBroadAssertion(_ctx: unknown, claims: { aud?: unknown; exp?: unknown }): Promise<void> {
     if (Array.isArray(claims.aud) && claims.aud.length !== 1) {
       throw new errors.InvalidClientAuth('the assertion is meant for others too');
     }

@@ -10,14 +10,14 @@ import type { ClientUsage } from '../../../core/clients/usage.js';
 import { createRecordAborted } from '../../http/aborted-responses.js';
 import { withoutSecrets } from '../../http/access-log.js';
 import { isUnverified } from '../pages/client-view.js';
-import type { EngineError } from '../provider-internals.js';
-import { callerOf } from '../request-meta.js';
+import type { ProviderError } from '../provider-internals.js';
+import { metaFrom } from '../request-meta.js';
 
-type FailureEvent = (ctx: KoaContextWithOIDC, error: EngineError) => void;
+type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
 
 interface Deps {
   audit: Audit;
-  clientUsage: Pick<ClientUsage, 'note'>;
+  clientUsage: Pick<ClientUsage, 'record'>;
   log: Log;
 }
 
@@ -64,17 +64,17 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
   }
 
   for (const event of ['authorization.success', 'grant.success']) {
-    on(event, ({ oidc }: KoaContextWithOIDC) => oidc.client && clientUsage.note(oidc.client.clientId));
+    on(event, ({ oidc }: KoaContextWithOIDC) => oidc.client && clientUsage.record(oidc.client.clientId));
   }
 
-  on('grant.error', (ctx: KoaContextWithOIDC, error: EngineError) => {
+  on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
     if (NOT_YET.has(error.message)) return;
     const { client, params } = ctx.oidc;
     audit.recordSoon({
       action: 'token.refused',
       actor: client ? { kind: 'client', id: client.clientId } : { kind: 'anonymous' },
       clientId: client?.clientId,
-      meta: callerOf(ctx),
+      meta: metaFrom(ctx),
       detail: {
         grant_type: KNOWN_GRANTS.has(String(params?.grant_type)) ? String(params?.grant_type) : 'other',
         error: error.error ?? error.message,
@@ -83,20 +83,20 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
     });
   });
 
-  const tellFailure: FailureEvent = (ctx, error) => {
+  const reportFailure: FailureEvent = (ctx, error) => {
     log.info(
       {
         error: error.message,
         detail: detailOf(error),
         path: withoutSecrets(ctx.path),
-        requestId: callerOf(ctx).requestId,
+        requestId: metaFrom(ctx).requestId,
       },
       'the protocol request was refused',
     );
-    refuseLongBody(ctx, error);
-    nameRefusedGrant(ctx, error);
+    rejectLongBody(ctx, error);
+    reportUnsupportedGrant(ctx, error);
   };
-  for (const event of FAILURES) on(event, tellFailure);
+  for (const event of FAILURES) on(event, reportFailure);
 
   on('authorization.error', holdBack);
 
@@ -104,36 +104,36 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
 
   on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
     log.error(
-      { error, path: withoutSecrets(ctx.path), requestId: callerOf(ctx).requestId },
+      { error, path: withoutSecrets(ctx.path), requestId: metaFrom(ctx).requestId },
       'the protocol engine failed',
     );
-    if (isStoreUnavailable(error)) askToComeBack(ctx);
-    else if (isInvalidText(error)) refuseUnstorable(ctx);
+    if (isStoreUnavailable(error)) setRetryAfter(ctx);
+    else if (isInvalidText(error)) rejectInvalidText(ctx);
   });
 }
 
 /** What the parser of JSON says quotes what it could not parse: a secret, for one. */
-const detailOf = ({ error_detail: detail }: EngineError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
+const detailOf = ({ error_detail: detail }: ProviderError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
 
 /**
  * An app that nobody here has looked at is a stranger's: its errors lead nowhere until a person is there (RFC 9700, 4.11.2). Otherwise a link
  * to us would be a link to wherever the stranger likes. The page that is shown instead has the way on.
  */
-function holdBack(ctx: KoaContextWithOIDC, error: EngineError): void {
+function holdBack(ctx: KoaContextWithOIDC, error: ProviderError): void {
   const { client, route, params, session } = ctx.oidc;
   if (!client || !isUnverified(client) || route !== 'authorization' || session?.accountId) return;
   if ((params?.prompt ?? ctx.query.prompt) !== 'none') error.allow_redirect = false;
 }
 
 /** Somebody sent a NUL character: that is no bug of ours. */
-function refuseUnstorable(ctx: KoaContextWithOIDC): void {
+function rejectInvalidText(ctx: KoaContextWithOIDC): void {
   ctx.status = 400;
   if (ctx.type === 'text/html') return;
   ctx.body = { error: 'invalid_request', error_description: 'The request holds a character that is not allowed.' };
 }
 
 /** A store does not answer: that is no bug, and later it may work (RFC 6749, 4.1.2.1 names the error). */
-function askToComeBack(ctx: KoaContextWithOIDC): void {
+function setRetryAfter(ctx: KoaContextWithOIDC): void {
   ctx.status = 503;
   ctx.set('Retry-After', '5');
   if (ctx.type === 'text/html') return;
@@ -141,7 +141,7 @@ function askToComeBack(ctx: KoaContextWithOIDC): void {
 }
 
 /** The provider answers 400 to a body that is too long; the right word is 413. */
-function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: EngineError): void {
+function rejectLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
   if ((cause as Error | undefined)?.message !== 'request entity too large') return;
   ctx.status = 413;
   ctx.set('Connection', 'close');
@@ -149,7 +149,7 @@ function refuseLongBody(ctx: KoaContextWithOIDC, { cause }: EngineError): void {
 }
 
 /** A grant type that exists but is not this client's: the provider calls the request invalid; RFC 6749, 5.2 has a word of its own. */
-function nameRefusedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: EngineError): void {
+function reportUnsupportedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
   if (message !== 'invalid_request' || !why?.endsWith(' is not allowed for this client')) return;
   ctx.body = { error: 'unauthorized_client', error_description: why };
 }

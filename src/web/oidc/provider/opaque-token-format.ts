@@ -10,4 +10,5 @@ const BITS_A_CHARACTER = 6;
 export const tokenBits = (kind: string | undefined) => (LENGTHS[kind ?? ''] ?? DEFAULT_LENGTH) * BITS_A_CHARACTER;
 
 /** Whether a value can be a token of this kind. Always true for kinds that are told apart by where they are sent. */
-export const canBe = (kind: string, value: string) => LENGTHS[kind] === undefined || LENGTHS[kind] === value.length;
+export const couldBeToken = (kind: string, value: string) =>
+  LENGTHS[kind] === undefined || LENGTHS[kind] === value.length;

@@ -10,26 +10,26 @@ import type { Log } from '../../../base/log.js';
 import type { RateLimiter } from '../../../base/rate-limiter.js';
 import type { Core } from '../../../core/core.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
-import { tellDecisions } from '../features/ciba-decision.js';
+import { notifyDecisions } from '../features/ciba-decision.js';
 import { registerGrants } from '../grants/grants.js';
-import { checkClientsOurWay } from '../patches/client-authentication.js';
-import { letAppsAskForMore } from '../patches/incremental-scope.js';
-import { resolveStructuredTokens } from '../patches/jwt-introspection.js';
-import { acceptOwnSecret } from '../patches/registration-secret.js';
+import { patchClientAuthentication } from '../patches/client-authentication.js';
+import { patchIncrementalScope } from '../patches/incremental-scope.js';
+import { patchJwtIntrospection } from '../patches/jwt-introspection.js';
+import { patchRegistrationSecret } from '../patches/registration-secret.js';
 import { patchReplayDetection } from '../patches/replay-detection.js';
-import { leaveEmptyAnswersUntyped } from '../patches/revocation-content-type.js';
-import { finishSignOut } from '../patches/rp-initiated-logout.js';
-import { followLogin } from '../patches/session-follows-login.js';
-import { acceptWorkloads } from '../patches/spiffe-client-auth.js';
+import { patchRevocationContentType } from '../patches/revocation-content-type.js';
+import { patchRpInitiatedLogout } from '../patches/rp-initiated-logout.js';
+import { patchSessionFollowsLogin } from '../patches/session-follows-login.js';
+import { patchSpiffeClientAuth } from '../patches/spiffe-client-auth.js';
 import { DISCOVERY, ROUTES, TOKEN_ALIAS } from '../paths.js';
 import { internalsOf, type ProviderInternals } from '../provider-internals.js';
-import { rememberClients } from '../storage/client-cache.js';
+import { createClientCache } from '../storage/client-cache.js';
 import type { ClientResolver } from '../storage/client-resolver.js';
-import { providerSettings, type SettingsNeeds } from './configuration.js';
+import { type ConfigurationDeps, createProviderConfiguration } from './configuration.js';
 import { listen } from './events.js';
 
-interface Deps extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
-  core: SettingsNeeds['core'] &
+interface Deps extends Omit<ConfigurationDeps, 'tokenPath' | 'core'> {
+  core: ConfigurationDeps['core'] &
     Pick<Core, 'audit' | 'clientUsage' | 'delegations' | 'activeAgents' | 'oauthTokens' | 'sessions'>;
   resolveClient: ClientResolver;
   clock: Clock;
@@ -39,28 +39,28 @@ interface Deps extends Omit<SettingsNeeds, 'tokenPath' | 'core'> {
 }
 
 /** Two providers and the two documents that do not change while they live. */
-interface Generation {
+interface ProviderGeneration {
   main: Provider;
-  handleMain: Handle;
-  handleAlias: Handle;
+  handleMain: RequestHandler;
+  handleAlias: RequestHandler;
   discovery: string;
   jwks: string;
 }
 
-export type Handle = (req: IncomingMessage, res: ServerResponse) => Promise<void> | void;
+export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void> | void;
 
 export type Providers = ReturnType<typeof createProviders>;
 
 export function createProviders(deps: Deps) {
   const { config, core, clock, resolveClient, loginCookie, rateLimiter, log, secrets } = deps;
   let version = '';
-  let generation: Promise<Generation> | undefined;
-  let built: { version: string; generation: Generation } | undefined;
+  let generation: Promise<ProviderGeneration> | undefined;
+  let built: { version: string; generation: ProviderGeneration } | undefined;
 
   return { current, ready };
 
   /** The providers for this moment. */
-  function current(): Promise<Generation> {
+  function current(): Promise<ProviderGeneration> {
     const wanted = wantedVersion();
     if (wanted !== version || !generation) {
       version = wanted;
@@ -78,7 +78,7 @@ export function createProviders(deps: Deps) {
   }
 
   /** The same without waiting; undefined while they are being built. */
-  function ready(): Generation | undefined {
+  function ready(): ProviderGeneration | undefined {
     return built?.version === wantedVersion() ? built.generation : undefined;
   }
 
@@ -86,7 +86,7 @@ export function createProviders(deps: Deps) {
     return `${core.keys.set().version} ${core.resources.version()}`;
   }
 
-  async function build(): Promise<Generation> {
+  async function build(): Promise<ProviderGeneration> {
     const [main, alias] = [buildOne(ROUTES.token), buildOne(TOKEN_ALIAS)];
     const handleMain = main.callback();
     return {
@@ -99,32 +99,32 @@ export function createProviders(deps: Deps) {
   }
 
   function buildOne(tokenPath: string): Provider {
-    const provider = new Provider(config.issuer, providerSettings({ ...deps, tokenPath }));
+    const provider = new Provider(config.issuer, createProviderConfiguration({ ...deps, tokenPath }));
     provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
     registerGrants(provider, { ...core, clock });
     listen(provider, { ...core, log });
-    changeInside(internalsOf(provider));
+    applyPatches(internalsOf(provider));
     return provider;
   }
 
   /** Where the protocol engine does otherwise than was promised: each line's file says why. */
-  function changeInside(engine: ProviderInternals): void {
-    followLogin(engine, loginCookie, secrets);
-    checkClientsOurWay(engine, core);
-    letAppsAskForMore(engine, core.resources);
-    rememberClients(engine, resolveClient);
+  function applyPatches(engine: ProviderInternals): void {
+    patchSessionFollowsLogin(engine, loginCookie, secrets);
+    patchClientAuthentication(engine, core);
+    patchIncrementalScope(engine, core.resources);
+    createClientCache(engine, resolveClient);
     patchReplayDetection(engine, core.oauthStorage);
-    resolveStructuredTokens(engine, core);
-    acceptWorkloads(engine, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
-    tellDecisions(engine, { ...core, rateLimiter });
-    acceptOwnSecret(engine, core.clients);
-    leaveEmptyAnswersUntyped(engine);
-    finishSignOut(engine, { sessions: core.sessions, loginCookie });
+    patchJwtIntrospection(engine, core);
+    patchSpiffeClientAuth(engine, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
+    notifyDecisions(engine, { ...core, rateLimiter });
+    patchRegistrationSecret(engine, core.clients);
+    patchRevocationContentType(engine);
+    patchRpInitiatedLogout(engine, { sessions: core.sessions, loginCookie });
   }
 }
 
 /** What a handler answers to a GET, asked without a network. */
-async function ask(handle: Handle, path: string, issuer: string): Promise<string> {
+async function ask(handle: RequestHandler, path: string, issuer: string): Promise<string> {
   const req = new IncomingMessage(new Socket());
   const { host, protocol } = new URL(issuer);
   Object.assign(req, { method: 'GET', url: path, headers: { host, 'x-forwarded-proto': protocol.slice(0, -1) } });

@@ -11,17 +11,17 @@ import type { ClientUsage } from '../../../core/clients/usage.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { Sessions } from '../../../core/sessions/sessions.js';
 import { isUnverified } from '../pages/client-view.js';
-import { callerOf } from '../request-meta.js';
+import { metaFrom } from '../request-meta.js';
 import { createClientAdapter, createRegistrationTokenAdapter } from './client-adapter.js';
 import type { ClientResolver } from './client-resolver.js';
-import { createArtifactAdapters } from './ephemeral-adapter.js';
-import { createGrantAdapter, FIRST_ANSWER_MS } from './grant-adapter.js';
+import { createEphemeralAdapters } from './ephemeral-adapter.js';
+import { createGrantAdapter, WINNER_RESPONSE_MS } from './grant-adapter.js';
 import { createTokenAdapters } from './token-adapter.js';
 
 interface Deps {
   oauthStorage: OAuthStorage;
   clients: Clients;
-  clientUsage: Pick<ClientUsage, 'begin'>;
+  clientUsage: Pick<ClientUsage, 'recordAuthorization'>;
   resolveClient: ClientResolver;
   sessions: Sessions;
   secrets: Secrets;
@@ -32,7 +32,7 @@ export type Adapters = ReturnType<typeof createAdapters>;
 
 export function createAdapters({ oauthStorage, clients, clientUsage, resolveClient, sessions, secrets, clock }: Deps) {
   const { store, grants } = oauthStorage;
-  const plain = createArtifactAdapters({ oauthStorage, secrets, clock });
+  const plain = createEphemeralAdapters({ oauthStorage, secrets, clock });
   const tokens = createTokenAdapters({ oauthStorage, plain, clock });
   const { storedId } = plain;
 
@@ -55,23 +55,23 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
         return tokens.refreshTokens();
       case 'Interaction':
       case 'PushedAuthorizationRequest':
-        return { ...adapter, upsert: begins(adapter.upsert) };
+        return { ...adapter, upsert: startsFamily(adapter.upsert) };
       case 'AuthorizationCode':
-        return { ...adapter, upsert: withItsGrant(adapter.upsert), consume: redeemOnce(kind) };
+        return { ...adapter, upsert: loadWithGrant(adapter.upsert), consume: redeemOnce(kind) };
       case 'DeviceCode':
-        return { ...adapter, upsert: begins(withItsGrant(adapter.upsert)), consume: redeemOnce(kind) };
+        return { ...adapter, upsert: startsFamily(loadWithGrant(adapter.upsert)), consume: redeemOnce(kind) };
       case 'BackchannelAuthenticationRequest':
-        return { ...adapter, consume: takeOnce(kind) };
+        return { ...adapter, consume: consumeOnce(kind) };
       default:
         return adapter;
     }
   }
 
   /** With these somebody begins to sign in: a client that came by itself must not be taken away meanwhile. */
-  function begins(upsert: Adapter['upsert']): Adapter['upsert'] {
+  function startsFamily(upsert: Adapter['upsert']): Adapter['upsert'] {
     return async function upsertAndKeepClient(id, payload, expiresIn) {
       const client = Provider.ctx?.oidc.client;
-      if (client && isUnverified(client) && !(await clientUsage.begin(client.clientId))) {
+      if (client && isUnverified(client) && !(await clientUsage.recordAuthorization(client.clientId))) {
         throw new errors.InvalidClient('the app is no longer known');
       }
       await upsert(id, payload, expiresIn);
@@ -79,7 +79,7 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
   }
 
   /** Codes carry the grant of their authorization: it is stored first, so that there is never a code without a grant. */
-  function withItsGrant(upsert: Adapter['upsert']): Adapter['upsert'] {
+  function loadWithGrant(upsert: Adapter['upsert']): Adapter['upsert'] {
     return async function upsertWithGrant(id, payload, expiresIn) {
       const { oidc } = Provider.ctx ?? {};
       const { Grant: grant, Client: client } = oidc?.entities ?? {};
@@ -98,14 +98,14 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
       if (await store.consume(kind, storedId(id))) return;
       const stored = await store.get(kind, storedId(id));
       const grantId = stored?.payload.grantId;
-      await sleep(FIRST_ANSWER_MS);
-      if (typeof grantId === 'string') await grants.revoke(grantId, 'code.replayed', callerOf(Provider.ctx));
+      await sleep(WINNER_RESPONSE_MS);
+      if (typeof grantId === 'string') await grants.revoke(grantId, 'code.replayed', metaFrom(Provider.ctx));
       throw new errors.InvalidGrant('it was redeemed already');
     };
   }
 
   /** Of an agent's polls at once one gets the token. The others came from the same agent: nothing was stolen, and the token stays. */
-  function takeOnce(kind: string): Adapter['consume'] {
+  function consumeOnce(kind: string): Adapter['consume'] {
     return async function take(id) {
       if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidGrant('it was redeemed already');
     };

@@ -4,8 +4,8 @@ import { AppError } from '../../../base/app-error.js';
 import type { AgentMember } from '../../../core/agents/client.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
 import type { ClientMetadata } from '../../../core/clients/metadata.js';
-import { asEngineClient } from '../patches/spiffe-client-auth.js';
-import { callerOf } from '../request-meta.js';
+import { toProviderClient } from '../patches/spiffe-client-auth.js';
+import { metaFrom } from '../request-meta.js';
 import type { ClientResolver } from './client-resolver.js';
 
 /** What we know of a client beside its metadata; never taken from a registration. */
@@ -25,14 +25,14 @@ export function createClientAdapter({
       const { client_secret: secret } = payload;
       // An update passes on what `find` gave it: the hash. Only a secret that was made just now is a secret.
       const fresh = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
-      await clients.saveRegistered(id, metadata, fresh, callerOf(Provider.ctx));
+      await clients.saveRegistered(id, metadata, fresh, metaFrom(Provider.ctx));
     },
     async find(id) {
       const client = await resolveClient(id);
       return client ? toPayload(client) : undefined;
     },
     async destroy(id) {
-      await clients.remove(id, callerOf(Provider.ctx)).catch((error) => {
+      await clients.remove(id, metaFrom(Provider.ctx)).catch((error) => {
         if (!(error instanceof AppError)) throw error; // somebody else was faster: it is gone all the same
       });
     },
@@ -66,7 +66,7 @@ function toPayload(client: Client): AdapterPayload {
     origin: client.origin,
     first_party: client.firstParty,
     pkce_required: client.pkceRequired,
-    ...asEngineClient(client),
+    ...toProviderClient(client),
     // A document of somebody else's may say anything.
     agent: client.origin === 'agent' ? (client.metadata as ClientMetadata).agent : undefined,
   } as AdapterPayload;

@@ -7,7 +7,7 @@ import type { Client as Row } from '../../../core/clients/clients.js';
 import type { ProviderInternals } from '../provider-internals.js';
 import type { ClientResolver } from './client-resolver.js';
 
-export function rememberClients(engine: ProviderInternals, resolveClient: ClientResolver): void {
+export function createClientCache(engine: ProviderInternals, resolveClient: ClientResolver): void {
   const { Client } = engine;
   const find = Client.find.bind(Client);
   const built = new WeakMap<Row, Client>();

@@ -2,9 +2,9 @@
 import Provider, { errors } from 'oidc-provider';
 import { AppError } from '../../../base/app-error.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
-import { DocumentFault } from '../../../core/clients/metadata-document.js';
+import { MetadataDocumentError } from '../../../core/clients/metadata-document.js';
 import type { MetadataDocuments } from '../../../core/clients/metadata-documents.js';
-import { callerOf } from '../request-meta.js';
+import { metaFrom } from '../request-meta.js';
 
 export type ClientResolver = (id: string) => Promise<Client | undefined>;
 
@@ -21,9 +21,9 @@ export function createClientResolver({ clients, metadataDocuments }: Deps): Clie
     const { ctx } = Provider;
     if (!READS_DOCUMENTS.has(ctx?.oidc?.route ?? '')) return stored(id);
     try {
-      return await metadataDocuments.find(id, callerOf(ctx));
+      return await metadataDocuments.find(id, metaFrom(ctx));
     } catch (error) {
-      if (error instanceof DocumentFault)
+      if (error instanceof MetadataDocumentError)
         throw new errors.InvalidClient(`the app's metadata document: ${error.message}`);
       if (error instanceof AppError && error.status === 429) throw tooMany(error);
       throw error;

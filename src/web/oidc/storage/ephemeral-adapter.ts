@@ -6,8 +6,8 @@ import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../../base/crypto.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
-import type { StoredArtifact } from '../../../core/oauth-storage/store.js';
-import { canBe } from '../provider/opaque-token-format.js';
+import type { StoredEntry } from '../../../core/oauth-storage/store.js';
+import { couldBeToken } from '../provider/opaque-token-format.js';
 
 interface Deps {
   oauthStorage: OAuthStorage;
@@ -19,9 +19,9 @@ interface Deps {
 const TELL_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
 const POLLED = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
-export type ArtifactAdapters = ReturnType<typeof createArtifactAdapters>;
+export type EphemeralAdapters = ReturnType<typeof createEphemeralAdapters>;
 
-export function createArtifactAdapters({ oauthStorage, secrets, clock }: Deps) {
+export function createEphemeralAdapters({ oauthStorage, secrets, clock }: Deps) {
   const { store, idOf } = oauthStorage;
 
   return { adapterFor, storedId, expiryOf };
@@ -35,7 +35,7 @@ export function createArtifactAdapters({ oauthStorage, secrets, clock }: Deps) {
         await store.put(kind, storedId(id), rest, { expiresAt, uid, userCode });
       },
       async find(id) {
-        return canBe(kind, id) ? toPayload(await store.get(kind, storedId(id)), id) : undefined;
+        return couldBeToken(kind, id) ? toPayload(await store.get(kind, storedId(id)), id) : undefined;
       },
       async findByUid(uid) {
         const found = await store.getByUid(kind, uid);
@@ -79,7 +79,7 @@ export function createArtifactAdapters({ oauthStorage, secrets, clock }: Deps) {
   }
 }
 
-function toPayload(found: StoredArtifact | undefined, jti: string | undefined): AdapterPayload | undefined {
+function toPayload(found: StoredEntry | undefined, jti: string | undefined): AdapterPayload | undefined {
   if (!found) return undefined;
   const consumed = found.consumedAt && { consumed: epochSeconds(found.consumedAt) };
   return { ...found.payload, jti, ...consumed } as AdapterPayload;

@@ -2,16 +2,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Grants, RevocationCause } from '../../../core/oauth-storage/grants.js';
-import { callerOf } from '../request-meta.js';
-import type { ArtifactAdapters } from './ephemeral-adapter.js';
+import { metaFrom } from '../request-meta.js';
+import type { EphemeralAdapters } from './ephemeral-adapter.js';
 
 interface Deps {
   grants: Grants;
-  plain: ArtifactAdapters;
+  plain: EphemeralAdapters;
 }
 
 /** Of two redemptions at once one succeeds: the other waits so long with ending what the first is about to get. */
-export const FIRST_ANSWER_MS = 500;
+export const WINNER_RESPONSE_MS = 500;
 
 export function createGrantAdapter({ grants, plain }: Deps): Adapter {
   return {
@@ -36,8 +36,8 @@ export function createGrantAdapter({ grants, plain }: Deps): Adapter {
     async destroy(id) {
       const { ctx } = Provider;
       const cause = causeOf(ctx);
-      if (cause === 'code.replayed') await sleep(FIRST_ANSWER_MS);
-      await grants.revoke(id, cause, callerOf(ctx));
+      if (cause === 'code.replayed') await sleep(WINNER_RESPONSE_MS);
+      await grants.revoke(id, cause, metaFrom(ctx));
     },
   };
 }

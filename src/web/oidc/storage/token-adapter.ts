@@ -6,13 +6,13 @@ import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-pr
 import { type Clock, epochSeconds } from '../../../base/clock.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { NewRefreshToken } from '../../../core/oauth-storage/token-family.js';
-import { canBe } from '../provider/opaque-token-format.js';
-import { callerOf } from '../request-meta.js';
-import type { ArtifactAdapters } from './ephemeral-adapter.js';
+import { couldBeToken } from '../provider/opaque-token-format.js';
+import { metaFrom } from '../request-meta.js';
+import type { EphemeralAdapters } from './ephemeral-adapter.js';
 
 interface Deps {
   oauthStorage: OAuthStorage;
-  plain: ArtifactAdapters;
+  plain: EphemeralAdapters;
   clock: Clock;
 }
 
@@ -59,7 +59,7 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
       const token = ctx?.oidc.entities[kind];
       if (ctx?.oidc.route !== 'revocation' || !token?.clientId) return store.remove(kind, storedId(id));
       const accountId = 'accountId' in token ? token.accountId : undefined;
-      await oauthStorage.revokeAccessToken({ kind, jti: id, clientId: token.clientId, accountId }, callerOf(ctx));
+      await oauthStorage.revokeAccessToken({ kind, jti: id, clientId: token.clientId, accountId }, metaFrom(ctx));
     };
   }
 
@@ -84,7 +84,7 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
         if (!saved) throw new errors.InvalidGrant('the grant has ended');
       },
       async find(id) {
-        const found = canBe('RefreshToken', id) ? await refreshTokens.find(storedId(id)) : undefined;
+        const found = couldBeToken('RefreshToken', id) ? await refreshTokens.find(storedId(id)) : undefined;
         if (!found) return undefined;
         // Only who redeems it may learn that it can be retried; for everybody else a spent token is spent.
         const redeemable =
@@ -119,7 +119,7 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
       boundTo,
     );
     if (outcome === 'rotated') return;
-    if (outcome === 'spent') await grants.revoke(successor.grantId, 'refresh_token.replayed', callerOf(ctx));
+    if (outcome === 'spent') await grants.revoke(successor.grantId, 'refresh_token.replayed', metaFrom(ctx));
     throw new errors.InvalidGrant(outcome === 'spent' ? 'refresh token already used' : 'the grant has ended');
   }
 }
