@@ -1,5 +1,5 @@
-// `npm run test:all`: every test on every store. Needs PostgreSQL, Redis, Chromium, Python and the libraries of test/clients
-// and test/runtimes, and says so when one is missing.
+// `npm run test:all`: every test on every store. Needs PostgreSQL, Redis, Chromium, Python and the
+// libraries of test/clients and test/runtimes, and says so when one is missing.
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { longOnesFirst } from './test/support/long-ones-first.js';

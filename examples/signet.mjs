@@ -1,4 +1,5 @@
-// Signet for the examples: a server of their own with a person who can sign in, and a client for whoever has none yet.
+// Signet for the examples: a server of their own with a person who can sign in, and a client for
+// whoever has none yet.
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +11,8 @@ const READY_TRIES = 150;
 const READY_EVERY_MS = 100;
 
 /**
- * Starts it, and ends with it; both end on SIGINT and SIGTERM. Its data lies in ./data/demo and can be deleted.
+ * Starts it, and ends with it; both end on SIGINT and SIGTERM. Its data lies in ./data/demo and can
+ * be deleted.
  *
  * @param ports what else will listen on this machine: nothing starts unless all of it can
  */
@@ -51,7 +53,9 @@ export function demoEnvironment() {
   };
 }
 
-/** Registers an app (RFC 7591), as anybody may: an example has no secret of its own to start with. */
+/**
+ * Registers an app (RFC 7591), as anybody may: an example has no secret of its own to start with.
+ */
 export async function register(issuer, metadata) {
   const answer = await fetch(`${issuer}/oauth/clients/register`, {
     method: 'POST',

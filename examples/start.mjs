@@ -1,11 +1,15 @@
-// `npm run example -- <name>`: Signet and one of the examples beside it. Installs the libraries of the examples when they are missing.
+// `npm run example -- <name>`: Signet and one of the examples beside it. Installs the libraries of
+// the examples when they are missing.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { demoEnvironment, ISSUER, PERSON, startSignet, untilReady } from './signet.mjs';
 
 const PORT = '3001';
 const NOTES = 'notes:read=Read your notes.';
-/** What runs; a command of the keeper before it, and another program after it; where to look; whether Signet stays when it has ended. */
+/**
+ * What runs; a command of the keeper before it, and another program after it; where to look;
+ * whether Signet stays when it has ended.
+ */
 const EXAMPLES = {
   'auth-js': { file: 'auth-js/app.mjs', open: 'http://localhost:3001' },
   'express-tool': { file: 'express-tool/app.mjs' },

@@ -1,5 +1,6 @@
-// `npm run build`: the Prisma clients if they are missing or old, the compiler, the viewer of the API reference. Says nothing when all is well.
-// Where only the production packages are installed there is nothing to build with: what was built before is used.
+// `npm run build`: the Prisma clients if they are missing or old, the compiler, the viewer of the
+// API reference. Says nothing when all is well. Where only the production packages are installed
+// there is nothing to build with: what was built before is used.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 
@@ -10,7 +11,10 @@ if (canBuild()) build();
 else if (!existsSync('dist/main.js'))
   stop('Nothing is built yet, and the build tools are not installed: run `npm ci`.');
 
-/** Prisma and the compiler come along even with --omit=dev, as peers; the types of our packages do not. */
+/**
+ * Prisma and the compiler come along even with --omit=dev, as peers; the types of our packages do
+ * not.
+ */
 function canBuild() {
   const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
   const tools = Object.keys(devDependencies).filter((name) => /^(prisma|typescript|@types\/.+)$/.test(name));

@@ -1,5 +1,5 @@
-// Generates both Prisma clients into src/generated (git-ignored), unless what is there was made from the same models by
-// the same Prisma. Nothing is downloaded.
+// Generates both Prisma clients into src/generated (git-ignored), unless what is there was made
+// from the same models by the same Prisma. Nothing is downloaded.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,10 @@ function fingerprint() {
     .digest('hex');
 }
 
-/** Beside its place first and moved there whole, so that whoever builds at the same time never reads half a client. */
+/**
+ * Beside its place first and moved there whole, so that whoever builds at the same time never reads
+ * half a client.
+ */
 async function generate() {
   const workshop = `node_modules/.cache/signet/generated-${process.pid}`;
   mkdirSync(workshop, { recursive: true });
@@ -39,7 +42,8 @@ function generateClient(provider, path) {
   writeFileSync(path, schemaFor(provider));
   const env = {
     ...process.env,
-    // `generate` insists on having a schema engine but never runs it: any executable will do, and nothing is fetched.
+    // `generate` insists on having a schema engine but never runs it: any executable will do, and
+    // nothing is fetched.
     PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
     CHECKPOINT_DISABLE: '1',
     PRISMA_HIDE_UPDATE_MESSAGE: '1',

@@ -1,8 +1,9 @@
-// Writes migrations and looks for drift, with development packages only: Prisma's schema engine as WebAssembly, on
-// throw-away databases that the existing migrations are replayed into (SQLite in memory, PGlite for PostgreSQL).
-//   new <name>     writes prisma/migrations/{sqlite,postgresql}/<timestamp>_<name>/migration.sql
-//   check          ends with 2 when migrations and models disagree, for either provider
-//   check <url>    ends with 2 when that database and the models disagree
+// Writes migrations and looks for drift, with development packages only: Prisma's schema engine as
+// WebAssembly, on throw-away databases that the existing migrations are replayed into (SQLite in
+// memory, PGlite for PostgreSQL). new <name> writes
+// prisma/migrations/{sqlite,postgresql}/<timestamp>_<name>/migration.sql check ends with 2 when
+// migrations and models disagree, for either provider check <url> ends with 2 when that database
+// and the models disagree
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -115,7 +116,10 @@ async function replayedPostgresql() {
   return new PrismaPGlite(shadow);
 }
 
-/** adapter-pg does not know the catalogue's "char" type (18), which the engine reads: it passes for CHAR(n) (1042). */
+/**
+ * adapter-pg does not know the catalogue's "char" type (18), which the engine reads: it passes for
+ * CHAR(n) (1042).
+ */
 async function livePostgresql(connectionString) {
   const [{ default: pg }, { PrismaPg }] = await Promise.all([import('pg'), import('@prisma/adapter-pg')]);
   class CatalogueReader extends pg.Pool {

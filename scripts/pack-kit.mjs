@@ -1,5 +1,6 @@
-// `npm run pack:kit [-- <folder>]`: makes dist-kit/, a package of its own named signet, out of what was compiled of src/kit; then `npm publish dist-kit`.
-// The server's package stays what it is: whoever imports the kit installs jose and a hash library, and nothing of a server.
+// `npm run pack:kit [-- <folder>]`: makes dist-kit/, a package of its own named signet, out of what
+// was compiled of src/kit; then `npm publish dist-kit`. The server's package stays what it is:
+// whoever imports the kit installs jose and a hash library, and nothing of a server.
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -33,8 +34,9 @@ function forCommonJs(types) {
 }
 
 /**
- * One set of modules for `import` and `require`: Node from 20.19 on requires ES modules, and two sets would be two classes of each error.
- * The types exist twice, because TypeScript judges by them which kind of module it is.
+ * One set of modules for `import` and `require`: Node from 20.19 on requires ES modules, and two
+ * sets would be two classes of each error. The types exist twice, because TypeScript judges by them
+ * which kind of module it is.
  */
 function manifest() {
   const { name, version, license, engines, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));

@@ -1,5 +1,5 @@
-// Derives each provider's schema from prisma/schema.prisma. Models are taken over as they are; only the provider, the
-// output folder and the attributes that SQLite does not have are rewritten.
+// Derives each provider's schema from prisma/schema.prisma. Models are taken over as they are; only
+// the provider, the output folder and the attributes that SQLite does not have are rewritten.
 import { readFileSync } from 'node:fs';
 
 export const SCHEMA_PATH = 'prisma/schema.prisma';

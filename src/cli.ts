@@ -1,4 +1,7 @@
-/** The same core from a terminal, on the same settings, beside a running server: `npm run cli -- <command>`. */
+/**
+ * The same core from a terminal, on the same settings, beside a running server: `npm run cli --
+ * <command>`.
+ */
 
 import { AppError } from './base/app-error.js';
 import { openBase } from './base/base.js';
@@ -106,7 +109,10 @@ function say(text: string): number {
   return DONE;
 }
 
-/** A sentence for whoever sits there; what was thrown unexpectedly says what it says, without its stack. */
+/**
+ * A sentence for whoever sits there; what was thrown unexpectedly says what it says, without its
+ * stack.
+ */
 function wording(error: unknown): string {
   if (error instanceof ConfigError || error instanceof UsageError) return error.message;
   const { message } = error as Error;

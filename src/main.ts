@@ -108,8 +108,9 @@ async function serve(config: Config, log: Log): Promise<void> {
 }
 
 /**
- * Speaks https itself where it was given a certificate. Clients may show theirs then: TLS proves that they hold its key, and who stands
- * behind it is asked where it matters, so that a certificate of nobody's does not end the connection.
+ * Speaks https itself where it was given a certificate. Clients may show theirs then: TLS proves
+ * that they hold its key, and who stands behind it is asked where it matters, so that a certificate
+ * of nobody's does not end the connection.
  */
 function makeServer({ certificates: { tls } }: Config, handle: RequestListener): Server {
   const options = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS };

@@ -1,4 +1,5 @@
-// The command line beside a running server, which must notice what it does; the import of accounts, and the doctor.
+// The command line beside a running server, which must notice what it does; the import of accounts,
+// and the doctor.
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
-// A server that ends TLS itself: the certificate of a client is the one whose key it has proven to hold in the handshake, and no header
-// is a certificate.
+// A server that ends TLS itself: the certificate of a client is the one whose key it has proven to
+// hold in the handshake, and no header is a certificate.
 import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';

@@ -1,4 +1,5 @@
-// The floors of the house: which file may import which. kit and base know nothing of us, core no HTTP, a door no other door.
+// The floors of the house: which file may import which. kit and base know nothing of us, core no
+// HTTP, a door no other door.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,5 @@
-// The compiled server on PostgreSQL and Redis, as one process and as several; and what it does while a store is down.
+// The compiled server on PostgreSQL and Redis, as one process and as several; and what it does
+// while a store is down.
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';

@@ -1,4 +1,5 @@
-// The compiled server as an operator meets it: first start, second start, stopping. When it cannot start: cannot-start.all.test.ts.
+// The compiled server as an operator meets it: first start, second start, stopping. When it cannot
+// start: cannot-start.all.test.ts.
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
-// An app on Auth.js (NextAuth 5), here on Express: the same provider object goes into NextAuth({ providers: [...] }) of a Next.js app.
+// An app on Auth.js (NextAuth 5), here on Express: the same provider object goes into NextAuth({
+// providers: [...] }) of a Next.js app.
 import { ExpressAuth, getSession } from '@auth/express';
 import express from 'express';
 import { register } from '../signet.mjs';

@@ -1,4 +1,5 @@
-// An API that believes access tokens of the issuer: right key, right type, right audience, right scope (RFC 9068, section 4).
+// An API that believes access tokens of the issuer: right key, right type, right audience, right
+// scope (RFC 9068, section 4).
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createRemoteJWKSet, jwtVerify } from 'jose';

@@ -1,4 +1,5 @@
-// A third-party app: everything that it knows of the identity provider is the issuer's URL. It registers itself on first start.
+// A third-party app: everything that it knows of the identity provider is the issuer's URL. It
+// registers itself on first start.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

@@ -1,4 +1,5 @@
-// `npm run demo`: Signet, a third-party app with a "Sign in" button, and an API that the app calls for the person.
+// `npm run demo`: Signet, a third-party app with a "Sign in" button, and an API that the app calls
+// for the person.
 import { ISSUER, PERSON, startSignet } from '../signet.mjs';
 import { startApi } from './api.mjs';
 import { startApp } from './app.mjs';

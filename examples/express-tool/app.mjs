@@ -1,4 +1,5 @@
-// An internal tool on Express: Signet says who comes and what they may here. It keeps no accounts, no passwords and no sessions.
+// An internal tool on Express: Signet says who comes and what they may here. It keeps no accounts,
+// no passwords and no sessions.
 import express from 'express';
 // In a project of its own: from 'signet/kit/express' and 'signet/kit'.
 import { authOf, protect } from '../../dist/kit/adapters/express.js';

@@ -1,4 +1,5 @@
-// What an administrator does once, by the API of internal tools: registers the tool, and makes a key to try it with.
+// What an administrator does once, by the API of internal tools: registers the tool, and makes a
+// key to try it with.
 
 /** Returns the key. */
 export async function registerTool(issuer, tool, admin) {

@@ -1,4 +1,5 @@
-// An MCP client that knows nothing but the address of the server: it finds the issuer, registers, and sends a person to sign in.
+// An MCP client that knows nothing but the address of the server: it finds the issuer, registers,
+// and sends a person to sign in.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';

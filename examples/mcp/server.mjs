@@ -1,4 +1,5 @@
-// An MCP server with one tool. It lets in whoever has a token of the issuer that is meant for it, and tells everybody else where to get one.
+// An MCP server with one tool. It lets in whoever has a token of the issuer that is meant for it,
+// and tells everybody else where to get one.
 import { createServer } from 'node:http';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -6,7 +7,10 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 
 const { ISSUER = 'http://localhost:3000', PORT = '3001' } = process.env;
 const origin = `http://localhost:${PORT}`;
-/** What an administrator registered at the issuer: `resource create <this> --name Notes --scope notes:read="Read your notes."` */
+/**
+ * What an administrator registered at the issuer: `resource create <this> --name Notes --scope
+ * notes:read="Read your notes."`
+ */
 const resource = `${origin}/mcp`;
 const metadataUrl = `${origin}/.well-known/oauth-protected-resource/mcp`;
 const keys = createRemoteJWKSet(new URL(`${ISSUER}/oauth/jwks`));

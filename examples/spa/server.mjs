@@ -1,4 +1,5 @@
-// Serves the files of the app, and which client it is. All the rest happens in the browser: see app.js.
+// Serves the files of the app, and which client it is. All the rest happens in the browser: see
+// app.js.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';

@@ -1,4 +1,7 @@
-/** The expected no: a refusal has a name, a status and one sentence for whoever asked. Anything else that is thrown is a bug. */
+/**
+ * The expected no: a refusal has a name, a status and one sentence for whoever asked. Anything else
+ * that is thrown is a bug.
+ */
 
 /** How far a limit is spent. */
 export interface LimitState {
@@ -81,7 +84,10 @@ export const upstreamUnavailable = (message: string, cause?: unknown) =>
 export const upstreamInvalid = (message: string, cause?: unknown) =>
   new AppError(502, 'upstream_invalid_response', message, { cause });
 
-/** Whether it says that a store does not answer, by the codes of Prisma and of the drivers: then asking later may help. */
+/**
+ * Whether it says that a store does not answer, by the codes of Prisma and of the drivers: then
+ * asking later may help.
+ */
 export function isStoreUnavailable(error: unknown): boolean {
   const { code, message, name } = error as { code?: unknown; message?: string; name?: string };
   if (typeof code === 'string' && OUTAGE_CODES.test(code)) return true;
@@ -98,7 +104,10 @@ export function isUniqueViolation(error: unknown): boolean {
   return (error as { code?: unknown } | undefined)?.code === 'P2002';
 }
 
-/** Whether it says that a text cannot be stored for its NUL characters, as both databases and the engine before them put it. */
+/**
+ * Whether it says that a text cannot be stored for its NUL characters, as both databases and the
+ * engine before them put it.
+ */
 export function isInvalidText(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   return code === '22021' || code === '22P05' || /NUL character|Code: `(22021|22P05)`/.test(message ?? '');

@@ -1,10 +1,12 @@
 /** Opens the outside world by the settings, and closes it again in reverse. */
 
+import { createBackground } from './background.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Config } from './config.js';
 import { migrate } from './db/migrate.js';
 import { openDatabase, parseUrl } from './db/open.js';
 import type { Prepared } from './db/prepared.js';
+import { createTransact } from './db/transaction.js';
 import { openInvalidationBus } from './invalidation-bus.js';
 import type { Log } from './log.js';
 import { isLoopback } from './loopback.js';
@@ -16,7 +18,10 @@ import { createSafeFetch } from './safe-fetch.js';
 
 export type Base = Awaited<ReturnType<typeof openBase>>;
 
-/** Migrates and opens the database, connects to Redis where there is one. Rejects with a sentence when something is missing. */
+/**
+ * Migrates and opens the database, connects to Redis where there is one. Rejects with a sentence
+ * when something is missing.
+ */
 export async function openBase(config: Config, { log, clock = systemClock }: { log: Log; clock?: Clock }) {
   const closers: (() => Promise<unknown>)[] = [];
   try {
@@ -29,6 +34,8 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     const poolSize = Math.ceil(config.databasePool / 2);
     const db = await openDatabase(config.databaseUrl, { poolSize });
     closers.unshift(() => db.$disconnect());
+    const transact = createTransact({ db, log });
+    const background = createBackground({ log });
     const prepared = await connectPrepared(poolSize);
     const redis = config.redisUrl ? await connectRedis(config.redisUrl) : undefined;
     const { databaseUrl, redisUrl, redisPrefix } = config;
@@ -41,7 +48,22 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     });
     const mail = openMail({ config, log, clock });
     closers.unshift(() => mail.close());
-    return { config, log, clock, secrets, db, prepared, redis, invalidationBus, rateLimiter, fetch, mail, close };
+    return {
+      config,
+      log,
+      clock,
+      background,
+      secrets,
+      db,
+      transact,
+      prepared,
+      redis,
+      invalidationBus,
+      rateLimiter,
+      fetch,
+      mail,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -75,7 +97,10 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   }
 }
 
-/** One sentence that names the place, never the password in its URL. What is a sentence already stays. */
+/**
+ * One sentence that names the place, never the password in its URL. What is a sentence already
+ * stays.
+ */
 function unreachableMessage(databaseUrl: string, error: Error): string {
   const { code } = error as { code?: string };
   if (!code) return error.message;

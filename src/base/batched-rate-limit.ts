@@ -1,6 +1,7 @@
 /**
- * A limit on what comes thousands of times a minute. Events are taken from the shared counters by the batch and counted here, so that
- * most of them ask no store. Nobody gets more than the limit; what a process has taken and does not use is lost to the others.
+ * A limit on what comes thousands of times a minute. Events are taken from the shared counters by
+ * the batch and counted here, so that most of them ask no store. Nobody gets more than the limit;
+ * what a process has taken and does not use is lost to the others.
  */
 
 import { AppError, type LimitState, rateLimited } from './app-error.js';

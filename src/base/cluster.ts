@@ -1,4 +1,7 @@
-/** Several server processes behind one port: starts them, replaces one that dies, stops them all. Knows nothing of what they do. */
+/**
+ * Several server processes behind one port: starts them, replaces one that dies, stops them all.
+ * Knows nothing of what they do.
+ */
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from './log.js';
@@ -16,12 +19,15 @@ const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 5000;
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-/** Whether this is the only process, or the one that does what only one should. The others begin when it listens. */
+/**
+ * Whether this is the only process, or the one that does what only one should. The others begin
+ * when it listens.
+ */
 export const isFirstProcess = () => cluster.isPrimary || cluster.worker?.id === 1;
 
 /**
- * The first alone, so that what is wrong is told once, then the rest. Resolves to false when one cannot start: all are
- * stopped then.
+ * The first alone, so that what is wrong is told once, then the rest. Resolves to false when one
+ * cannot start: all are stopped then.
  */
 export async function superviseProcesses({ count, environment, stopTimeoutMs, log }: Deps): Promise<boolean> {
   let stopping = false;

@@ -1,4 +1,7 @@
-/** The settings: the only place that reads the environment. Every fault is told at once, by the name of its variable. */
+/**
+ * The settings: the only place that reads the environment. Every fault is told at once, by the name
+ * of its variable.
+ */
 import { existsSync } from 'node:fs';
 import { type Config, resolveConfig } from './config/resolve.js';
 import { settings, type Values } from './config/settings.js';
@@ -14,7 +17,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** Adds what the file `.env` in the working directory says, where there is one. What is set already stands. */
+/**
+ * Adds what the file `.env` in the working directory says, where there is one. What is set already
+ * stands.
+ */
 export function loadEnvFile(): void {
   if (existsSync('.env')) process.loadEnvFile('.env');
 }

@@ -7,7 +7,10 @@ const KEY_BYTES = 32;
 /** A secret for somebody to carry: 256 bits unless told otherwise, base64url. */
 export const randomToken = (bytes = 32) => randomBytes(bytes).toString('base64url');
 
-/** SHA-256, base64url. For secrets that are random themselves; passwords go through `core/accounts/passwords`. */
+/**
+ * SHA-256, base64url. For secrets that are random themselves; passwords go through
+ * `core/accounts/passwords`.
+ */
 export const sha256 = (value: string) => hash('sha256', value, 'base64url');
 
 export const hmacSha256 = (key: Uint8Array, value: string) =>
@@ -19,15 +22,24 @@ export function constantTimeEqual(a: string, b: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
-/** Keys for one purpose each, from the master secret. After a change of `SECRET` the previous one still opens. */
+/**
+ * Keys for one purpose each, from the master secret. After a change of `SECRET` the previous one
+ * still opens.
+ */
 export interface Secrets {
   /** The key that signs and seals. */
   key(purpose: string): Buffer;
   /** All keys that may open, the current one first. */
   keys(purpose: string): Buffer[];
-  /** Encrypts text for storage (JWE, A256GCM). What it is bound to is authenticated with it, and can be read by anybody. */
+  /**
+   * Encrypts text for storage (JWE, A256GCM). What it is bound to is authenticated with it, and can
+   * be read by anybody.
+   */
   seal(purpose: string, text: string, boundTo?: string): Promise<string>;
-  /** The text that was sealed. Throws when neither the current nor the previous secret opens it, or when it is bound to something else. */
+  /**
+   * The text that was sealed. Throws when neither the current nor the previous secret opens it, or
+   * when it is bound to something else.
+   */
   open(purpose: string, sealed: string, boundTo?: string): Promise<string>;
 }
 

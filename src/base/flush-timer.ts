@@ -1,4 +1,7 @@
-/** Writing a little later: what many requests leave behind is written together, so that none of them waits for it. */
+/**
+ * Writing a little later: what many requests leave behind is written together, so that none of them
+ * waits for it.
+ */
 
 /** `write` must not reject; what it could not write it keeps, and asks for again. */
 export function createFlushTimer(afterMs: number, write: () => Promise<void>) {
@@ -7,7 +10,10 @@ export function createFlushTimer(afterMs: number, write: () => Promise<void>) {
 
   return { schedule, flush };
 
-  /** After a while, unless that is planned already. A process that has nothing else to do does not wait for it. */
+  /**
+   * After a while, unless that is planned already. A process that has nothing else to do does not
+   * wait for it.
+   */
   function schedule(): void {
     timer ??= setTimeout(() => void flush(), afterMs).unref();
   }

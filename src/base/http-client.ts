@@ -1,6 +1,7 @@
 /**
- * Asks a server that the keeper named in the settings: no redirect, little time, few bytes. It may stand in a private network, so
- * addresses are not guarded; for the URLs of strangers there is base/fetch. The environment's proxies are not asked.
+ * Asks a server that the keeper named in the settings: no redirect, little time, few bytes. It may
+ * stand in a private network, so addresses are not guarded; for the URLs of strangers there is
+ * base/fetch. The environment's proxies are not asked.
  */
 import { upstreamInvalid, upstreamUnavailable } from './app-error.js';
 
@@ -20,8 +21,9 @@ export interface HttpResponse {
 }
 
 /**
- * Refuses with `upstream_unavailable` when nobody answers, or not in time, and with `upstream_invalid_response` when the answer is too
- * long. Whatever is answered, a redirect or an error too, is for the caller to judge.
+ * Refuses with `upstream_unavailable` when nobody answers, or not in time, and with
+ * `upstream_invalid_response` when the answer is too long. Whatever is answered, a redirect or an
+ * error too, is for the caller to judge.
  */
 export type HttpClient = (url: string, question?: HttpRequest) => Promise<HttpResponse>;
 
@@ -66,7 +68,8 @@ export function createHttpClient({ timeoutMs = RESPONSE_TIMEOUT_MS, maxBytes = M
   async function load() {
     const { Agent, request } = await import('undici');
     const rateLimiter = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
-    // A name with several addresses: by default the next one is tried after a quarter of a second, which a busy process may let pass.
+    // A name with several addresses: by default the next one is tried after a quarter of a second,
+    // which a busy process may let pass.
     const connect = { timeout: timeoutMs, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_DELAY_MS };
     return { request, dispatcher: new Agent({ ...rateLimiter, connect }) };
   }

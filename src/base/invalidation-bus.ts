@@ -1,6 +1,7 @@
 /**
- * How one process tells the others that something changed, so that what they keep in memory is read anew: through
- * Redis, PostgreSQL or a polled table of SQLite. An announcement is a hint, never the news itself.
+ * How one process tells the others that something changed, so that what they keep in memory is read
+ * anew: through Redis, PostgreSQL or a polled table of SQLite. An announcement is a hint, never the
+ * news itself.
  */
 
 import { type Database, parseUrl } from './db/open.js';
@@ -11,7 +12,10 @@ import type { Log } from './log.js';
 export type Listener = (id: string | undefined) => void;
 
 export interface InvalidationBus {
-  /** This process hears itself before the promise resolves. Never rejects: what cannot be told now is told later. */
+  /**
+   * This process hears itself before the promise resolves. Never rejects: what cannot be told now
+   * is told later.
+   */
   publish(topic: string, id?: string): Promise<void>;
   /** Returns how to stop listening. */
   on(topic: string, listener: Listener): () => void;

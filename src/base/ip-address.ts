@@ -4,8 +4,8 @@ import ipaddr from 'ipaddr.js';
 const MAX_REMEMBERED = 10_000;
 
 /**
- * Remembers what was found out about an address: to parse one costs more than most requests do otherwise. Only for what an address
- * itself decides, and for ever.
+ * Remembers what was found out about an address: to parse one costs more than most requests do
+ * otherwise. Only for what an address itself decides, and for ever.
  */
 export function memoizeByIp<Answer>(findOut: (address: string) => Answer): (address: string) => Answer {
   const known = new Map<string, Answer>();

@@ -1,4 +1,7 @@
-/** Asks a server that the keeper named in the settings, over JSON. See named-server for what it will not do. */
+/**
+ * Asks a server that the keeper named in the settings, over JSON. See named-server for what it will
+ * not do.
+ */
 import { createHttpClient, type HttpClient } from './http-client.js';
 
 export interface JsonRequest {

@@ -1,12 +1,16 @@
 /**
- * Where lines of the log end up: a file descriptor, written once for all lines of one turn of the event loop, for a system call with each
- * line costs more than the line itself. Lines leave in their order and whole, also where several processes write to one pipe. What ends
- * the process leaves nothing behind but when nobody can run any more (a kill, a crash of the engine): then the lines of the turn under
- * way are lost.
+ * Where lines of the log end up: a file descriptor, written once for all lines of one turn of the
+ * event loop, for a system call with each line costs more than the line itself. Lines leave in
+ * their order and whole, also where several processes write to one pipe. What ends the process
+ * leaves nothing behind but when nobody can run any more (a kill, a crash of the engine): then the
+ * lines of the turn under way are lost.
  */
 import { writeSync } from 'node:fs';
 
-/** What a full pipe takes at once or not at all (PIPE_BUF on Linux): of more, another process's lines might follow the first half. */
+/**
+ * What a full pipe takes at once or not at all (PIPE_BUF on Linux): of more, another process's
+ * lines might follow the first half.
+ */
 const MAX_BYTES = 4096;
 const BUSY_MS = 5;
 
@@ -42,13 +46,17 @@ export function createLineWriter(fd: number): LineWriter {
     try {
       writeAll(fd, all);
     } catch (error) {
-      // A log that cannot be written (a full disk, a reader that has left) is no reason to let nobody in.
+      // A log that cannot be written (a full disk, a reader that has left) is no reason to let
+      // nobody in.
       isGone = (error as NodeJS.ErrnoException).code === 'EPIPE';
     }
   }
 }
 
-/** Waits for a reader that is slow, as every program does whose output is a pipe: it must not be kept in memory instead. */
+/**
+ * Waits for a reader that is slow, as every program does whose output is a pipe: it must not be
+ * kept in memory instead.
+ */
 function writeAll(fd: number, bytes: Buffer): void {
   let written = 0;
   while (written < bytes.length) {

@@ -1,4 +1,7 @@
-/** The log: one JSON object a line, on standard output. Secrets never reach it; what looks like one is cut out. */
+/**
+ * The log: one JSON object a line, on standard output. Secrets never reach it; what looks like one
+ * is cut out.
+ */
 import { type Logger, pino } from 'pino';
 import { createLineWriter } from './log-destination.js';
 
@@ -34,7 +37,10 @@ export function createLog(level: string, destination?: { write(line: string): vo
   return pino(options, destination ?? createLineWriter(1));
 }
 
-/** What helps to find a bug, without members that libraries hang on their errors (requests, tokens, SQL parameters). */
+/**
+ * What helps to find a bug, without members that libraries hang on their errors (requests, tokens,
+ * SQL parameters).
+ */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return String(error);
   const { name, message, stack, cause } = error;

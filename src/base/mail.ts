@@ -1,6 +1,7 @@
 /**
- * Mail: to an SMTP server, or, in development without one, into a folder. Nobody waits for it: what is handed over is sent in the
- * background, again after a while when the server has none of it. A crash loses what is not sent yet; people ask for links again.
+ * Mail: to an SMTP server, or, in development without one, into a folder. Nobody waits for it: what
+ * is handed over is sent in the background, again after a while when the server has none of it. A
+ * crash loses what is not sent yet; people ask for links again.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep, setImmediate as soon } from 'node:timers/promises';
@@ -44,7 +45,10 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
 
   return { isConfigured: transport !== undefined, outbox, send, settle, close };
 
-  /** Sends a letter, later. Call it after the commit of what it tells. Never throws, and never tells whether it arrived. */
+  /**
+   * Sends a letter, later. Call it after the commit of what it tells. Never throws, and never tells
+   * whether it arrived.
+   */
   function send<Name extends keyof MailTemplates>(to: Mailbox, name: Name, values: MailTemplates[Name]): void {
     if (!transport) return;
     const problem = !isMailable(to.address)

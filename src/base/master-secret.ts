@@ -10,7 +10,10 @@ interface Source {
   dataDir: string;
 }
 
-/** The secrets of this installation. Without `SECRET`, `DATA_DIR/secret` is read, or made with mode 0600. */
+/**
+ * The secrets of this installation. Without `SECRET`, `DATA_DIR/secret` is read, or made with mode
+ * 0600.
+ */
 export function loadSecrets({ secret, secretPrevious, dataDir }: Source): Secrets {
   return createSecrets(secret ?? secretFromFile(dataDir), secretPrevious);
 }

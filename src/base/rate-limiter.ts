@@ -1,4 +1,7 @@
-/** Counting events in a window of time: in memory for one process, in Redis or PostgreSQL for several. */
+/**
+ * Counting events in a window of time: in memory for one process, in Redis or PostgreSQL for
+ * several.
+ */
 import type { Redis } from 'ioredis';
 import {
   type RateLimiterAbstract,
@@ -22,9 +25,15 @@ export interface Limit {
 }
 
 export interface RateLimiter {
-  /** Counts an event, or several, and tells what is left. Throws a 429 refusal when it is one too many. */
+  /**
+   * Counts an event, or several, and tells what is left. Throws a 429 refusal when it is one too
+   * many.
+   */
   consume(limit: Limit, key: string, events?: number): Promise<LimitState>;
-  /** Counts one event, and says whether it was not one too many. For what is left undone without a word. */
+  /**
+   * Counts one event, and says whether it was not one too many. For what is left undone without a
+   * word.
+   */
   tryConsume(limit: Limit, key: string): Promise<boolean>;
   /** Takes one event back: it turned out to be harmless. */
   refund(limit: Limit, key: string): Promise<void>;

@@ -17,8 +17,9 @@ const RETRY_FIRST_MS = 50;
 const RETRY_LAST_MS = 1000;
 
 /**
- * Throws a sentence when Redis cannot be reached or may throw away what it stores. Later every command is answered or
- * fails within 2 s, while it reconnects by itself. Whoever subscribes must do so again on each `ready`.
+ * Throws a sentence when Redis cannot be reached or may throw away what it stores. Later every
+ * command is answered or fails within 2 s, while it reconnects by itself. Whoever subscribes must
+ * do so again on each `ready`.
  */
 export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptions): Promise<Redis> {
   const redis = new CorkedRedis(url, {
@@ -28,9 +29,11 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
     commandTimeout: RESPONSE_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,
     maxRetriesPerRequest: null, // the time-out alone decides
-    // A command whose answer was lost may have been carried out: sent twice, a single-use mark would look replayed.
+    // A command whose answer was lost may have been carried out: sent twice, a single-use mark
+    // would look replayed.
     autoResendUnfulfilledCommands: false,
-    // ioredis would leave the promise of that command to nobody, and its rejection would end the process.
+    // ioredis would leave the promise of that command to nobody, and its rejection would end the
+    // process.
     autoResubscribe: false,
     retryStrategy: (attempt) => Math.min(RETRY_FIRST_MS * 2 ** (attempt - 1), RETRY_LAST_MS) + Math.random() * 50,
   });

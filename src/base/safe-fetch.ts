@@ -1,4 +1,7 @@
-/** The one way out to URLs that clients gave us: no private address, no redirect, little time, few bytes. */
+/**
+ * The one way out to URLs that clients gave us: no private address, no redirect, little time, few
+ * bytes.
+ */
 import { lookup as resolve } from 'node:dns';
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -24,8 +27,9 @@ const MAX_BYTES = 64 * 1024;
 const GLOBAL_IPV6 = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 
 /**
- * A fetch that is safe to call with a stranger's URL. The address is checked when the socket connects, not before, so that a
- * name which changes its answer in between (DNS rebinding) gains nothing.
+ * A fetch that is safe to call with a stranger's URL. The address is checked when the socket
+ * connects, not before, so that a name which changes its answer in between (DNS rebinding) gains
+ * nothing.
  */
 export function createSafeFetch({
   privateHosts = [],
@@ -56,7 +60,8 @@ export function createSafeFetch({
       signal: AbortSignal.any(signals as AbortSignal[]),
       dispatcher: (exempt ? open : guarded) as never,
     });
-    // The limit counts what comes over the wire: a packed body could grow a thousand times behind it.
+    // The limit counts what comes over the wire: a packed body could grow a thousand times behind
+    // it.
     if (/^(?!identity$)./i.test(response.headers.get('content-encoding') ?? '')) {
       await response.body?.cancel();
       throw new TypeError(`${url.origin} answered with a packed body`);

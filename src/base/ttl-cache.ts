@@ -1,4 +1,7 @@
-/** A small memory of what was read a moment ago, for what is asked often and must be true again within a second. */
+/**
+ * A small memory of what was read a moment ago, for what is asked often and must be true again
+ * within a second.
+ */
 import type { Clock } from './clock.js';
 
 interface Options {

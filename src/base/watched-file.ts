@@ -14,8 +14,9 @@ interface Options<Content> {
 const CHECK_INTERVAL_MS = 1000;
 
 /**
- * Returns how to get its content, at most a second old. Throws a sentence when it cannot be read at first; later that is told in the
- * log, once for each time it changes, and what was read before stays.
+ * Returns how to get its content, at most a second old. Throws a sentence when it cannot be read at
+ * first; later that is told in the log, once for each time it changes, and what was read before
+ * stays.
  */
 export function watchFile<Content>({ path, parse, clock, log }: Options<Content>): () => Content {
   let state = stateOf(path);

@@ -1,4 +1,7 @@
-/** What a command of the terminal is, and how its arguments are read: all that is wrong with them is told at once. */
+/**
+ * What a command of the terminal is, and how its arguments are read: all that is wrong with them is
+ * told at once.
+ */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { Base } from '../base/base.js';
 import type { Config } from '../base/config.js';

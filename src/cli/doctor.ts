@@ -1,4 +1,7 @@
-/** doctor: looks at everything the server stands on and says what to do where something is wrong. Changes nothing. */
+/**
+ * doctor: looks at everything the server stands on and says what to do where something is wrong.
+ * Changes nothing.
+ */
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -125,11 +128,16 @@ async function database({ databaseUrl }: Config): Promise<CheckResult[]> {
   }
 }
 
-/** A copy that was put back has the mode that `cp` gave it; in a folder of its owner's nobody else comes to it. */
+/**
+ * A copy that was put back has the mode that `cp` gave it; in a folder of its owner's nobody else
+ * comes to it.
+ */
 const isReadableByOthers = (path: string) =>
   [path, dirname(path)].every((place) => (statSync(place).mode & GROUP_OR_OTHER_BITS) !== 0);
 
-/** Asks every model for all its columns: cheap, and a column or table that is missing is refused. */
+/**
+ * Asks every model for all its columns: cheap, and a column or table that is missing is refused.
+ */
 async function modelsThatDiffer(db: Database): Promise<string[]> {
   const differing: string[] = [];
   for (const model of Object.values(Prisma.ModelName)) {
@@ -196,7 +204,9 @@ async function keys(open: CommandContext['open']): Promise<CheckResult> {
   }
 }
 
-/** Where the setting names an API that is not there, apps get opaque tokens, and nobody is told why. */
+/**
+ * Where the setting names an API that is not there, apps get opaque tokens, and nobody is told why.
+ */
 async function defaultResource({ defaultResource: uri }: Config, open: CommandContext['open']): Promise<CheckResult[]> {
   if (uri === undefined) return [];
   const { core } = await open();

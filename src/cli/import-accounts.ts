@@ -1,4 +1,7 @@
-/** account import: accounts of another system, one JSON object a line, with the hashes of their passwords. */
+/**
+ * account import: accounts of another system, one JSON object a line, with the hashes of their
+ * passwords.
+ */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { AppError } from '../base/app-error.js';

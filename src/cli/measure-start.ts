@@ -1,4 +1,7 @@
-/** Starts the compiled server on an empty folder and says how long it takes and how much memory it needs at rest. */
+/**
+ * Starts the compiled server on an empty folder and says how long it takes and how much memory it
+ * needs at rest.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -4,7 +4,10 @@ import { AUDIT_ACTIONS } from '../core/audit/events.js';
 import { limitErrors } from './accounts.js';
 import { type Command, table } from './command.js';
 
-/** Stands for the setting of this name: it may hold a password, which does not belong on a command line. */
+/**
+ * Stands for the setting of this name: it may hold a password, which does not belong on a command
+ * line.
+ */
 const FROM_SETTINGS = 'DATABASE_URL';
 
 export const operationCommands: Command[] = [

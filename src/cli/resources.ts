@@ -185,7 +185,10 @@ function findIn({ resources }: Core, identifier: string): Resource {
   return resource;
 }
 
-/** A client may be named before it comes, as one that a document describes: what is mistyped is told, and not refused. */
+/**
+ * A client may be named before it comes, as one that a document describes: what is mistyped is
+ * told, and not refused.
+ */
 async function answer({ clients }: Core, resource: Resource) {
   const found = await Promise.all(resource.clientIds.map((id) => clients.find(id)));
   const unknown = resource.clientIds.filter((_, index) => !found[index]);

@@ -1,6 +1,7 @@
 /**
- * The rooms of identity, in order: each line uses only the names above it, which is the proof that there is no circle. The outside world
- * is handed to all of them, and each takes of it what its file says that it needs.
+ * The rooms of identity, in order: each line uses only the names above it, which is the proof that
+ * there is no circle. The outside world is handed to all of them, and each takes of it what its
+ * file says that it needs.
  */
 import type { Base } from '../base/base.js';
 import { createHttpClient } from '../base/http-client.js';

@@ -1,4 +1,7 @@
-/** API keys that a service gives out itself: a prefix, then 128 bits in hexadecimal. Only the hash is for storing. */
+/**
+ * API keys that a service gives out itself: a prefix, then 128 bits in hexadecimal. Only the hash
+ * is for storing.
+ */
 import { constantTimeEqual, randomHex, sha256Hex } from './bytes.js';
 
 export interface GeneratedApiKey {

@@ -1,4 +1,7 @@
-/** One operation of a service's API: what it needs, who may, what it does. Served as a function from Web Request to Response. */
+/**
+ * One operation of a service's API: what it needs, who may, what it does. Served as a function from
+ * Web Request to Response.
+ */
 import type { Approvals } from './approvals.js';
 import { readText, sha256Base64url } from './bytes.js';
 import type { AuthContext, Authenticated, ResolveAuth } from './context.js';
@@ -21,7 +24,10 @@ export interface ApiContext {
 }
 
 export interface ApiDefinition<Input, Output> {
-  /** `read`, `write`, …: an agent needs the permission `resource:capability`. People are judged by policies. */
+  /**
+   * `read`, `write`, …: an agent needs the permission `resource:capability`. People are judged by
+   * policies.
+   */
   capability: string;
   resource: string;
   /** Keys of policies. None named: whoever is authenticated; an empty list: everybody. */
@@ -42,7 +48,10 @@ export interface ServeOptions {
   resolve: ResolveAuth;
   policies?: readonly Policy[];
   rateLimit?: Pick<RateLimiter, 'check'>;
-  /** What strangers are counted by, their address for example. Without it all strangers are counted as one. */
+  /**
+   * What strangers are counted by, their address for example. Without it all strangers are counted
+   * as one.
+   */
   from?: (request: Request) => string;
   csrf?: CsrfOptions;
   /** How `approve` is asked for, and whom. Without it such a request is refused. */
@@ -54,9 +63,9 @@ export const APPROVAL_HEADER = 'Approval-Id';
 const MAX_BODY_BYTES = 1_048_576;
 
 /**
- * Answers requests for one API: 401, 403, 429 and 503 as the kit words them, 202 with `approval_id` where a person has to approve (the
- * caller repeats the very same request with it in `Approval-Id`), else what the handler returns, as JSON. What the handler throws is
- * thrown on.
+ * Answers requests for one API: 401, 403, 429 and 503 as the kit words them, 202 with `approval_id`
+ * where a person has to approve (the caller repeats the very same request with it in
+ * `Approval-Id`), else what the handler returns, as JSON. What the handler throws is thrown on.
  */
 export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, options: ServeOptions) {
   const { resolve, rateLimit, approvals } = options;
@@ -157,7 +166,10 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
 
 const whoIs = (auth: Authenticated) => (auth.type === 'human' ? `human ${auth.userId}` : `agent ${auth.agentId}`);
 
-/** Those that an API names. A name that is none stops the start: a rule that is not there protects nothing. */
+/**
+ * Those that an API names. A name that is none stops the start: a rule that is not there protects
+ * nothing.
+ */
 function policiesOf({ policy = [] }: Pick<ApiDefinition<never, never>, 'policy'>, known: readonly Policy[]): Policy[] {
   return [policy].flat().map((key) => {
     const found = known.find((one) => one.key === key);

@@ -1,6 +1,7 @@
 /**
- * Asking a person before something is done. Signet shows them the question on their account's page (CIBA, poll mode), and this service, an
- * agent of Signet for which that person answers, learns the answer once.
+ * Asking a person before something is done. Signet shows them the question on their account's page
+ * (CIBA, poll mode), and this service, an agent of Signet for which that person answers, learns the
+ * answer once.
  */
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
 import { discover, type IssuerOptions, secureUrl } from './issuer.js';
@@ -9,7 +10,10 @@ import { IssuerUnavailable } from './refusal.js';
 export interface ApprovalRequest {
   /** Whom to ask: their e-mail address at Signet. */
   person: string;
-  /** What they read: 100 characters of it. Of what is longer the beginning, with three dots at its end. */
+  /**
+   * What they read: 100 characters of it. Of what is longer the beginning, with three dots at its
+   * end.
+   */
   message: string;
   /** What else they read, by name: 200 characters of each. */
   details?: Record<string, string>;
@@ -39,7 +43,10 @@ export interface ApprovalClientOptions extends IssuerOptions {
   /** `agt_…`, and the key of the agent. */
   clientId: string;
   clientSecret: string;
-  /** The API of which something is to be allowed, as it is registered at Signet, and the capabilities that it takes. */
+  /**
+   * The API of which something is to be allowed, as it is registered at Signet, and the
+   * capabilities that it takes.
+   */
   resource: string;
   scope: string;
 }
@@ -57,7 +64,10 @@ const MAX_MESSAGE_LENGTH = 100;
 const MAX_DETAIL_LENGTH = 200;
 const PENDING = new Set(['authorization_pending', 'slow_down']);
 
-/** Rejects with IssuerUnavailable when Signet does not answer, and with an Error when it does not take this client or its question. */
+/**
+ * Rejects with IssuerUnavailable when Signet does not answer, and with an Error when it does not
+ * take this client or its question.
+ */
 export function createApprovalClient(options: ApprovalClientOptions): Approvals {
   const { clientId, clientSecret, resource, scope, fetch: ask = fetch } = options;
   const issuer = secureUrl(options.issuer);

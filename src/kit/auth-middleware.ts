@@ -1,6 +1,6 @@
 /**
- * A service that keeps its own sessions and keys: who is behind a request, by its session cookie, else by its API key, else by the
- * certificate of a workload, else nobody.
+ * A service that keeps its own sessions and keys: who is behind a request, by its session cookie,
+ * else by its API key, else by the certificate of a workload, else nobody.
  */
 import { apiKeyLookup, DEFAULT_KEY_PREFIX, verifyApiKey } from './api-key.js';
 import { type AuthContext, anonymous, type RequestLike, type ResolveAuth } from './context.js';
@@ -22,7 +22,10 @@ export interface AgentCredential {
   apiKeyPrefix: string;
   permissions: string[];
   revokedAt?: string | Date | null;
-  /** The thumbprint of the key that must be proved with it (RFC 9449); without one, `dpop` takes any key of the sender. */
+  /**
+   * The thumbprint of the key that must be proved with it (RFC 9449); without one, `dpop` takes any
+   * key of the sender.
+   */
   jkt?: string | null;
 }
 
@@ -33,21 +36,33 @@ export interface AuthConfig {
     maxAge?: string;
     strategy?: 'jwt';
     cookieName?: string;
-    /** Whoever sends an `Authorization` header must send a DPoP proof with it. Give `replays` where there are several processes. */
+    /**
+     * Whoever sends an `Authorization` header must send a DPoP proof with it. Give `replays` where
+     * there are several processes.
+     */
     dpop?: boolean | Partial<Pick<DpopOptions, 'replays' | 'nonces' | 'maxAgeSeconds'>>;
   };
   apiKeys?: { prefix?: string; headerName?: string };
   workloadIdentity?: WorkloadIdentityOptions;
-  /** The origin that the world knows this service by, for what DPoP proofs name. Else that of the request's URL. */
+  /**
+   * The origin that the world knows this service by, for what DPoP proofs name. Else that of the
+   * request's URL.
+   */
   origin?: string;
 }
 
 export interface AuthDependencies {
-  /** By the prefix that `generateApiKey` gave. When the store cannot be asked, reject: nobody is let in then. */
+  /**
+   * By the prefix that `generateApiKey` gave. When the store cannot be asked, reject: nobody is let
+   * in then.
+   */
   findAgentByKeyPrefix?: (prefix: string) => Promise<AgentCredential | null | undefined>;
 }
 
-/** Throws a TypeError for settings that cannot work. Sessions are not looked up anywhere; keys are, each time. */
+/**
+ * Throws a TypeError for settings that cannot work. Sessions are not looked up anywhere; keys are,
+ * each time.
+ */
 export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix }: AuthDependencies = {}): ResolveAuth {
   const { secret, maxAge = '7d', cookieName = 'capstan_session' } = config.session;
   const { prefix = DEFAULT_KEY_PREFIX, headerName = 'Authorization' } = config.apiKeys ?? {};

@@ -19,7 +19,10 @@ export const hmacSha256 = (key: string, text: string): string => toBase64url(hma
 export const randomHex = (bytes: number): string => bytesToHex(crypto.getRandomValues(new Uint8Array(bytes)));
 export const randomToken = (bytes = 32): string => toBase64url(crypto.getRandomValues(new Uint8Array(bytes)));
 
-/** What a request or an answer brings, as text; undefined when it is longer, and then no more of it is read. */
+/**
+ * What a request or an answer brings, as text; undefined when it is longer, and then no more of it
+ * is read.
+ */
 export async function readText(body: ReadableStream | null, maxBytes: number): Promise<string | undefined> {
   if (!body) return '';
   const decoder = new TextDecoder();
@@ -40,12 +43,18 @@ export function constantTimeEqual(a: string, b: string): boolean {
   return difference === 0;
 }
 
-/** Bits that no byte takes are zero: otherwise several spellings would be one token, and one of them not the one that was signed. */
+/**
+ * Bits that no byte takes are zero: otherwise several spellings would be one token, and one of them
+ * not the one that was signed.
+ */
 const PART = '(?:[\\w-]{4})*(?:[\\w-][AQgw]|[\\w-]{2}[AEIMQUYcgkosw048])?';
 const COMPACT_JWS = new RegExp(`^${PART}\\.${PART}\\.${PART}$`);
 const MAX_TOKEN_LENGTH = 8192;
 
-/** Whether a text has the form of a signed token (RFC 7515, 3.1), spelt in the one way that is right. */
+/**
+ * Whether a text has the form of a signed token (RFC 7515, 3.1), spelt in the one way that is
+ * right.
+ */
 export const isCompactJws = (text: string): boolean => text.length <= MAX_TOKEN_LENGTH && COMPACT_JWS.test(text);
 
 /** A part of a token that is a JSON object, or undefined. */

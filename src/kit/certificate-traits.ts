@@ -1,6 +1,7 @@
 /**
- * What a certificate says of itself (RFC 5280), read from its DER on any runtime: those few extensions that node:crypto does not tell, or
- * tells as one line of text that would have to be taken apart. Whether anybody stands behind it is for `certificate.ts`.
+ * What a certificate says of itself (RFC 5280), read from its DER on any runtime: those few
+ * extensions that node:crypto does not tell, or tells as one line of text that would have to be
+ * taken apart. Whether anybody stands behind it is for `certificate.ts`.
  */
 import { bytesToHex } from '@noble/hashes/utils.js';
 
@@ -11,7 +12,10 @@ export interface CertificateTraits extends Validity {
   pathLength?: number;
   /** Undefined where nothing is said about it. */
   keyUsage?: Set<KeyUse>;
-  /** What its holder may prove with it: object identifiers, as bytes in hexadecimal. Undefined where nothing is said about it. */
+  /**
+   * What its holder may prove with it: object identifiers, as bytes in hexadecimal. Undefined where
+   * nothing is said about it.
+   */
   extendedKeyUsage?: string[];
   uris: string[];
   dnsNames: string[];
@@ -33,7 +37,10 @@ const UNDERSTOOD: string[] = Object.values(OID);
 const CLIENT_AUTH = '2b06010505070302';
 const ANY_USE = '551d2500';
 
-/** Undefined for what cannot be read, or has a critical extension that is not understood here (RFC 5280, 4.2: it must be refused). */
+/**
+ * Undefined for what cannot be read, or has a critical extension that is not understood here (RFC
+ * 5280, 4.2: it must be refused).
+ */
 export function readTraits(certificate: Uint8Array): CertificateTraits | undefined {
   try {
     const signed = elementsOf(elementsOf(only(certificate, TAG.sequence))[0]!.content);
@@ -145,7 +152,10 @@ function validityOf(signed: Element[]): Validity {
   return { notBefore, notAfter };
 }
 
-/** `UTCTime` until 2049, `GeneralizedTime` from then on, both in UTC and to the second (RFC 5280, 4.1.2.5). */
+/**
+ * `UTCTime` until 2049, `GeneralizedTime` from then on, both in UTC and to the second (RFC 5280,
+ * 4.1.2.5).
+ */
 function timeOf({ tag, content }: Element): Date {
   const text = textOf(content);
   const century = tag === TAG.utcTime ? (Number(text.slice(0, 2)) < 50 ? '20' : '19') : '';

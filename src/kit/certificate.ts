@@ -1,6 +1,7 @@
 /**
- * Certificates of clients (RFC 5280): whether an authority stands behind one, where there is node:crypto, which compares signatures and names;
- * what a certificate says of itself is read in `certificate-traits.ts`.
+ * Certificates of clients (RFC 5280): whether an authority stands behind one, where there is
+ * node:crypto, which compares signatures and names; what a certificate says of itself is read in
+ * `certificate-traits.ts`.
  */
 import type { X509Certificate } from 'node:crypto';
 import { type CertificateTraits, readTraits } from './certificate-traits.js';
@@ -10,13 +11,17 @@ export function traitsOf({ raw }: X509Certificate): CertificateTraits | undefine
   return readTraits(raw);
 }
 
-/** Whether a path leads from the first certificate, by way of the others, to one of the authorities, and all of it is of now. */
+/**
+ * Whether a path leads from the first certificate, by way of the others, to one of the authorities,
+ * and all of it is of now.
+ */
 export function leadsToAuthority(
   [first, ...others]: X509Certificate[],
   authorities: readonly X509Certificate[],
   now = new Date(),
 ): boolean {
-  // Step by step, each of them by the shortest way: strangers choose what stands here, and all ways through them are endlessly many.
+  // Step by step, each of them by the shortest way: strangers choose what stands here, and all ways
+  // through them are endlessly many.
   let reached = first && isOfNow(traitsOf(first), now) ? [first] : [];
   let left = others;
   for (let passed = 0; reached.length > 0; passed += 1) {

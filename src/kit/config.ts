@@ -10,7 +10,10 @@ export interface KitConfig {
   [more: string]: unknown;
 }
 
-/** The configuration itself, when its durations and limits are some; else a TypeError that says which is not. */
+/**
+ * The configuration itself, when its durations and limits are some; else a TypeError that says
+ * which is not.
+ */
 export function defineConfig<Config extends KitConfig>(config: Config): Config {
   const { auth, agent } = config;
   if (auth?.session?.maxAge !== undefined) parseDurationOrThrow('auth.session.maxAge', auth.session.maxAge);
@@ -18,7 +21,10 @@ export function defineConfig<Config extends KitConfig>(config: Config): Config {
   return config;
 }
 
-/** An environment variable, or an empty string: what is needed has to be checked, and everything here that needs a secret does. */
+/**
+ * An environment variable, or an empty string: what is needed has to be checked, and everything
+ * here that needs a secret does.
+ */
 export function env(name: string): string {
   return globalThis.process?.env?.[name] ?? '';
 }

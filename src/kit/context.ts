@@ -12,8 +12,8 @@ export interface RequestLike {
 }
 
 /**
- * How it was proved: a session cookie or an API key of this service, an access token, a first-party login or a credential that Signet
- * was asked about, a certificate or a JWT of a workload.
+ * How it was proved: a session cookie or an API key of this service, an access token, a first-party
+ * login or a credential that Signet was asked about, a certificate or a JWT of a workload.
  */
 export type Proof = 'session' | 'api-key' | 'access-token' | 'login' | 'validated' | 'workload';
 export type ToolLevel = 'read' | 'write' | 'admin';
@@ -63,10 +63,16 @@ export interface AnonymousContext {
 export type AuthContext = HumanContext | AgentContext | AnonymousContext;
 export type Authenticated = HumanContext | AgentContext;
 
-/** Says who is behind a request. Rejects when that cannot be known now; a bad credential is an anonymous with a refusal. */
+/**
+ * Says who is behind a request. Rejects when that cannot be known now; a bad credential is an
+ * anonymous with a refusal.
+ */
 export type ResolveAuth = (request: RequestLike) => Promise<AuthContext>;
 
-/** Nobody. Why is beside it and not in it: what is printed, compared or sent on is `{ type, isAuthenticated }` and no more. */
+/**
+ * Nobody. Why is beside it and not in it: what is printed, compared or sent on is `{ type,
+ * isAuthenticated }` and no more.
+ */
 export function anonymous(refusal?: AuthError): AnonymousContext {
   const nobody: AnonymousContext = { type: 'anonymous', isAuthenticated: false };
   return refusal ? Object.defineProperty(nobody, 'refusal', { value: refusal, enumerable: false }) : nobody;

@@ -1,4 +1,7 @@
-/** Requests that another site makes a browser send. Whoever authenticates by cookie checks changes with this; whoever sends a header need not. */
+/**
+ * Requests that another site makes a browser send. Whoever authenticates by cookie checks changes
+ * with this; whoever sends a header need not.
+ */
 import type { RequestLike } from './context.js';
 import { changesSomething } from './headers.js';
 import { type AuthError, refusal } from './refusal.js';
@@ -11,9 +14,10 @@ export interface CsrfOptions {
 }
 
 /**
- * Gives a check: a refusal (403) for a change that came with cookies and not from a page of this service, or of an origin that is allowed.
- * The browser says so itself in `Sec-Fetch-Site`, else in `Origin`, else in `Referer`; without any of them nobody knows, and it is a no.
- * An `Origin` that is there decides alone: `null` is nobody's own, whatever `Referer` says.
+ * Gives a check: a refusal (403) for a change that came with cookies and not from a page of this
+ * service, or of an origin that is allowed. The browser says so itself in `Sec-Fetch-Site`, else in
+ * `Origin`, else in `Referer`; without any of them nobody knows, and it is a no. An `Origin` that
+ * is there decides alone: `null` is nobody's own, whatever `Referer` says.
  */
 export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
   const allowed = new Set(allowedOrigins.map((one) => new URL(one).origin));

@@ -1,4 +1,7 @@
-/** Nonces that a server asks DPoP proofs to contain (RFC 9449, 9). Nothing is stored: each is the hour hand and its HMAC. */
+/**
+ * Nonces that a server asks DPoP proofs to contain (RFC 9449, 9). Nothing is stored: each is the
+ * hour hand and its HMAC.
+ */
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
 import { parseDurationOrThrow } from './duration.js';
 

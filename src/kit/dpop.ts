@@ -1,6 +1,6 @@
 /**
- * Proof of possession (RFC 9449): whether a DPoP proof was made for this very request, with which key, and when. Pure: whether its id
- * was seen before is for whoever has a memory.
+ * Proof of possession (RFC 9449): whether a DPoP proof was made for this very request, with which
+ * key, and when. Pure: whether its id was seen before is for whoever has a memory.
  */
 import { base64url, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from 'jose';
 import { sha256Base64url } from './bytes.js';
@@ -37,15 +37,22 @@ export type DpopVerdict = DpopProof | { kind: 'nonce'; reason: string } | { kind
 const MAX_AGE_SECONDS = 300;
 const MAX_PROOF_LENGTH = 4096;
 const MAX_JTI_LENGTH = 256;
-/** Not every runtime compares the curve that a key names with the one that it is read for; another name would be another thumbprint. */
+/**
+ * Not every runtime compares the curve that a key names with the one that it is read for; another
+ * name would be another thumbprint.
+ */
 const CURVES: Record<string, string> = { ES256: 'P-256', Ed25519: 'Ed25519', EdDSA: 'Ed25519' };
 /** What only the owner of a key may know (RFC 7518, 6; RFC 8037, 2). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 
-/** Never throws: whatever is no proof for this request is told with a reason that holds nothing of it. */
+/**
+ * Never throws: whatever is no proof for this request is told with a reason that holds nothing of
+ * it.
+ */
 export async function verifyDpopProof(proof: string, request: DpopRequest): Promise<DpopVerdict> {
   if (proof.length > MAX_PROOF_LENGTH) return invalid('the proof is too long');
-  // Of several ways to write one signature only one is taken, so that a proof cannot be made to look like another.
+  // Of several ways to write one signature only one is taken, so that a proof cannot be made to
+  // look like another.
   const signature = proof.split('.')[2];
   if (!signature || !isCanonical(signature)) return invalid('the proof is no signed JWT');
   try {
@@ -91,7 +98,10 @@ function faultOfNonce(nonce: unknown, isNonce: (nonce: string) => boolean): stri
   return typeof nonce === 'string' && isNonce(nonce) ? undefined : 'the nonce of the proof is too old, or none of ours';
 }
 
-/** RFC 7638: of what makes the key, by the order of its names. Hashed here, for Web Crypto would go through a thread for it. */
+/**
+ * RFC 7638: of what makes the key, by the order of its names. Hashed here, for Web Crypto would go
+ * through a thread for it.
+ */
 function thumbprintOf({ crv, e, kty, n, x, y }: JWK): string {
   return sha256Base64url(JSON.stringify(kty === 'RSA' ? { e, kty, n } : { crv, kty, x, ...(kty === 'EC' && { y }) }));
 }

@@ -9,7 +9,10 @@ export function parseDuration(text: string): number {
   return amount ? Number(amount) * UNIT_SECONDS[unit as keyof typeof UNIT_SECONDS] : Number.NaN;
 }
 
-/** A duration that a programmer wrote: a wrong one stops the start, not a request. Zero only where it makes sense. */
+/**
+ * A duration that a programmer wrote: a wrong one stops the start, not a request. Zero only where
+ * it makes sense.
+ */
 export function parseDurationOrThrow(name: string, text: string, { zero = false } = {}): number {
   const seconds = parseDuration(text);
   if (!(zero ? seconds >= 0 : seconds > 0)) throw new TypeError(`${name} is "${text}"; write it like 30s, 15m, 8h, 7d`);

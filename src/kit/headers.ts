@@ -8,7 +8,10 @@ export interface PresentedCredential {
 
 const CREDENTIAL = /^(Bearer|DPoP) +([\w.~+/-]+=*)$/i;
 
-/** Of an `Authorization` header; undefined where there is none, null for another scheme or what is none. */
+/**
+ * Of an `Authorization` header; undefined where there is none, null for another scheme or what is
+ * none.
+ */
 export function readAuthorization(value: string | null): PresentedCredential | undefined | null {
   if (!value) return undefined;
   const [, scheme, credential] = CREDENTIAL.exec(value) ?? [];
@@ -21,8 +24,8 @@ export interface NodeRequest {
 }
 
 /**
- * A header as Node keeps it. Of several `Authorization` it keeps the first, and a proxy on the way may have looked at another: all of
- * them are read as one, which is none.
+ * A header as Node keeps it. Of several `Authorization` it keeps the first, and a proxy on the way
+ * may have looked at another: all of them are read as one, which is none.
  */
 export function severalAsOne({ headersDistinct }: NodeRequest, name: string, kept: string | null): string | null {
   const isSingle = name.toLowerCase() === 'authorization';
@@ -38,7 +41,10 @@ export function readCookie({ headers }: Pick<RequestLike, 'headers'>, name: stri
   return undefined;
 }
 
-/** Where a request went, under the origin that the world knows the service by. What is no URL, as a stranger may write `Host`, stays so. */
+/**
+ * Where a request went, under the origin that the world knows the service by. What is no URL, as a
+ * stranger may write `Host`, stays so.
+ */
 export function publicUrl(url: string, origin: string | undefined): string {
   if (!origin || !URL.canParse(url)) return url;
   const { pathname, search } = new URL(url);

@@ -1,4 +1,7 @@
-/** `signet/kit`: for services that protect themselves. Knows nothing of Signet's server but what goes over the wire. */
+/**
+ * `signet/kit`: for services that protect themselves. Knows nothing of Signet's server but what
+ * goes over the wire.
+ */
 export {
   APPROVAL_HEADER,
   type ApiContext,

@@ -16,14 +16,18 @@ interface Known {
   readAt: number;
 }
 
-/** However many tokens with unknown keys there are, the issuer is asked this often; and while nothing is known, this often. */
+/**
+ * However many tokens with unknown keys there are, the issuer is asked this often; and while
+ * nothing is known, this often.
+ */
 const REFETCH_INTERVAL_MS = 30_000;
 const RETRY_AFTER_MS = 2000;
 
 /**
- * Finds the key that a token says it is signed with. A key that is not known yet is asked for, at most every 30 s, and whoever comes
- * meanwhile waits for the same answer, or asks as well where requests may not wait for each other. A key that was withdrawn is refused
- * after twice `refreshAfterSeconds` at the latest.
+ * Finds the key that a token says it is signed with. A key that is not known yet is asked for, at
+ * most every 30 s, and whoever comes meanwhile waits for the same answer, or asks as well where
+ * requests may not wait for each other. A key that was withdrawn is refused after twice
+ * `refreshAfterSeconds` at the latest.
  */
 export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   const { fetch: ask = fetch, now = Date.now } = options;

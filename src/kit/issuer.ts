@@ -11,7 +11,10 @@ export interface IssuerOptions {
 const TIMEOUT_MS = 5000;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
-/** A URL whose answers can be believed, and that secrets may go to: https, or on this machine. Throws a TypeError for another. */
+/**
+ * A URL whose answers can be believed, and that secrets may go to: https, or on this machine.
+ * Throws a TypeError for another.
+ */
 export function secureUrl(url: string): string {
   const { protocol, hostname, origin } = new URL(url);
   if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.test(hostname))) {
@@ -20,7 +23,9 @@ export function secureUrl(url: string): string {
   return url === `${origin}/` ? origin : url; // as Signet writes its issuer
 }
 
-/** A JSON object that the issuer answers with. Rejects with IssuerUnavailable for any other answer. */
+/**
+ * A JSON object that the issuer answers with. Rejects with IssuerUnavailable for any other answer.
+ */
 export async function readDocument(url: string, ask: typeof fetch): Promise<Record<string, unknown>> {
   try {
     const response = await ask(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });

@@ -1,8 +1,14 @@
-/** Tokens of workloads (JWT-SVID): whose one is, by the keys of its trust domain. Pure, and on any runtime. */
+/**
+ * Tokens of workloads (JWT-SVID): whose one is, by the keys of its trust domain. Pure, and on any
+ * runtime.
+ */
 import { createLocalJWKSet, decodeJwt, type JWK, jwtVerify } from 'jose';
 import { invalidSvid, parseSpiffeId, type SvidVerdict } from './spiffe-id.js';
 
-/** The keys that sign tokens for the workloads of a trust domain, or undefined where it is not trusted. */
+/**
+ * The keys that sign tokens for the workloads of a trust domain, or undefined where it is not
+ * trusted.
+ */
 export type JwtBundles = (trustDomain: string) => { jwtAuthorities: JWK[] } | undefined;
 
 const MAX_TOKEN_LENGTH = 8192;
@@ -10,13 +16,17 @@ const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256
 
 /** Of a bundle in the SPIFFE format those keys that sign tokens. */
 export function jwtAuthoritiesOf(keys: (JWK & { use?: string })[]): JWK[] {
-  // Symmetric keys sign for nobody in particular. What is left of `use` would keep jose from using the key.
+  // Symmetric keys sign for nobody in particular. What is left of `use` would keep jose from using
+  // the key.
   return keys
     .filter(({ use, kty, kid }) => use === 'jwt-svid' && kty !== 'oct' && kid)
     .map(({ use: _use, ...key }) => key as JWK);
 }
 
-/** Whose token it is (JWT-SVID, 4 and 5). `audience`: who we are; the token must be for one of these. */
+/**
+ * Whose token it is (JWT-SVID, 4 and 5). `audience`: who we are; the token must be for one of
+ * these.
+ */
 export async function verifyJwtSvid(
   token: string,
   bundles: JwtBundles,

@@ -1,4 +1,7 @@
-/** Whether what was granted covers what is needed. A star stands for a whole part, never for a piece of one. */
+/**
+ * Whether what was granted covers what is needed. A star stands for a whole part, never for a piece
+ * of one.
+ */
 import type { AgentContext } from './context.js';
 
 export interface RequiredPermission {
@@ -10,14 +13,18 @@ const ANY = '*';
 /** The capability that *is* full access, and has no resource. */
 const ADMIN = 'admin';
 
-/** Permissions are `resource:action`; `*:write`, `ticket:*` and `*:*` cover what they say. Whatever is written otherwise covers nothing. */
+/**
+ * Permissions are `resource:action`; `*:write`, `ticket:*` and `*:*` cover what they say. Whatever
+ * is written otherwise covers nothing.
+ */
 export function checkPermission({ resource, action }: RequiredPermission, granted: readonly string[]): boolean {
   return covers(granted, resource, action);
 }
 
 /**
- * Scopes as Signet's agents have them, `action:resource` (`read:cap-table`), or one word. They are granted as a list or, as in a
- * token, separated by spaces; `read:*` and `*:*` cover what they say, and `admin` covers everything.
+ * Scopes as Signet's agents have them, `action:resource` (`read:cap-table`), or one word. They are
+ * granted as a list or, as in a token, separated by spaces; `read:*` and `*:*` cover what they say,
+ * and `admin` covers everything.
  */
 export function hasScope(required: string, granted: readonly string[] | string): boolean {
   const scopes = typeof granted === 'string' ? granted.split(' ') : granted;
@@ -28,8 +35,8 @@ export function hasScope(required: string, granted: readonly string[] | string):
 }
 
 /**
- * Whether an agent may do this. What a service granted itself is `resource:action`; what Signet granted may also be written as its scopes
- * are, `action:resource` or `admin`.
+ * Whether an agent may do this. What a service granted itself is `resource:action`; what Signet
+ * granted may also be written as its scopes are, `action:resource` or `admin`.
  */
 export function agentMay(
   { via, permissions }: Pick<AgentContext, 'via' | 'permissions'>,

@@ -1,4 +1,7 @@
-/** Rules that look at who asks, and say allow, deny, or that a person has to approve. Of several the strictest counts. */
+/**
+ * Rules that look at who asks, and say allow, deny, or that a person has to approve. Of several the
+ * strictest counts.
+ */
 import type { AuthContext, RequestLike } from './context.js';
 
 export type Effect = 'allow' | 'approve' | 'deny';
@@ -48,8 +51,9 @@ export function definePolicy<Context extends PolicyContext = PolicyContext>(poli
 }
 
 /**
- * Asks policies in order, until one denies; of those that want an approval, all are told. Allowed is what all of them allow, and what none was asked about. Rejects when a policy does,
- * and denies when it answers what is no verdict: a rule that is broken lets nobody in.
+ * Asks policies in order, until one denies; of those that want an approval, all are told. Allowed
+ * is what all of them allow, and what none was asked about. Rejects when a policy does, and denies
+ * when it answers what is no verdict: a rule that is broken lets nobody in.
  */
 export async function enforcePolicies<Context extends PolicyContext>(
   policies: readonly Policy<Context>[],

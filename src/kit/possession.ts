@@ -1,4 +1,7 @@
-/** Proof of possession for a service (RFC 9449): a proof for this request, with a nonce where one is wanted, of the right key, and once. */
+/**
+ * Proof of possession for a service (RFC 9449): a proof for this request, with a nonce where one is
+ * wanted, of the right key, and once.
+ */
 import { sha256Base64url } from './bytes.js';
 import { DPOP_ALGORITHMS, verifyDpopProof } from './dpop.js';
 import type { DpopNonces } from './dpop-nonces.js';
@@ -32,8 +35,8 @@ export type DpopResult =
 const MAX_AGE_SECONDS = 60;
 
 /**
- * Checks a proof by RFC 9449, 4.3, then that its key is the one that the token is bound to, then that it was not used before. Never rejects,
- * unless the store of used proofs does.
+ * Checks a proof by RFC 9449, 4.3, then that its key is the one that the token is bound to, then
+ * that it was not used before. Never rejects, unless the store of used proofs does.
  */
 export async function verifyDpop(
   proof: string,
@@ -51,7 +54,8 @@ export async function verifyDpop(
   if (verdict.kind === 'invalid') return wrong(verdict.reason);
   const { thumbprint: jkt, jti, issuedAt } = verdict;
   if (boundTo !== undefined && boundTo !== jkt) return wrong('the token is bound to another key');
-  // Last of all: only what would have been good is remembered, so that nobody can fill the store with less.
+  // Last of all: only what would have been good is remembered, so that nobody can fill the store
+  // with less.
   const until = new Date(issuedAt.getTime() + maxAgeSeconds * 1000);
   const isFirst = await replays.firstUse(sha256Base64url(`${jkt} ${jti}`), until);
   return isFirst ? { ok: true, jkt } : wrong('the proof was used before');

@@ -6,16 +6,22 @@ import { type AuthError, IssuerUnavailable, insufficientScope, refusal, unauthor
 
 export interface Rules {
   /**
-   * Scopes that an access token or an agent needs, all of them. People by their own login are not limited by scopes. Those of a key, which
-   * its holder chose, count only where the verifier has a `tool` at which it may do something, or `acceptKeys`.
+   * Scopes that an access token or an agent needs, all of them. People by their own login are not
+   * limited by scopes. Those of a key, which its holder chose, count only where the verifier has a
+   * `tool` at which it may do something, or `acceptKeys`.
    */
   scope?: string | readonly string[];
   /** A permission that an agent needs, of those that were granted to it. */
   permission?: RequiredPermission;
-  /** What is needed at the tool that the verifier was made for. With such a verifier: at least `read`. */
+  /**
+   * What is needed at the tool that the verifier was made for. With such a verifier: at least
+   * `read`.
+   */
   level?: ToolLevel;
   type?: 'human' | 'agent';
-  /** Whoever carries nothing may come as well. A credential that is refused is refused nevertheless. */
+  /**
+   * Whoever carries nothing may come as well. A credential that is refused is refused nevertheless.
+   */
   optional?: boolean;
   /** For those who come by cookie. */
   csrf?: CsrfOptions;
@@ -25,7 +31,10 @@ export type AuthResult = { auth: AuthContext } | { refusal: AuthError };
 
 const LEVELS: ToolLevel[] = ['read', 'write', 'admin'];
 
-/** Gives a check of requests by these rules. Where it cannot be known who comes, that is a refusal with 503. */
+/**
+ * Gives a check of requests by these rules. Where it cannot be known who comes, that is a refusal
+ * with 503.
+ */
 export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
   const scopes = rules.scope === undefined ? [] : [rules.scope].flat();
   const checkOrigin = csrfProtect(rules.csrf);

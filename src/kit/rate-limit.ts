@@ -15,7 +15,10 @@ export interface RateLimitConfig {
   perAgent?: boolean;
 }
 
-/** Counts. Put one on Redis (`INCR`, then `PEXPIRE` for the first) where a service has several processes. */
+/**
+ * Counts. Put one on Redis (`INCR`, then `PEXPIRE` for the first) where a service has several
+ * processes.
+ */
 export interface RateLimitStore {
   /** Counts one more in the window that is open for this key, or opens one. */
   hit(key: string, windowSeconds: number): Count | Promise<Count>;
@@ -38,7 +41,10 @@ export interface RateLimitResult {
 }
 
 export interface RateLimiter extends RateLimitConfig {
-  /** Counts a request. Strangers are told apart by what the caller knows of them, their address for example; else all are one. */
+  /**
+   * Counts a request. Strangers are told apart by what the caller knows of them, their address for
+   * example; else all are one.
+   */
   check(auth: AuthContext, from?: string): Promise<RateLimitResult>;
 }
 
@@ -81,7 +87,10 @@ export function defineRateLimit(
   }
 }
 
-/** For one process. When there are too many keys, those that were counted least lately are forgotten. */
+/**
+ * For one process. When there are too many keys, those that were counted least lately are
+ * forgotten.
+ */
 export function createMemoryRateLimitStore({ maxKeys = MAX_KEYS, now = Date.now } = {}): RateLimitStore {
   const windows = new Map<string, { count: number; endsAt: number }>();
 

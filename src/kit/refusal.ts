@@ -1,4 +1,7 @@
-/** A no, ready to be sent: status, code and sentence as Signet's own API has them, and the headers that tell a client what to do. */
+/**
+ * A no, ready to be sent: status, code and sentence as Signet's own API has them, and the headers
+ * that tell a client what to do.
+ */
 
 export interface AuthError {
   status: number;
@@ -37,7 +40,10 @@ export function refusalResponse(no: AuthError): Response {
   return Response.json(bodyOf(no), { status: no.status, headers: { ...no.headers, 'Cache-Control': 'no-store' } });
 }
 
-/** Whether a credential is good cannot be known now: the issuer does not answer. Answer 503; it is never a yes. */
+/**
+ * Whether a credential is good cannot be known now: the issuer does not answer. Answer 503; it is
+ * never a yes.
+ */
 export class IssuerUnavailable extends Error {
   override readonly name = 'IssuerUnavailable';
   readonly refusal = refusal(503, 'temporarily_unavailable', 'Credentials cannot be checked at the moment.', {

@@ -1,10 +1,12 @@
 /**
- * Checks what Signet hands out, in a service of somebody else. Access tokens are checked here, by Signet's published keys: fast, also while
- * Signet is away, and **blind to a revocation until the token expires**. API keys and opaque tokens are asked about at `/api/validate`, and
- * with `online` or `tool` every token is, after it was checked here: then a revocation counts within `cacheFor`.
+ * Checks what Signet hands out, in a service of somebody else. Access tokens are checked here, by
+ * Signet's published keys: fast, also while Signet is away, and **blind to a revocation until the
+ * token expires**. API keys and opaque tokens are asked about at `/api/validate`, and with `online`
+ * or `tool` every token is, after it was checked here: then a revocation counts within `cacheFor`.
  *
- * A key is not made for this service, and whoever makes one chooses its scopes or capabilities: it is taken only where Signet says what it
- * may (`tool`), or where the service says so (`acceptKeys`). An agent that nobody answers for is a stranger, whatever it carries.
+ * A key is not made for this service, and whoever makes one chooses its scopes or capabilities: it
+ * is taken only where Signet says what it may (`tool`), or where the service says so
+ * (`acceptKeys`). An agent that nobody answers for is a stranger, whatever it carries.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { isCompactJws, jsonObject } from './bytes.js';
@@ -20,41 +22,66 @@ import { createMemoryReplayStore } from './replay-store.js';
 import { createValidation, type ForwardedProof, type ValidAnswer } from './validation.js';
 
 export interface RemoteVerifierOptions extends IssuerOptions {
-  /** This service, as it is registered at Signet: the resource (`aud`) of the access tokens that it takes. */
+  /**
+   * This service, as it is registered at Signet: the resource (`aud`) of the access tokens that it
+   * takes.
+   */
   audience: string | string[];
-  /** Also take the access tokens of first-party logins (`session+jwt`), which are made for Signet's own API. For your own apps only. */
+  /**
+   * Also take the access tokens of first-party logins (`session+jwt`), which are made for Signet's
+   * own API. For your own apps only.
+   */
   acceptLogins?: boolean;
   /**
-   * Also take API keys and the keys of agents without asking what they may here. **Their scopes and capabilities then count as `scope` and
-   * `permission`, though whoever made the key chose them**: for services where everybody with a key may do all that the rules ask for.
+   * Also take API keys and the keys of agents without asking what they may here. **Their scopes and
+   * capabilities then count as `scope` and `permission`, though whoever made the key chose them**:
+   * for services where everybody with a key may do all that the rules ask for.
    */
   acceptKeys?: boolean;
-  /** Also take agents that onboarded themselves and that no person answers for. Anybody can have one. */
+  /**
+   * Also take agents that onboarded themselves and that no person answers for. Anybody can have
+   * one.
+   */
   acceptUnclaimedAgents?: boolean;
   /** Ask Signet about every token, not only about those that cannot be checked here. */
   online?: boolean;
   /**
-   * Ask what the credential may at this tool as well (its slug). Implies `online`. Keys are taken then, by that level; where it is none,
-   * their scopes and capabilities are left out.
+   * Ask what the credential may at this tool as well (its slug). Implies `online`. Keys are taken
+   * then, by that level; where it is none, their scopes and capabilities are left out.
    */
   tool?: string;
-  /** The origin that the world knows this service by, for DPoP proofs. Else that of the request's URL. */
+  /**
+   * The origin that the world knows this service by, for DPoP proofs. Else that of the request's
+   * URL.
+   */
   origin?: string;
-  /** Proofs for tokens that are bound to a key. Give `replays` where there are several processes. */
+  /**
+   * Proofs for tokens that are bound to a key. Give `replays` where there are several processes.
+   */
   dpop?: Partial<Pick<DpopOptions, 'replays' | 'nonces' | 'maxAgeSeconds'>>;
-  /** Keys of Signet: how old before they are read again (5m), and how long they serve while Signet cannot be reached (24h). */
+  /**
+   * Keys of Signet: how old before they are read again (5m), and how long they serve while Signet
+   * cannot be reached (24h).
+   */
   keys?: { refreshAfter?: string; keepFor?: string };
-  /** Answers of `/api/validate`: how long a yes and a no are remembered (1s each; 0s for never), and how many of them (1000). */
+  /**
+   * Answers of `/api/validate`: how long a yes and a no are remembered (1s each; 0s for never), and
+   * how many of them (1000).
+   */
   validation?: { cacheFor?: string; refusalsFor?: string; maxEntries?: number };
 }
 
 export interface RemoteVerifier {
   /**
-   * Who is behind a request, by its `Authorization` or `X-API-Key`. A credential that is refused makes an anonymous whose `refusal`
-   * says what to answer. Rejects with IssuerUnavailable when it cannot be known now: answer 503.
+   * Who is behind a request, by its `Authorization` or `X-API-Key`. A credential that is refused
+   * makes an anonymous whose `refusal` says what to answer. Rejects with IssuerUnavailable when it
+   * cannot be known now: answer 503.
    */
   resolve(request: RequestLike): Promise<AuthContext>;
-  /** The same for a bearer credential that came another way, in a cookie for example. Tokens that are bound to a key are refused. */
+  /**
+   * The same for a bearer credential that came another way, in a cookie for example. Tokens that
+   * are bound to a key are refused.
+   */
   verify(credential: string): Promise<AuthContext>;
 }
 
@@ -87,7 +114,8 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
 
   async function judge(credential: string, proving?: RequestLike): Promise<AuthContext> {
     if (typeof credential !== 'string' || !CREDENTIAL.test(credential)) return refused();
-    // Neither keys nor opaque tokens have dots. A token that is spelt in another way than it was signed is not passed on as one of them.
+    // Neither keys nor opaque tokens have dots. A token that is spelt in another way than it was
+    // signed is not passed on as one of them.
     if (!credential.includes('.')) return ask(credential, proving);
     const checked = isCompactJws(credential) ? await checkToken(credential) : invalid();
     if ('status' in checked) return anonymous(checked);
@@ -170,7 +198,10 @@ const UNCLAIMED = 'No person answers for this agent.';
 const BOUND_OTHERWISE =
   'This token is bound to a client certificate, or to what is not checked here: send one that is not.';
 
-/** Undefined as well where something else has to be proved with it: what is not checked here is not taken. */
+/**
+ * Undefined as well where something else has to be proved with it: what is not checked here is not
+ * taken.
+ */
 function thumbprintOf(confirmation: unknown): string | undefined {
   const { jkt, ...more } = (confirmation ?? {}) as { jkt?: unknown };
   return typeof jkt === 'string' && Object.keys(more).length === 0 ? jkt : undefined;
@@ -182,7 +213,10 @@ function toLogin(claims: JWTPayload): Authenticated {
   return { type: 'human', isAuthenticated: true, via: 'login', userId: sub, email, role, expiresAt, claims };
 }
 
-/** RFC 9068. A client with a token for itself is an agent; so is whoever acts for a person (RFC 8693, 4.1). */
+/**
+ * RFC 9068. A client with a token for itself is an agent; so is whoever acts for a person (RFC
+ * 8693, 4.1).
+ */
 function toContext(claims: JWTPayload): Authenticated {
   const { sub, client_id: clientId, scope = '', exp } = claims as unknown as AccessTokenClaims;
   const scopes = typeof scope === 'string' && scope ? scope.split(' ') : [];
@@ -208,7 +242,10 @@ interface AccessTokenClaims {
   exp: number;
 }
 
-/** What its holder chose the scopes or capabilities of. Apps have theirs from Signet; a login has none, and no principal. */
+/**
+ * What its holder chose the scopes or capabilities of. Apps have theirs from Signet; a login has
+ * none, and no principal.
+ */
 const isKey = ({ principal }: ValidAnswer) => principal !== undefined && principal.type !== 'client';
 
 /** A key acts for its owner; an app for a person or, where it is the user itself, for nobody. */

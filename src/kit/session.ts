@@ -1,4 +1,7 @@
-/** Sessions of a service's own people: JWTs signed with a secret of the service (HS256), synchronous on every runtime. */
+/**
+ * Sessions of a service's own people: JWTs signed with a secret of the service (HS256), synchronous
+ * on every runtime.
+ */
 import { constantTimeEqual, hmacSha256, isCompactJws, jsonObject, toBase64url, utf8 } from './bytes.js';
 import { parseDurationOrThrow } from './duration.js';
 
@@ -11,12 +14,14 @@ export interface SessionPayload {
   exp: number;
 }
 
-/** Every token that is made here begins with this; another algorithm, or none, is never looked at. */
+/**
+ * Every token that is made here begins with this; another algorithm, or none, is never looked at.
+ */
 const HEADER = toBase64url(utf8('{"alg":"HS256","typ":"JWT"}'));
 
 /**
- * Signs a session from now on for `maxAge`. The secret should have 32 random bytes; an empty one is refused with a TypeError, as is
- * what is no duration.
+ * Signs a session from now on for `maxAge`. The secret should have 32 random bytes; an empty one is
+ * refused with a TypeError, as is what is no duration.
  */
 export function signSession(payload: Omit<SessionPayload, 'iat' | 'exp'>, secret: string, maxAge = '7d'): string {
   if (!secret) throw new TypeError('A session needs a secret to be signed with, and it is empty');
@@ -28,8 +33,9 @@ export function signSession(payload: Omit<SessionPayload, 'iat' | 'exp'>, secret
 }
 
 /**
- * The session, or null when it is not one, has another signature, or has expired. Never throws. It asks no store: a session that was
- * signed is good until it expires, unless you keep a list of those that are not.
+ * The session, or null when it is not one, has another signature, or has expired. Never throws. It
+ * asks no store: a session that was signed is good until it expires, unless you keep a list of
+ * those that are not.
  */
 export function verifySession(token: string, secret: string): SessionPayload | null {
   if (typeof token !== 'string' || !secret || !isCompactJws(token)) return null;

@@ -1,6 +1,7 @@
 /**
- * Workload identity (SPIFFE): whose certificate it is, by the authorities of its trust domain, where there is node:crypto (Node, Bun, Deno,
- * workerd with `nodejs_compat`). Pure: where the bundles of those authorities come from, and who may do what, is for whoever asks.
+ * Workload identity (SPIFFE): whose certificate it is, by the authorities of its trust domain,
+ * where there is node:crypto (Node, Bun, Deno, workerd with `nodejs_compat`). Pure: where the
+ * bundles of those authorities come from, and who may do what, is for whoever asks.
  */
 import { X509Certificate } from 'node:crypto';
 import type { JWK } from 'jose';
@@ -22,7 +23,10 @@ export interface SpiffeBundle {
 /** The bundle of a trust domain, or undefined where it is not trusted. */
 export type SpiffeBundles = (trustDomain: string) => SpiffeBundle | undefined;
 
-/** A bundle in the SPIFFE format, a JWK set. Throws a sentence when it is none, or holds nothing to trust. */
+/**
+ * A bundle in the SPIFFE format, a JWK set. Throws a sentence when it is none, or holds nothing to
+ * trust.
+ */
 export function parseSpiffeBundle(text: string): SpiffeBundle {
   const { keys } = JSON.parse(text) as { keys?: (JWK & { use?: string })[] };
   if (!Array.isArray(keys)) throw new Error('it is no JWK set: "keys" is missing');
@@ -34,13 +38,19 @@ export function parseSpiffeBundle(text: string): SpiffeBundle {
   return { x509Authorities, jwtAuthorities };
 }
 
-/** The SPIFFE ID that a certificate names, before anything of it is believed; undefined where it names none, or more than one. */
+/**
+ * The SPIFFE ID that a certificate names, before anything of it is believed; undefined where it
+ * names none, or more than one.
+ */
 export function spiffeIdOf(certificate: X509Certificate): SpiffeId | undefined {
   const uris = traitsOf(certificate)?.uris ?? [];
   return uris.length === 1 ? parseSpiffeId(uris[0]!) : undefined;
 }
 
-/** Whose certificate it is (X509-SVID, 5). The chain begins with it. That its key is held by whoever showed it, TLS must have proven. */
+/**
+ * Whose certificate it is (X509-SVID, 5). The chain begins with it. That its key is held by whoever
+ * showed it, TLS must have proven.
+ */
 export function verifyX509Svid(chain: X509Certificate[], bundles: SpiffeBundles, now = new Date()): SvidVerdict {
   const [certificate] = chain;
   const traits = certificate && traitsOf(certificate);

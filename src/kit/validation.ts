@@ -1,4 +1,7 @@
-/** Asks Signet about credentials that only it can judge: API keys, opaque tokens, and whether a token was revoked. */
+/**
+ * Asks Signet about credentials that only it can judge: API keys, opaque tokens, and whether a
+ * token was revoked.
+ */
 import { sha256Base64url } from './bytes.js';
 import type { ToolLevel } from './context.js';
 import type { IssuerOptions } from './issuer.js';
@@ -47,8 +50,9 @@ interface Entry {
 const TIMEOUT_MS = 5000;
 
 /**
- * Answers are remembered for as long as the options say, by the hash of the credential, and no more than so many of them; those who ask
- * for the same one meanwhile share the answer, where they may. What came with a proof is asked each time. Rejects with IssuerUnavailable.
+ * Answers are remembered for as long as the options say, by the hash of the credential, and no more
+ * than so many of them; those who ask for the same one meanwhile share the answer, where they may.
+ * What came with a proof is asked each time. Rejects with IssuerUnavailable.
  */
 export function createValidation(options: ValidationOptions) {
   const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: ask = fetch, now = Date.now } = options;

@@ -1,6 +1,7 @@
 /**
- * Workloads (SPIFFE) that come to a service, by the certificate that its proxy has checked, or by a token that is checked here with the keys
- * of its trust domain. On any runtime; where TLS ends in the service itself, `signet/kit/spiffe` checks the chain of a certificate.
+ * Workloads (SPIFFE) that come to a service, by the certificate that its proxy has checked, or by a
+ * token that is checked here with the keys of its trust domain. On any runtime; where TLS ends in
+ * the service itself, `signet/kit/spiffe` checks the chain of a certificate.
  */
 import type { JWK } from 'jose';
 import { fromBase64 } from './bytes.js';
@@ -16,8 +17,9 @@ export interface WorkloadIdentityOptions {
   /** The header in which the proxy that ends TLS passes on the client's certificate. */
   certHeader?: string;
   /**
-   * Whether a request comes from that proxy, which must drop this header from whatever it receives. Not set: the header is not believed,
-   * since anybody can send one. The chain of the certificate is the proxy's to check.
+   * Whether a request comes from that proxy, which must drop this header from whatever it receives.
+   * Not set: the header is not believed, since anybody can send one. The chain of the certificate
+   * is the proxy's to check.
    */
   fromTrustedPeer?: boolean | ((request: RequestLike) => boolean);
   /** The bundle of each trust domain in the SPIFFE format, for tokens. */
@@ -36,7 +38,10 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
 
   return { fromRequest, verifyToken };
 
-  /** The workload whose certificate a trusted proxy passed on; null for none, one that does not count now, or one from elsewhere. */
+  /**
+   * The workload whose certificate a trusted proxy passed on; null for none, one that does not
+   * count now, or one from elsewhere.
+   */
   function fromRequest(request: RequestLike): SpiffeId | null {
     const { fromTrustedPeer = false } = options;
     if (!(typeof fromTrustedPeer === 'function' ? fromTrustedPeer(request) : fromTrustedPeer)) return null;
@@ -73,7 +78,10 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
 
 const toAuthorities = (keys: object[]) => ({ jwtAuthorities: jwtAuthoritiesOf(keys as JWK[]) });
 
-/** From a header: PEM, also percent-encoded or with its line breaks lost, or the Base64 of RFC 9440. Undefined for anything else. */
+/**
+ * From a header: PEM, also percent-encoded or with its line breaks lost, or the Base64 of RFC 9440.
+ * Undefined for anything else.
+ */
 function readCertificate(header: string): CertificateTraits | undefined {
   if (header.length > MAX_HEADER_LENGTH) return undefined;
   try {

@@ -1,4 +1,7 @@
-/** The mails of a machine that sends none, for whoever develops on it: `/dev/outbox`. Elsewhere it does not exist. */
+/**
+ * The mails of a machine that sends none, for whoever develops on it: `/dev/outbox`. Elsewhere it
+ * does not exist.
+ */
 import Router from '@koa/router';
 import { notFound } from '../base/app-error.js';
 import type { Config } from '../base/config.js';
@@ -31,8 +34,9 @@ export function createOutboxPage({ config, mail, views }: Deps): Router<State> {
 }
 
 /**
- * Only a browser on this machine that asks for this machine: not what a tunnel brings from elsewhere, nor a page whose own name
- * was made to lead here. Such headers were overwritten on the way in, but for the raw ones.
+ * Only a browser on this machine that asks for this machine: not what a tunnel brings from
+ * elsewhere, nor a page whose own name was made to lead here. Such headers were overwritten on the
+ * way in, but for the raw ones.
  */
 const fromThisMachine: Handler = async function fromThisMachine(ctx, next) {
   const headers = new Headers();

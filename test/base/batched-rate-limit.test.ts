@@ -1,4 +1,5 @@
-// A limit whose events are taken by the batch: nobody gets more than it allows, and few of them ask the store.
+// A limit whose events are taken by the batch: nobody gets more than it allows, and few of them ask
+// the store.
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/base/app-error.js';
 import { createBatchedRateLimit } from '../../src/base/batched-rate-limit.js';

@@ -1,4 +1,5 @@
-// Mail: what arrives at a real server, what a bad server can do to us, and what stays on a machine that sends none.
+// Mail: what arrives at a real server, what a bad server can do to us, and what stays on a machine
+// that sends none.
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

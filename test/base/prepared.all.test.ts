@@ -1,4 +1,5 @@
-// Prepared statements on PostgreSQL: many at once over few connections, and what becomes of them when one breaks.
+// Prepared statements on PostgreSQL: many at once over few connections, and what becomes of them
+// when one breaks.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterEach, describe, expect, inject, it } from 'vitest';

@@ -1,4 +1,5 @@
-// What the kit's checks cost, beside jose alone on the same input: the difference is all that the kit adds.
+// What the kit's checks cost, beside jose alone on the same input: the difference is all that the
+// kit adds.
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,5 @@
-// A server of its own and a client that asks it over and over; both share the machine, so figures compare, but do not add up.
+// A server of its own and a client that asks it over and over; both share the machine, so figures
+// compare, but do not add up.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, get } from 'node:http';

@@ -1,4 +1,5 @@
-// What a login costs beside bcrypt, which is to be nearly all of it, and how others are served while logins take all that there is.
+// What a login costs beside bcrypt, which is to be nearly all of it, and how others are served
+// while logins take all that there is.
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, platform } from 'node:os';

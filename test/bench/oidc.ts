@@ -1,5 +1,6 @@
-// What this server spends on each request of OAuth and OpenID Connect beside bare oidc-provider, which does nothing but the
-// protocol: CPU time of the server's process, in turns (A B A B), the median of all rounds.
+// What this server spends on each request of OAuth and OpenID Connect beside bare oidc-provider,
+// which does nothing but the protocol: CPU time of the server's process, in turns (A B A B), the
+// median of all rounds.
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +11,10 @@ import type { Bench } from './run.js';
 import { median } from './start.js';
 
 const ROUNDS = 3;
-/** Until V8 has compiled what it will, whatever was asked of this server before: some are new to a case, some are not. */
+/**
+ * Until V8 has compiled what it will, whatever was asked of this server before: some are new to a
+ * case, some are not.
+ */
 const WARM_ROUNDS = 2;
 const RESULTS = fileURLToPath(new URL('../../test/bench/results.md', import.meta.url));
 

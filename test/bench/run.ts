@@ -1,4 +1,5 @@
-// `npm run bench [-- <name>…]`: runs the benches and prints medians. A new bench is a file beside this one and a line below.
+// `npm run bench [-- <name>…]`: runs the benches and prints medians. A new bench is a file beside
+// this one and a line below.
 import { cpus } from 'node:os';
 import { kit } from './kit.js';
 import { login } from './login.js';

@@ -1,4 +1,5 @@
-// How many pages and documents a second one process answers to people who arrive: no database write among them.
+// How many pages and documents a second one process answers to people who arrive: no database write
+// among them.
 import { ask, withServer } from './load.js';
 import type { Bench } from './run.js';
 

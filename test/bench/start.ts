@@ -1,4 +1,5 @@
-// How long the first and the next start take on SQLite, and how much memory the server keeps when it is left alone.
+// How long the first and the next start take on SQLite, and how much memory the server keeps when
+// it is left alone.
 import { AIMS, measureStarts } from '../../dist/cli/measure-start.js';
 import type { Bench } from './run.js';
 

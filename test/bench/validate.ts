@@ -1,5 +1,5 @@
-// What a tool's question about a visitor costs, beside Koa that answers without looking: CPU time of the server's process, in turns,
-// the median of all rounds.
+// What a tool's question about a visitor costs, beside Koa that answers without looking: CPU time
+// of the server's process, in turns, the median of all rounds.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';

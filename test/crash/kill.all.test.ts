@@ -1,5 +1,5 @@
-// The compiled server is killed over and over while people sign in and apps refresh. After each restart nothing that was
-// answered is missing, and nothing that was used is usable again.
+// The compiled server is killed over and over while people sign in and apps refresh. After each
+// restart nothing that was answered is missing, and nothing that was used is usable again.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/base/crypto.js';
@@ -115,7 +115,10 @@ async function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): P
   };
 }
 
-/** People arrive, and apps refresh what they got in earlier rounds, until the server is killed under their hands. */
+/**
+ * People arrive, and apps refresh what they got in earlier rounds, until the server is killed under
+ * their hands.
+ */
 async function liveUntilKilled(
   server: ServerProcess,
   round: number,
@@ -179,7 +182,10 @@ async function refreshLast(server: ServerProcess, journey: Journey): Promise<voi
   keep(journey, await refresh(server, journey.client!, journey.refreshTokens.at(-1)!));
 }
 
-/** From the app's registration to so many refreshes, or as far as it comes. Any answer that is not the right one fails the test. */
+/**
+ * From the app's registration to so many refreshes, or as far as it comes. Any answer that is not
+ * the right one fails the test.
+ */
 async function travel(
   server: ServerProcess,
   browser: Browser,
@@ -243,7 +249,10 @@ async function travel(
   }
 }
 
-/** After the restart: what was answered is there, what was interrupted can be done again, what was spent cannot. */
+/**
+ * After the restart: what was answered is there, what was interrupted can be done again, what was
+ * spent cannot.
+ */
 async function continueSignIn(server: ServerProcess, journey: Journey, n: number, survivors: Journey[]): Promise<void> {
   const { client, code, withCodeErrors, accessToken, refreshTokens } = journey;
   if (!client) return;
@@ -256,7 +265,8 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
   if (!withCodeErrors) {
     keep(journey, await redeem(server, client, code));
   } else if (refreshTokens.length === 0) {
-    // Nobody knows whether the code was spent: it works now, or it never will, and nothing came of it.
+    // Nobody knows whether the code was spent: it works now, or it never will, and nothing came of
+    // it.
     const answer = await redeem(server, client, code);
     if (answer.status !== 200) return expectRefusedAndEnded(client, answer);
     keep(journey, answer);
@@ -280,7 +290,10 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
   survivors.push(journey);
 }
 
-/** Some families are robbed: of their code, which is known for a minute, or of a refresh token two steps back. */
+/**
+ * Some families are robbed: of their code, which is known for a minute, or of a refresh token two
+ * steps back.
+ */
 function replayedBy({ age, refreshTokens }: Journey, n: number): string | undefined {
   if (n === 3) return refreshTokens.at(-3);
   return n % 5 === 4 && age !== 'older' ? 'code' : undefined;

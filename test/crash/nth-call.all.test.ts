@@ -1,5 +1,6 @@
-// A store that fails at the first call of a request, at the second, the third, … until none is left to fail: whatever was
-// done by then, no client is left with half an answer, and no family with two branches.
+// A store that fails at the first call of a request, at the second, the third, … until none is left
+// to fail: whatever was done by then, no client is left with half an answer, and no family with two
+// branches.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../src/base/clock.js';
 import { Browser } from '../support/browser.js';
@@ -87,7 +88,10 @@ describe.each(stores)('on $name', (store) => {
       expect(failures).toBeGreaterThanOrEqual(4);
     });
 
-    /** Tries with a failure at each call in turn, until one goes through without. Returns how many did not. */
+    /**
+     * Tries with a failure at each call in turn, until one goes through without. Returns how many
+     * did not.
+     */
     async function atEveryCall(attempt: (call: number) => Promise<boolean>): Promise<number> {
       for (let call = 1; call <= MOST_CALLS; call += 1) {
         if (!(await attempt(call))) return call - 1;
@@ -108,7 +112,9 @@ describe.each(stores)('on $name', (store) => {
     expect(Object.keys(body).filter((name) => /token$/.test(name))).toEqual([]);
   }
 
-  /** All that a token answer holds, and its grant is stored: or the access token would be refused. */
+  /**
+   * All that a token answer holds, and its grant is stored: or the access token would be refused.
+   */
   async function expectWhole(client: TestClient, { status, body }: TokenAnswer): Promise<void> {
     expect([status, body.error]).toEqual([200, undefined]);
     expect(body).toMatchObject({ id_token: expect.any(String), refresh_token: expect.any(String) });

@@ -1,4 +1,5 @@
-// A PostgreSQL that falls silent in the middle of a family's life: the token endpoint says so in time, and nothing is lost.
+// A PostgreSQL that falls silent in the middle of a family's life: the token endpoint says so in
+// time, and nothing is lost.
 import { expect, it } from 'vitest';
 import { redeem, refresh } from '../support/relying-party.js';
 import { startServer } from '../support/server.js';

@@ -1,5 +1,6 @@
-// What the OpenAPI document says is what the API does: every operation is called, with a yes and with every no that can be had, and
-// each answer is held against the document. A new endpoint needs a line in YES; without it, this fails.
+// What the OpenAPI document says is what the API does: every operation is called, with a yes and
+// with every no that can be had, and each answer is held against the document. A new endpoint needs
+// a line in YES; without it, this fails.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../src/core/accounts/accounts.js';

@@ -1,4 +1,5 @@
-// The page that shows the OpenAPI document, in a browser: it works under its policy, and tells nobody else anything.
+// The page that shows the OpenAPI document, in a browser: it works under its policy, and tells
+// nobody else anything.
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';

@@ -72,8 +72,9 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     return new AppVisit(config, errors);
   }
 
-  // Auth.js 5 reads the token endpoint of a `type: 'oauth'` provider from discovery, but uses the userinfo endpoint found there
-  // only where the configuration has a `userinfo` member, be it empty. NextAuth 4, whose way of writing this is, needs none.
+  // Auth.js 5 reads the token endpoint of a `type: 'oauth'` provider from discovery, but uses the
+  // userinfo endpoint found there only where the configuration has a `userinfo` member, be it
+  // empty. NextAuth 4, whose way of writing this is, needs none.
   it('gets tokens for the documented configuration, word for word, and stops only for want of a userinfo member', async () => {
     const { email } = await server.account();
     const app = await openApp();
@@ -125,7 +126,10 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
   });
 });
 
-/** One visitor of the app: keeps its cookies, and hands requests to Auth.js without a network in between. */
+/**
+ * One visitor of the app: keeps its cookies, and hands requests to Auth.js without a network in
+ * between.
+ */
 class AppVisit {
   readonly #jar = new Map<string, string>();
 

@@ -1,4 +1,5 @@
-// An agent that needs a person's yes for one thing (CIBA, poll mode), with openid-client on its side and a browser on the person's.
+// An agent that needs a person's yes for one thing (CIBA, poll mode), with openid-client on its
+// side and a browser on the person's.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

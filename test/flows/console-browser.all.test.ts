@@ -1,5 +1,6 @@
-// The kind "console" in a real browser: its three cookies, its CSRF token and CORS, from our own origin and from a listed one; and what
-// is left to a page that nobody listed, on the same site and on another.
+// The kind "console" in a real browser: its three cookies, its CSRF token and CORS, from our own
+// origin and from a listed one; and what is left to a page that nobody listed, on the same site and
+// on another.
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
@@ -102,7 +103,10 @@ describe('a console client in Chromium', () => {
     return Object.fromEntries(all.map((cookie) => [cookie.name, cookie]));
   }
 
-  /** A form that the page submits, as it would to log its visitor in, or out, or to change something of theirs. */
+  /**
+   * A form that the page submits, as it would to log its visitor in, or out, or to change something
+   * of theirs.
+   */
   async function submit(page: Page, path: string, fields: Record<string, string>, enctype = '') {
     const answered = page.waitForResponse((answer) => answer.url().endsWith(path));
     await page.evaluate(
@@ -120,7 +124,9 @@ describe('a console client in Chromium', () => {
     return status;
   }
 
-  /** How the house answered what reached it on this path: `POST 200`. Preflights reach it as well. */
+  /**
+   * How the house answered what reached it on this path: `POST 200`. Preflights reach it as well.
+   */
   const reached = (path: string) =>
     server.lines
       .map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -202,7 +208,8 @@ describe('a console client in Chromium', () => {
     });
   });
 
-  // On another port of our host, a browser sends our SameSite=Strict cookies along and even shows the page the CSRF token.
+  // On another port of our host, a browser sends our SameSite=Strict cookies along and even shows
+  // the page the CSRF token.
   describe.each([
     { from: 'an origin on the same site that is not listed', address: () => stranger.origin, isSameSite: true },
     {

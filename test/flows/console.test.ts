@@ -1,4 +1,5 @@
-// Browsers of the kind "console": three cookies, a CSRF token, refresh by cookie; and scripts of it that bring no cookie at all.
+// Browsers of the kind "console": three cookies, a CSRF token, refresh by cookie; and scripts of it
+// that bring no cookie at all.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, cookieJar } from '../support/api.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';

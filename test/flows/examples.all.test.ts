@@ -1,4 +1,5 @@
-// The examples, each as its reader starts it, beside a house: somebody signs in, and the app says who it is.
+// The examples, each as its reader starts it, beside a house: somebody signs in, and the app says
+// who it is.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';

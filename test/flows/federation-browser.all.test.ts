@@ -1,5 +1,6 @@
-// "Continue with …" in Chromium, without scripts, with a provider on another site: the cookie comes back, and the policy of our pages
-// lets the form leave. And how the pages look on screens of all sizes.
+// "Continue with …" in Chromium, without scripts, with a provider on another site: the cookie comes
+// back, and the policy of our pages lets the form leave. And how the pages look on screens of all
+// sizes.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';

@@ -1,4 +1,5 @@
-// A provider elsewhere at its worst: what is answered, that nobody gets in by accident, and what is left behind.
+// A provider elsewhere at its worst: what is answered, that nobody gets in by accident, and what is
+// left behind.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { call } from '../support/api.js';

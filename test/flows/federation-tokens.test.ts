@@ -1,5 +1,5 @@
-// A token of a provider elsewhere, from the button to the app that uses it there: with another Signet as the provider, whose refresh
-// tokens are good for one use. And what the person is told.
+// A token of a provider elsewhere, from the button to the app that uses it there: with another
+// Signet as the provider, whose refresh tokens are good for one use. And what the person is told.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { call } from '../support/api.js';
@@ -22,7 +22,10 @@ const HOUR_MS = 3_600_000;
 
 describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   const elsewhere = {} as Record<Elsewhere['kind'], Elsewhere>;
-  /** The provider; it takes a refresh token once, and ends all that came of it when it is spent again. */
+  /**
+   * The provider; it takes a refresh token once, and ends all that came of it when it is spent
+   * again.
+   */
   let acme: TestServer;
   let server: TestServer;
   let twin: TestServer;

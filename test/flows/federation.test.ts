@@ -1,4 +1,5 @@
-// "Continue with …": the same journey with every provider, each of which keeps to its own rules, and with what goes wrong on the way.
+// "Continue with …": the same journey with every provider, each of which keeps to its own rules,
+// and with what goes wrong on the way.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
@@ -18,7 +19,10 @@ import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Kind = Elsewhere['kind'];
 const elsewhere = {} as Record<Kind, Elsewhere>;
-/** Another house, as the OpenID provider; it names its issuer in every answer, and signs with keys that it publishes. */
+/**
+ * Another house, as the OpenID provider; it names its issuer in every answer, and signs with keys
+ * that it publishes.
+ */
 let acme: TestServer;
 let server: TestServer;
 
@@ -164,7 +168,8 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const answer = await sayYes(id, (await press(mine, await mine.open('/login'), id)).url, newPerson());
     answer.searchParams.set('code', their.searchParams.get('code')!);
     const page = await mine.open(answer);
-    // Without a verifier and a nonce nobody can tell: what keeps strangers' codes out of LinkedIn's answers is that nobody learns them.
+    // Without a verifier and a nonce nobody can tell: what keeps strangers' codes out of LinkedIn's
+    // answers is that nobody learns them.
     expect(page.status).toBe(id === 'linkedin' ? 200 : 401);
     if (id === 'linkedin') return;
     expect(errorOn(page)).toContain('does not take this code');

@@ -1,4 +1,5 @@
-// Somebody is invited into an organization by mail: with an account, with another one, and with none.
+// Somebody is invited into an organization by mail: with an account, with another one, and with
+// none.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';

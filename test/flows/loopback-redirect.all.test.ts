@@ -1,5 +1,5 @@
-// Apps on this computer that listen on any of its addresses, in Chromium: it holds each redirect after a form against the policy of the
-// page, from the sign-in on.
+// Apps on this computer that listen on any of its addresses, in Chromium: it holds each redirect
+// after a form against the policy of the page, from the sign-in on.
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';

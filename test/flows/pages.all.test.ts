@@ -49,7 +49,10 @@ describe('the real pages, in Chromium', () => {
     await server.close();
   });
 
-  /** Looks at the page that is open: it fits on small and large screens, has one heading and no complaint. */
+  /**
+   * Looks at the page that is open: it fits on small and large screens, has one heading and no
+   * complaint.
+   */
   async function look(name: string, heading: string) {
     expect(await page.locator('h1').allInnerTexts(), name).toEqual([heading]);
     for (const size of SIZES) {

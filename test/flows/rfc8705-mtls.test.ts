@@ -1,5 +1,6 @@
-// RFC 8705: clients that are known by their certificate, and tokens that are worth nothing without it. A proxy ends TLS and hands the
-// certificate on in a header; the same header from anybody else is nothing.
+// RFC 8705: clients that are known by their certificate, and tokens that are worth nothing without
+// it. A proxy ends TLS and hands the certificate on in a header; the same header from anybody else
+// is nothing.
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';

@@ -1,5 +1,6 @@
-// RFC 9449 as an app goes through it: a key of its own, a token that is bound to it, and our API, which takes the token with nothing
-// but a proof. The app is openid-client, which knows of nonces what the RFC says.
+// RFC 9449 as an app goes through it: a key of its own, a token that is bound to it, and our API,
+// which takes the token with nothing but a proof. The app is openid-client, which knows of nonces
+// what the RFC says.
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';

@@ -1,4 +1,5 @@
-// A person sets up a second factor on the pages, loses the phone, comes in by a recovery code, and starts over with a new phone.
+// A person sets up a second factor on the pages, loses the phone, comes in by a recovery code, and
+// starts over with a new phone.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Authenticator, readQrCode } from '../support/authenticator.js';
 import { Browser, type Page } from '../support/browser.js';

@@ -1,5 +1,5 @@
-// Workloads: programs that their platform certifies (SPIFFE). They are somebody at our API by their certificate, and are OAuth clients by
-// their certificate or token, without any secret of ours.
+// Workloads: programs that their platform certifies (SPIFFE). They are somebody at our API by their
+// certificate, and are OAuth clients by their certificate or token, without any secret of ours.
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
@@ -101,7 +101,8 @@ describe('a workload', () => {
       ] as Record<string, string>[])
         expect((await status([holder], headers)).json).toEqual(person);
       expect((await status([holder], { authorization: 'Bearer nonsense' })).status).toBe(401);
-      // No SPIFFE ID, nobody; and where no workload is expected its certificate stands in nobody's way.
+      // No SPIFFE ID, nobody; and where no workload is expected its certificate stands in nobody's
+      // way.
       expect((await status([issue(own.authority(), { dnsNames: ['api.example.org'] })])).json.authenticated).toBe(
         false,
       );

@@ -1,4 +1,5 @@
-// Apps of the kind "stack": `token` and `refreshToken`, refreshed by the body; a token that comes twice ends the family.
+// Apps of the kind "stack": `token` and `refreshToken`, refreshed by the body; a token that comes
+// twice ends the family.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startServer, type TestServer } from '../support/server.js';
 

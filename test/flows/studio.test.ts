@@ -1,4 +1,5 @@
-// First-party apps and scripts of the kind "studio": register, who am I, refresh by bearer, log out; its own words, unchanged.
+// First-party apps and scripts of the kind "studio": register, who am I, refresh by bearer, log
+// out; its own words, unchanged.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startServer, type TestServer } from '../support/server.js';
 

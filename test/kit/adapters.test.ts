@@ -133,7 +133,9 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
     ])
       expect(await statusOf(several)).toBe(401);
 
-    /** Node keeps the first of several lines; elsewhere they are one already when the kit gets them. */
+    /**
+     * Node keeps the first of several lines; elsewhere they are one already when the kit gets them.
+     */
     async function statusOf(several: string[]): Promise<number> {
       if (!route.url) return (await route.send({ authorization: several.join(', ') })).status;
       const lines = ['host', new URL(route.url).host, ...several.flatMap((value) => ['authorization', value])];

@@ -1,4 +1,5 @@
-// Policies, approvals, limits and the origin of changes: who gets to a handler, and what everybody else is told.
+// Policies, approvals, limits and the origin of changes: who gets to a handler, and what everybody
+// else is told.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type AuthContext,

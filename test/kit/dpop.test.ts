@@ -1,4 +1,5 @@
-// The proof itself (RFC 9449, 4.3): what it must say, what it must be signed with, and that nothing else passes or throws.
+// The proof itself (RFC 9449, 4.3): what it must say, what it must be signed with, and that nothing
+// else passes or throws.
 import { createHash, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';

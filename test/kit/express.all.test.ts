@@ -1,4 +1,5 @@
-// A real house, a real Express: an app that the kit protects takes what Signet hands out for it, and nothing else, while keys change.
+// A real house, a real Express: an app that the kit protects takes what Signet hands out for it,
+// and nothing else, while keys change.
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

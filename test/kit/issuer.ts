@@ -1,4 +1,5 @@
-// An issuer in memory, as a service sees Signet: discovery, keys, `/api/validate`. Can be away, can rotate, counts what it is asked.
+// An issuer in memory, as a service sees Signet: discovery, keys, `/api/validate`. Can be away, can
+// rotate, counts what it is asked.
 import { randomUUID } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 

@@ -1,4 +1,5 @@
-// Signing people in at a provider: what is taken along, what may come back, and what nobody can slip in.
+// Signing people in at a provider: what is taken along, what may come back, and what nobody can
+// slip in.
 import { createHash } from 'node:crypto';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -16,7 +17,10 @@ const GOOGLE = 'https://accounts.google.com';
 const client = { clientId: 'client-1', clientSecret: 'client-secret' };
 const keys = await generateKeyPair('RS256');
 
-/** Google and GitHub as they answer. `at` is what they know of the sign-in: nonce and challenge from the way out. */
+/**
+ * Google and GitHub as they answer. `at` is what they know of the sign-in: nonce and challenge from
+ * the way out.
+ */
 function openProviders() {
   const state = {
     nonce: '',

@@ -1,5 +1,5 @@
-// The package as somebody installs it: an empty project, nothing else, from ES modules, from CommonJS, with its types, and the snippets
-// of the documentation that it was made for.
+// The package as somebody installs it: an empty project, nothing else, from ES modules, from
+// CommonJS, with its types, and the snippets of the documentation that it was made for.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

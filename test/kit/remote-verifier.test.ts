@@ -1,4 +1,5 @@
-// Tokens of an issuer elsewhere: which are taken, what happens when its keys change, and when it is away.
+// Tokens of an issuer elsewhere: which are taken, what happens when its keys change, and when it is
+// away.
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { decodeProtectedHeader } from 'jose';

@@ -1,5 +1,6 @@
-// What stands around a service that is tried on several runtimes: a real house, an issuer that can be slow, a provider that people sign in
-// at, a trust domain, and keys that the service gave out itself. The same for each runtime.
+// What stands around a service that is tried on several runtimes: a real house, an issuer that can
+// be slow, a provider that people sign in at, a trust domain, and keys that the service gave out
+// itself. The same for each runtime.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -112,7 +113,10 @@ const stored = (id: string, { hash, prefix }: { hash: string; prefix: string }) 
   permissions: ['ticket:read', 'order:write'],
 });
 
-/** The issuer of the other tests of the kit, over HTTP. `holdBack` keeps all answers until what it gives is called. */
+/**
+ * The issuer of the other tests of the kit, over HTTP. `holdBack` keeps all answers until what it
+ * gives is called.
+ */
 async function serveIssuer() {
   let waiting = 0;
   let issuer: Awaited<ReturnType<typeof openIssuer>> | undefined;

@@ -1,5 +1,5 @@
-// The same service on each runtime: what it gives out and decides itself. Sessions, keys, proofs, limits, policies, approvals, sign-in at
-// a provider.
+// The same service on each runtime: what it gives out and decides itself. Sessions, keys, proofs,
+// limits, policies, approvals, sign-in at a provider.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signSession } from '../../src/kit/index.js';

@@ -1,5 +1,5 @@
-// The same service on each runtime: which workload comes (SPIFFE), by its token, by a certificate that a proxy passed on, or by a chain that
-// the service checks itself.
+// The same service on each runtime: which workload comes (SPIFFE), by its token, by a certificate
+// that a proxy passed on, or by a chain that the service checks itself.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningService, runtimes, startService } from '../support/runtimes.js';

@@ -1,5 +1,6 @@
-// One service, made with the packed kit and Web standards only, on each runtime that the kit says it runs on: what Signet hands out is
-// taken there, and nothing near it. The same questions, the same answers.
+// One service, made with the packed kit and Web standards only, on each runtime that the kit says
+// it runs on: what Signet hands out is taken there, and nothing near it. The same questions, the
+// same answers.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as kit from '../../src/kit/index.js';

@@ -1,4 +1,5 @@
-// Sessions, durations, keys and permissions: what they accept, and that nothing else gets through or breaks them.
+// Sessions, durations, keys and permissions: what they accept, and that nothing else gets through
+// or breaks them.
 import fc from 'fast-check';
 import { jwtVerify, SignJWT } from 'jose';
 import { afterEach, describe, expect, it, vi } from 'vitest';

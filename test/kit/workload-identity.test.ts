@@ -1,4 +1,5 @@
-// Workloads that come to a service: by the certificate that a proxy passed on, or by a signed token of their trust domain.
+// Workloads that come to a service: by the certificate that a proxy passed on, or by a signed token
+// of their trust domain.
 import fc from 'fast-check';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,5 @@
-// The service on workerd, the runtime of Cloudflare's Workers, without anything of Node. It is made while the module loads, as elsewhere.
+// The service on workerd, the runtime of Cloudflare's Workers, without anything of Node. It is made
+// while the module loads, as elsewhere.
 import { env } from 'cloudflare:workers';
 import { createService } from './service.mjs';
 

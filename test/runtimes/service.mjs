@@ -1,4 +1,5 @@
-// A service that the kit protects, written with Web standards only, that uses everything the kit has. The very same on every runtime.
+// A service that the kit protects, written with Web standards only, that uses everything the kit
+// has. The very same on every runtime.
 import {
   APPROVAL_HEADER,
   apiKeyLookup,
@@ -37,7 +38,10 @@ import {
 import { protectFetch } from 'signet/kit/hono';
 import { protect as protectPages } from 'signet/kit/next';
 
-/** From Request to Response. Nothing is asked, drawn or waited for until the first request comes: the edge allows no more. */
+/**
+ * From Request to Response. Nothing is asked, drawn or waited for until the first request comes:
+ * the edge allows no more.
+ */
 export function createService(settings) {
   const { issuer, audience, secret } = settings;
   let aheadMs = 0;

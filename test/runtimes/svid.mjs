@@ -1,4 +1,5 @@
-// The part of a service that needs node:crypto: whose a certificate is (SPIFFE), where TLS ends in the service itself.
+// The part of a service that needs node:crypto: whose a certificate is (SPIFFE), where TLS ends in
+// the service itself.
 import { X509Certificate } from 'node:crypto';
 import { parseSpiffeBundle, verifyJwtSvid, verifyX509Svid } from 'signet/kit/spiffe';
 

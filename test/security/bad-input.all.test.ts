@@ -1,4 +1,5 @@
-// Whatever is sent to any address: no 5xx, no hang, nothing written, memory flat. Every route of the route table takes part.
+// Whatever is sent to any address: no 5xx, no hang, nothing written, memory flat. Every route of
+// the route table takes part.
 
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
@@ -11,9 +12,15 @@ import { type ServerProcess, startServerProcess, temporaryFolder, until } from '
 const REQUESTS = 20_000;
 const MAX_CONCURRENT = 16;
 const RESPONSE_TIMEOUT_MS = 10_000;
-/** What a request may leave behind, in the mean; what was read for it and the garbage it made are gone by then. */
+/**
+ * What a request may leave behind, in the mean; what was read for it and the garbage it made are
+ * gone by then.
+ */
 const HEAP_GROWTH_BYTES = 500;
-/** Outside the heap the allocator keeps for later what it was given once, as much as a busy moment asked for. */
+/**
+ * Outside the heap the allocator keeps for later what it was given once, as much as a busy moment
+ * asked for.
+ */
 const PROCESS_GROWTH_BYTES = 6_000;
 
 interface Attack {
@@ -45,7 +52,8 @@ describe('bad input', () => {
       methods.map((method) => ({ method, path: String(path) })),
     );
     await server.close();
-    // Each request comes from an address of its own, so that the limits do not stand in front of what is to be tried.
+    // Each request comes from an address of its own, so that the limits do not stand in front of
+    // what is to be tried.
     serverProcess = await startServerProcess({
       PORT: '0',
       DATA_DIR: folder.path,
@@ -130,7 +138,10 @@ describe('bad input', () => {
     return errors;
   }
 
-  /** What is wrong with the answer, if anything. A connection that is closed without one is an answer to a broken request. */
+  /**
+   * What is wrong with the answer, if anything. A connection that is closed without one is an
+   * answer to a broken request.
+   */
   function sendOne({ method, path, headers, body }: Attack, n: number): Promise<string | undefined> {
     const from = `10.0.${(n >> 8) & 15}.${n & 255}`; // some thousands of addresses, each far from its limits
     return new Promise((resolve) => {

@@ -1,5 +1,6 @@
-// What bites in the OpenID certification of Basic OP, Config OP, Form Post OP and RP-Initiated Logout, each as a conformance suite
-// would try it. Back-Channel Logout needs an app that is called: test/flows/back-channel-logout.test.ts.
+// What bites in the OpenID certification of Basic OP, Config OP, Form Post OP and RP-Initiated
+// Logout, each as a conformance suite would try it. Back-Channel Logout needs an app that is
+// called: test/flows/back-channel-logout.test.ts.
 import { createHash } from 'node:crypto';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';

@@ -1,6 +1,7 @@
-// OAuth 2.1 and MCP on the same ground: numbers 43 to 50 of the checklist, what OAuth 2.1 changes in 2.0, and what was found by trying.
-// Not held: 47, client-id metadata documents, which are not built (and not advertised). Of 49, the one resource of this server that
-// takes OAuth tokens so far is userinfo.
+// OAuth 2.1 and MCP on the same ground: numbers 43 to 50 of the checklist, what OAuth 2.1 changes
+// in 2.0, and what was found by trying. Not held: 47, client-id metadata documents, which are not
+// built (and not advertised). Of 49, the one resource of this server that takes OAuth tokens so far
+// is userinfo.
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -131,7 +132,8 @@ describe('OAuth 2.1 and what else was tried', () => {
       expect([other.status, other.json.access_token]).toEqual([400, undefined]);
     });
 
-    // Libraries choose the way by themselves, whatever was registered: openid-client takes the body, Auth.js the header.
+    // Libraries choose the way by themselves, whatever was registered: openid-client takes the
+    // body, Auth.js the header.
     it('takes a secret in the header or in the body, whichever of the two was registered', async () => {
       const grant = { grant_type: 'client_credentials' };
       for (const method of ['client_secret_basic', 'client_secret_post']) {

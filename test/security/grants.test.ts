@@ -1,6 +1,7 @@
-// RFC 9700, grants: numbers 21 to 24 of the checklist. Of 24, certificates (tls_client_auth) are not built: they are not advertised,
-// and a test here holds that a header which claims one is nothing. Of 23, a secret is taken in the header and in the body alike,
-// whichever of the two the client registered: OAuth 2.1 wants the body to work, and it is the same secret.
+// RFC 9700, grants: numbers 21 to 24 of the checklist. Of 24, certificates (tls_client_auth) are
+// not built: they are not advertised, and a test here holds that a header which claims one is
+// nothing. Of 23, a secret is taken in the header and in the body alike, whichever of the two the
+// client registered: OAuth 2.1 wants the body to work, and it is the same secret.
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

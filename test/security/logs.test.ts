@@ -1,5 +1,6 @@
-// No secret is where it does not belong: the journeys of a house, with secrets that can be told from everything else, and then the
-// whole log at its most talkative, the whole audit trail and every error that was answered.
+// No secret is where it does not belong: the journeys of a house, with secrets that can be told
+// from everything else, and then the whole log at its most talkative, the whole audit trail and
+// every error that was answered.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
@@ -136,7 +137,10 @@ describe('secrets', () => {
     keepCookies(other);
   }
 
-  /** Somebody who verifies an address, forgets the password, and changes it: by pages and by the API. */
+  /**
+   * Somebody who verifies an address, forgets the password, and changes it: by pages and by the
+   * API.
+   */
   async function recover() {
     const email = 'forgetful@example.com';
     const browser = new Browser(server.origin);
@@ -469,7 +473,10 @@ describe('secrets', () => {
     await browser.submit(page, { logout: 'yes' });
   }
 
-  /** Everything once more, with tables that are gone: what a database says of a failure holds what it was asked. */
+  /**
+   * Everything once more, with tables that are gone: what a database says of a failure holds what
+   * it was asked.
+   */
   async function breakDown(client: TestClient, email: string, password: string) {
     const browser = new Browser(server.origin);
     await browser.signIn(email, password);
@@ -583,7 +590,8 @@ describe('secrets', () => {
 
   it('are in no error that anybody is told', () => {
     for (const { what, text } of errors) {
-      // A form that has to be filled in again, and the links beside it, hold what leads back to the step; but never a password.
+      // A form that has to be filled in again, and the links beside it, hold what leads back to the
+      // step; but never a password.
       const isForm = text.includes('<form');
       const found = findIn(isForm ? text.replace(/<form[\s\S]*?<\/form>|href="\/(login|register)\?[^"]*"/g, '') : text);
       const passwords = findIn(text).filter(

@@ -1,5 +1,6 @@
-// Every route of the route table, tried with every kind of credential there is, of the own and of a foreign account. A new route
-// joins by itself, and fails until a line of the table below says who may come in by it.
+// Every route of the route table, tried with every kind of credential there is, of the own and of a
+// foreign account. A new route joins by itself, and fails until a line of the table below says who
+// may come in by it.
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -23,13 +24,16 @@ import { openFamily, revoke } from '../support/token-family.js';
 import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
 
 /**
- * Who may come in: `public`, anybody, and a credential changes nothing; `login`, the cookie of a person; `client`, a client that
- * proves who it is; `openid`, an access token with that scope; `registration`, the client itself with its own token of RFC 7592;
- * `first-party`, a person who signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in here, or
- * for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who signed in here, or an API key of theirs within
- * its bounds; `agent-reader`, the same or an agent that looks at itself; `agent-admin`, a person who signed in here, or the agent itself;
- * `newcomer`, a person who signed in here, or whoever carries nothing; `adminLogin`, an administrator who signed in here;
- * `validation`, whoever is anybody. A line without methods is for all of them.
+ * Who may come in: `public`, anybody, and a credential changes nothing; `login`, the cookie of a
+ * person; `client`, a client that proves who it is; `openid`, an access token with that scope;
+ * `registration`, the client itself with its own token of RFC 7592; `first-party`, a person who
+ * signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in
+ * here, or for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who
+ * signed in here, or an API key of theirs within its bounds; `agent-reader`, the same or an agent
+ * that looks at itself; `agent-admin`, a person who signed in here, or the agent itself;
+ * `newcomer`, a person who signed in here, or whoever carries nothing; `adminLogin`, an
+ * administrator who signed in here; `validation`, whoever is anybody. A line without methods is for
+ * all of them.
  */
 type Rule =
   | 'public'
@@ -54,7 +58,8 @@ const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['public', /^\/(api\/openapi\.json|docs\/api)$/],
   ['public', /^\/(login(\/otp|\/with\/:provider(\/callback)?)?|register|setup|logout)$/],
   ['public', /^\/(forgot-password|reset-password|verify-email|invitations\/accept)$/],
-  // The steps of an authorization belong to a browser, known by cookies of their own: see 'another browser' below.
+  // The steps of an authorization belong to a browser, known by cookies of their own: see 'another
+  // browser' below.
   ['public', /^\/oauth\/authorize(\/:uid)?$/],
   ['public', /^\/interaction\/:uid$/],
   ['public', /^\/device(\/:uid)?$/],
@@ -143,7 +148,10 @@ const routesFor = (wanted: Rule) =>
     .filter(({ method, rule }) => rule === wanted && (THOROUGH || method !== 'HEAD'))
     .map(({ method, path }) => [method, path] as const);
 
-/** Nothing, and every kind. The cookie of the pages is looked at by pages only; that no other door does is tried where time is not short. */
+/**
+ * Nothing, and every kind. The cookie of the pages is looked at by pages only; that no other door
+ * does is tried where time is not short.
+ */
 const everyKind = ({ onPages = false } = {}): [string, Kind][] =>
   Object.entries({ nothing: { headers: {} } as Kind, ...kinds }).filter(
     ([name]) => onPages || THOROUGH || !name.endsWith('as the login cookie'),
@@ -390,7 +398,10 @@ async function expire(accessToken: string): Promise<string> {
 }
 
 let addresses = 0;
-/** One request, each from an address of its own, so that no limit stands in front of what is to be tried. */
+/**
+ * One request, each from an address of its own, so that no limit stands in front of what is to be
+ * tried.
+ */
 function send(
   method: string,
   path: string,
@@ -453,7 +464,8 @@ describe('every route, with every kind of credential', () => {
   it.each(routesFor('public'))('%s %s is for anybody', async (method, path) => {
     const none = await send(method, fill(path), {});
     expect(none.status).toBeLessThan(500);
-    // HEAD is GET without a body, and OPTIONS asks for nothing: there, what proves something is enough.
+    // HEAD is GET without a body, and OPTIONS asks for nothing: there, what proves something is
+    // enough.
     const tried = ownKinds().filter(([, kind]) => /^(GET|POST)$/.test(method) || Object.keys(kind).length > 1);
     expect(tried.length).toBeGreaterThanOrEqual(4);
     for (const [name, { headers }] of tried) {

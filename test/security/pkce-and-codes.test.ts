@@ -1,5 +1,6 @@
-// RFC 9700, PKCE and codes: numbers 14 to 19 of the checklist. Not held: 20 (encouraged only), telling constant challenges or nonces;
-// it would mean to remember those of every client for ever, to the good of nobody but an app that leaves itself open.
+// RFC 9700, PKCE and codes: numbers 14 to 19 of the checklist. Not held: 20 (encouraged only),
+// telling constant challenges or nonces; it would mean to remember those of every client for ever,
+// to the good of nobody but an app that leaves itself open.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
 import { ask, postForm } from '../support/raw-request.js';

@@ -1,5 +1,6 @@
-// Tokens for our own API that are bound to a key (RFC 9449), and everything that somebody may try who has the token and not the key.
-// The issuer is not where the house listens, as behind a proxy: it decides what a proof must be for.
+// Tokens for our own API that are bound to a key (RFC 9449), and everything that somebody may try
+// who has the token and not the key. The issuer is not where the house listens, as behind a proxy:
+// it decides what a proof must be for.
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';

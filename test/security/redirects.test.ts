@@ -1,5 +1,5 @@
-// RFC 9700, redirects and responses: numbers 1 to 13 of the checklist, tried from outside. Of 4, the callback of a social provider
-// joins when there is one.
+// RFC 9700, redirects and responses: numbers 1 to 13 of the checklist, tried from outside. Of 4,
+// the callback of a social provider joins when there is one.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf, type Page } from '../support/browser.js';
 import { isConsent, isLogin, walk } from '../support/openid-client.js';

@@ -1,5 +1,5 @@
-// RFC 9700, the surface: numbers 38 to 42 of the checklist. Of 42, the package for resource servers is not built; that this server
-// itself logs no token is held by logs.test.ts.
+// RFC 9700, the surface: numbers 38 to 42 of the checklist. Of 42, the package for resource servers
+// is not built; that this server itself logs no token is held by logs.test.ts.
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf, type Page } from '../support/browser.js';

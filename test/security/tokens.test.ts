@@ -1,5 +1,6 @@
-// RFC 9700, tokens: numbers 25 to 37 of the checklist. Of 25, certificates (mTLS) are not built; DPoP is. Of 27 and 28, the only API
-// that this server has itself so far is userinfo: other APIs are spoken for by introspection, which tells `aud` and `scope`.
+// RFC 9700, tokens: numbers 25 to 37 of the checklist. Of 25, certificates (mTLS) are not built;
+// DPoP is. Of 27 and 28, the only API that this server has itself so far is userinfo: other APIs
+// are spoken for by introspection, which tells `aud` and `scope`.
 import { createHash, randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -111,7 +112,8 @@ describe('tokens', () => {
       expectRefused(await present(claims()));
     });
 
-    // How old a proof is, the nonce tells and not its own `iat` (RFC 9449, 4.3): an app may have a wrong clock.
+    // How old a proof is, the nonce tells and not its own `iat` (RFC 9449, 4.3): an app may have a
+    // wrong clock.
     it('26. is refused with a stale proof: an old nonce, or none and an old time', async () => {
       for (const offset of [-3600, 3600]) {
         expectRefused(await present({ iat: Math.floor(Date.now() / 1000) + offset, nonce: undefined }));
@@ -371,7 +373,10 @@ describe('tokens', () => {
   });
 });
 
-/** Another letter in that place; the lowest bits of a last one may be unused, so it is changed in its highest. */
+/**
+ * Another letter in that place; the lowest bits of a last one may be unused, so it is changed in
+ * its highest.
+ */
 function flip(text: string, place: number): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   const other = alphabet[(alphabet.indexOf(text[place]!) + 32) % 64];

@@ -41,7 +41,10 @@ const pretty = (value: unknown) =>
   `${JSON.stringify(value, sortMembers, 2).replace(/\{\s+("\$ref": "[^"]+")\s+\}/g, '{ $1 }')}\n`;
 const pin = (text: string, file: string) => expect(text).toMatchFileSnapshot(file);
 
-/** Sorts members by name, and lists of discovery documents. Other arrays keep their order: it matters in `security` and `tags`. */
+/**
+ * Sorts members by name, and lists of discovery documents. Other arrays keep their order: it
+ * matters in `security` and `tags`.
+ */
 function sortMembers(name: string, value: unknown): unknown {
   if (Array.isArray(value)) return name.endsWith('_supported') ? [...value].sort() : value;
   if (typeof value !== 'object' || value === null) return value;

@@ -1,4 +1,5 @@
-// Calls a JSON API by its own OpenAPI document, and holds each answer against it: status, headers, type and body.
+// Calls a JSON API by its own OpenAPI document, and holds each answer against it: status, headers,
+// type and body.
 
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';

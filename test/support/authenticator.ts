@@ -1,4 +1,5 @@
-// Somebody's authenticator app: reads a QR code as a camera would, and shows codes by an implementation of its own (RFC 6238).
+// Somebody's authenticator app: reads a QR code as a camera would, and shows codes by an
+// implementation of its own (RFC 6238).
 import { createHmac } from 'node:crypto';
 import jsQR from 'jsqr';
 import type { Account } from '../../src/core/accounts/accounts.js';
@@ -50,8 +51,8 @@ export function readQrCode(svg: string): string | undefined {
 }
 
 /**
- * An account that has set up its second factor, with the app and the recovery codes. The code of this step is spent: the next one
- * that is taken is `app.code(now, 1)`.
+ * An account that has set up its second factor, with the app and the recovery codes. The code of
+ * this step is spent: the next one that is taken is `app.code(now, 1)`.
  */
 export async function enrol(server: TestServer, now = new Date(), given?: Account) {
   const account = given ?? (await server.account());

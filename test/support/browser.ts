@@ -1,4 +1,5 @@
-// A browser without a screen: keeps cookies, follows redirects as long as they stay with us, fills in forms.
+// A browser without a screen: keeps cookies, follows redirects as long as they stay with us, fills
+// in forms.
 
 export interface Page {
   url: URL;

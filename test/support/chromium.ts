@@ -15,7 +15,10 @@ const LAUNCH_ARGS = [
 
 export const launchChromium = () => chromium.launch({ executablePath: inject('chromium'), args: LAUNCH_ARGS });
 
-/** A browser of somebody: its cookies are nobody else's. `complaints`: errors, warnings, violations of a policy, on any page. */
+/**
+ * A browser of somebody: its cookies are nobody else's. `complaints`: errors, warnings, violations
+ * of a policy, on any page.
+ */
 export async function openContext(browser: Browser, options: BrowserContextOptions = {}) {
   const context: BrowserContext = await browser.newContext(options);
   const complaints: string[] = [];

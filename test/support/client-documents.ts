@@ -28,7 +28,9 @@ export async function openDocumentHost() {
 
   return { ...server, describe, serve, timesAsked: (id: string) => asked.get(new URL(id).pathname) ?? 0 };
 
-  /** Serves a sound document with these changes, and returns its address, which is the client's id. */
+  /**
+   * Serves a sound document with these changes, and returns its address, which is the client's id.
+   */
   function describe(changes: Record<string, unknown> = {}, rest: Served = {}): string {
     documents += 1;
     const id = `${server.origin}/apps/${documents}.json`;

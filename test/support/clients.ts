@@ -1,4 +1,5 @@
-// Client libraries of other people, from their own package (test/clients), and the small Express app that most of them live in.
+// Client libraries of other people, from their own package (test/clients), and the small Express
+// app that most of them live in.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,5 @@
-// One realistic set of values for every page: the tests render them, and so does whoever wants to look at the pages.
+// One realistic set of values for every page: the tests render them, and so does whoever wants to
+// look at the pages.
 
 import type { AccountPages } from '../../src/web/account/view-models.js';
 import type { DocsPages } from '../../src/web/developers/view-models.js';

@@ -20,7 +20,10 @@ export async function makePair(algorithm: 'RS256' | 'ES256', kid = 'key-1'): Pro
 
 export const epoch = (secondsFromNow = 0) => Math.floor(Date.now() / 1000) + secondsFromNow;
 
-/** A token as an issuer makes it: for AUDIENCE, for five minutes. What is given stands in place of that; undefined takes it away. */
+/**
+ * A token as an issuer makes it: for AUDIENCE, for five minutes. What is given stands in place of
+ * that; undefined takes it away.
+ */
 export async function signToken(
   key: CryptoKey | Uint8Array,
   alg: string,

@@ -1,5 +1,6 @@
-// Providers elsewhere, as far as they can be told apart over the wire: GitHub, Google, LinkedIn. Each says yes at once for whoever is
-// its `person`, and keeps to its own rules. `spoil` puts something else in the place of an answer.
+// Providers elsewhere, as far as they can be told apart over the wire: GitHub, Google, LinkedIn.
+// Each says yes at once for whoever is its `person`, and keeps to its own rules. `spoil` puts
+// something else in the place of an answer.
 import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SignJWT } from 'jose';
@@ -30,7 +31,10 @@ export interface Elsewhere {
   answers: Record<string, unknown>;
   /** Signs with a key that it does not publish. */
   forges: boolean;
-  /** GitHub's: whether its tokens expire, and can be renewed; then a refresh token is good for one use. Google's can with a new consent. */
+  /**
+   * GitHub's: whether its tokens expire, and can be renewed; then a refresh token is good for one
+   * use. Google's can with a new consent.
+   */
   expires: boolean;
   /** All tokens that it ever gave. */
   given: { access: string[]; refresh: string[] };
@@ -115,7 +119,8 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     if (isGithub) return githubApi(url.pathname, req, res);
     return openid(url.pathname, req, res);
   });
-  // By its number: a name has two addresses, and a process that is busy for a moment gives the first one up. And it is another site.
+  // By its number: a name has two addresses, and a process that is busy for a moment gives the
+  // first one up. And it is another site.
   const origin = server.origin.replace('localhost', '127.0.0.1');
   const self: Elsewhere = {
     kind,
@@ -184,7 +189,10 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
     return json(res, 200, await answerFor(given, refreshToken ? newRefreshToken(given) : undefined));
   }
 
-  /** GitHub takes each once, and its answer is 200 whatever it says; Google takes the same again and again. */
+  /**
+   * GitHub takes each once, and its answer is 200 whatever it says; Google takes the same again and
+   * again.
+   */
   async function refresh(token: string, res: ServerResponse): Promise<unknown> {
     self.spent.push(token);
     const given = refreshTokens.get(token);
@@ -335,7 +343,9 @@ export async function answerOf(authorizationUrl: URL): Promise<URL> {
   return new URL(location);
 }
 
-/** Goes to the provider and comes back, from a page with its button; stays where it is not let out. */
+/**
+ * Goes to the provider and comes back, from a page with its button; stays where it is not let out.
+ */
 export async function comeBy(browser: Browser, id: string, at: Page | string = '/login'): Promise<Page> {
   const page = typeof at === 'string' ? await browser.open(at) : at;
   const away = await press(browser, page, id);

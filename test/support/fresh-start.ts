@@ -1,4 +1,5 @@
-// Each test of a file begins as an operator does, with an empty folder and settings that lead there. What it started is killed after it.
+// Each test of a file begins as an operator does, with an empty folder and settings that lead
+// there. What it started is killed after it.
 import { afterEach, beforeEach } from 'vitest';
 import { type Ended, killServers, run, temporaryFolder } from './server-process.js';
 

@@ -1,7 +1,10 @@
-// In which order test files begin: those that take long first, or one worker would be busy with them at the end and the others idle.
+// In which order test files begin: those that take long first, or one worker would be busy with
+// them at the end and the others idle.
 import { BaseSequencer, type TestSequencerConstructor, type TestSpecification } from 'vitest/node';
 
-/** Files whose path holds one of these texts begin first, and each project's files stand together. */
+/**
+ * Files whose path holds one of these texts begin first, and each project's files stand together.
+ */
 export function longOnesFirst(paths: string[]): TestSequencerConstructor {
   return class LongOnesFirst extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -1,5 +1,6 @@
-// Loaded into a server that is measured. At SIGUSR2 it throws away what nobody needs any more, and then tells among the lines of the
-// log what is left: `heap` with what hangs on it outside, and `process` as the machine counts it, both in bytes.
+// Loaded into a server that is measured. At SIGUSR2 it throws away what nobody needs any more, and
+// then tells among the lines of the log what is left: `heap` with what hangs on it outside, and
+// `process` as the machine counts it, both in bytes.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

@@ -1,4 +1,5 @@
-// A third-party app as most are written: openid-client, given nothing but the address of the house and its own credentials.
+// A third-party app as most are written: openid-client, given nothing but the address of the house
+// and its own credentials.
 import * as oidc from 'openid-client';
 import { Browser, formsOf, type Page } from './browser.js';
 import { REDIRECT_URI, type TestClient } from './relying-party.js';
@@ -46,7 +47,10 @@ export async function beginSignIn(config: oidc.Configuration, more: Record<strin
   return { url: oidc.buildAuthorizationUrl(config, parameters), parameters, checks };
 }
 
-/** The person's way through our pages, signing in and allowing where asked, to the first page that is neither. */
+/**
+ * The person's way through our pages, signing in and allowing where asked, to the first page that
+ * is neither.
+ */
 export async function walk(browser: Browser, start: string | URL | Page, email: string, password = PASSWORD) {
   let page = typeof start === 'string' || start instanceof URL ? await browser.open(start) : start;
   for (let step = 0; step < 5 && page.url.origin === browser.origin; step += 1) {
@@ -73,7 +77,9 @@ export async function signIn(
   return exchange(config, url, attempt, more, options);
 }
 
-/** The end of it, at the app. Rejects with an AuthorizationResponseError when the answer is a no. */
+/**
+ * The end of it, at the app. Rejects with an AuthorizationResponseError when the answer is a no.
+ */
 export function exchange(
   config: oidc.Configuration,
   callback: URL | Request,

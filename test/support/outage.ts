@@ -1,10 +1,14 @@
-// Stores that fail at the n-th call: stands between a house and its database, its prepared statements and its Redis.
+// Stores that fail at the n-th call: stands between a house and its database, its prepared
+// statements and its Redis.
 import type { Base } from '../../src/base/base.js';
 import type { Database, Queryable } from '../../src/base/db/open.js';
 import type { Prepared } from '../../src/base/db/prepared.js';
 import type { Redis } from '../../src/base/redis.js';
 
-/** `refuses`: nothing was done. `loses the answer`: it was done. `stays away`: this call and every later one is refused. */
+/**
+ * `refuses`: nothing was done. `loses the answer`: it was done. `stays away`: this call and every
+ * later one is refused.
+ */
 export const FAILURES = ['refuses', 'loses the answer', 'stays away'] as const;
 export type Failure = (typeof FAILURES)[number];
 
@@ -27,7 +31,10 @@ export function createOutage() {
     };
   }
 
-  /** Does something while call number `call` fails. Tells whether it came to that call, and how long it took. */
+  /**
+   * Does something while call number `call` fails. Tells whether it came to that call, and how long
+   * it took.
+   */
   async function during<Result>(call: number, failure: Failure, run: () => Promise<Result>) {
     calls = 0;
     plan = { call, failure };
@@ -51,7 +58,10 @@ export function createOutage() {
     return result;
   }
 
-  /** A transaction is one call, and each call in it another: its answer is lost when it is committed already. */
+  /**
+   * A transaction is one call, and each call in it another: its answer is lost when it is committed
+   * already.
+   */
   function breakable<Client extends Queryable>(client: Client): Client {
     return new Proxy(client, {
       get(target, name) {

@@ -1,4 +1,5 @@
-// The kit as others have it: packed, and installed from its tarball into an empty project. In test:all its tests run on that.
+// The kit as others have it: packed, and installed from its tarball into an empty project. In
+// test:all its tests run on that.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -35,7 +35,9 @@ export async function dpop(
     .sign(privateKey);
 }
 
-/** Posts to the token endpoint with a proof, and once more with the nonce that the server asks for. */
+/**
+ * Posts to the token endpoint with a proof, and once more with the nonce that the server asks for.
+ */
 export async function tokenWithProof(
   server: { origin: string; issuer: string },
   client: TestClient,

@@ -1,4 +1,5 @@
-// What somebody does who means harm: requests that no library would send, and clients that nobody vouches for.
+// What somebody does who means harm: requests that no library would send, and clients that nobody
+// vouches for.
 import { request } from 'node:http';
 import { REDIRECT_URI, type TestClient } from './relying-party.js';
 import type { TestServer } from './server.js';

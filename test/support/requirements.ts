@@ -1,6 +1,6 @@
-// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the libraries of test/clients, of
-// test/runtimes and of the examples.
-// Takes the servers that run already, or starts some of its own and stops them at the end. Fails when one is not installed:
+// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the
+// libraries of test/clients, of test/runtimes and of the examples. Takes the servers that run
+// already, or starts some of its own and stops them at the end. Fails when one is not installed:
 // nothing is left out in silence.
 
 import { spawnSync } from 'node:child_process';
@@ -13,7 +13,9 @@ import { atTheEnd, findPostgresql, findRedis, INSTALL, onPath, onServer, stopAll
 declare module 'vitest' {
   export interface ProvidedContext {
     postgresqlUrl: string;
-    /** The name of a migrated, empty database: copying it is several times faster than migrating. */
+    /**
+     * The name of a migrated, empty database: copying it is several times faster than migrating.
+     */
     postgresqlTemplate: string;
     redisUrl: string;
     chromium: string;

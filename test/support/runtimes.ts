@@ -1,4 +1,5 @@
-// The runtimes that the kit is tried on, each as a process of its own with the service of test/runtimes, which finds the packed kit.
+// The runtimes that the kit is tried on, each as a process of its own with the service of
+// test/runtimes, which finds the packed kit.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -89,7 +90,10 @@ export async function startService(
   }
 }
 
-/** Each says in lines of JSON which ports it was given: workerd one after the other, the others both at once. */
+/**
+ * Each says in lines of JSON which ports it was given: workerd one after the other, the others both
+ * at once.
+ */
 async function listening(child: ChildProcess, stdout: () => string): Promise<{ service: number; svid: number }> {
   const deadline = Date.now() + LISTENS_WITHIN_MS;
   while (child.exitCode === null && Date.now() < deadline) {
@@ -113,7 +117,10 @@ function textOf(stream: NodeJS.ReadableStream): () => string {
   return () => text;
 }
 
-/** The program itself, not the script that starts it: a signal has to reach it. It lies in a package for this platform. */
+/**
+ * The program itself, not the script that starts it: a signal has to reach it. It lies in a package
+ * for this platform.
+ */
 function binary(name: string, path: string): string {
   const inFolder = createRequire(join(FOLDER, 'package.json'));
   const manifest = inFolder.resolve(`${name}/package.json`);
@@ -125,7 +132,9 @@ function binary(name: string, path: string): string {
   return found;
 }
 
-/** Workers are one file each. The service gets nothing of Node; the part that needs it, node:crypto. */
+/**
+ * Workers are one file each. The service gets nothing of Node; the part that needs it, node:crypto.
+ */
 function workerdConfig(project: string, settings: string): string {
   const bundle = (entry: string, ...more: string[]) =>
     execFileSync(

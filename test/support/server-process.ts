@@ -40,8 +40,8 @@ export function temporaryFolder() {
 }
 
 /**
- * Starts dist/main.js and waits until it listens. Rejects with what it wrote when it ends before that. `mute`: nobody ever reads its
- * standard error.
+ * Starts dist/main.js and waits until it listens. Rejects with what it wrote when it ends before
+ * that. `mute`: nobody ever reads its standard error.
  */
 export async function startServerProcess(
   settings: Record<string, string>,

@@ -1,4 +1,5 @@
-// A real house on a real store: the same lines as main.ts, on a free port, with its log kept for the test.
+// A real house on a real store: the same lines as main.ts, on a free port, with its log kept for
+// the test.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

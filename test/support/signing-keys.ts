@@ -1,4 +1,5 @@
-// Signing keys, made once for all houses of the tests: an RSA key costs more than everything else that a house does to open.
+// Signing keys, made once for all houses of the tests: an RSA key costs more than everything else
+// that a house does to open.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// Makes a migrated, empty SQLite file before the tests: copying it is several times faster than migrating.
+// Makes a migrated, empty SQLite file before the tests: copying it is several times faster than
+// migrating.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

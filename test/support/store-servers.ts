@@ -1,5 +1,5 @@
-// The PostgreSQL and the Redis that tests and benches run against: those that run already, or some of their own, started here and
-// stopped at the end.
+// The PostgreSQL and the Redis that tests and benches run against: those that run already, or some
+// of their own, started here and stopped at the end.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -1,5 +1,5 @@
-// The stores that the contract suites run over: `describe.each(stores)('… on $name', …)`. Only SQLite, unless
-// `npm run test:all` asks for all of them.
+// The stores that the contract suites run over: `describe.each(stores)('… on $name', …)`. Only
+// SQLite, unless `npm run test:all` asks for all of them.
 import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

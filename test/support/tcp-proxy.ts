@@ -1,4 +1,5 @@
-// A wire between a test and a server that can be cut, closed for a while, or made to swallow answers.
+// A wire between a test and a server that can be cut, closed for a while, or made to swallow
+// answers.
 import { connect, createServer, type Socket } from 'node:net';
 
 export interface Wire {

@@ -1,4 +1,5 @@
-// Families of tokens, and which of their members are alive: asked of the server, never of its tables.
+// Families of tokens, and which of their members are alive: asked of the server, never of its
+// tables.
 import type { Browser } from './browser.js';
 import { isAlive, obtainCode, redeem, refresh, type TestClient, type TokenAnswer } from './relying-party.js';
 import type { TestServer } from './server.js';
@@ -30,7 +31,10 @@ export async function revoke(server: { origin: string }, client: TestClient, tok
   return post(server, client, '/oauth/revoke', { token });
 }
 
-/** Which of the tokens in these answers are alive. JWTs, which userinfo does not take, are asked about by introspection. */
+/**
+ * Which of the tokens in these answers are alive. JWTs, which userinfo does not take, are asked
+ * about by introspection.
+ */
 export async function livingOf(
   server: { origin: string },
   client: TestClient,

@@ -1,5 +1,5 @@
-// Certificates and the authorities that sign them, byte by byte (RFC 5280), so that wrong ones can be made as well; and the bundles of
-// SPIFFE trust domains. All keys are EC on P-256.
+// Certificates and the authorities that sign them, byte by byte (RFC 5280), so that wrong ones can
+// be made as well; and the bundles of SPIFFE trust domains. All keys are EC on P-256.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -120,7 +120,10 @@ const time = (date: Date) =>
     ),
   );
 
-/** A trust domain: its authority, the workloads that it signs for, and its bundle as its keepers publish it. */
+/**
+ * A trust domain: its authority, the workloads that it signs for, and its bundle as its keepers
+ * publish it.
+ */
 export function makeTrustDomain(name: string) {
   let authority = makeAuthority(`Authority of ${name}`);
   const jwt = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -1,4 +1,7 @@
-/** What a setting can hold: text, a number, one of some words, a list, a duration, an address. Each kind knows what to say of what it refuses. */
+/**
+ * What a setting can hold: text, a number, one of some words, a list, a duration, an address. Each
+ * kind knows what to say of what it refuses.
+ */
 import { durationSeconds } from '../duration.js';
 import { type OidcProvider, parseOidcProviders } from './federation.js';
 import { type Mailbox, parseMailbox, parseSmtpUrl, type SmtpServer } from './mail.js';

@@ -14,7 +14,9 @@ export interface ProviderSettings {
   clientId: string;
   /** Left out by a public client. */
   clientSecret?: string | undefined;
-  /** Domains whose e-mail addresses it is the one to vouch for; `ALL_DOMAINS` for github.com alone. */
+  /**
+   * Domains whose e-mail addresses it is the one to vouch for; `ALL_DOMAINS` for github.com alone.
+   */
   vouchesFor: string[];
   /** What is asked for beyond what a sign-in needs, separated by spaces. */
   moreScope: string;
@@ -56,7 +58,10 @@ const OidcProvider = z.strictObject({
   scope: z.string().regex(SCOPE, 'is scopes, separated by single spaces').default(''),
 });
 
-/** Reads OIDC_PROVIDERS. Throws what is wrong with it, and never repeats a value: there are secrets among them. */
+/**
+ * Reads OIDC_PROVIDERS. Throws what is wrong with it, and never repeats a value: there are secrets
+ * among them.
+ */
 export function parseOidcProviders(text: string): OidcProvider[] {
   let value: unknown;
   try {

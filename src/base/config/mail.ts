@@ -6,7 +6,9 @@ export interface SmtpServer {
   port: number;
   /** TLS from the first byte (smtps). */
   secure: boolean;
-  /** `?tls=off`: mails go over the network as they are, which only a network of one's own may see. */
+  /**
+   * `?tls=off`: mails go over the network as they are, which only a network of one's own may see.
+   */
   plain: boolean;
   auth: { user: string; pass: string } | undefined;
 }

@@ -1,4 +1,7 @@
-/** What the settings come to: the words and units that the house uses, and what is meant when nothing is said. */
+/**
+ * What the settings come to: the words and units that the house uses, and what is meant when
+ * nothing is said.
+ */
 import { join } from 'node:path';
 import { type CertificateConfig, certificatesOf } from './certificates.js';
 import { type ProviderSettings, providersOf } from './federation.js';

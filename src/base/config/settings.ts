@@ -1,4 +1,7 @@
-/** All settings, by the names of their variables, in the order of .env.example. What they come to stands in meaning.ts. */
+/**
+ * All settings, by the names of their variables, in the order of .env.example. What they come to
+ * stands in meaning.ts.
+ */
 import {
   duration,
   integer,

@@ -1,6 +1,7 @@
 /**
- * Issuers elsewhere whose tokens are accepted as credentials, as the settings name them. Which algorithm a token may be signed with is
- * said here, by the kind of the key; a token has no say in it.
+ * Issuers elsewhere whose tokens are accepted as credentials, as the settings name them. Which
+ * algorithm a token may be signed with is said here, by the kind of the key; a token has no say in
+ * it.
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { isSecureUrl } from '../loopback.js';
@@ -12,7 +13,9 @@ export interface TrustedIssuer {
   /** Undefined where any will do. */
   audience: string | undefined;
   algorithms: string[];
-  /** Checks its signatures. Without one, the keys are those that its discovery document leads to. */
+  /**
+   * Checks its signatures. Without one, the keys are those that its discovery document leads to.
+   */
   key: KeyObject | undefined;
   /** Whether a `sub` that nobody is linked to may be the id of an account. */
   namesAccounts: boolean;

@@ -1,4 +1,7 @@
-/** What is wrong with the settings although each of them can be read: what a value alone does not show, one sentence for each fault. */
+/**
+ * What is wrong with the settings although each of them can be read: what a value alone does not
+ * show, one sentence for each fault.
+ */
 import { isIP } from 'node:net';
 import { isLoopback } from '../loopback.js';
 import { certificateErrors } from './certificates.js';

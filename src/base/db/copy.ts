@@ -1,13 +1,16 @@
 /**
- * Copies everything from one database to another, either way round. The target must be empty; it is filled in one
- * transaction and compared with the source before that commits.
+ * Copies everything from one database to another, either way round. The target must be empty; it is
+ * filled in one transaction and compared with the source before that commits.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { migrate, pendingMigrations } from './migrate.js';
 import { openDatabase, type Prisma, parseUrl, type Queryable } from './open.js';
 
-/** Every model with its primary key, parents before children. A model that is forgotten here does not compile. */
+/**
+ * Every model with its primary key, parents before children. A model that is forgotten here does
+ * not compile.
+ */
 const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   Account: ['id'],
   Organization: ['id'],
@@ -45,13 +48,17 @@ const PATIENCE = { maxWait: 10_000, timeout: 3_600_000 } as const;
 type Row = Record<string, unknown>;
 export type Moved = { model: string; rows: number };
 
-/** Returns how many rows of each model were copied. Throws, with the target left empty, when anything is amiss. */
+/**
+ * Returns how many rows of each model were copied. Throws, with the target left empty, when
+ * anything is amiss.
+ */
 export async function move(from: string, to: string): Promise<Moved[]> {
   await requireCurrentSchema(from);
   await migrate(to);
   const [source, target] = [await openDatabase(from), await openDatabase(to)];
   try {
-    // One snapshot of the source on PostgreSQL; on SQLite the transaction keeps every other writer out meanwhile.
+    // One snapshot of the source on PostgreSQL; on SQLite the transaction keeps every other writer
+    // out meanwhile.
     return await source.$transaction((read) => target.$transaction((write) => copyAll(read, write), PATIENCE), {
       ...PATIENCE,
       isolationLevel: 'Serializable',

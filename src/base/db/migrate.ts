@@ -1,7 +1,8 @@
 /**
- * Brings a database up to date when the server starts: the scripts in prisma/migrations/<provider>, each in one
- * transaction and under a lock, recorded in `_prisma_migrations` as Prisma's own tools do. It speaks to the drivers
- * directly, because Prisma's PostgreSQL adapter would split a script on every ";".
+ * Brings a database up to date when the server starts: the scripts in prisma/migrations/<provider>,
+ * each in one transaction and under a lock, recorded in `_prisma_migrations` as Prisma's own tools
+ * do. It speaks to the drivers directly, because Prisma's PostgreSQL adapter would split a script
+ * on every ";".
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -18,7 +19,10 @@ interface Migration {
   checksum: string;
 }
 
-/** Applies what is missing and returns its names. Throws, with nothing done, when the database is not of our making. */
+/**
+ * Applies what is missing and returns its names. Throws, with nothing done, when the database is
+ * not of our making.
+ */
 export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
   const migrations = read(url, folder);
   const session = await openMigrationSession(parseUrl(url));
@@ -32,7 +36,10 @@ export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
   }
 }
 
-/** The names of the migrations that this database still lacks. Throws as `migrate` does, and changes nothing. */
+/**
+ * The names of the migrations that this database still lacks. Throws as `migrate` does, and changes
+ * nothing.
+ */
 export async function pendingMigrations(url: string, folder = FOLDER): Promise<string[]> {
   const session = await openMigrationSession(parseUrl(url));
   try {

@@ -1,4 +1,6 @@
-/** What the migrator asks of a database, for SQLite and for PostgreSQL, on a connection of its own. */
+/**
+ * What the migrator asks of a database, for SQLite and for PostgreSQL, on a connection of its own.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresqlTarget, SqliteTarget, Target } from './open.js';
 import { isBusy } from './sqlite-errors.js';
@@ -29,8 +31,9 @@ export function openMigrationSession(target: Target): Promise<MigrationSession> 
 async function sqlite(target: SqliteTarget): Promise<MigrationSession> {
   const { checkpoint, openConnection } = await import('./sqlite-driver.js');
   const db = openConnection(target);
-  // Prisma rebuilds a table by copying and dropping it. With foreign keys on, the DROP would delete the children, and
-  // inside a transaction the script's own PRAGMA is ignored: so they are off here, and checked before COMMIT instead.
+  // Prisma rebuilds a table by copying and dropping it. With foreign keys on, the DROP would delete
+  // the children, and inside a transaction the script's own PRAGMA is ignored: so they are off
+  // here, and checked before COMMIT instead.
   db.exec('PRAGMA foreign_keys = OFF');
   const run = async (script: string) => db.exec(script);
   return {

@@ -1,6 +1,7 @@
 /**
- * The way into the database, SQLite or PostgreSQL by its URL, and the types that all code is written against: those of
- * the SQLite client, the narrower one, so that the compiler itself holds us to what both databases can do.
+ * The way into the database, SQLite or PostgreSQL by its URL, and the types that all code is
+ * written against: those of the SQLite client, the narrower one, so that the compiler itself holds
+ * us to what both databases can do.
  */
 import type { PrismaClient } from '../../generated/sqlite/client.js';
 
@@ -18,7 +19,9 @@ const POOL_SIZE = 10;
 const CONNECT_TIMEOUT_MS = 5000;
 const RESPONSE_TIMEOUT_MS = 10_000;
 
-/** `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws a sentence for anything else. */
+/**
+ * `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws a sentence for anything else.
+ */
 export function parseUrl(url: string): Target {
   if (/^postgres(ql)?:\/\//.test(url)) return { provider: 'postgresql', url };
   if (!url.startsWith('file:')) throw new Error('The database URL must start with file: or postgresql://.');
@@ -31,13 +34,17 @@ export function parseUrl(url: string): Target {
   return { provider: 'sqlite', path: path.replace(/^\/\/(?=\/)/, ''), synchronous };
 }
 
-/** Opens a migrated database. It connects with the first query. `poolSize` counts PostgreSQL connections. */
+/**
+ * Opens a migrated database. It connects with the first query. `poolSize` counts PostgreSQL
+ * connections.
+ */
 export async function openDatabase(url: string, { poolSize = POOL_SIZE } = {}): Promise<Database> {
   const target = parseUrl(url);
   return target.provider === 'sqlite' ? openSqlite(target) : openPostgresql(target, poolSize);
 }
 
-// Each loads its own client and driver only: the query compiler of the other provider never takes up memory.
+// Each loads its own client and driver only: the query compiler of the other provider never takes
+// up memory.
 async function openSqlite(target: SqliteTarget): Promise<Database> {
   const { PrismaClient } = await import('../../generated/sqlite/client.js');
   const { PrismaSqlite } = await import('./sqlite-adapter.js');

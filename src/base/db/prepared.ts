@@ -1,9 +1,11 @@
 /**
- * Prepared statements on PostgreSQL, past the query engine: for the few statements that run with every token. An engine's query
- * costs twice the CPU time, a transaction of it ten times that of the one statement that can do the same. Not for anything else.
+ * Prepared statements on PostgreSQL, past the query engine: for the few statements that run with
+ * every token. An engine's query costs twice the CPU time, a transaction of it ten times that of
+ * the one statement that can do the same. Not for anything else.
  *
- * They share a few connections, on which they follow each other without waiting for answers; each commits by itself. So never ask for
- * one while a transaction of the engine holds what a statement before it may be waiting for.
+ * They share a few connections, on which they follow each other without waiting for answers; each
+ * commits by itself. So never ask for one while a transaction of the engine holds what a statement
+ * before it may be waiting for.
  */
 import pg from 'pg';
 import { corkUntilNextTick } from '../cork.js';

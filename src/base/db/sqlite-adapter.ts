@@ -1,7 +1,8 @@
 /**
- * A Prisma driver adapter for SQLite files. One writer stands behind a FIFO lock, so a statement of one request never
- * lands in the transaction of another; one read-only reader serves SELECTs outside transactions, which neither wait for
- * an open transaction nor see its rows. A lock of another process is waited for without blocking the event loop.
+ * A Prisma driver adapter for SQLite files. One writer stands behind a FIFO lock, so a statement of
+ * one request never lands in the transaction of another; one read-only reader serves SELECTs
+ * outside transactions, which neither wait for an open transaction nor see its rows. A lock of
+ * another process is waited for without blocking the event loop.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -188,7 +189,10 @@ class Lock {
   }
 }
 
-/** Repeats an action that had no effect because another process holds the write lock: P1008 in the end. */
+/**
+ * Repeats an action that had no effect because another process holds the write lock: P1008 in the
+ * end.
+ */
 async function patiently<T>(action: () => T, deadline: number): Promise<T> {
   for (;;) {
     try {

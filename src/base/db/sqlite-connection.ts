@@ -1,4 +1,7 @@
-/** A connection to SQLite as Prisma's adapter wants it: statements prepared once, values and errors translated. */
+/**
+ * A connection to SQLite as Prisma's adapter wants it: statements prepared once, values and errors
+ * translated.
+ */
 import { type ColumnType, ColumnTypeEnum, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils';
 import type { Sqlite, Statement } from './sqlite-driver.js';
 import { guard } from './sqlite-errors.js';

@@ -1,6 +1,7 @@
 /**
- * A connection to an SQLite file with this project's settings, through Node's own `node:sqlite` where it is complete
- * and free of a flag, else through @photostructure/sqlite, which has the same interface and ships compiled.
+ * A connection to an SQLite file with this project's settings, through Node's own `node:sqlite`
+ * where it is complete and free of a flag, else through @photostructure/sqlite, which has the same
+ * interface and ships compiled.
  */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -13,7 +14,10 @@ export type Statement = ReturnType<Sqlite['prepare']>;
 export interface SqliteOptions {
   /** A file name, or ":memory:". */
   path: string;
-  /** FULL: an acknowledged write survives a power cut. NORMAL: it survives only a crash of the process. */
+  /**
+   * FULL: an acknowledged write survives a power cut. NORMAL: it survives only a crash of the
+   * process.
+   */
   synchronous?: 'FULL' | 'NORMAL';
 }
 
@@ -22,7 +26,10 @@ const WAL_SIZE_LIMIT_BYTES = 16_777_216;
 const CACHE_KIB = 8000;
 const { DatabaseSync } = builtIn() ?? (await import('@photostructure/sqlite'));
 
-/** Throws SQLITE_BUSY almost at once when another process writes: waiting here would stop the event loop. */
+/**
+ * Throws SQLITE_BUSY almost at once when another process writes: waiting here would stop the event
+ * loop.
+ */
 export function openConnection({ path, synchronous = 'FULL' }: SqliteOptions, readOnly = false): Sqlite {
   if (path !== ':memory:' && !readOnly) createFile(path);
   const db = new DatabaseSync(path, { readOnly, timeout: OPEN_TIMEOUT_MS });
@@ -36,15 +43,19 @@ export function openConnection({ path, synchronous = 'FULL' }: SqliteOptions, re
   return db;
 }
 
-/** Before close(), so that all is in the one file: statements not yet collected would keep the -wal file in use. */
+/**
+ * Before close(), so that all is in the one file: statements not yet collected would keep the -wal
+ * file in use.
+ */
 export function checkpoint(db: Sqlite): void {
   db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
 }
 
 /**
- * Readable by its owner only; SQLite gives -wal and -shm the same mode. A file that is there is not touched: to close it again, by
- * whichever descriptor, would give up the locks that another connection of this process holds (fcntl(2)), and the next program that
- * reads the file and leaves would take its -wal away, with all that was written since.
+ * Readable by its owner only; SQLite gives -wal and -shm the same mode. A file that is there is not
+ * touched: to close it again, by whichever descriptor, would give up the locks that another
+ * connection of this process holds (fcntl(2)), and the next program that reads the file and leaves
+ * would take its -wal away, with all that was written since.
  */
 function createFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -55,7 +66,10 @@ function createFile(path: string): void {
   }
 }
 
-/** When two processes open a new file at once, SQLite tells one of them "busy" without heeding the time-out. */
+/**
+ * When two processes open a new file at once, SQLite tells one of them "busy" without heeding the
+ * time-out.
+ */
 function switchToWal(db: Sqlite): void {
   const deadline = Date.now() + OPEN_TIMEOUT_MS;
   for (;;) {

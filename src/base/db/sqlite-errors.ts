@@ -1,4 +1,7 @@
-/** SQLite's errors in Prisma's words, so that P2002, P2003, P1008 and the rest come out as they do on PostgreSQL. */
+/**
+ * SQLite's errors in Prisma's words, so that P2002, P2003, P1008 and the rest come out as they do
+ * on PostgreSQL.
+ */
 import { DriverAdapterError, type MappedError } from '@prisma/driver-adapter-utils';
 
 const BUSY = 5;
@@ -32,7 +35,10 @@ function isSqliteError(error: unknown): error is SqliteError {
   return error instanceof Error && (error as { code?: string }).code === 'ERR_SQLITE_ERROR';
 }
 
-/** @photostructure/sqlite 1.2 leaves the code out of what all() throws, which runs INSERT … RETURNING. */
+/**
+ * @photostructure/sqlite 1.2 leaves the code out of what all() throws, which runs INSERT …
+ *   RETURNING.
+ */
 function codeOf({ errcode, message }: SqliteError): number {
   if (errcode !== undefined) return errcode;
   if (message.startsWith('UNIQUE constraint failed')) return CONSTRAINT_UNIQUE;

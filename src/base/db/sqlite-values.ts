@@ -65,12 +65,18 @@ export function toSqlite(value: unknown, type: ArgType | undefined): SqliteValue
   }
 }
 
-/** One format of fixed width, so that comparing and sorting the text is comparing and sorting the time. */
+/**
+ * One format of fixed width, so that comparing and sorting the text is comparing and sorting the
+ * time.
+ */
 function timestamp(date: Date): string {
   return date.toISOString().replace('Z', '+00:00');
 }
 
-/** PostgreSQL refuses it too, in text as in Json; the driver would cut the text off there when reading it back. */
+/**
+ * PostgreSQL refuses it too, in text as in Json; the driver would cut the text off there when
+ * reading it back.
+ */
 function rejectNul(value: string, type: ArgType | undefined): void {
   const escaped = type?.scalarType === 'json' && /(?<!\\)(?:\\\\)*\\u0000/.test(value);
   if (!escaped && !value.includes('\0')) return;

@@ -1,6 +1,7 @@
 /**
- * Announcements through PostgreSQL's LISTEN and NOTIFY, on a connection of its own: Prisma cannot listen. A pooler that
- * shares connections between transactions breaks LISTEN, so the database URL must lead to PostgreSQL itself.
+ * Announcements through PostgreSQL's LISTEN and NOTIFY, on a connection of its own: Prisma cannot
+ * listen. A pooler that shares connections between transactions breaks LISTEN, so the database URL
+ * must lead to PostgreSQL itself.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

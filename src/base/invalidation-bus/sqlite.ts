@@ -1,4 +1,7 @@
-/** Announcements through a table of SQLite that is polled: between the server and a command line beside it. */
+/**
+ * Announcements through a table of SQLite that is polled: between the server and a command line
+ * beside it.
+ */
 import type { Database } from '../db/open.js';
 import type { Log } from '../log.js';
 import type { Subscriber, Transport } from './transport.js';
@@ -28,7 +31,8 @@ export async function createSqliteTransport({ db, subscriber, log }: Deps): Prom
         create: { topic, version: 1n },
         update: { version: { increment: 1n } },
       });
-      // Only our own step is known already: when others stepped in between, the next poll shall tell of them.
+      // Only our own step is known already: when others stepped in between, the next poll shall
+      // tell of them.
       if (version === (seen.get(topic) ?? 0n) + 1n) seen.set(topic, version);
     },
     async close() {

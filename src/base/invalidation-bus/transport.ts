@@ -23,7 +23,10 @@ export function encode(message: Message): string {
   return JSON.stringify(message);
 }
 
-/** Delivers a message, unless it is our own. One that is not understood means that something changed, too. */
+/**
+ * Delivers a message, unless it is our own. One that is not understood means that something
+ * changed, too.
+ */
 export function deliver(text: string, me: string, subscriber: Subscriber): void {
   const message = decode(text);
   if (!message) subscriber.onGap();

@@ -1,4 +1,7 @@
-/** Where mails stay on a machine that sends none: a file for each, readable by its owner only. For development. */
+/**
+ * Where mails stay on a machine that sends none: a file for each, readable by its owner only. For
+ * development.
+ */
 import { mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.js';

@@ -1,4 +1,7 @@
-/** Mails by SMTP. Encrypted, unless the server is this machine or the settings say that it need not be. */
+/**
+ * Mails by SMTP. Encrypted, unless the server is this machine or the settings say that it need not
+ * be.
+ */
 import { createTransport } from 'nodemailer';
 import { SECOND_MS } from '../clock.js';
 import type { Mailbox, SmtpServer } from '../config/mail.js';
@@ -52,7 +55,10 @@ export function createSmtp({ server, from, hostname }: Deps) {
     });
   }
 
-  /** Connects, greets and signs in, and sends nothing. Rejects when the server would not take a mail. */
+  /**
+   * Connects, greets and signs in, and sends nothing. Rejects when the server would not take a
+   * mail.
+   */
   async function check(): Promise<void> {
     await transport.verify();
   }

@@ -1,4 +1,7 @@
-/** The letters that are sent: a name, its values, and two templates in views/mail, for text and for HTML. */
+/**
+ * The letters that are sent: a name, its values, and two templates in views/mail, for text and for
+ * HTML.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +9,10 @@ import ejs from 'ejs';
 
 const TEMPLATES = fileURLToPath(new URL('../../../views/', import.meta.url));
 
-/** Every letter and what it prints. Links are made of the issuer and a token: nothing else decides where they lead. */
+/**
+ * Every letter and what it prints. Links are made of the issuer and a token: nothing else decides
+ * where they lead.
+ */
 export interface MailTemplates {
   'verify-email': { token: string };
   'reset-password': { token: string };
@@ -56,7 +62,10 @@ const SUBJECTS: Record<keyof MailTemplates, string> = {
   invitation: 'You are invited to an organization',
 };
 
-/** Compiles all letters at once: a broken template is told at the start, not when somebody waits for a mail. */
+/**
+ * Compiles all letters at once: a broken template is told at the start, not when somebody waits for
+ * a mail.
+ */
 export function createMailTemplates({ brandName, issuer }: { brandName: string; issuer: string }) {
   const names = Object.keys(SUBJECTS) as (keyof MailTemplates)[];
   const templates = new Map(

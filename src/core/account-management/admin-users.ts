@@ -1,6 +1,6 @@
 /**
- * Keepers: the administrators of this instance, and what they do with accounts. One of them always stays: of two who would take away
- * the last two at once, one is refused.
+ * Keepers: the administrators of this instance, and what they do with accounts. One of them always
+ * stays: of two who would take away the last two at once, one is refused.
  */
 
 import { conflict, forbidden, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
@@ -90,8 +90,9 @@ export function createAdminUsers(deps: Deps) {
   }
 
   /**
-   * Changes an account. Another password, or a suspension, ends all its logins and grants in the same transaction. Refuses with
-   * `not_found`, `invalid_request` by field, `conflict`, or `insufficient_role` whoever is no keeper any more.
+   * Changes an account. Another password, or a suspension, ends all its logins and grants in the
+   * same transaction. Refuses with `not_found`, `invalid_request` by field, `conflict`, or
+   * `insufficient_role` whoever is no keeper any more.
    */
   async function change(id: string, given: AccountChange, admin: Account, meta: RequestMeta): Promise<Account> {
     const before = await requireExisting(id);
@@ -128,9 +129,10 @@ export function createAdminUsers(deps: Deps) {
   }
 
   /**
-   * Deletes an account with all that is its own: permissions, keys, logins, grants, organizations where nobody else is. Providers
-   * elsewhere are asked to forget what they gave for it. Refuses with `not_found`, with `conflict` for the last keeper or owner, or with
-   * `insufficient_role` whoever is no keeper any more.
+   * Deletes an account with all that is its own: permissions, keys, logins, grants, organizations
+   * where nobody else is. Providers elsewhere are asked to forget what they gave for it. Refuses
+   * with `not_found`, with `conflict` for the last keeper or owner, or with `insufficient_role`
+   * whoever is no keeper any more.
    */
   async function remove(id: string, admin: Account, meta: RequestMeta): Promise<void> {
     await requireExisting(id);
@@ -149,8 +151,8 @@ export function createAdminUsers(deps: Deps) {
   }
 
   /**
-   * One change at a time: holds the account and all keepers until the transaction is over, always in the same order. Whoever was lowered
-   * a moment ago changes nobody any more.
+   * One change at a time: holds the account and all keepers until the transaction is over, always
+   * in the same order. Whoever was lowered a moment ago changes nobody any more.
    */
   async function lockAll(id: string, adminId: string, tx: Queryable): Promise<void> {
     const adminUsers = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });

@@ -21,7 +21,10 @@ const MAX_ACTIVE_LINKS = 5;
 export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
   return { bootstrap, createToken, isValid, complete };
 
-  /** Makes the administrator that the settings name, unless there is one. Refuses as `accounts.create` does. */
+  /**
+   * Makes the administrator that the settings name, unless there is one. Refuses as
+   * `accounts.create` does.
+   */
   async function bootstrap(admin: { email: string; password: string }): Promise<Account | undefined> {
     if (await accounts.hasAdmin()) return undefined;
     try {
@@ -32,7 +35,10 @@ export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
     }
   }
 
-  /** A token for the set-up page, valid for a day, if there is no administrator yet, beside those of the last few starts. */
+  /**
+   * A token for the set-up page, valid for a day, if there is no administrator yet, beside those of
+   * the last few starts.
+   */
   async function createToken(): Promise<string | undefined> {
     if (await accounts.hasAdmin()) return undefined;
     return db.$transaction(async (tx) => {
@@ -47,7 +53,10 @@ export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
     return (await oneTimeTokens.find('setup', token)) !== undefined;
   }
 
-  /** Makes the first administrator. All links are spent in the same transaction. Refuses with `invalid_token`. */
+  /**
+   * Makes the first administrator. All links are spent in the same transaction. Refuses with
+   * `invalid_token`.
+   */
   async function complete(token: string, input: NewAccount, meta: RequestMeta): Promise<Account> {
     if (!(await isValid(token))) throw invalidSetupLink();
     return accounts.create(input, meta, {
@@ -55,7 +64,8 @@ export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
       verified: true,
       async also(account, tx) {
         if (!(await oneTimeTokens.spendAll('setup', token, tx))) throw invalidSetupLink();
-        // A link that was made meanwhile may have been used: of two administrators the second one does not come to be.
+        // A link that was made meanwhile may have been used: of two administrators the second one
+        // does not come to be.
         if ((await tx.account.count({ where: { role: 'admin' } })) > 1) throw invalidSetupLink();
         const actor = { kind: 'account' as const, id: account.id };
         await audit.record({ action: 'setup.completed', actor, accountId: account.id, meta }, tx);

@@ -1,4 +1,7 @@
-/** Passwords that are forgotten, and passwords that are changed: whoever had signed in by the old one is signed out. */
+/**
+ * Passwords that are forgotten, and passwords that are changed: whoever had signed in by the old
+ * one is signed out.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, conflict, invalidRequest, unauthorized } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
@@ -43,7 +46,10 @@ interface Deps {
 const FORGOT_BY_ADDRESS: Limit = { name: 'forgot-address', points: 30, seconds: HOUR_SECONDS };
 /** A stranger who knows an address cannot fill its mailbox. */
 const FORGOT_BY_ACCOUNT: Limit = { name: 'forgot-account', points: 3, seconds: HOUR_SECONDS };
-/** The answer has long been given when the account is looked for, so that it tells nothing by its time. */
+/**
+ * The answer has long been given when the account is looked for, so that it tells nothing by its
+ * time.
+ */
 const DELIVERY_CHECK_MS = 50;
 const MAX_WAITING = 1000;
 
@@ -71,8 +77,9 @@ export function createPasswordReset(deps: Deps) {
   return { isOffered: mail.isConfigured, requestReset, isValid, reset, changePassword, setFirstPassword, settle };
 
   /**
-   * Mails a link to choose a new password, if there is an account with this address. Whoever asks is not told whether there is.
-   * Refuses with `rate_limited` whoever asks from one place again and again, whomever they ask for.
+   * Mails a link to choose a new password, if there is an account with this address. Whoever asks
+   * is not told whether there is. Refuses with `rate_limited` whoever asks from one place again and
+   * again, whomever they ask for.
    */
   async function requestReset(email: string, meta: RequestMeta): Promise<void> {
     await rateLimiter.consume(FORGOT_BY_ADDRESS, rateLimitKey(meta.address));
@@ -113,9 +120,10 @@ export function createPasswordReset(deps: Deps) {
   }
 
   /**
-   * Sets a new password by a mailed link, which is spent, and ends every login and grant of the account, all in one transaction. If the
-   * address was never verified, keys, agents, second factors and links to other issuers go as well.
-   * Refuses with `invalid_token`, or with `invalid_request` for a password that may not be chosen: then the link stays good.
+   * Sets a new password by a mailed link, which is spent, and ends every login and grant of the
+   * account, all in one transaction. If the address was never verified, keys, agents, second
+   * factors and links to other issuers go as well. Refuses with `invalid_token`, or with
+   * `invalid_request` for a password that may not be chosen: then the link stays good.
    */
   async function reset(token: string, password: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('reset', token))?.account;
@@ -128,13 +136,14 @@ export function createPasswordReset(deps: Deps) {
       const authenticated = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
       const { count } = await tx.account.updateMany({
         where: { id, email, status: 'active' },
-        // Whoever read the mail has the mailbox. Tokens that live by themselves are refused for their age.
+        // Whoever read the mail has the mailbox. Tokens that live by themselves are refused for
+        // their age.
         data: { passwordHash, passwordChangedAt: now, notBefore: now, ...authenticated },
       });
       if (count !== 1) throw invalidLink();
       await oneTimeTokens.revoke('reset', id, tx);
-      // Until now nobody had shown that the address is theirs: what was attached to the account may be a stranger's, who made it
-      // to wait for its owner (account pre-hijacking).
+      // Until now nobody had shown that the address is theirs: what was attached to the account may
+      // be a stranger's, who made it to wait for its owner (account pre-hijacking).
       if (!emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.removeAllFor(id, tx);
       await note('password.reset', id, meta, tx, { cleared: !emailVerified });
     });
@@ -142,8 +151,9 @@ export function createPasswordReset(deps: Deps) {
   }
 
   /**
-   * Replaces the password of somebody who knows it; every other login ends. Refuses with `invalid_credentials` and
-   * `auth_rate_limited` as a sign-in does, with `invalid_request` by field (`password`), or with `conflict`.
+   * Replaces the password of somebody who knows it; every other login ends. Refuses with
+   * `invalid_credentials` and `auth_rate_limited` as a sign-in does, with `invalid_request` by
+   * field (`password`), or with `conflict`.
    */
   async function changePassword(
     login: AuthenticatedSession,
@@ -155,8 +165,9 @@ export function createPasswordReset(deps: Deps) {
   }
 
   /**
-   * The first password of somebody who always came by a provider elsewhere; every other login ends. Whether they proved lately who
-   * they are is for the door to ask. Refuses with `invalid_request` by field (`password`), or with `conflict`.
+   * The first password of somebody who always came by a provider elsewhere; every other login ends.
+   * Whether they proved lately who they are is for the door to ask. Refuses with `invalid_request`
+   * by field (`password`), or with `conflict`.
    */
   async function setFirstPassword(login: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
     if (login.account.passwordHash !== null) throw conflict('There is a password already. Change it instead.');

@@ -25,7 +25,10 @@ export interface NewAccount {
   password: string;
 }
 
-/** An account that comes from elsewhere: with the hash of its password from another system, or with none. */
+/**
+ * An account that comes from elsewhere: with the hash of its password from another system, or with
+ * none.
+ */
 export interface ImportedAccount {
   email: string;
   name?: string;
@@ -41,7 +44,10 @@ export interface AccountOptions {
   verified?: boolean;
   /** The account of whoever makes it, where that is not its own. */
   by?: string;
-  /** What must happen together with it, in the same transaction. Returns what is to follow when that is done. */
+  /**
+   * What must happen together with it, in the same transaction. Returns what is to follow when that
+   * is done.
+   */
   also?: ((account: Account, tx: Queryable) => Promise<(() => void) | undefined>) | undefined;
 }
 
@@ -69,7 +75,8 @@ export function createAccounts({ db, clock, audit, invalidationBus, passwords, o
   return { create, errorsOf, renewHash, find, findByEmail, lock, lockUnchanged, hasAdmin, list, page, isActive };
 
   /**
-   * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or `conflict`.
+   * Makes an account with an organization of its own. Refuses with `invalid_request` (by field) or
+   * `conflict`.
    */
   async function create(
     input: NewAccount | ImportedAccount,
@@ -133,8 +140,8 @@ export function createAccounts({ db, clock, audit, invalidationBus, passwords, o
   }
 
   /**
-   * Keeps a password that was just proven in a hash of our own, if it was not yet. One that is changed at the same moment stays;
-   * when there is no time for it now, the next sign-in does it.
+   * Keeps a password that was just proven in a hash of our own, if it was not yet. One that is
+   * changed at the same moment stays; when there is no time for it now, the next sign-in does it.
    */
   async function renewHash({ id, passwordHash }: Account, password: string): Promise<void> {
     if (!passwordHash || !passwords.isOutdated(passwordHash)) return;
@@ -146,7 +153,10 @@ export function createAccounts({ db, clock, audit, invalidationBus, passwords, o
     }
   }
 
-  /** The account, as it was at most a second ago; every process is also told at once when one changes. */
+  /**
+   * The account, as it was at most a second ago; every process is also told at once when one
+   * changes.
+   */
   async function find(id: string): Promise<Account | undefined> {
     return recent.getOrLoad(id, async () => (await db.account.findUnique({ where: { id } })) ?? undefined);
   }
@@ -155,15 +165,17 @@ export function createAccounts({ db, clock, audit, invalidationBus, passwords, o
     return db.account.findUnique({ where: { email: normalizeEmail(email) } });
   }
 
-  /** The account as it is now. Whoever else holds or changes it waits until the transaction is done. */
+  /**
+   * The account as it is now. Whoever else holds or changes it waits until the transaction is done.
+   */
   async function lock(id: string, tx: Queryable): Promise<Account | null> {
     await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
     return tx.account.findUnique({ where: { id } });
   }
 
   /**
-   * The same for what is made by a login. Whoever resets the password takes an account back, and a login that ends by it leaves nothing
-   * behind: refuses with `conflict`.
+   * The same for what is made by a login. Whoever resets the password takes an account back, and a
+   * login that ends by it leaves nothing behind: refuses with `conflict`.
    */
   async function lockUnchanged({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
     const now = await lock(id, tx);
@@ -197,7 +209,10 @@ export const addressTaken = () =>
 
 const nameOf = ({ name }: { name?: string }) => name?.trim() || undefined;
 
-/** Where to write to somebody. As long as the address may be another's, the name would be a stranger's words in a mail from us. */
+/**
+ * Where to write to somebody. As long as the address may be another's, the name would be a
+ * stranger's words in a mail from us.
+ */
 export const mailAddressOf = ({ email, name, emailVerified }: Account): Mailbox => ({
   address: email,
   ...(emailVerified && name && { name }),

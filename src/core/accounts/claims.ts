@@ -2,7 +2,9 @@
 import { epochSeconds } from '../../base/clock.js';
 import type { Account } from '../../base/db/open.js';
 
-/** The claims that each scope stands for; what an account does not have is left out of the answer. */
+/**
+ * The claims that each scope stands for; what an account does not have is left out of the answer.
+ */
 export const SCOPE_CLAIMS = {
   openid: ['sub'],
   profile: ['name', 'given_name', 'family_name', 'picture', 'locale', 'zoneinfo', 'updated_at', 'plan'],

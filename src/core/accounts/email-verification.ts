@@ -1,4 +1,7 @@
-/** Whether an e-mail address is its account's: a link is mailed there, and whoever opens it has read it. */
+/**
+ * Whether an e-mail address is its account's: a link is mailed there, and whoever opens it has read
+ * it.
+ */
 
 import { type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
@@ -27,7 +30,10 @@ export type EmailVerification = ReturnType<typeof createEmailVerification>;
 export function createEmailVerification({ db, clock, audit, invalidationBus, rateLimiter, oneTimeTokens, mail }: Deps) {
   return { isOffered: mail.isConfigured, begin, request, isValid, verify };
 
-  /** For an account that is just being made, in that transaction. Returns how to mail the link after the commit. */
+  /**
+   * For an account that is just being made, in that transaction. Returns how to mail the link after
+   * the commit.
+   */
   async function begin(account: Account, tx: Queryable): Promise<() => void> {
     if (!mail.isConfigured) return () => {};
     const token = await oneTimeTokens.create('email', { account, seconds: DAY_SECONDS }, tx);
@@ -47,7 +53,10 @@ export function createEmailVerification({ db, clock, audit, invalidationBus, rat
     return (await oneTimeTokens.find('email', token)) !== undefined;
   }
 
-  /** Takes the address as verified. Refuses with `invalid_token`, also when the account has another address by now. */
+  /**
+   * Takes the address as verified. Refuses with `invalid_token`, also when the account has another
+   * address by now.
+   */
   async function verify(token: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('email', token))?.account;
     if (!account) throw invalidLink();

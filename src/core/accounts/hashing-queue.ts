@@ -1,8 +1,14 @@
-/** The queue that every hash passes: hashing takes all of a core for a good while, and more at once would only take longer each. */
+/**
+ * The queue that every hash passes: hashing takes all of a core for a good while, and more at once
+ * would only take longer each.
+ */
 import { serviceUnavailable } from '../../base/app-error.js';
 import { createSemaphore } from '../../base/semaphore.js';
 
-/** libuv has four threads, unless its user says otherwise before the process starts: one stays for files and name look-ups. */
+/**
+ * libuv has four threads, unless its user says otherwise before the process starts: one stays for
+ * files and name look-ups.
+ */
 const MAX_CONCURRENT = 3;
 /** More hashes than this waiting for a core means seconds of delay: better a clear 503. */
 const MAX_WAITING = 100;
@@ -12,8 +18,9 @@ export const hashConcurrency = (cores: number, processes: number) =>
   Math.min(MAX_CONCURRENT, Math.max(1, Math.floor(cores / processes)));
 
 /**
- * Runs at most `width` jobs at once; refuses those that would wait behind more than `maxWaiting` others. A job whose request has
- * gone runs all the same: what came before it is no longer than the queue.
+ * Runs at most `width` jobs at once; refuses those that would wait behind more than `maxWaiting`
+ * others. A job whose request has gone runs all the same: what came before it is no longer than the
+ * queue.
  */
 export function createHashingQueue(width: number, maxWaiting = MAX_WAITING) {
   const turns = createSemaphore(width);

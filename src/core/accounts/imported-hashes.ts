@@ -1,4 +1,7 @@
-/** The hashes that people bring along from other systems. Each is good for one sign-in; then the password is hashed our way. */
+/**
+ * The hashes that people bring along from other systems. Each is good for one sign-in; then the
+ * password is hashed our way.
+ */
 import { argon2id } from './hashes/argon2id.js';
 import { plainBcrypt } from './hashes/bcrypt.js';
 import { djangoPbkdf2, passlibPbkdf2 } from './hashes/pbkdf2.js';

@@ -1,4 +1,7 @@
-/** Secrets that are handed out in a link and work once: to set the server up, to verify an address, to choose a password. */
+/**
+ * Secrets that are handed out in a link and work once: to set the server up, to verify an address,
+ * to choose a password.
+ */
 
 import { unauthorized } from '../../base/app-error.js';
 import { addSeconds, type Clock } from '../../base/clock.js';
@@ -8,7 +11,9 @@ import type { Account, Database, Queryable } from '../../base/db/open.js';
 export type TokenPurpose = 'setup' | 'email' | 'reset';
 
 export interface NewLink {
-  /** Whose it is. It then works only as long as the account has the address that it was mailed to. */
+  /**
+   * Whose it is. It then works only as long as the account has the address that it was mailed to.
+   */
   account?: Account;
   seconds: number;
   /** How many there may be at a time, this one included, where it is not the only one. */
@@ -23,7 +28,10 @@ export type OneTimeTokens = ReturnType<typeof createOneTimeTokens>;
 export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock }) {
   return { create, find, consume, spendAll, revoke };
 
-  /** A token, 256 bits, of which only the hash is stored. Earlier ones of the same purpose and account are void, but for `atMost`. */
+  /**
+   * A token, 256 bits, of which only the hash is stored. Earlier ones of the same purpose and
+   * account are void, but for `atMost`.
+   */
   async function create(
     purpose: TokenPurpose,
     { account, seconds, atMost = 1 }: NewLink,
@@ -45,7 +53,10 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
     return token;
   }
 
-  /** What a living token stands for, without spending it. Nothing when its account is suspended, or has another address now. */
+  /**
+   * What a living token stands for, without spending it. Nothing when its account is suspended, or
+   * has another address now.
+   */
   async function find(purpose: TokenPurpose, token: string): Promise<{ account: Account | null } | undefined> {
     const where = { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: clock.now() } };
     const row = await db.verificationToken.findFirst({ where, include: { account: true } });
@@ -55,7 +66,10 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
     return stands ? { account: row.account } : undefined;
   }
 
-  /** Spends it. Of many at once exactly one is told yes; when the transaction fails, the token is as good as before. */
+  /**
+   * Spends it. Of many at once exactly one is told yes; when the transaction fails, the token is as
+   * good as before.
+   */
   async function consume(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const now = clock.now();
     const { count } = await tx.verificationToken.updateMany({
@@ -66,8 +80,9 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /**
-   * Spends it, and with it all others that are for nobody in particular: of many at once, with whichever of them, exactly one is told
-   * yes. In the order of their hashes, so that nobody waits in a ring.
+   * Spends it, and with it all others that are for nobody in particular: of many at once, with
+   * whichever of them, exactly one is told yes. In the order of their hashes, so that nobody waits
+   * in a ring.
    */
   async function spendAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const where = { purpose, accountId: null, consumedAt: null };

@@ -1,7 +1,13 @@
-/** Which passwords may be chosen, without asking anybody: their length, their characters, the most common ones. */
+/**
+ * Which passwords may be chosen, without asking anybody: their length, their characters, the most
+ * common ones.
+ */
 import { COMMON_PASSWORDS } from './common-passwords.js';
 
-/** `standard` is NIST SP 800-63B: no rule about characters. `strict` adds one, for those who must have it. */
+/**
+ * `standard` is NIST SP 800-63B: no rule about characters. `strict` adds one, for those who must
+ * have it.
+ */
 export type PasswordPolicy = 'standard' | 'strict';
 
 const MIN_LENGTH = 8;

@@ -1,4 +1,7 @@
-/** Passwords: which are allowed, how they are kept, whether one is right. Hashing happens off the event loop. */
+/**
+ * Passwords: which are allowed, how they are kept, whether one is right. Hashing happens off the
+ * event loop.
+ */
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hmacSha256, randomToken } from '../../base/crypto.js';
@@ -19,8 +22,9 @@ interface Deps {
 }
 
 /**
- * bcrypt sees 72 bytes at most. It is given a MAC of the password, 43 characters, so that every character counts; the key
- * is a fixed label, so that hashes of this kind from elsewhere cannot be tried here.
+ * bcrypt sees 72 bytes at most. It is given a MAC of the password, 43 characters, so that every
+ * character counts; the key is a fixed label, so that hashes of this kind from elsewhere cannot be
+ * tried here.
  */
 const PREHASH_KEY = Buffer.from('signet password, version 1');
 const SCHEME = 'signet1:';
@@ -35,7 +39,10 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
 
   return { rule: PASSWORD_RULES[policy], error, hash, verify, isOutdated, isKnownKind };
 
-  /** Why this password may not be chosen, or undefined. Asks others only about one that the rules allow. */
+  /**
+   * Why this password may not be chosen, or undefined. Asks others only about one that the rules
+   * allow.
+   */
   async function error(password: string, email: string): Promise<string | undefined> {
     const plain = normalize(password);
     const breach = passwordRuleError(policy, plain, email);
@@ -48,8 +55,9 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   }
 
   /**
-   * Whether it is the password. Without a stored hash, and with one that cannot be read, the answer is no, after the same time as
-   * with a hash of our own. A hash from another system takes its own time, until `isOutdated` has had it replaced.
+   * Whether it is the password. Without a stored hash, and with one that cannot be read, the answer
+   * is no, after the same time as with a hash of our own. A hash from another system takes its own
+   * time, until `isOutdated` has had it replaced.
    */
   async function verify(password: string, stored: string | null | undefined): Promise<boolean> {
     const compare = stored ? readHash(stored) : undefined;
@@ -58,7 +66,10 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
     return same && compare !== undefined;
   }
 
-  /** Whether a right password should be hashed again: its hash is from another system, or has another cost. */
+  /**
+   * Whether a right password should be hashed again: its hash is from another system, or has
+   * another cost.
+   */
   function isOutdated(stored: string): boolean {
     return !stored.startsWith(SCHEME) || costOf(stored.slice(SCHEME.length)) !== cost;
   }
@@ -75,7 +86,9 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   }
 }
 
-/** The same characters typed on another keyboard are the same password (NIST SP 800-63B, 3.1.1.2). */
+/**
+ * The same characters typed on another keyboard are the same password (NIST SP 800-63B, 3.1.1.2).
+ */
 const normalize = (password: string) => password.normalize('NFKC');
 
 const prehash = (password: string) => hmacSha256(PREHASH_KEY, normalize(password));

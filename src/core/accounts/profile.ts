@@ -31,7 +31,10 @@ const MAX_NOTIFICATIONS = 50;
 export function createProfiles({ db, audit, invalidationBus }: Deps) {
   return { change };
 
-  /** Refuses with `invalid_request` by field. A new name brings its parts along, unless they are given too. */
+  /**
+   * Refuses with `invalid_request` by field. A new name brings its parts along, unless they are
+   * given too.
+   */
   async function change(accountId: string, given: ProfileChange, meta: RequestMeta): Promise<Account> {
     const { notifications, ...texts } = given;
     const values = Object.fromEntries(

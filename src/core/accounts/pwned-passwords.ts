@@ -1,4 +1,7 @@
-/** Passwords that were stolen elsewhere, asked for by five characters of their hash: the other side learns neither password nor hash. */
+/**
+ * Passwords that were stolen elsewhere, asked for by five characters of their hash: the other side
+ * learns neither password nor hash.
+ */
 import { createHash } from 'node:crypto';
 import type { Log } from '../../base/log.js';
 import { createSafeFetch } from '../../base/safe-fetch.js';
@@ -18,7 +21,8 @@ const ROW = /^([0-9A-F]{35}):(\d{1,12})$/i;
 export type PwnedPasswords = ReturnType<typeof createPwnedPasswords>;
 
 export function createPwnedPasswords({ url, log }: Deps) {
-  // Guarded for its limits of time and size. The keeper named the host, so it may be one of a private network.
+  // Guarded for its limits of time and size. The keeper named the host, so it may be one of a
+  // private network.
   const fetch = createSafeFetch({
     privateHosts: url ? [new URL(url).host] : [],
     timeoutMs: TIMEOUT_MS,
@@ -27,7 +31,10 @@ export function createPwnedPasswords({ url, log }: Deps) {
 
   return { has };
 
-  /** Whether it is known to be stolen. When nobody answers it counts as not: a service of others must not keep people out. */
+  /**
+   * Whether it is known to be stolen. When nobody answers it counts as not: a service of others
+   * must not keep people out.
+   */
   async function has(password: string): Promise<boolean> {
     if (!url) return false;
     const hash = createHash('sha1').update(password).digest('hex').toUpperCase();

@@ -1,6 +1,7 @@
 /**
- * Approvals: what an agent asks of a person for one thing, and the person's yes or no. The grant that comes of a yes is written with it,
- * so that there is never one without the other; whoever speaks with the agent asks here what was decided when the agent does.
+ * Approvals: what an agent asks of a person for one thing, and the person's yes or no. The grant
+ * that comes of a yes is written with it, so that there is never one without the other; whoever
+ * speaks with the agent asks here what was decided when the agent does.
  */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
@@ -18,7 +19,10 @@ import type { Payload } from '../oauth-storage/store.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from '../sessions/sessions.js';
 
-/** One thing that an agent wants to do, as RFC 9396 has it. Every member of it is shown to the person. */
+/**
+ * One thing that an agent wants to do, as RFC 9396 has it. Every member of it is shown to the
+ * person.
+ */
 export interface AgentAction {
   type: 'agent_action';
   /** In words. */
@@ -93,8 +97,9 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
   return { findApprover, canRequest, request, resultFor, list, decide };
 
   /**
-   * The person with this e-mail address or id, if the agent may ask them. Whether there is nobody, or somebody who has nothing to do with
-   * the agent: it is one and the same question to the database. Refuses with `rate_limited`.
+   * The person with this e-mail address or id, if the agent may ask them. Whether there is nobody,
+   * or somebody who has nothing to do with the agent: it is one and the same question to the
+   * database. Refuses with `rate_limited`.
    */
   async function findApprover(agent: Agent, hint: string): Promise<string | undefined> {
     await rateLimiter.consume(BY_AGENT, agent.id);
@@ -106,7 +111,10 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
     return (await related(agent, { id: accountId })) !== undefined;
   }
 
-  /** Whoever answers for the agent, as long as they are in its organization, and whoever allowed it something by themselves. */
+  /**
+   * Whoever answers for the agent, as long as they are in its organization, and whoever allowed it
+   * something by themselves.
+   */
   async function related(
     { id: clientId, claimed, owner, organizationId }: Agent,
     person: Prisma.AccountWhereInput,
@@ -122,7 +130,10 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
     return found?.id;
   }
 
-  /** Puts the question. Refuses with `conflict` while an earlier one to the same person is open, and with `rate_limited`. */
+  /**
+   * Puts the question. Refuses with `conflict` while an earlier one to the same person is open, and
+   * with `rate_limited`.
+   */
   async function request(
     { requestId, agent, accountId, bindingMessage, asked, grant, expiresAt }: NewApproval,
     meta: RequestMeta,
@@ -154,7 +165,10 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
     }
   }
 
-  /** What came of the question. A yes is told as often as it is asked for: that it counts once is the token endpoint's business. */
+  /**
+   * What came of the question. A yes is told as often as it is asked for: that it counts once is
+   * the token endpoint's business.
+   */
   async function resultFor(requestId: string): Promise<ApprovalResult> {
     const row = await db.approval.findUnique({ where: { requestId }, include: { account: true } });
     if (row?.status === 'approved') {
@@ -175,8 +189,9 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
   }
 
   /**
-   * The person's answer. Of several at once one counts. Refuses with `not_found` what was never asked of this person, and with
-   * `conflict` what was answered, has expired, or cannot be allowed any more.
+   * The person's answer. Of several at once one counts. Refuses with `not_found` what was never
+   * asked of this person, and with `conflict` what was answered, has expired, or cannot be allowed
+   * any more.
    */
   async function decide(
     { account, session, amr }: AuthenticatedSession,

@@ -1,7 +1,9 @@
 /**
- * Agents that act for people (token exchange, RFC 8693). An agent may, with a token of the person that names it: as its audience (see
- * core/agents/audiences), or as `may_act`, which every token of a sign-in has in which the app asked for one agent. What it then may is
- * never more than that token, than what the person allowed it, and than its own capabilities; and it ends when any of these ends.
+ * Agents that act for people (token exchange, RFC 8693). An agent may, with a token of the person
+ * that names it: as its audience (see core/agents/audiences), or as `may_act`, which every token of
+ * a sign-in has in which the app asked for one agent. What it then may is never more than that
+ * token, than what the person allowed it, and than its own capabilities; and it ends when any of
+ * these ends.
  */
 
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
@@ -77,7 +79,10 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
     };
   }
 
-  /** Why the agent that acts now gets no token for this audience: it would be another agent's, who could do nothing with it. */
+  /**
+   * Why the agent that acts now gets no token for this audience: it would be another agent's, who
+   * could do nothing with it.
+   */
   async function denialReason(audience: string, { act, named }: Delegation): Promise<string | undefined> {
     const next = audiences.agentIn(audience);
     if (!next) return undefined;
@@ -86,8 +91,9 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /**
-   * What the person said yes to when the app asked them for this agent. An agent may also pass on what it may itself, to one that they
-   * did not name: to one of its own organization, and to no other.
+   * What the person said yes to when the app asked them for this agent. An agent may also pass on
+   * what it may itself, to one that they did not name: to one of its own organization, and to no
+   * other.
    */
   async function allowedBy(
     { claims }: ActiveToken,
@@ -123,7 +129,10 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 }
 
-/** An agent's own grant is an approval: one thing, for a few minutes (see core/approvals). A token by exchange would be more than that. */
+/**
+ * An agent's own grant is an approval: one thing, for a few minutes (see core/approvals). A token
+ * by exchange would be more than that.
+ */
 function isForOneThing({ claims, person }: ActiveToken): boolean {
   return isAgentId(person?.grant.clientId ?? '') || claims.authorization_details !== undefined;
 }

@@ -1,4 +1,7 @@
-/** Which agents live now, by what they call themselves with: their client id, or their key. What becomes of them is in agents.ts. */
+/**
+ * Which agents live now, by what they call themselves with: their client id, or their key. What
+ * becomes of them is in agents.ts.
+ */
 
 import type { Clock } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
@@ -31,7 +34,10 @@ export interface Agent {
   updatedAt: Date;
 }
 
-/** As an agent is read: with whoever answers for it, and one of those who manage its organization, if there is anybody. */
+/**
+ * As an agent is read: with whoever answers for it, and one of those who manage its organization,
+ * if there is anybody.
+ */
 export const AGENT_INCLUDE = {
   owner: { include: { memberships: { select: { organizationId: true } } } },
   organization: {
@@ -67,13 +73,19 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
 
   return { find, findByKey };
 
-  /** The agent with this client id, if it lives, or lived a second ago; every process is also told at once when one has ended. */
+  /**
+   * The agent with this client id, if it lives, or lived a second ago; every process is also told
+   * at once when one has ended.
+   */
   async function find(id: string): Promise<Agent | undefined> {
     const agent = isAgentId(id) ? await recent.getOrLoad(id, () => read(id)) : undefined;
     return agent && !isExpired(agent) ? agent : undefined;
   }
 
-  /** The living agent behind a key: found by its first characters, compared by its hash in constant time. */
+  /**
+   * The living agent behind a key: found by its first characters, compared by its hash in constant
+   * time.
+   */
   async function findByKey(key: string): Promise<Agent | 'expired' | undefined> {
     const format = formatOf(key);
     if (format?.prefix !== KEY_FORMATS.ocs_live.prefix) return undefined;
@@ -97,8 +109,9 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
 }
 
 /**
- * An agent works for its organization, not for a person: it goes on when whoever made it leaves. It stops while nobody is left who could
- * stop it, because all who manage the organization are suspended.
+ * An agent works for its organization, not for a person: it goes on when whoever made it leaves. It
+ * stops while nobody is left who could stop it, because all who manage the organization are
+ * suspended.
  */
 function hasManager({ claimTokenHash, organization }: AgentRow): boolean {
   return claimTokenHash !== null || organization.memberships.length > 0;

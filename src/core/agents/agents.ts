@@ -1,6 +1,7 @@
 /**
- * Agents: programs that act for themselves, each in one organization and within its capabilities. Here they are found, get another key
- * and go; how they come stands in onboarding.ts, and what they ask of people in core/approvals.
+ * Agents: programs that act for themselves, each in one organization and within its capabilities.
+ * Here they are found, get another key and go; how they come stands in onboarding.ts, and what they
+ * ask of people in core/approvals.
  */
 
 import { conflict, invalidRequest, notFound } from '../../base/app-error.js';
@@ -42,7 +43,10 @@ export function createAgents(deps: Deps) {
 
   return { ...onboarding, listFor, findFor, rotateKey, remove, removeAllFor, sweep };
 
-  /** Those of one organization, or of all where the member is; the oldest first. Refuses as `organizations.requireExisting` does. */
+  /**
+   * Those of one organization, or of all where the member is; the oldest first. Refuses as
+   * `organizations.requireExisting` does.
+   */
   async function listFor(member: Actor, organizationId?: string): Promise<Agent[]> {
     const rows = await db.agent.findMany({
       where: { organizationId: { in: await accessible(member, organizationId) } },
@@ -53,8 +57,8 @@ export function createAgents(deps: Deps) {
   }
 
   /**
-   * By the id that it was given, or by its client id. An agent finds itself only. Refuses with `not_found`, and with `invalid_request`
-   * when several organizations have one that is called so.
+   * By the id that it was given, or by its client id. An agent finds itself only. Refuses with
+   * `not_found`, and with `invalid_request` when several organizations have one that is called so.
    */
   async function findFor(actor: AgentActor, name: string, organizationId?: string): Promise<Agent> {
     if ('agent' in actor) {
@@ -74,7 +78,10 @@ export function createAgents(deps: Deps) {
     return toAgent(row);
   }
 
-  /** Another key; the old one, and all that came from it, is refused from now on. Refuses as `requireExisting` does, and with `conflict`. */
+  /**
+   * Another key; the old one, and all that came from it, is refused from now on. Refuses as
+   * `requireExisting` does, and with `conflict`.
+   */
   async function rotateKey(actor: AgentActor, agent: Agent, meta: RequestMeta): Promise<FreshAgent> {
     await requireExisting(actor, agent);
     const { key, data } = mintKey();
@@ -95,7 +102,10 @@ export function createAgents(deps: Deps) {
     return { agent: rotated, key, token: await tokens.sign(rotated) };
   }
 
-  /** The agent, its key, its tokens and all that people allowed it are gone from now on. Refuses as `requireExisting` does. */
+  /**
+   * The agent, its key, its tokens and all that people allowed it are gone from now on. Refuses as
+   * `requireExisting` does.
+   */
   async function remove(actor: AgentActor, agent: Agent, meta: RequestMeta): Promise<void> {
     await requireExisting(actor, agent);
     await db.$transaction(async (tx) => {
@@ -108,8 +118,9 @@ export function createAgents(deps: Deps) {
   }
 
   /**
-   * Deletes all agents that an account answers for, or those that were its own before a moment: whoever claims one becomes a member of
-   * its organization then. Part of a verb that announces the account. Returns how many there were.
+   * Deletes all agents that an account answers for, or those that were its own before a moment:
+   * whoever claims one becomes a member of its organization then. Part of a verb that announces the
+   * account. Returns how many there were.
    */
   async function removeAllFor(accountId: string, tx: Queryable, before?: Date): Promise<number> {
     const since = before && {
@@ -123,7 +134,10 @@ export function createAgents(deps: Deps) {
     );
   }
 
-  /** Deletes those whose time is over, with the organizations that were made for them. Returns how many there were. */
+  /**
+   * Deletes those whose time is over, with the organizations that were made for them. Returns how
+   * many there were.
+   */
   async function sweep(): Promise<number> {
     const where = { expiresAt: { lte: clock.now() } };
     const select = { id: true, agentId: true, organizationId: true };
@@ -149,7 +163,10 @@ export function createAgents(deps: Deps) {
     return (await tx.agent.deleteMany({ where: { id: { in: ids } } })).count;
   }
 
-  /** Agents are managed by administrators of their organization, and by themselves. Refuses as `organizations.requireExisting` does. */
+  /**
+   * Agents are managed by administrators of their organization, and by themselves. Refuses as
+   * `organizations.requireExisting` does.
+   */
   async function requireExisting(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
     if ('member' in actor) await organizations.requireMember(actor.member, agent.organizationId, 'admin', tx);
     else if (actor.agent.id !== agent.id) throw agentNotFound();

@@ -1,7 +1,9 @@
 /**
- * Whom a token can be meant for: a registered API, or an agent. An app that wants an agent to act for a person asks the person for a
- * token with that agent as its audience (`<ISSUER>/agents/agt_…`, as `resource`). The person then reads the agent's name and what it
- * wants to do, and their yes is a part of their consent to that app. With that token the agent acts for them: see core/delegations.
+ * Whom a token can be meant for: a registered API, or an agent. An app that wants an agent to act
+ * for a person asks the person for a token with that agent as its audience
+ * (`<ISSUER>/agents/agt_…`, as `resource`). The person then reads the agent's name and what it
+ * wants to do, and their yes is a part of their consent to that app. With that token the agent acts
+ * for them: see core/delegations.
  */
 import { isForClients, type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
 import { type ActiveAgents, isAgentId } from './active-agents.js';
@@ -19,7 +21,10 @@ export function createAudiences({ issuer, resources, activeAgents }: Deps) {
 
   return { find, ofAgent, agentIn };
 
-  /** The API, or the agent as if it were one. Nobody gives anything to an agent that nobody answers for. */
+  /**
+   * The API, or the agent as if it were one. Nobody gives anything to an agent that nobody answers
+   * for.
+   */
   async function find(identifier: string): Promise<Resource | undefined> {
     const id = agentIn(identifier);
     const agent = id && (await activeAgents.find(id));

@@ -1,4 +1,7 @@
-/** An agent as the OAuth client that it is too. Nothing of that is stored: it follows from the agent, and ends with it. */
+/**
+ * An agent as the OAuth client that it is too. Nothing of that is stored: it follows from the
+ * agent, and ends with it.
+ */
 import { epochSeconds } from '../../base/clock.js';
 import type { Client } from '../../base/db/open.js';
 import type { Agent } from './active-agents.js';
@@ -7,7 +10,10 @@ import { type AgentClaims, claimsOf } from './tokens.js';
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
-/** What the protocol engine has to know of an agent, in its metadata as a client. No other client can say such a thing of itself. */
+/**
+ * What the protocol engine has to know of an agent, in its metadata as a client. No other client
+ * can say such a thing of itself.
+ */
 export interface AgentMember extends AgentClaims {
   capabilities: string[];
   /** In seconds since 1970, if nobody claims it. */

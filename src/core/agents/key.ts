@@ -1,4 +1,7 @@
-/** The key of an agent, which is its secret as an OAuth client as well. It is told once; what is stored is its hash. */
+/**
+ * The key of an agent, which is its secret as an OAuth client as well. It is told once; what is
+ * stored is its hash.
+ */
 import { randomUUID } from 'node:crypto';
 import { sha256 } from '../../base/crypto.js';
 import { generateKey, KEY_FORMATS, lookupOf } from '../api-keys/formats.js';

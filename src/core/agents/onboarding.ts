@@ -1,4 +1,7 @@
-/** How agents come: by themselves, for a week and for nobody, or made by an administrator of an organization. */
+/**
+ * How agents come: by themselves, for a week and for nobody, or made by an administrator of an
+ * organization.
+ */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
@@ -48,9 +51,9 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
   return { onboardStranger, onboardInto };
 
   /**
-   * An agent that nobody vouches for. It gets an organization of its own that holds nothing else, and ends after a week unless a person
-   * claims it with the token that comes back. Refuses with `invalid_request` by field, and with `insufficient_role` what only
-   * administrators give.
+   * An agent that nobody vouches for. It gets an organization of its own that holds nothing else,
+   * and ends after a week unless a person claims it with the token that comes back. Refuses with
+   * `invalid_request` by field, and with `insufficient_role` what only administrators give.
    */
   async function onboardStranger(input: NewAgent, meta: RequestMeta): Promise<FreshAgent & { claimToken: string }> {
     const settled = settle(input);
@@ -67,8 +70,9 @@ export function createOnboarding({ db, clock, audit, accounts, organizations, re
   }
 
   /**
-   * An agent of an organization, for one of its administrators. Refuses with `invalid_request` by field, as `organizations.requireExisting` does,
-   * and with `conflict` when another one is called so there.
+   * An agent of an organization, for one of its administrators. Refuses with `invalid_request` by
+   * field, as `organizations.requireExisting` does, and with `conflict` when another one is called
+   * so there.
    */
   async function onboardInto(
     organizationId: string,

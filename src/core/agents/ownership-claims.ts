@@ -1,6 +1,7 @@
 /**
- * Claims: how a person takes on an agent that nobody answers for, with the link that its onboarding answered. They become the owner of
- * the organization that was made for it, and it lives on; its key and what it calls itself stay.
+ * Claims: how a person takes on an agent that nobody answers for, with the link that its onboarding
+ * answered. They become the owner of the organization that was made for it, and it lives on; its
+ * key and what it calls itself stay.
  */
 
 import { notFound } from '../../base/app-error.js';
@@ -35,7 +36,10 @@ export function createOwnershipClaims({ db, clock, audit, invalidationBus, accou
     return row ? toAgent(row) : undefined;
   }
 
-  /** Of many who claim it at once one does. Refuses the others, and whoever comes too late, with `not_found`. */
+  /**
+   * Of many who claim it at once one does. Refuses the others, and whoever comes too late, with
+   * `not_found`.
+   */
   async function claim(token: string, account: Account, meta: RequestMeta): Promise<Agent> {
     const claimTokenHash = sha256(token);
     const claimed = await db.$transaction(async (tx) => {

@@ -1,6 +1,7 @@
 /**
- * The token that comes with a new key. It has the form of the one that the protocol engine makes for an agent's `client_credentials`
- * (RFC 9068), and is verified as such, but lives longer; who has just been given a key need not ask again for a week.
+ * The token that comes with a new key. It has the form of the one that the protocol engine makes
+ * for an agent's `client_credentials` (RFC 9068), and is verified as such, but lives longer; who
+ * has just been given a key need not ask again for a week.
  */
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
@@ -23,7 +24,10 @@ export function createAgentTokens({ clock, issuer, jwts }: Deps) {
 
   return { sign };
 
-  /** For our own API, with all that the agent may do, and for tools that ask who it is; at most until it ends. */
+  /**
+   * For our own API, with all that the agent may do, and for tools that ask who it is; at most
+   * until it ends.
+   */
   async function sign(agent: Agent): Promise<string> {
     const { id, capabilities, expiresAt: ends } = agent;
     const expiresAt = addSeconds(clock.now(), AGENT_TOKEN_SECONDS);

@@ -1,4 +1,7 @@
-/** What is written down of agents, whoever did it: they themselves, or somebody in their organization. */
+/**
+ * What is written down of agents, whoever did it: they themselves, or somebody in their
+ * organization.
+ */
 import type { Queryable } from '../../base/db/open.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import type { Actor } from '../organizations/organizations.js';

@@ -1,4 +1,7 @@
-/** API keys: named secrets that act for an account in one organization, within narrower bounds. Only the hash is stored. */
+/**
+ * API keys: named secrets that act for an account in one organization, within narrower bounds. Only
+ * the hash is stored.
+ */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
@@ -78,7 +81,8 @@ export function createApiKeys(deps: Deps) {
   return { create, list, findActive, isActive, ownerOf, revoke, rotate, verify, removeAllFor };
 
   /**
-   * Refuses with `invalid_request`, `insufficient_role` (never above the owner's own), `not_found` or `conflict`.
+   * Refuses with `invalid_request`, `insufficient_role` (never above the owner's own), `not_found`
+   * or `conflict`.
    *
    * @param by the account that makes it, where that is not its owner
    */
@@ -130,7 +134,10 @@ export function createApiKeys(deps: Deps) {
     return (await db.apiKey.findFirst({ where: { id, revokedAt: null } }))?.accountId;
   }
 
-  /** The key is refused from now on, on every process. Refuses with `not_found` what is not this account's. */
+  /**
+   * The key is refused from now on, on every process. Refuses with `not_found` what is not this
+   * account's.
+   */
   async function revoke(accountId: string, id: string, meta: RequestMeta, by = accountId): Promise<void> {
     await db.$transaction(async (tx) => {
       const where = { id, accountId, revokedAt: null };
@@ -142,8 +149,9 @@ export function createApiKeys(deps: Deps) {
   }
 
   /**
-   * A new key like the old one; the old one works for `graceSeconds` more, at most until it would have ended anyway. Refuses with
-   * `not_found` what is not this account's, or lives no more, and with `conflict`.
+   * A new key like the old one; the old one works for `graceSeconds` more, at most until it would
+   * have ended anyway. Refuses with `not_found` what is not this account's, or lives no more, and
+   * with `conflict`.
    */
   async function rotate(accountId: string, id: string, graceSeconds: number, meta: RequestMeta): Promise<FreshApiKey> {
     if (graceSeconds > MAX_GRACE_SECONDS) {
@@ -152,7 +160,8 @@ export function createApiKeys(deps: Deps) {
     const fresh = await db.$transaction(async (tx) => {
       await accounts.lock(accountId, tx);
       const now = clock.now(); // not before: whoever had to wait would find what ended meanwhile alive
-      // Locks it while it lives, so that of many who replace it at once without an overlap one does.
+      // Locks it while it lives, so that of many who replace it at once without an overlap one
+      // does.
       const living = { id, accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
       const { count } = await tx.apiKey.updateMany({ where: living, data: { revokedAt: null } });
       if (count === 0) throw keyNotFound();
@@ -178,8 +187,9 @@ export function createApiKeys(deps: Deps) {
   }
 
   /**
-   * The living key behind a text, and its account: found by its first characters, compared by its hash in constant time. What a use of
-   * it may is decided where it is used; that its owner is still a member is a part of being alive.
+   * The living key behind a text, and its account: found by its first characters, compared by its
+   * hash in constant time. What a use of it may is decided where it is used; that its owner is
+   * still a member is a part of being alive.
    */
   async function verify(text: string): Promise<ApiKeyUse | 'expired' | undefined> {
     const format = formatOf(text);
@@ -197,7 +207,10 @@ export function createApiKeys(deps: Deps) {
     return own && { key, account, role: minRole(key.role as KeyRole, own) as KeyRole };
   }
 
-  /** Deletes all keys of an account, or those made before a moment. Part of a verb that announces the account. Returns how many. */
+  /**
+   * Deletes all keys of an account, or those made before a moment. Part of a verb that announces
+   * the account. Returns how many.
+   */
   async function removeAllFor(accountId: string, tx: Queryable, before?: Date): Promise<number> {
     const where = { accountId, ...(before && { createdAt: { lt: before } }) };
     return (await tx.apiKey.deleteMany({ where })).count;

@@ -1,6 +1,7 @@
 /**
- * What keys look like. A format is a value: its prefix, its alphabet, how much of it is random. The end of every key is a checksum, so
- * that a mistyped one is refused without a look-up, and a scanner that finds one in a repository can tell that it is one.
+ * What keys look like. A format is a value: its prefix, its alphabet, how much of it is random. The
+ * end of every key is a checksum, so that a mistyped one is refused without a look-up, and a
+ * scanner that finds one in a repository can tell that it is one.
  */
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -45,7 +46,10 @@ export function generateKey(format: KeyFormat): string {
   return body + checksumOf(body, format);
 }
 
-/** The format of what is a key by its form: known prefix, right length and characters, and a checksum that is right. */
+/**
+ * The format of what is a key by its form: known prefix, right length and characters, and a
+ * checksum that is right.
+ */
 export function formatOf(text: string): KeyFormat | undefined {
   const format = longestFirst.find(({ prefix }) => text.startsWith(prefix));
   if (!format || text.length !== format.prefix.length + format.random + format.checksum) return undefined;

@@ -1,6 +1,7 @@
 /**
- * How often and when keys were used: counted in memory and written every few seconds and at the end, so that a request costs no write.
- * A crash loses what was counted since the last writing, at most FLUSH_AFTER_MS of it; nothing is decided by these numbers.
+ * How often and when keys were used: counted in memory and written every few seconds and at the
+ * end, so that a request costs no write. A crash loses what was counted since the last writing, at
+ * most FLUSH_AFTER_MS of it; nothing is decided by these numbers.
  */
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey, Database } from '../../base/db/open.js';

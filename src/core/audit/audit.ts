@@ -1,4 +1,7 @@
-/** The audit trail: what happened, by whom, from where. Written by the verb itself, so that every door leaves the same trail. */
+/**
+ * The audit trail: what happened, by whom, from where. Written by the verb itself, so that every
+ * door leaves the same trail.
+ */
 
 import { isStoreUnavailable } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
@@ -40,14 +43,18 @@ export function createAudit({ db, clock, log }: Deps) {
 
   return { record, recordSoon, flush: later.flush, list };
 
-  /** Writes an entry. Give the verb's transaction, so that the verb and its trail are there together or not at all. */
+  /**
+   * Writes an entry. Give the verb's transaction, so that the verb and its trail are there together
+   * or not at all.
+   */
   async function record(entry: AuditEntry, tx: Queryable = db): Promise<void> {
     await tx.auditEvent.create({ data: toRow(entry) });
   }
 
   /**
-   * For what a listener hears, where nothing may fail or wait: kept in memory for at most a second, then written together.
-   * A crash can lose that second; what must not be lost is recorded by its verb.
+   * For what a listener hears, where nothing may fail or wait: kept in memory for at most a second,
+   * then written together. A crash can lose that second; what must not be lost is recorded by its
+   * verb.
    */
   function recordSoon(entry: AuditEntry): void {
     if (buffer.length >= MAX_BUFFERED) {

@@ -1,4 +1,7 @@
-/** Clients that prove who they are by a certificate (RFC 8705, 2.1): by whom it must be signed, and what it must be called. */
+/**
+ * Clients that prove who they are by a certificate (RFC 8705, 2.1): by whom it must be signed, and
+ * what it must be called.
+ */
 import { X509Certificate } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '../../base/clock.js';
@@ -36,7 +39,10 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
     return authorities !== undefined;
   }
 
-  /** Whether one of our authorities stands behind a certificate that may be used for this. The chain begins with it. */
+  /**
+   * Whether one of our authorities stands behind a certificate that may be used for this. The chain
+   * begins with it.
+   */
   function isTrustedChain(chain: X509Certificate[]): boolean {
     const [certificate] = chain;
     const traits = certificate && traitsOf(certificate);
@@ -70,8 +76,9 @@ function readAuthorities(text: string): X509Certificate[] {
 const inHex = (address: string) => Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex');
 
 /**
- * Node writes a name with a line for each part, in the order of the certificate; RFC 4514 begins with the last part and separates by
- * commas. Both escape alike. Whatever is written in still another way is another name.
+ * Node writes a name with a line for each part, in the order of the certificate; RFC 4514 begins
+ * with the last part and separates by commas. Both escape alike. Whatever is written in still
+ * another way is another name.
  */
 function sameName(expected: string, subject: string | undefined): boolean {
   const parts = expected.split(/(?<!\\),/).map((part) => part.trim());

@@ -1,4 +1,7 @@
-/** OAuth clients: the applications that ask us who somebody is. Registered by themselves (RFC 7591) or made by an administrator. */
+/**
+ * OAuth clients: the applications that ask us who somebody is. Registered by themselves (RFC 7591)
+ * or made by an administrator.
+ */
 import { randomUUID } from 'node:crypto';
 import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
@@ -59,7 +62,10 @@ export function createClients(deps: Deps) {
     isSecret,
   };
 
-  /** Makes a client for an administrator. The secret, if it has one, is returned here and never again. */
+  /**
+   * Makes a client for an administrator. The secret, if it has one, is returned here and never
+   * again.
+   */
   async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, meta: RequestMeta) {
     const noWorkload = workloadError(metadata);
     if (noWorkload) throw invalidRequest(noWorkload, { spiffe_id: noWorkload });
@@ -108,7 +114,10 @@ export function createClients(deps: Deps) {
     return { client, secret };
   }
 
-  /** The client, as it was at most a second ago; every process is also told at once when one changes. Agents are clients too. */
+  /**
+   * The client, as it was at most a second ago; every process is also told at once when one
+   * changes. Agents are clients too.
+   */
   async function find(id: string): Promise<Client | undefined> {
     if (isAgentId(id)) {
       const agent = await activeAgents.find(id);
@@ -144,7 +153,10 @@ export function createClients(deps: Deps) {
     return normalizeMetadata(metadata, { anonymous, byAdmin: false, scopes: scopes(), redirectHosts, home });
   }
 
-  /** Stores a client that registered or changed itself. `secret` is the plain one, or absent when it stays as it is. */
+  /**
+   * Stores a client that registered or changed itself. `secret` is the plain one, or absent when it
+   * stays as it is.
+   */
   async function saveRegistered(
     id: string,
     metadata: ClientMetadata,
@@ -195,7 +207,10 @@ export function createClients(deps: Deps) {
     return client;
   }
 
-  /** Gives a client another secret; the old one is refused from then on. Returned here and never again. */
+  /**
+   * Gives a client another secret; the old one is refused from then on. Returned here and never
+   * again.
+   */
   async function rotateSecret(id: string, meta: RequestMeta): Promise<string> {
     const secret = makeSecret();
     await db.$transaction(async (tx) => {

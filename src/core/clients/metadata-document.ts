@@ -1,4 +1,7 @@
-/** The document in which a client describes itself: where it may be, how it is read, and what it must hold. */
+/**
+ * The document in which a client describes itself: where it may be, how it is read, and what it
+ * must hold.
+ */
 
 import { isLoopback } from '../../base/loopback.js';
 import type { SafeFetch } from '../../base/safe-fetch.js';
@@ -47,7 +50,10 @@ const MEMBERS = [
   'tos_uri',
 ];
 
-/** Whether an id is the address of a document: https with a path, spelt in the one way that browsers have, without a fragment. */
+/**
+ * Whether an id is the address of a document: https with a path, spelt in the one way that browsers
+ * have, without a fragment.
+ */
 export function isDocumentAddress(id: string, { allowLoopback = false } = {}): boolean {
   if (id.length > MAX_ADDRESS_LENGTH || !/^https?:/.test(id)) return false;
   const url = URL.parse(id);
@@ -108,7 +114,8 @@ async function load(id: string, fetch: SafeFetch) {
     }
     return { text: Buffer.concat(chunks).toString(), maxAgeSeconds: maxAgeOf(response.headers.get('cache-control')) };
   } catch (error) {
-    // Whether the host is down, private, redirects or takes too long is nobody's business: it would tell about our network.
+    // Whether the host is down, private, redirects or takes too long is nobody's business: it would
+    // tell about our network.
     throw error instanceof MetadataDocumentError ? error : new MetadataDocumentError('it cannot be read', true);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Clients that nobody registers: their id is the address of a document in which they describe themselves (OAuth Client ID Metadata
- * Document, draft 02). What was read stays in the store as a client like others, so that its tokens can be judged without its host.
+ * Clients that nobody registers: their id is the address of a document in which they describe
+ * themselves (OAuth Client ID Metadata Document, draft 02). What was read stays in the store as a
+ * client like others, so that its tokens can be judged without its host.
  */
 
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
@@ -32,7 +33,10 @@ const STALE_SECONDS = DAY_SECONDS;
 const FAILURE_TTL_MS = 30_000;
 const MAX_FAILURES = 1000;
 const MAX_CONCURRENT = 20;
-/** From one network, of documents that were never read before: each makes us ask somewhere, and may be stored. */
+/**
+ * From one network, of documents that were never read before: each makes us ask somewhere, and may
+ * be stored.
+ */
 const NEW_DOCUMENT_LIMIT: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
 
 export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
@@ -43,7 +47,10 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
 
   return { enabled, find };
 
-  /** The client of this id, its document read anew where it is due. Throws a DocumentFault, or a 429 refusal. */
+  /**
+   * The client of this id, its document read anew where it is due. Throws a DocumentFault, or a 429
+   * refusal.
+   */
   async function find(id: string, meta: RequestMeta): Promise<Client | undefined> {
     const known = await clients.find(id);
     if (known ? known.origin !== 'document' : !isDocumentAddress(id, { allowLoopback })) return known;
@@ -68,7 +75,10 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
     );
   }
 
-  /** Whoever asks while it is being read waits for the same answer; what went wrong is not tried again at once. */
+  /**
+   * Whoever asks while it is being read waits for the same answer; what went wrong is not tried
+   * again at once.
+   */
   async function readOnce(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
     const problem = await errors.getOrLoad(id, async () => undefined);
     if (problem) throw problem;

@@ -1,4 +1,6 @@
-/** What a client may say of itself (RFC 7591), and what we make of it. Pure: no store, no network. */
+/**
+ * What a client may say of itself (RFC 7591), and what we make of it. Pure: no store, no network.
+ */
 import { isLoopback } from '../../base/loopback.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import { parseSpiffeId } from '../../kit/spiffe.js';
@@ -15,7 +17,10 @@ export interface MetadataRules {
   scopes: string[];
   /** If not empty, the only hosts that https redirects may go to. */
   redirectHosts: string[];
-  /** The origin of the document that it comes from: its keys may be there too, for that host is asked anyway. */
+  /**
+   * The origin of the document that it comes from: its keys may be there too, for that host is
+   * asked anyway.
+   */
   home?: string | undefined;
 }
 
@@ -68,8 +73,8 @@ const UNPRINTABLE = /[\u0000-\u0020\u007f\u00a0\u2028\u2029\\]/;
 const WEB_ORIGIN = /^(https?:)\/\/(\[[^\]]*\]|[^/:?#@[\]]+)(?=[:/?]|$)/i;
 
 /**
- * Checks metadata and narrows what is too much: unknown scopes and grants are left out, as RFC 7591 allows. Returns the members
- * to change; throws a MetadataFault for what cannot be narrowed.
+ * Checks metadata and narrows what is too much: unknown scopes and grants are left out, as RFC 7591
+ * allows. Returns the members to change; throws a MetadataFault for what cannot be narrowed.
  */
 export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
   const grantTypes = normalizeGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
@@ -94,7 +99,10 @@ export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules
   };
 }
 
-/** Why nothing else than https to a public host will do for a first-party client: there, nobody is asked. */
+/**
+ * Why nothing else than https to a public host will do for a first-party client: there, nobody is
+ * asked.
+ */
 export function firstPartyError(redirectUris: string[]): string | undefined {
   const unfit = redirectUris.find((uri) => !uri.startsWith('https:') || isLoopback(new URL(uri).hostname));
   return unfit && `A first-party client may only redirect to https, and not to this machine; ${unfit} is neither`;
@@ -102,7 +110,10 @@ export function firstPartyError(redirectUris: string[]): string | undefined {
 
 export const WORKLOAD_AUTH_METHODS = ['spiffe_jwt', 'spiffe_x509'];
 
-/** Why it is no client that a workload can be; undefined also for one that is none. Its name is its SPIFFE ID. */
+/**
+ * Why it is no client that a workload can be; undefined also for one that is none. Its name is its
+ * SPIFFE ID.
+ */
 export function workloadError({
   spiffe_id: id,
   token_endpoint_auth_method: method,
@@ -114,7 +125,10 @@ export function workloadError({
   return isWorkload ? undefined : `a workload proves its SPIFFE ID by ${WORKLOAD_AUTH_METHODS.join(' or ')}`;
 }
 
-/** Whether two redirect URIs are the same but for the port of a loopback address (RFC 8252, section 7.3). */
+/**
+ * Whether two redirect URIs are the same but for the port of a loopback address (RFC 8252, section
+ * 7.3).
+ */
 export function sameLoopback(requested: string, registered: string): boolean {
   const [a, b] = [URL.parse(requested), URL.parse(registered)];
   if (!a || !b || a.protocol !== 'http:' || a.hostname !== b.hostname || !isLoopback(a.hostname)) return false;

@@ -1,6 +1,7 @@
 /**
- * Takes away clients that came by themselves, registered or described by a document, and that nobody uses: so that open registration
- * does not fill the store. What administrators and agents made is never touched.
+ * Takes away clients that came by themselves, registered or described by a document, and that
+ * nobody uses: so that open registration does not fill the store. What administrators and agents
+ * made is never touched.
  */
 
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
@@ -10,7 +11,10 @@ import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 
-/** `unused`: nobody was ever signed in by it. `idle`: nobody has been for long, and nothing that it got is alive. */
+/**
+ * `unused`: nobody was ever signed in by it. `idle`: nobody has been for long, and nothing that it
+ * got is alive.
+ */
 export type RemovalReason = 'unused' | 'idle';
 
 export interface Due {
@@ -31,7 +35,10 @@ interface Deps {
 
 const ORIGINS = ['registration', 'document'];
 const PAGE_SIZE = 500;
-/** Longer than any way through our pages may take, and than it is not noted again that another began. */
+/**
+ * Longer than any way through our pages may take, and than it is not noted again that another
+ * began.
+ */
 const UNDER_WAY_SECONDS = 2 * HOUR_SECONDS;
 
 export type UnusedClients = ReturnType<typeof createUnusedClientCleanup>;
@@ -104,7 +111,9 @@ export function createUnusedClientCleanup({
       });
   }
 
-  /** Who was allowed something has signed somebody in, even if a crash kept that from being noted. */
+  /**
+   * Who was allowed something has signed somebody in, even if a crash kept that from being noted.
+   */
   function reasonFor({ lastUsedAt, createdAt }: Client, isAllowed: boolean): RemovalReason | undefined {
     const isExpired = (since: Date, seconds: number) => seconds > 0 && since <= addSeconds(clock.now(), -seconds);
     if (!lastUsedAt && !isAllowed && isExpired(createdAt, unusedSeconds)) return 'unused';
@@ -112,8 +121,8 @@ export function createUnusedClientCleanup({
   }
 
   /**
-   * False when it is used after all: whoever is let in holds the consent, and whoever begins writes the client's row. So they come
-   * before, and it stays, or after, and find it gone.
+   * False when it is used after all: whoever is let in holds the consent, and whoever begins writes
+   * the client's row. So they come before, and it stays, or after, and find it gone.
    */
   async function take({ client: { id, name }, reason }: Due, meta: RequestMeta): Promise<boolean> {
     const kept = new Error('kept');

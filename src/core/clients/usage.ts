@@ -1,6 +1,6 @@
 /**
- * When clients were last used, and when somebody last began to sign in at one: for whoever decides which can go. A request costs no
- * write: a client is noted once in ten minutes.
+ * When clients were last used, and when somebody last began to sign in at one: for whoever decides
+ * which can go. A request costs no write: a client is noted once in ten minutes.
  */
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
@@ -30,7 +30,10 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
     later.schedule();
   }
 
-  /** Somebody begins to sign in at it: written at once, so that it is not taken away under their hands. False when it is gone. */
+  /**
+   * Somebody begins to sign in at it: written at once, so that it is not taken away under their
+   * hands. False when it is gone.
+   */
   async function recordAuthorization(clientId: string): Promise<boolean> {
     const isThere = await begun.getOrLoad(clientId, async () => {
       const { count } = await db.client.updateMany({ where: { id: clientId }, data: { lastBegunAt: clock.now() } });

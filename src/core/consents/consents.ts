@@ -1,4 +1,7 @@
-/** Consents: what a person allowed a client, remembered across logins. What a single authorization got of it is its grant. */
+/**
+ * Consents: what a person allowed a client, remembered across logins. What a single authorization
+ * got of it is its grant.
+ */
 
 import type { Clock } from '../../base/clock.js';
 import type { Consent, Database, Prisma } from '../../base/db/open.js';
@@ -45,7 +48,8 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
   async function grant(accountId: string, clientId: string, more: GrantedAccess, meta: RequestMeta): Promise<void> {
     const key = { accountId, clientId };
     await db.$transaction(async (tx) => {
-      // Written first, so that the row is ours: what is given or withdrawn at the same moment is not overwritten.
+      // Written first, so that the row is ours: what is given or withdrawn at the same moment is
+      // not overwritten.
       const row = await tx.consent.upsert({
         where: { accountId_clientId: key },
         create: { ...key, scopes: toJson(NOTHING), createdAt: clock.now() },

@@ -1,7 +1,9 @@
 /**
- * The one place where what a request carries becomes a principal. It recognises every kind of credential; which of them may do what is
- * said by each route. Whether a credential is alive is asked, not guessed: login or grant alive, account active, nothing revoked, from
- * the stores, behind a memory of at most a second that is told at once. If a store cannot be asked, nobody is anybody: 503.
+ * The one place where what a request carries becomes a principal. It recognises every kind of
+ * credential; which of them may do what is said by each route. Whether a credential is alive is
+ * asked, not guessed: login or grant alive, account active, nothing revoked, from the stores,
+ * behind a memory of at most a second that is told at once. If a store cannot be asked, nobody is
+ * anybody: 503.
  */
 import type { X509Certificate } from 'node:crypto';
 import { unauthorized } from '../../base/app-error.js';
@@ -33,7 +35,10 @@ interface Deps {
   keyUsage: Pick<KeyUsage, 'count'>;
 }
 
-/** Whatever of these changes, a credential may be worth nothing from then on. Each is announced after its commit. */
+/**
+ * Whatever of these changes, a credential may be worth nothing from then on. Each is announced
+ * after its commit.
+ */
 const ENDING_TOPICS = [
   'accounts',
   'agents',
@@ -69,13 +74,16 @@ export function createCredentials({
   return { resolve, resolveCertificate, nextNonce: proofOfPossession.nextNonce, refreshTokenPrincipal };
 
   /**
-   * Refuses with `expired_token` or `invalid_token`. `presentation` is what came along: without it, a token that is bound to something is
-   * refused. Who somebody is may be remembered for a moment; whether they have what their token is bound to is proven each time.
+   * Refuses with `expired_token` or `invalid_token`. `presentation` is what came along: without it,
+   * a token that is bound to something is refused. Who somebody is may be remembered for a moment;
+   * whether they have what their token is bound to is proven each time.
    *
-   * @param audience for whom a token of an app may be, beside our own API: what it proves there is known apart
+   * @param audience for whom a token of an app may be, beside our own API: what it proves there
+   *   is known apart
    */
   async function resolve(credential: string, presentation: PresentedProof = {}, audience?: string): Promise<Principal> {
-    // Two texts, kept apart: joined, one could be written so that it is remembered as the other two.
+    // Two texts, kept apart: joined, one could be written so that it is remembered as the other
+    // two.
     const name = audience === undefined ? sha256(credential) : `${sha256(credential)} ${sha256(audience)}`;
     const found =
       credential.length > MAX_LENGTH
@@ -89,7 +97,10 @@ export function createCredentials({
     return found;
   }
 
-  /** The workload whose certificate it is; undefined where it is nobody's who is known by one. Refuses with `invalid_token`. */
+  /**
+   * The workload whose certificate it is; undefined where it is nobody's who is known by one.
+   * Refuses with `invalid_token`.
+   */
   function resolveCertificate(chain: X509Certificate[]): WorkloadPrincipal | undefined {
     const [certificate] = chain;
     if (!certificate || !workloadIdentities.hasSpiffeId(certificate)) return undefined;
@@ -106,7 +117,8 @@ export function createCredentials({
 
   async function resolveKind(credential: string, audience?: string): Promise<Principal | 'expired' | undefined> {
     if (looksLikeKey(credential)) return resolveKey(credential);
-    // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the other way round.
+    // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the
+    // other way round.
     const elsewhere = externalTokens.issuerOf(credential);
     if (elsewhere) return externalTokens.verify(credential, elsewhere);
     const use = await tokens.verify(credential);

@@ -1,6 +1,7 @@
 /**
- * Nonces for DPoP proofs (RFC 9449, 8 and 9). Nobody stores them: each is derived from the minute that it belongs to, in the way in which
- * the protocol engine derives its own, so that one nonce is good at the token endpoint and here, and in every process.
+ * Nonces for DPoP proofs (RFC 9449, 8 and 9). Nobody stores them: each is derived from the minute
+ * that it belongs to, in the way in which the protocol engine derives its own, so that one nonce is
+ * good at the token endpoint and here, and in every process.
  */
 import { hkdfSync } from 'node:crypto';
 import { type Clock, epochSeconds, MINUTE_SECONDS } from '../../base/clock.js';
@@ -13,7 +14,10 @@ interface Deps {
 
 const INFO = 'DPoP';
 const NONCE_BYTES = 32;
-/** Those of so many minutes before and after this one are good: a nonce lives for three minutes at least. */
+/**
+ * Those of so many minutes before and after this one are good: a nonce lives for three minutes at
+ * least.
+ */
 const STEPS_AROUND = 2;
 
 export type DpopNonces = ReturnType<typeof createDpopNonces>;

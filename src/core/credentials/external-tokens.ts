@@ -1,6 +1,7 @@
 /**
- * Tokens of issuers elsewhere that the keeper trusts (bring your own auth). They say who somebody is, and nothing else: what they
- * claim of roles is not read, and nobody gets an account by one. Each issuer has its keys, its audience and its algorithms.
+ * Tokens of issuers elsewhere that the keeper trusts (bring your own auth). They say who somebody
+ * is, and nothing else: what they claim of roles is not read, and nobody gets an account by one.
+ * Each issuer has its keys, its audience and its algorithms.
  */
 import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Clock, epochSeconds } from '../../base/clock.js';
@@ -26,7 +27,10 @@ interface KnownIssuer extends TrustedIssuer {
   findKey: JWTVerifyGetKey;
 }
 
-/** Absent, plain, or that of an access token (RFC 9068). Whatever else has a `typ` is no credential: logout tokens, proofs, events. */
+/**
+ * Absent, plain, or that of an access token (RFC 9068). Whatever else has a `typ` is no credential:
+ * logout tokens, proofs, events.
+ */
 const TYP = /^(application\/)?(at\+)?jwt$/i;
 /** Clocks of two companies differ; an issuer's token may seem to be from the future. */
 const SKEW_SECONDS = 10;
@@ -54,7 +58,10 @@ export function createExternalTokens({ issuers, ask, clock, log, accounts, ident
     }
   }
 
-  /** The account that a token of this issuer stands for now. Refuses with `upstream_unavailable` while its keys are not known. */
+  /**
+   * The account that a token of this issuer stands for now. Refuses with `upstream_unavailable`
+   * while its keys are not known.
+   */
   async function verify(token: string, from: KnownIssuer): Promise<ExternalPrincipal | 'expired' | undefined> {
     const { issuer, audience, algorithms, findKey } = from;
     try {
@@ -89,7 +96,9 @@ export function createExternalTokens({ issuers, ask, clock, log, accounts, ident
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** A token that is bound to nothing that can be read is not taken for one that is bound to nothing. */
+/**
+ * A token that is bound to nothing that can be read is not taken for one that is bound to nothing.
+ */
 function isConfirmation(cnf: unknown): cnf is Confirmation {
   return typeof cnf === 'object' && cnf !== null && Object.keys(cnf).length > 0;
 }

@@ -1,6 +1,7 @@
 /**
- * The public keys of an issuer elsewhere, found by its discovery document. An issuer that cannot be reached is not missed as long as
- * its keys are known: what was read stays good until something newer could be read.
+ * The public keys of an issuer elsewhere, found by its discovery document. An issuer that cannot be
+ * reached is not missed as long as its keys are known: what was read stays good until something
+ * newer could be read.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, type LocalJWKSet } from 'jose';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
@@ -23,7 +24,10 @@ const REFETCH_INTERVAL_MS = 30 * SECOND_MS;
 /** The same while nothing is known at all. */
 const RETRY_AFTER_MS = 2 * SECOND_MS;
 
-/** Finds the key that a token says it is signed with. Refuses with `upstream_unavailable` while no key of the issuer is known. */
+/**
+ * Finds the key that a token says it is signed with. Refuses with `upstream_unavailable` while no
+ * key of the issuer is known.
+ */
 export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGetKey {
   let known: { find: LocalJWKSet; readAt: number } | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;

@@ -1,4 +1,7 @@
-/** OAuth access tokens for our own API, or for a tool that asks us about them (RFC 9068). They come from the protocol engine; here they are only recognised. */
+/**
+ * OAuth access tokens for our own API, or for a tool that asks us about them (RFC 9068). They come
+ * from the protocol engine; here they are only recognised.
+ */
 import type { Account, Accounts } from '../accounts/accounts.js';
 import { type ActiveAgents, type Agent, isAgentId } from '../agents/active-agents.js';
 import type { Clients } from '../clients/clients.js';
@@ -60,8 +63,9 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
   return { verify, read };
 
   /**
-   * The client or agent, and the person if there is one, that a token for our API stands for now. Opaque tokens are never for it. What
-   * it is bound to is told, not checked: that is another question with each request.
+   * The client or agent, and the person if there is one, that a token for our API stands for now.
+   * Opaque tokens are never for it. What it is bound to is told, not checked: that is another
+   * question with each request.
    *
    * @param audience another one that will do
    */
@@ -81,7 +85,10 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
     return { kind: 'oauth', account: person?.account, clientId: claims.client_id, ...use };
   }
 
-  /** The same for a token that is meant for any of these audiences; for anybody, where none is named. */
+  /**
+   * The same for a token that is meant for any of these audiences; for anybody, where none is
+   * named.
+   */
   async function read(token: string, audience?: string[]): Promise<ActiveToken | 'expired' | undefined> {
     const verified = await jwts.verify(token, { typ: 'at+jwt', ...(audience && { audience }) });
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
@@ -95,7 +102,10 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
     return person?.grant.clientId === clientId ? { claims, person } : undefined;
   }
 
-  /** What came of a key that was replaced has ended with it. Where agents act one for another, all of them must live. */
+  /**
+   * What came of a key that was replaced has ended with it. Where agents act one for another, all
+   * of them must live.
+   */
   async function readOfAgent(claims: AccessTokenClaims): Promise<ActiveToken | undefined> {
     const { client_id: clientId, sub, key_id: keyId, act } = claims;
     const agent = await activeAgents.find(clientId);
@@ -104,7 +114,8 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
     for (const id of actorsIn(act)) if (!(await activeAgents.find(id))) return undefined;
     const person = await personOf(claims);
     if (!person) return undefined;
-    // It rests on the agent's own grant, where the person answered the agent itself; else on that of the app that asked them for it.
+    // It rests on the agent's own grant, where the person answered the agent itself; else on that
+    // of the app that asked them for it.
     const { clientId: grantee } = person.grant;
     const granted = grantee === clientId || (act?.sub === clientId && (await clients.find(grantee)));
     return granted ? { claims, agent, person } : undefined;

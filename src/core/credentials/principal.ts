@@ -12,7 +12,10 @@ export interface LoginPrincipal extends AccessTokenUse {
   account: Account;
 }
 
-/** An OAuth client with an access token for our own API: for a person, or, where there is no account, for itself. */
+/**
+ * An OAuth client with an access token for our own API: for a person, or, where there is no
+ * account, for itself.
+ */
 export interface OAuthPrincipal {
   kind: 'oauth';
   account: Account | undefined;
@@ -23,7 +26,10 @@ export interface OAuthPrincipal {
   boundTo?: Confirmation | undefined;
 }
 
-/** A person whom an issuer elsewhere vouches for. Who they are is known, and that they are at the keyboard now is not. */
+/**
+ * A person whom an issuer elsewhere vouches for. Who they are is known, and that they are at the
+ * keyboard now is not.
+ */
 export interface ExternalPrincipal {
   kind: 'foreign';
   account: Account;
@@ -39,7 +45,9 @@ export interface ApiKeyPrincipal extends ApiKeyUse {
   expiresAt: Date;
 }
 
-/** An agent, which acts for itself: by its key, or by a token for our own API that came of its key. */
+/**
+ * An agent, which acts for itself: by its key, or by a token for our own API that came of its key.
+ */
 export interface AgentPrincipal {
   kind: 'agent';
   agent: Agent;
@@ -51,7 +59,10 @@ export interface AgentPrincipal {
   boundTo?: Confirmation | undefined;
 }
 
-/** A program that the platform on which it runs certifies (SPIFFE). Nobody here made it, and no account stands behind it. */
+/**
+ * A program that the platform on which it runs certifies (SPIFFE). Nobody here made it, and no
+ * account stands behind it.
+ */
 export interface WorkloadPrincipal {
   kind: 'workload';
   account: undefined;
@@ -93,7 +104,10 @@ export function accountBehind(principal: Principal): Account | undefined {
   return principal.kind === 'agent' ? undefined : principal.account;
 }
 
-/** Whom its requests are counted for: a key by itself, so that one script of a person does not stop another. */
+/**
+ * Whom its requests are counted for: a key by itself, so that one script of a person does not stop
+ * another.
+ */
 export function rateLimitSubject(principal: Principal): { type: 'human' | 'agent'; id: string } {
   return principal.kind === 'api-key' ? { type: 'agent', id: principal.key.id } : subjectOf(principal);
 }

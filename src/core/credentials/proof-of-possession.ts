@@ -1,6 +1,7 @@
 /**
- * Proof of possession: a token that is bound to a key (RFC 9449) or to a certificate (RFC 8705) is worth nothing without it. What is
- * decided here is never remembered: each request brings a proof of its own.
+ * Proof of possession: a token that is bound to a key (RFC 9449) or to a certificate (RFC 8705) is
+ * worth nothing without it. What is decided here is never remembered: each request brings a proof
+ * of its own.
  */
 import type { X509Certificate } from 'node:crypto';
 import { type DpopError, invalidProof, unauthorized } from '../../base/app-error.js';
@@ -74,7 +75,8 @@ export function createProofOfPossession({ clock, nonces, store }: Deps) {
     if (verdict.kind === 'nonce') throw refused('use_dpop_nonce', `DPoP: ${verdict.reason}.`);
     if (verdict.kind === 'invalid') throw refused('invalid_dpop_proof', `DPoP: ${verdict.reason}.`);
     if (verdict.thumbprint !== thumbprint) throw refused('invalid_token', 'This token is bound to another key.');
-    // Last of all: only what would have been good is remembered, so that nobody can fill the store with less.
+    // Last of all: only what would have been good is remembered, so that nobody can fill the store
+    // with less.
     const mark = sha256(`${thumbprint} ${verdict.jti}`);
     const isFirst = await store.useOnce('DpopProof', mark, addSeconds(clock.now(), REMEMBER_SECONDS));
     if (!isFirst) throw refused('invalid_dpop_proof', 'DPoP: the proof was used before.');

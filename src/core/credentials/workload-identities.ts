@@ -1,6 +1,7 @@
 /**
- * Workloads: programs that are known by what their platform certifies (SPIFFE), without any secret of ours. Whose a certificate or a
- * token is, the authorities of its trust domain say; what it may do, a client or a route says.
+ * Workloads: programs that are known by what their platform certifies (SPIFFE), without any secret
+ * of ours. Whose a certificate or a token is, the authorities of its trust domain say; what it may
+ * do, a client or a route says.
  */
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
@@ -41,7 +42,9 @@ export function createWorkloadIdentities({ spiffe, clock, log }: Deps) {
     return files.size > 0;
   }
 
-  /** Whether the certificate says that it is a workload's. Whether that is true is another question. */
+  /**
+   * Whether the certificate says that it is a workload's. Whether that is true is another question.
+   */
   function hasSpiffeId(certificate: X509Certificate): boolean {
     return isEnabled() && spiffeIdOf(certificate) !== undefined;
   }

@@ -1,6 +1,7 @@
 /**
- * The authorization code flow with a provider elsewhere, once for all of them: where to send somebody, and who came back. What the
- * provider hands out is used to ask who that is, and thrown away unless the keeper asked that it be kept.
+ * The authorization code flow with a provider elsewhere, once for all of them: where to send
+ * somebody, and who came back. What the provider hands out is used to ask who that is, and thrown
+ * away unless the keeper asked that it be kept.
  */
 import type { Configuration, TokenEndpointResponse } from 'openid-client';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
@@ -57,7 +58,9 @@ export function createExchange({ server, ask, clock, log }: Deps) {
 
   return { authorizationUrl, handleCallback, exchangeCode, renew, revoke };
 
-  /** Where the person says yes. Refuses with `upstream_unavailable` or `upstream_invalid_response`. */
+  /**
+   * Where the person says yes. Refuses with `upstream_unavailable` or `upstream_invalid_response`.
+   */
   async function authorizationUrl(
     provider: Provider,
     { redirectUri, state, verifier, nonce }: LoginState,
@@ -81,8 +84,9 @@ export function createExchange({ server, ask, clock, log }: Deps) {
   }
 
   /**
-   * Who came back with this answer. Refuses with `access_denied` when they said no, with `invalid_credentials` when the code is not
-   * taken, with `upstream_unavailable` and with `upstream_invalid_response`: also when it is another issuer's answer.
+   * Who came back with this answer. Refuses with `access_denied` when they said no, with
+   * `invalid_credentials` when the code is not taken, with `upstream_unavailable` and with
+   * `upstream_invalid_response`: also when it is another issuer's answer.
    */
   async function handleCallback(provider: Provider, query: string, binding: LoginState): Promise<ExternalLogin> {
     return withCodeErrors(provider, async (client) => {
@@ -114,8 +118,8 @@ export function createExchange({ server, ask, clock, log }: Deps) {
   }
 
   /**
-   * Spends a refresh token of this person. `refused` when the provider takes it no more; refuses with `upstream_unavailable`, when it may
-   * be tried again, and with `upstream_invalid_response`.
+   * Spends a refresh token of this person. `refused` when the provider takes it no more; refuses
+   * with `upstream_unavailable`, when it may be tried again, and with `upstream_invalid_response`.
    */
   async function renew(
     provider: Provider,

@@ -1,4 +1,7 @@
-/** How to speak to each provider elsewhere: where its endpoints are, how we prove there who we are, and what we hold it to. */
+/**
+ * How to speak to each provider elsewhere: where its endpoints are, how we prove there who we are,
+ * and what we hold it to.
+ */
 import type { Configuration, ServerMetadata } from 'openid-client';
 import { upstreamInvalid } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS, SECOND_MS } from '../../base/clock.js';
@@ -34,8 +37,9 @@ export function createProviderDiscovery({ server, clock }: Deps) {
   }
 
   /**
-   * The same, but an ID token that comes with a renewal is known by where it comes from (OpenID Connect Core, 3.1.3.7): to fetch keys could
-   * fail, and a refresh token that was given beside it would be lost.
+   * The same, but an ID token that comes with a renewal is known by where it comes from (OpenID
+   * Connect Core, 3.1.3.7): to fetch keys could fail, and a refresh token that was given beside it
+   * would be lost.
    */
   async function renewalConfigurationOf(provider: Provider): Promise<Configuration> {
     return (await bothOf(provider)).forRenewals;

@@ -1,4 +1,7 @@
-/** What goes wrong at a provider elsewhere, in our words: whose fault it is, and whether trying again helps. */
+/**
+ * What goes wrong at a provider elsewhere, in our words: whose fault it is, and whether trying
+ * again helps.
+ */
 import { z } from 'zod';
 import { AppError, forbidden, unauthorized, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import type { Provider } from './provider.js';
@@ -40,7 +43,10 @@ export function toAppError(error: unknown, { name }: Provider, client: Client, s
   throw error;
 }
 
-/** The error code that the provider gave: in its answer to the browser, or in that to us. GitHub gives it with a status of 200. */
+/**
+ * The error code that the provider gave: in its answer to the browser, or in that to us. GitHub
+ * gives it with a status of 200.
+ */
 export function providerErrorOf(error: unknown): string | undefined {
   const { error: given, cause } = error as { error?: unknown; cause?: { cause?: { body?: { error?: unknown } } } };
   const code = given ?? cause?.cause?.body?.error;

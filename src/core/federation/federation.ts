@@ -1,6 +1,7 @@
 /**
- * Signing in with a provider elsewhere. People are known by their subject there. An e-mail address leads to an account only if the
- * provider is the one to say whose it is, and only if the account has proved it as well; else whoever asks must sign in, then link.
+ * Signing in with a provider elsewhere. People are known by their subject there. An e-mail address
+ * leads to an account only if the provider is the one to say whose it is, and only if the account
+ * has proved it as well; else whoever asks must sign in, then link.
  */
 
 import {
@@ -100,14 +101,20 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
     authenticate,
   };
 
-  /** Where to send somebody who wants to come by this provider. Refuses with `not_found`, `auth_rate_limited` and as the exchange does. */
+  /**
+   * Where to send somebody who wants to come by this provider. Refuses with `not_found`,
+   * `auth_rate_limited` and as the exchange does.
+   */
   async function begin(id: string, { browser, ...flow }: Begin, { address }: RequestMeta): Promise<string> {
     const provider = providerOf(id);
     await rateLimiter.consume(STARTS_BY_ADDRESS, rateLimitKey(address));
     return exchange.authorizationUrl(provider, await pendingLogins.create({ ...flow, providerId: id }, browser));
   }
 
-  /** What was begun in this browser and is answered now; it cannot be answered again. Refuses with `invalid_request`. */
+  /**
+   * What was begun in this browser and is answered now; it cannot be answered again. Refuses with
+   * `invalid_request`.
+   */
   async function resume(id: string, state: string | undefined, browser: string | undefined): Promise<PendingLogin> {
     const flow = state && browser ? await pendingLogins.consume(state, browser) : undefined;
     // The answer of one provider at the address of another is a mix-up, and somebody's attack.
@@ -125,8 +132,9 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   }
 
   /**
-   * Whether what the provider gave cannot be renewed because it did not ask the person, and nothing that can be is kept. Never of
-   * somebody whom we had asked already: they are asked once more, not for ever.
+   * Whether what the provider gave cannot be renewed because it did not ask the person, and nothing
+   * that can be is kept. Never of somebody whom we had asked already: they are asked once more, not
+   * for ever.
    */
   async function needsRefreshConsent(
     { providerId, consent }: PendingLogin,
@@ -137,13 +145,19 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
     return !(await tokenVault.canRenew(externalLogin));
   }
 
-  /** Where to send somebody once more, for the same errand, to be asked. Refuses as the exchange does. */
+  /**
+   * Where to send somebody once more, for the same errand, to be asked. Refuses as the exchange
+   * does.
+   */
   async function restartWithConsent({ binding: _, ...flow }: PendingLogin, browser: string): Promise<string> {
     const again = { ...flow, consent: true };
     return exchange.authorizationUrl(providerOf(flow.providerId), await pendingLogins.create(again, browser), again);
   }
 
-  /** Who sent an app this code. Refuses as the exchange does, and with `invalid_request` unless the address is on the list. */
+  /**
+   * Who sent an app this code. Refuses as the exchange does, and with `invalid_request` unless the
+   * address is on the list.
+   */
   async function completeAppCode(id: string, given: AuthorizationCode, meta: RequestMeta): Promise<ExternalLogin> {
     if (!redirectUris.includes(given.redirectUri)) {
       throw invalidRequest('Codes for this address are not taken here.', { redirect_uri: 'It is not on the list.' });
@@ -152,8 +166,9 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   }
 
   /**
-   * Lets somebody in who proved who they are elsewhere, or asks for the second factor that they have here. Refuses with
-   * `link_required`, `signup_closed`, `account_suspended` and as `signIn.requireSecondFactor` does.
+   * Lets somebody in who proved who they are elsewhere, or asks for the second factor that they
+   * have here. Refuses with `link_required`, `signup_closed`, `account_suspended` and as
+   * `signIn.requireSecondFactor` does.
    */
   async function authenticate(
     externalLogin: ExternalLogin,
@@ -194,7 +209,8 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
       return await linkOrMake(externalLogin, meta);
     } catch (error) {
       if (!isUniqueViolation(error) && !(error instanceof AppError && error.status === 409)) throw error;
-      // Taken: by the same person, who came twice at once, or by an account that may be somebody else's.
+      // Taken: by the same person, who came twice at once, or by an account that may be somebody
+      // else's.
       const meanwhile = await identities.find(externalLogin);
       if (meanwhile) return recordUse(meanwhile, externalLogin);
       bruteForce.auditFailure(null, 'link_required', meta);
@@ -218,10 +234,11 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   }
 
   /**
-   * Both sides have proved the address, and it is the provider's to give: it is one person. Never for an administrator, whose account
-   * would be as strong as the provider; nor past a second factor, which nobody has shown yet; nor beside another person of the same
-   * provider, who had the address before. Whoever waited in the account for its owner (account pre-hijacking) is signed out, the keys and
-   * agents from before anybody proved the address go, and the owner is told.
+   * Both sides have proved the address, and it is the provider's to give: it is one person. Never
+   * for an administrator, whose account would be as strong as the provider; nor past a second
+   * factor, which nobody has shown yet; nor beside another person of the same provider, who had the
+   * address before. Whoever waited in the account for its owner (account pre-hijacking) is signed
+   * out, the keys and agents from before anybody proved the address go, and the owner is told.
    */
   async function linkByEmail({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<Account> {
     const { issuer, email, emailProven } = externalLogin;
@@ -242,7 +259,9 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
     return account!;
   }
 
-  /** Whether there was anything. Where nobody knows when the address was proven, all of it stays. */
+  /**
+   * Whether there was anything. Where nobody knows when the address was proven, all of it stays.
+   */
   async function clear({ id, emailVerifiedAt: before }: Account, tx: Queryable): Promise<boolean> {
     if (!before) return false;
     const keys = await apiKeys.removeAllFor(id, tx, before);

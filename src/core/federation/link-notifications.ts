@@ -1,4 +1,7 @@
-/** Tells people by mail that a provider elsewhere signs them in from now on: whoever did not want that must learn of it. */
+/**
+ * Tells people by mail that a provider elsewhere signs them in from now on: whoever did not want
+ * that must learn of it.
+ */
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import type { MailTemplates } from '../../base/mail/templates.js';
@@ -28,7 +31,8 @@ export function createLinkNotifications({ clock, rateLimiter, log, mail }: Deps)
   /**
    * The link is there, whether or not the owner can be told.
    *
-   * @param by `email`: nobody was signed in, the address alone led to the account, and its logins have ended
+   * @param by `email`: nobody was signed in, the address alone led to the account, and its logins
+   *   have ended
    */
   async function notify(account: Account, provider: string, by: LinkedBy, meta: RequestMeta): Promise<void> {
     try {

@@ -1,4 +1,7 @@
-/** Who an account is at providers elsewhere: its person adds and removes them. One way to sign in always stays. */
+/**
+ * Who an account is at providers elsewhere: its person adds and removes them. One way to sign in
+ * always stays.
+ */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Database, FederatedIdentity } from '../../base/db/open.js';
@@ -50,7 +53,10 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
     return (await identities.list(accountId)).map((identity) => toLink(identity, kept.has(identity.id)));
   }
 
-  /** The owner is told by mail. Refuses with `conflict` when the person there has an account already. */
+  /**
+   * The owner is told by mail. Refuses with `conflict` when the person there has an account
+   * already.
+   */
   async function link({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<void> {
     const { provider, email } = externalLogin;
     try {
@@ -68,15 +74,19 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
     }
   }
 
-  /** The keeper says who somebody is elsewhere, and the owner is told by mail. Refuses with `invalid_request` or `conflict`. */
+  /**
+   * The keeper says who somebody is elsewhere, and the owner is told by mail. Refuses with
+   * `invalid_request` or `conflict`.
+   */
   async function linkByAdmin(account: Account, person: ExternalIdentity): Promise<void> {
     await identities.linkByAdmin(account, person);
     await linkNotifications.notify(account, nameOf(person.issuer), 'admin', systemMeta);
   }
 
   /**
-   * The account's other logins end: they may have come by it. What is kept of the provider goes, and it is asked to forget it too.
-   * Refuses with `not_found`, and with `conflict` for the last way in.
+   * The account's other logins end: they may have come by it. What is kept of the provider goes,
+   * and it is asked to forget it too. Refuses with `not_found`, and with `conflict` for the last
+   * way in.
    */
   async function unlink({ account, session }: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<void> {
     let upstreamRevocation = () => {};

@@ -1,6 +1,7 @@
 /**
- * Sign-ins that are under way at a provider elsewhere. Each is found by its state together with the key of the browser that began it,
- * once, and for some minutes. Verifier and nonce are made of the same two, so that the store holds no secret.
+ * Sign-ins that are under way at a provider elsewhere. Each is found by its state together with the
+ * key of the browser that began it, once, and for some minutes. Verifier and nonce are made of the
+ * same two, so that the store holds no secret.
  */
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import { hmacSha256, randomToken, sha256 } from '../../base/crypto.js';
@@ -46,7 +47,10 @@ export function createPendingLogins({ db, clock }: { db: Database; clock: Clock 
     return bindingOf(state, browser, flow.redirectUri);
   }
 
-  /** Of many at once exactly one gets it. Nothing for a state that is unknown, old, used, or of another browser. */
+  /**
+   * Of many at once exactly one gets it. Nothing for a state that is unknown, old, used, or of
+   * another browser.
+   */
   async function consume(state: string, browser: string): Promise<PendingLogin | undefined> {
     const now = clock.now();
     const tokenHash = hashOf(state, browser);

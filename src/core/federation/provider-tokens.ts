@@ -1,6 +1,7 @@
 /**
- * What an app needs to act for a person at a provider elsewhere: the access token that is kept for one of their links, renewed when it is
- * about to expire. The refresh token is told to nobody but the provider.
+ * What an app needs to act for a person at a provider elsewhere: the access token that is kept for
+ * one of their links, renewed when it is about to expire. The refresh token is told to nobody but
+ * the provider.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, notFound, upstreamUnavailable } from '../../base/app-error.js';
@@ -51,8 +52,9 @@ export function createProviderTokens(deps: Deps) {
   return { read };
 
   /**
-   * The access token of a link of one's own. Refuses with `not_found` where none is kept, with `provider_sign_in_required` when what is
-   * kept is no longer good, and with `upstream_unavailable` or `upstream_invalid_response` when it cannot be renewed now.
+   * The access token of a link of one's own. Refuses with `not_found` where none is kept, with
+   * `provider_sign_in_required` when what is kept is no longer good, and with
+   * `upstream_unavailable` or `upstream_invalid_response` when it cannot be renewed now.
    */
   async function read(login: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<StoredToken> {
     const { account } = login;
@@ -69,14 +71,18 @@ export function createProviderTokens(deps: Deps) {
     return token;
   }
 
-  /** As it is kept, or renewed: by one of all who ask at once, while the others wait for what comes of it. */
+  /**
+   * As it is kept, or renewed: by one of all who ask at once, while the others wait for what comes
+   * of it.
+   */
   async function validToken(first: Row, reading: Reading): Promise<StoredToken> {
     const { provider, identity } = reading;
     if (isUsable(first, RENEW_BEFORE_SECONDS)) return toStored(first, provider);
     let row: Row | undefined = first;
     for (let looks = 0; looks < MAX_POLLS; looks += 1) {
       if (!row) throw signInAgain(provider);
-      // Another one's renewal has ended: however soon this one expires, it is the newest that there is.
+      // Another one's renewal has ended: however soon this one expires, it is the newest that there
+      // is.
       if (row.sealedAccess !== first.sealedAccess && isUsable(row)) return toStored(row, provider);
       const refreshToken = await tokenVault.openRefresh(row);
       if (!refreshToken && !isUsable(row)) throw signInAgain(provider);
@@ -113,7 +119,8 @@ export function createProviderTokens(deps: Deps) {
     // An answer that is silent about the scope means the one before (RFC 6749, 6).
     const { refreshToken, ...token } = { ...given, scope: given.scope ?? before?.scope };
     if (await tokenVault.renew(lease, { refreshToken, ...token })) return token;
-    // Unlinked meanwhile: then the one before was given back, which may be worth nothing since this one is there.
+    // Unlinked meanwhile: then the one before was given back, which may be worth nothing since this
+    // one is there.
     if (!(await tokenVault.find(identity.id))) tokenRevocation.revokeReceived(provider, given);
     return undefined;
   }

@@ -1,4 +1,7 @@
-/** What a provider elsewhere is, by whom people sign in: all in which one differs from the next. The flow itself is in exchange.ts. */
+/**
+ * What a provider elsewhere is, by whom people sign in: all in which one differs from the next. The
+ * flow itself is in exchange.ts.
+ */
 import type { ProviderSettings } from '../../base/config/federation.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import type { ExternalEmailState } from '../identities/identities.js';
@@ -8,7 +11,10 @@ export interface Provider
   scope: string;
   /** What else its page is told where a refresh token is wanted. */
   askOffline?: Record<string, string> | undefined;
-  /** It gives a refresh token with a consent, and asks for none from whoever gave one before unless it is told to. */
+  /**
+   * It gives a refresh token with a consent, and asks for none from whoever gave one before unless
+   * it is told to.
+   */
   offlineByConsent?: boolean | undefined;
   /** It says with commas in between what was granted. */
   listsByComma?: true;
@@ -38,7 +44,10 @@ export interface ExternalProfile {
   /** Never given to somebody else there. */
   subject: string;
   email: string | undefined;
-  /** The address is theirs, and this provider is the one to say so: it may stand for a link, and needs no other proof. */
+  /**
+   * The address is theirs, and this provider is the one to say so: it may stand for a link, and
+   * needs no other proof.
+   */
   emailProven: boolean;
   name: string | undefined;
   picture: string | undefined;
@@ -55,7 +64,10 @@ const MAX_PICTURE_LENGTH = 2000;
 export const scopeOf = (needed: string, more: string) =>
   [...new Set(`${needed} ${more}`.split(' ').filter(Boolean))].join(' ');
 
-/** Undefined as well for an address that would turn into that of somebody else: by a Kelvin sign, which is a k in small letters. */
+/**
+ * Undefined as well for an address that would turn into that of somebody else: by a Kelvin sign,
+ * which is a k in small letters.
+ */
 export const emailOf = (value: unknown) =>
   typeof value === 'string' && isEmail(normalizeEmail(value)) && ![...value].some(normalizesEmail)
     ? normalizeEmail(value)

@@ -1,4 +1,7 @@
-/** Accounts for people who come from elsewhere for the first time: without a password, and linked from the first moment on. */
+/**
+ * Accounts for people who come from elsewhere for the first time: without a password, and linked
+ * from the first moment on.
+ */
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
 import type { ExternalEmailState, Identities } from '../identities/identities.js';
@@ -24,8 +27,9 @@ export function createProvisioning({ accounts, emailVerification, identities }: 
   return { provision };
 
   /**
-   * The account, its organization and the link are there together or not at all. Unless the address is proven, the link that proves
-   * it is mailed. Refuses with `conflict` when address or person have an account.
+   * The account, its organization and the link are there together or not at all. Unless the address
+   * is proven, the link that proves it is mailed. Refuses with `conflict` when address or person
+   * have an account.
    */
   async function provision(
     { email, name, picture, emailProven, ...person }: ExternalUser,

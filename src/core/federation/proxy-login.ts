@@ -1,7 +1,8 @@
 /**
- * Proxy login: somebody signs in here with the password of another provider, which says whether it is right. They are known by their
- * id there, never by an e-mail address; an account is made for whoever comes for the first time, with an e-mail address that nobody
- * proved here yet, and without a password.
+ * Proxy login: somebody signs in here with the password of another provider, which says whether it
+ * is right. They are known by their id there, never by an e-mail address; an account is made for
+ * whoever comes for the first time, with an e-mail address that nobody proved here yet, and without
+ * a password.
  */
 
 import { AppError, upstreamInvalid } from '../../base/app-error.js';
@@ -41,8 +42,9 @@ export function createProxyLogin({ issuer, upstream, ask, log, ...deps }: Deps) 
   return { withPassword, settle };
 
   /**
-   * Proves a person by the password that they have upstream; without an upstream, by the one that they have here. Refuses as
-   * `signIn.withPassword` does, with `link_required`, and with `upstream_unavailable` or `upstream_invalid_response`.
+   * Proves a person by the password that they have upstream; without an upstream, by the one that
+   * they have here. Refuses as `signIn.withPassword` does, with `link_required`, and with
+   * `upstream_unavailable` or `upstream_invalid_response`.
    *
    * @param hops the issuers that passed this login on, the first one first
    */
@@ -82,8 +84,9 @@ export function createProxyLogin({ issuer, upstream, ask, log, ...deps }: Deps) 
   }
 
   /**
-   * Every no leaves the trail that it leaves with a local password. That a code is asked for is none yet. Where no
-   * password was refused there was no guess: nobody is shut out because the upstream is down.
+   * Every no leaves the trail that it leaves with a local password. That a code is asked for is
+   * none yet. Where no password was refused there was no guess: nobody is shut out because the
+   * upstream is down.
    */
   async function noting<Proof extends { account: Account; from: ExternalIdentity }>(
     attempt: Attempt,
@@ -114,7 +117,8 @@ export function createProxyLogin({ issuer, upstream, ask, log, ...deps }: Deps) 
       return await make(person, meta);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
-      // Taken: by the same person, who came twice at once, or by an account that may be somebody else's.
+      // Taken: by the same person, who came twice at once, or by an account that may be somebody
+      // else's.
       const meanwhile = await identities.find(person);
       if (meanwhile) return meanwhile;
       throw new AppError(
@@ -127,8 +131,8 @@ export function createProxyLogin({ issuer, upstream, ask, log, ...deps }: Deps) 
   }
 
   /**
-   * The e-mail address counts as unproven whatever the upstream says: a proven one opens doors here (links by address, invitations),
-   * and how it proves addresses is not known.
+   * The e-mail address counts as unproven whatever the upstream says: a proven one opens doors here
+   * (links by address, invitations), and how it proves addresses is not known.
    */
   async function make({ email, ...person }: UpstreamPerson, meta: RequestMeta): Promise<Account> {
     if (!email) throw upstreamInvalid('The upstream provider tells no e-mail address that can be used.');

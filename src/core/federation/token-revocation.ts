@@ -1,6 +1,6 @@
 /**
- * Asks a provider elsewhere to forget what it gave for somebody who does not come by it any more (RFC 7009). In the background: nobody
- * waits for it, and whether it is heard changes nothing here.
+ * Asks a provider elsewhere to forget what it gave for somebody who does not come by it any more
+ * (RFC 7009). In the background: nobody waits for it, and whether it is heard changes nothing here.
  */
 import type { Queryable, KeptTokens as Row } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
@@ -33,7 +33,10 @@ export function createTokenRevocation({ log, tokenVault, exchange, providers }: 
     begin(provider, async () => refreshToken ?? accessToken);
   }
 
-  /** For a verb that deletes an account: read in its transaction before, and given back by calling what is returned, after its commit. */
+  /**
+   * For a verb that deletes an account: read in its transaction before, and given back by calling
+   * what is returned, after its commit.
+   */
   async function revokeAllFor(accountId: string, tx: Queryable): Promise<() => void> {
     const rows = await tokenVault.listFor(accountId, tx);
     return () => {

@@ -1,6 +1,7 @@
 /**
- * The upstream provider, as far as it is spoken to: e-mail and password go there, and who that is comes back. Understands what Signet
- * and its like answer. The password and the token live in memory until the answer is there, and nowhere else.
+ * The upstream provider, as far as it is spoken to: e-mail and password go there, and who that is
+ * comes back. Understands what Signet and its like answer. The password and the token live in
+ * memory until the answer is there, and nowhere else.
  */
 import { z } from 'zod';
 import { AppError, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
@@ -52,9 +53,10 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
   return { authenticate, settle };
 
   /**
-   * Whose credentials these are. Refuses with what the upstream refuses with (`invalid_credentials`, `mfa_required`, `invalid_otp`,
-   * `account_suspended`, `auth_rate_limited`), with `upstream_unavailable` or with `upstream_invalid_response`; all of it takes as
-   * long as one answer may.
+   * Whose credentials these are. Refuses with what the upstream refuses with
+   * (`invalid_credentials`, `mfa_required`, `invalid_otp`, `account_suspended`,
+   * `auth_rate_limited`), with `upstream_unavailable` or with `upstream_invalid_response`; all of
+   * it takes as long as one answer may.
    *
    * @param headers what to tell of the request that led to this
    */
@@ -78,7 +80,8 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<string> {
-    // By both names: some look for the one, some for the other, and to ask twice would count as two guesses there.
+    // By both names: some look for the one, some for the other, and to ask twice would count as two
+    // guesses there.
     const body = { username: email, email, password, ...(otp && { otp }) };
     const answer = await ask(upstream.url + upstream.loginPath, { method: 'POST', headers, body, signal });
     if (!isTrue(answer)) throw errorFor(answer);

@@ -1,4 +1,7 @@
-/** Identities: who somebody is at another issuer. An account is found by issuer and subject there, never by an e-mail address. */
+/**
+ * Identities: who somebody is at another issuer. An account is found by issuer and subject there,
+ * never by an e-mail address.
+ */
 
 import { conflict, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
@@ -64,7 +67,8 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
   }
 
   /**
-   * Links an account, in the transaction of the verb that made sure of the person. Throws what `isUniqueViolation` knows when they are linked already.
+   * Links an account, in the transaction of the verb that made sure of the person. Throws what
+   * `isUniqueViolation` knows when they are linked already.
    *
    * @param more what else happened by it, for the audit trail
    */
@@ -83,7 +87,9 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
     await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject, ...more }, meta, tx);
   }
 
-  /** Takes a link away, in the transaction of the verb that made sure that another way in is left. */
+  /**
+   * Takes a link away, in the transaction of the verb that made sure that another way in is left.
+   */
   async function remove({ id, accountId, issuer, subject }: FederatedIdentity, meta: RequestMeta, tx: Queryable) {
     await tx.federatedIdentity.delete({ where: { id } });
     const actor = { kind: 'account' as const, id: accountId };
@@ -120,7 +126,10 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
     await audit.record({ action: 'identity.linked', actor, accountId: id, meta, detail: { ...detail } }, tx);
   }
 
-  /** Somebody came by it, and this is the e-mail address that they have there now. The account's own stays. */
+  /**
+   * Somebody came by it, and this is the e-mail address that they have there now. The account's own
+   * stays.
+   */
   async function recordUse(
     { issuer, subject, tokensToKeep }: ExternalEmailState,
     email: string | undefined,

@@ -1,6 +1,7 @@
 /**
- * What providers elsewhere gave for people, where the keeper asked that it be kept: sealed, bound to the identity, gone with it. A refresh
- * token may be good for one use, so whoever spends it takes a lease first: one of all who ask, in whatever process, and for seconds only.
+ * What providers elsewhere gave for people, where the keeper asked that it be kept: sealed, bound
+ * to the identity, gone with it. A refresh token may be good for one use, so whoever spends it
+ * takes a lease first: one of all who ask, in whatever process, and for seconds only.
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { randomToken, type Secrets } from '../../base/crypto.js';
@@ -39,7 +40,10 @@ interface Deps {
 }
 
 const SEALED_FOR = 'kept-tokens';
-/** Twice what both answers of a provider may take, for clocks differ; and short enough for a person to wait after a crash. */
+/**
+ * Twice what both answers of a provider may take, for clocks differ; and short enough for a person
+ * to wait after a crash.
+ */
 export const LEASE_SECONDS = 20;
 
 export type TokenVault = ReturnType<typeof createTokenVault>;
@@ -50,7 +54,8 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   /** Replaces what was kept, in the transaction of the verb that made sure of the person. */
   async function store(identityId: string, given: GivenTokens, tx: Queryable): Promise<void> {
     const sealed = await seal(identityId, given);
-    // A new refresh token ends a renewal by the old one; without a new one, what comes of the renewal counts.
+    // A new refresh token ends a renewal by the old one; without a new one, what comes of the
+    // renewal counts.
     const data = { ...sealed, ...(given.refreshToken && NO_LEASE) };
     await tx.keptTokens.upsert({ where: { identityId }, create: { identityId, ...data }, update: data });
   }
@@ -80,7 +85,9 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
     return row !== null && (await openRefresh(row)) !== undefined;
   }
 
-  /** Undefined when it cannot be opened: sealed with a secret that is gone, or for another identity. */
+  /**
+   * Undefined when it cannot be opened: sealed with a secret that is gone, or for another identity.
+   */
   async function open({ identityId, sealedAccess, expiresAt }: Row): Promise<StoredToken | undefined> {
     const text = await opened(sealedAccess, boundTo(identityId, 'access'));
     if (text === undefined) return undefined;
@@ -118,7 +125,9 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
     await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data: NO_LEASE });
   }
 
-  /** What was leased is good for nothing any more. False when something newer is there, which stays. */
+  /**
+   * What was leased is good for nothing any more. False when something newer is there, which stays.
+   */
   async function discard({ row: { identityId, sealedAccess }, by }: Lease, tx: Queryable): Promise<boolean> {
     return (await tx.keptTokens.deleteMany({ where: { identityId, sealedAccess, renewingBy: by } })).count === 1;
   }

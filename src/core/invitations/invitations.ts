@@ -1,6 +1,6 @@
 /**
- * Invitations into an organization, by e-mail: good once, for a week, for whoever has shown that the address is theirs, and for as long
- * as whoever invited them could still do so.
+ * Invitations into an organization, by e-mail: good once, for a week, for whoever has shown that
+ * the address is theirs, and for as long as whoever invited them could still do so.
  */
 
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
@@ -42,7 +42,10 @@ interface Deps {
 const LIFE_SECONDS = 7 * DAY_SECONDS;
 const MAX_OPEN = 200;
 const BY_INVITER: Limit = { name: 'invitation-inviter', points: 100, seconds: DAY_SECONDS };
-/** However many organizations somebody makes, nobody's mailbox is filled from here; and no one person uses up what others may mail too. */
+/**
+ * However many organizations somebody makes, nobody's mailbox is filled from here; and no one
+ * person uses up what others may mail too.
+ */
 const BY_PAIR: Limit = { name: 'invitation-pair', points: 10, seconds: DAY_SECONDS };
 const BY_ADDRESS: Limit = { name: 'invitation-address', points: 30, seconds: DAY_SECONDS };
 
@@ -53,9 +56,10 @@ export function createInvitations(deps: Deps) {
   return { create, list, revoke, find, obstacleOf, accept };
 
   /**
-   * Mails an invitation; an earlier one for the same address is void. Whoever invites has shown that their own address is theirs: a
-   * stranger who made an account in another's name brings nobody in before its owner comes.
-   * Refuses as `organizations.requireExisting` does, and with `insufficient_role`, `invalid_request`, `conflict` or `rate_limited`.
+   * Mails an invitation; an earlier one for the same address is void. Whoever invites has shown
+   * that their own address is theirs: a stranger who made an account in another's name brings
+   * nobody in before its owner comes. Refuses as `organizations.requireExisting` does, and with
+   * `insufficient_role`, `invalid_request`, `conflict` or `rate_limited`.
    */
   async function create(
     inviter: Account,
@@ -93,12 +97,16 @@ export function createInvitations(deps: Deps) {
       await note('invitation.created', made, inviter.id, meta, tx);
       return made;
     });
-    // Neither the name of the organization nor that of the inviter: they would be a stranger's words in a mail from us.
+    // Neither the name of the organization nor that of the inviter: they would be a stranger's
+    // words in a mail from us.
     mail.send({ address: email }, 'invitation', { token, inviter: inviter.email, role: input.role });
     return { ...invitation, invitedBy: inviter };
   }
 
-  /** Those that can still be accepted, the newest first. Refuses as `organizations.requireExisting` does. */
+  /**
+   * Those that can still be accepted, the newest first. Refuses as `organizations.requireExisting`
+   * does.
+   */
   async function list(accountId: string, organizationId: string): Promise<InvitationWithInviter[]> {
     await organizations.requireMember({ accountId }, organizationId, 'admin');
     return db.invitation.findMany({
@@ -121,7 +129,10 @@ export function createInvitations(deps: Deps) {
     });
   }
 
-  /** What a token stands for, without spending it; nothing once it was used, taken back, has expired, or its inviter may no more. */
+  /**
+   * What a token stands for, without spending it; nothing once it was used, taken back, has
+   * expired, or its inviter may no more.
+   */
   async function find(token: string): Promise<OpenInvitation | undefined> {
     const invitation = await db.invitation.findFirst({
       where: { tokenHash: sha256(token), expiresAt: { gt: clock.now() } },
@@ -136,8 +147,9 @@ export function createInvitations(deps: Deps) {
   }
 
   /**
-   * Makes the account a member. Of many who accept at once one does. Refuses with `not_found` when `find` finds nothing, with
-   * `insufficient_role` when there is an obstacle, and with `conflict` who is a member already; the invitation then stays good.
+   * Makes the account a member. Of many who accept at once one does. Refuses with `not_found` when
+   * `find` finds nothing, with `insufficient_role` when there is an obstacle, and with `conflict`
+   * who is a member already; the invitation then stays good.
    */
   async function accept(token: string, account: Account, meta: RequestMeta): Promise<OrganizationOfMember> {
     const invitation = await find(token);
@@ -186,7 +198,10 @@ export function createInvitations(deps: Deps) {
     if (known) throw isMember();
   }
 
-  /** For one more, in the place of an earlier one for this address. Who stands higher may have made that: then it stays. */
+  /**
+   * For one more, in the place of an earlier one for this address. Who stands higher may have made
+   * that: then it stays.
+   */
   async function makeRoom(own: OrganizationRole, email: string, organizationId: string, tx: Queryable): Promise<void> {
     const open = { organizationId, expiresAt: { gt: clock.now() } };
     const earlier = await tx.invitation.findFirst({ where: { ...open, email } });

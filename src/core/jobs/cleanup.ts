@@ -1,4 +1,7 @@
-/** Housekeeping: sweeps what has expired, replaces signing keys in time, takes unused clients away. Every process may do it; nothing is done twice. */
+/**
+ * Housekeeping: sweeps what has expired, replaces signing keys in time, takes unused clients away.
+ * Every process may do it; nothing is done twice.
+ */
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
@@ -18,12 +21,15 @@ interface Deps {
 }
 
 const EVERY_SECONDS = 5 * MINUTE_SECONDS;
-/** Ended logins stay for the person to see, and so that signing in from a known address is recognised. */
+/**
+ * Ended logins stay for the person to see, and so that signing in from a known address is
+ * recognised.
+ */
 const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
 
 /**
- * A spent refresh token is kept to recognise its replay. Not until it would have expired: a client that refreshes all day would pile
- * up its family. Older ones are refused all the same, as unknown.
+ * A spent refresh token is kept to recognise its replay. Not until it would have expired: a client
+ * that refreshes all day would pile up its family. Older ones are refused all the same, as unknown.
  */
 const KEEP_CONSUMED_SECONDS = DAY_SECONDS;
 

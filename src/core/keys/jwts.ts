@@ -1,4 +1,7 @@
-/** Signed tokens of our own: each kind has its `typ` and its audience, and is never taken for another (RFC 8725, 3.11). */
+/**
+ * Signed tokens of our own: each kind has its `typ` and its audience, and is never taken for
+ * another (RFC 8725, 3.11).
+ */
 import { errors, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import { type Clock, epochSeconds } from '../../base/clock.js';
 import type { KeySet, Keys } from './keys.js';
@@ -41,8 +44,9 @@ export function createJwts({ issuer, keys, clock }: Deps) {
   }
 
   /**
-   * Says what is wrong with a token only as far as its holder may know: that its time is over. Without an audience any will do, for
-   * whoever tells others about tokens that are meant for them; of several, one will do.
+   * Says what is wrong with a token only as far as its holder may know: that its time is over.
+   * Without an audience any will do, for whoever tells others about tokens that are meant for them;
+   * of several, one will do.
    */
   async function verify(
     token: string,

@@ -1,4 +1,7 @@
-/** The signing keys: made at first start, stored encrypted, published as a JWK set, replaced in stages without a restart. */
+/**
+ * The signing keys: made at first start, stored encrypted, published as a JWK set, replaced in
+ * stages without a restart.
+ */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
@@ -20,7 +23,10 @@ export interface SigningKey {
   expiresAt: Date | null;
 }
 
-/** All keys that are published now. `version` changes whenever another key begins to sign or the published set changes. */
+/**
+ * All keys that are published now. `version` changes whenever another key begins to sign or the
+ * published set changes.
+ */
 export interface KeySet {
   version: string;
   /** Private keys; of each algorithm the one that signs comes first. */
@@ -39,7 +45,10 @@ interface Deps {
   signatureSeconds: () => number;
 }
 
-/** A key is published this long before it signs, so that every verifier's copy of the set has it by then. */
+/**
+ * A key is published this long before it signs, so that every verifier's copy of the set has it by
+ * then.
+ */
 export const PUBLISH_LEAD_SECONDS = 10 * MINUTE_SECONDS;
 const PURPOSE = 'signing-keys';
 const RSA_BITS = 2048;
@@ -64,7 +73,10 @@ export async function createKeys({
   await ensure();
   return { set, signer, rotate, rotateIfDue, sweep, list, reload };
 
-  /** The keys as they stand at this moment. Cheap: recomputed only when a stage begins or the keys changed. */
+  /**
+   * The keys as they stand at this moment. Cheap: recomputed only when a stage begins or the keys
+   * changed.
+   */
   function set(): KeySet {
     const now = clock.now();
     if (now.getTime() >= recomputeAt) arrange(now);
@@ -79,9 +91,10 @@ export async function createKeys({
   }
 
   /**
-   * Begins a rotation: new keys are published at once and sign after PUBLISH_LEAD_SECONDS; the old ones sign until then and
-   * stay published until nothing that they signed can be alive. With `atOnce` the new keys sign from now on, and the old
-   * ones are no longer published: for a key that leaked. Returns the new key ids.
+   * Begins a rotation: new keys are published at once and sign after PUBLISH_LEAD_SECONDS; the old
+   * ones sign until then and stay published until nothing that they signed can be alive. With
+   * `atOnce` the new keys sign from now on, and the old ones are no longer published: for a key
+   * that leaked. Returns the new key ids.
    */
   async function rotate({
     atOnce = false,
@@ -99,7 +112,10 @@ export async function createKeys({
     return kids;
   }
 
-  /** Rotates when the youngest key is older than the setting says. Several processes may ask at once: one does it. */
+  /**
+   * Rotates when the youngest key is older than the setting says. Several processes may ask at
+   * once: one does it.
+   */
   async function rotateIfDue(): Promise<boolean> {
     const due = addSeconds(clock.now(), -rotationSeconds);
     if (stored.some((key) => key.signsFrom > due)) return false;

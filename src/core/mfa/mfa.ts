@@ -1,6 +1,7 @@
 /**
- * The second factor: an authenticator app, and recovery codes for when it is lost. Whoever has enrolled one is not let in by a
- * password alone. That the person proved who they are lately is for the door to ask; here it is only done.
+ * The second factor: an authenticator app, and recovery codes for when it is lost. Whoever has
+ * enrolled one is not let in by a password alone. That the person proved who they are lately is for
+ * the door to ask; here it is only done.
  */
 
 import { conflict, isUniqueViolation, notFound, unauthorized } from '../../base/app-error.js';
@@ -45,16 +46,20 @@ export interface FactorState {
 
 const CODE = 'auth_rate_limited';
 /**
- * Guesses at the six digits, of whoever has the password: the more there were, the longer the wait. All places from which nobody came
- * past this step before share these, so that guesses from everywhere are as few. A place from which somebody did has them for itself:
- * nobody elsewhere locks the owner out there.
+ * Guesses at the six digits, of whoever has the password: the more there were, the longer the wait.
+ * All places from which nobody came past this step before share these, so that guesses from
+ * everywhere are as few. A place from which somebody did has them for itself: nobody elsewhere
+ * locks the owner out there.
  */
 const CODE_ATTEMPTS: Limit[] = [
   { name: 'otp-minutes', points: 5, seconds: 5 * MINUTE_SECONDS, code: CODE },
   { name: 'otp-hour', points: 15, seconds: HOUR_SECONDS, code: CODE },
   { name: 'otp-day', points: 30, seconds: DAY_SECONDS, code: CODE },
 ];
-/** Nobody guesses 80 bits. Counted apart, and by address, so that no guesses from elsewhere keep the owner from the paper. */
+/**
+ * Nobody guesses 80 bits. Counted apart, and by address, so that no guesses from elsewhere keep the
+ * owner from the paper.
+ */
 const RECOVERY_CODE_ATTEMPTS: Limit = { name: 'recovery-code', points: 20, seconds: HOUR_SECONDS, code: CODE };
 const SEALED_FOR = 'totp';
 const CONFIRMED = { confirmedAt: { not: null } };
@@ -77,7 +82,10 @@ export function createMfa({
 
   return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, removeAllFor };
 
-  /** Makes a secret for an app to learn. It counts once it is confirmed; an earlier one that was not is void. Refuses with `conflict`. */
+  /**
+   * Makes a secret for an app to learn. It counts once it is confirmed; an earlier one that was not
+   * is void. Refuses with `conflict`.
+   */
   async function begin(account: Account): Promise<Enrolment> {
     const secret = newTotpSecret();
     const sealedSecret = await secrets.seal(SEALED_FOR, secret);
@@ -117,8 +125,9 @@ export function createMfa({
   }
 
   /**
-   * The app has shown a right code: from now on it is asked for, and the account's other logins end. Returns recovery codes, this
-   * once. Refuses with `invalid_otp`, or with `conflict` when there is nothing to confirm.
+   * The app has shown a right code: from now on it is asked for, and the account's other logins
+   * end. Returns recovery codes, this once. Refuses with `invalid_otp`, or with `conflict` when
+   * there is nothing to confirm.
    */
   async function confirm(
     { account, session }: AuthenticatedSession,
@@ -146,12 +155,17 @@ export function createMfa({
     return codes;
   }
 
-  /** From now on the password is enough. The account's other logins end. Refuses with `not_found`. */
+  /**
+   * From now on the password is enough. The account's other logins end. Refuses with `not_found`.
+   */
   async function remove({ account, session }: AuthenticatedSession, meta: RequestMeta): Promise<void> {
     await sessions.revokeAll(account.id, 'factors_changed', meta, session.id, (tx) => erase(account, meta, tx));
   }
 
-  /** The keeper's help for somebody who has lost app and codes; every login of the account ends. Refuses with `not_found`. */
+  /**
+   * The keeper's help for somebody who has lost app and codes; every login of the account ends.
+   * Refuses with `not_found`.
+   */
   async function removeLost(account: Account): Promise<void> {
     const admin = { kind: 'system' as const };
     await sessions.revokeAll(account.id, 'factors_changed', systemMeta, undefined, (tx) =>
@@ -173,7 +187,9 @@ export function createMfa({
     await tx.recoveryCode.deleteMany({ where: { accountId } });
   }
 
-  /** A fresh set, shown this once; what is left of the one before is void. Refuses with `not_found`. */
+  /**
+   * A fresh set, shown this once; what is left of the one before is void. Refuses with `not_found`.
+   */
   async function renewRecoveryCodes(account: Account, meta: RequestMeta): Promise<string[]> {
     const accountId = account.id;
     return db.$transaction(async (tx) => {
@@ -197,8 +213,9 @@ export function createMfa({
   }
 
   /**
-   * Takes a code of the app or a recovery code, each of them once. Returns how the person proved it (RFC 8176), or undefined when
-   * the code is wrong or was used. Refuses with `auth_rate_limited`. Ask for the password, or a login, first.
+   * Takes a code of the app or a recovery code, each of them once. Returns how the person proved it
+   * (RFC 8176), or undefined when the code is wrong or was used. Refuses with `auth_rate_limited`.
+   * Ask for the password, or a login, first.
    */
   async function verify(account: Account, otp: string, meta: RequestMeta): Promise<string[] | undefined> {
     const code = plain(otp);
@@ -219,8 +236,8 @@ export function createMfa({
   }
 
   /**
-   * Somebody at a place from which they were let in since there is a second factor, or somebody anywhere. Logins from before it took the
-   * password alone, and ended with it.
+   * Somebody at a place from which they were let in since there is a second factor, or somebody
+   * anywhere. Logins from before it took the password alone, and ended with it.
    */
   async function attemptKey({ id: accountId }: Account, meta: RequestMeta): Promise<string> {
     const factor = await db.totpFactor.findFirst({
@@ -237,8 +254,8 @@ export function createMfa({
     const secret = await secrets.open(SEALED_FOR, factor.sealedSecret);
     const step = stepOf(code, secret, clock.now());
     if (step === undefined) return false;
-    // RFC 6238, 5.2: a code is taken once, nor is an older one taken after it. Sealed anew, so that whoever comes now and then is
-    // not locked out by changes of SECRET.
+    // RFC 6238, 5.2: a code is taken once, nor is an older one taken after it. Sealed anew, so that
+    // whoever comes now and then is not locked out by changes of SECRET.
     const { count } = await db.totpFactor.updateMany({
       where: { accountId, confirmedAt: factor.confirmedAt, lastStep: { lt: step } },
       data: { lastStep: step, sealedSecret: await secrets.seal(SEALED_FOR, secret) },

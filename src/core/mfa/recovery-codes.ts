@@ -1,4 +1,7 @@
-/** Recovery codes: what somebody keeps on paper for the day when the authenticator app is lost. Each is good once. */
+/**
+ * Recovery codes: what somebody keeps on paper for the day when the authenticator app is lost. Each
+ * is good once.
+ */
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
@@ -13,7 +16,10 @@ interface Deps {
 }
 
 const RECOVERY_CODES = 10;
-/** Digits only: nothing to misread, and a telephone's number pad can type them. 24 are 80 bits: a plain hash tells nothing of them. */
+/**
+ * Digits only: nothing to misread, and a telephone's number pad can type them. 24 are 80 bits: a
+ * plain hash tells nothing of them.
+ */
 const DIGITS = 24;
 const GROUP = /\d{4}(?=\d)/g;
 

@@ -1,6 +1,7 @@
 /**
- * Grants: one for each authorization, the family of all tokens that came of it. Nothing of a family is valid without its
- * grant, and every use asks for it; so deleting the grant ends the family at once, wherever its tokens are stored.
+ * Grants: one for each authorization, the family of all tokens that came of it. Nothing of a family
+ * is valid without its grant, and every use asks for it; so deleting the grant ends the family at
+ * once, wherever its tokens are stored.
  */
 
 import type { Clock } from '../../base/clock.js';
@@ -49,12 +50,18 @@ export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) 
 
   return { save, open, find, revokeWhere, revoke, list };
 
-  /** False when the login that it comes from has ended meanwhile, or the consent: then nothing may come of it any more. */
+  /**
+   * False when the login that it comes from has ended meanwhile, or the consent: then nothing may
+   * come of it any more.
+   */
   async function save(newGrant: NewGrant): Promise<boolean> {
     return fast ? fast.saveGrant(newGrant, clock.now()) : db.$transaction((tx) => write(newGrant, tx));
   }
 
-  /** The grant of a login that the same transaction opens: nobody else knows of it yet, so there is nothing to hold. */
+  /**
+   * The grant of a login that the same transaction opens: nobody else knows of it yet, so there is
+   * nothing to hold.
+   */
   async function open({ payload, consented: _none, ...grant }: NewGrant, tx: Queryable): Promise<void> {
     const data = { ...grant, payload: payload as Prisma.InputJsonObject, createdAt: clock.now() };
     await tx.grant.create({ data });
@@ -68,7 +75,10 @@ export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) 
     return true;
   }
 
-  /** Whether the login has not ended. Locks its row, so that it ends before this transaction or finds what came of it. */
+  /**
+   * Whether the login has not ended. Locks its row, so that it ends before this transaction or
+   * finds what came of it.
+   */
   async function lockSession(sessionId: string, tx: Queryable): Promise<boolean> {
     const { count } = await tx.session.updateMany({
       where: { id: sessionId, endedAt: null },
@@ -86,7 +96,10 @@ export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) 
     return count === 1;
   }
 
-  /** The grant, if it lives, or lived a second ago; every process is also told at once when one has ended. */
+  /**
+   * The grant, if it lives, or lived a second ago; every process is also told at once when one has
+   * ended.
+   */
   async function find(id: string): Promise<StoredGrant | undefined> {
     const grant = await recent.getOrLoad(id, async () => {
       const row = fast ? await fast.findGrant(id) : await db.grant.findUnique({ where: { id } });
@@ -96,8 +109,8 @@ export function createGrants({ db, clock, audit, invalidationBus, fast }: Deps) 
   }
 
   /**
-   * Ends the families; their refresh tokens go with them. Returns how many there were. Part of a verb that announces its own
-   * topic when it has committed.
+   * Ends the families; their refresh tokens go with them. Returns how many there were. Part of a
+   * verb that announces its own topic when it has committed.
    */
   async function revokeWhere(selection: GrantSelection, tx: Queryable): Promise<number> {
     const { count } = await tx.grant.deleteMany({ where: toWhere(selection) });

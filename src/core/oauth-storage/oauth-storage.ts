@@ -1,6 +1,7 @@
 /**
- * All that the protocol engine stores, as plain rows: the short-lived artifacts in Redis or the database, what must last (grants,
- * refresh tokens) always in the database. Values that are secrets are stored by their hash.
+ * All that the protocol engine stores, as plain rows: the short-lived artifacts in Redis or the
+ * database, what must last (grants, refresh tokens) always in the database. Values that are secrets
+ * are stored by their hash.
  */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../base/clock.js';
@@ -59,7 +60,10 @@ export function createOAuthStorage({ db, clock, audit, invalidationBus, redis, p
     return sha256(value);
   }
 
-  /** Ends one access token before its time. A JWT is not stored: a mark is kept for as long as somebody could show it. */
+  /**
+   * Ends one access token before its time. A JWT is not stored: a mark is kept for as long as
+   * somebody could show it.
+   */
   async function revokeAccessToken(token: RevokedToken, meta: RequestMeta): Promise<void> {
     const { kind, jti, clientId, accountId, jwtUntil } = token;
     if (jwtUntil) await sql.useOnce(REVOKED, idOf(jti), jwtUntil);

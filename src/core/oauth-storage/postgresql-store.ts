@@ -1,4 +1,7 @@
-/** Short-lived artifacts in PostgreSQL: what runs with every token is a prepared statement, the rest as in any database. */
+/**
+ * Short-lived artifacts in PostgreSQL: what runs with every token is a prepared statement, the rest
+ * as in any database.
+ */
 import type { Clock } from '../../base/clock.js';
 import type { Artifact } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';

@@ -1,6 +1,7 @@
 /**
- * What runs with every token, as one prepared statement each, where the database is PostgreSQL. Each says the same as the
- * transaction beside which it stands, for the usual case; for every other case it does nothing, and the transaction decides.
+ * What runs with every token, as one prepared statement each, where the database is PostgreSQL.
+ * Each says the same as the transaction beside which it stands, for the usual case; for every other
+ * case it does nothing, and the transaction decides.
  */
 import type { Grant, RefreshToken } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';
@@ -11,7 +12,10 @@ export type FastPaths = ReturnType<typeof createFastPaths>;
 export function createFastPaths(prepared: Prepared) {
   return { saveGrant, findGrant, findRefreshToken, saveRefreshToken, rotateUnused };
 
-  /** False when the login or the consent has ended. The share locks keep them from ending until this is written. */
+  /**
+   * False when the login or the consent has ended. The share locks keep them from ending until this
+   * is written.
+   */
   async function saveGrant(grant: NewGrant, now: Date): Promise<boolean> {
     const { id, accountId, clientId, sessionId, offline, consented, payload, expiresAt } = grant;
     const text = JSON.stringify(payload);
@@ -34,7 +38,10 @@ export function createFastPaths(prepared: Prepared) {
     return (await prepared.run(SAVE_REFRESH_TOKEN, values)).count === 1;
   }
 
-  /** Spends a token that nobody has spent and stores its successor; false, and nothing changed, in any other case. */
+  /**
+   * Spends a token that nobody has spent and stores its successor; false, and nothing changed, in
+   * any other case.
+   */
   async function rotateUnused(
     spentId: string,
     successor: NewRefreshToken,
@@ -73,7 +80,8 @@ const SAVE_REFRESH_TOKEN: Statement = {
     SELECT $1, $2, $3::jsonb, $4, $5, $6 WHERE EXISTS (SELECT 1 FROM family)`,
 };
 
-// The grant is locked first, as wherever a family is changed; the two statements after it wait for it by asking for its row.
+// The grant is locked first, as wherever a family is changed; the two statements after it wait for
+// it by asking for its row.
 const ROTATE_FRESH: Statement = {
   name: 'rotate-fresh',
   text: `

@@ -1,16 +1,25 @@
-/** Short-lived artifacts in Redis: one hash each, with an expiry, and a pointer for each second name. */
+/**
+ * Short-lived artifacts in Redis: one hash each, with an expiry, and a pointer for each second
+ * name.
+ */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../base/clock.js';
 import type { EphemeralStore, Payload, StoredEntry } from './store.js';
 
-/** Writes the artifact and its pointers, all with the same expiry. One script, for a transaction of as many commands costs thrice as much. */
+/**
+ * Writes the artifact and its pointers, all with the same expiry. One script, for a transaction of
+ * as many commands costs thrice as much.
+ */
 const PUT = `
   redis.call('HSET', KEYS[1], 'payload', ARGV[1])
   redis.call('PEXPIREAT', KEYS[1], ARGV[2])
   for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[3], 'PXAT', ARGV[2]) end
 `;
 
-/** Marks an artifact as consumed if it is there and was not. Check and mark are one step, or two callers would both win. */
+/**
+ * Marks an artifact as consumed if it is there and was not. Check and mark are one step, or two
+ * callers would both win.
+ */
 const CONSUME = `
   if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
   return redis.call('HSETNX', KEYS[1], 'consumedAt', ARGV[1])

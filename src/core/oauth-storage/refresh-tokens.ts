@@ -1,9 +1,10 @@
 /**
  * Refresh tokens: single use, rotated, reuse ends the family.
  *
- * An answer can get lost on its way. A client that then sends the same token again, soon and with the same key, is not a thief:
- * it gets a new successor in place of the one that nobody has used. What must never be is two living branches: then a stolen
- * token would live beside the honest one unseen. So the successor is replaced, not added to, in one transaction.
+ * An answer can get lost on its way. A client that then sends the same token again, soon and with
+ * the same key, is not a thief: it gets a new successor in place of the one that nobody has used.
+ * What must never be is two living branches: then a stolen token would live beside the honest one
+ * unseen. So the successor is replaced, not added to, in one transaction.
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable, RefreshToken } from '../../base/db/open.js';
@@ -14,11 +15,17 @@ import type { NewRefreshToken } from './token-family.js';
 export interface StoredRefreshToken {
   grantId: string;
   payload: Payload;
-  /** `retryable`: spent a moment ago and its successor is not used yet. `spent`: whoever brings it is a thief, or was robbed. */
+  /**
+   * `retryable`: spent a moment ago and its successor is not used yet. `spent`: whoever brings it
+   * is a thief, or was robbed.
+   */
   state: 'fresh' | 'retryable' | 'spent';
 }
 
-/** `spent`: the token was redeemed for good, this is theft. `gone`: it, or its grant, is no longer there. */
+/**
+ * `spent`: the token was redeemed for good, this is theft. `gone`: it, or its grant, is no longer
+ * there.
+ */
 export type RotationOutcome = 'rotated' | 'spent' | 'gone';
 
 interface Deps {
@@ -30,13 +37,18 @@ interface Deps {
   fast: FastPaths | undefined;
 }
 
-/** The kind of the mark that a JWT access token, which nobody stores, was revoked before its time. */
+/**
+ * The kind of the mark that a JWT access token, which nobody stores, was revoked before its time.
+ */
 export const REVOKED = 'RevokedAccessToken';
 
 export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: Deps) {
   return { save, find, hasExpired, rotate, remove };
 
-  /** The first of a family. False when the grant has ended meanwhile; within the transaction that makes the grant it cannot. */
+  /**
+   * The first of a family. False when the grant has ended meanwhile; within the transaction that
+   * makes the grant it cannot.
+   */
   async function save(token: NewRefreshToken, within?: Queryable): Promise<boolean> {
     if (within) return insert(token, within).then(() => true);
     if (fast) return fast.saveRefreshToken(token, clock.now());
@@ -67,8 +79,9 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: De
   }
 
   /**
-   * Spends a token and stores its successor, or, when the token was spent within the retry window by the same key, puts the
-   * new successor in the place of the unused one. Whatever number of calls run at once, one successor lives in the end.
+   * Spends a token and stores its successor, or, when the token was spent within the retry window
+   * by the same key, puts the new successor in the place of the unused one. Whatever number of
+   * calls run at once, one successor lives in the end.
    *
    * @param key what the redemption was bound to (DPoP or certificate thumbprint), if anything
    */
@@ -80,7 +93,8 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: De
     const redeemedWith = key ?? null;
     if (await fast?.rotateUnused(spentId, successor, redeemedWith, clock.now())) return 'rotated';
     return db.$transaction(async (tx) => {
-      // The grant first, here as wherever a family is changed: so no two changes of one family wait for each other in a ring.
+      // The grant first, here as wherever a family is changed: so no two changes of one family wait
+      // for each other in a ring.
       const family = await tx.grant.updateMany({ where: { id: successor.grantId }, data: { lastUsedAt: clock.now() } });
       const token = family.count === 1 ? await tx.refreshToken.findUnique({ where: { id: spentId } }) : null;
       if (!token || isJustWithdrawn(token)) return 'gone';
@@ -102,8 +116,9 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: De
   }
 
   /**
-   * Takes back the answer that was lost: its refresh token, if nobody used it yet, and its access token. The token stays as a
-   * spent one without a successor: if the answer was not lost but stolen, whoever comes with it later gives the theft away.
+   * Takes back the answer that was lost: its refresh token, if nobody used it yet, and its access
+   * token. The token stays as a spent one without a successor: if the answer was not lost but
+   * stolen, whoever comes with it later gives the theft away.
    */
   async function withdraw({ successorId }: RefreshToken, tx: Queryable): Promise<boolean> {
     const lost = successorId ? await tx.refreshToken.findUnique({ where: { id: successorId } }) : null;
@@ -112,7 +127,8 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: De
     if ((await tx.refreshToken.updateMany({ where: { id: lost.id }, data: withdrawn })).count === 0) return false;
     if (lost.accessTokenId) {
       await store.remove('AccessToken', lost.accessTokenId, tx);
-      // If it was a JWT. Kept as long as its grant, without which it is nothing; the client may have revoked it already.
+      // If it was a JWT. Kept as long as its grant, without which it is nothing; the client may
+      // have revoked it already.
       const mark = { kind: REVOKED, id: lost.accessTokenId };
       const { expiresAt } = await tx.grant.findUniqueOrThrow({ where: { id: lost.grantId } });
       await tx.artifact.upsert({
@@ -139,7 +155,10 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: De
     return successor?.consumedAt && successor.successorId ? 'spent' : 'retryable';
   }
 
-  /** Of two answers that both arrived one is worth nothing: whoever tries it at once gets a plain no, and the family lives. */
+  /**
+   * Of two answers that both arrived one is worth nothing: whoever tries it at once gets a plain
+   * no, and the family lives.
+   */
   function isJustWithdrawn(token: RefreshToken): boolean {
     return token.consumedAt !== null && token.successorId === null && inWindow(token);
   }

@@ -44,7 +44,8 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): E
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
     }
-    // The mark is there. If it has expired and was not swept yet, whoever moves its expiry is the first again.
+    // The mark is there. If it has expired and was not swept yet, whoever moves its expiry is the
+    // first again.
     const { count } = await db.artifact.updateMany({
       where: { kind, id, expiresAt: { lte: clock.now() } },
       data: { expiresAt },

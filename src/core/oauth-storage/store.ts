@@ -17,7 +17,10 @@ export interface StoredEntry {
   consumedAt: Date | undefined;
 }
 
-/** Ids are those under which it is stored: hashes where the value is a secret. Expired artifacts are never found. */
+/**
+ * Ids are those under which it is stored: hashes where the value is a secret. Expired artifacts are
+ * never found.
+ */
 export interface EphemeralStore {
   /** Writes or overwrites. What was consumed stays consumed. */
   put(kind: string, id: string, payload: Payload, metadata: EntryMetadata): Promise<void>;

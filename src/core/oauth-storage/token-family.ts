@@ -1,4 +1,6 @@
-/** What a token family is made of, as it is written: a grant, and one refresh token after the other. */
+/**
+ * What a token family is made of, as it is written: a grant, and one refresh token after the other.
+ */
 import type { Payload } from './store.js';
 
 export interface NewGrant {

@@ -5,8 +5,9 @@ import type { Queryable } from '../../base/db/open.js';
 import type { Organizations } from './organizations.js';
 
 /**
- * Where nobody else is, the organization goes too, with its projects and keys; where others are, one of them must be an owner. Refuses
- * with `conflict`. Part of the verb that deletes the account, which announces it.
+ * Where nobody else is, the organization goes too, with its projects and keys; where others are,
+ * one of them must be an owner. Refuses with `conflict`. Part of the verb that deletes the account,
+ * which announces it.
  */
 export function createMemberRemoval({ organizations }: { organizations: Pick<Organizations, 'lock'> }) {
   return async function removeFromAll(accountId: string, tx: Queryable): Promise<void> {

@@ -32,7 +32,10 @@ interface Deps {
 export function createMembers({ db, audit, invalidationBus, organizations }: Deps) {
   return { list, changeRole, remove };
 
-  /** Everybody in it, in the order in which they came. Refuses as `organizations.requireExisting` does. */
+  /**
+   * Everybody in it, in the order in which they came. Refuses as `organizations.requireExisting`
+   * does.
+   */
   async function list(actor: Actor, organizationId: string): Promise<Member[]> {
     await organizations.requireMember(actor, organizationId, 'viewer');
     const rows = await db.membership.findMany({
@@ -44,8 +47,8 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
   }
 
   /**
-   * Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays one, and
-   * so does whoever it was made for at their registration. Whoever is lowered invites
+   * Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays
+   * one, and so does whoever it was made for at their registration. Whoever is lowered invites
    * nobody any more whom they could not invite now.
    */
   async function changeRole(
@@ -66,8 +69,8 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
   }
 
   /**
-   * Whoever wants to may leave; others are removed by who stands at least as high. The last owner stays, and
-   * nobody leaves their own organization. Their keys and invitations go too.
+   * Whoever wants to may leave; others are removed by who stands at least as high. The last owner
+   * stays, and nobody leaves their own organization. Their keys and invitations go too.
    */
   async function remove(actor: Actor, organizationId: string, accountId: string, meta: RequestMeta): Promise<void> {
     const wanted = actor.accountId === accountId ? 'viewer' : 'admin';
@@ -80,15 +83,18 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
     });
   }
 
-  /** The organization that an account was given is where its things go when nobody says where: it is never without it. */
+  /**
+   * The organization that an account was given is where its things go when nobody says where: it is
+   * never without it.
+   */
   async function requireNotFounder(id: string, accountId: string, tx: Queryable): Promise<void> {
     if ((await tx.organization.count({ where: { id, ownerId: accountId } })) === 0) return;
     throw conflict('Everybody stays an owner of the organization that they were given at their registration.');
   }
 
   /**
-   * One change at a time: of two owners who leave together one stays. What the actor may is asked once it is their turn: whoever was
-   * lowered a moment ago changes nobody any more.
+   * One change at a time: of two owners who leave together one stays. What the actor may is asked
+   * once it is their turn: whoever was lowered a moment ago changes nobody any more.
    */
   async function change(
     { actor, wanted, organizationId, accountId }: Change,

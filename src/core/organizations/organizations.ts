@@ -1,4 +1,7 @@
-/** Organizations: whom accounts work for, and in which role. Every account owns one from its first day. */
+/**
+ * Organizations: whom accounts work for, and in which role. Every account owns one from its first
+ * day.
+ */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
@@ -7,7 +10,10 @@ import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { isAtLeast, minRole, type OrganizationRole } from './roles.js';
 
-/** Who does something in an organization: an account, or a key that acts for it within narrower bounds. */
+/**
+ * Who does something in an organization: an account, or a key that acts for it within narrower
+ * bounds.
+ */
 export interface Actor {
   accountId: string;
   key?: { organizationId: string; projectId: string | undefined; role: OrganizationRole };
@@ -65,7 +71,10 @@ export function createOrganizations({ db, audit }: Deps) {
     return tx.organization.create({ data: { id: newId(), name } });
   }
 
-  /** Makes somebody the owner of one that belongs to nobody, inside the transaction that found out that it is theirs. */
+  /**
+   * Makes somebody the owner of one that belongs to nobody, inside the transaction that found out
+   * that it is theirs.
+   */
   async function makeOwner(accountId: string, organizationId: string, tx: Queryable): Promise<void> {
     const role: OrganizationRole = 'owner';
     await tx.membership.create({ data: { accountId, organizationId, role } });
@@ -76,7 +85,9 @@ export function createOrganizations({ db, audit }: Deps) {
     await tx.organization.deleteMany({ where: { id, ownerId: null, memberships: { none: {} }, agents: { none: {} } } });
   }
 
-  /** Another organization, owned by whoever makes it. Refuses with `invalid_request` or `conflict`. */
+  /**
+   * Another organization, owned by whoever makes it. Refuses with `invalid_request` or `conflict`.
+   */
   async function create(accountId: string, givenName: string, meta: RequestMeta): Promise<OrganizationOfMember> {
     const name = nameOf(givenName);
     return db.$transaction(async (tx) => {
@@ -102,14 +113,20 @@ export function createOrganizations({ db, audit }: Deps) {
     return [...all.filter(({ own }) => own), ...all.filter(({ own }) => !own)];
   }
 
-  /** Where something goes when nobody says where. Refuses with `invalid_request` whoever has no organization of their own. */
+  /**
+   * Where something goes when nobody says where. Refuses with `invalid_request` whoever has no
+   * organization of their own.
+   */
   async function personalOrganizationId(accountId: string): Promise<string> {
     const own = (await listFor(accountId)).find((organization) => organization.own);
     if (!own) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
     return own.id;
   }
 
-  /** All where an account is a member, for whoever acts: a key reaches its own organization only, and in the role that it has there. */
+  /**
+   * All where an account is a member, for whoever acts: a key reaches its own organization only,
+   * and in the role that it has there.
+   */
   async function accessibleTo({ accountId, key }: Actor): Promise<OrganizationOfMember[]> {
     const all = await listFor(accountId);
     if (!key) return all;
@@ -142,8 +159,9 @@ export function createOrganizations({ db, audit }: Deps) {
   }
 
   /**
-   * What the actor may in an organization, if that is enough. Refuses with `not_found` whoever is no member, with `insufficient_role`
-   * whoever may too little, and with `project_scope_violation` a key that is confined to another organization or to a project.
+   * What the actor may in an organization, if that is enough. Refuses with `not_found` whoever is
+   * no member, with `insufficient_role` whoever may too little, and with `project_scope_violation`
+   * a key that is confined to another organization or to a project.
    */
   async function requireMember(
     actor: Actor,

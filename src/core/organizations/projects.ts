@@ -24,7 +24,9 @@ export type Projects = ReturnType<typeof createProjects>;
 export function createProjects({ db, audit, invalidationBus, organizations }: Deps) {
   return { create, visibleTo, listFor, find, rename, remove };
 
-  /** Refuses as `organizations.requireExisting` does, and with `conflict` when there are too many. */
+  /**
+   * Refuses as `organizations.requireExisting` does, and with `conflict` when there are too many.
+   */
   async function create(actor: Actor, organizationId: string, givenName: string, meta: RequestMeta): Promise<Project> {
     await organizations.requireMember(actor, organizationId, 'admin');
     const name = nameOf(givenName);
@@ -39,7 +41,10 @@ export function createProjects({ db, audit, invalidationBus, organizations }: De
     });
   }
 
-  /** Those of all its organizations; of a key, those of its organization. Asking for all is not for a project's key. */
+  /**
+   * Those of all its organizations; of a key, those of its organization. Asking for all is not for
+   * a project's key.
+   */
   async function visibleTo(actor: Actor): Promise<Project[]> {
     if (actor.key?.projectId) throw outOfScope();
     return listFor(actor);
@@ -55,11 +60,15 @@ export function createProjects({ db, audit, invalidationBus, organizations }: De
     });
   }
 
-  /** The project, if the actor may so much in it. Refuses with `not_found`, `insufficient_role` or `project_scope_violation`. */
+  /**
+   * The project, if the actor may so much in it. Refuses with `not_found`, `insufficient_role` or
+   * `project_scope_violation`.
+   */
   async function find(actor: Actor, id: string, wanted: OrganizationRole = 'viewer'): Promise<Project> {
     if (actor.key?.projectId && actor.key.projectId !== id) throw outOfScope();
     const project = await db.project.findUnique({ where: { id } });
-    // What other organizations have is told to nobody: the key of one hears the same as whoever is no member.
+    // What other organizations have is told to nobody: the key of one hears the same as whoever is
+    // no member.
     const isElsewhere = actor.key && actor.key.organizationId !== project?.organizationId;
     if (!project || isElsewhere || !(await organizations.roleOf(actor, project.organizationId))) {
       throw notFound('There is no such project.');

@@ -1,7 +1,13 @@
-/** What agents may be given to do, as our own API names it. An administrator adds more by marking scopes of any API as capabilities. */
+/**
+ * What agents may be given to do, as our own API names it. An administrator adds more by marking
+ * scopes of any API as capabilities.
+ */
 import type { Scope } from './scope.js';
 
-/** Everything. Only an organization's administrator gives it, and only to an agent of theirs: it is no scope that an app can ask for. */
+/**
+ * Everything. Only an organization's administrator gives it, and only to an agent of theirs: it is
+ * no scope that an app can ask for.
+ */
 export const ADMIN_CAPABILITY = 'admin';
 
 export const OWN_CAPABILITIES: Scope[] = [

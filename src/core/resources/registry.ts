@@ -52,7 +52,10 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
     return withPublish(id);
   }
 
-  /** What is left out stays; scopes and clients replace those that were there. Refuses with `not_found` or `invalid_request`. */
+  /**
+   * What is left out stays; scopes and clients replace those that were there. Refuses with
+   * `not_found` or `invalid_request`.
+   */
   async function update(id: string, change: ResourceChange, by: By, meta: RequestMeta): Promise<Resource> {
     const { identifier } = requireRegistered(id);
     const { scopes, clientIds, accessTokenTtlSeconds, ...rest } = change;
@@ -61,7 +64,8 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
       reservedScopes,
     );
     await db.$transaction(async (tx) => {
-      // Written first, so that the row is ours: of two changes at once, neither leaves half of the other.
+      // Written first, so that the row is ours: of two changes at once, neither leaves half of the
+      // other.
       const { count } = await tx.resource.updateMany({
         where: { id },
         data: { ...rest, ...(accessTokenTtlSeconds !== undefined && { accessTokenTtlSeconds }) },
@@ -82,7 +86,10 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
     return withPublish(id);
   }
 
-  /** No token is made for it from then on; those that are out there end when they expire. Refuses with `not_found`. */
+  /**
+   * No token is made for it from then on; those that are out there end when they expire. Refuses
+   * with `not_found`.
+   */
   async function remove(id: string, by: By, meta: RequestMeta): Promise<void> {
     const { identifier } = requireRegistered(id);
     await db.$transaction(async (tx) => {

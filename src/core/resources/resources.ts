@@ -1,4 +1,7 @@
-/** API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes and what they mean. */
+/**
+ * API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes
+ * and what they mean.
+ */
 
 import type { Database, Tool } from '../../base/db/open.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
@@ -92,14 +95,17 @@ export async function createResources({ db, invalidationBus, issuer, brandName }
   };
 
   /**
-   * By its identifier, however its URL is spelt: libraries write `https://mcp.example` as `https://mcp.example/`. What goes into `aud`
-   * is how it was registered.
+   * By its identifier, however its URL is spelt: libraries write `https://mcp.example` as
+   * `https://mcp.example/`. What goes into `aud` is how it was registered.
    */
   function find(identifier: string): Resource | undefined {
     return bySpelling.get(spellingOf(identifier));
   }
 
-  /** Whether this client may ask for tokens for it. Whether it is an unclaimed agent is for others to know. */
+  /**
+   * Whether this client may ask for tokens for it. Whether it is an unclaimed agent is for others
+   * to know.
+   */
   function isOpenTo({ openToAllClients, clientIds }: Resource, clientId: string): boolean {
     return openToAllClients || clientIds.includes(clientId);
   }

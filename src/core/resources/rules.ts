@@ -20,7 +20,10 @@ const SCOPE_NAME = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 /** What RFC 3986 lets a URI consist of, without the fragment that RFC 8707 forbids. */
 const URI = /^[a-z][a-z\d+.-]*:[\w\-.~:/?[\]@!$&'()*+,;=%]+$/i;
 
-/** Refuses with `invalid_request` by field. `reserved`: names of scopes that mean something else already. */
+/**
+ * Refuses with `invalid_request` by field. `reserved`: names of scopes that mean something else
+ * already.
+ */
 export function validateResource(given: Partial<ResourceInput>, reserved: readonly string[]): void {
   const errors: Record<string, string | undefined> = {
     identifier: given.identifier === undefined ? undefined : identifierError(given.identifier),

@@ -23,14 +23,16 @@ const SYSTEMS: [RegExp, string][] = [
 ];
 
 /**
- * A browser by the cookie that it keeps, a program by its name and network. Another one for each account, so that the store does
- * not tell whose accounts belong together.
+ * A browser by the cookie that it keeps, a program by its name and network. Another one for each
+ * account, so that the store does not tell whose accounts belong together.
  */
 export function deviceHash(accountId: string, { device, userAgent, address }: RequestMeta): string {
   return sha256(`${accountId} ${device ?? `${userAgent} ${rateLimitKey(address)}`}`);
 }
 
-/** "Firefox on Linux", from a User-Agent; a guess that is good enough to recognise one's own device. */
+/**
+ * "Firefox on Linux", from a User-Agent; a guess that is good enough to recognise one's own device.
+ */
 export function describeDevice(userAgent: string | null): string {
   const find = (names: [RegExp, string][]) => names.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
   const [browser, system] = [find(BROWSERS), find(SYSTEMS)];

@@ -1,4 +1,7 @@
-/** Places from which somebody signed in to an account before, which no stranger has: a browser, by its cookie, or an address. */
+/**
+ * Places from which somebody signed in to an account before, which no stranger has: a browser, by
+ * its cookie, or an address.
+ */
 
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
@@ -16,7 +19,8 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
   /**
    * What the caller's place is called, if the account was signed in to from there.
    *
-   * @param factorSince when the second factor was set up: logins that ended before it, or by it, do not count
+   * @param factorSince when the second factor was set up: logins that ended before it, or by it,
+   *   do not count
    */
   async function find(accountId: string, meta: RequestMeta, factorSince?: Date): Promise<string | undefined> {
     const where = {

@@ -8,7 +8,10 @@ import type { GrantSelection } from '../oauth-storage/grants.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
 
-/** Signing out keeps what was granted for offline use; every other reason ends all that came of the login. */
+/**
+ * Signing out keeps what was granted for offline use; every other reason ends all that came of the
+ * login.
+ */
 export type RevocationReason =
   | 'signed_out'
   | 'revoked'
@@ -45,8 +48,9 @@ export function createSessionRevocation({ db, clock, audit, oauthStorage, invali
   }
 
   /**
-   * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that was granted to clients, whether the
-   * login it came from still lives or was signed out before. What came of `except` stays.
+   * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that
+   * was granted to clients, whether the login it came from still lives or was signed out before.
+   * What came of `except` stays.
    *
    * @param first what must happen together with it, in the same transaction: why they end
    * @param last what must happen there once they have ended
@@ -60,7 +64,8 @@ export function createSessionRevocation({ db, clock, audit, oauthStorage, invali
     last?: (tx: Queryable) => Promise<void>,
   ): Promise<void> {
     const grantsToo = reason !== 'signed_out';
-    // After the logins: whoever was being let in, or signed out, at this moment has left nothing by then that is not seen.
+    // After the logins: whoever was being let in, or signed out, at this moment has left nothing by
+    // then that is not seen.
     const finish = async (tx: Queryable) => {
       if (grantsToo)
         await oauthStorage.grants.revokeWhere(except ? { accountId, exceptSessionId: except } : { accountId }, tx);

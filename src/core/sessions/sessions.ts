@@ -1,4 +1,7 @@
-/** Sessions: one row for each login, through whatever door it came. How they end stands in endings.ts. */
+/**
+ * Sessions: one row for each login, through whatever door it came. How they end stands in
+ * endings.ts.
+ */
 
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
@@ -66,7 +69,10 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
     return { session, token };
   }
 
-  /** Opens a login that lives by the tokens of core/sessions/tokens, for as long as they are renewed in time. */
+  /**
+   * Opens a login that lives by the tokens of core/sessions/tokens, for as long as they are renewed
+   * in time.
+   */
   async function openForTokens(account: Account, amr: string[], seconds: number, meta: RequestMeta, tx: Queryable) {
     return tx.session.create({ data: { ...newRow(account, amr, meta, seconds), channel: 'json' } });
   }
@@ -87,7 +93,10 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
     };
   }
 
-  /** A login that is used lives on for so many seconds, at most until SESSION_MAX. Returns until when; nothing when it has ended. */
+  /**
+   * A login that is used lives on for so many seconds, at most until SESSION_MAX. Returns until
+   * when; nothing when it has ended.
+   */
   async function extend({ id, createdAt }: Session, seconds: number): Promise<Date | undefined> {
     const now = clock.now();
     const expiresAt = earlier(addSeconds(now, seconds), absoluteExpiry({ createdAt }));
@@ -101,7 +110,10 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
     return addSeconds(createdAt, maxSeconds);
   }
 
-  /** The same person proved again who they are: the login goes on under a new token. Tell with `changed` after the commit. */
+  /**
+   * The same person proved again who they are: the login goes on under a new token. Tell with
+   * `changed` after the commit.
+   */
   async function renew({ session }: AuthenticatedSession, amr: string[], tx: Queryable = db) {
     const now = clock.now();
     const token = randomToken();
@@ -119,8 +131,8 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
   }
 
   /**
-   * The person proved again who they are, in the middle of a login (step-up): it goes on under the same token. What was proved
-   * before still counts.
+   * The person proved again who they are, in the middle of a login (step-up): it goes on under the
+   * same token. What was proved before still counts.
    */
   async function reauthenticate(
     { session, amr: before }: AuthenticatedSession,
@@ -145,7 +157,10 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
     await invalidationBus.publish('sessions', id);
   }
 
-  /** The login that a browser's cookie stands for, if it lives, or lived a second ago; each process is told when it ends. */
+  /**
+   * The login that a browser's cookie stands for, if it lives, or lived a second ago; each process
+   * is told when it ends.
+   */
   async function findByToken(token: string): Promise<AuthenticatedSession | undefined> {
     const tokenHash = sha256(token);
     return activeOnly(

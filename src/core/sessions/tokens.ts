@@ -1,16 +1,21 @@
 /**
- * The tokens of a login that lives without a page: a short-lived access token (a JWT) and a refresh token (opaque, 256 bits, stored by
- * its hash, single use, rotated).
+ * The tokens of a login that lives without a page: a short-lived access token (a JWT) and a refresh
+ * token (opaque, 256 bits, stored by its hash, single use, rotated).
  *
- * Such a login is one token family, and a token family is what core/oauth-storage keeps for OAuth clients already: a grant, here one of a
- * client that nobody can register. So these promises hold for both because one piece of code makes them:
- * - *Retry and theft.* An answer that got lost may be asked for again with the same token for a short while; the unused successor is
- *   replaced, so one living branch remains, and the access tokens of the replaced answer die. A token whose successor was used, or whose
- *   time to retry is over, is in two hands: the login ends. To revoke at every repetition instead would sign people out for each lost
- *   answer; to hand out the same successor again would leave a thief's copy alive beside the honest one, unseen.
- * - *A revocation that races with a refresh* leaves nothing alive: rotation locks the grant, which ending the login deletes, so the
- *   successor is either not stored or deleted with it. Its access token names the login, and a login that has ended is refused.
- * - *Spent tokens are swept* after a day, so that a login which is refreshed all day does not grow for ever; see housekeeping.
+ * Such a login is one token family, and a token family is what core/oauth-storage keeps for OAuth
+ * clients already: a grant, here one of a client that nobody can register. So these promises hold
+ * for both because one piece of code makes them:
+ * - *Retry and theft.* An answer that got lost may be asked for again with the same token for a
+ *   short while; the unused successor is replaced, so one living branch remains, and the access
+ *   tokens of the replaced answer die. A token whose successor was used, or whose time to retry is
+ *   over, is in two hands: the login ends. To revoke at every repetition instead would sign people
+ *   out for each lost answer; to hand out the same successor again would leave a thief's copy alive
+ *   beside the honest one, unseen.
+ * - *A revocation that races with a refresh* leaves nothing alive: rotation locks the grant,
+ *   which ending the login deletes, so the successor is either not stored or deleted with it. Its
+ *   access token names the login, and a login that has ended is refused.
+ * - *Spent tokens are swept* after a day, so that a login which is refreshed all day does not
+ *   grow for ever; see housekeeping.
  */
 
 import { AppError, unauthorized } from '../../base/app-error.js';
@@ -24,14 +29,20 @@ import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession, Session, Sessions } from './sessions.js';
 
-/** The `client_id` of first-party tokens. Clients that register get ids that are made here, never this one. */
+/**
+ * The `client_id` of first-party tokens. Clients that register get ids that are made here, never
+ * this one.
+ */
 const FIRST_PARTY_CLIENT = 'signet';
 const TYP = 'session+jwt';
 const ANSWER_BYTES = 16;
 
 /** What one answer hands out. */
 export interface LoginTokens {
-  /** What all access tokens of one answer have in common; they die together when the answer is replaced. */
+  /**
+   * What all access tokens of one answer have in common; they die together when the answer is
+   * replaced.
+   */
   answerId: string;
   accessToken: string;
   /** Until the access token expires. */
@@ -88,7 +99,9 @@ export function createTokens({
 
   return { open, openForOne, refresh, extendAccess, signAccess, inspect, verify };
 
-  /** Opens a login with its first tokens, within the transaction of the verb that lets somebody in. */
+  /**
+   * Opens a login with its first tokens, within the transaction of the verb that lets somebody in.
+   */
   async function open(account: Account, amr: string[], meta: RequestMeta, tx: Queryable): Promise<SessionWithTokens> {
     const session = await sessions.openForTokens(account, amr, livesSeconds, meta, tx);
     const grant = { id: randomToken(), accountId: account.id, clientId: FIRST_PARTY_CLIENT, sessionId: session.id };
@@ -102,7 +115,9 @@ export function createTokens({
     return { ...login, tokens };
   }
 
-  /** Opens a login that lives by one access token, for so many seconds: there is no refresh token. */
+  /**
+   * Opens a login that lives by one access token, for so many seconds: there is no refresh token.
+   */
   async function openForOne(
     account: Account,
     amr: string[],
@@ -116,8 +131,8 @@ export function createTokens({
   }
 
   /**
-   * Spends a refresh token. Refuses with `invalid_token`, or `expired_token` when its time is over. A token that was spent before, and
-   * not as a retry, ends the login.
+   * Spends a refresh token. Refuses with `invalid_token`, or `expired_token` when its time is over.
+   * A token that was spent before, and not as a retry, ends the login.
    */
   async function refresh(refreshToken: string, meta: RequestMeta): Promise<SessionWithTokens> {
     const id = oauthStorage.idOf(refreshToken);
@@ -131,7 +146,10 @@ export function createTokens({
     return { ...login, tokens };
   }
 
-  /** A new access token for a login that is alive, in the place of one that has not expired. The refresh token stays as it is. */
+  /**
+   * A new access token for a login that is alive, in the place of one that has not expired. The
+   * refresh token stays as it is.
+   */
   async function extendAccess({ login, answerId }: AccessTokenUse): Promise<{ accessToken: string; seconds: number }> {
     const expiresAt = await extend(login.session);
     if (!expiresAt) throw refused();
@@ -166,7 +184,10 @@ export function createTokens({
     }
   }
 
-  /** What an access token stands for at this moment; every use asks the stores whether it still does. */
+  /**
+   * What an access token stands for at this moment; every use asks the stores whether it still
+   * does.
+   */
   async function verify(token: string): Promise<AccessTokenUse | 'expired' | undefined> {
     const verified = await jwts.verify(token, kind);
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
@@ -202,7 +223,10 @@ export function createTokens({
     return { tokens, row: { id: oauthStorage.idOf(refreshToken), grantId, payload: {}, expiresAt, accessTokenId } };
   }
 
-  /** When it ends that lasts so many seconds from now and no longer than its login can live, and how many those are. */
+  /**
+   * When it ends that lasts so many seconds from now and no longer than its login can live, and how
+   * many those are.
+   */
   function capAtSession(session: Session, seconds: number): { expiresAt: Date; lasts: number } {
     const now = clock.now();
     const [wanted, latest] = [addSeconds(now, seconds), sessions.absoluteExpiry(session)];

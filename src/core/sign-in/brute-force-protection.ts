@@ -30,9 +30,15 @@ const BY_ADDRESS: Limit[] = [
   { name: 'sign-in-address-hours', points: 300, seconds: 3 * HOUR_SECONDS, code: CODE },
   { name: 'sign-in-address-day', points: 1000, seconds: DAY_SECONDS, code: CODE },
 ];
-/** Guesses at one account from all places from which nobody ever signed in to it. Its owner comes from another one. */
+/**
+ * Guesses at one account from all places from which nobody ever signed in to it. Its owner comes
+ * from another one.
+ */
 const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
-/** Once an account is under attack, somebody who was never here may still try, a little: it may be its owner elsewhere. */
+/**
+ * Once an account is under attack, somebody who was never here may still try, a little: it may be
+ * its owner elsewhere.
+ */
 const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
 const AUDIT_INTERVAL_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_AUDITED = 10_000;
@@ -71,7 +77,10 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
     return { pair: keys.pair, counted };
   }
 
-  /** It was no guess after all: nobody could look at the password, or it was right and something else is asked for first. */
+  /**
+   * It was no guess after all: nobody could look at the password, or it was right and something
+   * else is asked for first.
+   */
   async function refund({ counted }: Attempt): Promise<void> {
     for (const { limit, key } of counted) await rateLimiter.refund(limit, key);
   }
@@ -91,7 +100,10 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
     for (const limit of [...BY_PAIR, UNDER_ATTACK]) await rateLimiter.reset(limit, pair);
   }
 
-  /** Once a minute for each source: somebody who is refused a thousand times a second does not fill the trail. */
+  /**
+   * Once a minute for each source: somebody who is refused a thousand times a second does not fill
+   * the trail.
+   */
   function auditThrottled(account: Account | null, meta: RequestMeta): void {
     const now = clock.now().getTime();
     const from = rateLimitKey(meta.address);

@@ -1,4 +1,7 @@
-/** The words in which somebody is not let in. They are the same whatever the door, and whoever looked at the password. */
+/**
+ * The words in which somebody is not let in. They are the same whatever the door, and whoever
+ * looked at the password.
+ */
 import { forbidden, unauthorized } from '../../base/app-error.js';
 
 export const wrongCredentials = () =>

@@ -1,6 +1,7 @@
 /**
- * Between the password and the second factor: a sealed note of who proved what, for the page that asks for the code. It opens
- * nothing by itself, is good for five minutes and for one sign-in, and void as soon as the password is changed.
+ * Between the password and the second factor: a sealed note of who proved what, for the page that
+ * asks for the code. It opens nothing by itself, is good for five minutes and for one sign-in, and
+ * void as soon as the password is changed.
  */
 
 import { isUniqueViolation } from '../../base/app-error.js';

@@ -1,4 +1,7 @@
-/** Tells people by mail when somebody signs in to their account from a device that was not used for it before. */
+/**
+ * Tells people by mail when somebody signs in to their account from a device that was not used for
+ * it before.
+ */
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
@@ -24,7 +27,10 @@ export type NewDevice = ReturnType<typeof createNewDevice>;
 export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
   return { isNew, notify };
 
-  /** To be asked before the login is there. With the first login of an account there is nothing to compare. */
+  /**
+   * To be asked before the login is there. With the first login of an account there is nothing to
+   * compare.
+   */
   async function isNew({ id: accountId }: Account, meta: RequestMeta): Promise<boolean> {
     if (!mail.isConfigured) return false;
     const select = { id: true };

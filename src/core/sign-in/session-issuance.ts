@@ -1,4 +1,7 @@
-/** How somebody who has proved who they are is let in, by whatever door: what was proved must still be true at that moment. */
+/**
+ * How somebody who has proved who they are is let in, by whatever door: what was proved must still
+ * be true at that moment.
+ */
 
 import { unauthorized } from '../../base/app-error.js';
 import type { Database, Queryable } from '../../base/db/open.js';
@@ -46,7 +49,8 @@ export function createSessionIssuer({ db, accounts, sessions, tokens, identities
   /**
    * Lets somebody in, in a browser.
    *
-   * @param current the login that the browser has already: renewed if it is the same person's, ended if it is another's
+   * @param current the login that the browser has already: renewed if it is the same person's,
+   *   ended if it is another's
    */
   async function startBrowserSession(
     { account, amr, from }: Authenticated,
@@ -100,9 +104,9 @@ export function createSessionIssuer({ db, accounts, sessions, tokens, identities
   }
 
   /**
-   * What was proved must still be true, and enough, when somebody is let in. Holds the account until they are: whoever changes the
-   * password, sets up a second factor, unlinks a provider or suspends the account has done so by now, or waits, and then finds the
-   * login and ends it.
+   * What was proved must still be true, and enough, when somebody is let in. Holds the account
+   * until they are: whoever changes the password, sets up a second factor, unlinks a provider or
+   * suspends the account has done so by now, or waits, and then finds the login and ends it.
    */
   async function lock({ account: { id, passwordChangedAt }, amr, from }: Authenticated, tx: Queryable): Promise<void> {
     const now = await accounts.lock(id, tx);

@@ -1,6 +1,7 @@
 /**
- * Signing in: how somebody proves who they are, by password and by second factor, or makes an account. Whatever the door, the rules are
- * these. How they are let in then stands in letting-in.ts.
+ * Signing in: how somebody proves who they are, by password and by second factor, or makes an
+ * account. Whatever the door, the rules are these. How they are let in then stands in
+ * letting-in.ts.
  */
 
 import { invalidRequest, unauthorized } from '../../base/app-error.js';
@@ -42,7 +43,9 @@ export interface Credentials {
   otp?: string;
 }
 
-/** Let in, or asked for a second factor first: then the ticket stands for what was proved already. */
+/**
+ * Let in, or asked for a second factor first: then the ticket stands for what was proved already.
+ */
 export type AuthResult = ({ kind: 'proven' } & Authenticated) | { kind: 'factor_needed'; challenge: string };
 
 const REGISTER_BY_ADDRESS: Limit = {
@@ -80,8 +83,9 @@ export function createSignIn(deps: Deps) {
   };
 
   /**
-   * Proves a person by password, and by the second factor where one is set up. Refuses with `invalid_credentials` (the same words
-   * after the same time for an unknown e-mail), `invalid_otp`, `account_suspended` or `auth_rate_limited`.
+   * Proves a person by password, and by the second factor where one is set up. Refuses with
+   * `invalid_credentials` (the same words after the same time for an unknown e-mail),
+   * `invalid_otp`, `account_suspended` or `auth_rate_limited`.
    */
   async function withPassword({ email, password, otp }: Credentials, meta: RequestMeta): Promise<AuthResult> {
     const login = normalizeEmail(email);
@@ -93,14 +97,15 @@ export function createSignIn(deps: Deps) {
     }
     await accounts.renewHash(account, password);
     const authResult = await requireSecondFactor({ account, amr: ['pwd'] }, otp, meta);
-    // Only now: a right password with a wrong code is an attempt like any other. Without a code it is none.
+    // Only now: a right password with a wrong code is an attempt like any other. Without a code it
+    // is none.
     await (authResult.kind === 'proven' ? bruteForce.reset(attempt) : bruteForce.refund(attempt));
     return authResult;
   }
 
   /**
-   * For whoever proved who they are by one thing only: asks for the second factor where one is set up. Refuses with `invalid_otp`
-   * or `auth_rate_limited`.
+   * For whoever proved who they are by one thing only: asks for the second factor where one is set
+   * up. Refuses with `invalid_otp` or `auth_rate_limited`.
    */
   async function requireSecondFactor(
     authenticated: Authenticated,
@@ -114,8 +119,8 @@ export function createSignIn(deps: Deps) {
   }
 
   /**
-   * The second step, for whoever came with a ticket. Refuses with `invalid_token` when the ticket is old, used or void, and as
-   * `withPassword` does.
+   * The second step, for whoever came with a ticket. Refuses with `invalid_token` when the ticket
+   * is old, used or void, and as `withPassword` does.
    */
   async function withSecondFactor(sealed: string, otp: string, meta: RequestMeta): Promise<Authenticated> {
     const challenge = await mfaChallenges.read(sealed);
@@ -132,8 +137,8 @@ export function createSignIn(deps: Deps) {
   }
 
   /**
-   * Somebody who is signed in proves again who they are (step-up), by password or by second factor. Refuses with
-   * `invalid_credentials`, `invalid_otp` or `auth_rate_limited`.
+   * Somebody who is signed in proves again who they are (step-up), by password or by second factor.
+   * Refuses with `invalid_credentials`, `invalid_otp` or `auth_rate_limited`.
    */
   async function reauthenticate(
     login: AuthenticatedSession,
@@ -150,7 +155,10 @@ export function createSignIn(deps: Deps) {
     await sessions.reauthenticate(login, amr, meta);
   }
 
-  /** Whose e-mail and password these are. The attempt counts until it is forgiven. Refuses with `invalid_credentials`. */
+  /**
+   * Whose e-mail and password these are. The attempt counts until it is forgiven. Refuses with
+   * `invalid_credentials`.
+   */
   async function verifyPassword(
     login: string,
     password: string,
@@ -182,8 +190,8 @@ export function createSignIn(deps: Deps) {
   }
 
   /**
-   * Makes an account, and mails the link that verifies its address. Refuses with `invalid_request` by field, `conflict` or
-   * `auth_rate_limited`.
+   * Makes an account, and mails the link that verifies its address. Refuses with `invalid_request`
+   * by field, `conflict` or `auth_rate_limited`.
    */
   async function register(input: NewAccount, meta: RequestMeta): Promise<Authenticated> {
     await rateLimiter.consume(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));

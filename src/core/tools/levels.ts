@@ -1,4 +1,7 @@
-/** Levels: what somebody may in a tool, from the least to the most. What each means there is the tool's affair. */
+/**
+ * Levels: what somebody may in a tool, from the least to the most. What each means there is the
+ * tool's affair.
+ */
 import type { KeyRole } from '../api-keys/api-keys.js';
 
 export const LEVELS = ['read', 'write', 'admin'] as const;

@@ -1,4 +1,7 @@
-/** Permissions: who may what in which tool. Administrators of the instance may everything everywhere, without a row. */
+/**
+ * Permissions: who may what in which tool. Administrators of the instance may everything
+ * everywhere, without a row.
+ */
 
 import { notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
@@ -48,7 +51,8 @@ export function createPermissions({ db, clock, audit, invalidationBus, accounts,
   ): Promise<PermissionInTool> {
     const tool = await tools.requireExisting(slug);
     const permission = await db.$transaction(async (tx) => {
-      // Neither goes away before the permission is there, and of many who grant it at once each finds the row of the one before.
+      // Neither goes away before the permission is there, and of many who grant it at once each
+      // finds the row of the one before.
       const account = await accounts.lock(accountId, tx);
       const { count } = await tx.tool.updateMany({ where: { id: tool.id }, data: { slug } });
       if (!account) throw notFound('There is no such account.');
@@ -91,7 +95,10 @@ export function createPermissions({ db, clock, audit, invalidationBus, accounts,
     });
   }
 
-  /** What somebody may in a tool, as it was at most a second ago; every process is also told at once when that changes. */
+  /**
+   * What somebody may in a tool, as it was at most a second ago; every process is also told at once
+   * when that changes.
+   */
   async function levelOf(principal: Principal, tool: Tool): Promise<Level | undefined> {
     const account = accountBehind(principal);
     if (!account) return undefined;
@@ -130,8 +137,9 @@ export function createPermissions({ db, clock, audit, invalidationBus, accounts,
 }
 
 /**
- * Whether it stands for an administrator of the instance, as one: who signed in here does, and a key of theirs that is confined to
- * nothing. An app, an issuer elsewhere or a narrower key has what was granted.
+ * Whether it stands for an administrator of the instance, as one: who signed in here does, and a
+ * key of theirs that is confined to nothing. An app, an issuer elsewhere or a narrower key has what
+ * was granted.
  */
 function isInstanceAdmin(principal: Principal): boolean {
   if (accountBehind(principal)?.role !== 'admin') return false;

@@ -1,4 +1,7 @@
-/** Tools: apps that ask us, at each request, who is there and what they may. Each is known by its slug. */
+/**
+ * Tools: apps that ask us, at each request, who is there and what they may. Each is known by its
+ * slug.
+ */
 
 import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
@@ -37,7 +40,10 @@ export function createTools({ db, clock, audit, invalidationBus }: Deps) {
 
   return { create, list, find, requireExisting, remove };
 
-  /** Refuses with `invalid_request` by field, or `conflict`. Its URL is an audience from then on: see core/resources. */
+  /**
+   * Refuses with `invalid_request` by field, or `conflict`. Its URL is an audience from then on:
+   * see core/resources.
+   */
   async function create({ slug, url, ...given }: NewTool, adminId: string, meta: RequestMeta): Promise<Tool> {
     const name = given.name.normalize('NFC').trim();
     const errors = errorsOf({ slug, name, url });
@@ -64,7 +70,10 @@ export function createTools({ db, clock, audit, invalidationBus }: Deps) {
     return db.tool.findMany({ orderBy: { slug: 'asc' } });
   }
 
-  /** The tool, as it was at most a second ago; every process is also told at once when one is made or removed. */
+  /**
+   * The tool, as it was at most a second ago; every process is also told at once when one is made
+   * or removed.
+   */
   async function find(slug: string): Promise<Tool | undefined> {
     return recent.getOrLoad(slug, async () => (await db.tool.findUnique({ where: { slug } })) ?? undefined);
   }

@@ -1,6 +1,7 @@
 /**
- * What a tool asks at each request: who is behind this credential, and what may they here? Asked thousands of times a minute, so all of
- * it is remembered for a second; whatever ends a credential or a permission is told to every process at once.
+ * What a tool asks at each request: who is behind this credential, and what may they here? Asked
+ * thousands of times a minute, so all of it is remembered for a second; whatever ends a credential
+ * or a permission is told to every process at once.
  */
 import type { X509Certificate } from 'node:crypto';
 import { invalidRequest, unauthorized } from '../../base/app-error.js';
@@ -14,7 +15,9 @@ import type { Tool, Tools } from './tools.js';
 
 export interface Validated {
   principal: Principal;
-  /** Null when they may nothing there, or there is no such tool; undefined when no tool was named. */
+  /**
+   * Null when they may nothing there, or there is no such tool; undefined when no tool was named.
+   */
   level: Level | null | undefined;
 }
 
@@ -46,8 +49,9 @@ export interface Credential {
 export type Validate = ReturnType<typeof createValidate>;
 
 /**
- * Any credential that is alive will do. A token of an app, or one that an agent asked for, must be for us or for that very tool, with the
- * scope for it. Refuses with `expired_token`, `invalid_token` or `insufficient_scope`, all of them 401.
+ * Any credential that is alive will do. A token of an app, or one that an agent asked for, must be
+ * for us or for that very tool, with the scope for it. Refuses with `expired_token`,
+ * `invalid_token` or `insufficient_scope`, all of them 401.
  */
 export function createValidate({ credentials, tools, permissions, resources }: Deps) {
   return async function validate(
@@ -75,7 +79,10 @@ export function createValidate({ credentials, tools, permissions, resources }: D
     return credentials.resolve(value, authenticated, tool?.url ? audienceOf(tool.url) : undefined);
   }
 
-  /** Whoever registered the tool's URL as an API may have spelt it otherwise: that spelling is in the tokens. */
+  /**
+   * Whoever registered the tool's URL as an API may have spelt it otherwise: that spelling is in
+   * the tokens.
+   */
   function audienceOf(url: string): string {
     return resources.find(url)?.identifier ?? url;
   }
@@ -87,7 +94,10 @@ export function createValidate({ credentials, tools, permissions, resources }: D
   }
 }
 
-/** A tool says for which request a proof was made: that must be one to itself, or it could pass on those that others were sent. */
+/**
+ * A tool says for which request a proof was made: that must be one to itself, or it could pass on
+ * those that others were sent.
+ */
 function toPresented({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
   if (!tool?.url || !isUnderToolUrl(htu, tool.url)) {
     const error = 'It must lie under the URL with which the tool is registered; name the tool.';

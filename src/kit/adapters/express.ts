@@ -1,4 +1,7 @@
-/** Express: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`. Also for Connect, and bare Node. */
+/**
+ * Express: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }),
+ * handler)`. Also for Connect, and bare Node.
+ */
 import type { AuthContext, RequestLike, ResolveAuth } from '../context.js';
 import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
@@ -21,7 +24,10 @@ interface ExpressResponse {
 
 const known = new WeakMap<ExpressRequest, AuthContext>();
 
-/** Lets through whom the rules admit, and answers all others. The handler finds them with `authOf(req)`. */
+/**
+ * Lets through whom the rules admit, and answers all others. The handler finds them with
+ * `authOf(req)`.
+ */
 export function protect(resolve: ResolveAuth, rules?: Rules) {
   const admit = createAdmission(resolve, rules);
 

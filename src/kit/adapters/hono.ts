@@ -1,6 +1,7 @@
 /**
- * Hono: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them with `c.get('auth')`.
- * And whatever else is a function from Request to Response (Bun, Deno, Workers): `protectFetch`.
+ * Hono: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`;
+ * the handler finds them with `c.get('auth')`. And whatever else is a function from Request to
+ * Response (Bun, Deno, Workers): `protectFetch`.
  */
 import type { AuthContext, ResolveAuth } from '../context.js';
 import { createAdmission, type Rules } from '../protect.js';

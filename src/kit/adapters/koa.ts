@@ -1,4 +1,7 @@
-/** Koa: `router.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`; the handler finds them in `ctx.state.auth`. */
+/**
+ * Koa: `router.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }),
+ * handler)`; the handler finds them in `ctx.state.auth`.
+ */
 import type { ResolveAuth } from '../context.js';
 import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';

@@ -1,6 +1,7 @@
 /**
- * Next.js: `export default protect(verifier, { signIn: '/login' })` in `middleware.ts` (from Next 16 on, `proxy.ts`). Runs on the edge.
- * It reads the cookie that a page set after signing in at Signet's JSON login, which needs a verifier with `acceptLogins`.
+ * Next.js: `export default protect(verifier, { signIn: '/login' })` in `middleware.ts` (from Next
+ * 16 on, `proxy.ts`). Runs on the edge. It reads the cookie that a page set after signing in at
+ * Signet's JSON login, which needs a verifier with `acceptLogins`.
  */
 import type { AuthContext, RequestLike } from '../context.js';
 import { readCookie } from '../headers.js';
@@ -11,11 +12,17 @@ import type { RemoteVerifier } from '../remote-verifier.js';
 export interface NextOptions extends Rules {
   /** The cookie that holds the access token. */
   cookie?: string;
-  /** The page to sign in at; it is told in `next` from where somebody came, as a path. Without one, everybody gets 401. */
+  /**
+   * The page to sign in at; it is told in `next` from where somebody came, as a path. Without one,
+   * everybody gets 401.
+   */
   signIn?: string;
 }
 
-/** Undefined lets a request through. A page that is asked for by somebody who is not signed in becomes the page to sign in at. */
+/**
+ * Undefined lets a request through. A page that is asked for by somebody who is not signed in
+ * becomes the page to sign in at.
+ */
 export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, ...rules }: NextOptions = {}) {
   const admit = createAdmission(fromHeaderOrCookie, rules);
 

@@ -1,13 +1,22 @@
-/** What is known between the way to a provider and the way back: one signed cookie, and what follows from it. */
+/**
+ * What is known between the way to a provider and the way back: one signed cookie, and what follows
+ * from it.
+ */
 import { constantTimeEqual, hmacSha256, randomToken, sha256Base64url } from '../bytes.js';
 
 export const FLOW_SECONDS = 600;
 
 export interface Flow {
-  /** `provider.time.chance.signature`: goes to the provider, and into the cookie of the browser that began. */
+  /**
+   * `provider.time.chance.signature`: goes to the provider, and into the cookie of the browser that
+   * began.
+   */
   state: string;
   provider: string;
-  /** PKCE (RFC 7636) and OpenID Connect's nonce follow from the state and the secret: there is nothing to keep. */
+  /**
+   * PKCE (RFC 7636) and OpenID Connect's nonce follow from the state and the secret: there is
+   * nothing to keep.
+   */
   verifier: string;
   challenge: string;
   nonce: string;

@@ -1,4 +1,7 @@
-/** Signing people in at Google, GitHub and others: two handlers, from Web Request to Response, and a session of the service's own. */
+/**
+ * Signing people in at Google, GitHub and others: two handlers, from Web Request to Response, and a
+ * session of the service's own.
+ */
 import { parseDurationOrThrow } from '../duration.js';
 import { readCookie } from '../headers.js';
 import { refusal, refusalResponse } from '../refusal.js';
@@ -18,11 +21,15 @@ export interface OAuthHandlersOptions {
   redirectTo?: string;
   sessionMaxAge?: string;
   cookies?: { state?: string; session?: string };
-  /** The origin that the world knows this service by. Else that of the request's URL: behind a proxy, name it. */
+  /**
+   * The origin that the world knows this service by. Else that of the request's URL: behind a
+   * proxy, name it.
+   */
   origin?: string;
   /**
-   * Who this is here; null for nobody, who is then refused. Without it, a session has the id `provider:id`, and the address only if the
-   * provider vouches for it. An address that is not verified belongs to nobody: never find an account by it.
+   * Who this is here; null for nobody, who is then refused. Without it, a session has the id
+   * `provider:id`, and the address only if the provider vouches for it. An address that is not
+   * verified belongs to nobody: never find an account by it.
    */
   onSignIn?(profile: OAuthProfile, provider: string): Promise<SignedIn | null> | SignedIn | null;
   fetch?: typeof fetch;
@@ -50,7 +57,9 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
 
   return { login, callback };
 
-  /** `GET <loginPath>/<provider>`: remembers that this browser began, and sends it to the provider. */
+  /**
+   * `GET <loginPath>/<provider>`: remembers that this browser began, and sends it to the provider.
+   */
   async function login(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const provider = pathname.startsWith(`${loginPath}/`)

@@ -113,7 +113,10 @@ async function requestJson(ask: typeof fetch, url: string, init: RequestInit, go
   }
 }
 
-/** What a provider answers is read to its end, or to where it is longer than any that says something. */
+/**
+ * What a provider answers is read to its end, or to where it is longer than any that says
+ * something.
+ */
 async function request(ask: typeof fetch, url: string, init: RequestInit): Promise<Response> {
   const { body, status, headers } = await ask(url, init);
   const text = await readText(body, MAX_ANSWER_BYTES);

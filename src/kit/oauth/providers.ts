@@ -1,4 +1,7 @@
-/** Who a service can send its people to. A provider is a value; another one is an object of the same form. */
+/**
+ * Who a service can send its people to. A provider is a value; another one is an object of the same
+ * form.
+ */
 
 export interface OAuthProfile {
   /** The provider's id of the person, which never changes. */

@@ -1,4 +1,7 @@
-/** The page behind an agent's claim link: it tells what the agent is, and takes it on when its button is pressed. Opening it spends nothing. */
+/**
+ * The page behind an agent's claim link: it tells what the agent is, and takes it on when its
+ * button is pressed. Opening it spends nothing.
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -55,7 +58,8 @@ export function addAgentClaims(router: Router<State>, deps: Deps): void {
     const form = readForm(ctx, ClaimForm);
     if (!login) return sendToSignIn(ctx, form.token);
     csrf.check(ctx, form.csrf);
-    // Whoever takes on an agent answers for it: the person themselves, not whoever found their browser open.
+    // Whoever takes on an agent answers for it: the person themselves, not whoever found their
+    // browser open.
     if (!isRecentlyAuthenticated(login.session, clock.now())) return sendToSignIn(ctx, form.token, login.account.email);
     try {
       const { name } = await ownershipClaims.claim(form.token, login.account, ctx.state.meta);

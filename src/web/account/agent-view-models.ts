@@ -1,4 +1,7 @@
-/** The pages on which a person takes on agents, sees and ends them, and the values that each prints, ready to print. */
+/**
+ * The pages on which a person takes on agents, sees and ends them, and the values that each prints,
+ * ready to print.
+ */
 
 export interface AgentPages {
   'account/claim-agent': ClaimAgentPage;

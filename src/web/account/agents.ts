@@ -1,4 +1,7 @@
-/** The agents of a person's organizations: which there are, another key for one of them, and ending one, which is asked about first. */
+/**
+ * The agents of a person's organizations: which there are, another key for one of them, and ending
+ * one, which is asked about first.
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
@@ -37,7 +40,8 @@ export function addAgents(router: Router<State>, deps: Deps): void {
   router.get(`${PAGE}/:id/replace-key`, requireRecentAuthentication, confirmReplacement);
   router.post(`${PAGE}/:id/replace-key`, requireRecentAuthentication, parseForm, replaceKey);
   router.get(`${PAGE}/:id/end`, requireLogin, confirmEnd);
-  // Without a recent proof, as at the API's door: whoever sees an agent that should not be there ends it at once.
+  // Without a recent proof, as at the API's door: whoever sees an agent that should not be there
+  // ends it at once.
   router.post(`${PAGE}/:id/end`, requireLogin, parseForm, end);
 
   async function show(ctx: Context): Promise<void> {

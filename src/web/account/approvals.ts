@@ -1,4 +1,7 @@
-/** What agents ask of the person, one thing at a time. The answer takes a recent proof of who gives it. */
+/**
+ * What agents ask of the person, one thing at a time. The answer takes a recent proof of who gives
+ * it.
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';

@@ -1,4 +1,7 @@
-/** Who may open the pages of an account: whoever is signed in, and for some of them has proved it lately. */
+/**
+ * Who may open the pages of an account: whoever is signed in, and for some of them has proved it
+ * lately.
+ */
 import type { Next } from 'koa';
 import type { Clock } from '../../base/clock.js';
 import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
@@ -21,7 +24,10 @@ export type Guards = ReturnType<typeof createGuards>;
 export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
   return { requireLogin, requireRecentAuthentication };
 
-  /** Sends to the sign-in page whoever is not signed in; back to the page that they wanted, or home after a form. */
+  /**
+   * Sends to the sign-in page whoever is not signed in; back to the page that they wanted, or home
+   * after a form.
+   */
   async function requireLogin(ctx: Context, next: Next): Promise<void> {
     const login = await loginCookie.read(ctx);
     if (!login)
@@ -31,8 +37,9 @@ export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
   }
 
   /**
-   * Sends to the sign-in page, and then to this page, whoever proved too long ago who they are: the login goes on when they come
-   * back. What a form held is not done; the page shows it again. Without a page named, it is the one at the form's own address.
+   * Sends to the sign-in page, and then to this page, whoever proved too long ago who they are: the
+   * login goes on when they come back. What a form held is not done; the page shows it again.
+   * Without a page named, it is the one at the form's own address.
    */
   function requireRecentAuthentication(page?: string) {
     return async function requireRecentProof(ctx: Context, next: Next): Promise<void> {

@@ -1,4 +1,7 @@
-/** A person's API keys: which there are, and revoking one, which is asked about first. New ones are made elsewhere (new-keys.ts). */
+/**
+ * A person's API keys: which there are, and revoking one, which is asked about first. New ones are
+ * made elsewhere (new-keys.ts).
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
@@ -33,7 +36,8 @@ export function addKeys(router: Router<State>, deps: Deps): void {
   const { requireLogin } = guards;
   router.get(KEYS_PAGE, requireLogin, show);
   router.get(`${KEYS_PAGE}/:id/revoke`, requireLogin, confirm);
-  // Without a recent proof, as at the API's door: whoever sees a key that should not be there ends it at once.
+  // Without a recent proof, as at the API's door: whoever sees a key that should not be there ends
+  // it at once.
   router.post(`${KEYS_PAGE}/:id/revoke`, requireLogin, parseForm, revoke);
 
   async function show(ctx: Context): Promise<void> {

@@ -1,4 +1,7 @@
-/** Providers elsewhere by which a person signs in: added by going there once, and removed. Each change needs a recent proof. */
+/**
+ * Providers elsewhere by which a person signs in: added by going there once, and removed. Each
+ * change needs a recent proof.
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';

@@ -1,4 +1,7 @@
-/** API keys that a person makes: new ones, and one in the place of another. The key is on the answer's page, once; both want a recent proof. */
+/**
+ * API keys that a person makes: new ones, and one in the place of another. The key is on the
+ * answer's page, once; both want a recent proof.
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';

@@ -1,6 +1,6 @@
 /**
- * How a person proves who they are: the password, the second factor, its recovery codes, providers elsewhere (see links.ts). Each
- * change needs a recent proof.
+ * How a person proves who they are: the password, the second factor, its recovery codes, providers
+ * elsewhere (see links.ts). Each change needs a recent proof.
  */
 import type Router from '@koa/router';
 import { z } from 'zod';

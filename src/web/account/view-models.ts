@@ -1,4 +1,7 @@
-/** The pages of a person at home, and the values that each prints, ready to print. Those of agents stand in agent-pages.ts. */
+/**
+ * The pages of a person at home, and the values that each prints, ready to print. Those of agents
+ * stand in agent-pages.ts.
+ */
 import type { AgentPages } from './agent-view-models.js';
 
 export interface AccountPages extends AgentPages {
@@ -14,7 +17,10 @@ export interface AccountPages extends AgentPages {
   'account/revoke-key': RevokeKeyPage;
 }
 
-/** Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`), `/account/verify-email` and `/logout`. */
+/**
+ * Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`),
+ * `/account/verify-email` and `/logout`.
+ */
 interface AccountPage {
   csrfToken: string;
   account: { name?: string; email: string; emailVerified: boolean; initial: string };
@@ -31,11 +37,16 @@ interface AccountPage {
   openApprovals: number;
   /** One sentence about what was just done: "Signed out of Firefox on Linux." */
   notice?: string;
-  /** Whether a link that verifies the address can be sent: posts `csrf` to `/account/verify-email`. */
+  /**
+   * Whether a link that verifies the address can be sent: posts `csrf` to `/account/verify-email`.
+   */
   canVerifyEmail: boolean;
 }
 
-/** One place where the person is signed in. Times are ready to print: "2 minutes ago", "3 March 2026". */
+/**
+ * One place where the person is signed in. Times are ready to print: "2 minutes ago", "3 March
+ * 2026".
+ */
 interface AccountLogin {
   id: string;
   /** The login that shows this page. */
@@ -57,8 +68,9 @@ interface AccountApp {
 }
 
 /**
- * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and `/account/security/passwordReset-codes`, with
- * `current_password` and `password` to `/account/security/password`, with `provider` to `/account/security/link`, and with `id` to
+ * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and
+ * `/account/security/passwordReset-codes`, with `current_password` and `password` to
+ * `/account/security/password`, with `provider` to `/account/security/link`, and with `id` to
  * `/account/security/unlink`.
  */
 interface SecurityPage {
@@ -97,7 +109,10 @@ interface SecurityLink {
   keepsToken: boolean;
 }
 
-/** What an authenticator app has to learn. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */
+/**
+ * What an authenticator app has to learn. Posts `csrf` and `otp` to
+ * `/account/security/factor/confirm`.
+ */
 interface EnrolmentPage {
   csrfToken: string;
   /** The QR code, a `data:` URI. */
@@ -113,7 +128,9 @@ interface RecoveryCodesPage {
   codes: string[];
 }
 
-/** What agents ask. Posts `csrf` and `decision` = `approve` | `deny` to `/account/approvals/:id`. */
+/**
+ * What agents ask. Posts `csrf` and `decision` = `approve` | `deny` to `/account/approvals/:id`.
+ */
 interface ApprovalsPage {
   csrfToken: string;
   email: string;
@@ -172,7 +189,10 @@ export interface Choice {
   selected: boolean;
 }
 
-/** Posts `csrf`, `name`, `place`, `role`, `life`, and `scope.<name>` for each that is ticked, to `/account/keys/new`. */
+/**
+ * Posts `csrf`, `name`, `place`, `role`, `life`, and `scope.<name>` for each that is ticked, to
+ * `/account/keys/new`.
+ */
 interface NewKeyPage {
   csrfToken: string;
   name: string;

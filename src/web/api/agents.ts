@@ -1,4 +1,7 @@
-/** Agents: onboarded without a human step, looked up, given another key, deleted. Secrets are in the answer that makes them, once. */
+/**
+ * Agents: onboarded without a human step, looked up, given another key, deleted. Secrets are in the
+ * answer that makes them, once.
+ */
 import { z } from 'zod';
 import { forbidden } from '../../base/app-error.js';
 import { HOUR_SECONDS } from '../../base/clock.js';
@@ -193,7 +196,10 @@ export function addAgents(deps: Deps): void {
     ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.meta));
   }
 
-  /** A token that somebody got hold of, for little, must neither become a key, which lasts, nor end the agent. */
+  /**
+   * A token that somebody got hold of, for little, must neither become a key, which lasts, nor end
+   * the agent.
+   */
   function requireKey(principal: LoginPrincipal | AgentPrincipal, why: string): void {
     if (principal.kind === 'agent' && principal.by !== 'key') throw forbidden('insufficient_scope', why);
   }

@@ -1,4 +1,7 @@
-/** API keys: made, listed, replaced and revoked by the person whom they act for. The secret is in the answer that makes one, once. */
+/**
+ * API keys: made, listed, replaced and revoked by the person whom they act for. The secret is in
+ * the answer that makes one, once.
+ */
 import { z } from 'zod';
 import { DAY_SECONDS } from '../../base/clock.js';
 import { durationSeconds } from '../../base/duration.js';

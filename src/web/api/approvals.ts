@@ -1,4 +1,7 @@
-/** What agents ask of the person, for the first-party apps in which they answer. No agent answers for itself, and no app in between. */
+/**
+ * What agents ask of the person, for the first-party apps in which they answer. No agent answers
+ * for itself, and no app in between.
+ */
 import { z } from 'zod';
 import type { Approval } from '../../core/agent-authorization/approvals.js';
 import type { Core } from '../../core/core.js';

@@ -1,6 +1,7 @@
 /**
- * The cookies of browser apps: the access token, the refresh token, and the CSRF token that a script reads and sends back. They sign
- * nobody in at the pages, and the pages' cookie is none of these.
+ * The cookies of browser apps: the access token, the refresh token, and the CSRF token that a
+ * script reads and sends back. They sign nobody in at the pages, and the pages' cookie is none of
+ * these.
  */
 
 import { forbidden } from '../../base/app-error.js';
@@ -28,7 +29,10 @@ export type ApiCookies = ReturnType<typeof createApiCookies>;
 export function createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, originCheck }: Deps) {
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
-  /** A browser keeps a cookie with `Secure` only when it came by https; without, only this very machine is private enough. */
+  /**
+   * A browser keeps a cookie with `Secure` only when it came by https; without, only this very
+   * machine is private enough.
+   */
   const areSafe = secure || isLoopback(hostname);
   const names = { access: `${prefix}_access`, refresh: `${prefix}_refresh`, csrf: `${prefix}_csrf` };
   const base = { sameSite: 'strict', secure, signed: false, overwrite: true } as const;
@@ -49,8 +53,9 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
   return { names, browsers, mayBeSet, set, clear, refreshToken, csrfTokenFor };
 
   /**
-   * Whether this request may be answered with cookies: it comes from our own origin or a listed one. A program that says nothing
-   * about where it comes from does without. Refuses with `csrf_validation_failed` what comes from anywhere else.
+   * Whether this request may be answered with cookies: it comes from our own origin or a listed
+   * one. A program that says nothing about where it comes from does without. Refuses with
+   * `csrf_validation_failed` what comes from anywhere else.
    */
   function mayBeSet(ctx: Context): boolean {
     originCheck.check(ctx);
@@ -81,7 +86,10 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
     return hmacSha256(secrets.key('api-csrf'), sessionId);
   }
 
-  /** Refuses with `csrf_validation_failed` unless header and cookie are the same and belong to this login. */
+  /**
+   * Refuses with `csrf_validation_failed` unless header and cookie are the same and belong to this
+   * login.
+   */
   function checkCsrf(ctx: Context, sessionId: string): void {
     const [header, cookie] = [ctx.get('X-CSRF-Token'), ctx.cookies.get(names.csrf, { signed: false }) ?? ''];
     const genuine = secrets.keys('api-csrf').some((key) => constantTimeEqual(hmacSha256(key, sessionId), header));

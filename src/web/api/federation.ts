@@ -1,4 +1,7 @@
-/** Signing in with a code of a provider elsewhere, which an app got by itself; the links of whoever is signed in, and their tokens there. */
+/**
+ * Signing in with a code of a provider elsewhere, which an app got by itself; the links of whoever
+ * is signed in, and their tokens there.
+ */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';

@@ -1,4 +1,7 @@
-/** Invitations into an organization. For people who signed in here and for nobody else: no key, agent or app brings anybody in. */
+/**
+ * Invitations into an organization. For people who signed in here and for nobody else: no key,
+ * agent or app brings anybody in.
+ */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';

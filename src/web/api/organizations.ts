@@ -1,4 +1,7 @@
-/** Organizations, their members, and their projects. Keys read here what lies within their bounds; people change it. */
+/**
+ * Organizations, their members, and their projects. Keys read here what lies within their bounds;
+ * people change it.
+ */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';

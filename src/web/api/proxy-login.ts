@@ -1,4 +1,7 @@
-/** Proxy login: an app signs people in with the password of an upstream provider, without a redirect. */
+/**
+ * Proxy login: an app signs people in with the password of an upstream provider, without a
+ * redirect.
+ */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { HOP_HEADER } from '../../core/federation/proxy-login.js';

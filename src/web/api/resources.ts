@@ -1,4 +1,7 @@
-/** API resources: the APIs that apps can ask for tokens for (RFC 8707), as administrators register them. */
+/**
+ * API resources: the APIs that apps can ask for tokens for (RFC 8707), as administrators register
+ * them.
+ */
 import { z } from 'zod';
 import { durationSeconds } from '../../base/duration.js';
 import type { Core } from '../../core/core.js';

@@ -1,4 +1,7 @@
-/** What the JSON API calls things: one answer serves the dialects of all its clients, so some values have two names. */
+/**
+ * What the JSON API calls things: one answer serves the dialects of all its clients, so some values
+ * have two names.
+ */
 import { z } from 'zod';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { OrganizationOfMember, Organizations } from '../../core/organizations/organizations.js';

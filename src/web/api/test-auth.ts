@@ -1,4 +1,7 @@
-/** Endpoints that make test users, for sandboxes: there only with TEST_AUTH=true, which production refuses. */
+/**
+ * Endpoints that make test users, for sandboxes: there only with TEST_AUTH=true, which production
+ * refuses.
+ */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { subjectOf } from '../../core/credentials/principal.js';

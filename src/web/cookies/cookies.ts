@@ -1,8 +1,8 @@
 /** The house's cookies: what their names and attributes promise a browser. */
 
 /**
- * A cookie of this very host, for all its paths. On https its name has the `__Host-` prefix, with which no other host, and no
- * page without TLS, can set it.
+ * A cookie of this very host, for all its paths. On https its name has the `__Host-` prefix, with
+ * which no other host, and no page without TLS, can set it.
  */
 export function hostCookie(issuer: string, name: string) {
   const secure = issuer.startsWith('https:');

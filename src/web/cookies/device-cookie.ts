@@ -1,4 +1,7 @@
-/** By what a browser is recognised when somebody signs in with it again. It proves nothing, and signs nobody in. */
+/**
+ * By what a browser is recognised when somebody signs in with it again. It proves nothing, and
+ * signs nobody in.
+ */
 import { DAY_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { RequestMeta } from '../../core/request-meta.js';

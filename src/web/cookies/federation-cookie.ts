@@ -1,4 +1,7 @@
-/** By what a browser is known that went to a provider elsewhere: only there does the answer open anything. It signs nobody in. */
+/**
+ * By what a browser is known that went to a provider elsewhere: only there does the answer open
+ * anything. It signs nobody in.
+ */
 import { SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import { FLOW_SECONDS } from '../../core/federation/login-state.js';
@@ -16,7 +19,9 @@ export function createFederationCookie({ issuer }: { issuer: string }) {
     return ctx.cookies.get(name, { signed: false });
   }
 
-  /** The browser's key; a browser that has none gets one. Several sign-ins may be under way in it. */
+  /**
+   * The browser's key; a browser that has none gets one. Several sign-ins may be under way in it.
+   */
   function issue(ctx: Context): string {
     const known = read(ctx);
     const key = known && /^[\w-]{43}$/.test(known) ? known : randomToken();

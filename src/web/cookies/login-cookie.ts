@@ -1,4 +1,7 @@
-/** The cookie that says who is signed in in this browser. It holds a token of core/sessions and nothing else. */
+/**
+ * The cookie that says who is signed in in this browser. It holds a token of core/sessions and
+ * nothing else.
+ */
 import type { IncomingMessage } from 'node:http';
 import type { AuthenticatedSession, Sessions } from '../../core/sessions/sessions.js';
 import type { NewBrowserSession } from '../../core/sign-in/session-issuance.js';
@@ -16,7 +19,8 @@ export type LoginCookie = ReturnType<typeof createLoginCookie>;
 
 export function createLoginCookie({ issuer, sessions }: { issuer: string; sessions: Sessions }) {
   const { name, options } = hostCookie(issuer, 'signet_login');
-  // The provider has a context of its own for the same request: what was looked up once is known to both.
+  // The provider has a context of its own for the same request: what was looked up once is known to
+  // both.
   const known = new WeakMap<IncomingMessage, Promise<AuthenticatedSession | undefined>>();
 
   return { read, set, clear };

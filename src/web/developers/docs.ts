@@ -1,4 +1,7 @@
-/** The door of developers: the OpenAPI document, and a page that shows it, by Swagger UI from our own origin. */
+/**
+ * The door of developers: the OpenAPI document, and a page that shows it, by Swagger UI from our
+ * own origin.
+ */
 import Router from '@koa/router';
 import type { Context, State } from '../http/context.js';
 import { allowOwnScripts } from '../http/security-headers.js';

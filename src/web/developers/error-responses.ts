@@ -1,9 +1,15 @@
-/** What an endpoint may say no with, for the document: what its line names, and what follows from it. */
+/**
+ * What an endpoint may say no with, for the document: what its line names, and what follows from
+ * it.
+ */
 
 import { DOCUMENTED_ERRORS, type DocumentedErrorCode } from '../endpoints/documented-errors.js';
 import type { EndpointAt } from '../endpoints/endpoint.js';
 
-/** All codes that an endpoint may refuse with, by status: its own, and those that follow from its line. */
+/**
+ * All codes that an endpoint may refuse with, by status: its own, and those that follow from its
+ * line.
+ */
 export function documentedErrors(endpoint: EndpointAt): Map<number, DocumentedErrorCode[]> {
   const byStatus = new Map<number, DocumentedErrorCode[]>();
   const codes = new Set([...following(endpoint), ...(endpoint.errors ?? [])]);

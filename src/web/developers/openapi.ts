@@ -1,6 +1,6 @@
 /**
- * The OpenAPI 3.1 document of the JSON API, made from the route lines and their zod schemas: what guards the API describes it. A schema
- * with an id (`.meta({ id })`) is shared under that name.
+ * The OpenAPI 3.1 document of the JSON API, made from the route lines and their zod schemas: what
+ * guards the API describes it. A schema with an id (`.meta({ id })`) is shared under that name.
  */
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
@@ -215,7 +215,8 @@ function createSchemas() {
   return { of, shared };
 
   function of(schema: z.ZodType): Json {
-    // As input: later releases may add a member to an answer, and whoever reads one must not stumble over it.
+    // As input: later releases may add a member to an answer, and whoever reads one must not
+    // stumble over it.
     const { $schema: _dialect, $defs, ...rest } = z.toJSONSchema(schema, { io: 'input', override: leaveOutNoise });
     Object.assign(shared, moved($defs ?? {}));
     return moved(rest);
@@ -226,7 +227,10 @@ function createSchemas() {
   }
 }
 
-/** A format says what its pattern repeats in a hundred characters; and integers have no bounds but those of JavaScript. */
+/**
+ * A format says what its pattern repeats in a hundred characters; and integers have no bounds but
+ * those of JavaScript.
+ */
 function leaveOutNoise({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
   if (jsonSchema.format) delete jsonSchema.pattern;
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -1,4 +1,7 @@
-/** Serves the OpenAPI document. It is a constant: made when it is first asked for, read by anybody from anywhere, as discovery is. */
+/**
+ * Serves the OpenAPI document. It is a constant: made when it is first asked for, read by anybody
+ * from anywhere, as discovery is.
+ */
 import { sha256 } from '../../base/crypto.js';
 import type { Context } from '../http/context.js';
 

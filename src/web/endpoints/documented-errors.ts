@@ -1,4 +1,7 @@
-/** What the API says no with, by code: the status, and when. One table for the route lines and for the OpenAPI document. */
+/**
+ * What the API says no with, by code: the status, and when. One table for the route lines and for
+ * the OpenAPI document.
+ */
 import { z } from 'zod';
 
 export const DOCUMENTED_ERRORS = {

@@ -1,6 +1,7 @@
 /**
- * One line of a JSON API: what it reads, which credentials do, what it answers. The same values guard it and describe it in the
- * OpenAPI document, so that neither can say something else. Each door of programs has its own lines, and its own way to know browsers.
+ * One line of a JSON API: what it reads, which credentials do, what it answers. The same values
+ * guard it and describe it in the OpenAPI document, so that neither can say something else. Each
+ * door of programs has its own lines, and its own way to know browsers.
  */
 import Router from '@koa/router';
 import type { z } from 'zod';
@@ -35,7 +36,9 @@ export interface Endpoint<
   summary: string;
   /** What the summary leaves out, in Markdown, for the document. */
   description?: string;
-  /** The kinds of credentials that do. None: anybody may come, and what they carry is not looked at. */
+  /**
+   * The kinds of credentials that do. None: anybody may come, and what they carry is not looked at.
+   */
   accepts: readonly Kind[];
   /** What its handler looks at by itself, for the document. */
   documentedCredentials?: readonly ('bearer' | 'cookie' | 'refreshCookie')[];
@@ -51,9 +54,15 @@ export interface Endpoint<
   sharedSecret?: string | undefined;
   /** A person who comes proved who they are within the last minutes. */
   requireRecentAuth?: boolean;
-  /** Counted by address, whoever comes: what is carried in the body is not known yet. Or counted in a way of its own. */
+  /**
+   * Counted by address, whoever comes: what is carried in the body is not known yet. Or counted in
+   * a way of its own.
+   */
   limit?: 'anonymous' | 'default' | ((address: string) => Promise<LimitState | undefined>);
-  /** What may stand in the query. The handler gets it together with the body, which decides where both say something. */
+  /**
+   * What may stand in the query. The handler gets it together with the body, which decides where
+   * both say something.
+   */
   query?: Query;
   body?: Body;
   /** A form will do as well as JSON. */
@@ -73,7 +82,10 @@ export interface EndpointAt extends Endpoint {
   browsers: Pick<Browsers, 'scheme' | 'hasCsrfToken'>;
 }
 
-/** How a door knows browsers: the cookie that signs them in, and what keeps another site from using it. */
+/**
+ * How a door knows browsers: the cookie that signs them in, and what keeps another site from using
+ * it.
+ */
 export interface Browsers {
   /** The name of the cookie, which holds an access token, and what the document calls it. */
   cookieName: string;
@@ -166,7 +178,9 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     return principal;
   }
 
-  /** Tells an app what to ask the person for (RFC 6750, 3.1), so that it can come back with more. */
+  /**
+   * Tells an app what to ask the person for (RFC 6750, 3.1), so that it can come back with more.
+   */
   function requireScope({ scopes }: OAuthPrincipal, { scope }: Endpoint): void {
     if (scope && !scopes.includes(scope)) throw insufficientScope(scope);
   }
@@ -191,7 +205,8 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       const principal =
         (presented && (await credentials.resolve(presented.value, presented.presentation))) ??
         (acceptRefreshCookie ? await credentials.refreshTokenPrincipal(browsers.refreshToken?.(ctx)) : undefined) ??
-        // A platform may certify every connection: where that is no credential, it must not stand in anybody's way.
+        // A platform may certify every connection: where that is no credential, it must not stand
+        // in anybody's way.
         (accepts.includes('workload') ? credentials.resolveCertificate(ctx.state.certificates) : undefined);
       if (!principal) {
         await count(ctx, 'anonymous', address);
@@ -200,7 +215,8 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       if (presented?.by === 'cookie' && principal.kind !== 'login') {
         throw unauthorized('invalid_token', 'This token does not belong in a cookie.');
       }
-      // Whoever proves something with each request has the next nonce before the last one is too old.
+      // Whoever proves something with each request has the next nonce before the last one is too
+      // old.
       if (presented?.presentation.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
       const { type, id } = rateLimitSubject(principal);
       await count(ctx, type, id);

@@ -1,4 +1,7 @@
-/** What a request carries to prove who sent it. A header alone decides; cookies count where there is none. */
+/**
+ * What a request carries to prove who sent it. A header alone decides; cookies count where there is
+ * none.
+ */
 import { unauthorized } from '../../base/app-error.js';
 import type { PresentedProof } from '../../core/credentials/proof-of-possession.js';
 import { hasSeveralAuthorizations } from '../http/authorization-header.js';
@@ -43,7 +46,10 @@ function fromCookie(ctx: Context, name: string): PresentedCredential | undefined
   return { value, by: 'cookie', presentation: shownBy(ctx) };
 }
 
-/** A proof is for the address as its sender knows it, which is below the issuer: scheme and host are pinned to it. */
+/**
+ * A proof is for the address as its sender knows it, which is below the issuer: scheme and host are
+ * pinned to it.
+ */
 function shownBy(ctx: Context): PresentedProof {
   const { method, protocol, host, path } = ctx;
   const { certificates } = ctx.state;

@@ -1,4 +1,7 @@
-/** Reads what a program posts: JSON, or a form where the route says so. What is wrong with it is told by field. */
+/**
+ * Reads what a program posts: JSON, or a form where the route says so. What is wrong with it is
+ * told by field.
+ */
 import { z } from 'zod';
 import { AppError, invalidRequest } from '../../base/app-error.js';
 import { isStorable } from '../../base/text.js';
@@ -16,8 +19,9 @@ export const text = (maxLength = MAX_TEXT_LENGTH) =>
     .refine(isStorable, 'Use characters only.');
 
 /**
- * The body as the schema has it; a null that says nothing there is as good as left out, for many clients write it for what they have
- * not got. Refuses with `invalid_request` by field, `unsupported_media_type` or `payload_too_large`.
+ * The body as the schema has it; a null that says nothing there is as good as left out, for many
+ * clients write it for what they have not got. Refuses with `invalid_request` by field,
+ * `unsupported_media_type` or `payload_too_large`.
  */
 export async function readBody<Schema extends z.ZodType>(
   ctx: Context,
@@ -48,7 +52,10 @@ async function parse(ctx: Context, form: boolean): Promise<unknown> {
   return isForm ? fieldsOf(new URLSearchParams(decode(bytes))) : readJson(bytes);
 }
 
-/** What the bytes say; nothing at all is an empty object. Refuses with `invalid_request` what is no JSON. */
+/**
+ * What the bytes say; nothing at all is an empty object. Refuses with `invalid_request` what is no
+ * JSON.
+ */
 export function readJson(bytes: Buffer): unknown {
   if (bytes.length === 0) return {};
   try {
@@ -58,7 +65,10 @@ export function readJson(bytes: Buffer): unknown {
   }
 }
 
-/** Of two values nobody knows which one is meant, and a filter on the way may have looked at the other. */
+/**
+ * Of two values nobody knows which one is meant, and a filter on the way may have looked at the
+ * other.
+ */
 function fieldsOf(form: URLSearchParams): Record<string, string> {
   const twice = [...form.keys()].filter((name, n, names) => names.indexOf(name) !== n);
   if (twice.length === 0) return Object.fromEntries(form);

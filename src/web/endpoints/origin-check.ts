@@ -1,6 +1,7 @@
 /**
- * Where a request comes from, as browsers say it. What sets a cookie, or changes something by one, is for our own pages and for those of
- * listed origins: a page elsewhere can send a browser's cookies along, but not say that it is one of ours.
+ * Where a request comes from, as browsers say it. What sets a cookie, or changes something by one,
+ * is for our own pages and for those of listed origins: a page elsewhere can send a browser's
+ * cookies along, but not say that it is one of ours.
  */
 import { forbidden } from '../../base/app-error.js';
 import type { Context } from '../http/context.js';
@@ -17,7 +18,10 @@ export function createOriginCheck({ issuer, allowedOrigins }: Deps) {
 
   return { isListed, check };
 
-  /** Whether it says where it comes from. Programs do not; browsers do with whatever is no plain GET. */
+  /**
+   * Whether it says where it comes from. Programs do not; browsers do with whatever is no plain
+   * GET.
+   */
   function isListed(ctx: Context): boolean {
     return Boolean(ctx.get('Origin') || ctx.get('Sec-Fetch-Site'));
   }

@@ -1,7 +1,13 @@
-/** What goes wrong when an answer is on its way already, or nobody is there any more to take it: a line of the log is all that is left. */
+/**
+ * What goes wrong when an answer is on its way already, or nobody is there any more to take it: a
+ * line of the log is all that is left.
+ */
 import type { Log } from '../../base/log.js';
 
-/** For the `error` event of whatever answers. Koa writes a stack to standard error where nobody listens. */
+/**
+ * For the `error` event of whatever answers. Koa writes a stack to standard error where nobody
+ * listens.
+ */
 export function createRecordAborted(log: Log) {
   return function recordAborted(error: Error & { code?: string }): void {
     log[isClientAbort(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent');

@@ -1,4 +1,7 @@
-/** One line for every request, when it is answered. The path without its query: there, codes and tokens may stand. */
+/**
+ * One line for every request, when it is answered. The path without its query: there, codes and
+ * tokens may stand.
+ */
 import type { ServerResponse } from 'node:http';
 import type { Next } from 'koa';
 import type { Log } from '../../base/log.js';
@@ -9,7 +12,8 @@ import type { Context } from './context.js';
 export type LogRequest = (request: { method?: string; path: string }, res: ServerResponse, meta: RequestMeta) => void;
 
 export function createLogRequest(log: Log): LogRequest {
-  // These members are known and never secret: looking through them would cost ten times the line itself.
+  // These members are known and never secret: looking through them would cost ten times the line
+  // itself.
   const lines = log.child({}, { redact: [] });
 
   return function logRequest({ method, path }, res, { address, requestId }) {
@@ -37,6 +41,9 @@ export function accessLog(logRequest: LogRequest) {
   };
 }
 
-/** An interaction's id is known to its browser only; as long as it lives, whoever knows it is half way in. */
+/**
+ * An interaction's id is known to its browser only; as long as it lives, whoever knows it is half
+ * way in.
+ */
 export const withoutSecrets = (path: string) =>
   path.replace(/^\/(interaction|oauth\/authorize|device)\/[\w-]{20,}/, '/$1/:uid');

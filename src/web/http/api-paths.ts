@@ -1,4 +1,7 @@
-/** Which addresses programs read, from other origins too: discovery, keys, tokens and the API. Never a page. */
+/**
+ * Which addresses programs read, from other origins too: discovery, keys, tokens and the API. Never
+ * a page.
+ */
 const API_PATHS =
   /^\/(?:\.well-known\/|api\/|oauth\/(?:token|introspect|revoke|userinfo|par|device|ciba|jwks|clients)(?:\/|$))/;
 

@@ -1,4 +1,7 @@
-/** Of several `Authorization` headers Node keeps the first, and a proxy on the way may have looked at another: each door refuses them. */
+/**
+ * Of several `Authorization` headers Node keeps the first, and a proxy on the way may have looked
+ * at another: each door refuses them.
+ */
 import type { IncomingMessage } from 'node:http';
 
 export function hasSeveralAuthorizations({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): boolean {

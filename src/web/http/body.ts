@@ -1,4 +1,7 @@
-/** Reads what a form or a query says. A parser for each route, so that the provider gets its requests untouched. */
+/**
+ * Reads what a form or a query says. A parser for each route, so that the provider gets its
+ * requests untouched.
+ */
 import { z } from 'zod';
 import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
 import { isStorable } from '../../base/text.js';
@@ -45,7 +48,10 @@ export function rejectContentEncoding(ctx: Context): void {
   if (encoding && encoding !== 'identity') throw new AppError(415, 'unsupported_media_type', 'Send the body as it is.');
 }
 
-/** Refuses addresses with a NUL character before anything else looks at them: no store and no header takes it. */
+/**
+ * Refuses addresses with a NUL character before anything else looks at them: no store and no header
+ * takes it.
+ */
 export const rejectInvalidUrl: Handler = async function rejectInvalidUrl(ctx, next) {
   if (/%00|\0/i.test(ctx.url)) throw unstorable();
   await next();
@@ -64,7 +70,10 @@ export function readForm<Schema extends z.ZodType>(ctx: Context, schema: Schema)
   return parsed(schema, (ctx.request as { body?: unknown }).body ?? {}, 'form');
 }
 
-/** The value as the schema has it. Refuses with `invalid_request` by field; what is wrong with all of it is told of `whole`. */
+/**
+ * The value as the schema has it. Refuses with `invalid_request` by field; what is wrong with all
+ * of it is told of `whole`.
+ */
 export function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown, whole: string): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;

@@ -1,6 +1,7 @@
 /**
- * The certificate whose key a client holds, as TLS has proven: to a trusted proxy, which hands it on in a header, or to this very server.
- * A header of anybody else is no proof, for certificates are public (RFC 9700, 4.13).
+ * The certificate whose key a client holds, as TLS has proven: to a trusted proxy, which hands it
+ * on in a header, or to this very server. A header of anybody else is no proof, for certificates
+ * are public (RFC 9700, 4.13).
  */
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -20,7 +21,10 @@ export function createClientCertificateReader({ header }: { header: string }) {
 
   return { captureHeader, certificatesOf };
 
-  /** Done before anything else looks at a request, which then holds no such header any more. A second time changes nothing. */
+  /**
+   * Done before anything else looks at a request, which then holds no such header any more. A
+   * second time changes nothing.
+   */
   function captureHeader(req: IncomingMessage, fromProxy: boolean): void {
     const text = req.headers[header];
     if (text !== undefined) delete req.headers[header];
@@ -35,7 +39,10 @@ export function createClientCertificateReader({ header }: { header: string }) {
     return req.headersDistinct[header]?.length === 1;
   }
 
-  /** The certificate, and after it those that came along. Empty where there is none, or none that can be read. */
+  /**
+   * The certificate, and after it those that came along. Empty where there is none, or none that
+   * can be read.
+   */
   function certificatesOf(req: IncomingMessage): X509Certificate[] {
     return chains.get(req) ?? [];
   }

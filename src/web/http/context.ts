@@ -6,7 +6,10 @@ import type { RequestMeta } from '../../core/request-meta.js';
 
 export interface State {
   meta: RequestMeta;
-  /** Its own certificate, whose key it has proven to hold, and those that came along. Who it is, they alone do not say. */
+  /**
+   * Its own certificate, whose key it has proven to hold, and those that came along. Who it is,
+   * they alone do not say.
+   */
   certificates: X509Certificate[];
   /** Who sent a request of the JSON API, once it is proven. */
   principal?: Principal;

@@ -1,4 +1,7 @@
-/** Cross-origin requests to the JSON API: only from listed origins, with their cookies. Without a list there is no CORS at all. */
+/**
+ * Cross-origin requests to the JSON API: only from listed origins, with their cookies. Without a
+ * list there is no CORS at all.
+ */
 import type { Next } from 'koa';
 import type { Context } from './context.js';
 

@@ -1,4 +1,7 @@
-/** How a no, or a bug, is told to programs: its status, its headers and its body, whichever way the request went. */
+/**
+ * How a no, or a bug, is told to programs: its status, its headers and its body, whichever way the
+ * request went.
+ */
 import { AppError, isInvalidText, isStoreUnavailable, serviceUnavailable } from '../../base/app-error.js';
 import type { Log } from '../../base/log.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
@@ -54,7 +57,10 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
     };
   }
 
-  /** How to come in (RFC 6750, 3; RFC 9449, 7.1; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing is told of no error. */
+  /**
+   * How to come in (RFC 6750, 3; RFC 9449, 7.1; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing
+   * is told of no error.
+   */
   function challenge({ code, dpop, scope }: AppError): string {
     const error = dpop?.error ?? CHALLENGE_ERRORS[code];
     if (dpop) return `DPoP error="${error}", algs="${DPOP_ALGORITHMS.join(' ')}", ${metadata}`;

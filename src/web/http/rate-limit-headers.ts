@@ -1,4 +1,7 @@
-/** How far a limit is spent, for programs that pace themselves (draft-ietf-httpapi-ratelimit-headers, its three plain fields). */
+/**
+ * How far a limit is spent, for programs that pace themselves
+ * (draft-ietf-httpapi-ratelimit-headers, its three plain fields).
+ */
 import type { LimitState } from '../../base/app-error.js';
 import type { Context } from './context.js';
 

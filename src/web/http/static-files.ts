@@ -1,5 +1,5 @@
-// Serves the handful of files in public/ under /assets/. They are read once at the start, and only their exact
-// names can be asked for: no path from a request ever reaches the disk.
+// Serves the handful of files in public/ under /assets/. They are read once at the start, and only
+// their exact names can be asked for: no path from a request ever reaches the disk.
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -50,7 +50,10 @@ export function createStaticFiles({ directory = PUBLIC }: { directory?: string }
     ctx.body = file.body;
   }
 
-  /** The address of a file, with its version: it changes when the file does, so browsers may keep it for a year. */
+  /**
+   * The address of a file, with its version: it changes when the file does, so browsers may keep it
+   * for a year.
+   */
   function urlOf(name: string): string {
     const file = files.get(name);
     if (!file) throw new Error(`There is no public file named ${name}`);
@@ -58,8 +61,10 @@ export function createStaticFiles({ directory = PUBLIC }: { directory?: string }
   }
 }
 
-/** While a new release rolls out, a page of one process may ask another for a version that it does not have. That gets
- *  what is here, but is never kept under the wrong name. */
+/**
+ * While a new release rolls out, a page of one process may ask another for a version that it does
+ * not have. That gets what is here, but is never kept under the wrong name.
+ */
 function cacheControl(ctx: Context, file: StaticFile): string {
   return ctx.query.v === file.version ? `public, max-age=${YEAR_SECONDS}, immutable` : 'no-cache';
 }

@@ -1,4 +1,7 @@
-/** Makes every request look as if it came straight to the issuer: what a client says about host and scheme decides nothing. */
+/**
+ * Makes every request look as if it came straight to the issuer: what a client says about host and
+ * scheme decides nothing.
+ */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Next } from 'koa';
@@ -9,7 +12,10 @@ import type { ClientCertificateReader } from './client-certificate.js';
 import type { Context } from './context.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
-/** How a socket that takes both kinds of addresses writes one of IPv4: nobody should have to read it. */
+/**
+ * How a socket that takes both kinds of addresses writes one of IPv4: nobody should have to read
+ * it.
+ */
 const MAPPED = /^::ffff:(?=\d+\.)/i;
 
 /** Pins a request and says who sent it. Done twice it changes nothing more. */
@@ -22,8 +28,8 @@ interface Deps {
 }
 
 /**
- * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop that is not a trusted proxy
- * (RFC 9700, 4.13: headers of strangers are not believed).
+ * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop
+ * that is not a trusted proxy (RFC 9700, 4.13: headers of strangers are not believed).
  */
 export function createResolveRequestMeta({ issuer, trustedProxies, certificates }: Deps): ResolveRequestMeta {
   const { host, protocol } = new URL(issuer);

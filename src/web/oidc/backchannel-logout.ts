@@ -1,4 +1,6 @@
-/** Tells clients that a login has ended (OIDC Back-Channel Logout), whoever ended it and wherever. */
+/**
+ * Tells clients that a login has ended (OIDC Back-Channel Logout), whoever ended it and wherever.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Secrets } from '../../base/crypto.js';
 import type { Log } from '../../base/log.js';

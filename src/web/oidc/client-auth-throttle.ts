@@ -1,4 +1,7 @@
-/** Against guessing of client secrets: failures are counted, not attempts, for an honest gateway asks hundreds of things at once. */
+/**
+ * Against guessing of client secrets: failures are counted, not attempts, for an honest gateway
+ * asks hundreds of things at once.
+ */
 
 import { MINUTE_SECONDS } from '../../base/clock.js';
 import { rateLimitKey } from '../../base/ip-address.js';
@@ -11,7 +14,9 @@ export type ClientAuthThrottle = ReturnType<typeof createClientAuthThrottle>;
 export function createClientAuthThrottle({ floods }: { floods: RateLimiter }) {
   return { keyFor, isExceeded, throwIfExceeded, count };
 
-  /** Another client behind the same address is counted apart, where its name stands in the header. */
+  /**
+   * Another client behind the same address is counted apart, where its name stands in the header.
+   */
   function keyFor(address: string, authorization: string | undefined): string {
     return `${rateLimitKey(address)} ${basicUser(authorization)}`;
   }

@@ -1,6 +1,7 @@
 /**
- * Programs ask a few addresses many times a second. Where such a request is an ordinary one, it goes straight to the provider: pinned,
- * logged and dressed as every other, but past routes and pages. Whatever is not ordinary goes the long way, and is refused there.
+ * Programs ask a few addresses many times a second. Where such a request is an ordinary one, it
+ * goes straight to the provider: pinned, logged and dressed as every other, but past routes and
+ * pages. Whatever is not ordinary goes the long way, and is refused there.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../../base/log.js';
@@ -47,7 +48,10 @@ export function createFastPath({
 }: Deps) {
   return { tryHandle };
 
-  /** Answers an ordinary request. False, and nothing has happened, when it is none: then it goes the long way. */
+  /**
+   * Answers an ordinary request. False, and nothing has happened, when it is none: then it goes the
+   * long way.
+   */
   function tryHandle(req: IncomingMessage, res: ServerResponse, fallback: RequestHandler): boolean {
     const address = ADDRESSES.get(`${req.method} ${req.url}`);
     const current = address && isEligible(req) && providers.ready();

@@ -1,4 +1,7 @@
-/** What Signet's own API says of itself (RFC 9728), so that a client which only knows the API finds its authorization server. */
+/**
+ * What Signet's own API says of itself (RFC 9728), so that a client which only knows the API finds
+ * its authorization server.
+ */
 import type { Resource } from '../../core/resources/resources.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 

@@ -1,12 +1,16 @@
 /**
- * What we rely on of the insides of oidc-provider, beyond what it documents: so it is in 9.13.3, the version that package.json pins, and
- * whoever takes another one compares its code with this file first. `provider.ts` lists by whom it is changed.
+ * What we rely on of the insides of oidc-provider, beyond what it documents: so it is in 9.13.3,
+ * the version that package.json pins, and whoever takes another one compares its code with this
+ * file first. `provider.ts` lists by whom it is changed.
  */
 import type Provider from 'oidc-provider';
 import type { AccessToken, Client, Grant, KoaContextWithOIDC, Session } from 'oidc-provider';
 import type { Payload } from '../../core/oauth-storage/store.js';
 
-/** A provider as it is inside. Its classes are its own: what is changed here changes for no other provider. */
+/**
+ * A provider as it is inside. Its classes are its own: what is changed here changes for no other
+ * provider.
+ */
 export interface ProviderInternals {
   Client: ClientClass;
   Session: SessionClass;
@@ -15,7 +19,9 @@ export interface ProviderInternals {
   ReplayDetection: { unique(issuer: string, jti: string, expiresAt: number): Promise<boolean> };
   /** Of it one is made for each request: `ctx.oidc`. A getter; see `replaceContext`. */
   readonly OIDCContext: ContextClass;
-  /** Each looks at every answer of the provider's own routes before it is sent, and may change it. */
+  /**
+   * Each looks at every answer of the provider's own routes before it is sent, and may change it.
+   */
   readonly answered: AnswerLook[];
 }
 

@@ -1,4 +1,7 @@
-/** Who asks, for code that only has the provider's context. The house pinned the headers that this reads. */
+/**
+ * Who asks, for code that only has the provider's context. The house pinned the headers that this
+ * reads.
+ */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type RequestMeta, systemMeta } from '../../core/request-meta.js';
 

@@ -1,4 +1,7 @@
-/** The door of relying parties: every address of OAuth and OpenID Connect, handed to the protocol engine or answered from memory. */
+/**
+ * The door of relying parties: every address of OAuth and OpenID Connect, handed to the protocol
+ * engine or answered from memory.
+ */
 import Router from '@koa/router';
 import type { Next } from 'koa';
 import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
@@ -145,7 +148,10 @@ async function keepOpenerForPopups(ctx: Context, next: Next): Promise<void> {
   await next();
 }
 
-/** The way back into an authorization is in the path alone. A client's name in the query makes the provider's error handler fail. */
+/**
+ * The way back into an authorization is in the path alone. A client's name in the query makes the
+ * provider's error handler fail.
+ */
 async function withoutQuery(ctx: Context, next: Next): Promise<void> {
   ctx.url = ctx.path;
   await next();
@@ -174,8 +180,8 @@ async function limitBody(ctx: Context, next: Next): Promise<void> {
 }
 
 /**
- * OIDC Core 3.1.2.1 wants POST here too. A form from another site comes without our SameSite=Lax cookies; turned into a GET it
- * is an ordinary request, cookies included.
+ * OIDC Core 3.1.2.1 wants POST here too. A form from another site comes without our SameSite=Lax
+ * cookies; turned into a GET it is an ordinary request, cookies included.
  */
 async function asQuery(ctx: Context): Promise<void> {
   if (!ctx.is('urlencoded')) {

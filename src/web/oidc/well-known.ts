@@ -1,6 +1,7 @@
 /**
- * The documents that everybody reads and nobody changes: discovery, keys, the metadata of our own API. They are constants between
- * two key changes, so they are answered from memory, before anything else looks at the request.
+ * The documents that everybody reads and nobody changes: discovery, keys, the metadata of our own
+ * API. They are constants between two key changes, so they are answered from memory, before
+ * anything else looks at the request.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { serviceUnavailable } from '../../base/app-error.js';
@@ -17,7 +18,10 @@ interface Deps {
   providers: Providers;
 }
 
-/** How long a verifier may keep the key set: less than the time that a key is published before it signs. */
+/**
+ * How long a verifier may keep the key set: less than the time that a key is published before it
+ * signs.
+ */
 const KEEP_SECONDS = 5 * MINUTE_SECONDS;
 const JSON_TYPE = 'application/json; charset=utf-8';
 const JWKS_TYPE = 'application/jwk-set+json; charset=utf-8';

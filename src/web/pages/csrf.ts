@@ -1,4 +1,7 @@
-/** Against forms that another site submits: a token in the form that only this browser's own cookie can answer for. */
+/**
+ * Against forms that another site submits: a token in the form that only this browser's own cookie
+ * can answer for.
+ */
 
 import { forbidden } from '../../base/app-error.js';
 import type { Secrets } from '../../base/crypto.js';
@@ -32,7 +35,10 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
     ctx.cookies.set(name, randomToken(), options);
   }
 
-  /** Refuses with `csrf_validation_failed` unless the form came from a page that we gave to this browser. */
+  /**
+   * Refuses with `csrf_validation_failed` unless the form came from a page that we gave to this
+   * browser.
+   */
   function check(ctx: Context, token: unknown, held = ''): void {
     const site = ctx.get('Sec-Fetch-Site');
     const origin = ctx.get('Origin');

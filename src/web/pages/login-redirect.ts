@@ -1,4 +1,7 @@
-/** Where a person goes after signing in: a path of ours, or nowhere. And for which app, if we said so ourselves. */
+/**
+ * Where a person goes after signing in: a path of ours, or nowhere. And for which app, if we said
+ * so ourselves.
+ */
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import { queryParam } from '../http/body.js';
 import type { Context } from '../http/context.js';
@@ -14,7 +17,10 @@ export interface LoginRedirect {
   returnTo: string;
   /** The app that waits for it. */
   appName?: string;
-  /** Where the app's answer goes, where the forms on the way must be allowed to lead there (see formTarget). */
+  /**
+   * Where the app's answer goes, where the forms on the way must be allowed to lead there (see
+   * formTarget).
+   */
   formTarget?: string | undefined;
   /** What the app thinks the person's address is. */
   email?: string;
@@ -22,7 +28,10 @@ export interface LoginRedirect {
 
 export type LoginRedirects = ReturnType<typeof createLoginRedirects>;
 
-/** The path if it is one of ours, else the account's home: never an address somebody else chose (RFC 9700, 4.11). */
+/**
+ * The path if it is one of ours, else the account's home: never an address somebody else chose (RFC
+ * 9700, 4.11).
+ */
 export function safeReturnTo(value: unknown): string {
   if (typeof value !== 'string' || value.length > MAX_LENGTH || UNSAFE.test(value)) return HOME;
   if (!value.startsWith('/') || value.startsWith('//')) return HOME;
@@ -31,7 +40,10 @@ export function safeReturnTo(value: unknown): string {
   return url?.origin === base ? `${url.pathname}${url.search}`.replace(/^\/{2,}/, '/') : HOME;
 }
 
-/** Links to the sign-in page and back. What is told of the app is signed: nobody can make our page speak for an app of his choice. */
+/**
+ * Links to the sign-in page and back. What is told of the app is signed: nobody can make our page
+ * speak for an app of his choice.
+ */
 export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
   return { urlFor, read };
 

@@ -1,4 +1,6 @@
-/** The pages that belong to no door or to several, and the values that each prints, ready to print. */
+/**
+ * The pages that belong to no door or to several, and the values that each prints, ready to print.
+ */
 
 export interface SharedPages {
   home: HomePage;

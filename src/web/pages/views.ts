@@ -1,6 +1,7 @@
 /**
- * Turns a page's name and its values into HTML. Templates live in views/; which page takes which values stands in the `pages.ts` of its
- * door. Every value is escaped by the template; none is trusted to be HTML.
+ * Turns a page's name and its values into HTML. Templates live in views/; which page takes which
+ * values stands in the `pages.ts` of its door. Every value is escaped by the template; none is
+ * trusted to be HTML.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +18,10 @@ interface Options {
   directory?: string;
   /** False reads the templates from disk for every page, for work on them. Default: true. */
   cache?: boolean;
-  /** The address of a file of `public/`; `staticFiles().urlOf` adds the version that makes it cacheable for a year. */
+  /**
+   * The address of a file of `public/`; `staticFiles().urlOf` adds the version that makes it
+   * cacheable for a year.
+   */
   assetUrl?: (file: string) => string;
 }
 
@@ -42,7 +46,8 @@ export function createViews({ brandName, directory = VIEWS, cache = true, assetU
     if (known) return known;
     const filename = join(directory, `${name}.ejs`);
     if (!existsSync(filename)) throw new Error(`There is no page named ${name}`);
-    // Strict mode: a template reads `page.x` only, so a value that was left out is empty instead of a ReferenceError.
+    // Strict mode: a template reads `page.x` only, so a value that was left out is empty instead of
+    // a ReferenceError.
     const compiled = ejs.compile(readFileSync(filename, 'utf8'), {
       filename,
       root: directory,

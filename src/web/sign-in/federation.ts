@@ -1,6 +1,7 @@
 /**
- * The way to a provider elsewhere and back. It begins with a form of ours, so that no other site sends somebody on it, and ends in the
- * browser in which it began, with a sign-in or with a link for whoever is signed in.
+ * The way to a provider elsewhere and back. It begins with a form of ours, so that no other site
+ * sends somebody on it, and ends in the browser in which it began, with a sign-in or with a link
+ * for whoever is signed in.
  */
 import type Router from '@koa/router';
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
- * The page behind a mailed invitation: it tells who invites into what, leads through the sign-in or a registration and back, and accepts
- * when its button is pressed. Opening the link spends nothing.
+ * The page behind a mailed invitation: it tells who invites into what, leads through the sign-in or
+ * a registration and back, and accepts when its button is pressed. Opening the link spends nothing.
  */
 import Router from '@koa/router';
 import { z } from 'zod';

@@ -1,6 +1,7 @@
 /**
- * The pages behind mailed links, and the one that asks for them: a forgotten password, an address to verify. Opening a link spends
- * nothing, since mail scanners open every link; pressing the button does.
+ * The pages behind mailed links, and the one that asks for them: a forgotten password, an address
+ * to verify. Opening a link spends nothing, since mail scanners open every link; pressing the
+ * button does.
  */
 import Router from '@koa/router';
 import { z } from 'zod';

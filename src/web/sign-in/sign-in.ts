@@ -1,4 +1,7 @@
-/** The door of a person arriving: sign in, make an account, set the server up, sign out. It knows nothing of OAuth. */
+/**
+ * The door of a person arriving: sign in, make an account, set the server up, sign out. It knows
+ * nothing of OAuth.
+ */
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -123,7 +126,9 @@ export function createSignInRouter({
     else renderFactor(ctx, loginRedirect, authResult.challenge);
   }
 
-  /** The second step begins with the first one: there is nothing to show to who did not come by it. */
+  /**
+   * The second step begins with the first one: there is nothing to show to who did not come by it.
+   */
   function restart(ctx: Context): void {
     seeOther(ctx, loginRedirects.urlFor('/login', loginRedirects.read(ctx)));
   }

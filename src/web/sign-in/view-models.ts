@@ -71,7 +71,9 @@ interface RegisterPage {
   providers?: FederatedProvider[];
 }
 
-/** The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/bootstrap`. */
+/**
+ * The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/bootstrap`.
+ */
 interface SetupPage {
   csrfToken: string;
   /** The one-time token of the link that was printed when the server first started. */
@@ -126,7 +128,10 @@ interface EmailVerifiedPage {
   accountHref?: string;
 }
 
-/** What an invitation says, and what its reader can do about it: one of `accept`, `signIn`, `change` and `verify`. */
+/**
+ * What an invitation says, and what its reader can do about it: one of `accept`, `signIn`, `change`
+ * and `verify`.
+ */
 export interface InvitationPage {
   csrfToken: string;
   /** Of the mailed link. */
@@ -145,7 +150,10 @@ export interface InvitationPage {
   signIn?: { loginHref: string; registerHref?: string };
   /** Somebody with another address is. */
   change?: { signedInAs: string; loginHref: string };
-  /** The address is not confirmed. Posts `csrf` to `/account/verify-email`, where a link can be sent. */
+  /**
+   * The address is not confirmed. Posts `csrf` to `/account/verify-email`, where a link can be
+   * sent.
+   */
   verify?: { canSend: boolean };
 }
 

@@ -1,4 +1,7 @@
-/** The cookie of people who keep and use tools: an access token, for the paths of this dialect. Beside it there is no CSRF token. */
+/**
+ * The cookie of people who keep and use tools: an access token, for the paths of this dialect.
+ * Beside it there is no CSRF token.
+ */
 import { SECOND_MS } from '../../base/clock.js';
 import { isLoopback } from '../../base/loopback.js';
 import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
@@ -23,8 +26,9 @@ export function createToolsCookie({ issuer, name, originCheck }: Deps) {
   return { browsers, checkChange, set, clear };
 
   /**
-   * What names no origin is sent by no page: browsers say with each change where it comes from. SameSite keeps those of other sites
-   * away from the cookie; this keeps away those of our own site that are not ours, such as the tools beside us.
+   * What names no origin is sent by no page: browsers say with each change where it comes from.
+   * SameSite keeps those of other sites away from the cookie; this keeps away those of our own site
+   * that are not ours, such as the tools beside us.
    */
   function checkChange(ctx: Context): void {
     originCheck.check(ctx);

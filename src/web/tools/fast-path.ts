@@ -1,6 +1,7 @@
 /**
- * Tools ask about each of their visitors, thousands of times a minute. Where such a question is an ordinary one it is answered here:
- * pinned, counted, logged and dressed as every other request, but past the routes. Whatever is not ordinary goes the long way.
+ * Tools ask about each of their visitors, thousands of times a minute. Where such a question is an
+ * ordinary one it is answered here: pinned, counted, logged and dressed as every other request, but
+ * past the routes. Whatever is not ordinary goes the long way.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LimitState } from '../../base/app-error.js';

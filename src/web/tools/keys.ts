@@ -1,4 +1,7 @@
-/** API keys as this dialect has them: without an end, told once. They are the same keys as those of /api/v1/api-keys. */
+/**
+ * API keys as this dialect has them: without an end, told once. They are the same keys as those of
+ * /api/v1/api-keys.
+ */
 import { z } from 'zod';
 import { notFound } from '../../base/app-error.js';
 import { type ApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';

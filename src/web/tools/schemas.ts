@@ -29,7 +29,10 @@ export const LevelSchema = z.enum(LEVELS);
 
 export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
 
-/** Who stands behind a credential; of an agent, the person who answers for it. Only whoever signed in here is an administrator. */
+/**
+ * Who stands behind a credential; of an agent, the person who answers for it. Only whoever signed
+ * in here is an administrator.
+ */
 export function serializeToolUser(principal: Principal): z.input<typeof ToolVisitorSchema> {
   if (principal.kind === 'agent') {
     const { id, name, owner } = principal.agent;

@@ -1,4 +1,7 @@
-/** The endpoint that tools ask about each of their visitors. Ordinary questions do not come this way: see straight-way. */
+/**
+ * The endpoint that tools ask about each of their visitors. Ordinary questions do not come this
+ * way: see straight-way.
+ */
 import type { z } from 'zod';
 import type { Api } from '../endpoints/endpoint.js';
 import { extractCredential } from '../endpoints/extract-credential.js';
@@ -52,8 +55,8 @@ export function addValidate({ api, cookie, validation }: Deps): void {
   }
 
   /**
-   * A certificate is that of whoever asks. It is looked at where there is nothing else, and where no tool asks: a visitor who brought
-   * nothing would be let in there as the tool itself.
+   * A certificate is that of whoever asks. It is looked at where there is nothing else, and where
+   * no tool asks: a visitor who brought nothing would be let in there as the tool itself.
    */
   function present(ctx: Context, { tool = null }: z.output<typeof ValidateRequest>) {
     const presented = extractCredential(ctx, cookie.browsers.cookieName);

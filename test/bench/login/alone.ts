@@ -1,4 +1,5 @@
-// bcrypt and nothing else, as many at once as the server lets run: a program of its own. Arguments: a hash, and for how many seconds.
+// bcrypt and nothing else, as many at once as the server lets run: a program of its own. Arguments:
+// a hash, and for how many seconds.
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hashConcurrency } from '../../../dist/core/accounts/hashing-queue.js';

@@ -1,4 +1,5 @@
-// People who sign in all at once, each from a place of their own, and somebody else who asks for a document meanwhile.
+// People who sign in all at once, each from a place of their own, and somebody else who asks for a
+// document meanwhile.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
@@ -39,7 +40,10 @@ export async function saturate({ origin, pid }: { origin: string; pid: number },
   return { ...measured, perSecond: (requests * 1000) / (performance.now() - began) };
 }
 
-/** Asks for the discovery document now and then, until something is over. Returns the times of the answers, sorted. */
+/**
+ * Asks for the discovery document now and then, until something is over. Returns the times of the
+ * answers, sorted.
+ */
 export async function probeUntil(over: Promise<unknown>, origin: string): Promise<number[]> {
   const times: number[] = [];
   let going = true;

@@ -1,4 +1,5 @@
-// oidc-provider with nothing around it but a minimal adapter: what the protocol itself costs. A program of its own.
+// oidc-provider with nothing around it but a minimal adapter: what the protocol itself costs. A
+// program of its own.
 import { generateKeyPairSync } from 'node:crypto';
 import { Redis } from 'ioredis';
 import Provider, { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
@@ -87,7 +88,10 @@ await adapterFor('Client').upsert(
 );
 provider.listen(Number(PORT), () => process.stdout.write('listening\n'));
 
-/** One hash each, with the keys of a grant in a list. A code or a token is redeemed once: check and mark are one script. */
+/**
+ * One hash each, with the keys of a grant in a list. A code or a token is redeemed once: check and
+ * mark are one script.
+ */
 function onRedis(redis: Redis): (name: string) => Adapter {
   const CONSUME = `
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end

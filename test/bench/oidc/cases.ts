@@ -14,7 +14,9 @@ export interface Case {
   ours: SideName;
   requests: number;
   inFlight: number;
-  /** Signs people in and the like, for so many workers; what it returns is called before each round. */
+  /**
+   * Signs people in and the like, for so many workers; what it returns is called before each round.
+   */
   prepare(side: Side, workers: number): Promise<(requests: number) => Promise<Once>>;
 }
 
@@ -151,7 +153,10 @@ interface Code {
   verifier: string;
 }
 
-/** Browsers of people who are signed in and have consented, by their cookies. Each server sees them once. */
+/**
+ * Browsers of people who are signed in and have consented, by their cookies. Each server sees them
+ * once.
+ */
 function signInMany(side: Side, workers: number): Promise<string[]> {
   const here = signedIn.get(side) ?? Array.from({ length: MOST_VISITORS }, (_, worker) => signIn(side, worker));
   signedIn.set(side, here);

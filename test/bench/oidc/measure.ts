@@ -4,7 +4,10 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { platform } from 'node:os';
 
 export interface Measured {
-  /** Of the server's process for each request, in microseconds; undefined where the system does not tell it. */
+  /**
+   * Of the server's process for each request, in microseconds; undefined where the system does not
+   * tell it.
+   */
   cpuMicros: number | undefined;
   p50Ms: number;
   p99Ms: number;
@@ -20,7 +23,10 @@ export interface Answer {
 export type Once = (worker: number) => Promise<void>;
 
 const TICKS_PER_SECOND = 100; // USER_HZ, on every Linux
-/** Sockets that rest are given up before the servers do so, after 5 s: the request on its way would be lost. */
+/**
+ * Sockets that rest are given up before the servers do so, after 5 s: the request on its way would
+ * be lost.
+ */
 const agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 2000 });
 
 /** Sends so many requests, so many of them at a time. */

@@ -1,4 +1,5 @@
-// Koa with one route that reads JSON and answers JSON, and nothing else: what a request costs before anybody asks who sent it.
+// Koa with one route that reads JSON and answers JSON, and nothing else: what a request costs
+// before anybody asks who sent it.
 import { createServer } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';

@@ -1,5 +1,5 @@
-// A service that protects itself, as its documentation has it: only the name of the package was changed, and `db`, `eq`, `response`,
-// `request` and `token` were given.
+// A service that protects itself, as its documentation has it: only the name of the package was
+// changed, and `db`, `eq`, `response`, `request` and `token` were given.
 import { agentCredentials, db, eq, plaintextKey, request, response, storedHash } from "./stubs.mjs";
 
 import { signSession } from "signet/kit";

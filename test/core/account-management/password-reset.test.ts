@@ -1,4 +1,5 @@
-// A forgotten password, tried by somebody who asks for others, by somebody with an old link, and by many at once.
+// A forgotten password, tried by somebody who asks for others, by somebody with an old link, and by
+// many at once.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { requireComplete } from '../../../src/web/endpoints/admitted.js';

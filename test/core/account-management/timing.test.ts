@@ -1,4 +1,5 @@
-// Time tells nothing: asking for a link takes as long for an address that nobody has. The account is looked for after the answer.
+// Time tells nothing: asking for a link takes as long for an address that nobody has. The account
+// is looked for after the answer.
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { call } from '../../support/api.js';
 import { mailTo } from '../../support/mailbox.js';

@@ -1,4 +1,5 @@
-// The queue of hashes: how many at once, how many may wait, and that everything else goes on meanwhile.
+// The queue of hashes: how many at once, how many may wait, and that everything else goes on
+// meanwhile.
 import { stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';

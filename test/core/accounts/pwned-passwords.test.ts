@@ -1,4 +1,5 @@
-// Stolen passwords, asked for at a range API of this test: what goes out, and what happens when nothing good comes back.
+// Stolen passwords, asked for at a range API of this test: what goes out, and what happens when
+// nothing good comes back.
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

@@ -1,4 +1,5 @@
-// What agents ask of people: of whom, once at a time, answered once, and over with whatever it rests on.
+// What agents ask of people: of whom, once at a time, answered once, and over with whatever it
+// rests on.
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';

@@ -1,4 +1,5 @@
-// Time tells nothing: a hint that leads to nobody takes as long as one to somebody who has nothing to do with the agent.
+// Time tells nothing: a hint that leads to nobody takes as long as one to somebody who has nothing
+// to do with the agent.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { agentOfSomebody } from '../../support/questions.js';
 import { startServer, type TestServer } from '../../support/server.js';
@@ -21,7 +22,8 @@ it('takes as long for nobody as for a stranger', async () => {
   const times: Record<string, number[]> = { [stranger.email]: [], 'nobody99@example.com': [] };
   const hints = Object.keys(times);
   for (let n = -50; n < TRIALS; n += 1) {
-    // In turn, so that neither profits from what the other warmed up; as ever another agent, for each may ask a number of times only.
+    // In turn, so that neither profits from what the other warmed up; as ever another agent, for
+    // each may ask a number of times only.
     for (const hint of n % 2 ? hints : hints.toReversed()) {
       const started = performance.now();
       expect(await server.core.approvals.findApprover({ ...agent, id: `${agent.id}${n}` }, hint)).toBeUndefined();

@@ -1,4 +1,5 @@
-// Agents: onboarded without a human step, bounded by what they were given, and gone at once when they are deleted.
+// Agents: onboarded without a human step, bounded by what they were given, and gone at once when
+// they are deleted.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';

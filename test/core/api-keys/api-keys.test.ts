@@ -1,4 +1,5 @@
-// API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once when revoked.
+// API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once
+// when revoked.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';

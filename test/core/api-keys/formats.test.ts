@@ -1,4 +1,5 @@
-// What keys look like: the formats of the contract, checksums that find typing errors, and characters of equal chance.
+// What keys look like: the formats of the contract, checksums that find typing errors, and
+// characters of equal chance.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

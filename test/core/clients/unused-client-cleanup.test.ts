@@ -1,4 +1,5 @@
-// Clients that came by themselves and that nobody uses: which of them go, and that none goes under somebody's hands.
+// Clients that came by themselves and that nobody uses: which of them go, and that none goes under
+// somebody's hands.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds, DAY_SECONDS } from '../../../src/base/clock.js';
 import { systemMeta } from '../../../src/core/request-meta.js';

@@ -1,4 +1,5 @@
-// Who is behind a request: each kind of credential, asked of the sandbox endpoint that tells, and what makes it worth nothing.
+// Who is behind a request: each kind of credential, asked of the sandbox endpoint that tells, and
+// what makes it worth nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { call, newLogin } from '../../support/api.js';

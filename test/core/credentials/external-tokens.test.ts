@@ -1,4 +1,5 @@
-// Tokens of another issuer as credentials (bring your own auth): whose they are, what they reach, and what must never pass for one.
+// Tokens of another issuer as credentials (bring your own auth): whose they are, what they reach,
+// and what must never pass for one.
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt, type JWTPayload } from 'jose';

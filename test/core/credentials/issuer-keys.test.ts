@@ -1,4 +1,5 @@
-// The keys of an issuer elsewhere: read when they are needed, kept when it is away, and not asked for by every stranger's token.
+// The keys of an issuer elsewhere: read when they are needed, kept when it is away, and not asked
+// for by every stranger's token.
 import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createJsonClient } from '../../../src/base/json-client.js';

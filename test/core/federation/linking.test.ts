@@ -1,5 +1,5 @@
-// Whom a code of a provider elsewhere lets in, and as whom: by whom they are there, hardly ever by an e-mail address. And the links
-// that people make and take away themselves.
+// Whom a code of a provider elsewhere lets in, and as whom: by whom they are there, hardly ever by
+// an e-mail address. And the links that people make and take away themselves.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../../src/core/accounts/accounts.js';
 import type { ExternalLogin } from '../../../src/core/federation/provider.js';

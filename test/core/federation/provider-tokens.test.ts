@@ -1,4 +1,5 @@
-// What providers elsewhere hand out, where the keeper asked that it be kept: for whom it can be read, who renews it, and when it goes.
+// What providers elsewhere hand out, where the keeper asked that it be kept: for whom it can be
+// read, who renews it, and when it goes.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Prisma } from '../../../src/base/db/open.js';
 import { LEASE_SECONDS } from '../../../src/core/identities/token-vault.js';
@@ -26,7 +27,10 @@ const GITHUB_TOKEN = '/login/oauth/access_token';
 
 describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) => {
   const elsewhere = {} as Record<Kind, Elsewhere>;
-  /** Three processes on one store: two that keep what GitHub and Google give, and one that keeps nothing. */
+  /**
+   * Three processes on one store: two that keep what GitHub and Google give, and one that keeps
+   * nothing.
+   */
   let server: TestServer;
   let twin: TestServer;
   let forgetful: TestServer;

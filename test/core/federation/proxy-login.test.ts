@@ -1,4 +1,5 @@
-// Proxy login against a second house as the upstream: who gets in, as whom, and what is left behind at either.
+// Proxy login against a second house as the upstream: who gets in, as whom, and what is left behind
+// at either.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../../support/authenticator.js';

@@ -1,4 +1,5 @@
-// An upstream provider at its worst, and others at their best: what is understood, what is answered, and that nobody gets in by accident.
+// An upstream provider at its worst, and others at their best: what is understood, what is
+// answered, and that nobody gets in by accident.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
@@ -279,7 +280,8 @@ describe('an upstream provider', () => {
     answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
     await server.app.settle();
     asked.length = 0;
-    // The quickest of each: whatever else this machine has to do only adds to a time. A machine that is busy throughout is given another try.
+    // The quickest of each: whatever else this machine has to do only adds to a time. A machine
+    // that is busy throughout is given another try.
     const quickest = { known: Number.POSITIVE_INFINITY, unknown: Number.POSITIVE_INFINITY };
     const isSame = ({ known, unknown }: typeof quickest) =>
       Math.abs(known - unknown) < Math.max(5, 0.3 * Math.max(known, unknown));

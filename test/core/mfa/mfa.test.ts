@@ -1,4 +1,5 @@
-// The second factor as a room: what it takes once and no more, who is slowed down, and what is left in the database.
+// The second factor as a room: what it takes once and no more, who is slowed down, and what is left
+// in the database.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSecrets } from '../../../src/base/crypto.js';
 import { systemMeta } from '../../../src/core/request-meta.js';

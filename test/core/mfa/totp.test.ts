@@ -5,7 +5,8 @@ import { newTotpSecret, otpauthUri, stepOf } from '../../../src/core/mfa/totp.js
 import { Authenticator, readQrCode } from '../../support/authenticator.js';
 
 describe('codes of an app', () => {
-  // RFC 6238, appendix B: the secret is "12345678901234567890", and six of the eight digits are ours.
+  // RFC 6238, appendix B: the secret is "12345678901234567890", and six of the eight digits are
+  // ours.
   const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
   it.each([
     [59, '287082'],

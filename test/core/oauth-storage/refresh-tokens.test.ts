@@ -1,4 +1,5 @@
-// Retry and theft: an answer that got lost may be asked for again, but never do two branches of a family live.
+// Retry and theft: an answer that got lost may be asked for again, but never do two branches of a
+// family live.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';

@@ -1,4 +1,5 @@
-// What every store of artifacts keeps to, whether it is the database or Redis; and that nothing in it stays for ever.
+// What every store of artifacts keeps to, whether it is the database or Redis; and that nothing in
+// it stays for ever.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,5 @@
-// Organizations: who may what in them, whom nobody sees from outside, and the last owner, who stays.
+// Organizations: who may what in them, whom nobody sees from outside, and the last owner, who
+// stays.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, newLogin } from '../../support/api.js';
 import { startServer, type TestServer } from '../../support/server.js';

@@ -1,4 +1,5 @@
-// API resources: registered by administrators, named by clients (RFC 8707), and for whom they are not.
+// API resources: registered by administrators, named by clients (RFC 8707), and for whom they are
+// not.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn } from '../../support/api.js';

@@ -1,4 +1,5 @@
-// The tokens of a login without a page: single use, retry and theft, races with revocation, and when they end.
+// The tokens of a login without a page: single use, retry and theft, races with revocation, and
+// when they end.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';

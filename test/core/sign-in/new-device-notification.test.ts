@@ -1,4 +1,5 @@
-// A mail about a sign-in from a device that was not used before: when there is one, and when there must be none.
+// A mail about a sign-in from a device that was not used before: when there is one, and when there
+// must be none.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../../support/browser.js';
 import { mailsTo } from '../../support/mailbox.js';

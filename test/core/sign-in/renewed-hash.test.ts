@@ -1,4 +1,5 @@
-// A password that came with a hash from elsewhere, or with one of another cost, is hashed our way when it is next proven.
+// A password that came with a hash from elsewhere, or with one of another cost, is hashed our way
+// when it is next proven.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { systemMeta } from '../../../src/core/request-meta.js';

@@ -78,7 +78,9 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(await server.core.sessions.list(account.id)).toHaveLength(before + 1);
   });
 
-  /** The same browser's form token, before anybody signed in: as one that kept a copy of the page. */
+  /**
+   * The same browser's form token, before anybody signed in: as one that kept a copy of the page.
+   */
   function browserWith(browser: Browser): Browser {
     const copy = browserAt();
     for (const [name, cookie] of browser.cookies) if (name !== 'signet_login') copy.cookies.set(name, cookie);
@@ -225,7 +227,8 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(await tries(PASSWORD, account.email, 120)).toEqual(Array(120).fill('factor_needed'));
     expect(await tries('a wrong password', account.email, 10)).toEqual(Array(10).fill('invalid_credentials'));
     expect(await tries(PASSWORD, account.email, 1)).toEqual(['auth_rate_limited']);
-    // Each address has its hundred guesses, however many people got in from it by two steps in between.
+    // Each address has its hundred guesses, however many people got in from it by two steps in
+    // between.
     for (const otp of recoveryCodes.slice(0, 5)) {
       const other = { ...from, address: '10.9.9.7' };
       const step = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, other);

@@ -77,7 +77,10 @@ describe.each(stores)('signing in on $name', (store) => {
     const attempt = () =>
       server.core.signIn.withPassword({ email, password: 'a wrong password' }, meta).catch((error: AppError) => error);
 
-    /** How many guesses there are before the next delay, and how long that is. The delay is then over. */
+    /**
+     * How many guesses there are before the next delay, and how long that is. The delay is then
+     * over.
+     */
     async function guessOn(): Promise<{ clientAuthThrottle: number; delay: number }> {
       for (let clientAuthThrottle = 0; ; clientAuthThrottle += 1) {
         const { retryAfterSeconds: delay } = (await attempt()) as AppError;

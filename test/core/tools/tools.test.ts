@@ -1,4 +1,5 @@
-// Tools, and who may what in them: granted and taken back by administrators, asked for by the tools at each request.
+// Tools, and who may what in them: granted and taken back by administrators, asked for by the tools
+// at each request.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call } from '../../support/api.js';
 import { startServer, type TestServer } from '../../support/server.js';

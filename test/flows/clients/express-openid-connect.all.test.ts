@@ -20,7 +20,10 @@ interface Middleware {
 
 const { auth, requiresAuth } = requireClient<Middleware>('express-openid-connect');
 
-/** As its documentation configures a confidential client: without a response type it would ask for an ID token alone. */
+/**
+ * As its documentation configures a confidential client: without a response type it would ask for
+ * an ID token alone.
+ */
 const CODE = { response_type: 'code', scope: 'openid profile email' };
 
 describe('an app on express-openid-connect', () => {
@@ -219,7 +222,10 @@ describe('an app on express-openid-connect', () => {
   });
 });
 
-/** Where the app keeps whom it was told to forget: the part of express-session's stores that the middleware uses. */
+/**
+ * Where the app keeps whom it was told to forget: the part of express-session's stores that the
+ * middleware uses.
+ */
 function memoryStore() {
   type Done = (error: null, value?: unknown) => void;
   const kept = new Map<string, unknown>();

@@ -1,5 +1,6 @@
-// The official MCP clients, old and new, with nothing but the address of an MCP server (specification 2026-07-28): they find us by its
-// metadata, come with a metadata document or register, sign somebody in, and use tokens that are meant for that server alone.
+// The official MCP clients, old and new, with nothing but the address of an MCP server
+// (specification 2026-07-28): they find us by its metadata, come with a metadata document or
+// register, sign somebody in, and use tokens that are meant for that server alone.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,5 @@
-// NextAuth 4, in the way that its documentation gives for a server that is not Next: its handler, with a request and an answer.
+// NextAuth 4, in the way that its documentation gives for a server that is not Next: its handler,
+// with a request and an answer.
 import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Browser } from '../../support/browser.js';

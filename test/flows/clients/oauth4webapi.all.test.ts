@@ -1,5 +1,6 @@
-// An app on oauth4webapi, which takes each answer apart and refuses whatever the specifications do not allow.
-// The types are those of the copy that openid-client brings along; the library under test is the one of test/clients.
+// An app on oauth4webapi, which takes each answer apart and refuses whatever the specifications do
+// not allow. The types are those of the copy that openid-client brings along; the library under
+// test is the one of test/clients.
 import type * as OAuth from 'oauth4webapi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { importClient } from '../../support/clients.js';
@@ -72,7 +73,10 @@ describe('an app on oauth4webapi', () => {
     });
   }
 
-  /** A server may demand that a DPoP proof holds a nonce of its own: then the first try only fetches it. */
+  /**
+   * A server may demand that a DPoP proof holds a nonce of its own: then the first try only fetches
+   * it.
+   */
   async function withNonce<T>(ask: () => Promise<T>): Promise<T> {
     return ask().catch((error) => {
       if (oauth.isDPoPNonceError(error)) return ask();

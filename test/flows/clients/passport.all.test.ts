@@ -1,5 +1,5 @@
-// Passport, through both of its strategies: the one of openid-client, which finds everything by discovery and does PKCE, and
-// passport-openidconnect, which does neither.
+// Passport, through both of its strategies: the one of openid-client, which finds everything by
+// discovery and does PKCE, and passport-openidconnect, which does neither.
 import * as oidc from 'openid-client';
 import { Strategy, type StrategyOptions } from 'openid-client/passport';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -53,7 +53,10 @@ const PassportOpenIDConnect = requireClient<OpenIDConnectStrategy>('passport-ope
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
-/** The app as Passport's documentation has it: a session, a sign-in button, a callback, a page that says who it is. */
+/**
+ * The app as Passport's documentation has it: a session, a sign-in button, a callback, a page that
+ * says who it is.
+ */
 async function openApp() {
   const { app, origin, close } = await openExpress();
   const errors: Error[] = [];

@@ -1,5 +1,6 @@
-// What the clients' own documents tell their developers to write, word for word: only the host is another one. Behind that host
-// stands, as it does for them, a service of their own, which asks Signet who somebody is, beside Signet itself.
+// What the clients' own documents tell their developers to write, word for word: only the host is
+// another one. Behind that host stands, as it does for them, a service of their own, which asks
+// Signet who somebody is, beside Signet itself.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

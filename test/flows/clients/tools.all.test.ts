@@ -1,5 +1,6 @@
-// An internal tool on Express, behind the middleware that the document of the *tools* dialect gives its developers, word for word: only
-// the host is another one. People come to it with their token, scripts with their key; an administrator says who may what.
+// An internal tool on Express, behind the middleware that the document of the *tools* dialect gives
+// its developers, word for word: only the host is another one. People come to it with their token,
+// scripts with their key; an administrator says who may what.
 import { readFileSync } from 'node:fs';
 import { runInThisContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

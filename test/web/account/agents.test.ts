@@ -1,4 +1,5 @@
-// The pages on which a person sees the agents of their organizations, replaces their keys and ends them.
+// The pages on which a person sees the agents of their organizations, replaces their keys and ends
+// them.
 import { afterAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard, self } from '../../support/agents.js';

@@ -1,5 +1,6 @@
-// What no endpoint of the JSON API may stumble over: each answers a 4xx with the error body, and nothing is written. The endpoints are
-// those of the OpenAPI document, so a new one joins by itself. More of this, at random, in security/bad-input.all.test.ts.
+// What no endpoint of the JSON API may stumble over: each answers a 4xx with the error body, and
+// nothing is written. The endpoints are those of the OpenAPI document, so a new one joins by
+// itself. More of this, at random, in security/bad-input.all.test.ts.
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenApi, type Operation, readContract } from '../../support/api-contract.js';

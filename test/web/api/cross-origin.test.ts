@@ -1,4 +1,5 @@
-// Which pages of other origins may read what the API answers: those that are listed, and nobody without a list.
+// Which pages of other origins may read what the API answers: those that are listed, and nobody
+// without a list.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { loginByCookie } from '../../support/api-cookies.js';

@@ -1,4 +1,5 @@
-// The account of whoever asks: its names, its preferences, its logins; and what registration and login read and answer.
+// The account of whoever asks: its names, its preferences, its logins; and what registration and
+// login read and answer.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn, me, newLogin } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';

@@ -1,4 +1,5 @@
-// How often somebody may ask the JSON API in a minute: by what they are, wherever they come from, counted by all processes together.
+// How often somebody may ask the JSON API in a minute: by what they are, wherever they come from,
+// counted by all processes together.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { loginByCookie } from '../../support/api-cookies.js';

@@ -1,4 +1,5 @@
-// The OpenAPI document: valid, whole, and a constant for everybody. Whether it is true is tried in flows/api-document.test.ts.
+// The OpenAPI document: valid, whole, and a constant for everybody. Whether it is true is tried in
+// flows/api-document.test.ts.
 import { Validator } from '@seriousme/openapi-schema-validator';
 import request from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,5 @@
-// What an app with an OAuth token is told when its token does not reach: it can come back with more (RFC 6750, 3.1; RFC 9728, 5.1).
+// What an app with an OAuth token is told when its token does not reach: it can come back with more
+// (RFC 6750, 3.1; RFC 9728, 5.1).
 import Koa from 'koa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';

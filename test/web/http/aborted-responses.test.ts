@@ -1,4 +1,5 @@
-// A caller that breaks the rules of HTTP, or is gone before its answer: the log knows at most, and standard error stays clean.
+// A caller that breaks the rules of HTTP, or is gone before its answer: the log knows at most, and
+// standard error stays clean.
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FORM } from '../../support/raw-request.js';

@@ -1,4 +1,5 @@
-// Of certificates in headers: whose is believed. What comes of one is in flows/rfc8705-mtls.test.ts.
+// Of certificates in headers: whose is believed. What comes of one is in
+// flows/rfc8705-mtls.test.ts.
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { expect, it } from 'vitest';

@@ -1,4 +1,5 @@
-// Where answers go and what the server calls itself: decided by the settings, never by what a request says.
+// Where answers go and what the server calls itself: decided by the settings, never by what a
+// request says.
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { Browser } from '../../support/browser.js';

@@ -1,4 +1,5 @@
-// Agents as OAuth clients: tokens for themselves, and tokens by which they act for people (RFC 8693), with all that must not work.
+// Agents as OAuth clients: tokens for themselves, and tokens by which they act for people (RFC
+// 8693), with all that must not work.
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';

@@ -1,4 +1,5 @@
-// A request with a query goes the long way, an ordinary one the straight way: nobody can tell them apart by the answer or by the log.
+// A request with a query goes the long way, an ordinary one the straight way: nobody can tell them
+// apart by the answer or by the log.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, basic, FORM, postForm, type RawAnswer } from '../../support/raw-request.js';

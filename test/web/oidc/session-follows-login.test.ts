@@ -1,4 +1,5 @@
-// The protocol engine's session in a browser: a shadow of the login, stored when there is something to store.
+// The protocol engine's session in a browser: a shadow of the login, stored when there is something
+// to store.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';

@@ -1,4 +1,5 @@
-// Tokens after they were given out: who may ask about them, what ends them, and where a secret may be found: nowhere.
+// Tokens after they were given out: who may ask about them, what ends them, and where a secret may
+// be found: nowhere.
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:http';
 import { generateKeyPair, SignJWT } from 'jose';
@@ -378,7 +379,8 @@ describe.each(stores)('tokens on $name', (store) => {
     expect(dump.length).toBeGreaterThan(5000);
     for (const [name, secret] of Object.entries(secrets)) {
       expect(secret, name).toBeTruthy();
-      // An interaction's id stands in its own row; it is worth nothing without its signature, which is a cookie of its own.
+      // An interaction's id stands in its own row; it is worth nothing without its signature, which
+      // is a cookie of its own.
       if (/^cookie signet_(interaction|resume) /.test(name)) continue;
       expect(dump.includes(secret), `${name} is stored`).toBe(false);
       expect(server.lines.join('\n').includes(secret), `${name} is logged`).toBe(false);
@@ -427,7 +429,10 @@ async function everything({ base: { db, redis }, config }: TestServer): Promise<
   return JSON.stringify([rows, values], (_key, value) => (typeof value === 'bigint' ? String(value) : value));
 }
 
-/** The status that a body of 10 MB is answered with; the connection may be closed before all of it is sent. */
+/**
+ * The status that a body of 10 MB is answered with; the connection may be closed before all of it
+ * is sent.
+ */
 function postLong(port: number, path: string, type: string, announced: boolean): Promise<number> {
   const body = Buffer.alloc(10_000_000, 'x');
   return new Promise((resolve, reject) => {

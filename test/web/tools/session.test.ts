@@ -1,4 +1,5 @@
-// Signing in to the *tools* dialect: the cookie and what it is good for, the token, the second factor, and pages elsewhere.
+// Signing in to the *tools* dialect: the cookie and what it is good for, the token, the second
+// factor, and pages elsewhere.
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cookiesOf } from '../../support/api-cookies.js';

@@ -1,5 +1,5 @@
-// POST /api/validate: which credentials are worth what to a tool, how often it may ask, and that an ordinary question, which is answered
-// past the routes, gets the same answer as any other.
+// POST /api/validate: which credentials are worth what to a tool, how often it may ask, and that an
+// ordinary question, which is answered past the routes, gets the same answer as any other.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
@@ -287,7 +287,8 @@ describe('what a tool is told', () => {
       const { id, token } = await newPerson(server);
       await grant(id, 'read');
       const key = await newKey(server, token);
-      // What the house writes now and then, and a second that is over, may fall into one round, but not into each.
+      // What the house writes now and then, and a second that is over, may fall into one round, but
+      // not into each.
       const asked: number[] = [];
       for (let round = 0; round < 5 && !asked.includes(0); round += 1) {
         expect((await validate(server, key, 'dealroom')).json.permission).toBe('read');

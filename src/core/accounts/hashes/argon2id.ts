@@ -1,4 +1,7 @@
-/** argon2id, version 1.3 (RFC 9106), as a PHC string. A hash of several lanes takes as many cores for a moment: once, then it is replaced. */
+/**
+ * argon2id, version 1.3 (RFC 9106), as a PHC string. A hash of several lanes takes as many cores
+ * for a moment: once, then it is replaced.
+ */
 import { isSame, MAX_MEMORY_BYTES, MIN_HASH_BYTES, type Scheme } from './scheme.js';
 
 const FORM = /^\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;

@@ -8,14 +8,16 @@ const MAX_COST = 15;
 const MAX_BYTES = 72;
 
 /**
- * `$2a$`, `$2b$` and `$2y$`. What lies beyond 72 bytes of the password does not count, as in the system that made the hash. That is
- * bearable until the first sign-in: whoever gets in by it knew 72 bytes of the password already, and then the whole is hashed.
+ * `$2a$`, `$2b$` and `$2y$`. What lies beyond 72 bytes of the password does not count, as in the
+ * system that made the hash. That is bearable until the first sign-in: whoever gets in by it knew
+ * 72 bytes of the password already, and then the whole is hashed.
  */
 export const plainBcrypt: Scheme = {
   name: 'bcrypt ($2a$, $2b$, $2y$)',
   read(stored) {
     if (costOf(stored) === undefined) return undefined;
-    // Three names of one algorithm, for passwords that are cut here; the library does not know `2y`, and cuts none for `2a`.
+    // Three names of one algorithm, for passwords that are cut here; the library does not know
+    // `2y`, and cuts none for `2a`.
     const hash = `$2b${stored.slice(3)}`;
     return (password) => bcrypt.compare(Buffer.from(password).subarray(0, MAX_BYTES), hash);
   },

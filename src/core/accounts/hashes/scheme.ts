@@ -7,11 +7,17 @@ export type Compare = (password: string) => Promise<boolean>;
 export interface Scheme {
   /** For people: which hashes these are. */
   name: string;
-  /** How to compare with this hash; undefined when it is not of this kind, or asks for more than a server should spend. */
+  /**
+   * How to compare with this hash; undefined when it is not of this kind, or asks for more than a
+   * server should spend.
+   */
   read(stored: string): Compare | undefined;
 }
 
-/** Whoever imports a hash decides what each guess at its password costs. More than this is not worth it, nor any real hash. */
+/**
+ * Whoever imports a hash decides what each guess at its password costs. More than this is not worth
+ * it, nor any real hash.
+ */
 export const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
 
 /** What is cut short to fewer bytes than this would be found by trying. */

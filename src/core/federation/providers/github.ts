@@ -1,6 +1,7 @@
 /**
- * GitHub, on github.com or of an enterprise: plain OAuth, and an API that says who somebody is. Its word on a
- * verified primary address counts on github.com; elsewhere, whoever runs it could say that any address is anybody's.
+ * GitHub, on github.com or of an enterprise: plain OAuth, and an API that says who somebody is. Its
+ * word on a verified primary address counts on github.com; elsewhere, whoever runs it could say
+ * that any address is anybody's.
  */
 import { z } from 'zod';
 import { ALL_DOMAINS, type ProviderSettings } from '../../../base/config/federation.js';

@@ -1,6 +1,6 @@
 /**
- * Google: the authority on addresses at gmail.com, and on those of the organizations whose mail it hosts (`hd`). It gives a refresh token
- * with a consent only, and has a word of its own for that.
+ * Google: the authority on addresses at gmail.com, and on those of the organizations whose mail it
+ * hosts (`hd`). It gives a refresh token with a consent only, and has a word of its own for that.
  */
 import type { ProviderSettings } from '../../../base/config/federation.js';
 import type { Provider } from '../provider.js';

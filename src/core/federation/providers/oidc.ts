@@ -1,8 +1,13 @@
-/** Any OpenID provider, by its discovery document. The keeper says for which domains it may vouch. */
+/**
+ * Any OpenID provider, by its discovery document. The keeper says for which domains it may vouch.
+ */
 import type { ProviderSettings } from '../../../base/config/federation.js';
 import { type Claims, emailOf, nameOf, type Provider, pictureOf, scopeOf } from '../provider.js';
 
-/** Says whether the provider is the one that gives this address to people; it is verified there already. */
+/**
+ * Says whether the provider is the one that gives this address to people; it is verified there
+ * already.
+ */
 type IsAuthority = (domain: string, claims: Claims) => boolean;
 
 export function oidc(
@@ -13,8 +18,8 @@ export function oidc(
   return {
     ...settings,
     scope,
-    // Without a consent that is asked for, the scope is to be ignored: what came then would end with the person's login there
-    // (OpenID Connect Core, 11).
+    // Without a consent that is asked for, the scope is to be ignored: what came then would end
+    // with the person's login there (OpenID Connect Core, 11).
     askOffline: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
     async readProfile({ claims, userInfo }) {
       // Some tell in the ID token who somebody is, some only when they are asked.

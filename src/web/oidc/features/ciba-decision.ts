@@ -1,6 +1,6 @@
 /**
- * What a person decided is not pushed to the provider: it is asked for when the agent polls. So no crash comes between a decision and
- * its effect, whichever process took it.
+ * What a person decided is not pushed to the provider: it is asked for when the agent polls. So no
+ * crash comes between a decision and its effect, whichever process took it.
  */
 import Provider, { errors } from 'oidc-provider';
 import { epochSeconds } from '../../../base/clock.js';

@@ -1,6 +1,7 @@
 /**
- * An agent asks a person (CIBA, poll mode): `/oauth/ciba` takes the question, and the token endpoint tells the answer. Who may be asked
- * what, and what was decided, is known to core/approvals; here it is put into the words of the protocol.
+ * An agent asks a person (CIBA, poll mode): `/oauth/ciba` takes the question, and the token
+ * endpoint tells the answer. Who may be asked what, and what was decided, is known to
+ * core/approvals; here it is put into the words of the protocol.
  */
 import {
   type AuthorizationDetailsForAccessToken,
@@ -138,7 +139,10 @@ export const mostSecondsOf = (token: Parameters<typeof isAllowedOnce>[0]) =>
 export const actorClaims = (token: Parameters<typeof isAllowedOnce>[0] & { clientId?: string | undefined }) =>
   isAllowedOnce(token) ? { act: { sub: token.clientId } } : undefined;
 
-/** For one API, scopes that the agent has there, and in words what it wants to do. `identifier` is the API as the agent spells it. */
+/**
+ * For one API, scopes that the agent has there, and in words what it wants to do. `identifier` is
+ * the API as the agent spells it.
+ */
 function whatIsAsked({ oidc }: KoaContextWithOIDC, agent: Agent): ApprovalRequest & { identifier: string } {
   const [server, another] = Object.entries(oidc.resourceServers ?? {});
   if (!server || another) throw new errors.InvalidTarget('name one resource');

@@ -1,6 +1,7 @@
 /**
- * Each authorization gets a grant of its own, made of what the person has allowed this client: so a theft that is noticed in one
- * browser tab ends that tab's tokens and no others. It is stored when its code is (see adapter).
+ * Each authorization gets a grant of its own, made of what the person has allowed this client: so a
+ * theft that is noticed in one browser tab ends that tab's tokens and no others. It is stored when
+ * its code is (see adapter).
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { randomToken } from '../../../base/crypto.js';
@@ -9,7 +10,10 @@ import type { Consents, GrantedAccess } from '../../../core/consents/consents.js
 type Grant = InstanceType<KoaContextWithOIDC['oidc']['provider']['Grant']>;
 
 export function createGrantLoader({ consents }: { consents: Consents }) {
-  /** What was asked for, as far as it is allowed: by the person, or, for a first-party client, by the administrator. */
+  /**
+   * What was asked for, as far as it is allowed: by the person, or, for a first-party client, by
+   * the administrator.
+   */
   return async function loadGrant(ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
     const { client, account, provider } = ctx.oidc;
     if (!client || !account) return undefined;

@@ -28,7 +28,10 @@ export function createInteractionPolicy() {
   return policy;
 }
 
-/** An authentication that we cannot give is told to the client after one sign-in, not asked of the person for ever (OIDC Core 5.5.1.1). */
+/**
+ * An authentication that we cannot give is told to the client after one sign-in, not asked of the
+ * person for ever (OIDC Core 5.5.1.1).
+ */
 function failOnceTried(check: { check: (ctx: KoaContextWithOIDC) => unknown } | undefined): void {
   if (!check) return;
   const isUnmet = check.check;
@@ -41,8 +44,9 @@ function failOnceTried(check: { check: (ctx: KoaContextWithOIDC) => unknown } | 
 }
 
 /**
- * A public client on a loopback port of its choice is whichever program took that port (RFC 8252, 8.6): it is never let in silently. One
- * that comes to the very address it registered is as good as its registration.
+ * A public client on a loopback port of its choice is whichever program took that port (RFC 8252,
+ * 8.6): it is never let in silently. One that comes to the very address it registered is as good as
+ * its registration.
  */
 function isUnknownListener({ oidc }: KoaContextWithOIDC): boolean {
   const { client, params, result } = oidc;

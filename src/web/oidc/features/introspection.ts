@@ -1,4 +1,7 @@
-/** Introspection (RFC 7662): who may ask about which token, and whether all that a token lives by is still there. */
+/**
+ * Introspection (RFC 7662): who may ask about which token, and whether all that a token lives by is
+ * still there.
+ */
 import type { KoaContextWithOIDC, Client as ProviderClient } from 'oidc-provider';
 import type { AgentMember } from '../../../core/agents/client.js';
 import type { Core } from '../../../core/core.js';
@@ -28,7 +31,10 @@ export function introspection({ core, findAccount }: Deps) {
     return mayAsk(client, token) && (await isBehindAlive(token));
   }
 
-  /** Whether the client, the person that the token stands for, and all who act for them are still there; the provider has asked for the grant. */
+  /**
+   * Whether the client, the person that the token stands for, and all who act for them are still
+   * there; the provider has asked for the grant.
+   */
   async function isBehindAlive(token: AskedAbout): Promise<boolean> {
     for (const audience of [token.aud ?? []].flat()) if (!(await audiences.find(audience))) return false; // it was taken away
     const client = await clients.find(String(token.clientId));

@@ -1,4 +1,7 @@
-/** Mutual TLS as the protocol engine wants it said (RFC 8705): whose certificate it is, who vouches for it, and what it is called. */
+/**
+ * Mutual TLS as the protocol engine wants it said (RFC 8705): whose certificate it is, who vouches
+ * for it, and what it is called.
+ */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { CertificateName } from '../../../core/clients/certificates.js';

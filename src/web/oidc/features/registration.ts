@@ -1,4 +1,7 @@
-/** Clients that register themselves (RFC 7591, RFC 7592), as oidc-provider wants it said: who may, and by whose rules. */
+/**
+ * Clients that register themselves (RFC 7591, RFC 7592), as oidc-provider wants it said: who may,
+ * and by whose rules.
+ */
 import { randomUUID } from 'node:crypto';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
@@ -28,8 +31,9 @@ export function registration({ config, clients }: Deps) {
   };
 
   /**
-   * The provider calls this for each member of ours, first of all its checks. A registration (it has a context) is settled by our
-   * rules, and cannot name these members; a client from the store (it has none) keeps them.
+   * The provider calls this for each member of ours, first of all its checks. A registration (it
+   * has a context) is settled by our rules, and cannot name these members; a client from the store
+   * (it has none) keeps them.
    */
   function settle(ctx: KoaContextWithOIDC | undefined, member: string, _value: unknown, metadata: object): void {
     if (!ctx) return;

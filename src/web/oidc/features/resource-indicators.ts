@@ -1,4 +1,7 @@
-/** For which API an access token is meant (RFC 8707), and what is meant when a client says less than it could. */
+/**
+ * For which API an access token is meant (RFC 8707), and what is meant when a client says less than
+ * it could.
+ */
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { Audiences } from '../../../core/agents/audiences.js';
@@ -27,8 +30,8 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
   return {
     enabled: true,
     defaultResource,
-    // An app that needs a token for userinfo as well redeems its code without `resource`; see README. What a person allowed an agent
-    // is for that API alone.
+    // An app that needs a token for userinfo as well redeems its code without `resource`; see
+    // README. What a person allowed an agent is for that API alone.
     useGrantedResource: async (_ctx, { kind, resource }) =>
       kind === 'BackchannelAuthenticationRequest' ||
       (resource !== undefined && [resource].flat().some((identifier) => isDefault(identifier))),
@@ -70,7 +73,10 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
     };
   }
 
-  /** Refuses with `invalid_target`, whether it is not there or not for this client: that is nobody else's business. */
+  /**
+   * Refuses with `invalid_target`, whether it is not there or not for this client: that is nobody
+   * else's business.
+   */
   async function demand({ oidc }: KoaContextWithOIDC, identifier: string, client: ProviderClient): Promise<Resource> {
     // What a person allows an agent for one thing is not to be passed on.
     const isForAnAgent = audiences.agentIn(identifier) !== undefined;
@@ -82,7 +88,10 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
     return resource;
   }
 
-  /** What a client can have of an API. An agent's capabilities are its bounds, and mean the same in our own API whoever named them. */
+  /**
+   * What a client can have of an API. An agent's capabilities are its bounds, and mean the same in
+   * our own API whoever named them.
+   */
   function scopesFor(resource: Resource, client: ProviderClient): Scope[] {
     const agent = agentOf(client);
     const names = agent?.capabilities ?? client.scope?.split(' ');
@@ -94,7 +103,10 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
     return scopesFor(resource, client).map(({ name }) => name);
   }
 
-  /** What is no capability, and what an agent may ask for all the same as long as it acts for itself: that tools may ask about it. */
+  /**
+   * What is no capability, and what an agent may ask for all the same as long as it acts for
+   * itself: that tools may ask about it.
+   */
   function namesForTools({ oidc }: KoaContextWithOIDC, resource: Resource, client: ProviderClient): string[] {
     const actsForItself = agentOf(client) && oidc.params?.grant_type === 'client_credentials';
     return actsForItself && resource.scopes.some(({ name }) => name === VALIDATE_SCOPE) ? [VALIDATE_SCOPE] : [];
@@ -115,7 +127,10 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
   }
 }
 
-/** A client that asks for no scope means the usual ones (RFC 6749, 3.3). A refresh means those that it has. */
+/**
+ * A client that asks for no scope means the usual ones (RFC 6749, 3.3). A refresh means those that
+ * it has.
+ */
 async function useDefaultScopes({ oidc }: KoaContextWithOIDC, scopes: () => Promise<string>): Promise<void> {
   const { params, route } = oidc;
   const startsFamily = route !== 'token' || params?.grant_type === 'client_credentials';

@@ -1,4 +1,7 @@
-/** What an agent says of the one thing that it wants to do: an authorization detail (RFC 9396) of a type of ours. */
+/**
+ * What an agent says of the one thing that it wants to do: an authorization detail (RFC 9396) of a
+ * type of ours.
+ */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { isReadable, isStorable } from '../../../base/text.js';

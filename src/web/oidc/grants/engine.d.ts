@@ -1,4 +1,7 @@
-/** What the protocol engine's own grants are made of. It has no types for these, and we use them so that ours does as they do. */
+/**
+ * What the protocol engine's own grants are made of. It has no types for these, and we use them so
+ * that ours does as they do.
+ */
 declare module 'oidc-provider/lib/helpers/grants.js' {
   import type Provider from 'oidc-provider';
   import type { AccessToken, KoaContextWithOIDC } from 'oidc-provider';

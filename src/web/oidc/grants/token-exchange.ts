@@ -1,7 +1,8 @@
 /**
- * Token exchange (RFC 8693), by which an agent acts for a person: a token that names the agent becomes one of its own, in which `sub` is
- * the person and `act.sub` the agent. There is no refresh token, and the new token is bound to the agent's key if it shows one. Whether
- * it may is decided in core/delegations; here the request is read and the token made.
+ * Token exchange (RFC 8693), by which an agent acts for a person: a token that names the agent
+ * becomes one of its own, in which `sub` is the person and `act.sub` the agent. There is no refresh
+ * token, and the new token is bound to the agent's key if it shows one. Whether it may is decided
+ * in core/delegations; here the request is read and the token made.
  */
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
 import {
@@ -104,7 +105,9 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
   }
 }
 
-/** Only access tokens for access tokens; and the agent proves who it is by its key, not by a token. */
+/**
+ * Only access tokens for access tokens; and the agent proves who it is by its key, not by a token.
+ */
 function rejectOtherTokenTypes(params: Parameters): void {
   const { subject_token: subject, subject_token_type: type, requested_token_type: requested = ACCESS_TOKEN } = params;
   if (!subject || !type) throw invalidRequest('missing required parameters subject_token, subject_token_type');
@@ -125,7 +128,10 @@ function resolveScope(asked: string | undefined, allowed: string[], ofResource =
   return [...new Set(wanted)].join(' ');
 }
 
-/** Whoever asked is told why, and so is the audit trail: the words are ours, and nothing of the request is in them. */
+/**
+ * Whoever asked is told why, and so is the audit trail: the words are ours, and nothing of the
+ * request is in them.
+ */
 const invalidRequest = (why: string) => new errors.InvalidRequest(why, undefined, why);
 const invalidTarget = (why: string) => new errors.InvalidTarget(why, why);
 const invalidScope = (why: string, scope: string) => new errors.InvalidScope(why, scope, why);

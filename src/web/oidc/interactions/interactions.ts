@@ -1,6 +1,6 @@
 /**
- * `/interaction/:uid`: the only place that decides what an authorization needs next, a sign-in or a consent. Whatever it sends
- * somebody to comes back here; no step knows another.
+ * `/interaction/:uid`: the only place that decides what an authorization needs next, a sign-in or a
+ * consent. Whatever it sends somebody to comes back here; no step knows another.
  */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
@@ -42,7 +42,9 @@ type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
 
 const Decision = z.object({ csrf: z.string(), decision: z.enum(['allow', 'deny']) });
 
-/** For these reasons any living login will do; every other one asks for a fresh proof of the person. */
+/**
+ * For these reasons any living login will do; every other one asks for a fresh proof of the person.
+ */
 const CONTENT_WITH_LOGIN = new Set(['no_session']);
 
 const IDENTITY_SCOPES: Record<string, [title: string, sentence: string]> = {
@@ -67,7 +69,9 @@ export function createInteractions({
 }: Deps) {
   return { decide, answer };
 
-  /** GET: goes on where it can, shows the consent page or sends to the sign-in page where it cannot. */
+  /**
+   * GET: goes on where it can, shows the consent page or sends to the sign-in page where it cannot.
+   */
   async function decide(ctx: Context): Promise<void> {
     keepOpener(ctx);
     const { provider, interaction, client } = await load(ctx);
@@ -78,7 +82,8 @@ export function createInteractions({
       return continueSignIn(ctx, provider, interaction, login);
     }
     if (!login) return sendToSignIn(ctx, interaction, client);
-    // Somebody else has signed in meanwhile: what was found missing for the one before says nothing now.
+    // Somebody else has signed in meanwhile: what was found missing for the one before says nothing
+    // now.
     if (interaction.session?.accountId !== login.account.id) return continueSignIn(ctx, provider, interaction, login);
     await showConsent(ctx, interaction, client, login);
   }
@@ -132,7 +137,10 @@ export function createInteractions({
     };
   }
 
-  /** The proof of the person has to be younger than this, in ms since 1970: than the first visit, unless any living login will do. */
+  /**
+   * The proof of the person has to be younger than this, in ms since 1970: than the first visit,
+   * unless any living login will do.
+   */
   async function timeToBeat(interaction: Interaction): Promise<number> {
     if (interaction.prompt.reasons.every((reason) => CONTENT_WITH_LOGIN.has(reason))) return 0;
     const asked = interaction.result?.asked as { at: number } | undefined;

@@ -4,7 +4,10 @@ import type { ClientView } from './view-models.js';
 
 type Shown = Pick<Client, 'clientId' | 'clientName' | 'clientUri' | 'policyUri' | 'tosUri' | 'redirectUris'>;
 
-/** Nobody here has looked at a client that registered itself, or that a document somewhere describes. */
+/**
+ * Nobody here has looked at a client that registered itself, or that a document somewhere
+ * describes.
+ */
 export const isUnverified = (client: object) => ['registration', 'document'].includes(originOf(client));
 
 /** The host whose document describes the client, if one does: so much of it is certain. */
@@ -12,8 +15,9 @@ export const documentHost = (client: Pick<Client, 'clientId'>) =>
   originOf(client) === 'document' ? hostOf(client.clientId) : undefined;
 
 /**
- * A client's name, home and papers, ready to print. Only https links: a browser would run others. What a stranger says of his home is
- * shown only if his redirects lead there too (RFC 7591, section 5).
+ * A client's name, home and papers, ready to print. Only https links: a browser would run others.
+ * What a stranger says of his home is shown only if his redirects lead there too (RFC 7591, section
+ * 5).
  */
 export function clientCard(client: Shown): ClientView {
   const name = client.clientName || client.clientId;

@@ -35,7 +35,10 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
     });
   }
 
-  /** Where the error would have been sent, had the person not to decide (see events). The provider has checked the address. */
+  /**
+   * Where the error would have been sent, had the person not to decide (see events). The provider
+   * has checked the address.
+   */
   function wayBack(ctx: KoaContextWithOIDC, out: ErrorAnswer): string | undefined {
     const redirectUri = ctx.oidc.params?.redirect_uri ?? ctx.query.redirect_uri ?? ctx.oidc.client?.redirectUris?.[0];
     const { client } = ctx.oidc;

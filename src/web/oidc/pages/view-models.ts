@@ -14,7 +14,10 @@ interface ConsentPage {
   action: string;
   csrfToken: string;
   client: ClientView;
-  /** True for a client that registered itself or is described by a document: nobody here has looked at who it is. */
+  /**
+   * True for a client that registered itself or is described by a document: nobody here has looked
+   * at who it is.
+   */
   unverified: boolean;
   /** The host whose document describes it, where one does. */
   describedAt?: string | undefined;

@@ -1,4 +1,7 @@
-/** What we ask of a client differently from oidc-provider: its secret by hash, and loopback redirects whatever their port. */
+/**
+ * What we ask of a client differently from oidc-provider: its secret by hash, and loopback
+ * redirects whatever their port.
+ */
 import type { Client } from 'oidc-provider';
 import type { ActiveAgents } from '../../../core/agents/active-agents.js';
 import type { Clients } from '../../../core/clients/clients.js';
@@ -41,7 +44,10 @@ export function livesAt(client: Pick<Client, 'redirectUris'>, origin: string): b
   );
 }
 
-/** Exactly one of them; of a loopback one the port may differ (RFC 8252, 7.3), for MCP and CLI clients take a free one each time. */
+/**
+ * Exactly one of them; of a loopback one the port may differ (RFC 8252, 7.3), for MCP and CLI
+ * clients take a free one each time.
+ */
 function isAllowed(value: string, registered: readonly string[] | undefined): boolean {
   if (!registered) return false;
   return registered.includes(value) || registered.some((uri) => sameLoopback(value, uri));

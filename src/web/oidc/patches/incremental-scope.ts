@@ -1,7 +1,9 @@
 /**
- * An app that registered itself names the scopes that it begins with, and asks for more once a tool needs more: so do the clients of
- * MCP. Whoever may name any scope is bound by none that they named. What such an app gets of an API that an administrator registered is
- * for the API to say, which names its clients, and for the person, who is asked again; everywhere else it keeps to what it named.
+ * An app that registered itself names the scopes that it begins with, and asks for more once a tool
+ * needs more: so do the clients of MCP. Whoever may name any scope is bound by none that they
+ * named. What such an app gets of an API that an administrator registered is for the API to say,
+ * which names its clients, and for the person, who is asked again; everywhere else it keeps to what
+ * it named.
  */
 import Provider, { type Client } from 'oidc-provider';
 import { isForClients, type Resources } from '../../../core/resources/resources.js';
@@ -14,7 +16,10 @@ const named = new WeakMap<object, string>();
 /** What a client named itself, or an administrator gave it. */
 export const namedScope = (client: Client): string | undefined => named.get(client) ?? client.scope;
 
-/** Of each client that the provider builds: `scope` reaches as far as it may ask. A provider is built anew when an API changes. */
+/**
+ * Of each client that the provider builds: `scope` reaches as far as it may ask. A provider is
+ * built anew when an API changes.
+ */
 export function patchIncrementalScope(
   engine: ProviderInternals,
   resources: Pick<Resources, 'list' | 'isOpenTo'>,

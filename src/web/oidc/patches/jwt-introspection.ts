@@ -1,6 +1,7 @@
 /**
- * Introspection and revocation of JWT access tokens (RFC 9068), which oidc-provider refuses. Such a token is not stored; it is
- * verified, and its grant and the marks of revoked tokens tell whether it is alive. Whatever is no token is simply not active.
+ * Introspection and revocation of JWT access tokens (RFC 9068), which oidc-provider refuses. Such a
+ * token is not stored; it is verified, and its grant and the marks of revoked tokens tell whether
+ * it is alive. Whatever is no token is simply not active.
  */
 import Provider, { type AccessToken } from 'oidc-provider';
 import type { OAuthTokens } from '../../../core/credentials/oauth-tokens.js';
@@ -13,7 +14,10 @@ interface Deps {
   oauthStorage: OAuthStorage;
 }
 
-/** In front of a token that has the form of a JWT, so that the provider takes it for an opaque one and looks it up. */
+/**
+ * In front of a token that has the form of a JWT, so that the provider takes it for an opaque one
+ * and looks it up.
+ */
 const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
@@ -48,7 +52,8 @@ export function patchJwtIntrospection(engine: ProviderInternals, { oauthTokens, 
       kind: 'AccessToken',
       accountId: payload.sub === payload.client_id ? undefined : payload.sub,
       clientId: payload.client_id,
-      // The provider would ask whether the grant is the client's own: an agent's may be that of the app that asked the person.
+      // The provider would ask whether the grant is the client's own: an agent's may be that of the
+      // app that asked the person.
       grantId: living.person?.grant.clientId === payload.client_id ? payload.gid : undefined,
       extra: { company_id: companyId, claimed, key_id: keyId, act, may_act: mayAct },
       aud: payload.aud,

@@ -1,6 +1,7 @@
 /**
- * RFC 7592 lets a client send its secret along when it updates itself. The provider compares it with what is stored, which is a
- * hash here, and would answer with that hash: so the right secret is replaced on the way in, and none goes out but a new one.
+ * RFC 7592 lets a client send its secret along when it updates itself. The provider compares it
+ * with what is stored, which is a hash here, and would answer with that hash: so the right secret
+ * is replaced on the way in, and none goes out but a new one.
  */
 import type { Clients } from '../../../core/clients/clients.js';
 import { type ProviderInternals, replaceContext } from '../provider-internals.js';
@@ -13,7 +14,10 @@ export function patchRegistrationSecret(engine: ProviderInternals, clients: Clie
   class ForgivingContext extends OIDCContext {
     #body: Record<string, unknown> | undefined;
 
-    /** The provider assigns it, once, when the body is parsed. A secret that is null is none (RFC 7592, 2.2). */
+    /**
+     * The provider assigns it, once, when the body is parsed. A secret that is null is none (RFC
+     * 7592, 2.2).
+     */
     override get body() {
       return this.#body;
     }

@@ -1,4 +1,7 @@
-/** Single use of `jti` (DPoP proofs, client assertions): the provider finds, then saves, and two requests at once would both pass. */
+/**
+ * Single use of `jti` (DPoP proofs, client assertions): the provider finds, then saves, and two
+ * requests at once would both pass.
+ */
 import { sha256 } from '../../../base/crypto.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { ProviderInternals } from '../provider-internals.js';

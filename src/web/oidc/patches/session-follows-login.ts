@@ -1,6 +1,7 @@
 /**
- * The provider's browser session is a shadow of our login: it says who is signed in only as far as the login cookie does. Signing
- * out, being suspended or signing in as somebody else anywhere in the house therefore takes effect here with the next request.
+ * The provider's browser session is a shadow of our login: it says who is signed in only as far as
+ * the login cookie does. Signing out, being suspended or signing in as somebody else anywhere in
+ * the house therefore takes effect here with the next request.
  */
 import { epochSeconds } from '../../../base/clock.js';
 import { hmacSha256, type Secrets } from '../../../base/crypto.js';
@@ -11,7 +12,10 @@ import type { ProviderInternals, ProviderSession } from '../provider-internals.j
 /** A session as it was found in the store, when this request began. */
 type StoredSession = ProviderSession & { asStored?: string };
 
-/** What is stored is good for so much of its time; then it is stored anew, though nothing of it has changed. */
+/**
+ * What is stored is good for so much of its time; then it is stored anew, though nothing of it has
+ * changed.
+ */
 const GOOD_SHARE = 0.9;
 
 export function patchSessionFollowsLogin(
@@ -23,7 +27,8 @@ export function patchSessionFollowsLogin(
   const content = members.filter((member) => !['iat', 'exp'].includes(member));
   const getStored = Session.get.bind(Session);
 
-  // Which clients a login was used for is known from its grants. Kept here as well, parallel requests would overwrite each other.
+  // Which clients a login was used for is known from its grants. Kept here as well, parallel
+  // requests would overwrite each other.
   Object.defineProperty(Session, 'IN_PAYLOAD', { get: () => members });
 
   Session.get = async function getSession(ctx) {
@@ -35,20 +40,29 @@ export function patchSessionFollowsLogin(
     return session;
   };
 
-  /** The session's id for one client, in ID and logout tokens. Always the same, so that any process can compute it. */
+  /**
+   * The session's id for one client, in ID and logout tokens. Always the same, so that any process
+   * can compute it.
+   */
   Session.prototype.sidFor = function sidFor(clientId) {
     return sidOf(secrets, this.uid, clientId);
   };
 
   const { persist, save } = Session.prototype;
-  /** The provider stores a session with every request, to prolong it. It is the login that lives on, in its own row. */
+  /**
+   * The provider stores a session with every request, to prolong it. It is the login that lives on,
+   * in its own row.
+   */
   Session.prototype.save = async function saveChanges(this: StoredSession, ttl) {
     const left = (this.exp ?? 0) - Date.now() / 1000;
     if (this.oldId || this.asStored !== contentOf(this) || left < ttl * GOOD_SHARE) return save.call(this, ttl);
     this.touched = false;
   };
 
-  /** One that was never stored has no cookie to come back by: an error page touched it, where the provider stumbles. */
+  /**
+   * One that was never stored has no cookie to come back by: an error page touched it, where the
+   * provider stumbles.
+   */
   Session.prototype.persist = async function persistStored() {
     return this.exp === undefined ? undefined : persist.call(this);
   };

@@ -1,6 +1,7 @@
 /**
- * Clients that are workloads (draft-ietf-oauth-spiffe-client-auth): their client_id is their SPIFFE ID. With an X.509-SVID such a client is
- * one of mutual TLS. A JWT-SVID the protocol engine does not know: to it, the token is the client's secret, which is compared here.
+ * Clients that are workloads (draft-ietf-oauth-spiffe-client-auth): their client_id is their SPIFFE
+ * ID. With an X.509-SVID such a client is one of mutual TLS. A JWT-SVID the protocol engine does
+ * not know: to it, the token is the client's secret, which is compared here.
  */
 import { decodeJwt } from 'jose';
 import Provider from 'oidc-provider';
@@ -21,7 +22,10 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 /** The engine wants a secret to be there. It is never compared with anything. */
 const NO_SECRET = 'none: this client shows a JWT-SVID';
 
-/** What the engine is told of such a client, beside its metadata. Nobody is one who only says so: an administrator must have made it. */
+/**
+ * What the engine is told of such a client, beside its metadata. Nobody is one who only says so: an
+ * administrator must have made it.
+ */
 export function toProviderClient({
   id,
   origin,
@@ -52,7 +56,8 @@ export function patchSpiffeClientAuth(engine: ProviderInternals, { issuer, workl
     override set params(params: Params | undefined) {
       this.#params = params;
       const { client_assertion_type: type, client_assertion: svid, client_secret: secret } = params ?? {};
-      // Beside a secret it stays where it is: the engine refuses whoever proves something in two ways.
+      // Beside a secret it stays where it is: the engine refuses whoever proves something in two
+      // ways.
       if (type !== ASSERTION_TYPE || typeof svid !== 'string' || secret !== undefined) return;
       this.svid = svid;
       const { client_id: clientId = subjectOf(svid) } = params!;

@@ -49,7 +49,10 @@ export interface ConfigurationDeps {
   adapters: Adapters;
   pages: ProviderPages;
   certificates: ClientCertificateReader;
-  /** `/oauth/token` is served by a second provider, so that DPoP and assertions are checked against the address that was asked. */
+  /**
+   * `/oauth/token` is served by a second provider, so that DPoP and assertions are checked against
+   * the address that was asked.
+   */
   tokenPath: string;
 }
 
@@ -74,7 +77,8 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     routes: { ...ROUTES, token: tokenPath },
     scopes: core.scopes(),
     ...(config.clientDocuments && { discovery: { client_id_metadata_document_supported: true } }),
-    // How somebody signed in stands in each ID token (OIDC Core 2): an app may want the second factor for what it does.
+    // How somebody signed in stands in each ID token (OIDC Core 2): an app may want the second
+    // factor for what it does.
     claims: {
       ...SCOPE_CLAIMS,
       openid: [...SCOPE_CLAIMS.openid, 'amr'],
@@ -83,7 +87,8 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       iss: null,
       sid: null,
     },
-    // Most libraries look for name and e-mail in the ID token; the letter of OIDC Core 5.4 would hide them at userinfo.
+    // Most libraries look for name and e-mail in the ID token; the letter of OIDC Core 5.4 would
+    // hide them at userinfo.
     conformIdTokenClaims: false,
     responseTypes: ['code'],
     subjectTypes: ['public'],
@@ -106,14 +111,17 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
-    // The token endpoint is read by pages of public clients only, and by those only in their own origin.
+    // The token endpoint is read by pages of public clients only, and by those only in their own
+    // origin.
     clientBasedCORS: (ctx, origin, client) =>
       (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') && livesAt(client, origin),
     rotateRefreshToken: true,
-    // A client that registered for refresh tokens gets them: with offline_access they outlive the login, without it they end with it.
+    // A client that registered for refresh tokens gets them: with offline_access they outlive the
+    // login, without it they end with it.
     issueRefreshToken: async (_ctx, client, source) =>
       source.kind !== 'BackchannelAuthenticationRequest' && client.grantTypeAllowed('refresh_token'),
-    // Tokens end with their grant, which ends with its login: no need to look the browser's session up each time.
+    // Tokens end with their grant, which ends with its login: no need to look the browser's session
+    // up each time.
     expiresWithSession: async () => false,
     findAccount,
     loadExistingGrant: createGrantLoader(core),
@@ -194,7 +202,10 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     },
   };
 
-  /** An assertion for us and others could be shown to us by those others; one that lives for years is a password. */
+  /**
+   * An assertion for us and others could be shown to us by those others; one that lives for years
+   * is a password.
+   */
   async function rejectBroadAssertion(_ctx: unknown, claims: { aud?: unknown; exp?: unknown }): Promise<void> {
     if (Array.isArray(claims.aud) && claims.aud.length !== 1) {
       throw new errors.InvalidClientAuth('the assertion is meant for others too');
@@ -204,7 +215,10 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     }
   }
 
-  /** Tokens say which agent has them, which acts for whom, and which one agent may act for the person of this sign-in. */
+  /**
+   * Tokens say which agent has them, which acts for whom, and which one agent may act for the
+   * person of this sign-in.
+   */
   function claimsOfAgents(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
     const { capabilities: _bounds, endsAt: _end, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
     const granted = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
@@ -214,13 +228,19 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     return Object.keys(claims).length > 0 ? claims : undefined;
   }
 
-  /** No token outlives the agent that it is for. One that is over gets none; a moment before that it is one second. */
+  /**
+   * No token outlives the agent that it is for. One that is over gets none; a moment before that it
+   * is one second.
+   */
   function secondsLeftOf(client: ProviderClient): number {
     const { endsAt = Number.POSITIVE_INFINITY } = agentOf(client) ?? {};
     return Math.max(1, endsAt - epochSeconds(clock.now()));
   }
 
-  /** A family with refresh tokens lasts as long as a login can; one without needs to outlive its access token only. */
+  /**
+   * A family with refresh tokens lasts as long as a login can; one without needs to outlive its
+   * access token only.
+   */
   function grantSeconds(ctx: KoaContextWithOIDC): number {
     const refreshes = ctx.oidc.client?.grantTypeAllowed('refresh_token');
     return refreshes ? config.sessionMaxSeconds : accessTokenSeconds + DEVICE_CODE_SECONDS;

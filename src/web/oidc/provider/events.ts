@@ -1,4 +1,7 @@
-/** What oidc-provider tells by its events: for the log and the audit trail. A listener here never throws and never waits. */
+/**
+ * What oidc-provider tells by its events: for the log and the audit trail. A listener here never
+ * throws and never waits.
+ */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isInvalidText, isStoreUnavailable } from '../../../base/app-error.js';
@@ -116,8 +119,9 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
 const detailOf = ({ error_detail: detail }: ProviderError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
 
 /**
- * An app that nobody here has looked at is a stranger's: its errors lead nowhere until a person is there (RFC 9700, 4.11.2). Otherwise a link
- * to us would be a link to wherever the stranger likes. The page that is shown instead has the way on.
+ * An app that nobody here has looked at is a stranger's: its errors lead nowhere until a person is
+ * there (RFC 9700, 4.11.2). Otherwise a link to us would be a link to wherever the stranger likes.
+ * The page that is shown instead has the way on.
  */
 function holdBack(ctx: KoaContextWithOIDC, error: ProviderError): void {
   const { client, route, params, session } = ctx.oidc;
@@ -132,7 +136,10 @@ function rejectInvalidText(ctx: KoaContextWithOIDC): void {
   ctx.body = { error: 'invalid_request', error_description: 'The request holds a character that is not allowed.' };
 }
 
-/** A store does not answer: that is no bug, and later it may work (RFC 6749, 4.1.2.1 names the error). */
+/**
+ * A store does not answer: that is no bug, and later it may work (RFC 6749, 4.1.2.1 names the
+ * error).
+ */
 function setRetryAfter(ctx: KoaContextWithOIDC): void {
   ctx.status = 503;
   ctx.set('Retry-After', '5');
@@ -148,7 +155,10 @@ function rejectLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void
   ctx.body = { error: 'payload_too_large', error_description: 'The body is too large.' };
 }
 
-/** A grant type that exists but is not this client's: the provider calls the request invalid; RFC 6749, 5.2 has a word of its own. */
+/**
+ * A grant type that exists but is not this client's: the provider calls the request invalid; RFC
+ * 6749, 5.2 has a word of its own.
+ */
 function reportUnsupportedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
   if (message !== 'invalid_request' || !why?.endsWith(' is not allowed for this client')) return;
   ctx.body = { error: 'unauthorized_client', error_description: why };

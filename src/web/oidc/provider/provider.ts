@@ -1,6 +1,7 @@
 /**
- * Builds oidc-provider and keeps it up to date: when another key signs, or a scope is added, a new one is built and takes over
- * between two requests. There are two, alike but for the address of their token endpoint.
+ * Builds oidc-provider and keeps it up to date: when another key signs, or a scope is added, a new
+ * one is built and takes over between two requests. There are two, alike but for the address of
+ * their token endpoint.
  */
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';

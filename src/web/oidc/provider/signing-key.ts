@@ -1,4 +1,7 @@
-/** Our signing keys as the provider can use them at the least cost: read once, and signed with where they are. */
+/**
+ * Our signing keys as the provider can use them at the least cost: read once, and signed with where
+ * they are.
+ */
 import { createPrivateKey, createPublicKey, type KeyObject, sign as signWith } from 'node:crypto';
 import { promisify } from 'node:util';
 import { ExternalSigningKey } from 'oidc-provider';
@@ -31,7 +34,9 @@ export class NodeSigningKey extends ExternalSigningKey {
     return this.#publicKey;
   }
 
-  /** In another thread, while others are let in: measured under load, that is cheaper for ECDSA too. */
+  /**
+   * In another thread, while others are let in: measured under load, that is cheaper for ECDSA too.
+   */
   override async sign(data: Uint8Array): Promise<Uint8Array> {
     return signElsewhere('sha256', data, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' });
   }

@@ -1,6 +1,7 @@
 /**
- * Where oidc-provider stores what: an adapter for each of its models, translated for core/oauth-storage and core/clients. Here stands what
- * begins a sign-in and what is redeemed once; grants, tokens and clients have files of their own.
+ * Where oidc-provider stores what: an adapter for each of its models, translated for
+ * core/oauth-storage and core/clients. Here stands what begins a sign-in and what is redeemed once;
+ * grants, tokens and clients have files of their own.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, errors } from 'oidc-provider';
@@ -67,7 +68,10 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
     }
   }
 
-  /** With these somebody begins to sign in: a client that came by itself must not be taken away meanwhile. */
+  /**
+   * With these somebody begins to sign in: a client that came by itself must not be taken away
+   * meanwhile.
+   */
   function startsFamily(upsert: Adapter['upsert']): Adapter['upsert'] {
     return async function upsertAndKeepClient(id, payload, expiresIn) {
       const client = Provider.ctx?.oidc.client;
@@ -78,7 +82,10 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
     };
   }
 
-  /** Codes carry the grant of their authorization: it is stored first, so that there is never a code without a grant. */
+  /**
+   * Codes carry the grant of their authorization: it is stored first, so that there is never a code
+   * without a grant.
+   */
   function loadWithGrant(upsert: Adapter['upsert']): Adapter['upsert'] {
     return async function upsertWithGrant(id, payload, expiresIn) {
       const { oidc } = Provider.ctx ?? {};
@@ -92,7 +99,10 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
     };
   }
 
-  /** A code has no retry window (RFC 6749, 4.1.2): whoever comes second ends the family, once the first has its answer. */
+  /**
+   * A code has no retry window (RFC 6749, 4.1.2): whoever comes second ends the family, once the
+   * first has its answer.
+   */
   function redeemOnce(kind: string): Adapter['consume'] {
     return async function redeem(id) {
       if (await store.consume(kind, storedId(id))) return;
@@ -104,7 +114,10 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
     };
   }
 
-  /** Of an agent's polls at once one gets the token. The others came from the same agent: nothing was stolen, and the token stays. */
+  /**
+   * Of an agent's polls at once one gets the token. The others came from the same agent: nothing
+   * was stolen, and the token stays.
+   */
   function consumeOnce(kind: string): Adapter['consume'] {
     return async function take(id) {
       if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidGrant('it was redeemed already');

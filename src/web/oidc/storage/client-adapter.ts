@@ -23,7 +23,8 @@ export function createClientAdapter({
       const metadata: ClientMetadata = { ...payload };
       for (const member of ['client_id', 'client_secret', ...OWN_MEMBERS]) delete metadata[member];
       const { client_secret: secret } = payload;
-      // An update passes on what `find` gave it: the hash. Only a secret that was made just now is a secret.
+      // An update passes on what `find` gave it: the hash. Only a secret that was made just now is
+      // a secret.
       const fresh = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
       await clients.saveRegistered(id, metadata, fresh, metaFrom(Provider.ctx));
     },

@@ -1,6 +1,7 @@
 /**
- * The provider looks a client up with every request, and each time makes a text and a hash of its metadata to find the one that it has
- * built before. What core/clients still remembers as one and the same row is one and the same client here, without that.
+ * The provider looks a client up with every request, and each time makes a text and a hash of its
+ * metadata to find the one that it has built before. What core/clients still remembers as one and
+ * the same row is one and the same client here, without that.
  */
 import type { Client } from 'oidc-provider';
 import type { Client as Row } from '../../../core/clients/clients.js';

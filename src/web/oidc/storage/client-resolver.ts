@@ -1,4 +1,7 @@
-/** The client of an id, as the engine asks for it: from the store, or from the document that its id leads to. */
+/**
+ * The client of an id, as the engine asks for it: from the store, or from the document that its id
+ * leads to.
+ */
 import Provider, { errors } from 'oidc-provider';
 import { AppError } from '../../../base/app-error.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
@@ -13,7 +16,10 @@ interface Deps {
   metadataDocuments: MetadataDocuments;
 }
 
-/** Where a client acts by itself. Elsewhere its tokens are judged, or the engine goes on with what it read: no host is asked for that. */
+/**
+ * Where a client acts by itself. Elsewhere its tokens are judged, or the engine goes on with what
+ * it read: no host is asked for that.
+ */
 const READS_DOCUMENTS = new Set(['authorization', 'pushed_authorization_request', 'device_authorization', 'token']);
 
 export function createClientResolver({ clients, metadataDocuments }: Deps): ClientResolver {

@@ -1,6 +1,6 @@
 /**
- * How oidc-provider's codes, tokens and sessions become artifacts and are found again: under a hash of what they are worth, with an end.
- * What is special about one kind stands beside this.
+ * How oidc-provider's codes, tokens and sessions become artifacts and are found again: under a hash
+ * of what they are worth, with an end. What is special about one kind stands beside this.
  */
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
@@ -15,7 +15,10 @@ interface Deps {
   clock: Clock;
 }
 
-/** How long what is polled for is kept when it has expired, so that this is told, and not that there was none (RFC 8628, 3.5). */
+/**
+ * How long what is polled for is kept when it has expired, so that this is told, and not that there
+ * was none (RFC 8628, 3.5).
+ */
 const TELL_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
 const POLLED = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
@@ -66,8 +69,9 @@ export function createEphemeralAdapters({ oauthStorage, secrets, clock }: Deps) 
   }
 
   /**
-   * What was found by its second name has lost its value, for only the hash is stored. The provider gets a handle instead, which
-   * leads back to the same row. It is signed: a hash that leaked from the store is not a way in.
+   * What was found by its second name has lost its value, for only the hash is stored. The provider
+   * gets a handle instead, which leads back to the same row. It is signed: a hash that leaked from
+   * the store is not a way in.
    */
   function handleOf(hash: string): string {
     return `~${hash}.${hmacSha256(secrets.key('artifact-handles'), hash)}`;

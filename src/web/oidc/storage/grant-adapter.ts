@@ -1,4 +1,7 @@
-/** Grants, as oidc-provider stores them: what a person allowed, and the head of its family of tokens, which ends with it. */
+/**
+ * Grants, as oidc-provider stores them: what a person allowed, and the head of its family of
+ * tokens, which ends with it.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Grants, RevocationCause } from '../../../core/oauth-storage/grants.js';
@@ -10,7 +13,10 @@ interface Deps {
   plain: EphemeralAdapters;
 }
 
-/** Of two redemptions at once one succeeds: the other waits so long with ending what the first is about to get. */
+/**
+ * Of two redemptions at once one succeeds: the other waits so long with ending what the first is
+ * about to get.
+ */
 export const WINNER_RESPONSE_MS = 500;
 
 export function createGrantAdapter({ grants, plain }: Deps): Adapter {

@@ -1,6 +1,7 @@
 /**
- * Access and refresh tokens, as oidc-provider stores them. What is decided here needs the request that is being answered: which tokens
- * belong to one answer, and whether a refresh token that comes twice is a retry or a theft.
+ * Access and refresh tokens, as oidc-provider stores them. What is decided here needs the request
+ * that is being answered: which tokens belong to one answer, and whether a refresh token that comes
+ * twice is a retry or a theft.
  */
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
@@ -16,7 +17,10 @@ interface Deps {
   clock: Clock;
 }
 
-/** A rotation that is decided but not done: it happens with the answer's access token, once nothing can be refused any more. */
+/**
+ * A rotation that is decided but not done: it happens with the answer's access token, once nothing
+ * can be refused any more.
+ */
 interface PendingRotation {
   spentId: string;
   successor: NewRefreshToken;
@@ -35,7 +39,8 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
       ...adapter,
       destroy: revoke('AccessToken'),
       async upsert(id, payload, expiresIn) {
-        // Stored before the refresh token of the same answer is: whatever replaces that answer finds this token to remove.
+        // Stored before the refresh token of the same answer is: whatever replaces that answer
+        // finds this token to remove.
         await adapter.upsert(id, payload, expiresIn);
         try {
           await completeRotation(Provider.ctx, { jti: id, jkt: payload.jkt, 'x5t#S256': payload['x5t#S256'] });
@@ -86,13 +91,15 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
       async find(id) {
         const found = couldBeToken('RefreshToken', id) ? await refreshTokens.find(storedId(id)) : undefined;
         if (!found) return undefined;
-        // Only who redeems it may learn that it can be retried; for everybody else a spent token is spent.
+        // Only who redeems it may learn that it can be retried; for everybody else a spent token is
+        // spent.
         const redeemable =
           found.state === 'fresh' || (found.state === 'retryable' && Provider.ctx?.oidc.route === 'token');
         return { ...found.payload, jti: id, ...(!redeemable && { consumed: epochSeconds(clock.now()) }) };
       },
       async consume() {
-        // Deferred to completeRotation: a request that is refused after this point must not have spent the token.
+        // Deferred to completeRotation: a request that is refused after this point must not have
+        // spent the token.
       },
       async destroy(id) {
         await refreshTokens.remove(storedId(id));
@@ -101,8 +108,9 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
   }
 
   /**
-   * Does the rotation that this request decided on, together with its access token. Refuses with `invalid_grant`, and ends the
-   * family, when the refresh token turns out to have been used by somebody else.
+   * Does the rotation that this request decided on, together with its access token. Refuses with
+   * `invalid_grant`, and ends the family, when the refresh token turns out to have been used by
+   * somebody else.
    */
   async function completeRotation(
     ctx: KoaContextWithOIDC | undefined,
