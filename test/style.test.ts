@@ -28,7 +28,6 @@ const EXCEPTIONS = [
   'src/core/agent-authorization/',
   'src/core/agents/',
   'src/core/api-keys/',
-  'src/core/audit/',
   'src/core/clients/',
   'src/core/consents/',
   'src/core/core.ts',

@@ -1,29 +1,41 @@
 /**
- * The audit trail: what happened, by whom, from where. Written by the verb itself, so that every
- * door leaves the same trail.
+ * The audit log: what happened, who did it, and from where. The function that makes a change
+ * records it, so no caller can forget to.
  */
-
 import { isStoreUnavailable } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { UnitOfWork } from '../../base/db/transaction.js';
 import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuditAction } from './events.js';
 
-export interface AuditEntry {
-  action: AuditAction;
-  actor: { kind: 'account' | 'client' | 'agent'; id: string } | { kind: 'system' | 'anonymous' };
+/** The origin of an event: an account, client or agent, this server, or an unknown caller. */
+export type AuditActor = { kind: 'account' | 'client' | 'agent'; id: string } | { kind: 'system' | 'anonymous' };
+
+export interface AuditEvent {
+  /** The id of the account that did it, or another actor. */
+  by: string | AuditActor;
   meta?: RequestMeta;
   accountId?: string;
   clientId?: string;
   sessionId?: string;
   organizationId?: string;
-  /** Never a secret: not a password, token, code or key. */
+  /** Never a secret: no password, token, code or key. */
   detail?: Record<string, string | number | boolean | null | string[]>;
 }
+
+/** The earlier form of an event, which carries its action. */
+export interface AuditEntry extends Omit<AuditEvent, 'by'> {
+  action: AuditAction;
+  actor: AuditActor;
+}
+
+export const SYSTEM: AuditActor = { kind: 'system' };
+export const ANONYMOUS: AuditActor = { kind: 'anonymous' };
 
 interface Deps {
   db: Database;
@@ -39,33 +51,51 @@ export type Audit = ReturnType<typeof createAudit>;
 
 export function createAudit({ db, clock, log }: Deps) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
-  const later = createFlushTimer(FLUSH_AFTER_MS, write);
+  const flushTimer = createFlushTimer(FLUSH_AFTER_MS, write);
 
-  return { record, recordSoon, flush: later.flush, list };
-
-  /**
-   * Writes an entry. Give the verb's transaction, so that the verb and its trail are there together
-   * or not at all.
-   */
-  async function record(entry: AuditEntry, tx: Queryable = db): Promise<void> {
-    await tx.auditEvent.create({ data: toRow(entry) });
-  }
+  return { record, recordSoon, flush: flushTimer.flush, list };
 
   /**
-   * For what a listener hears, where nothing may fail or wait: kept in memory for at most a second,
-   * then written together. A crash can lose that second; what must not be lost is recorded by its
-   * verb.
+   * Writes an event. Pass the unit of work that makes the change, so that the change and its event
+   * are committed together; `undefined` writes the event at once.
    */
-  function recordSoon(entry: AuditEntry): void {
-    if (buffer.length >= MAX_BUFFERED) {
-      log.error({ action: entry.action }, 'the audit buffer is full: an entry was dropped');
+  function record(uow: Pick<UnitOfWork, 'tx'> | undefined, action: AuditAction, event: AuditEvent): Promise<void>;
+  function record(entry: AuditEntry, tx?: Queryable): Promise<void>;
+  async function record(
+    first: Pick<UnitOfWork, 'tx'> | AuditEntry | undefined,
+    second?: AuditAction | Queryable,
+    event?: AuditEvent,
+  ): Promise<void> {
+    if (typeof second === 'string') {
+      const { tx } = (first as Pick<UnitOfWork, 'tx'> | undefined) ?? { tx: db };
+      await tx.auditEvent.create({ data: toRow(second, event!) });
       return;
     }
-    buffer.push(toRow(entry));
-    later.schedule();
+    const { action, actor, ...rest } = first as AuditEntry;
+    await (second ?? db).auditEvent.create({ data: toRow(action, { ...rest, by: actor }) });
   }
 
-  /** Never rejects: what cannot be written is tried again with the next flush. */
+  /**
+   * Buffers an event for at most a second, for callers that must neither fail nor wait. A crash can
+   * lose the buffer, so use it only for events that change nothing.
+   */
+  function recordSoon(action: AuditAction, event: AuditEvent): void;
+  function recordSoon(entry: AuditEntry): void;
+  function recordSoon(first: AuditAction | AuditEntry, event?: AuditEvent): void {
+    if (typeof first !== 'string') {
+      const { action, actor, ...rest } = first;
+      recordSoon(action, { ...rest, by: actor });
+      return;
+    }
+    if (buffer.length >= MAX_BUFFERED) {
+      log.error({ action: first }, 'the audit buffer is full: an event was dropped');
+      return;
+    }
+    buffer.push(toRow(first, event!));
+    flushTimer.schedule();
+  }
+
+  /** Never rejects. While the database is unavailable, events stay buffered for the next flush. */
   async function write(): Promise<void> {
     const rows = buffer;
     if (rows.length === 0) return;
@@ -73,30 +103,32 @@ export function createAudit({ db, clock, log }: Deps) {
     try {
       await db.auditEvent.createMany({ data: rows });
     } catch (error) {
-      log.error({ error }, 'the audit trail cannot be written');
+      log.error({ error }, 'the audit log cannot be written');
       if (!isStoreUnavailable(error)) return writeOneByOne(rows);
       buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED);
-      later.schedule();
+      flushTimer.schedule();
     }
   }
 
-  /** One row that cannot be stored does not take the others with it. */
+  /** Writes each row alone, so that one invalid row does not lose the others. */
   async function writeOneByOne(rows: Prisma.AuditEventCreateManyInput[]): Promise<void> {
     for (const data of rows) {
       await db.auditEvent.create({ data }).catch((error) => {
-        log.error({ error, action: data.action }, 'an entry of the audit trail was lost');
+        log.error({ error, action: data.action }, 'an audit event was lost');
       });
     }
   }
 
-  /** The newest entries first, at most `limit`. */
+  /** Returns at most `limit` events, newest first. */
   async function list(where: Prisma.AuditEventWhereInput = {}, limit = 100) {
     return db.auditEvent.findMany({ where, orderBy: { id: 'desc' }, take: limit });
   }
 
-  function toRow({ actor, meta, detail, ...entry }: AuditEntry): Prisma.AuditEventCreateManyInput {
+  function toRow(action: AuditAction, { by, meta, detail, ...ids }: AuditEvent): Prisma.AuditEventCreateManyInput {
+    const actor: AuditActor = typeof by === 'string' ? { kind: 'account', id: by } : by;
     return {
-      ...entry,
+      ...ids,
+      action,
       id: uuidv7(clock.now()),
       at: clock.now(),
       actorKind: actor.kind,
@@ -109,8 +141,8 @@ export function createAudit({ db, clock, log }: Deps) {
   }
 }
 
-/** Some of it comes from requests: whatever they hold, it is short and can be stored. */
-function storable(detail: NonNullable<AuditEntry['detail']>): NonNullable<AuditEntry['detail']> {
+/** Returns the detail with its texts shortened and storable: parts of it come from requests. */
+function storable(detail: NonNullable<AuditEvent['detail']>): NonNullable<AuditEvent['detail']> {
   const clean = (value: unknown) => (typeof value === 'string' ? clip(value, MAX_TEXT) : value);
   const members = Object.entries(detail).map(([name, value]) => [
     name,

@@ -1,4 +1,4 @@
-/** The names of all that is written to the audit trail. */
+/** The names of all audit events. They are stored, so renaming one needs a migration. */
 
 export const AUDIT_ACTIONS = [
   'account.created',

@@ -1,16 +1,16 @@
-// The audit trail: written with its verb or not at all, and never in the way of an answer.
+// The audit log: committed together with the change, and never a reason for a request to fail.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.js';
 import { createLog } from '../../../src/base/log.js';
-import { createAudit } from '../../../src/core/audit/audit.js';
+import { ANONYMOUS, createAudit } from '../../../src/core/audit/audit.js';
 import { AUDIT_ACTIONS } from '../../../src/core/audit/events.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-const ENTRY = { action: 'token.refused', actor: { kind: 'anonymous' } } as const;
+const EVENT = { by: ANONYMOUS };
 
-describe.each(stores)('the audit trail on $name', (store) => {
+describe.each(stores)('the audit log on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
@@ -19,13 +19,12 @@ describe.each(stores)('the audit trail on $name', (store) => {
 
   const count = (where: object = {}) => server.base.db.auditEvent.count({ where });
 
-  it('is there with its verb, or not at all', async () => {
-    const { db } = server.base;
-    const failing = db.$transaction(async (tx) => {
-      await server.core.audit.record({ ...ENTRY, clientId: 'undone' }, tx);
-      throw new Error('the verb failed');
+  it('commits an event together with the change, or not at all', async () => {
+    const failing = server.base.transact(async (uow) => {
+      await server.core.audit.record(uow, 'token.refused', { ...EVENT, clientId: 'undone' });
+      throw new Error('the change failed');
     });
-    await expect(failing).rejects.toThrow('the verb failed');
+    await expect(failing).rejects.toThrow('the change failed');
     expect(await count({ clientId: 'undone' })).toBe(0);
     const input = { email: 'twice@example.com', password: PASSWORD };
     const { id } = await server.core.accounts.create(input, systemMeta);
@@ -33,10 +32,10 @@ describe.each(stores)('the audit trail on $name', (store) => {
     expect(await count({ action: 'account.created', accountId: id })).toBe(1);
   });
 
-  it('tells who, whom, from where and when', async () => {
+  it('records the actor, the account, the origin and the time', async () => {
     const meta = { address: '192.0.2.1', userAgent: 'Browser', requestId: 'r-1' };
-    const actor = { kind: 'client', id: 'c-1' } as const;
-    await server.core.audit.record({ action: 'token.revoked', actor, meta, accountId: 'a-1', detail: { n: 1 } });
+    const by = { kind: 'client', id: 'c-1' } as const;
+    await server.core.audit.record(undefined, 'token.revoked', { by, meta, accountId: 'a-1', detail: { n: 1 } });
     const [entry] = await server.core.audit.list({ accountId: 'a-1' });
     expect(entry).toMatchObject({
       action: 'token.revoked',
@@ -50,37 +49,40 @@ describe.each(stores)('the audit trail on $name', (store) => {
     expect(Math.abs(entry!.at.getTime() - Date.now())).toBeLessThan(10_000);
   });
 
-  it('writes within a second what a listener heard', async () => {
-    for (let n = 0; n < 50; n += 1) server.core.audit.recordSoon({ ...ENTRY, clientId: 'soon' });
+  it('writes buffered events within a second, or on flush', async () => {
+    const record = (clientId: string) => server.core.audit.recordSoon('token.refused', { ...EVENT, clientId });
+    for (let n = 0; n < 50; n += 1) record('soon');
     expect(await count({ clientId: 'soon' })).toBe(0);
     await expect.poll(() => count({ clientId: 'soon' }), { timeout: 5000 }).toBe(50);
-    server.core.audit.recordSoon({ ...ENTRY, clientId: 'flushed' });
+    record('flushed');
     await server.core.audit.flush();
     expect(await count({ clientId: 'flushed' })).toBe(1);
   });
 
-  it('never throws while the database is away, and writes later', async () => {
+  it('buffers events while the database is unavailable, and drops those above the limit', async () => {
     const { db } = server.base;
-    let away = true;
+    let unavailable = true;
     const lines: string[] = [];
     const flaky = {
       auditEvent: {
         createMany: (input: never) =>
-          away ? Promise.reject(Object.assign(new Error('away'), { code: 'P1001' })) : db.auditEvent.createMany(input),
+          unavailable
+            ? Promise.reject(Object.assign(new Error('unavailable'), { code: 'P1001' }))
+            : db.auditEvent.createMany(input),
       },
     } as never;
     const log = createLog('info', { write: (line) => lines.push(line) });
     const audit = createAudit({ db: flaky, clock: systemClock, log });
-    for (let n = 0; n < 10_050; n += 1) audit.recordSoon({ ...ENTRY, clientId: 'later' });
+    for (let n = 0; n < 10_050; n += 1) audit.recordSoon('token.refused', { ...EVENT, clientId: 'later' });
     await expect(audit.flush()).resolves.toBeUndefined();
     expect(lines.some((line) => line.includes('the audit buffer is full'))).toBe(true);
     expect(lines.some((line) => line.includes('cannot be written'))).toBe(true);
-    away = false;
+    unavailable = false;
     await audit.flush();
     expect(await count({ clientId: 'later' })).toBe(10_000);
   });
 
-  it('loses the one entry that cannot be stored, and no other', async () => {
+  it('loses only the event that cannot be stored', async () => {
     const { db } = server.base;
     const lines: string[] = [];
     const picky = {
@@ -94,21 +96,21 @@ describe.each(stores)('the audit trail on $name', (store) => {
     } as never;
     const log = createLog('info', { write: (line) => lines.push(line) });
     const audit = createAudit({ db: picky, clock: systemClock, log });
-    for (const clientId of ['good', 'bad', 'good']) audit.recordSoon({ ...ENTRY, clientId });
+    for (const clientId of ['good', 'bad', 'good']) audit.recordSoon('token.refused', { ...EVENT, clientId });
     await audit.flush();
     expect(await count({ clientId: 'good' })).toBe(2);
     expect(lines.some((line) => line.includes('was lost'))).toBe(true);
   });
 
-  it('takes whatever a request holds, shortened and without NUL', async () => {
+  it('shortens texts from requests and replaces NUL and unpaired surrogates', async () => {
     const reason = `\0\ud800${'x'.repeat(50_000)}`;
-    server.core.audit.recordSoon({ ...ENTRY, clientId: 'odd', detail: { reason } });
+    server.core.audit.recordSoon('token.refused', { ...EVENT, clientId: 'odd', detail: { reason } });
     await server.core.audit.flush();
     const [entry] = await server.core.audit.list({ clientId: 'odd' });
     expect((entry!.detail as { reason: string }).reason).toMatch(/^\ufffd\ufffdx{298}$/);
   });
 
-  it('knows no action that nobody named', async () => {
+  it('uses only listed actions, and lists them in order', async () => {
     const rows = await server.base.db.auditEvent.findMany({ distinct: ['action'], select: { action: true } });
     for (const { action } of rows) expect(AUDIT_ACTIONS).toContain(action);
     expect([...AUDIT_ACTIONS].sort()).toEqual([...AUDIT_ACTIONS]);
