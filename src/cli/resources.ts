@@ -5,7 +5,8 @@ import { durationSeconds } from '../base/duration.js';
 import type { Core } from '../core/core.js';
 import { systemMeta } from '../core/request-meta.js';
 import { serializeResource } from '../core/resources/representation.js';
-import type { Resource, Scope } from '../core/resources/resources.js';
+import type { Resource } from '../core/resources/resources.js';
+import type { Scope } from '../core/resources/scope.js';
 import { type Arguments, type Command, type Option, table } from './command.js';
 
 const BY_ADMIN = { kind: 'system' } as const;

@@ -81,7 +81,12 @@ export type Core = Awaited<ReturnType<typeof createCore>>;
 export async function createCore(base: Base) {
   const { config, redis } = base;
   const audit = createAudit(base);
-  const resources = await createResources({ ...base, issuer: config.issuer, brandName: config.brandName });
+  const resources = await createResources({
+    ...base,
+    issuer: config.issuer,
+    brandName: config.brandName,
+    preset: config.scopePreset,
+  });
   const resourceRegistry = createResourceRegistry({ ...base, audit, resources, reservedScopes: OPENID_SCOPES });
   const keys = await createKeys({
     ...base,

@@ -5,6 +5,7 @@
 import { durationSeconds } from '../duration.js';
 import { type OidcProvider, parseOidcProviders } from './federation.js';
 import { type Mailbox, parseMailbox, parseSmtpUrl, type SmtpServer } from './mail.js';
+import { readScopePreset, type ScopePreset } from './scope-preset.js';
 
 /** One variable: what it is for, what it may hold, what it is when it is not set. */
 export interface Setting<T> {
@@ -34,6 +35,10 @@ export function oidcProviders(defaultValue: string, description: string): Settin
   const expected =
     'JSON: [{"id":"acme","name":"Acme","issuer":"https://id.acme.example","client_id":"…","client_secret":"…","vouches_for":["acme.example"],"scope":"calendar.read"}]';
   return { description, expected, defaultValue, parse: parseOidcProviders };
+}
+
+export function scopePreset(defaultValue: string, description: string): Setting<ScopePreset> {
+  return { description, expected: 'the path of a JSON file, or none', defaultValue, parse: readScopePreset };
 }
 
 export function list(defaultValue: string, description: string): Setting<string[]> {

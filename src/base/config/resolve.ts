@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type CertificateConfig, certificatesOf } from './certificates.js';
 import { type ProviderSettings, providersOf } from './federation.js';
 import type { Mailbox, SmtpServer } from './mail.js';
+import type { ScopePreset } from './scope-preset.js';
 import type { Values } from './settings.js';
 import { type TrustedIssuer, trustedIssuersFrom } from './trusted-issuers.js';
 import { type UpstreamConfig, upstreamOf } from './upstream.js';
@@ -40,6 +41,7 @@ export interface Config {
   idleClientSeconds: number;
   redirectHosts: string[];
   defaultResource: string | undefined;
+  scopePreset: ScopePreset;
   agentOnboarding: 'open' | 'token' | 'closed';
   agentOnboardingToken: string | undefined;
   fetchPrivateHosts: string[];
@@ -106,6 +108,7 @@ export function resolveConfig(values: Values): Config {
     idleClientSeconds: values.REAP_IDLE_CLIENTS,
     redirectHosts: values.REDIRECT_HOSTS,
     defaultResource: values.DEFAULT_RESOURCE || undefined,
+    scopePreset: values.SCOPE_PRESET,
     agentOnboarding: values.AGENT_ONBOARDING,
     agentOnboardingToken: values.AGENT_ONBOARDING_TOKEN || undefined,
     fetchPrivateHosts: values.FETCH_PRIVATE_HOSTS,

@@ -11,6 +11,7 @@ import {
   oidcProviders,
   oneOf,
   type Setting,
+  scopePreset,
   string,
 } from './env-types.js';
 
@@ -68,6 +69,10 @@ export const settings = {
     'if set, the only hosts that registered clients may redirect to; *.example.com takes sub-domains',
   ),
   DEFAULT_RESOURCE: string('', 'the registered API that apps mean which name none (RFC 8707) but ask for its scopes'),
+  SCOPE_PRESET: scopePreset(
+    '',
+    'file with the scopes and agent capabilities of our own API; presets/default.json when empty, none = no preset',
+  ),
   AGENT_ONBOARDING: oneOf(
     ['open', 'token', 'closed'],
     'open',

@@ -5,7 +5,8 @@
  * wants to do, and their yes is a part of their consent to that app. With that token the agent acts
  * for them: see core/delegations.
  */
-import { isForClients, type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
+import { type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
+import { isForClients } from '../resources/scope.js';
 import { type ActiveAgents, isAgentId } from './active-agents.js';
 
 interface Deps {

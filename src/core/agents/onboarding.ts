@@ -17,8 +17,8 @@ import {
   type Organizations,
 } from '../organizations/organizations.js';
 import type { RequestMeta } from '../request-meta.js';
-import { ADMIN_CAPABILITY } from '../resources/capabilities.js';
 import type { Resources } from '../resources/resources.js';
+import { ADMIN_CAPABILITY } from '../resources/scope.js';
 import { AGENT_INCLUDE, AGENT_PREFIX, type Agent, toAgent } from './active-agents.js';
 import { type FreshAgent, mintKey } from './key.js';
 import type { AgentTokens } from './tokens.js';

@@ -6,7 +6,7 @@
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { Jwts } from '../keys/jwts.js';
-import { VALIDATE_SCOPE } from '../resources/resources.js';
+import { VALIDATE_SCOPE } from '../resources/scope.js';
 import type { Agent } from './active-agents.js';
 
 interface Deps {

@@ -3,12 +3,10 @@
  * and what they mean.
  */
 
+import type { ScopePreset } from '../../base/config/scope-preset.js';
 import type { Database, Tool } from '../../base/db/open.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import { ADMIN_CAPABILITY, OWN_CAPABILITIES } from './capabilities.js';
-import type { Scope } from './scope.js';
-
-export type { Scope } from './scope.js';
+import { isForClients, ownScopes, type Scope, VALIDATE, VALIDATE_SCOPE } from './scope.js';
 
 export interface Resource {
   id: string;
@@ -43,34 +41,18 @@ interface Deps {
   invalidationBus: InvalidationBus;
   issuer: string;
   brandName: string;
+  /** The scopes and agent capabilities of our own API, beside the built-in ones. */
+  preset: ScopePreset;
 }
-
-/** The scopes of Signet's own API, beside the capabilities of agents. */
-const OWN_SCOPES: Scope[] = [
-  { name: 'memory:read', description: 'Read what your assistant remembers.' },
-  { name: 'memory:write', description: 'Change what your assistant remembers.' },
-  { name: 'vector:search', description: 'Search your documents.' },
-  { name: 'vector:write', description: 'Add documents to your search.' },
-  { name: 'agent:read', description: 'See your agents.' },
-  { name: 'agent:write', description: 'Create and run agents for you.' },
-].map((scope) => ({ ...scope, byDefault: true, capability: false }));
-/** What a token needs that tools may ask us about. */
-export const VALIDATE_SCOPE = 'tools:validate';
-const FOR_TOOLS: Scope = {
-  name: VALIDATE_SCOPE,
-  description: 'Let tools see who you are, and what you may do in them.',
-  byDefault: false,
-  capability: false,
-};
 
 export type Resources = Awaited<ReturnType<typeof createResources>>;
 
-export async function createResources({ db, invalidationBus, issuer, brandName }: Deps) {
+export async function createResources({ db, invalidationBus, issuer, brandName, preset }: Deps) {
   const own: Resource = {
     id: 'own',
     identifier: `${issuer}/api/v1`,
     name: `${brandName} API`,
-    scopes: [...OWN_SCOPES, FOR_TOOLS, ...OWN_CAPABILITIES],
+    scopes: ownScopes(preset),
     ...UNREGISTERED,
     openToUnclaimedAgents: true,
   };
@@ -177,7 +159,7 @@ function withTools(resources: Resource[], tools: Tool[]): Map<string, Resource> 
     const spelling = spellingOf(tool.url!);
     const known = bySpelling.get(spelling) ?? forTool(tool);
     const others = known.scopes.filter((scope) => scope.name !== VALIDATE_SCOPE);
-    bySpelling.set(spelling, { ...known, scopes: [...others, FOR_TOOLS] });
+    bySpelling.set(spelling, { ...known, scopes: [...others, VALIDATE] });
   }
   return bySpelling;
 }
@@ -189,9 +171,6 @@ const forTool = ({ id, url, name }: Tool): Resource => ({
   scopes: [],
   ...UNREGISTERED,
 });
-
-/** All but one, which is for agents only. */
-export const isForClients = ({ name, capability }: Scope) => !(capability && name === ADMIN_CAPABILITY);
 
 /** A fragment is no spelling: nothing that has one is found. */
 const spellingOf = (identifier: string) => URL.parse(identifier)?.href ?? identifier;

@@ -3,7 +3,8 @@
 import { invalidRequest } from '../../base/app-error.js';
 import { DAY_SECONDS } from '../../base/clock.js';
 import { isReadable, isStorable } from '../../base/text.js';
-import type { Resource, Scope } from './resources.js';
+import type { Resource } from './resources.js';
+import type { Scope } from './scope.js';
 
 /** What an administrator says of an API. */
 export type ResourceInput = Omit<Resource, 'id' | 'registered'>;

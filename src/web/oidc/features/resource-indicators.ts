@@ -5,13 +5,8 @@
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { Audiences } from '../../../core/agents/audiences.js';
-import {
-  isForClients,
-  type Resource,
-  type Resources,
-  type Scope,
-  VALIDATE_SCOPE,
-} from '../../../core/resources/resources.js';
+import type { Resource, Resources } from '../../../core/resources/resources.js';
+import { isForClients, type Scope, VALIDATE_SCOPE } from '../../../core/resources/scope.js';
 import { namedScope } from '../patches/incremental-scope.js';
 import { agentOf } from '../storage/client-adapter.js';
 

@@ -6,7 +6,8 @@
  * it named.
  */
 import Provider, { type Client } from 'oidc-provider';
-import { isForClients, type Resources } from '../../../core/resources/resources.js';
+import type { Resources } from '../../../core/resources/resources.js';
+import { isForClients } from '../../../core/resources/scope.js';
 import type { ProviderInternals } from '../provider-internals.js';
 
 /** Where a client manages its own registration (RFC 7592): there it reads what it named. */
