@@ -26,7 +26,6 @@ const EXCEPTIONS = [
   'src/core/account-management/',
   'src/core/accounts/',
   'src/core/agent-authorization/',
-  'src/core/agents/',
   'src/core/api-keys/',
   'src/core/clients/',
   'src/core/consents/',

@@ -18,11 +18,8 @@ import { createProfiles } from './accounts/profile.js';
 import { createPwnedPasswords } from './accounts/pwned-passwords.js';
 import { createApprovals } from './agent-authorization/approvals.js';
 import { createDelegations } from './agent-authorization/delegations.js';
-import { createActiveAgents } from './agents/active-agents.js';
-import { createAgents } from './agents/agents.js';
-import { createAudiences } from './agents/audiences.js';
-import { createOwnershipClaims } from './agents/ownership-claims.js';
-import { AGENT_TOKEN_SECONDS, createAgentTokens } from './agents/tokens.js';
+import { createAgentModule } from './agents/agents.js';
+import { AGENT_TOKEN_SECONDS } from './agents/tokens.js';
 import { createApiKeys } from './api-keys/api-keys.js';
 import { createKeyUsage } from './api-keys/usage.js';
 import { createAudit } from './audit/audit.js';
@@ -128,19 +125,14 @@ export async function createCore(base: Base) {
     redis: redis && { client: redis, prefix: config.redisPrefix },
     retrySeconds: config.refreshRetrySeconds,
   });
-  const activeAgents = createActiveAgents(base);
-  const audiences = createAudiences({ issuer: config.issuer, resources, activeAgents });
-  const agentTokens = createAgentTokens({ ...base, issuer: config.issuer, jwts });
-  const agents = createAgents({
-    ...base,
+  const { agents, activeAgents, audiences, ownershipClaims } = createAgentModule(base, {
     audit,
     accounts,
     organizations,
     resources,
     oauthStorage,
-    tokens: agentTokens,
+    jwts,
   });
-  const ownershipClaims = createOwnershipClaims({ ...base, audit, accounts, organizations });
   const clients = createClients({
     ...base,
     audit,

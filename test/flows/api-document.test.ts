@@ -100,7 +100,7 @@ async function agentOf(email: string): Promise<string> {
   const account = (await server.core.accounts.findByEmail(email))!;
   const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
   const organizationId = await server.core.organizations.personalOrganizationId(account.id);
-  return (await server.core.agents.onboardInto(organizationId, account, wanted, systemMeta)).agent.id;
+  return (await server.core.agents.onboarding.onboardInto(organizationId, account, wanted, systemMeta)).agent.id;
 }
 const ofAgent: Yes = async ({ bearer, email }) => ({ headers: bearer, params: { agent_id: await agentOf(email) } });
 /** A question of an agent that somebody owns, open for its owner. */
@@ -212,7 +212,7 @@ const YES: Record<OperationName, Yes> = {
   'POST /api/v1/agents/onboard': () => ({ json: newAgent() }),
   'POST /api/v1/agents/claim': async ({ bearer }) => {
     const wanted = { agentId: 'stray', name: 'Stray', capabilities: ['read:cap-table'] };
-    const { claimToken } = await server.core.agents.onboardStranger(wanted, systemMeta);
+    const { claimToken } = await server.core.agents.onboarding.onboardUnclaimed(wanted, systemMeta);
     return { headers: bearer, json: { token: claimToken } };
   },
   'GET /api/v1/agents': signedIn,

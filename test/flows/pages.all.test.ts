@@ -318,7 +318,7 @@ describe('the real pages, in Chromium', () => {
       agentId: 'cap-table.automation:nightly@reporting',
       name: 'Cap table automation of the reporting service',
     };
-    await server.core.agents.onboardInto(northwind.id, mara, { ...wanted, capabilities }, systemMeta);
+    await server.core.agents.onboarding.onboardInto(northwind.id, mara, { ...wanted, capabilities }, systemMeta);
     await page.click('main a.primary');
     await look('agents', 'Agents');
     await page.click('text=Replace key');

@@ -271,7 +271,7 @@ beforeAll(async () => {
     tokens[`a mistyped API key, ${side}`] = wide.key.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
     const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
     const onboarded = async (agentId: string) =>
-      server.core.agents.onboardInto(organization!.id, account, { ...wanted, agentId }, systemMeta);
+      server.core.agents.onboarding.onboardInto(organization!.id, account, { ...wanted, agentId }, systemMeta);
     const agent = await onboarded('my-agent');
     agents[side] = agent.agent.id;
     kinds[`an agent's key, ${side}`] = { ...bearer(agent.key), agent: side };
@@ -281,7 +281,7 @@ beforeAll(async () => {
     await server.core.agents.remove({ member: actor }, gone.agent, systemMeta);
     tokens[`the key of an agent that is gone, ${side}`] = gone.key;
     tokens[`the token of an agent that is gone, ${side}`] = gone.token;
-    const stranger = await server.core.agents.onboardStranger(wanted, systemMeta);
+    const stranger = await server.core.agents.onboarding.onboardUnclaimed(wanted, systemMeta);
     kinds[`the key of an agent that nobody answers for, ${side}`] = { ...bearer(stranger.key), agent: 'stranger' };
     const fromElsewhere = await signElsewhere(account.id);
     kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), elsewhere: side };

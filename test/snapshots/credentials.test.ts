@@ -54,7 +54,7 @@ test('the credentials that each JSON endpoint accepts', async () => {
   const key = { name: 'K', format: 'sk_live', lifeSeconds: null, role: 'operator' } as const;
   const { key: apiKey } = await server.core.apiKeys.create(person, key, systemMeta);
   const wanted = { agentId: 'a', name: 'A', capabilities: ['read:cap-table'] };
-  const agent = await server.core.agents.onboardStranger(wanted, systemMeta);
+  const agent = await server.core.agents.onboarding.onboardUnclaimed(wanted, systemMeta);
   const claims = { iss: externalIssuer, sub: person.id };
   const external = await signToken(new TextEncoder().encode(sharedSecret), 'HS256', claims);
   const kinds: Record<string, () => Promise<Record<string, string>>> = {

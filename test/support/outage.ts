@@ -3,6 +3,7 @@
 import type { Base } from '../../src/base/base.js';
 import type { Database, Queryable } from '../../src/base/db/open.js';
 import type { Prepared } from '../../src/base/db/prepared.js';
+import { createTransact } from '../../src/base/db/transaction.js';
 import type { Redis } from '../../src/base/redis.js';
 
 /**
@@ -23,9 +24,11 @@ export function createOutage() {
   return { around, during };
 
   function around(base: Base): Base {
+    const db = breakable(base.db);
     return {
       ...base,
-      db: breakable(base.db),
+      db,
+      transact: createTransact({ db, log: base.log }),
       prepared: base.prepared && breakablePrepared(base.prepared),
       redis: base.redis && breakableRedis(base.redis),
     };

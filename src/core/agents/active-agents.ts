@@ -1,7 +1,4 @@
-/**
- * Which agents live now, by what they call themselves with: their client id, or their key. What
- * becomes of them is in agents.ts.
- */
+/** Finds active agents by client id or by key. */
 
 import type { Clock } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
@@ -10,33 +7,31 @@ import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import { formatOf, KEY_FORMATS, lookupOf } from '../api-keys/formats.js';
 
-/** An agent that lives. */
 export interface Agent {
-  /** `agt_…`: what it is called as an OAuth client, and in tokens. */
+  /** `agt_…`: its OAuth client id, and its subject in tokens. */
   id: string;
-  /** What whoever made it calls it; unique in its organization. */
+  /** The name that its creator chose for it; unique in its organization. */
   agentId: string;
   name: string;
   organizationId: string;
-  /** Names of scopes. */
+  /** The scopes that it can use. */
   capabilities: string[];
-  /** Whether a person answers for it. One that nobody answers for may less, and ends by itself. */
+  /** Whether an account has taken ownership. An unclaimed agent has fewer rights, and expires. */
   claimed: boolean;
-  /** The person who answers for it, while they are active and of its organization. */
+  /** Its owner, while that account is active and a member of the organization. */
   owner: Account | undefined;
-  /** Of the key that counts now: what came from another one has ended. */
+  /** The id of the current key. Tokens that were issued with an earlier key are revoked. */
   keyId: string;
   /** SHA-256 of the key. */
   keyHash: string;
-  /** When it ends, unless it is claimed before. */
+  /** When an unclaimed agent expires. */
   expiresAt: Date | undefined;
   createdAt: Date;
   updatedAt: Date;
 }
 
 /**
- * As an agent is read: with whoever answers for it, and one of those who manage its organization,
- * if there is anybody.
+ * Relations loaded with every agent: its owner, and one active manager of its organization, if any.
  */
 export const AGENT_INCLUDE = {
   owner: { include: { memberships: { select: { organizationId: true } } } },
@@ -60,32 +55,30 @@ interface Deps {
 }
 
 export const AGENT_PREFIX = 'agt_';
-/** Whatever of these changes, an agent may live no more. Each is announced after its commit. */
-const ENDING_TOPICS = ['accounts', 'agents', 'organizations'];
+/** Changes of these can deactivate an agent. Each is published after its commit. */
+const INVALIDATING_TOPICS = ['accounts', 'agents', 'organizations'];
 
+/** Reports whether a client id belongs to an agent. */
 export const isAgentId = (clientId: string) => clientId.startsWith(AGENT_PREFIX);
 
 export type ActiveAgents = ReturnType<typeof createActiveAgents>;
 
 export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
-  const recent = createTtlCache<Agent>({ clock });
-  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.invalidate());
+  const cache = createTtlCache<Agent>({ clock });
+  for (const topic of INVALIDATING_TOPICS) invalidationBus.on(topic, () => cache.invalidate());
 
   return { find, findByKey };
 
   /**
-   * The agent with this client id, if it lives, or lived a second ago; every process is also told
-   * at once when one has ended.
+   * Returns the active agent with this client id, from a cache of at most one second. Every process
+   * invalidates it when an agent changes.
    */
   async function find(id: string): Promise<Agent | undefined> {
-    const agent = isAgentId(id) ? await recent.getOrLoad(id, () => read(id)) : undefined;
+    const agent = isAgentId(id) ? await cache.getOrLoad(id, () => read(id)) : undefined;
     return agent && !isExpired(agent) ? agent : undefined;
   }
 
-  /**
-   * The living agent behind a key: found by its first characters, compared by its hash in constant
-   * time.
-   */
+  /** Returns the active agent with this key. Hashes are compared in constant time. */
   async function findByKey(key: string): Promise<Agent | 'expired' | undefined> {
     const format = formatOf(key);
     if (format?.prefix !== KEY_FORMATS.ocs_live.prefix) return undefined;
@@ -109,14 +102,14 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
 }
 
 /**
- * An agent works for its organization, not for a person: it goes on when whoever made it leaves. It
- * stops while nobody is left who could stop it, because all who manage the organization are
- * suspended.
+ * Reports whether some user can still stop the agent. It works for its organization, so it stays
+ * active when its owner leaves, and becomes inactive when every manager is suspended.
  */
 function hasManager({ claimTokenHash, organization }: AgentRow): boolean {
   return claimTokenHash !== null || organization.memberships.length > 0;
 }
 
+/** Converts a row, loaded with `AGENT_INCLUDE`. */
 export function toAgent(row: AgentRow): Agent {
   const { id, agentId, name, organizationId, capabilities, keyId, keyHash, owner, createdAt, updatedAt } = row;
   return {

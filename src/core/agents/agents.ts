@@ -1,51 +1,76 @@
 /**
  * Agents: programs that act for themselves, each in one organization and within its capabilities.
- * Here they are found, get another key and go; how they come stands in onboarding.ts, and what they
- * ask of people in core/approvals.
+ * Users' approvals and delegations for agents are in core/agent-authorization.
  */
 
 import { conflict, invalidRequest, notFound } from '../../base/app-error.js';
+import type { Base } from '../../base/base.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
-import type { Audit } from '../audit/audit.js';
+import { type Audit, SYSTEM } from '../audit/audit.js';
+import type { Jwts } from '../keys/jwts.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Actor, Organizations } from '../organizations/organizations.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
-import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
+import { AGENT_INCLUDE, type Agent, createActiveAgents, toAgent } from './active-agents.js';
+import { type AgentActor, agentEvent } from './actor.js';
+import { createAudiences } from './audiences.js';
 import { type FreshAgent, mintKey } from './key.js';
-import { createOnboarding } from './onboarding.js';
-import type { AgentTokens } from './tokens.js';
-import { type AgentActor, createAgentAudit } from './trail.js';
+import { createOnboarding, type Onboarding } from './onboarding.js';
+import { createOwnershipClaims } from './ownership-claims.js';
+import { type AgentTokens, createAgentTokens } from './tokens.js';
+
+interface ModuleDeps {
+  audit: Audit;
+  accounts: Pick<Accounts, 'lock' | 'lockUnchanged' | 'isActive'>;
+  organizations: Organizations;
+  resources: Pick<Resources, 'find' | 'capabilities'>;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
+  jwts: Jwts;
+}
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
-  accounts: Pick<Accounts, 'lock' | 'lockUnchanged'>;
+  accounts: Pick<Accounts, 'lock'>;
   organizations: Organizations;
-  resources: Pick<Resources, 'capabilities'>;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   tokens: AgentTokens;
+  onboarding: Onboarding;
 }
 
 const SWEEP_BATCH = 500;
 
 export type Agents = ReturnType<typeof createAgents>;
 
-export function createAgents(deps: Deps) {
-  const { db, clock, audit, invalidationBus, accounts, organizations, oauthStorage, tokens } = deps;
-  const onboarding = createOnboarding(deps);
-  const { record } = createAgentAudit(deps);
+/** Creates the services of this folder. */
+export function createAgentModule(base: Base, deps: ModuleDeps) {
+  const { issuer } = base.config;
+  const activeAgents = createActiveAgents(base);
+  const audiences = createAudiences({ ...deps, issuer, activeAgents });
+  const tokens = createAgentTokens({ ...base, ...deps, issuer });
+  const onboarding = createOnboarding({ ...base, ...deps, tokens });
+  const agents = createAgents({ ...base, ...deps, tokens, onboarding });
+  const ownershipClaims = createOwnershipClaims({ ...base, ...deps });
+  return { agents, activeAgents, audiences, ownershipClaims };
+}
 
-  return { ...onboarding, listFor, findFor, rotateKey, remove, removeAllFor, sweep };
+function createAgents(deps: Deps) {
+  const { db, transact, clock, audit, invalidationBus, accounts, organizations, oauthStorage, tokens, onboarding } =
+    deps;
+
+  return { onboarding, listFor, findFor, rotateKey, remove, removeAllFor, sweep };
 
   /**
-   * Those of one organization, or of all where the member is; the oldest first. Refuses as
-   * `organizations.requireExisting` does.
+   * Returns the agents of one organization, or of all organizations of the member; oldest first.
+   * Throws as `organizations.requireMember` does.
    */
   async function listFor(member: Actor, organizationId?: string): Promise<Agent[]> {
     const rows = await db.agent.findMany({
@@ -57,8 +82,8 @@ export function createAgents(deps: Deps) {
   }
 
   /**
-   * By the id that it was given, or by its client id. An agent finds itself only. Refuses with
-   * `not_found`, and with `invalid_request` when several organizations have one that is called so.
+   * Returns the agent with this agent id or client id. An agent can find only itself. Throws
+   * `not_found`, or `invalid_request` if agents of several organizations have this id.
    */
   async function findFor(actor: AgentActor, name: string, organizationId?: string): Promise<Agent> {
     if ('agent' in actor) {
@@ -74,89 +99,95 @@ export function createAgents(deps: Deps) {
       take: 2,
     });
     if (!row) throw agentNotFound();
-    if (another) throw invalidRequest('Several agents are called so.', { organization_id: 'Name the organization.' });
+    if (another) throw invalidRequest('Several agents have this id.', { organization_id: 'Specify the organization.' });
     return toAgent(row);
   }
 
   /**
-   * Another key; the old one, and all that came from it, is refused from now on. Refuses as
-   * `requireExisting` does, and with `conflict`.
+   * Replaces the key and revokes every token that was issued with the old one. A member who rotates
+   * the key becomes the owner. Throws as `requireManager` does, or `conflict` after a concurrent
+   * rotation.
    */
   async function rotateKey(actor: AgentActor, agent: Agent, meta: RequestMeta): Promise<FreshAgent> {
-    await requireExisting(actor, agent);
+    await requireManager(actor, agent);
     const { key, data } = mintKey();
-    // Whoever holds the key now answers for what is done with it.
     const holder = 'member' in actor ? { ownerId: actor.member.accountId } : undefined;
-    const rotated = await db.$transaction(async (tx) => {
-      if (holder) await accounts.lock(holder.ownerId, tx); // it does not go away before the key is theirs
-      await requireExisting(actor, agent, tx);
-      // Of two who replace it at once one does: the other would be told a key that is dead already.
+    const rotated = await transact(async (uow) => {
+      const { tx, afterCommit } = uow;
+      if (holder) await accounts.lock(holder.ownerId, tx); // the account cannot be deleted meanwhile
+      await requireManager(actor, agent, tx);
+      // One of two concurrent rotations succeeds; the other would return a key that is revoked.
       const where = { id: agent.id, keyId: agent.keyId };
       const { count } = await tx.agent.updateMany({ where, data: { ...data, ...holder } });
-      if (count === 0) throw conflict('The key was replaced a moment ago.');
+      if (count === 0) throw conflict('The key was just rotated by another request.');
       await oauthStorage.grants.revokeWhere({ clientId: agent.id }, tx);
-      await record('agent.key_rotated', agent, actor, meta, tx);
+      await audit.record(uow, 'agent.key_rotated', agentEvent(agent, actor, meta));
+      afterCommit(() => invalidationBus.publish('agents', agent.id));
       return toAgent(await tx.agent.findUniqueOrThrow({ where: { id: agent.id }, include: AGENT_INCLUDE }));
     });
-    await invalidationBus.publish('agents', agent.id);
     return { agent: rotated, key, token: await tokens.sign(rotated) };
   }
 
   /**
-   * The agent, its key, its tokens and all that people allowed it are gone from now on. Refuses as
-   * `requireExisting` does.
+   * Deletes the agent with its key, its tokens and the consents that users gave it. Throws as
+   * `requireManager` does.
    */
   async function remove(actor: AgentActor, agent: Agent, meta: RequestMeta): Promise<void> {
-    await requireExisting(actor, agent);
-    await db.$transaction(async (tx) => {
-      await requireExisting(actor, agent, tx);
-      await record('agent.deleted', agent, actor, meta, tx);
+    await requireManager(actor, agent);
+    await transact(async (uow) => {
+      const { tx, afterCommit } = uow;
+      await requireManager(actor, agent, tx);
+      await audit.record(uow, 'agent.deleted', agentEvent(agent, actor, meta));
       if ((await erase([agent.id], tx)) === 0) throw agentNotFound();
-      await organizations.removeEmpty(agent.organizationId, tx); // that of a stranger
+      await organizations.removeEmpty(agent.organizationId, tx); // an unclaimed agent had its own
+      afterCommit(() => invalidationBus.publish('agents', agent.id));
     });
-    await invalidationBus.publish('agents', agent.id);
   }
 
   /**
-   * Deletes all agents that an account answers for, or those that were its own before a moment:
-   * whoever claims one becomes a member of its organization then. Part of a verb that announces the
-   * account. Returns how many there were.
+   * Deletes all agents that an account owns, or only those it owned `before` a moment. The moment
+   * of a claim is that of the membership which the claim created. Returns their number. The caller
+   * invalidates the account.
    */
   async function removeAllFor(accountId: string, tx: Queryable, before?: Date): Promise<number> {
     const since = before && {
       createdAt: { lt: before },
       organization: { memberships: { none: { accountId, createdAt: { gte: before } } } },
     };
-    const made = await tx.agent.findMany({ where: { ownerId: accountId, ...since }, select: { id: true } });
+    const owned = await tx.agent.findMany({ where: { ownerId: accountId, ...since }, select: { id: true } });
     return erase(
-      made.map(({ id }) => id),
+      owned.map(({ id }) => id),
       tx,
     );
   }
 
-  /**
-   * Deletes those whose time is over, with the organizations that were made for them. Returns how
-   * many there were.
-   */
+  /** Deletes expired agents with the organizations created for them. Returns their number. */
   async function sweep(): Promise<number> {
     const where = { expiresAt: { lte: clock.now() } };
     const select = { id: true, agentId: true, organizationId: true };
-    const over = await db.agent.findMany({ where, select, take: SWEEP_BATCH });
+    const expired = await db.agent.findMany({ where, select, take: SWEEP_BATCH });
     let swept = 0;
-    for (const { id, agentId, organizationId } of over) {
-      await db.$transaction(async (tx) => {
-        const { count } = await tx.agent.deleteMany({ where: { id, ...where } }); // unless it was claimed meanwhile
-        if (count === 0) return;
-        await organizations.removeEmpty(organizationId, tx);
-        const about = { clientId: id, organizationId, detail: { agent_id: agentId } };
-        await audit.record({ action: 'agent.expired', actor: { kind: 'system' }, meta: systemMeta, ...about }, tx);
-        swept += 1;
+    for (const { id, agentId, organizationId } of expired) {
+      const isDeleted = await transact(async (uow) => {
+        const { count } = await uow.tx.agent.deleteMany({ where: { id, ...where } }); // it may have been claimed meanwhile
+        if (count === 0) return false;
+        await organizations.removeEmpty(organizationId, uow.tx);
+        const detail = { agent_id: agentId };
+        await audit.record(uow, 'agent.expired', {
+          by: SYSTEM,
+          clientId: id,
+          organizationId,
+          meta: systemMeta,
+          detail,
+        });
+        return true;
       });
+      if (isDeleted) swept += 1;
     }
     return swept;
   }
 
-  /** Returns how many there were. */
+  /** Deletes agents, their grants and their consents. Returns the number of agents. */
   async function erase(ids: string[], tx: Queryable): Promise<number> {
     for (const clientId of ids) await oauthStorage.grants.revokeWhere({ clientId }, tx);
     await tx.consent.deleteMany({ where: { clientId: { in: ids } } });
@@ -164,10 +195,10 @@ export function createAgents(deps: Deps) {
   }
 
   /**
-   * Agents are managed by administrators of their organization, and by themselves. Refuses as
-   * `organizations.requireExisting` does.
+   * Throws unless the actor can manage the agent: it is the agent itself, or an admin of its
+   * organization. Throws as `organizations.requireMember` does, or `not_found`.
    */
-  async function requireExisting(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
+  async function requireManager(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
     if ('member' in actor) await organizations.requireMember(actor.member, agent.organizationId, 'admin', tx);
     else if (actor.agent.id !== agent.id) throw agentNotFound();
   }

@@ -1,9 +1,8 @@
 /**
- * Whom a token can be meant for: a registered API, or an agent. An app that wants an agent to act
- * for a person asks the person for a token with that agent as its audience
- * (`<ISSUER>/agents/agt_…`, as `resource`). The person then reads the agent's name and what it
- * wants to do, and their yes is a part of their consent to that app. With that token the agent acts
- * for them: see core/delegations.
+ * Audiences of tokens: a registered API, or an agent. An app that wants an agent to act for a user
+ * requests a token with that agent as its audience (`<ISSUER>/agents/agt_…`, as `resource`). The
+ * consent page then shows the agent's name and its scopes. The agent exchanges that token: see
+ * core/agent-authorization/delegations.
  */
 import { type Resource, type Resources, UNREGISTERED } from '../resources/resources.js';
 import { isForClients } from '../resources/scope.js';
@@ -22,10 +21,7 @@ export function createAudiences({ issuer, resources, activeAgents }: Deps) {
 
   return { find, ofAgent, agentIn };
 
-  /**
-   * The API, or the agent as if it were one. Nobody gives anything to an agent that nobody answers
-   * for.
-   */
+  /** Returns the API, or the agent in the form of one. An unclaimed agent is no audience. */
   async function find(identifier: string): Promise<Resource | undefined> {
     const id = agentIn(identifier);
     const agent = id && (await activeAgents.find(id));
@@ -43,11 +39,12 @@ export function createAudiences({ issuer, resources, activeAgents }: Deps) {
     };
   }
 
+  /** Returns the audience of an agent. */
   function ofAgent(id: string): string {
     return prefix + id;
   }
 
-  /** The id of the agent that an audience means. */
+  /** Returns the agent id in an audience, if the audience is an agent. */
   function agentIn(identifier: string): string | undefined {
     const id = identifier.startsWith(prefix) ? identifier.slice(prefix.length) : '';
     return isAgentId(id) ? id : undefined;

@@ -1,7 +1,4 @@
-/**
- * An agent as the OAuth client that it is too. Nothing of that is stored: it follows from the
- * agent, and ends with it.
- */
+/** The OAuth client of an agent. It is derived from the agent and not stored. */
 import { epochSeconds } from '../../base/clock.js';
 import type { Client } from '../../base/db/open.js';
 import type { Agent } from './active-agents.js';
@@ -10,22 +7,20 @@ import { type AgentClaims, claimsOf } from './tokens.js';
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
-/**
- * What the protocol engine has to know of an agent, in its metadata as a client. No other client
- * can say such a thing of itself.
- */
+/** The member `agent` of the client metadata, for the protocol engine. Registration rejects it. */
 export interface AgentMember extends AgentClaims {
   capabilities: string[];
-  /** In seconds since 1970, if nobody claims it. */
+  /** When an unclaimed agent expires, in seconds since 1970. */
   endsAt?: number;
 }
 
-/** The same agent, as long as it is remembered, is the same client. */
-const known = new WeakMap<Agent, Client>();
+/** The client of each cached agent: the engine caches by the identity of the object. */
+const clients = new WeakMap<Agent, Client>();
 
+/** Returns the agent as an OAuth client; the same object for the same agent. */
 export function toClient(agent: Agent): Client {
-  const client = known.get(agent) ?? build(agent);
-  known.set(agent, client);
+  const client = clients.get(agent) ?? build(agent);
+  clients.set(agent, client);
   return client;
 }
 
@@ -36,11 +31,11 @@ function build(agent: Agent): Client {
     name,
     metadata: {
       client_name: name,
-      // Nobody would answer for what a stranger's agent does for a person.
+      // Only claimed agents can act for users: an unclaimed agent has no responsible owner.
       grant_types: ['client_credentials', ...(claimed ? [CIBA_GRANT, TOKEN_EXCHANGE_GRANT] : [])],
       response_types: [],
       redirect_uris: [],
-      // What it may ask of people; nobody would answer to an agent that nobody answers for.
+      // Only claimed agents can use CIBA: an unclaimed agent has no owner who could approve.
       ...(claimed && { backchannel_token_delivery_mode: 'poll', authorization_details_types: ['agent_action'] }),
       token_endpoint_auth_method: 'client_secret_basic',
       agent: { capabilities, ...(expiresAt && { endsAt: epochSeconds(expiresAt) }), ...claimsOf(agent) },

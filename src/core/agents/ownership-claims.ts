@@ -1,13 +1,14 @@
 /**
- * Claims: how a person takes on an agent that nobody answers for, with the link that its onboarding
- * answered. They become the owner of the organization that was made for it, and it lives on; its
- * key and what it calls itself stay.
+ * Ownership claims: a user takes over an unclaimed agent with the link from its onboarding. The
+ * user becomes the owner of the agent's organization, and the agent no longer expires. Its key
+ * stays.
  */
 
 import { notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Database } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
@@ -17,6 +18,7 @@ import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
@@ -26,10 +28,10 @@ interface Deps {
 
 export type OwnershipClaims = ReturnType<typeof createOwnershipClaims>;
 
-export function createOwnershipClaims({ db, clock, audit, invalidationBus, accounts, organizations }: Deps) {
+export function createOwnershipClaims({ db, transact, clock, audit, invalidationBus, accounts, organizations }: Deps) {
   return { find, claim };
 
-  /** The agent that can be claimed with this token. */
+  /** Returns the agent that can be claimed with this token. */
   async function find(token: string): Promise<Agent | undefined> {
     const where = { claimTokenHash: sha256(token), expiresAt: { gt: clock.now() } };
     const row = await db.agent.findFirst({ where, include: AGENT_INCLUDE });
@@ -37,12 +39,13 @@ export function createOwnershipClaims({ db, clock, audit, invalidationBus, accou
   }
 
   /**
-   * Of many who claim it at once one does. Refuses the others, and whoever comes too late, with
-   * `not_found`.
+   * Makes the account the owner of the agent. One of several concurrent claims succeeds. Throws
+   * `not_found` if the token is used or expired.
    */
   async function claim(token: string, account: Account, meta: RequestMeta): Promise<Agent> {
     const claimTokenHash = sha256(token);
-    const claimed = await db.$transaction(async (tx) => {
+    return transact(async (uow) => {
+      const { tx, afterCommit } = uow;
       if (!accounts.isActive(await accounts.lock(account.id, tx))) throw invalidClaim();
       const found = await tx.agent.findUnique({ where: { claimTokenHash } });
       const { count } = await tx.agent.updateMany({
@@ -52,21 +55,20 @@ export function createOwnershipClaims({ db, clock, audit, invalidationBus, accou
       if (!found || count === 0) throw invalidClaim();
       const { id, organizationId, agentId } = found;
       await organizations.makeOwner(account.id, organizationId, tx);
-      await audit.record(
-        {
-          action: 'agent.claimed',
-          actor: { kind: 'account', id: account.id },
-          ...{ accountId: account.id, clientId: id, organizationId, meta, detail: { agent_id: agentId } },
-        },
-        tx,
-      );
+      await audit.record(uow, 'agent.claimed', {
+        by: account.id,
+        accountId: account.id,
+        clientId: id,
+        organizationId,
+        meta,
+        detail: { agent_id: agentId },
+      });
+      afterCommit(() => invalidationBus.publish('agents', id));
+      afterCommit(() => invalidationBus.publish('organizations', organizationId));
       return toAgent(await tx.agent.findUniqueOrThrow({ where: { id }, include: AGENT_INCLUDE }));
     });
-    await invalidationBus.publish('agents', claimed.id);
-    await invalidationBus.publish('organizations', claimed.organizationId);
-    return claimed;
   }
 }
 
-/** What the link says that works no more. */
-export const invalidClaim = () => notFound('This link was used or has expired.');
+/** The error for a used or expired claim link. */
+export const invalidClaim = () => notFound('This link has been used or has expired.');

@@ -1,7 +1,6 @@
 /**
- * The token that comes with a new key. It has the form of the one that the protocol engine makes
- * for an agent's `client_credentials` (RFC 9068), and is verified as such, but lives longer; who
- * has just been given a key need not ask again for a week.
+ * Issues the access token that is returned with a new key. It has the format of the token that the
+ * engine issues for an agent's `client_credentials` (RFC 9068), but a longer lifetime: one week.
  */
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
@@ -25,27 +24,28 @@ export function createAgentTokens({ clock, issuer, jwts }: Deps) {
   return { sign };
 
   /**
-   * For our own API, with all that the agent may do, and for tools that ask who it is; at most
-   * until it ends.
+   * Returns a token for our own API with all capabilities of the agent and the scope to validate
+   * tokens. It expires no later than the agent.
    */
   async function sign(agent: Agent): Promise<string> {
-    const { id, capabilities, expiresAt: ends } = agent;
+    const { id, capabilities, expiresAt: agentExpiresAt } = agent;
     const expiresAt = addSeconds(clock.now(), AGENT_TOKEN_SECONDS);
     const scope = [...capabilities, VALIDATE_SCOPE].join(' ');
     const claims = { jti: randomToken(), sub: id, client_id: id, scope, ...claimsOf(agent) };
-    return jwts.sign(kind, claims, ends && ends < expiresAt ? ends : expiresAt);
+    return jwts.sign(kind, claims, agentExpiresAt && agentExpiresAt < expiresAt ? agentExpiresAt : expiresAt);
   }
 }
 
-/** What every token of an agent says of it, whoever made the token. */
+/** The claims of every token of an agent. */
 export interface AgentClaims {
   company_id: string;
-  /** When the token was made; see Agent. */
+  /** Whether the agent was claimed when the token was issued. */
   claimed: boolean;
-  /** The key that it came from: it ends with it. */
+  /** The key with which it was issued: rotating the key revokes the token. */
   key_id: string;
 }
 
+/** Returns the claims that describe an agent in its tokens. */
 export const claimsOf = ({ organizationId, claimed, keyId }: Agent): AgentClaims => ({
   company_id: organizationId,
   claimed,

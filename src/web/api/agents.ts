@@ -9,8 +9,8 @@ import type { Config } from '../../base/config.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Agent } from '../../core/agents/active-agents.js';
+import type { AgentActor } from '../../core/agents/actor.js';
 import type { FreshAgent } from '../../core/agents/key.js';
-import type { AgentActor } from '../../core/agents/trail.js';
 import type { Core } from '../../core/core.js';
 import {
   type AgentPrincipal,
@@ -164,11 +164,11 @@ export function addAgents(deps: Deps): void {
     if (principal) {
       const { account } = principal;
       const organizationId = input.organization_id ?? (await organizations.personalOrganizationId(account.id));
-      ctx.body = toFresh(await agents.onboardInto(organizationId, account, wanted, meta));
+      ctx.body = toFresh(await agents.onboarding.onboardInto(organizationId, account, wanted, meta));
       return;
     }
     await rateLimiter.consume(STRANGERS, rateLimitKey(meta.address));
-    const { claimToken, ...fresh } = await agents.onboardStranger(wanted, meta);
+    const { claimToken, ...fresh } = await agents.onboarding.onboardUnclaimed(wanted, meta);
     ctx.body = { ...toFresh(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
   }
 

@@ -86,7 +86,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
   const agentOf = async (account: Account, agentId: string) => {
     const [own] = await server.core.organizations.listFor(account.id);
     const input = { agentId, name: agentId, capabilities: ['read:cap-table'] };
-    const { agent, key } = await server.core.agents.onboardInto(own!.id, account, input, systemMeta);
+    const { agent, key } = await server.core.agents.onboarding.onboardInto(own!.id, account, input, systemMeta);
     return { id: agent.id, key };
   };
   const worksStill = async (key: string) => (await call(server, 'GET', '/auth/me', { token: key })).status === 200;

@@ -20,7 +20,7 @@ async function giveAgent(accountId: string, name = 'Bookkeeper', organizationId?
   const maker = (await server.core.accounts.find(accountId))!;
   const place = organizationId ?? (await server.core.organizations.personalOrganizationId(accountId));
   const wanted = { agentId: 'books', name, capabilities: ['read:cap-table'] };
-  const { agent, key } = await server.core.agents.onboardInto(place, maker, wanted, systemMeta);
+  const { agent, key } = await server.core.agents.onboarding.onboardInto(place, maker, wanted, systemMeta);
   return { ...agent, key, agent_id: agent.agentId };
 }
 
