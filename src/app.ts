@@ -5,7 +5,6 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import { serviceUnavailable } from './base/app-error.js';
 import type { Base } from './base/base.js';
-import { createRateLimiter } from './base/rate-limiter.js';
 import { VERSION } from './base/version.js';
 import type { Core } from './core/core.js';
 import { createAccountRouter } from './web/account/account.js';
@@ -27,16 +26,7 @@ import { createErrorResponses } from './web/http/error-response.js';
 import { createApplySecurityHeaders, securityHeaders } from './web/http/security-headers.js';
 import { createStaticFiles } from './web/http/static-files.js';
 import { createResolveRequestMeta, requestMeta } from './web/http/trusted-proxy.js';
-import { createBackchannelLogout } from './web/oidc/backchannel-logout.js';
-import { createClientAuthThrottle } from './web/oidc/client-auth-throttle.js';
-import { createFastPath } from './web/oidc/fast-path.js';
-import { createInteractions } from './web/oidc/interactions/interactions.js';
-import { createProviderPages } from './web/oidc/pages/provider-pages.js';
-import { createProviders } from './web/oidc/provider/provider.js';
-import { createOidcRouter } from './web/oidc/router.js';
-import { createAdapters } from './web/oidc/storage/adapter.js';
-import { createClientResolver } from './web/oidc/storage/client-resolver.js';
-import { createWellKnown } from './web/oidc/well-known.js';
+import { createOidcModule } from './web/oidc/module.js';
 import { createOutboxPage } from './web/outbox.js';
 import { createCsrf } from './web/pages/csrf.js';
 import { createLoginRedirects } from './web/pages/login-redirect.js';
@@ -53,43 +43,33 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 
 /** The whole of HTTP. `settle` waits for what goes on after the answers. */
 export async function createApp(base: Base, core: Core) {
-  const { config, log, clock, secrets, db, redis, rateLimiter, fetch, mail } = base;
+  const { config, log, clock, secrets, db, redis, rateLimiter, mail } = base;
   const { issuer, signup, trustedProxies, brandName } = config;
-  const { sessions } = core;
 
   const files = createStaticFiles();
   const views = createViews({ brandName, assetUrl: files.urlOf });
-  const loginCookie = createLoginCookie({ issuer, sessions });
+  const loginCookie = createLoginCookie({ issuer, sessions: core.sessions });
   const deviceCookie = createDeviceCookie({ issuer });
   const federationCookie = createFederationCookie({ issuer });
   const csrf = createCsrf({ issuer, secrets });
   const loginRedirects = createLoginRedirects({ secrets });
 
-  const resolveClient = createClientResolver(core);
-  const adapters = createAdapters({ ...core, resolveClient, secrets, clock });
-  const pages = createProviderPages({ views });
   const certificates = createClientCertificateReader({ header: config.certificates.header });
-  const providers = createProviders({
-    config,
-    clock,
-    core,
-    resolveClient,
-    secrets,
-    fetch,
-    adapters,
-    pages,
+  const errorResponses = createErrorResponses({ issuer, log });
+  // What no answer may be without, whichever way its request goes.
+  const pipeline = {
+    resolveRequestMeta: createResolveRequestMeta({ issuer, trustedProxies, certificates }),
+    logRequest: createLogRequest(log),
+    applySecurityHeaders: createApplySecurityHeaders({ issuer }),
+  };
+  const oidc = await createOidcModule(base, core, {
+    views,
     loginCookie,
+    csrf,
+    loginRedirects,
     certificates,
-    rateLimiter,
-    log,
+    pipeline,
   });
-  await providers.current(); // settings that the engine refuses are told at start, not to the first visitor
-  const wellKnown = createWellKnown({ ...core, issuer, providers });
-  const interactions = createInteractions({ ...core, clock, providers, loginCookie, csrf, loginRedirects, views });
-  const floods = createRateLimiter({ kind: 'memory' });
-  const clientAuthThrottle = createClientAuthThrottle({ floods });
-  const backchannelLogout = createBackchannelLogout({ providers, secrets, log });
-  sessions.onRevoked(backchannelLogout.notify);
 
   const originCheck = createOriginCheck({ issuer, allowedOrigins: config.corsAllowedOrigins });
   const validation = createValidation({ ...core, rateLimiter, points: config.rateLimits.validate });
@@ -101,7 +81,7 @@ export async function createApp(base: Base, core: Core) {
 
   const routers = [
     createHome({ issuer, signup, loginCookie, views, isReady }),
-    createOidcRouter({ config, wellKnown, providers, interactions, rateLimiter, floods, clientAuthThrottle }),
+    oidc.router,
     createSignInRouter({
       ...core,
       issuer,
@@ -132,34 +112,13 @@ export async function createApp(base: Base, core: Core) {
   const roof = new Router<State>({ sensitive: true });
   for (const door of routers) roof.use(door.routes());
 
-  // What no answer may be without, whichever way its request goes.
-  const errorResponses = createErrorResponses({ issuer, log });
-  const resolveRequestMeta = createResolveRequestMeta({ issuer, trustedProxies, certificates });
-  const logRequest = createLogRequest(log);
-  const applySecurityHeaders = createApplySecurityHeaders({ issuer });
-  const toolsFastPath = createToolsFastPath({
-    validation,
-    errorResponses,
-    certificates,
-    resolveRequestMeta,
-    logRequest,
-    applySecurityHeaders,
-    log,
-  });
-  const fastPath = createFastPath({
-    providers,
-    clientAuthThrottle,
-    resolveRequestMeta,
-    logRequest,
-    applySecurityHeaders,
-    log,
-  });
+  const toolsFastPath = createToolsFastPath({ validation, errorResponses, certificates, ...pipeline, log });
 
   const koa = new Koa<State>();
   koa.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
-  koa.use(requestMeta(resolveRequestMeta, certificates));
-  koa.use(accessLog(logRequest));
-  koa.use(securityHeaders(applySecurityHeaders));
+  koa.use(requestMeta(pipeline.resolveRequestMeta, certificates));
+  koa.use(accessLog(pipeline.logRequest));
+  koa.use(securityHeaders(pipeline.applySecurityHeaders));
   koa.use(errorHandler({ errorResponses, views }));
   koa.use(cors({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(rejectInvalidUrl);
@@ -172,13 +131,12 @@ export async function createApp(base: Base, core: Core) {
   return { handle, routes: roof.stack, settle };
 
   function handle(req: IncomingMessage, res: ServerResponse): void {
-    if (wellKnown.tryServe(req, res) || toolsFastPath.tryHandle(req, res) || fastPath.tryHandle(req, res, handleByKoa))
-      return;
+    if (toolsFastPath.tryHandle(req, res) || oidc.tryHandle(req, res, handleByKoa)) return;
     void handleByKoa(req, res);
   }
 
   async function settle(): Promise<void> {
-    const services = [backchannelLogout, core.passwordReset, core.upstream, core.tokenRevocation];
+    const services = [base.background, core.passwordReset, core.upstream, core.tokenRevocation];
     await Promise.all(services.map((room) => room.settle()));
   }
 

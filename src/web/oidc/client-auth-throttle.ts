@@ -1,43 +1,45 @@
 /**
- * Against guessing of client secrets: failures are counted, not attempts, for an honest gateway
- * asks hundreds of things at once.
+ * Throttles guessing of client secrets. Counts failures, not requests: a busy gateway legitimately
+ * sends hundreds at once.
  */
 
 import { MINUTE_SECONDS } from '../../base/clock.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 
-const WRONG_SECRETS: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
+const FAILURE_LIMIT: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
 
 export type ClientAuthThrottle = ReturnType<typeof createClientAuthThrottle>;
 
-export function createClientAuthThrottle({ floods }: { floods: RateLimiter }) {
+export function createClientAuthThrottle({ processRateLimiter }: { processRateLimiter: RateLimiter }) {
   return { keyFor, isExceeded, throwIfExceeded, count };
 
   /**
-   * Another client behind the same address is counted apart, where its name stands in the header.
+   * Returns the counter of an IP address and, where a Basic header names one, its client. So the
+   * failures of one client do not block another behind the same address.
    */
   function keyFor(address: string, authorization: string | undefined): string {
-    return `${rateLimitKey(address)} ${basicUser(authorization)}`;
+    return `${rateLimitKey(address)} ${basicClientId(authorization)}`;
   }
 
   function isExceeded(key: string): Promise<boolean> {
-    return floods.isExceeded(WRONG_SECRETS, key);
+    return processRateLimiter.isExceeded(FAILURE_LIMIT, key);
   }
 
-  /** Throws a 429 refusal. */
+  /** Throws `AppError` 429 if the limit is exceeded. */
   function throwIfExceeded(key: string): Promise<void> {
-    return floods.throwIfExceeded(WRONG_SECRETS, key);
+    return processRateLimiter.throwIfExceeded(FAILURE_LIMIT, key);
   }
 
-  /** Call it with the status when the request is answered. */
+  /** Counts the response if its status is 401. */
   async function count(key: string, status: number): Promise<void> {
-    if (status === 401) await floods.consume(WRONG_SECRETS, key).catch(() => {}); // answered already
+    // The response is sent already, so an exceeded limit takes effect with the next request.
+    if (status === 401) await processRateLimiter.consume(FAILURE_LIMIT, key).catch(() => {});
   }
 }
 
-/** The client that a Basic header names, shortened. */
-function basicUser(authorization = ''): string {
+/** The client ID of a Basic header, cut to 100 characters; empty without one. */
+function basicClientId(authorization = ''): string {
   const [, encoded] = /^basic ([\w+/=]{1,400})$/i.exec(authorization) ?? [];
   return encoded ? (Buffer.from(encoded, 'base64').toString().split(':')[0] ?? '').slice(0, 100) : '';
 }

@@ -1,5 +1,6 @@
-/** The addresses of the protocol. */
+/** The paths of the OAuth and OpenID Connect endpoints. */
 
+/** In oidc-provider's terms: its `routes` setting takes this object. */
 export const ROUTES = {
   authorization: '/oauth/authorize',
   token: '/api/v1/oauth/token',
@@ -15,7 +16,7 @@ export const ROUTES = {
   end_session: '/oauth/logout',
 } as const;
 
-/** The same endpoint under the name that many clients expect. */
+/** A second path of the token endpoint, which many clients expect. */
 export const TOKEN_ALIAS = '/oauth/token';
 export const JWKS_ALIAS = '/.well-known/jwks.json';
 export const DISCOVERY = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'] as const;
@@ -25,5 +26,5 @@ export const PROTECTED_RESOURCE = [
   '/.well-known/oauth-protected-resource/api/v1',
 ] as const;
 
-/** The longest body that the protocol's endpoints read. */
+/** The largest request body that the endpoints accept. */
 export const MAX_BODY_BYTES = 56 * 1024;

@@ -1,49 +1,44 @@
 /**
- * What we rely on of the insides of oidc-provider, beyond what it documents: so it is in 9.13.3,
- * the version that package.json pins, and whoever takes another one compares its code with this
- * file first. `provider.ts` lists by whom it is changed.
+ * The internals of oidc-provider that this module relies on beyond its documented API, as they are
+ * in 9.13.3, the version that package.json pins. Before taking another version, compare its code
+ * with this file and with `patches/README.md`.
  */
 import type Provider from 'oidc-provider';
 import type { AccessToken, Client, Grant, KoaContextWithOIDC, Session } from 'oidc-provider';
 import type { Payload } from '../../core/oauth-storage/store.js';
 
-/**
- * A provider as it is inside. Its classes are its own: what is changed here changes for no other
- * provider.
- */
+/** The undocumented members of a provider. Its classes are its own: a patch affects one provider. */
 export interface ProviderInternals {
   Client: ClientClass;
   Session: SessionClass;
   AccessToken: AccessTokenClass;
   BackchannelAuthenticationRequest: Finder<BackchannelRequest>;
   ReplayDetection: { unique(issuer: string, jti: string, expiresAt: number): Promise<boolean> };
-  /** Of it one is made for each request: `ctx.oidc`. A getter; see `replaceContext`. */
+  /** The class of `ctx.oidc`, created for each request. A getter; see `replaceContext`. */
   readonly OIDCContext: ContextClass;
-  /**
-   * Each looks at every answer of the provider's own routes before it is sent, and may change it.
-   */
-  readonly answered: AnswerLook[];
+  /** Called with every response of the provider's own routes before it is sent; can change it. */
+  readonly responseHooks: ResponseHook[];
 }
 
-/** Without a promise where there is nothing to wait for. */
-export type AnswerLook = (ctx: KoaContextWithOIDC) => Promise<void> | void;
+/** Returns no promise where it has nothing to wait for: hooks run with every request. */
+export type ResponseHook = (ctx: KoaContextWithOIDC) => Promise<void> | void;
 
 export type BackchannelRequest = InstanceType<Provider['BackchannelAuthenticationRequest']>;
 
-/** A client that wants to be told when a login has ended. */
+/** A client that can receive back-channel logout tokens. */
 export type LogoutClient = Client & { backchannelLogout(accountId: string, sid: string): Promise<void> };
 
-/** Browser sessions carry these marks for the time of one request. */
+/** A browser session, with the flags that it carries during one request. */
 export type ProviderSession = Session & { touched?: boolean; new?: boolean; destroyed?: boolean; oldId?: string };
 
-/** What the provider throws and tells; some of these have some of it. */
+/** An error that the provider throws or passes to its listeners. */
 export type ProviderError = Error & {
   error?: string;
   error_description?: string;
   error_detail?: string;
-  /** False where the answer must not be sent to the client. */
+  /** False where the error must not be sent to the redirect URI. */
   allow_redirect?: boolean;
-  /** What was typed in, when it was no user code. */
+  /** The text that the user entered, when it was not a user code. */
   userCode?: string;
 };
 
@@ -60,13 +55,13 @@ interface ClientClass extends Finder<Client> {
 }
 
 interface SessionClass {
-  /** A getter, which is replaced by defining it anew. */
+  /** A getter; replaced by redefining the property. */
   readonly IN_PAYLOAD: string[];
   get(ctx: KoaContextWithOIDC): Promise<ProviderSession>;
   instantiate(payload?: object): ProviderSession;
   prototype: {
     sidFor(this: ProviderSession, clientId: string): string;
-    /** Called at the end of every request that came with a session, changed or not. */
+    /** Called at the end of every request with a session, whether it has changed or not. */
     save(this: ProviderSession, ttl: number): Promise<unknown>;
     persist(this: ProviderSession): Promise<unknown>;
   };
@@ -78,37 +73,38 @@ interface AccessTokenClass extends Finder<AccessToken> {
 
 type ContextClass = new (ctx: KoaContextWithOIDC) => ProviderContext;
 
-/** `ctx.oidc`, as far as we go into it. */
+/** The members of `ctx.oidc` that patches override. */
 interface ProviderContext {
   route: string;
   client?: Client;
-  /** This and the next are assigned once, when they have been read. */
+  /** Assigned once, when the parameters are known. */
   params?: Record<string, unknown>;
+  /** Assigned once, when the body is parsed. */
   body?: Record<string, unknown>;
-  /** Called with whatever the request turns out to be about. */
+  /** Called when the request's client, session, token or grant is known. */
   entity(name: string, value: unknown): void;
 }
 
-/** Once for each provider. */
+/** Returns the internals of a provider and installs its response hooks. Call it once for each. */
 export function internalsOf(provider: Provider): ProviderInternals {
-  const answered: AnswerLook[] = [];
-  // One layer for all of them: a layer is paid for with every request.
-  provider.use(async function lookAtAnswer(ctx, next) {
+  const responseHooks: ResponseHook[] = [];
+  // One middleware runs all hooks, because each middleware costs time with every request.
+  provider.use(async function runResponseHooks(ctx, next) {
     await next();
-    for (const look of answered) {
-      const looking = look(ctx as KoaContextWithOIDC);
-      if (looking) await looking;
+    for (const hook of responseHooks) {
+      const pending = hook(ctx as KoaContextWithOIDC);
+      if (pending) await pending;
     }
   });
-  return Object.assign(provider as unknown as ProviderInternals, { answered });
+  return Object.assign(provider as unknown as ProviderInternals, { responseHooks });
 }
 
-/** `Context` extends the class that stands there: several of us replace it. */
-export function replaceContext(engine: ProviderInternals, Context: ContextClass): void {
-  Object.defineProperty(engine, 'OIDCContext', { value: Context, configurable: true });
+/** Replaces the class of `ctx.oidc`. `Context` must extend the current one: several patches do this. */
+export function replaceContext(internals: ProviderInternals, Context: ContextClass): void {
+  Object.defineProperty(internals, 'OIDCContext', { value: Context, configurable: true });
 }
 
-/** What the provider would store of a grant. */
+/** Returns the payload that the provider stores for a grant. */
 export async function payloadOf(grant: Grant): Promise<Payload> {
   const { payload } = await (
     grant as Grant & { getValueAndPayload(): Promise<{ payload: Payload }> }

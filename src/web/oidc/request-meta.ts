@@ -1,10 +1,11 @@
 /**
- * Who asks, for code that only has the provider's context. The house pinned the headers that this
- * reads.
+ * Request metadata for code that has only oidc-provider's context. The request pipeline has set
+ * the headers read here, so they can be trusted.
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type RequestMeta, systemMeta } from '../../core/request-meta.js';
 
+/** Returns the metadata of the request in `ctx`; `systemMeta` outside a request. */
 export function metaFrom(ctx: Pick<KoaContextWithOIDC, 'req' | 'res'> | undefined): RequestMeta {
   if (!ctx) return systemMeta;
   const { headers } = ctx.req;

@@ -27,8 +27,8 @@ interface Deps {
   providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
   rateLimiter: RateLimiter;
-  /** In this process only: a shared counter would cost more than the request that it counts. */
-  floods: RateLimiter;
+  /** Counts in this process only: a shared counter would cost more than the request it counts. */
+  processRateLimiter: RateLimiter;
   clientAuthThrottle: ClientAuthThrottle;
 }
 
@@ -44,7 +44,7 @@ export function createOidcRouter({
   providers,
   interactions,
   rateLimiter,
-  floods,
+  processRateLimiter,
   clientAuthThrottle,
 }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
@@ -135,7 +135,7 @@ export function createOidcRouter({
     if (ctx.url.length > MAX_URL_LENGTH) {
       throw invalidRequest('The request is too long for an address; push it first (RFC 9126).');
     }
-    await floods.consume(INTERACTION_LIMIT, networkOf(ctx));
+    await processRateLimiter.consume(INTERACTION_LIMIT, networkOf(ctx));
     await next();
   }
 }

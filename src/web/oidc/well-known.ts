@@ -1,15 +1,15 @@
 /**
- * The documents that everybody reads and nobody changes: discovery, keys, the metadata of our own
- * API. They are constants between two key changes, so they are answered from memory, before
- * anything else looks at the request.
+ * The public metadata documents: discovery, the key set, and the protected resource metadata of
+ * Signet's own API. They change only when a key or an API changes, so they are served from memory
+ * before any routing.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { serviceUnavailable } from '../../base/app-error.js';
 import { MINUTE_SECONDS } from '../../base/clock.js';
-import type { Resources } from '../../core/resources/resources.js';
+import type { Resource, Resources } from '../../core/resources/resources.js';
+import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import type { Context } from '../http/context.js';
 import { DISCOVERY, JWKS_ALIAS, PROTECTED_RESOURCE, ROUTES } from './paths.js';
-import { protectedResourceMetadata } from './protected-resource.js';
 import type { Providers } from './provider/provider.js';
 
 interface Deps {
@@ -18,20 +18,16 @@ interface Deps {
   providers: Providers;
 }
 
-/**
- * How long a verifier may keep the key set: less than the time that a key is published before it
- * signs.
- */
-const KEEP_SECONDS = 5 * MINUTE_SECONDS;
+/** Shorter than the time for which a new key is published before it signs. */
+const MAX_AGE_SECONDS = 5 * MINUTE_SECONDS;
 const JSON_TYPE = 'application/json; charset=utf-8';
 const JWKS_TYPE = 'application/jwk-set+json; charset=utf-8';
 
 type WellKnownName = 'discovery' | 'jwks' | 'protectedResource';
-type Bodies = { discovery: string; jwks: string };
-/** Names and values of its headers in turn, as Node writes them. */
-type Answer = { headers: string[]; body: string };
+type Documents = { discovery: string; jwks: string };
+/** `headers` alternates names and values, as `writeHead` takes them. */
+type CachedResponse = { headers: string[]; body: string };
 
-/** Where each is found. */
 export const WELL_KNOWN_PATHS: Record<string, WellKnownName> = Object.fromEntries([
   ...DISCOVERY.map((path) => [path, 'discovery'] as const),
   ...[ROUTES.jwks, JWKS_ALIAS].map((path) => [path, 'jwks'] as const),
@@ -42,49 +38,66 @@ export type WellKnown = ReturnType<typeof createWellKnown>;
 
 export function createWellKnown({ issuer, resources, providers }: Deps) {
   const protectedResource = protectedResourceMetadata(issuer, resources.own);
-  const headers = {
+  const commonHeaders = {
     'Access-Control-Allow-Origin': '*',
-    'Cache-Control': `public, max-age=${KEEP_SECONDS}`,
+    'Cache-Control': `public, max-age=${MAX_AGE_SECONDS}`,
     'X-Content-Type-Options': 'nosniff',
     ...(issuer.startsWith('https:') && { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
   };
 
-  /** As they are sent, for as long as the providers stay what they are. */
-  let made: { of: Bodies; answers: Partial<Record<WellKnownName, Answer>> } | undefined;
+  /** The responses built from `documents`; replaced when the providers are. */
+  let cache: { documents: Documents; responses: Partial<Record<WellKnownName, CachedResponse>> } | undefined;
 
   return { tryServe, handler };
 
-  /** Answers a plain GET of a document, if it is one. */
+  /** Serves a plain GET of a document and returns true. Returns false for every other request. */
   function tryServe(req: IncomingMessage, res: ServerResponse): boolean {
     const name = req.method === 'GET' && WELL_KNOWN_PATHS[req.url ?? ''];
     const current = name && providers.ready();
     if (!name || !current) return false;
-    if (made?.of !== current) made = { of: current, answers: {} };
-    made.answers[name] ??= make(name, current);
-    const { headers, body } = made.answers[name];
+    if (cache?.documents !== current) cache = { documents: current, responses: {} };
+    cache.responses[name] ??= buildResponse(name, current);
+    const { headers, body } = cache.responses[name];
     res.writeHead(200, headers).end(body);
     return true;
   }
 
-  function make(name: WellKnownName, current: Bodies): Answer {
-    const body = textOf(name, current);
-    const all = { ...headers, 'Content-Type': typeOf(name), 'Content-Length': String(Buffer.byteLength(body)) };
-    return { headers: Object.entries(all).flat(), body };
+  function buildResponse(name: WellKnownName, current: Documents): CachedResponse {
+    const body = bodyOf(name, current);
+    const headers = {
+      ...commonHeaders,
+      'Content-Type': contentTypeOf(name),
+      'Content-Length': String(Buffer.byteLength(body)),
+    };
+    return { headers: Object.entries(headers).flat(), body };
   }
 
-  /** The same for HEAD, for a query string, and while the keys are changing. */
+  /** Koa handler for what `tryServe` leaves: HEAD, a query string, and providers being rebuilt. */
   async function handler(ctx: Context): Promise<void> {
     const name = WELL_KNOWN_PATHS[ctx.path];
-    const body = name && textOf(name, await providers.current());
-    if (!body?.startsWith('{')) throw serviceUnavailable('The document is not ready.');
-    ctx.set(headers);
-    ctx.type = typeOf(name!);
+    const body = name && bodyOf(name, await providers.current());
+    if (!body?.startsWith('{')) throw serviceUnavailable('The document is not available yet. Try again.');
+    ctx.set(commonHeaders);
+    ctx.type = contentTypeOf(name!);
     ctx.body = body;
   }
 
-  function textOf(name: WellKnownName, current: Bodies): string {
+  function bodyOf(name: WellKnownName, current: Documents): string {
     return name === 'protectedResource' ? protectedResource : current[name];
   }
 }
 
-const typeOf = (name: WellKnownName) => (name === 'jwks' ? JWKS_TYPE : JSON_TYPE);
+const contentTypeOf = (name: WellKnownName) => (name === 'jwks' ? JWKS_TYPE : JSON_TYPE);
+
+/** The metadata of Signet's own API (RFC 9728), by which a client finds the authorization server. */
+function protectedResourceMetadata(issuer: string, own: Resource): string {
+  return JSON.stringify({
+    resource: own.identifier,
+    resource_name: own.name,
+    authorization_servers: [issuer],
+    // MCP clients request every scope listed here, so the capabilities of agents are left out.
+    scopes_supported: own.scopes.filter(({ capability }) => !capability).map(({ name }) => name),
+    bearer_methods_supported: ['header'],
+    dpop_signing_alg_values_supported: DPOP_ALGORITHMS,
+  });
+}

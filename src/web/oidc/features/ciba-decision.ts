@@ -16,8 +16,8 @@ interface Deps extends Pick<Core, 'approvals' | 'oauthStorage'> {
 /** A poll that comes a little early is still in time. */
 const PACE: Limit = { name: 'ciba-poll', points: 1, seconds: INTERVAL_SECONDS - 1 };
 
-export function notifyDecisions(engine: ProviderInternals, { approvals, oauthStorage, rateLimiter }: Deps): void {
-  const { BackchannelAuthenticationRequest: Requests } = engine;
+export function notifyDecisions(internals: ProviderInternals, { approvals, oauthStorage, rateLimiter }: Deps): void {
+  const { BackchannelAuthenticationRequest: Requests } = internals;
   const findStored = Requests.find.bind(Requests);
 
   Requests.find = async function findDecided(value, options) {
@@ -37,7 +37,7 @@ export function notifyDecisions(engine: ProviderInternals, { approvals, oauthSto
     return Object.assign(request, { grantId, rar, authTime: epochSeconds(authTime), amr });
   };
 
-  engine.answered.push(function denyUserCodes(ctx) {
+  internals.responseHooks.push(function denyUserCodes(ctx) {
     // The provider says yes to it whatever is set; there are no user codes here.
     if (ctx.oidc?.route === 'discovery') {
       Object.assign(ctx.body as object, { backchannel_user_code_parameter_supported: false });

@@ -20,9 +20,10 @@ import { seeOther } from '../../http/see-other.js';
 import type { Csrf } from '../../pages/csrf.js';
 import type { LoginRedirect, LoginRedirects } from '../../pages/login-redirect.js';
 import type { Views } from '../../pages/views.js';
-import { clientCard, documentHost, isUnverified } from '../pages/client-view.js';
+import { clientCard } from '../pages/client-view.js';
 import type { ConsentScope, OidcPages } from '../pages/view-models.js';
 import type { Providers } from '../provider/provider.js';
+import { documentHost, isUnverified } from '../storage/client-origin.js';
 
 interface Deps {
   clock: Clock;

@@ -5,7 +5,8 @@ import { keepOpener } from '../../http/security-headers.js';
 import type { Views } from '../../pages/views.js';
 import { ROUTES } from '../paths.js';
 import type { ProviderError } from '../provider-internals.js';
-import { clientCard, isUnverified } from './client-view.js';
+import { isUnverified } from '../storage/client-origin.js';
+import { clientCard } from './client-view.js';
 import type { OidcPages } from './view-models.js';
 
 interface ErrorAnswer {

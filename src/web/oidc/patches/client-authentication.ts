@@ -14,8 +14,8 @@ interface Deps {
   activeAgents: Pick<ActiveAgents, 'findByKey'>;
 }
 
-export function patchClientAuthentication(engine: ProviderInternals, { clients, activeAgents }: Deps): void {
-  const { prototype } = engine.Client;
+export function patchClientAuthentication(internals: ProviderInternals, { clients, activeAgents }: Deps): void {
+  const { prototype } = internals.Client;
 
   prototype.compareClientSecret = function compareClientSecret(actual) {
     if (agentOf(this)) return isKeyOf(this.clientId, actual);

@@ -22,12 +22,12 @@ export const namedScope = (client: Client): string | undefined => named.get(clie
  * built anew when an API changes.
  */
 export function patchIncrementalScope(
-  engine: ProviderInternals,
+  internals: ProviderInternals,
   resources: Pick<Resources, 'list' | 'isOpenTo'>,
 ): void {
-  const find = engine.Client.find.bind(engine.Client);
+  const find = internals.Client.find.bind(internals.Client);
 
-  engine.Client.find = async function findReaching(id) {
+  internals.Client.find = async function findReaching(id) {
     const client = await find(id);
     if (client?.origin === 'registration' && client.scope && !named.has(client)) reachFurther(client, client.scope);
     return client;

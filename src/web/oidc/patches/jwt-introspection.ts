@@ -22,8 +22,8 @@ const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
-export function patchJwtIntrospection(engine: ProviderInternals, { oauthTokens, oauthStorage }: Deps): void {
-  const { AccessToken, OIDCContext } = engine;
+export function patchJwtIntrospection(internals: ProviderInternals, { oauthTokens, oauthStorage }: Deps): void {
+  const { AccessToken, OIDCContext } = internals;
   const findStored = AccessToken.find.bind(AccessToken);
 
   AccessToken.find = async function find(value, options) {
@@ -40,7 +40,7 @@ export function patchJwtIntrospection(engine: ProviderInternals, { oauthTokens, 
       this.params!.token = MARK + token;
     }
   }
-  replaceContext(engine, MarkingContext);
+  replaceContext(internals, MarkingContext);
 
   async function resolve(token: string): Promise<AccessToken | undefined> {
     const living = await oauthTokens.read(token); // of others, and of those that live no more, nothing is known

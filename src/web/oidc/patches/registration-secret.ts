@@ -8,8 +8,8 @@ import { type ProviderInternals, replaceContext } from '../provider-internals.js
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
 /** What a client is told of itself holds neither. */
-export function patchRegistrationSecret(engine: ProviderInternals, clients: Clients): void {
-  const { OIDCContext } = engine;
+export function patchRegistrationSecret(internals: ProviderInternals, clients: Clients): void {
+  const { OIDCContext } = internals;
 
   class ForgivingContext extends OIDCContext {
     #body: Record<string, unknown> | undefined;
@@ -31,9 +31,9 @@ export function patchRegistrationSecret(engine: ProviderInternals, clients: Clie
       else this.#body = { ...body, client_secret: given === stored ? '' : given }; // a hash that leaked is no secret
     }
   }
-  replaceContext(engine, ForgivingContext);
+  replaceContext(internals, ForgivingContext);
 
-  engine.answered.push(function removeHash(ctx) {
+  internals.responseHooks.push(function removeHash(ctx) {
     const body = ctx.body as Record<string, unknown> | undefined;
     if (!body || typeof body !== 'object' || typeof body.registration_client_uri !== 'string') return;
     if (String(body.client_secret).startsWith('sha256:')) delete body.client_secret;

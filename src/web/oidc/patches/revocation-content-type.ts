@@ -4,8 +4,8 @@
  */
 import type { ProviderInternals } from '../provider-internals.js';
 
-export function patchRevocationContentType(engine: ProviderInternals): void {
-  engine.answered.push(function leaveUntyped(ctx) {
+export function patchRevocationContentType(internals: ProviderInternals): void {
+  internals.responseHooks.push(function leaveUntyped(ctx) {
     if (ctx.body === '') ctx.remove('Content-Type');
   });
 }

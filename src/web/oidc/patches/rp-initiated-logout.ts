@@ -10,8 +10,8 @@ interface Deps {
   loginCookie: LoginCookie;
 }
 
-export function patchRpInitiatedLogout(engine: ProviderInternals, { sessions, loginCookie }: Deps): void {
-  engine.answered.push((ctx) => (ctx._matchedRouteName === 'end_session_confirm' ? endLogin(ctx) : undefined));
+export function patchRpInitiatedLogout(internals: ProviderInternals, { sessions, loginCookie }: Deps): void {
+  internals.responseHooks.push((ctx) => (ctx._matchedRouteName === 'end_session_confirm' ? endLogin(ctx) : undefined));
 
   async function endLogin(ctx: KoaContextWithOIDC): Promise<void> {
     const session = ctx.oidc.session as ProviderSession | undefined;

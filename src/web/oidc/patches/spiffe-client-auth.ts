@@ -5,8 +5,7 @@
  */
 import { decodeJwt } from 'jose';
 import Provider from 'oidc-provider';
-import type { Client as StoredClient } from '../../../core/clients/clients.js';
-import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../../../core/clients/metadata.js';
+import { WORKLOAD_AUTH_METHODS } from '../../../core/clients/metadata.js';
 import type { WorkloadIdentities } from '../../../core/credentials/workload-identities.js';
 import { ROUTES, TOKEN_ALIAS } from '../paths.js';
 import { type ProviderInternals, replaceContext } from '../provider-internals.js';
@@ -19,27 +18,8 @@ interface Deps {
 type Params = Record<string, unknown>;
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
-/** The engine wants a secret to be there. It is never compared with anything. */
-const NO_SECRET = 'none: this client shows a JWT-SVID';
-
-/**
- * What the engine is told of such a client, beside its metadata. Nobody is one who only says so: an
- * administrator must have made it.
- */
-export function toProviderClient({
-  id,
-  origin,
-  metadata,
-}: Pick<StoredClient, 'id' | 'origin' | 'metadata'>): ClientMetadata {
-  const { spiffe_id: spiffeId, token_endpoint_auth_method: method } = metadata as ClientMetadata;
-  if (origin !== 'admin' || spiffeId !== id) return {};
-  return method === 'spiffe_x509'
-    ? { token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: id }
-    : { token_endpoint_auth_method: 'client_secret_post', client_secret: NO_SECRET };
-}
-
-export function patchSpiffeClientAuth(engine: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
-  const { OIDCContext, Client: clientClass } = engine;
+export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
+  const { OIDCContext, Client: clientClass } = internals;
   const { compareClientSecret } = clientClass.prototype;
   const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS}`];
 
@@ -65,7 +45,7 @@ export function patchSpiffeClientAuth(engine: ProviderInternals, { issuer, workl
       Object.assign(params!, { client_assertion: undefined, client_assertion_type: undefined });
     }
   }
-  replaceContext(engine, WorkloadContext);
+  replaceContext(internals, WorkloadContext);
 
   clientClass.prototype.compareClientSecret = async function compareSvid(actual) {
     const presentation = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
@@ -75,7 +55,7 @@ export function patchSpiffeClientAuth(engine: ProviderInternals, { issuer, workl
     return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
   };
 
-  engine.answered.push(function tellOfWorkloads(ctx) {
+  internals.responseHooks.push(function tellOfWorkloads(ctx) {
     const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
       ?.token_endpoint_auth_methods_supported;
     if (ctx.oidc?.route === 'discovery' && workloadIdentities.isEnabled()) methods?.push(...WORKLOAD_AUTH_METHODS);

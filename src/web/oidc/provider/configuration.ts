@@ -23,7 +23,7 @@ import { livesAt } from '../patches/client-authentication.js';
 import { ROUTES } from '../paths.js';
 import type { Adapters } from '../storage/adapter.js';
 import { agentOf } from '../storage/client-adapter.js';
-import { tokenBits } from './opaque-token-format.js';
+import { tokenBits } from '../storage/opaque-token-format.js';
 import { NodeSigningKey } from './signing-key.js';
 
 export interface ConfigurationDeps {

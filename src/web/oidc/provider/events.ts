@@ -12,9 +12,9 @@ import { DEVICE_GRANT } from '../../../core/clients/metadata.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
 import { createRecordAborted } from '../../http/aborted-responses.js';
 import { withoutSecrets } from '../../http/access-log.js';
-import { isUnverified } from '../pages/client-view.js';
 import type { ProviderError } from '../provider-internals.js';
 import { metaFrom } from '../request-meta.js';
+import { isUnverified } from '../storage/client-origin.js';
 
 type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
 

@@ -109,18 +109,18 @@ export function createProviders(deps: Deps) {
   }
 
   /** Where the protocol engine does otherwise than was promised: each line's file says why. */
-  function applyPatches(engine: ProviderInternals): void {
-    patchSessionFollowsLogin(engine, loginCookie, secrets);
-    patchClientAuthentication(engine, core);
-    patchIncrementalScope(engine, core.resources);
-    createClientCache(engine, resolveClient);
-    patchReplayDetection(engine, core.oauthStorage);
-    patchJwtIntrospection(engine, core);
-    patchSpiffeClientAuth(engine, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
-    notifyDecisions(engine, { ...core, rateLimiter });
-    patchRegistrationSecret(engine, core.clients);
-    patchRevocationContentType(engine);
-    patchRpInitiatedLogout(engine, { sessions: core.sessions, loginCookie });
+  function applyPatches(internals: ProviderInternals): void {
+    patchSessionFollowsLogin(internals, loginCookie, secrets);
+    patchClientAuthentication(internals, core);
+    patchIncrementalScope(internals, core.resources);
+    createClientCache(internals, resolveClient);
+    patchReplayDetection(internals, core.oauthStorage);
+    patchJwtIntrospection(internals, core);
+    patchSpiffeClientAuth(internals, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
+    notifyDecisions(internals, { ...core, rateLimiter });
+    patchRegistrationSecret(internals, core.clients);
+    patchRevocationContentType(internals);
+    patchRpInitiatedLogout(internals, { sessions: core.sessions, loginCookie });
   }
 }
 

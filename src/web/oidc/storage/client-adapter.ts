@@ -4,9 +4,9 @@ import { AppError } from '../../../base/app-error.js';
 import type { AgentMember } from '../../../core/agents/client.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
 import type { ClientMetadata } from '../../../core/clients/metadata.js';
-import { toProviderClient } from '../patches/spiffe-client-auth.js';
 import { metaFrom } from '../request-meta.js';
 import type { ClientResolver } from './client-resolver.js';
+import { toProviderClient } from './spiffe-client.js';
 
 /** What we know of a client beside its metadata; never taken from a registration. */
 export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id', 'agent'] as const;

@@ -8,8 +8,8 @@ import type { Client as Row } from '../../../core/clients/clients.js';
 import type { ProviderInternals } from '../provider-internals.js';
 import type { ClientResolver } from './client-resolver.js';
 
-export function createClientCache(engine: ProviderInternals, resolveClient: ClientResolver): void {
-  const { Client } = engine;
+export function createClientCache(internals: ProviderInternals, resolveClient: ClientResolver): void {
+  const { Client } = internals;
   const find = Client.find.bind(Client);
   const built = new WeakMap<Row, Client>();
 

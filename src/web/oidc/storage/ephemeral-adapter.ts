@@ -7,7 +7,7 @@ import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../b
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../../base/crypto.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { StoredEntry } from '../../../core/oauth-storage/store.js';
-import { couldBeToken } from '../provider/opaque-token-format.js';
+import { couldBeToken } from './opaque-token-format.js';
 
 interface Deps {
   oauthStorage: OAuthStorage;

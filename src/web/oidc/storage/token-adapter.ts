@@ -7,9 +7,9 @@ import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-pr
 import { type Clock, epochSeconds } from '../../../base/clock.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { NewRefreshToken } from '../../../core/oauth-storage/token-family.js';
-import { couldBeToken } from '../provider/opaque-token-format.js';
 import { metaFrom } from '../request-meta.js';
 import type { EphemeralAdapters } from './ephemeral-adapter.js';
+import { couldBeToken } from './opaque-token-format.js';
 
 interface Deps {
   oauthStorage: OAuthStorage;

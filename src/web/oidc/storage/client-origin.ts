@@ -1,0 +1,16 @@
+/** Where a client's metadata comes from, and how far it can be believed. */
+import type { Client } from 'oidc-provider';
+
+/**
+ * Reports whether no administrator has reviewed the client: it registered itself, or a metadata
+ * document describes it.
+ */
+export const isUnverified = (client: object) => ['registration', 'document'].includes(originOf(client));
+
+/** The host of the client's metadata document, if it has one. Unlike its name, this is verified. */
+export const documentHost = (client: Pick<Client, 'clientId'>) =>
+  originOf(client) === 'document' ? hostOf(client.clientId) : undefined;
+
+export const hostOf = (uri: string | undefined) => (uri ? URL.parse(uri)?.host : undefined);
+
+const originOf = (client: object) => String((client as { origin?: unknown }).origin);
