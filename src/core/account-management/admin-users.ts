@@ -6,6 +6,7 @@
 import { conflict, forbidden, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Mail } from '../../base/mail.js';
 import {
@@ -42,6 +43,7 @@ export interface AccountChange {
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
@@ -60,6 +62,7 @@ export type AdminUsers = ReturnType<typeof createAdminUsers>;
 export function createAdminUsers(deps: Deps) {
   const {
     db,
+    transact,
     clock,
     audit,
     invalidationBus,
@@ -98,33 +101,34 @@ export function createAdminUsers(deps: Deps) {
     const before = await requireExisting(id);
     const data = await dataOf(given, before);
     const moved = data.email !== undefined && data.email !== before.email;
-    let mailLink = () => {};
-    const write = async (tx: Queryable) => {
-      await lockAll(id, admin.id, tx);
-      const changed = await tx.account.update({
-        where: { id },
-        data: { ...data, ...(moved && { emailVerified: false, emailVerifiedAt: null }) },
-      });
-      await requireRemainingAdmin(tx);
-      if (moved) {
-        for (const purpose of ['reset', 'email'] as const) await oneTimeTokens.revoke(purpose, id, tx);
-        if (accounts.isActive(changed)) mailLink = await emailVerification.begin(changed, tx);
-      }
-      for (const [action, detail] of happened(given, before)) {
-        const actor = { kind: 'account' as const, id: admin.id };
-        await audit.record({ action, actor, accountId: id, meta, ...(detail && { detail }) }, tx);
-      }
-    };
     try {
-      const ends = endReason(given, before);
-      if (ends) await sessions.revokeAll(id, ends, meta, undefined, write);
-      else await db.$transaction(write);
+      await transact(async (uow) => {
+        const { tx, afterCommit } = uow;
+        await lockAll(id, admin.id, tx);
+        const changed = await tx.account.update({
+          where: { id },
+          data: { ...data, ...(moved && { emailVerified: false, emailVerifiedAt: null }) },
+        });
+        await requireRemainingAdmin(tx);
+        if (moved) {
+          for (const purpose of ['reset', 'email'] as const) await oneTimeTokens.revoke(purpose, id, tx);
+          if (accounts.isActive(changed)) afterCommit(await emailVerification.begin(changed, tx));
+        }
+        for (const [action, detail] of happened(given, before)) {
+          const actor = { kind: 'account' as const, id: admin.id };
+          await audit.record({ action, actor, accountId: id, meta, ...(detail && { detail }) }, tx);
+        }
+        const reason = revocationReason(given, before);
+        if (reason) await sessions.revokeAll(uow, id, { reason, meta });
+        afterCommit(() => invalidationBus.publish('accounts', id));
+        if (given.password) {
+          const event = describeSecurityEvent(meta, clock.now());
+          afterCommit(() => mail.send(mailAddressOf(before), 'password-changed', event));
+        }
+      });
     } catch (error) {
       throw isUniqueViolation(error) ? addressTaken() : error;
     }
-    await invalidationBus.publish('accounts', id);
-    mailLink();
-    if (given.password) mail.send(mailAddressOf(before), 'password-changed', describeSecurityEvent(meta, clock.now()));
     return requireExisting(id);
   }
 
@@ -136,18 +140,18 @@ export function createAdminUsers(deps: Deps) {
    */
   async function remove(id: string, admin: Account, meta: RequestMeta): Promise<void> {
     await requireExisting(id);
-    let upstreamRevocation = () => {};
-    const first = (tx: Queryable) => lockAll(id, admin.id, tx);
-    await sessions.revokeAll(id, 'account_deleted', meta, undefined, first, async (tx) => {
+    await transact(async (uow) => {
+      const { tx, afterCommit } = uow;
+      await lockAll(id, admin.id, tx);
+      await sessions.revokeAll(uow, id, { reason: 'account_deleted', meta });
       await removeFromAll(id, tx);
-      upstreamRevocation = await tokenRevocation.revokeAllFor(id, tx);
+      await tokenRevocation.revokeAllFor(uow, id);
       await tx.account.delete({ where: { id } });
       await requireRemainingAdmin(tx);
       const actor = { kind: 'account' as const, id: admin.id };
       await audit.record({ action: 'account.deleted', actor, accountId: id, meta }, tx);
+      afterCommit(() => invalidationBus.publish('accounts', id));
     });
-    upstreamRevocation();
-    await invalidationBus.publish('accounts', id);
   }
 
   /**
@@ -210,7 +214,7 @@ function namesOf(name: string): { givenName: string | null; familyName: string |
   return { givenName, familyName };
 }
 
-function endReason({ password, status }: AccountChange, before: Account): RevocationReason | undefined {
+function revocationReason({ password, status }: AccountChange, before: Account): RevocationReason | undefined {
   if (status === 'suspended' && before.status !== 'suspended') return 'suspended';
   return password === undefined ? undefined : 'password_changed';
 }

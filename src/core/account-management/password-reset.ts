@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, conflict, invalidRequest, unauthorized } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Log } from '../../base/log.js';
@@ -26,6 +27,7 @@ import type { SignIn } from '../sign-in/sign-in.js';
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   log: Log;
   invalidationBus: InvalidationBus;
@@ -58,6 +60,7 @@ export type PasswordReset = ReturnType<typeof createPasswordReset>;
 export function createPasswordReset(deps: Deps) {
   const {
     db,
+    transact,
     clock,
     log,
     invalidationBus,
@@ -130,7 +133,8 @@ export function createPasswordReset(deps: Deps) {
     if (!account) throw invalidLink();
     const passwordHash = await hashOf(password, account);
     const { id, email, emailVerified } = account;
-    await sessions.revokeAll(id, 'password_changed', meta, undefined, async (tx) => {
+    await transact(async (uow) => {
+      const { tx } = uow;
       if (!(await oneTimeTokens.consume('reset', token, tx))) throw invalidLink();
       const now = clock.now();
       const authenticated = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
@@ -146,8 +150,9 @@ export function createPasswordReset(deps: Deps) {
       // be a stranger's, who made it to wait for its owner (account pre-hijacking).
       if (!emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.removeAllFor(id, tx);
       await note('password.reset', id, meta, tx, { cleared: !emailVerified });
+      await sessions.revokeAll(uow, id, { reason: 'password_changed', meta });
+      notifyAfterCommit(uow, account, meta);
     });
-    await notificationFor(account, meta);
   }
 
   /**
@@ -177,7 +182,8 @@ export function createPasswordReset(deps: Deps) {
   async function replace({ account, session }: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
     const passwordHash = await hashOf(next, account);
     const { id, passwordChangedAt } = account;
-    await sessions.revokeAll(id, 'password_changed', meta, session.id, async (tx) => {
+    await transact(async (uow) => {
+      const { tx } = uow;
       const { count } = await tx.account.updateMany({
         where: { id, status: 'active', passwordChangedAt },
         data: { passwordHash, passwordChangedAt: clock.now() },
@@ -185,8 +191,9 @@ export function createPasswordReset(deps: Deps) {
       if (count !== 1) throw conflict('The password was changed a moment ago. Please sign in with it.');
       await oneTimeTokens.revoke('reset', id, tx);
       await note('password.changed', id, meta, tx);
+      await sessions.revokeAll(uow, id, { reason: 'password_changed', except: session.id, meta });
+      notifyAfterCommit(uow, account, meta);
     });
-    await notificationFor(account, meta);
   }
 
   /** A guess at it counts as one at the sign-in. */
@@ -216,9 +223,10 @@ export function createPasswordReset(deps: Deps) {
     await audit.record({ action, actor, accountId, meta, ...(detail && { detail }) }, tx);
   }
 
-  async function notificationFor(account: Account, meta: RequestMeta): Promise<void> {
-    mail.send(mailAddressOf(account), 'password-changed', describeSecurityEvent(meta, clock.now()));
-    await invalidationBus.publish('accounts', account.id);
+  function notifyAfterCommit({ afterCommit }: UnitOfWork, account: Account, meta: RequestMeta): void {
+    const event = describeSecurityEvent(meta, clock.now());
+    afterCommit(() => mail.send(mailAddressOf(account), 'password-changed', event));
+    afterCommit(() => invalidationBus.publish('accounts', account.id));
   }
 
   /** Waits for what goes on after the answers. */

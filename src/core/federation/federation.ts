@@ -15,6 +15,7 @@ import {
 } from '../../base/app-error.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Prisma, Queryable } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
@@ -41,6 +42,7 @@ interface Deps {
   redirectUris: string[];
   signup: 'open' | 'closed';
   rateLimiter: RateLimiter;
+  transact: Transact;
   invalidationBus: InvalidationBus;
   accounts: Accounts;
   identities: Identities;
@@ -72,8 +74,10 @@ const STARTS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, secon
 /** Answers that come to nothing: what is right is taken back. */
 const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
 
-export function createFederation({ providers, redirectUris, signup, rateLimiter, invalidationBus, ...deps }: Deps) {
+export function createFederation({ providers, redirectUris, signup, rateLimiter, ...deps }: Deps) {
   const {
+    transact,
+    invalidationBus,
     accounts,
     identities,
     apiKeys,
@@ -243,20 +247,20 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   async function linkByEmail({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<Account> {
     const { issuer, email, emailProven } = externalLogin;
     if (!emailProven) throw linkRequired(externalLogin);
-    let account: Account | undefined;
-    await sessions.revokeAll(id, 'revoked', meta, undefined, async (tx) => {
-      const local = await accounts.lock(id, tx);
-      const isTheirs = accounts.isActive(local) && local.emailVerified && local.email === email;
-      if (!isTheirs || local.role === 'admin') throw linkRequired(externalLogin);
+    return transact(async (uow) => {
+      const { tx, afterCommit } = uow;
+      const account = await accounts.lock(id, tx);
+      const isTheirs = accounts.isActive(account) && account.emailVerified && account.email === email;
+      if (!isTheirs || account.role === 'admin') throw linkRequired(externalLogin);
       if ((await mfa.isEnrolled(id, tx)) || (await identities.hasAny(id, issuer, tx)))
         throw linkRequired(externalLogin);
-      const cleared = await clear(local, tx);
-      await identities.link(local, externalLogin, email, meta, tx, { cleared });
-      account = local;
+      const cleared = await clear(account, tx);
+      await identities.link(account, externalLogin, email, meta, tx, { cleared });
+      await sessions.revokeAll(uow, id, { reason: 'revoked', meta });
+      afterCommit(() => invalidationBus.publish('accounts', id));
+      afterCommit(() => linkNotifications.notify(account, externalLogin.provider.name, 'email', meta));
+      return account;
     });
-    await invalidationBus.publish('accounts', id);
-    await linkNotifications.notify(account!, externalLogin.provider.name, 'email', meta);
-    return account!;
   }
 
   /**

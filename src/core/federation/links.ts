@@ -4,7 +4,8 @@
  */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
-import type { Database, FederatedIdentity } from '../../base/db/open.js';
+import type { FederatedIdentity } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { TokenVault } from '../identities/token-vault.js';
@@ -15,7 +16,7 @@ import type { ExternalLogin, Provider } from './provider.js';
 import type { TokenRevocation } from './token-revocation.js';
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   accounts: Accounts;
   identities: Identities;
   tokenVault: Pick<TokenVault, 'idsFor' | 'find'>;
@@ -43,7 +44,7 @@ export interface Link {
 
 export type Links = ReturnType<typeof createLinks>;
 
-export function createLinks({ db, accounts, identities, providers, upstreamIssuer, ...deps }: Deps) {
+export function createLinks({ transact, accounts, identities, providers, upstreamIssuer, ...deps }: Deps) {
   const { tokenVault, tokenRevocation, sessions, linkNotifications } = deps;
 
   return { list, link, linkByAdmin, unlink };
@@ -60,13 +61,12 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
   async function link({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<void> {
     const { provider, email } = externalLogin;
     try {
-      const account = await db.$transaction(async (tx) => {
-        const held = await accounts.lock(id, tx);
-        if (!accounts.isActive(held)) throw notFound();
-        await identities.link(held, externalLogin, email, meta, tx);
-        return held;
+      await transact(async ({ tx, afterCommit }) => {
+        const account = await accounts.lock(id, tx);
+        if (!accounts.isActive(account)) throw notFound();
+        await identities.link(account, externalLogin, email, meta, tx);
+        afterCommit(() => linkNotifications.notify(account, provider.name, 'login', meta));
       });
-      await linkNotifications.notify(account, provider.name, 'login', meta);
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
       if ((await identities.find(externalLogin))?.id === id) return identities.recordUse(externalLogin, email); // twice at once, or once more
@@ -89,23 +89,24 @@ export function createLinks({ db, accounts, identities, providers, upstreamIssue
    * way in.
    */
   async function unlink({ account, session }: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<void> {
-    let upstreamRevocation = () => {};
-    await sessions.revokeAll(account.id, 'factors_changed', meta, session.id, async (tx) => {
-      const now = await accounts.lock(account.id, tx); // of two at once, the second one sees what the first has left
+    await transact(async (uow) => {
+      const { tx, afterCommit } = uow;
+      // Of two concurrent calls, the second one sees what the first has left.
+      const current = await accounts.lock(account.id, tx);
       const all = await identities.list(account.id, tx);
       const one = all.find(({ id }) => id === linkId);
-      if (!now || !one) throw notFound('There is no such link.');
-      const staysOpen = now.passwordHash !== null || all.some((other) => other !== one && isSignInMethod(other));
+      if (!current || !one) throw notFound('There is no such link.');
+      const staysOpen = current.passwordHash !== null || all.some((other) => other !== one && isSignInMethod(other));
       if (isSignInMethod(one) && !staysOpen) {
         throw conflict(
           'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
         );
       }
-      const kept = await tokenVault.find(one.id, tx);
+      const stored = await tokenVault.find(one.id, tx);
       await identities.remove(one, meta, tx);
-      if (kept) upstreamRevocation = () => tokenRevocation.revokeStored(one.issuer, kept);
+      await sessions.revokeAll(uow, account.id, { reason: 'factors_changed', except: session.id, meta });
+      if (stored) afterCommit(() => tokenRevocation.revokeStored(one.issuer, stored));
     });
-    upstreamRevocation();
   }
 
   function toLink({ id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity, keepsToken: boolean): Link {

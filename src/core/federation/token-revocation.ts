@@ -2,7 +2,8 @@
  * Asks a provider elsewhere to forget what it gave for somebody who does not come by it any more
  * (RFC 7009). In the background: nobody waits for it, and whether it is heard changes nothing here.
  */
-import type { Queryable, KeptTokens as Row } from '../../base/db/open.js';
+import type { KeptTokens as Row } from '../../base/db/open.js';
+import type { UnitOfWork } from '../../base/db/transaction.js';
 import type { Log } from '../../base/log.js';
 import type { GivenTokens, TokenVault } from '../identities/token-vault.js';
 import type { Exchange } from './authorization-code.js';
@@ -34,14 +35,12 @@ export function createTokenRevocation({ log, tokenVault, exchange, providers }: 
   }
 
   /**
-   * For a verb that deletes an account: read in its transaction before, and given back by calling
-   * what is returned, after its commit.
+   * Revokes, after the commit, all stored tokens of an account that the unit of work deletes. Call
+   * it before the account is deleted.
    */
-  async function revokeAllFor(accountId: string, tx: Queryable): Promise<() => void> {
+  async function revokeAllFor({ tx, afterCommit }: UnitOfWork, accountId: string): Promise<void> {
     const rows = await tokenVault.listFor(accountId, tx);
-    return () => {
-      for (const { identity, ...row } of rows) revokeStored(identity.issuer, row);
-    };
+    for (const { identity, ...row } of rows) afterCommit(() => revokeStored(identity.issuer, row));
   }
 
   function begin(provider: Provider, read: () => Promise<string | undefined>): void {

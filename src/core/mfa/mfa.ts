@@ -8,6 +8,7 @@ import { conflict, isUniqueViolation, notFound, unauthorized } from '../../base/
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
@@ -21,6 +22,7 @@ import { isTotp, newTotpSecret, otpauthUri, stepOf } from './totp.js';
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   secrets: Secrets;
   rateLimiter: RateLimiter;
@@ -69,6 +71,7 @@ export type Mfa = ReturnType<typeof createMfa>;
 
 export function createMfa({
   db,
+  transact,
   clock,
   secrets,
   rateLimiter,
@@ -141,25 +144,30 @@ export function createMfa({
     const code = plain(otp);
     const step = isTotp(code) ? stepOf(code, await secrets.open(SEALED_FOR, sealedSecret), clock.now()) : undefined;
     if (step === undefined) throw wrongOtp();
-    let codes: string[] = [];
-    await sessions.revokeAll(accountId, 'factors_changed', meta, session.id, async (tx) => {
-      await accounts.lock(accountId, tx); // whoever is on the way in by the password alone waits, or is in and is found
+    return transact(async (uow) => {
+      const { tx } = uow;
+      // Concurrent sign-ins by the password alone wait here, or have created the session that is revoked below.
+      await accounts.lock(accountId, tx);
       const { count } = await tx.totpFactor.updateMany({
         where: { accountId, sealedSecret, ...PENDING },
         data: { confirmedAt: clock.now(), lastStep: step }, // this code is spent
       });
       if (count !== 1) throw conflict('This second factor was begun anew, or confirmed, meanwhile.');
       await record('mfa.enrolled', account, meta, tx);
-      codes = await recoveryCodes.replace(accountId, tx);
+      const codes = await recoveryCodes.replace(accountId, tx);
+      await sessions.revokeAll(uow, accountId, { reason: 'factors_changed', except: session.id, meta });
+      return codes;
     });
-    return codes;
   }
 
   /**
    * From now on the password is enough. The account's other logins end. Refuses with `not_found`.
    */
   async function remove({ account, session }: AuthenticatedSession, meta: RequestMeta): Promise<void> {
-    await sessions.revokeAll(account.id, 'factors_changed', meta, session.id, (tx) => erase(account, meta, tx));
+    await transact(async (uow) => {
+      await erase(account, meta, uow.tx);
+      await sessions.revokeAll(uow, account.id, { reason: 'factors_changed', except: session.id, meta });
+    });
   }
 
   /**
@@ -167,10 +175,10 @@ export function createMfa({
    * Refuses with `not_found`.
    */
   async function removeLost(account: Account): Promise<void> {
-    const admin = { kind: 'system' as const };
-    await sessions.revokeAll(account.id, 'factors_changed', systemMeta, undefined, (tx) =>
-      erase(account, systemMeta, tx, admin),
-    );
+    await transact(async (uow) => {
+      await erase(account, systemMeta, uow.tx, { kind: 'system' });
+      await sessions.revokeAll(uow, account.id, { reason: 'factors_changed', meta: systemMeta });
+    });
   }
 
   async function erase(account: Account, meta: RequestMeta, tx: Queryable, actor?: AuditEntry['actor']): Promise<void> {
@@ -192,7 +200,7 @@ export function createMfa({
    */
   async function renewRecoveryCodes(account: Account, meta: RequestMeta): Promise<string[]> {
     const accountId = account.id;
-    return db.$transaction(async (tx) => {
+    return transact(async ({ tx }) => {
       // Changes nothing, and holds the row: two renewals at once would leave two sets.
       const { count } = await tx.totpFactor.updateMany({ where: { accountId, ...CONFIRMED }, data: { accountId } });
       if (count !== 1) throw none();

@@ -1,17 +1,18 @@
-/** How logins end, for whatever reason, and with them what came of them. Nothing else ends one. */
+/**
+ * Revokes sessions and the grants and tokens that came from them. Sessions are revoked nowhere
+ * else.
+ */
 
 import type { Clock } from '../../base/clock.js';
-import type { Database, Queryable } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
 import type { GrantSelection } from '../oauth-storage/grants.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
+import type { AuthenticatedSession } from './sessions.js';
 
-/**
- * Signing out keeps what was granted for offline use; every other reason ends all that came of the
- * login.
- */
+/** `signed_out` keeps grants with `offline_access`; every other reason revokes them as well. */
 export type RevocationReason =
   | 'signed_out'
   | 'revoked'
@@ -21,106 +22,81 @@ export type RevocationReason =
   | 'theft'
   | 'account_deleted';
 
-/** What others are told when a login has ended. */
 export interface RevokedSession {
   sessionId: string;
   accountId: string;
-  /** The clients that asked to hear of it. */
+  /** The clients that asked for back-channel logout. */
   clientIds: string[];
 }
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   invalidationBus: InvalidationBus;
 }
 
-export function createSessionRevocation({ db, clock, audit, oauthStorage, invalidationBus }: Deps) {
-  const listeners: ((ended: RevokedSession[]) => void)[] = [];
+export function createSessionRevocation({ transact, clock, audit, oauthStorage, invalidationBus }: Deps) {
+  const listeners: ((revoked: RevokedSession[]) => void)[] = [];
 
-  return { revoke, revokeAll, onRevoked };
+  return { revoke, revokeOthers, revokeAll, onRevoked };
 
-  /** Ends a login. Its access and refresh tokens are refused from then on. */
+  /** Revokes one session and its access and refresh tokens. */
   async function revoke(id: string, reason: RevocationReason, meta: RequestMeta): Promise<void> {
-    await endWhere({ id }, reason, meta);
+    await transact((uow) => revokeWhere(uow, { id }, reason, meta));
+  }
+
+  /** Revokes all sessions and grants of the account except those of the given session. */
+  async function revokeOthers({ account, session }: AuthenticatedSession, meta: RequestMeta): Promise<void> {
+    await transact((uow) => revokeAll(uow, account.id, { reason: 'revoked', except: session.id, meta }));
   }
 
   /**
-   * Ends all logins of an account but `except`, and, unless somebody merely signed out, all that
-   * was granted to clients, whether the login it came from still lives or was signed out before.
-   * What came of `except` stays.
-   *
-   * @param first what must happen together with it, in the same transaction: why they end
-   * @param last what must happen there once they have ended
+   * Revokes all sessions of an account except `except`. Unless the reason is `signed_out`, it also
+   * revokes all grants, including those of sessions that were signed out before, but not those of
+   * `except`. Change or lock the account row first, so that a concurrent sign-in either sees the
+   * change or has its session revoked here.
    */
   async function revokeAll(
+    uow: UnitOfWork,
     accountId: string,
-    reason: RevocationReason,
-    meta: RequestMeta,
-    except?: string,
-    first: (tx: Queryable) => Promise<void> = async () => {},
-    last?: (tx: Queryable) => Promise<void>,
+    { reason, except, meta }: { reason: RevocationReason; except?: string | undefined; meta: RequestMeta },
   ): Promise<void> {
-    const grantsToo = reason !== 'signed_out';
-    // After the logins: whoever was being let in, or signed out, at this moment has left nothing by
-    // then that is not seen.
-    const finish = async (tx: Queryable) => {
-      if (grantsToo)
-        await oauthStorage.grants.revokeWhere(except ? { accountId, exceptSessionId: except } : { accountId }, tx);
-      await last?.(tx);
-    };
-    await endWhere({ accountId, ...(except && { id: { not: except } }) }, reason, meta, first, finish);
-    if (grantsToo) await invalidationBus.publish('grants');
+    await revokeWhere(uow, { accountId, ...(except && { id: { not: except } }) }, reason, meta);
+    if (reason === 'signed_out') return;
+    // After the sessions: concurrent sign-ins and sign-outs have committed by now, so that the
+    // grants which they leave are found.
+    await oauthStorage.grants.revokeWhere(except ? { accountId, exceptSessionId: except } : { accountId }, uow.tx);
+    uow.afterCommit(() => invalidationBus.publish('grants'));
   }
 
-  /** Calls the listener with what has ended, after it is written. */
-  function onRevoked(listener: (ended: RevokedSession[]) => void): void {
+  /** Registers a listener that is called with the revoked sessions after the commit. */
+  function onRevoked(listener: (revoked: RevokedSession[]) => void): void {
     listeners.push(listener);
   }
 
-  async function endWhere(
+  async function revokeWhere(
+    { tx, afterCommit }: UnitOfWork,
     where: { id: string } | { accountId: string; id?: { not: string } },
     reason: RevocationReason,
     meta: RequestMeta,
-    first?: (tx: Queryable) => Promise<void>,
-    last?: (tx: Queryable) => Promise<void>,
-  ) {
-    const ended = await db.$transaction(async (tx) => {
-      await first?.(tx);
-      const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
-      for (const session of sessions) {
-        await tx.session.update({
-          where: { id: session.id },
-          data: { endedAt: clock.now(), endReason: reason, tokenHash: null },
-        });
-        const grants: GrantSelection = {
-          sessionId: session.id,
-          ...(reason === 'signed_out' && { offline: false as const }),
-        };
-        await oauthStorage.grants.revokeWhere(grants, tx);
-        await audit.record(
-          {
-            action: 'session.ended',
-            actor: { kind: 'account', id: session.accountId },
-            accountId: session.accountId,
-            sessionId: session.id,
-            meta,
-            detail: { reason },
-          },
-          tx,
-        );
-      }
-      await last?.(tx);
-      return sessions.map(({ id, accountId, clients }) => ({
-        sessionId: id,
-        accountId,
-        clientIds: clients.map((client) => client.clientId),
-      }));
-    });
-    if (ended.length === 0) return;
-    for (const { sessionId } of ended) await invalidationBus.publish('sessions', sessionId);
-    for (const listener of listeners) listener(ended);
+  ): Promise<void> {
+    const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
+    for (const { id, accountId } of sessions) {
+      await tx.session.update({ where: { id }, data: { endedAt: clock.now(), endReason: reason, tokenHash: null } });
+      const grants: GrantSelection = { sessionId: id, ...(reason === 'signed_out' && { offline: false as const }) };
+      await oauthStorage.grants.revokeWhere(grants, tx);
+      const actor = { kind: 'account' as const, id: accountId };
+      await audit.record({ action: 'session.ended', actor, accountId, sessionId: id, meta, detail: { reason } }, tx);
+      afterCommit(() => invalidationBus.publish('sessions', id));
+    }
+    if (sessions.length === 0) return;
+    const revoked = sessions.map(({ id, accountId, clients }) => ({
+      sessionId: id,
+      accountId,
+      clientIds: clients.map(({ clientId }) => clientId),
+    }));
+    for (const listener of listeners) afterCommit(() => listener(revoked));
   }
 }

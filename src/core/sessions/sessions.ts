@@ -6,6 +6,7 @@
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
@@ -27,6 +28,7 @@ export interface AuthenticatedSession {
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   oauthStorage: OAuthStorage;
@@ -41,8 +43,9 @@ const USAGE_INTERVAL_SECONDS = HOUR_SECONDS;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
-export function createSessions({ db, clock, audit, oauthStorage, invalidationBus, idleSeconds, maxSeconds }: Deps) {
-  const endings = createSessionRevocation({ db, clock, audit, oauthStorage, invalidationBus });
+export function createSessions(deps: Deps) {
+  const { db, transact, clock, audit, invalidationBus, idleSeconds, maxSeconds } = deps;
+  const { revoke, revokeOthers, revokeAll, onRevoked } = createSessionRevocation(deps);
   const recent = createTtlCache<Session & { account: Account }>({ clock });
   for (const topic of ['accounts', 'sessions']) invalidationBus.on(topic, () => recent.invalidate());
 
@@ -58,7 +61,10 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
     find,
     list,
     rememberClient,
-    ...endings,
+    revoke,
+    revokeOthers,
+    revokeAll,
+    onRevoked,
   };
 
   /** Opens a login in a browser. The token goes into its cookie, and nowhere else. */
@@ -140,7 +146,7 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
     meta: RequestMeta,
   ): Promise<void> {
     const { id, accountId } = session;
-    await db.$transaction(async (tx) => {
+    await transact(async ({ tx, afterCommit }) => {
       await tx.session.updateMany({
         where: { id, endedAt: null },
         data: { authTime: clock.now(), amr: mergeAmr(before, amr) },
@@ -148,8 +154,8 @@ export function createSessions({ db, clock, audit, oauthStorage, invalidationBus
       const actor = { kind: 'account' as const, id: accountId };
       const detail = { amr };
       await audit.record({ action: 'session.proved_again', actor, accountId, sessionId: id, meta, detail }, tx);
+      afterCommit(() => changed(id));
     });
-    await changed(id);
   }
 
   /** Tells every process that a login is not what it was: its old token is refused from then on. */

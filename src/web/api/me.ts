@@ -113,8 +113,8 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
     ctx.body = (await sessions.list(account.id)).map((session) => serialize(session, login.session.id));
   }
 
-  async function endOthers(ctx: Context, _input: unknown, { account, login }: LoginPrincipal): Promise<void> {
-    await sessions.revokeAll(account.id, 'revoked', ctx.state.meta, login.session.id);
+  async function endOthers(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
+    await sessions.revokeOthers(login, ctx.state.meta);
     ctx.body = { ok: true, message: 'All other logins have ended.' };
   }
 

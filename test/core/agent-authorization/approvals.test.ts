@@ -206,8 +206,9 @@ describe.each(stores)('a question of an agent on $name', (store) => {
       data: { accountId: second.id, organizationId: agent.company_id, role: 'admin' },
     });
     const suspend = { where: { id: agent.ownerId }, data: { status: 'suspended' } };
-    await server.core.sessions.revokeAll(agent.ownerId, 'suspended', systemMeta, undefined, async (tx) => {
-      await tx.account.update(suspend);
+    await server.base.transact(async (uow) => {
+      await uow.tx.account.update(suspend);
+      await server.core.sessions.revokeAll(uow, agent.ownerId, { reason: 'suspended', meta: systemMeta });
     });
     await server.base.invalidationBus.publish('accounts', agent.ownerId);
     expect(await isActive(agent, accessToken)).toBe(false);

@@ -6,6 +6,7 @@ import { call, newLogin } from '../../support/api.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { obtainCode, REDIRECT_URI, type TestClient, token } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
+import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { openFamily, revoke } from '../../support/token-family.js';
 
@@ -83,10 +84,7 @@ describe.each(stores)('a credential on $name', (store) => {
       'its consent is withdrawn',
       (accountId: string, { id }: TestClient) => server.core.consents.revoke(accountId, id, systemMeta),
     ],
-    [
-      'the login that it came from is revoked',
-      (accountId: string) => server.core.sessions.revokeAll(accountId, 'revoked', systemMeta),
-    ],
+    ['the login that it came from is revoked', (accountId: string) => revokeAllSessions(server, accountId, 'revoked')],
     [
       'its account is suspended',
       async (id: string) => {

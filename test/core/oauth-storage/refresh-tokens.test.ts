@@ -5,6 +5,7 @@ import { systemMeta } from '../../../src/core/request-meta.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { isAlive, obtainCode, REDIRECT_URI, refresh, type TestClient } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
+import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/token-family.js';
 
@@ -220,7 +221,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
       atOnce(20, () => refresh(server, client, family.refreshToken)),
       verb === 'withdraw'
         ? server.core.consents.revoke(accountId, client.id, systemMeta)
-        : server.core.sessions.revokeAll(accountId, 'revoked', systemMeta),
+        : revokeAllSessions(server, accountId, 'revoked'),
     ]);
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
     expect(await livingOf(server, client, answers)).toEqual(NOTHING);

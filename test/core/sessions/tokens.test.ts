@@ -6,6 +6,7 @@ import { systemMeta } from '../../../src/core/request-meta.js';
 import { type ApiLogin, call, logIn, me, newLogin, renew } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { startServer, type TestServer } from '../../support/server.js';
+import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 
@@ -145,7 +146,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
   it('is refused within a second on every process when it ends, its account is suspended or its password changes', async () => {
     const endings: ((login: ApiLogin & { accountId: string }) => Promise<unknown>)[] = [
       ({ access_token: token }) => call(server, 'POST', '/auth/logout', { token }),
-      ({ accountId }) => server.core.sessions.revokeAll(accountId, 'password_changed', systemMeta),
+      ({ accountId }) => revokeAllSessions(server, accountId, 'password_changed'),
       async ({ accountId: id }) => {
         await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
         await server.base.invalidationBus.publish('accounts', id);

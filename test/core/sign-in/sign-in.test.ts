@@ -6,6 +6,7 @@ import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { refresh } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
+import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { openFamily } from '../../support/token-family.js';
 
@@ -270,9 +271,9 @@ describe.each(stores)('logins on $name', (store) => {
     await server.core.sessions.revoke(session.id, 'signed_out', systemMeta);
     expect([await isOpen(token), await isOpen(other.token)]).toEqual([false, true]);
     const third = await server.core.sessions.open(account, ['pwd'], systemMeta);
-    await server.core.sessions.revokeAll(account.id, 'password_changed', systemMeta, third.session.id);
+    await revokeAllSessions(server, account.id, 'password_changed', third.session.id);
     expect([await isOpen(other.token), await isOpen(third.token)]).toEqual([false, true]);
-    await server.core.sessions.revokeAll(account.id, 'revoked', systemMeta);
+    await revokeAllSessions(server, account.id, 'revoked');
     expect(await isOpen(third.token)).toBe(false);
     const reasons = (await server.core.audit.list({ action: 'session.ended', accountId: account.id })).map(
       ({ detail }) => (detail as { reason: string }).reason,
@@ -303,7 +304,7 @@ describe.each(stores)('logins on $name', (store) => {
     await server.core.sessions.revoke(two.session.id, 'theft', systemMeta);
     expect(await grants.list(two.account.id)).toEqual([]);
     expect(await give('late', two.session.id, two.account.id, true)).toBe(false);
-    await server.core.sessions.revokeAll(one.account.id, 'suspended', systemMeta);
+    await revokeAllSessions(server, one.account.id, 'suspended');
     expect(await grants.list(one.account.id)).toEqual([]);
   });
 
@@ -318,7 +319,7 @@ describe.each(stores)('logins on $name', (store) => {
       await Promise.all([
         grants.save({ ...grant, id: `race ${n}`, sessionId: session.id, expiresAt }),
         sessions.revoke(session.id, 'signed_out', systemMeta),
-        sessions.revokeAll(account.id, 'factors_changed', systemMeta, stays.session.id),
+        revokeAllSessions(server, account.id, 'factors_changed', stays.session.id),
         grants.save({ ...grant, id: `stays ${n}`, sessionId: stays.session.id, expiresAt }),
       ]);
       return (await grants.list(account.id)).map(({ id }) => id);

@@ -10,6 +10,7 @@ import { movableClock } from '../../support/movable-clock.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
 import { type TestClient, token } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
+import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { introspect, openFamily, revoke } from '../../support/token-family.js';
 
@@ -422,7 +423,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const endings: Record<string, (who: Awaited<ReturnType<typeof household>>, subject: string) => Promise<unknown>> =
         {
           'the consent': ({ person }) => server.core.consents.revoke(person.accountId, app.id, systemMeta),
-          'the sign-in': ({ person }) => server.core.sessions.revokeAll(person.accountId, 'signed_out', systemMeta),
+          'the sign-in': ({ person }) => revokeAllSessions(server, person.accountId, 'signed_out'),
           'the account': async ({ person: { accountId: id } }) => {
             await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
             await server.base.invalidationBus.publish('accounts', id);

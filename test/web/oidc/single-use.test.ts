@@ -16,6 +16,7 @@ import {
   token,
 } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
+import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/token-family.js';
 
@@ -72,11 +73,11 @@ describe.each(stores)('single use on $name', (store) => {
     const { id, email } = await server.account();
     const browser = new Browser(server.origin);
     await openFamily(server, client, email, {}, browser);
-    const { consents, sessions } = server.core;
+    const { consents } = server.core;
     const { find } = consents;
     consents.find = async (...who) => {
       const allowed = await find(...who); // the authorization is decided, and not yet written
-      await sessions.revokeAll(id, 'revoked', systemMeta);
+      await revokeAllSessions(server, id, 'revoked');
       return allowed;
     };
     const { challenge } = pkce();

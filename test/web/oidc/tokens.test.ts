@@ -16,6 +16,7 @@ import {
   token,
 } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
+import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { introspect, openFamily, revoke } from '../../support/token-family.js';
 
@@ -167,8 +168,7 @@ describe.each(stores)('tokens on $name', (store) => {
     const opaque = await openFamily(server, client, email);
     const jwt = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
     await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-    const meta = { address: '', userAgent: '', requestId: '' };
-    await server.core.sessions.revokeAll(id, 'suspended', meta);
+    await revokeAllSessions(server, id, 'suspended');
     expect(await isAlive(server, opaque.accessToken)).toBe(false);
     expect((await introspect(server, client, jwt.accessToken)).body).toEqual({ active: false });
     for (const { refreshToken } of [opaque, jwt]) {
