@@ -94,9 +94,9 @@ async function fill(db: Database): Promise<void> {
   await db.tool.create({ data: { id: 't1', slug: 'dealroom', name: 'Deal room', url: 'https://dealroom.example' } });
   await db.tool.create({ data: { id: 't2', slug: 'wiki', name: 'Wiki' } });
   await db.permission.create({ data: { accountId: 'a1', toolId: 't1', level: 'read' } });
-  await db.apiKey.create({ data: { ...key, id: 'key_1', lookup: 'sk_live_1', projectId: 'prj_1', expiresAt: at } });
-  await db.apiKey.create({ data: { ...key, id: 'key_2', lookup: 'sk_live_2', usageCount: 9_007_199_254_740_993n } });
-  const agent = { agentId: 'x', name: 'X', capabilities: ['a'], keyId: 'key_3', keyLookup: 'ocs_live_1', keyHash: 'h' };
+  await db.apiKey.create({ data: { ...key, id: 'key_1', prefix: 'sk_live_1', projectId: 'prj_1', expiresAt: at } });
+  await db.apiKey.create({ data: { ...key, id: 'key_2', prefix: 'sk_live_2', usageCount: 9_007_199_254_740_993n } });
+  const agent = { agentId: 'x', name: 'X', capabilities: ['a'], keyId: 'key_3', keyPrefix: 'ocs_live_1', keyHash: 'h' };
   await db.agent.create({ data: { ...agent, id: 'agt_1', organizationId: 'o1', ownerId: 'a1' } });
   await db.agent.create({
     data: { ...agent, id: 'agt_2', organizationId: 'o2', claimTokenHash: 'h', expiresAt: at, updatedAt: at },
@@ -105,7 +105,7 @@ async function fill(db: Database): Promise<void> {
     agentId: 'agt_1',
     accountId: 'a1',
     bindingMessage: 'M',
-    asked: json,
+    request: json,
     grantPayload: json,
     createdAt: at,
     expiresAt: at,
@@ -144,14 +144,14 @@ async function fill(db: Database): Promise<void> {
       refreshTokens: { create: { id: 't', payload: json, expiresAt: at } },
     },
   });
-  await db.artifact.create({ data: { kind: 'k', id: 'i', payload: json, expiresAt: at } });
-  await db.verificationToken.create({ data: { tokenHash: 'h', purpose: 'reset', accountId: 'a1', expiresAt: at } });
+  await db.oidcArtifact.create({ data: { kind: 'k', id: 'i', payload: json, expiresAt: at } });
+  await db.oneTimeToken.create({ data: { tokenHash: 'h', purpose: 'reset', accountId: 'a1', expiresAt: at } });
   await db.totpFactor.create({ data: { accountId: 'a1', sealedSecret: 'jwe', confirmedAt: at, lastStep: 59_000_000 } });
   await db.totpFactor.create({ data: { accountId: 'a2', sealedSecret: 'jwe' } });
   await db.recoveryCode.create({ data: { accountId: 'a1', codeHash: 'h' } });
   const identity = { accountId: 'a1', issuer: 'https://i.example', subject: 's' };
   await db.federatedIdentity.create({
-    data: { ...identity, keptTokens: { create: { sealedAccess: 'jwe', sealedRefresh: 'jwe', expiresAt: at } } },
+    data: { ...identity, storedTokens: { create: { sealedAccess: 'jwe', sealedRefresh: 'jwe', expiresAt: at } } },
   });
   await db.signingKey.create({
     data: { kid: 'kid', algorithm: 'ES256', publicJwk: json, encryptedPrivateJwk: 'jwe', signsFrom: at },
@@ -159,7 +159,7 @@ async function fill(db: Database): Promise<void> {
   await db.auditEvent.createMany({
     data: Array.from({ length: AUDIT_EVENTS }, (_, n) => ({ action: `did ${n}`, actorKind: 'system' })),
   });
-  await db.change.create({ data: { topic: 'keys', version: 9_007_199_254_740_993n } });
+  await db.cacheVersion.create({ data: { topic: 'keys', version: 9_007_199_254_740_993n } });
   await db.rateLimit.create({ data: { key: 'login', points: 3, expire: 1_800_000_000_000n } });
 }
 

@@ -30,16 +30,16 @@ describe.each(databases)('a database on $name', ({ open }) => {
   test('keeps the acknowledged write of another request when a transaction rolls back', async () => {
     const began = gate();
     const transaction = db.$transaction(async (tx) => {
-      await tx.change.create({ data: { topic: 'inside' } });
+      await tx.cacheVersion.create({ data: { topic: 'inside' } });
       began.resolve();
       await sleep(150);
       throw new Error('roll back');
     });
     await began.promise;
-    const outside = Promise.all([db.change.create({ data: { topic: 'outside' } })]); // begins now, not when awaited
+    const outside = Promise.all([db.cacheVersion.create({ data: { topic: 'outside' } })]); // begins now, not when awaited
     await expect(transaction).rejects.toThrow('roll back');
     await outside;
-    expect(await db.change.findMany({ where: { topic: { in: ['inside', 'outside'] } } })).toMatchObject([
+    expect(await db.cacheVersion.findMany({ where: { topic: { in: ['inside', 'outside'] } } })).toMatchObject([
       { topic: 'outside' },
     ]);
   });
@@ -48,23 +48,23 @@ describe.each(databases)('a database on $name', ({ open }) => {
     const began = gate();
     const ending = gate();
     const transaction = db.$transaction(async (tx) => {
-      await tx.change.create({ data: { topic: 'uncommitted' } });
+      await tx.cacheVersion.create({ data: { topic: 'uncommitted' } });
       began.resolve();
       await ending.promise;
     });
     await began.promise;
-    expect(await db.change.findUnique({ where: { topic: 'uncommitted' } })).toBeNull();
+    expect(await db.cacheVersion.findUnique({ where: { topic: 'uncommitted' } })).toBeNull();
     ending.resolve();
     await transaction;
-    expect(await db.change.findUnique({ where: { topic: 'uncommitted' } })).not.toBeNull();
+    expect(await db.cacheVersion.findUnique({ where: { topic: 'uncommitted' } })).not.toBeNull();
   });
 
   test('lets exactly one of 20 parallel conditional updates win', async () => {
     for (let round = 0; round < 10; round++) {
       const id = `code-${round}`;
-      await db.artifact.create({ data: { kind: 'code', id, payload: {}, expiresAt: future() } });
+      await db.oidcArtifact.create({ data: { kind: 'code', id, payload: {}, expiresAt: future() } });
       const claims = await parallel(20, (i) =>
-        (i % 2 ? db : neighbour).artifact.updateMany({
+        (i % 2 ? db : neighbour).oidcArtifact.updateMany({
           where: { kind: 'code', id, consumedAt: null },
           data: { consumedAt: new Date() },
         }),
@@ -74,19 +74,22 @@ describe.each(databases)('a database on $name', ({ open }) => {
   });
 
   test('loses none of 20 parallel increments', async () => {
-    await db.change.create({ data: { topic: 'counter' } });
+    await db.cacheVersion.create({ data: { topic: 'counter' } });
     await parallel(20, (i) =>
-      (i % 2 ? db : neighbour).change.update({ where: { topic: 'counter' }, data: { version: { increment: 1n } } }),
+      (i % 2 ? db : neighbour).cacheVersion.update({
+        where: { topic: 'counter' },
+        data: { version: { increment: 1n } },
+      }),
     );
-    expect((await db.change.findUniqueOrThrow({ where: { topic: 'counter' } })).version).toBe(20n);
+    expect((await db.cacheVersion.findUniqueOrThrow({ where: { topic: 'counter' } })).version).toBe(20n);
   });
 
   test('carries out 20 parallel upserts of one row', async () => {
     const upsert = { where: { topic: 'upsert' }, create: { topic: 'upsert', version: 1n } };
     await parallel(20, (i) =>
-      (i % 2 ? db : neighbour).change.upsert({ ...upsert, update: { version: { increment: 1n } } }),
+      (i % 2 ? db : neighbour).cacheVersion.upsert({ ...upsert, update: { version: { increment: 1n } } }),
     );
-    expect((await db.change.findUniqueOrThrow({ where: { topic: 'upsert' } })).version).toBe(20n);
+    expect((await db.cacheVersion.findUniqueOrThrow({ where: { topic: 'upsert' } })).version).toBe(20n);
   });
 
   test('deletes with an account what belongs to it, down to the refresh tokens', async () => {
@@ -136,8 +139,8 @@ describe.each(databases)('a database on $name', ({ open }) => {
   test.each([9_007_199_254_740_993n, 9_223_372_036_854_775_807n, -1n])(
     'keeps the integer %s exactly',
     async (version) => {
-      await db.change.create({ data: { topic: `big ${version}`, version } });
-      expect(await db.change.findFirst({ where: { version } })).toEqual({ topic: `big ${version}`, version });
+      await db.cacheVersion.create({ data: { topic: `big ${version}`, version } });
+      expect(await db.cacheVersion.findFirst({ where: { version } })).toEqual({ topic: `big ${version}`, version });
     },
   );
 
@@ -183,20 +186,20 @@ describe.each(databases)('a database on $name', ({ open }) => {
   test('refuses statements after the end of their transaction, and goes on working', async () => {
     const late = db.$transaction(
       async (tx) => {
-        await tx.change.create({ data: { topic: 'late-1' } });
+        await tx.cacheVersion.create({ data: { topic: 'late-1' } });
         await sleep(300);
-        await tx.change.create({ data: { topic: 'late-2' } });
+        await tx.cacheVersion.create({ data: { topic: 'late-2' } });
       },
       { timeout: 100 },
     );
     expect(await codeOf(late)).toBe('P2028');
-    expect(await db.change.count({ where: { topic: { startsWith: 'late-' } } })).toBe(0);
+    expect(await db.cacheVersion.count({ where: { topic: { startsWith: 'late-' } } })).toBe(0);
     let escaped: typeof db | undefined;
     await db.$transaction(async (tx) => {
       escaped = tx as typeof db;
     });
-    expect(await codeOf(escaped!.change.create({ data: { topic: 'late-3' } }))).toBe('P2028');
-    await db.change.create({ data: { topic: 'afterwards' } });
+    expect(await codeOf(escaped!.cacheVersion.create({ data: { topic: 'late-3' } }))).toBe('P2028');
+    await db.cacheVersion.create({ data: { topic: 'afterwards' } });
   });
 
   test('finds text by its case, and takes long lists', async () => {
@@ -252,10 +255,10 @@ describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
 
   test('take a script whole, with a semicolon inside a text', async () => {
     await withStore(open, async (url) => {
-      const insert = `INSERT INTO "Change" ("topic", "version") VALUES ('a;b''; --', 7); DELETE FROM "RateLimit";`;
+      const insert = `INSERT INTO "CacheVersion" ("topic", "version") VALUES ('a;b''; --', 7); DELETE FROM "RateLimit";`;
       await migrate(url, withMigration('99990101000000_semicolon', insert));
       await withDatabase(url, async (db) => {
-        expect(await db.change.findMany()).toEqual([{ topic: "a;b'; --", version: 7n }]);
+        expect(await db.cacheVersion.findMany()).toEqual([{ topic: "a;b'; --", version: 7n }]);
       });
     });
   });

@@ -121,9 +121,9 @@ test('what SQLite could not take is told later, and never fails the one who anno
   ];
   const heard = vi.fn();
   two.on('keys', heard);
-  await db.$executeRaw`ALTER TABLE "Change" RENAME TO "Elsewhere"`;
+  await db.$executeRaw`ALTER TABLE "CacheVersion" RENAME TO "Elsewhere"`;
   await one.publish('keys');
-  await db.$executeRaw`ALTER TABLE "Elsewhere" RENAME TO "Change"`;
+  await db.$executeRaw`ALTER TABLE "Elsewhere" RENAME TO "CacheVersion"`;
   await vi.waitFor(() => expect(heard).toHaveBeenCalledOnce(), SOON);
   await one.close();
   await two.close();

@@ -10,7 +10,7 @@ import { openDatabase } from '../../src/base/db/open.js';
 const READER = `
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
-print(db.execute('SELECT count(*) FROM "Change"').fetchone()[0])
+print(db.execute('SELECT count(*) FROM "CacheVersion"').fetchone()[0])
 db.close()`;
 
 const readByAnother = (path: string) => Number(execFileSync('python3', ['-c', READER, path], { encoding: 'utf8' }));
@@ -20,11 +20,11 @@ test('loses nothing when another program reads it and goes, whatever else this o
   const path = join(folder, 'signet.db');
   await migrate(`file:${path}`);
   const db = await openDatabase(`file:${path}`);
-  await db.change.create({ data: { topic: 'first' } });
+  await db.cacheVersion.create({ data: { topic: 'first' } });
   await migrate(`file:${path}`); // another connection, which comes and goes
   expect(readByAnother(path)).toBe(1);
   expect(existsSync(`${path}-wal`)).toBe(true); // whoever thinks that it is the last one takes it away
-  await db.change.create({ data: { topic: 'second' } });
+  await db.cacheVersion.create({ data: { topic: 'second' } });
   expect(readByAnother(path)).toBe(2);
   await db.$disconnect();
   rmSync(folder, { recursive: true });

@@ -19,15 +19,15 @@ describe.each(stores)('a unit of work on $name', (store) => {
     await data.close();
   });
 
-  const insert = (topic: string) => transact(({ tx }) => tx.change.create({ data: { topic } }));
-  const exists = async (topic: string) => (await db.change.findUnique({ where: { topic } })) !== null;
+  const insert = (topic: string) => transact(({ tx }) => tx.cacheVersion.create({ data: { topic } }));
+  const exists = async (topic: string) => (await db.cacheVersion.findUnique({ where: { topic } })) !== null;
 
   it('runs its tasks once, in order, after the commit', async () => {
     const seen: unknown[] = [];
     const result = await transact(async ({ tx, afterCommit }) => {
       afterCommit(async () => seen.push(['first', await exists('committed')]));
       afterCommit(() => seen.push('second'));
-      await tx.change.create({ data: { topic: 'committed' } });
+      await tx.cacheVersion.create({ data: { topic: 'committed' } });
       seen.push('work');
       return 7;
     });
@@ -41,7 +41,7 @@ describe.each(stores)('a unit of work on $name', (store) => {
       afterCommit(() => {
         ran = true;
       });
-      await tx.change.create({ data: { topic: 'rolled back' } });
+      await tx.cacheVersion.create({ data: { topic: 'rolled back' } });
       throw new Error('the work failed');
     });
     await expect(failing).rejects.toThrow('the work failed');

@@ -335,11 +335,11 @@ async function expectTrail(journeys: Journey[]): Promise<void> {
   const accounts = new Map(
     (await db.account.findMany({ select: { id: true, email: true } })).map(({ id, email }) => [email, id]),
   );
-  const actions = ['client.registered', 'account.created', 'sign_in.succeeded', 'consent.given'];
+  const actions = ['client.registered', 'account.created', 'sign_in.succeeded', 'consent.granted'];
   const trail = new Map<string, number>();
   for (const { action, accountId, clientId } of await db.auditEvent.findMany({ where: { action: { in: actions } } })) {
     const concerns =
-      { 'client.registered': clientId, 'consent.given': `${accountId} ${clientId}` }[action] ?? accountId;
+      { 'client.registered': clientId, 'consent.granted': `${accountId} ${clientId}` }[action] ?? accountId;
     const key = `${action} ${concerns}`;
     trail.set(key, (trail.get(key) ?? 0) + 1);
   }
@@ -351,7 +351,7 @@ async function expectTrail(journeys: Journey[]): Promise<void> {
       account: !registeredAccount || accountId !== undefined,
       'account.created': registeredAccount ? trail.get(`account.created ${accountId}`) : 1,
       'sign_in.succeeded': (trail.get(`sign_in.succeeded ${accountId}`) ?? 0) >= signedIn,
-      'consent.given': consented ? trail.get(`consent.given ${accountId} ${client?.id}`) : 1,
+      'consent.granted': consented ? trail.get(`consent.granted ${accountId} ${client?.id}`) : 1,
     };
     expect({ email, ...there }).toEqual({
       email,
@@ -360,7 +360,7 @@ async function expectTrail(journeys: Journey[]): Promise<void> {
       account: true,
       'account.created': 1,
       'sign_in.succeeded': true,
-      'consent.given': 1,
+      'consent.granted': 1,
     });
   }
 }

@@ -368,7 +368,7 @@ const NO: [OperationName, code: string, Yes][] = [
       await contract.call('POST /api/v1/auth/github/link', { headers: bearer, json: await codeOfGithub() });
       const links = await server.core.links.list(await idOf(email));
       const identityId = links[0]!.id;
-      await server.base.db.keptTokens.update({ where: { identityId }, data: { expiresAt: new Date(0) } });
+      await server.base.db.storedTokens.update({ where: { identityId }, data: { expiresAt: new Date(0) } });
       return { headers: bearer, params: { id: identityId } };
     },
   ],

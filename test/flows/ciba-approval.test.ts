@@ -144,13 +144,13 @@ describe('an agent that asks a person', () => {
     expect((await poll(server, agent, asked)).body.error).toBe('authorization_pending');
     expect((await poll(server, agent, asked)).body.error).toBe('slow_down');
     await server.core.audit.flush();
-    expect(await server.core.audit.list({ clientId: agent.client_id, action: 'token.refused' })).toEqual([]);
+    expect(await server.core.audit.list({ clientId: agent.client_id, action: 'token.denied' })).toEqual([]);
 
     const kind = 'BackchannelAuthenticationRequest';
     const id = server.core.oauthStorage.idOf(asked.body.auth_req_id!);
-    const { payload } = await server.base.db.artifact.findUniqueOrThrow({ where: { kind_id: { kind, id } } });
+    const { payload } = await server.base.db.oidcArtifact.findUniqueOrThrow({ where: { kind_id: { kind, id } } });
     const over = { ...(payload as object), exp: Math.floor(Date.now() / 1000) - 1 };
-    await server.base.db.artifact.update({ where: { kind_id: { kind, id } }, data: { payload: over } });
+    await server.base.db.oidcArtifact.update({ where: { kind_id: { kind, id } }, data: { payload: over } });
     await server.base.db.approval.updateMany({
       where: { agentId: agent.client_id },
       data: { expiresAt: new Date(Date.now() - 1000) },

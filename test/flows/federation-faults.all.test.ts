@@ -258,7 +258,7 @@ describe('what is left behind', () => {
     await server.core.audit.flush();
     const store = JSON.stringify(
       await Promise.all([
-        server.base.db.verificationToken.findMany(),
+        server.base.db.oneTimeToken.findMany(),
         server.base.db.federatedIdentity.findMany(),
         server.base.db.auditEvent.findMany(),
       ]),

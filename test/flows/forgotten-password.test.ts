@@ -148,7 +148,7 @@ describe('a server in production that has no mail server', () => {
       expect(home.html).not.toContain('verify-email');
       await server.core.passwordReset.requestReset(email, { address: '', userAgent: '', requestId: '' });
       await server.core.passwordReset.settle();
-      expect(await server.base.db.verificationToken.count()).toBe(0);
+      expect(await server.base.db.oneTimeToken.count()).toBe(0);
       expect(server.base.mail.outbox).toBeUndefined();
     } finally {
       await server.close();

@@ -424,10 +424,10 @@ describe('OAuth 2.1 and what else was tried', () => {
     it('HEAD is no way to a code', async () => {
       await passThrough(person, start(client), account.email); // consented
       const cookie = [...person.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
-      const before = await server.base.db.artifact.count({ where: { kind: 'AuthorizationCode' } });
+      const before = await server.base.db.oidcArtifact.count({ where: { kind: 'AuthorizationCode' } });
       const answer = await ask(server, 'HEAD', pathOf(start(client)), { cookie });
       expect(answer.headers.location ?? '').not.toContain('code=');
-      expect(await server.base.db.artifact.count({ where: { kind: 'AuthorizationCode' } })).toBe(before);
+      expect(await server.base.db.oidcArtifact.count({ where: { kind: 'AuthorizationCode' } })).toBe(before);
     });
 
     it.each([

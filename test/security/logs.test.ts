@@ -158,13 +158,13 @@ describe('secrets', () => {
     const reset = await openLink(/Choose/);
     await browser.submit(reset, { password: keep('password that is refused', 'qqqqqqqqqqqq') });
     await browser.submit(reset, { password: secret('password'), csrf: secret('csrf of nobody') });
-    await server.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken" RENAME TO "VerificationToken_gone"');
+    await server.base.db.$executeRawUnsafe('ALTER TABLE "OneTimeToken" RENAME TO "OneTimeToken_gone"');
     try {
       await browser.submit(reset, { password: secret('password that meets a failure') });
       await browser.submit(await browser.open('/forgot-password'), { email });
       await server.core.passwordReset.settle();
     } finally {
-      await server.base.db.$executeRawUnsafe('ALTER TABLE "VerificationToken_gone" RENAME TO "VerificationToken"');
+      await server.base.db.$executeRawUnsafe('ALTER TABLE "OneTimeToken_gone" RENAME TO "OneTimeToken"');
     }
     const chosen = secret('password that was chosen');
     await browser.submit(reset, { password: chosen });
@@ -561,11 +561,11 @@ describe('secrets', () => {
     const actions = new Set(rows.map(({ action }) => action));
     for (const action of [
       'account.created',
-      'approval.given',
+      'approval.approved',
       'client.deleted',
       'client.registered',
       'code.replayed',
-      'consent.given',
+      'consent.granted',
       'email.verified',
       'invitation.accepted',
       'password.changed',
@@ -573,14 +573,14 @@ describe('secrets', () => {
       'password.reset_requested',
       'mfa.enrolled',
       'mfa.recovery_code_used',
-      'mfa.recovery_codes_renewed',
+      'mfa.recovery_codes_regenerated',
       'mfa.removed',
       'refresh_token.replayed',
       'session.ended',
       'setup.completed',
       'sign_in.failed',
       'sign_in.succeeded',
-      'token.refused',
+      'token.denied',
       'token.revoked',
     ]) {
       expect([...actions], action).toContain(action);

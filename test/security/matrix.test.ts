@@ -389,7 +389,7 @@ beforeAll(async () => {
 async function expire(accessToken: string): Promise<string> {
   const { sha256 } = await import('../../src/base/crypto.js');
   const past = new Date(Date.now() - 1000);
-  const { count } = await server.base.db.artifact.updateMany({
+  const { count } = await server.base.db.oidcArtifact.updateMany({
     where: { kind: 'AccessToken', id: sha256(accessToken) },
     data: { expiresAt: past },
   });

@@ -147,7 +147,7 @@ describe('PKCE and codes', () => {
 
   it('a code lives for a minute', async () => {
     const { code } = await obtain(client);
-    const [row] = await server.base.db.artifact.findMany({
+    const [row] = await server.base.db.oidcArtifact.findMany({
       where: { kind: 'AuthorizationCode' },
       orderBy: { createdAt: 'desc' },
       take: 1,

@@ -26,7 +26,7 @@ export async function createSqliteTransport({ db, subscriber, log }: Deps): Prom
 
   return {
     async send(topic) {
-      const { version } = await db.change.upsert({
+      const { version } = await db.cacheVersion.upsert({
         where: { topic },
         create: { topic, version: 1n },
         update: { version: { increment: 1n } },
@@ -50,7 +50,7 @@ export async function createSqliteTransport({ db, subscriber, log }: Deps): Prom
   }
 
   async function forEachNew(tell: (topic: string) => void): Promise<void> {
-    for (const { topic, version } of await db.change.findMany()) {
+    for (const { topic, version } of await db.cacheVersion.findMany()) {
       if (version <= (seen.get(topic) ?? 0n)) continue;
       seen.set(topic, version);
       tell(topic);

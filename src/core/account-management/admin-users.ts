@@ -230,7 +230,7 @@ function happened(
   if (password !== undefined) all.push(['password.set']);
   if (role && role !== before.role) all.push(['account.role_changed', { role }]);
   if (status && status !== before.status) {
-    all.push([status === 'suspended' ? 'account.suspended' : 'account.reinstated']);
+    all.push([status === 'suspended' ? 'account.suspended' : 'account.reactivated']);
   }
   return all;
 }

@@ -42,7 +42,7 @@ export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
   async function createToken(): Promise<string | undefined> {
     if (await accounts.hasAdmin()) return undefined;
     return db.$transaction(async (tx) => {
-      await audit.record({ action: 'setup.link_made', actor: { kind: 'system' } }, tx);
+      await audit.record({ action: 'setup.link_created', actor: { kind: 'system' } }, tx);
       return oneTimeTokens.create('setup', { seconds: DAY_SECONDS, atMost: MAX_ACTIVE_LINKS }, tx);
     });
   }

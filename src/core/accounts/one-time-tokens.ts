@@ -40,7 +40,7 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
     const token = randomToken();
     const now = clock.now();
     await revoke(purpose, account?.id ?? null, tx, atMost - 1);
-    await tx.verificationToken.create({
+    await tx.oneTimeToken.create({
       data: {
         tokenHash: sha256(token),
         purpose,
@@ -59,7 +59,7 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
    */
   async function find(purpose: TokenPurpose, token: string): Promise<{ account: Account | null } | undefined> {
     const where = { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: clock.now() } };
-    const row = await db.verificationToken.findFirst({ where, include: { account: true } });
+    const row = await db.oneTimeToken.findFirst({ where, include: { account: true } });
     if (!row) return undefined;
     const { email } = (row.data ?? {}) as { email?: string };
     const stands = !row.account || (row.account.status === 'active' && row.account.email === email);
@@ -72,7 +72,7 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
    */
   async function consume(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const now = clock.now();
-    const { count } = await tx.verificationToken.updateMany({
+    const { count } = await tx.oneTimeToken.updateMany({
       where: { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: now } },
       data: { consumedAt: now },
     });
@@ -86,11 +86,11 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
    */
   async function spendAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const where = { purpose, accountId: null, consumedAt: null };
-    const all = await tx.verificationToken.findMany({ where, orderBy: { tokenHash: 'asc' } });
+    const all = await tx.oneTimeToken.findMany({ where, orderBy: { tokenHash: 'asc' } });
     const [now, own] = [clock.now(), sha256(token)];
     let spent = false;
     for (const { tokenHash, expiresAt } of all) {
-      const { count } = await tx.verificationToken.updateMany({
+      const { count } = await tx.oneTimeToken.updateMany({
         where: { tokenHash, consumedAt: null },
         data: { consumedAt: now },
       });
@@ -102,9 +102,8 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   /** Makes those void that nobody has used, but for the newest so many. */
   async function revoke(purpose: TokenPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
     const where = { purpose, accountId, consumedAt: null };
-    const newest =
-      keep > 0 && (await tx.verificationToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep }));
+    const newest = keep > 0 && (await tx.oneTimeToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep }));
     const others = newest && { tokenHash: { notIn: newest.map((one) => one.tokenHash) } };
-    await tx.verificationToken.deleteMany({ where: { ...where, ...others } });
+    await tx.oneTimeToken.deleteMany({ where: { ...where, ...others } });
   }
 }

@@ -148,7 +148,7 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
         const made = await tx.approval.create({
           data: {
             ...{ id, requestId, agentId: agent.id, accountId, bindingMessage, pendingKey, createdAt: now, expiresAt },
-            asked: asked as unknown as Prisma.InputJsonObject,
+            request: asked as unknown as Prisma.InputJsonObject,
             grantId: grant.id,
             grantPayload: grant.payload as Prisma.InputJsonObject,
           },
@@ -218,7 +218,7 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
       if (count !== 1 || !isStillOwner(row, current)) throw expired();
       const actor = { kind: 'account' as const, id: account.id };
       const { organizationId } = row.agent;
-      if (decision === 'deny') return note('approval.refused', row, organizationId, actor, meta, tx);
+      if (decision === 'deny') return note('approval.denied', row, organizationId, actor, meta, tx);
       if (!(await related(toAgent(row.agent), { id: account.id }, tx))) throw expired();
       // It outlives a sign-out, and nothing else that ends the login by which it was given.
       await oauthStorage.grants.open(
@@ -229,12 +229,12 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
         },
         tx,
       );
-      await note('approval.given', row, organizationId, actor, meta, tx);
+      await note('approval.approved', row, organizationId, actor, meta, tx);
     });
   }
 
   async function note(
-    action: 'approval.requested' | 'approval.given' | 'approval.refused',
+    action: 'approval.requested' | 'approval.approved' | 'approval.denied',
     row: ApprovalRow,
     organizationId: string,
     actor: AuditEntry['actor'],
@@ -254,7 +254,7 @@ function isStillOwner({ createdAt }: Pick<ApprovalRow, 'createdAt'>, account: Ac
   return status === 'active' && !(passwordChangedAt && passwordChangedAt > createdAt);
 }
 
-const requestOf = ({ asked }: Pick<ApprovalRow, 'asked'>) => asked as unknown as ApprovalRequest;
+const requestOf = ({ request }: Pick<ApprovalRow, 'request'>) => request as unknown as ApprovalRequest;
 
 const toApproval = (row: ApprovalRow & { agent: Approval['agent'] }): Approval => ({
   id: row.id,

@@ -5,7 +5,7 @@ import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { Account, Database, Prisma } from '../../base/db/open.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
-import { formatOf, KEY_FORMATS, lookupOf } from '../api-keys/formats.js';
+import { formatOf, KEY_FORMATS, prefixOf } from '../api-keys/formats.js';
 
 export interface Agent {
   /** `agt_…`: its OAuth client id, and its subject in tokens. */
@@ -83,7 +83,7 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
     const format = formatOf(key);
     if (format?.prefix !== KEY_FORMATS.ocs_live.prefix) return undefined;
     const hash = sha256(key);
-    const rows = await db.agent.findMany({ where: { keyLookup: lookupOf(key, format) }, include: AGENT_INCLUDE });
+    const rows = await db.agent.findMany({ where: { keyPrefix: prefixOf(key, format) }, include: AGENT_INCLUDE });
     const found = rows.find(({ keyHash }) => constantTimeEqual(keyHash, hash));
     if (!found) return undefined;
     const agent = toAgent(found);

@@ -50,6 +50,6 @@ function build(agent: Agent): Client {
     updatedAt,
     lastUsedAt: null,
     documentFreshUntil: null,
-    lastBegunAt: null,
+    lastAuthorizationAt: null,
   };
 }

@@ -21,7 +21,7 @@ import {
   KEY_FORMATS,
   type KeyFormat,
   type KeyFormatName,
-  lookupOf,
+  prefixOf,
 } from './formats.js';
 import type { KeyUsage } from './usage.js';
 
@@ -196,7 +196,7 @@ export function createApiKeys(deps: Deps) {
     if (!format) return undefined;
     const hash = sha256(text);
     const candidates = await db.apiKey.findMany({
-      where: { lookup: lookupOf(text, format), revokedAt: null },
+      where: { prefix: prefixOf(text, format), revokedAt: null },
       include: { account: true },
     });
     const found = candidates.find((candidate) => constantTimeEqual(candidate.hash, hash));
@@ -238,7 +238,7 @@ export function createApiKeys(deps: Deps) {
   function mint(format: KeyFormat) {
     const key = generateKey(format);
     const id = `key_${randomUUID()}`;
-    return { key, data: { id, format: format.prefix, lookup: lookupOf(key, format), hash: sha256(key) } };
+    return { key, data: { id, format: format.prefix, prefix: prefixOf(key, format), hash: sha256(key) } };
   }
 
   async function note(

@@ -15,14 +15,14 @@ export interface KeyFormat {
   random: number;
   checksum: number;
   /** How a key is shown in lists, made of what it is found by. */
-  displayPrefix: (lookup: string) => string;
+  displayPrefix: (prefix: string) => string;
 }
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'; // RFC 4648
 const HEX = '0123456789abcdef';
 /** By so many characters after its prefix a key is found among all others. */
-const LOOKUP_LENGTH = 8;
+const PREFIX_LENGTH = 8;
 const CRC_VALUES = 2 ** 32;
 const BYTE_VALUES = 256;
 
@@ -32,7 +32,7 @@ export const KEY_FORMATS = {
   sk_live: { prefix: 'sk_live_', ...wide, displayPrefix: () => 'sk_live' },
   sk_test: { prefix: 'sk_test_', ...wide, displayPrefix: () => 'sk_test' },
   cap: { prefix: 'cap_', alphabet: BASE32, random: 45, checksum: 7, displayPrefix: () => 'cap' },
-  cb: { prefix: 'cb_', alphabet: HEX, random: 40, checksum: 8, displayPrefix: (lookup: string) => lookup },
+  cb: { prefix: 'cb_', alphabet: HEX, random: 40, checksum: 8, displayPrefix: (prefix: string) => prefix },
   ocs_live: { prefix: 'ocs_live_', ...wide, displayPrefix: () => 'ocs_live' },
 } satisfies Record<string, KeyFormat>;
 
@@ -68,7 +68,7 @@ export function formatWith(prefix: string): KeyFormat {
 export const looksLikeKey = (text: string) => longestFirst.some(({ prefix }) => text.startsWith(prefix));
 
 /** What a key is found by. No secret: the rest of it is. */
-export const lookupOf = (key: string, { prefix }: KeyFormat) => key.slice(0, prefix.length + LOOKUP_LENGTH);
+export const prefixOf = (key: string, { prefix }: KeyFormat) => key.slice(0, prefix.length + PREFIX_LENGTH);
 
 /** Each character with the same chance: bytes that would favour the first ones are thrown away. */
 function randomText({ alphabet, random }: KeyFormat): string {

@@ -88,7 +88,7 @@ export function createUnusedClientCleanup({
         ...(unusedSeconds > 0 ? [{ lastUsedAt: null, createdAt: unused }] : []),
         ...(idleSeconds > 0 ? [{ lastUsedAt: idle }, { lastUsedAt: null, createdAt: idle }] : []),
       ],
-      AND: { OR: [{ lastBegunAt: null }, { lastBegunAt: since(UNDER_WAY_SECONDS) }] },
+      AND: { OR: [{ lastAuthorizationAt: null }, { lastAuthorizationAt: since(UNDER_WAY_SECONDS) }] },
     };
   }
 
@@ -135,7 +135,10 @@ export function createUnusedClientCleanup({
         if (count === 0) throw kept;
         await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
         const detail = { reason, ...(name && { name }) };
-        await audit.record({ action: 'client.reaped', actor: { kind: 'system' }, clientId: id, meta, detail }, tx);
+        await audit.record(
+          { action: 'client.removed_unused', actor: { kind: 'system' }, clientId: id, meta, detail },
+          tx,
+        );
       });
     } catch (error) {
       if (error === kept) return false;

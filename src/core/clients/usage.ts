@@ -36,7 +36,10 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
    */
   async function recordAuthorization(clientId: string): Promise<boolean> {
     const isThere = await begun.getOrLoad(clientId, async () => {
-      const { count } = await db.client.updateMany({ where: { id: clientId }, data: { lastBegunAt: clock.now() } });
+      const { count } = await db.client.updateMany({
+        where: { id: clientId },
+        data: { lastAuthorizationAt: clock.now() },
+      });
       return count === 1 || undefined;
     });
     return isThere ?? false;

@@ -59,7 +59,7 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
       await tx.consent.update({ where: { accountId_clientId: key }, data: { scopes } });
       await audit.record(
         {
-          action: 'consent.given',
+          action: 'consent.granted',
           actor: { kind: 'account', id: accountId },
           ...key,
           meta,
@@ -73,7 +73,7 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
   /** Notes that the person said no. Nothing changes. */
   async function deny(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
     await audit.record({
-      action: 'consent.refused',
+      action: 'consent.denied',
       actor: { kind: 'account', id: accountId },
       accountId,
       clientId,
@@ -87,7 +87,7 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
       await tx.consent.deleteMany({ where: { accountId, clientId } });
       await oauthStorage.grants.revokeWhere({ accountId, clientId }, tx);
       await audit.record(
-        { action: 'consent.withdrawn', actor: { kind: 'account', id: accountId }, accountId, clientId, meta },
+        { action: 'consent.revoked', actor: { kind: 'account', id: accountId }, accountId, clientId, meta },
         tx,
       );
     });

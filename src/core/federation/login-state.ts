@@ -34,7 +34,7 @@ export function createPendingLogins({ db, clock }: { db: Database; clock: Clock 
     const state = randomToken();
     const { accountId, ...data } = flow;
     const now = clock.now();
-    await db.verificationToken.create({
+    await db.oneTimeToken.create({
       data: {
         tokenHash: hashOf(state, browser),
         purpose: PURPOSE,
@@ -54,12 +54,12 @@ export function createPendingLogins({ db, clock }: { db: Database; clock: Clock 
   async function consume(state: string, browser: string): Promise<PendingLogin | undefined> {
     const now = clock.now();
     const tokenHash = hashOf(state, browser);
-    const { count } = await db.verificationToken.updateMany({
+    const { count } = await db.oneTimeToken.updateMany({
       where: { tokenHash, purpose: PURPOSE, consumedAt: null, expiresAt: { gt: now } },
       data: { consumedAt: now },
     });
     if (count !== 1) return undefined;
-    const row = await db.verificationToken.findUniqueOrThrow({ where: { tokenHash } });
+    const row = await db.oneTimeToken.findUniqueOrThrow({ where: { tokenHash } });
     const flow = row.data as unknown as NewFlow;
     return { ...flow, accountId: row.accountId ?? undefined, binding: bindingOf(state, browser, flow.redirectUri) };
   }

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, notFound, upstreamUnavailable } from '../../base/app-error.js';
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
-import type { Database, FederatedIdentity, KeptTokens as Row } from '../../base/db/open.js';
+import type { Database, FederatedIdentity, StoredTokens as Row } from '../../base/db/open.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Audit, AuditEntry } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
@@ -67,7 +67,7 @@ export function createProviderTokens(deps: Deps) {
     if (!row) throw notFound(`Nothing of ${provider.name} is kept for you. Sign in with ${provider.name} again.`);
     const reading = { provider, identity, login, meta };
     const token = await validToken(row, reading);
-    await audit.record(entryFor('identity.token_read', reading));
+    await audit.record(entryFor('identity.token_accessed', reading));
     return token;
   }
 
@@ -110,7 +110,7 @@ export function createProviderTokens(deps: Deps) {
     if (given === 'refused') {
       const dropped = await db.$transaction(async (tx) => {
         if (!(await tokenVault.discard(lease, tx))) return false;
-        await audit.record(entryFor('identity.tokens_dropped', reading), tx);
+        await audit.record(entryFor('identity.token_discarded', reading), tx);
         return true;
       });
       if (dropped) throw signInAgain(provider);
@@ -137,7 +137,7 @@ export function createProviderTokens(deps: Deps) {
 }
 
 function entryFor(
-  action: 'identity.token_read' | 'identity.tokens_dropped',
+  action: 'identity.token_accessed' | 'identity.token_discarded',
   { identity: { issuer, subject, accountId }, login: { session }, meta }: Reading,
 ): AuditEntry {
   const actor = { kind: 'account' as const, id: accountId };

@@ -2,7 +2,7 @@
  * Asks a provider elsewhere to forget what it gave for somebody who does not come by it any more
  * (RFC 7009). In the background: nobody waits for it, and whether it is heard changes nothing here.
  */
-import type { KeptTokens as Row } from '../../base/db/open.js';
+import type { StoredTokens as Row } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
 import type { Log } from '../../base/log.js';
 import type { GivenTokens, TokenVault } from '../identities/token-vault.js';

@@ -5,7 +5,7 @@
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { randomToken, type Secrets } from '../../base/crypto.js';
-import type { Database, Queryable, KeptTokens as Row } from '../../base/db/open.js';
+import type { Database, Queryable, StoredTokens as Row } from '../../base/db/open.js';
 
 /** As a provider gives them. */
 export interface GivenTokens {
@@ -57,16 +57,16 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
     // A new refresh token ends a renewal by the old one; without a new one, what comes of the
     // renewal counts.
     const data = { ...sealed, ...(given.refreshToken && NO_LEASE) };
-    await tx.keptTokens.upsert({ where: { identityId }, create: { identityId, ...data }, update: data });
+    await tx.storedTokens.upsert({ where: { identityId }, create: { identityId, ...data }, update: data });
   }
 
   async function find(identityId: string, tx: Queryable = db): Promise<Row | undefined> {
-    return (await tx.keptTokens.findUnique({ where: { identityId } })) ?? undefined;
+    return (await tx.storedTokens.findUnique({ where: { identityId } })) ?? undefined;
   }
 
   /** All that lies there for an account, whether or not it may be kept any more. */
   async function listFor(accountId: string, tx: Queryable): Promise<(Row & { identity: { issuer: string } })[]> {
-    return tx.keptTokens.findMany({
+    return tx.storedTokens.findMany({
       where: { identity: { accountId } },
       include: { identity: { select: { issuer: true } } },
     });
@@ -75,13 +75,13 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   /** The identities of an account for which something is kept. */
   async function idsFor(accountId: string): Promise<Set<string>> {
     const where = { identity: { accountId, issuer: { in: issuers } } };
-    const rows = await db.keptTokens.findMany({ where, select: { identityId: true } });
+    const rows = await db.storedTokens.findMany({ where, select: { identityId: true } });
     return new Set(rows.map(({ identityId }) => identityId));
   }
 
   /** Whether there is a refresh token of this person, as far as it is known here. */
   async function canRenew({ issuer, subject }: { issuer: string; subject: string }): Promise<boolean> {
-    const row = await db.keptTokens.findFirst({ where: { identity: { issuer, subject } } });
+    const row = await db.storedTokens.findFirst({ where: { identity: { issuer, subject } } });
     return row !== null && (await openRefresh(row)) !== undefined;
   }
 
@@ -103,13 +103,13 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   /** Undefined while somebody else has it, or when the row is not as it was seen. */
   async function lease(row: Row, refreshToken: string): Promise<Lease | undefined> {
     const now = clock.now();
-    const { identityId, sealedAccess, renewingUntil } = row;
-    if (renewingUntil && renewingUntil > now) return undefined; // many who wait write nothing
+    const { identityId, sealedAccess, leaseExpiresAt } = row;
+    if (leaseExpiresAt && leaseExpiresAt > now) return undefined; // many who wait write nothing
     const by = randomToken(12);
-    const free = [{ renewingUntil: null }, { renewingUntil: { lte: now } }];
-    const { count } = await db.keptTokens.updateMany({
+    const free = [{ leaseExpiresAt: null }, { leaseExpiresAt: { lte: now } }];
+    const { count } = await db.storedTokens.updateMany({
       where: { identityId, sealedAccess, OR: free },
-      data: { renewingBy: by, renewingUntil: addSeconds(now, LEASE_SECONDS) },
+      data: { leaseHolder: by, leaseExpiresAt: addSeconds(now, LEASE_SECONDS) },
     });
     return count === 1 ? { row, by, refreshToken } : undefined;
   }
@@ -117,26 +117,26 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   /** What came of a lease. False when it counts no more: something newer is there, or nothing. */
   async function renew({ row: { identityId }, by }: Lease, given: GivenTokens): Promise<boolean> {
     const data = { ...(await seal(identityId, given)), ...NO_LEASE };
-    return (await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data })).count === 1;
+    return (await db.storedTokens.updateMany({ where: { identityId, leaseHolder: by }, data })).count === 1;
   }
 
   /** Nothing came of it: the next one may try at once. */
   async function release({ row: { identityId }, by }: Lease): Promise<void> {
-    await db.keptTokens.updateMany({ where: { identityId, renewingBy: by }, data: NO_LEASE });
+    await db.storedTokens.updateMany({ where: { identityId, leaseHolder: by }, data: NO_LEASE });
   }
 
   /**
    * What was leased is good for nothing any more. False when something newer is there, which stays.
    */
   async function discard({ row: { identityId, sealedAccess }, by }: Lease, tx: Queryable): Promise<boolean> {
-    return (await tx.keptTokens.deleteMany({ where: { identityId, sealedAccess, renewingBy: by } })).count === 1;
+    return (await tx.storedTokens.deleteMany({ where: { identityId, sealedAccess, leaseHolder: by } })).count === 1;
   }
 
   /** Deletes what may not be kept any more, and what is good for nothing. Returns how many. */
   async function sweep(): Promise<number> {
     const forgotten = { identity: { issuer: { notIn: issuers } } };
     const over = { sealedRefresh: null, expiresAt: { lte: clock.now() } };
-    return (await db.keptTokens.deleteMany({ where: { OR: [forgotten, over] } })).count;
+    return (await db.storedTokens.deleteMany({ where: { OR: [forgotten, over] } })).count;
   }
 
   async function seal(identityId: string, { refreshToken, expiresAt, ...access }: GivenTokens) {
@@ -152,6 +152,6 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
 }
 
 /** Nobody renews it. */
-const NO_LEASE = { renewingBy: null, renewingUntil: null };
+const NO_LEASE = { leaseHolder: null, leaseExpiresAt: null };
 
 const boundTo = (identityId: string, part: 'access' | 'refresh') => `${identityId} ${part}`;

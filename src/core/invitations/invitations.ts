@@ -125,7 +125,7 @@ export function createInvitations(deps: Deps) {
       if (!invitation || invitation.expiresAt <= clock.now()) throw notFound('There is no such invitation.');
       await requireCanInvite(accountId, organizationId, invitation.role as OrganizationRole, tx);
       await tx.invitation.deleteMany({ where: { id } });
-      await note('invitation.taken_back', invitation, accountId, meta, tx);
+      await note('invitation.revoked', invitation, accountId, meta, tx);
     });
   }
 
@@ -219,7 +219,7 @@ export function createInvitations(deps: Deps) {
   }
 
   async function note(
-    action: 'invitation.created' | 'invitation.taken_back' | 'invitation.accepted',
+    action: 'invitation.created' | 'invitation.revoked' | 'invitation.accepted',
     { id, organizationId, role }: Invitation,
     accountId: string,
     meta: RequestMeta,

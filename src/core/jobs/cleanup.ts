@@ -73,11 +73,11 @@ export function createCleanup({ db, clock, log, keys, agents, tokenVault, unused
   /** Deletes what has expired. Returns how many rows of each kind. */
   async function sweepAll(): Promise<Record<string, number>> {
     const expired = { where: { expiresAt: { lte: clock.now() } } };
-    const oauthStorage = await db.artifact.deleteMany(expired);
+    const oauthStorage = await db.oidcArtifact.deleteMany(expired);
     const longSpent = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_CONSUMED_SECONDS) } };
     const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, longSpent] } });
     const grants = await db.grant.deleteMany(expired);
-    const verificationTokens = await db.verificationToken.deleteMany(expired);
+    const oneTimeTokens = await db.oneTimeToken.deleteMany(expired);
     const approvals = await db.approval.deleteMany(expired);
     const invitations = await db.invitation.deleteMany(expired);
     const forgotten = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);
@@ -87,7 +87,7 @@ export function createCleanup({ db, clock, log, keys, agents, tokenVault, unused
       oauthStorage: oauthStorage.count,
       refreshTokens: refreshTokens.count,
       grants: grants.count,
-      verificationTokens: verificationTokens.count,
+      oneTimeTokens: oneTimeTokens.count,
       approvals: approvals.count,
       invitations: invitations.count,
       sessions: sessions.count,

@@ -256,7 +256,7 @@ export async function createKeys({
 
 /** One rotation at a time, also across processes: whoever holds the row goes first. */
 async function lock(tx: Queryable): Promise<void> {
-  await tx.change.upsert({
+  await tx.cacheVersion.upsert({
     where: { topic: 'keys' },
     create: { topic: 'keys' },
     update: { version: { increment: 1 } },

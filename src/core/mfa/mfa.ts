@@ -204,7 +204,7 @@ export function createMfa({
       // Changes nothing, and holds the row: two renewals at once would leave two sets.
       const { count } = await tx.totpFactor.updateMany({ where: { accountId, ...CONFIRMED }, data: { accountId } });
       if (count !== 1) throw none();
-      await record('mfa.recovery_codes_renewed', account, meta, tx);
+      await record('mfa.recovery_codes_regenerated', account, meta, tx);
       return recoveryCodes.replace(accountId, tx);
     });
   }

@@ -3,7 +3,7 @@
  * as in any database.
  */
 import type { Clock } from '../../base/clock.js';
-import type { Artifact } from '../../base/db/open.js';
+import type { OidcArtifact } from '../../base/db/open.js';
 import type { Prepared, Statement } from '../../base/db/prepared.js';
 import { notExpired } from './sql-store.js';
 import type { EphemeralStore, StoredEntry } from './store.js';
@@ -36,25 +36,25 @@ export function createPostgresqlStore({
   }
 }
 
-type Found = Pick<Artifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'>;
+type Found = Pick<OidcArtifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'>;
 
 const PUT: Statement = {
   name: 'put-artifact',
   text: `
-    INSERT INTO "Artifact" ("kind", "id", "payload", "uid", "userCode", "createdAt", "expiresAt")
+    INSERT INTO "OidcArtifact" ("kind", "id", "payload", "uid", "userCode", "createdAt", "expiresAt")
     VALUES ($1, $2, $3::jsonb, $4, $5, $6, $7)
     ON CONFLICT ("kind", "id") DO UPDATE SET "payload" = EXCLUDED."payload", "expiresAt" = EXCLUDED."expiresAt",
-      "uid" = COALESCE(EXCLUDED."uid", "Artifact"."uid"), "userCode" = COALESCE(EXCLUDED."userCode", "Artifact"."userCode")`,
+      "uid" = COALESCE(EXCLUDED."uid", "OidcArtifact"."uid"), "userCode" = COALESCE(EXCLUDED."userCode", "OidcArtifact"."userCode")`,
 };
 
 const GET: Statement = {
   name: 'get-artifact',
-  text: 'SELECT "id", "payload", "consumedAt", "expiresAt" FROM "Artifact" WHERE "kind" = $1 AND "id" = $2',
+  text: 'SELECT "id", "payload", "consumedAt", "expiresAt" FROM "OidcArtifact" WHERE "kind" = $1 AND "id" = $2',
 };
 
 const CONSUME: Statement = {
   name: 'consume-artifact',
   text: `
-    UPDATE "Artifact" SET "consumedAt" = $3
+    UPDATE "OidcArtifact" SET "consumedAt" = $3
     WHERE "kind" = $1 AND "id" = $2 AND "consumedAt" IS NULL AND "expiresAt" > $3`,
 };

@@ -131,7 +131,7 @@ export function createRefreshTokens({ db, clock, store, retrySeconds, fast }: De
       // have revoked it already.
       const mark = { kind: REVOKED, id: lost.accessTokenId };
       const { expiresAt } = await tx.grant.findUniqueOrThrow({ where: { id: lost.grantId } });
-      await tx.artifact.upsert({
+      await tx.oidcArtifact.upsert({
         where: { kind_id: mark },
         create: { ...mark, payload: {}, createdAt: clock.now(), expiresAt },
         update: { expiresAt },

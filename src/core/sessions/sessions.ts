@@ -153,7 +153,7 @@ export function createSessions(deps: Deps) {
       });
       const actor = { kind: 'account' as const, id: accountId };
       const detail = { amr };
-      await audit.record({ action: 'session.proved_again', actor, accountId, sessionId: id, meta, detail }, tx);
+      await audit.record({ action: 'session.reauthenticated', actor, accountId, sessionId: id, meta, detail }, tx);
       afterCommit(() => changed(id));
     });
   }

@@ -64,7 +64,7 @@ export function createMfaChallenges({ db, clock, secrets }: Deps) {
     const now = clock.now();
     const used = { createdAt: now, consumedAt: now, expiresAt: new Date(expiresAt) };
     try {
-      await db.verificationToken.create({ data: { tokenHash: sha256(id), purpose: PURPOSE, accountId, ...used } });
+      await db.oneTimeToken.create({ data: { tokenHash: sha256(id), purpose: PURPOSE, accountId, ...used } });
       return true;
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;

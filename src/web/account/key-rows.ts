@@ -35,12 +35,12 @@ export const placeOf = (key: ApiKey, places: Place[]) =>
   places.find(({ organizationId, projectId }) => organizationId === key.organizationId && projectId === key.projectId);
 
 export function toKeyRow(key: ApiKey, places: Place[], now: Date): KeyRow {
-  const { id, name, lookup, organizationId, scopes, createdAt, lastUsedAt, expiresAt } = key;
+  const { id, name, prefix, organizationId, scopes, createdAt, lastUsedAt, expiresAt } = key;
   const place = placeOf(key, places);
   return {
     id,
     name,
-    hint: `${lookup}…`,
+    hint: `${prefix}…`,
     place: place?.name ?? organizationId,
     role: place ? minRole(key.role as KeyRole, place.role) : key.role,
     scopes: scopes as string[],

@@ -143,8 +143,8 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
     return {
       id: key.id,
       name: key.name,
-      prefix: formatWith(key.format).displayPrefix(key.lookup),
-      key_hint: `${key.lookup}…`,
+      prefix: formatWith(key.format).displayPrefix(key.prefix),
+      key_hint: `${key.prefix}…`,
       scopes: key.scopes as string[],
       role: key.role as KeyRole,
       organization_id: key.organizationId,

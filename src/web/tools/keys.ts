@@ -99,7 +99,7 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
   }
 }
 
-const presentation = ({ format, lookup }: ApiKey) => formatWith(format).displayPrefix(lookup);
+const presentation = ({ format, prefix }: ApiKey) => formatWith(format).displayPrefix(prefix);
 
 const serialize = (key: ApiKey): z.input<typeof ApiKeySchema> => ({
   id: key.id,

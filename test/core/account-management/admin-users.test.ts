@@ -89,7 +89,7 @@ describe.each(stores)('administrators on $name', (store) => {
     expect((await signIn('ann@example.com', OTHER_PASSWORD)).status).toBe(200);
     const actions = (await server.core.audit.list({ accountId: person.id })).map(({ action }) => action);
     expect(actions).toEqual(
-      expect.arrayContaining(['account.updated', 'password.set', 'account.suspended', 'account.reinstated']),
+      expect.arrayContaining(['account.updated', 'password.set', 'account.suspended', 'account.reactivated']),
     );
   });
 
@@ -105,9 +105,9 @@ describe.each(stores)('administrators on $name', (store) => {
       accountId: one.id,
       expiresAt: new Date(Date.now() + MINUTE_MS),
     };
-    await server.base.db.verificationToken.create({ data: link });
+    await server.base.db.oneTimeToken.create({ data: link });
     expect((await asKeeper('PUT', `/users/${one.id}`, { email: `new-${one.email}` })).status).toBe(200);
-    expect(await server.base.db.verificationToken.count({ where: { accountId: one.id, purpose: 'reset' } })).toBe(0);
+    expect(await server.base.db.oneTimeToken.count({ where: { accountId: one.id, purpose: 'reset' } })).toBe(0);
   });
 
   it('delete an account with all that is its own', async () => {

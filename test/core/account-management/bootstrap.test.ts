@@ -31,7 +31,7 @@ describe.each(stores)('setting up on $name', (store) => {
     expect((await new Browser(server.origin).open(link)).status).toBe(401);
     expect(await server.core.bootstrap.createToken()).toBeUndefined();
     const actions = (await server.core.audit.list()).map(({ action }) => action);
-    expect(actions).toEqual(expect.arrayContaining(['setup.link_made', 'setup.completed', 'account.created']));
+    expect(actions).toEqual(expect.arrayContaining(['setup.link_created', 'setup.completed', 'account.created']));
   });
 
   it('makes one administrator when two complete at once', async () => {

@@ -90,7 +90,7 @@ describe.each(stores)('verifying an address on $name', (store) => {
   it('keeps no token, only its hash', async () => {
     const { email } = await register();
     const token = await tokenTo(email);
-    const rows = await server.base.db.verificationToken.findMany();
+    const rows = await server.base.db.oneTimeToken.findMany();
     expect(rows.length).toBeGreaterThan(0);
     expect(JSON.stringify(rows)).not.toContain(token);
   });

@@ -59,7 +59,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
       expect([status, body.error]).toEqual(yes ? [200, undefined] : [400, 'access_denied']);
       expect(await grantsOf(agent)).toBe(yes ? 1 : 0);
       const trail = await server.core.audit.list({ accountId: agent.ownerId, action: { startsWith: 'approval.' } });
-      const given = yes ? 'approval.given' : 'approval.refused';
+      const given = yes ? 'approval.approved' : 'approval.denied';
       expect(trail.map(({ action }) => action)).toEqual([given, 'approval.requested']);
     }
   });

@@ -8,7 +8,7 @@ import {
   KEY_FORMATS,
   type KeyFormat,
   looksLikeKey,
-  lookupOf,
+  prefixOf,
 } from '../../../src/core/api-keys/formats.js';
 
 const formats = Object.entries<KeyFormat>(KEY_FORMATS);
@@ -65,8 +65,8 @@ describe('keys', () => {
 
   it('show of themselves what is no secret', () => {
     const cb = generateKey(KEY_FORMATS.cb);
-    expect(KEY_FORMATS.cb.displayPrefix(lookupOf(cb, KEY_FORMATS.cb))).toBe(cb.slice(0, 11));
-    expect(lookupOf(cb, KEY_FORMATS.cb)).toHaveLength(11);
+    expect(KEY_FORMATS.cb.displayPrefix(prefixOf(cb, KEY_FORMATS.cb))).toBe(cb.slice(0, 11));
+    expect(prefixOf(cb, KEY_FORMATS.cb)).toHaveLength(11);
     expect(KEY_FORMATS.sk_live.displayPrefix()).toBe('sk_live');
   });
 

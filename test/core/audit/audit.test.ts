@@ -21,7 +21,7 @@ describe.each(stores)('the audit log on $name', (store) => {
 
   it('commits an event together with the change, or not at all', async () => {
     const failing = server.base.transact(async (uow) => {
-      await server.core.audit.record(uow, 'token.refused', { ...EVENT, clientId: 'undone' });
+      await server.core.audit.record(uow, 'token.denied', { ...EVENT, clientId: 'undone' });
       throw new Error('the change failed');
     });
     await expect(failing).rejects.toThrow('the change failed');
@@ -50,7 +50,7 @@ describe.each(stores)('the audit log on $name', (store) => {
   });
 
   it('writes buffered events within a second, or on flush', async () => {
-    const record = (clientId: string) => server.core.audit.recordSoon('token.refused', { ...EVENT, clientId });
+    const record = (clientId: string) => server.core.audit.recordSoon('token.denied', { ...EVENT, clientId });
     for (let n = 0; n < 50; n += 1) record('soon');
     expect(await count({ clientId: 'soon' })).toBe(0);
     await expect.poll(() => count({ clientId: 'soon' }), { timeout: 5000 }).toBe(50);
@@ -73,7 +73,7 @@ describe.each(stores)('the audit log on $name', (store) => {
     } as never;
     const log = createLog('info', { write: (line) => lines.push(line) });
     const audit = createAudit({ db: flaky, clock: systemClock, log });
-    for (let n = 0; n < 10_050; n += 1) audit.recordSoon('token.refused', { ...EVENT, clientId: 'later' });
+    for (let n = 0; n < 10_050; n += 1) audit.recordSoon('token.denied', { ...EVENT, clientId: 'later' });
     await expect(audit.flush()).resolves.toBeUndefined();
     expect(lines.some((line) => line.includes('the audit buffer is full'))).toBe(true);
     expect(lines.some((line) => line.includes('cannot be written'))).toBe(true);
@@ -96,7 +96,7 @@ describe.each(stores)('the audit log on $name', (store) => {
     } as never;
     const log = createLog('info', { write: (line) => lines.push(line) });
     const audit = createAudit({ db: picky, clock: systemClock, log });
-    for (const clientId of ['good', 'bad', 'good']) audit.recordSoon('token.refused', { ...EVENT, clientId });
+    for (const clientId of ['good', 'bad', 'good']) audit.recordSoon('token.denied', { ...EVENT, clientId });
     await audit.flush();
     expect(await count({ clientId: 'good' })).toBe(2);
     expect(lines.some((line) => line.includes('was lost'))).toBe(true);
@@ -104,7 +104,7 @@ describe.each(stores)('the audit log on $name', (store) => {
 
   it('shortens texts from requests and replaces NUL and unpaired surrogates', async () => {
     const reason = `\0\ud800${'x'.repeat(50_000)}`;
-    server.core.audit.recordSoon('token.refused', { ...EVENT, clientId: 'odd', detail: { reason } });
+    server.core.audit.recordSoon('token.denied', { ...EVENT, clientId: 'odd', detail: { reason } });
     await server.core.audit.flush();
     const [entry] = await server.core.audit.list({ clientId: 'odd' });
     expect((entry!.detail as { reason: string }).reason).toMatch(/^\ufffd\ufffdx{298}$/);

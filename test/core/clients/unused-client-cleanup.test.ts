@@ -66,7 +66,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
       [admin.id, true],
     ] as const)
       expect(await isThere(id), id).toBe(stays);
-    const [entry] = await server.core.audit.list({ clientId: stranger.id, action: 'client.reaped' });
+    const [entry] = await server.core.audit.list({ clientId: stranger.id, action: 'client.removed_unused' });
     expect(entry).toMatchObject({ actorKind: 'system', detail: { reason: 'unused' } });
     expect((await postForm(server, '/oauth/introspect', { token: 'x' }, { client: stranger })).status).toBe(401);
     wait(400);

@@ -84,7 +84,7 @@ describe.each(stores)('consents on $name', (store) => {
     expect((await server.core.consents.list(id)).map(({ clientId }) => clientId)).toEqual([client.id]);
     await server.core.consents.revoke(id, client.id, systemMeta);
     const actions = (await server.core.audit.list({ accountId: id, clientId: client.id })).map(({ action }) => action);
-    expect(actions).toEqual(expect.arrayContaining(['consent.refused', 'consent.given', 'consent.withdrawn']));
+    expect(actions).toEqual(expect.arrayContaining(['consent.denied', 'consent.granted', 'consent.revoked']));
   });
 });
 

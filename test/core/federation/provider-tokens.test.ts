@@ -87,7 +87,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
 
   const read = (linkId: string, token: string, at = server) =>
     call(at, 'GET', `/auth/links/${linkId}/token`, { token });
-  const rowOf = (identityId: string) => db().keptTokens.findUnique({ where: { identityId } });
+  const rowOf = (identityId: string) => db().storedTokens.findUnique({ where: { identityId } });
   const linksOf = async (token: string, at = server) =>
     (await call(at, 'GET', '/auth/links', { token })).json as unknown as { keeps_token: boolean }[];
 
@@ -145,7 +145,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
           expect(log).not.toContain(secret);
         }
       }
-      const trail = await db().auditEvent.findMany({ where: { accountId, action: 'identity.token_read' } });
+      const trail = await db().auditEvent.findMany({ where: { accountId, action: 'identity.token_accessed' } });
       expect(trail).toHaveLength(2);
       expect(trail[0]).toMatchObject({ detail: { issuer: elsewhere.github.issuer }, sessionId: expect.any(String) });
     });
@@ -219,7 +219,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     it('also when somebody copies the row to a link of their own', async () => {
       const [theirs, mine] = [await newcomer('github'), await newcomer('github')];
       const { identityId: _, ...row } = (await rowOf(theirs.linkId))!;
-      await db().keptTokens.update({ where: { identityId: mine.linkId }, data: row });
+      await db().storedTokens.update({ where: { identityId: mine.linkId }, data: row });
       const { status, json: answer, text } = await read(mine.linkId, mine.token);
       expect([status, answer.error]).toEqual([409, 'provider_sign_in_required']);
       expect(text).not.toContain('github-');
@@ -230,10 +230,10 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
     it('nor is one of the two put in the place of the other', async () => {
       const { linkId, accountId } = await renewable();
       const { sealedAccess, sealedRefresh } = (await rowOf(linkId))!;
-      await db().keptTokens.update({ where: { identityId: linkId }, data: { sealedAccess: sealedRefresh! } });
+      await db().storedTokens.update({ where: { identityId: linkId }, data: { sealedAccess: sealedRefresh! } });
       expect((await read(linkId, await tokenOf(accountId))).status).toBe(409);
       const swapped = { sealedAccess, sealedRefresh: sealedAccess };
-      await db().keptTokens.update({ where: { identityId: linkId }, data: swapped });
+      await db().storedTokens.update({ where: { identityId: linkId }, data: swapped });
       await later(9, async () => expect((await read(linkId, await tokenOf(accountId))).status).toBe(409));
       expect(elsewhere.github.spent).toEqual([]);
     });
@@ -318,7 +318,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
           expect(elsewhere[kind].asked.filter(({ body }) => body.includes('refresh_token'))).toHaveLength(1);
           expect(await rowOf(linkId)).toBeNull();
           expect((await read(linkId, token)).json.error_description).toContain('again');
-          const trail = await db().auditEvent.findMany({ where: { accountId, action: 'identity.tokens_dropped' } });
+          const trail = await db().auditEvent.findMany({ where: { accountId, action: 'identity.token_discarded' } });
           expect(trail).toHaveLength(1);
           elsewhere[kind].spoil = {};
           await completeSignIn(kind, person);

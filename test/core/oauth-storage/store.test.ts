@@ -119,7 +119,7 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
     const { db, redis } = server.base;
     // The columns cannot be empty; far away is as bad as never.
     const horizon = addSeconds(new Date(), 31 * 86_400);
-    for (const table of [db.artifact, db.grant, db.refreshToken, db.verificationToken, db.session]) {
+    for (const table of [db.oidcArtifact, db.grant, db.refreshToken, db.oneTimeToken, db.session]) {
       const everlasting = await (table as typeof db.grant).count({ where: { expiresAt: { gt: horizon } } });
       expect(everlasting).toBe(0);
     }
@@ -140,10 +140,10 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
       ['old', soon],
       ['new', far],
     ] as const) {
-      await db.artifact.create({ data: { kind: 'Swept', id: name, payload: {}, expiresAt } });
+      await db.oidcArtifact.create({ data: { kind: 'Swept', id: name, payload: {}, expiresAt } });
       await db.grant.create({ data: { ...grant, id: `g-${name}`, expiresAt: far } });
       await db.refreshToken.create({ data: { id: `r-${name}`, grantId: `g-${name}`, payload: {}, expiresAt } });
-      await db.verificationToken.create({ data: { tokenHash: name, purpose: 'setup', expiresAt } });
+      await db.oneTimeToken.create({ data: { tokenHash: name, purpose: 'setup', expiresAt } });
       await db.rateLimit.create({ data: { key: name, expire: BigInt(expiresAt.getTime()) } });
       await db.session.create({
         data: {
@@ -164,11 +164,11 @@ describe.each(stores)('the store of artifacts on $name', (engine) => {
     } finally {
       aheadMs = 0;
     }
-    expect(await db.artifact.findMany({ where: { kind: 'Swept' }, select: { id: true } })).toEqual([{ id: 'new' }]);
+    expect(await db.oidcArtifact.findMany({ where: { kind: 'Swept' }, select: { id: true } })).toEqual([{ id: 'new' }]);
     const ids = { select: { id: true }, orderBy: { id: 'asc' } } as const;
     expect(await db.grant.findMany({ where: { clientId: 'c' }, ...ids })).toEqual([{ id: 'g-new' }, { id: 'g-old' }]);
     expect(await db.refreshToken.findMany({ where: { id: { startsWith: 'r-' } }, ...ids })).toEqual([{ id: 'r-new' }]);
-    expect(await db.verificationToken.findMany({ select: { tokenHash: true } })).toEqual([{ tokenHash: 'new' }]);
+    expect(await db.oneTimeToken.findMany({ select: { tokenHash: true } })).toEqual([{ tokenHash: 'new' }]);
     expect(await db.rateLimit.findMany({ where: { key: { in: ['old', 'new'] } }, select: { key: true } })).toEqual([
       { key: 'new' },
     ]);

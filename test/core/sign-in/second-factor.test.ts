@@ -466,6 +466,6 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     await expect(reauthenticate(login, { otp: app.code(now()) }, meta())).rejects.toMatchObject({
       code: 'invalid_otp',
     });
-    expect(await server.core.audit.list({ accountId: account.id, action: 'session.proved_again' })).toHaveLength(2);
+    expect(await server.core.audit.list({ accountId: account.id, action: 'session.reauthenticated' })).toHaveLength(2);
   });
 });

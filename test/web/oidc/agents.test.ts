@@ -323,7 +323,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const why = 'agents act one for another in one organization, or where the person named both';
       expect([status, body.error, body.error_description]).toEqual([400, 'invalid_target', why]);
       await expect
-        .poll(() => server.core.audit.list({ clientId: agent.client_id, action: 'token.refused' }))
+        .poll(() => server.core.audit.list({ clientId: agent.client_id, action: 'token.denied' }))
         .toMatchObject([{ detail: { reason: why } }]);
       const { code, verifier } = await codeFor(
         person.email,

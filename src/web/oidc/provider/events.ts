@@ -74,7 +74,7 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
     if (NOT_YET.has(error.message)) return;
     const { client, params } = ctx.oidc;
     audit.recordSoon({
-      action: 'token.refused',
+      action: 'token.denied',
       actor: client ? { kind: 'client', id: client.clientId } : { kind: 'anonymous' },
       clientId: client?.clientId,
       meta: metaFrom(ctx),
