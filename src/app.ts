@@ -1,5 +1,4 @@
-/** The roof: what every request passes, then the doors, in order. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+/** The HTTP application: the request pipeline, then the direct routes, then the routers, in order. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Router from '@koa/router';
 import Koa from 'koa';
@@ -16,143 +15,106 @@ import { createDevelopersRouter } from './web/developers/docs.js';
 import { createOriginCheck } from './web/endpoints/origin-check.js';
 import { createHome } from './web/home.js';
 import { createRecordAborted } from './web/http/aborted-responses.js';
-import { accessLog, createLogRequest } from './web/http/access-log.js';
 import { rejectInvalidUrl } from './web/http/body.js';
 import { createClientCertificateReader } from './web/http/client-certificate.js';
 import type { State } from './web/http/context.js';
 import { cors } from './web/http/cors.js';
 import { errorHandler } from './web/http/error-handler.js';
 import { createErrorResponses } from './web/http/error-response.js';
-import { createApplySecurityHeaders, securityHeaders } from './web/http/security-headers.js';
+import { createPipeline } from './web/http/pipeline.js';
+import { createSecurityHeaders } from './web/http/security-headers.js';
 import { createStaticFiles } from './web/http/static-files.js';
-import { createResolveRequestMeta, requestMeta } from './web/http/trusted-proxy.js';
 import { createOidcModule } from './web/oidc/module.js';
 import { createOutboxPage } from './web/outbox.js';
 import { createCsrf } from './web/pages/csrf.js';
 import { createLoginRedirects } from './web/pages/login-redirect.js';
 import { createViews } from './web/pages/views.js';
 import { createSignInRouter } from './web/sign-in/sign-in.js';
-import { createToolsFastPath } from './web/tools/fast-path.js';
-import { createToolsRouter } from './web/tools/tools.js';
-import { createValidation } from './web/tools/validation.js';
+import { createToolsModule } from './web/tools/tools.js';
 
-/** A balancer that asks whether we are ready wants to know soon. */
-const RESPONSE_TIMEOUT_MS = 2000;
+/** Short, because a load balancer waits for the result of the readiness check. */
+const STORE_TIMEOUT_MS = 2000;
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 
-/** The whole of HTTP. `settle` waits for what goes on after the answers. */
+/** Creates the request listener. `settle` waits for work that continues after responses. */
 export async function createApp(base: Base, core: Core) {
-  const { config, log, clock, secrets, db, redis, rateLimiter, mail } = base;
-  const { issuer, signup, trustedProxies, brandName } = config;
+  const { config, log, clock, secrets, mail } = base;
+  const { issuer, signup, brandName } = config;
 
   const files = createStaticFiles();
   const views = createViews({ brandName, assetUrl: files.urlOf });
-  const loginCookie = createLoginCookie({ issuer, sessions: core.sessions });
-  const deviceCookie = createDeviceCookie({ issuer });
-  const federationCookie = createFederationCookie({ issuer });
-  const csrf = createCsrf({ issuer, secrets });
-  const loginRedirects = createLoginRedirects({ secrets });
-
-  const certificates = createClientCertificateReader({ header: config.certificates.header });
-  const errorResponses = createErrorResponses({ issuer, log });
-  // What no answer may be without, whichever way its request goes.
-  const pipeline = {
-    resolveRequestMeta: createResolveRequestMeta({ issuer, trustedProxies, certificates }),
-    logRequest: createLogRequest(log),
-    applySecurityHeaders: createApplySecurityHeaders({ issuer }),
+  const cookies = {
+    loginCookie: createLoginCookie({ issuer, sessions: core.sessions }),
+    deviceCookie: createDeviceCookie({ issuer }),
+    federationCookie: createFederationCookie({ issuer }),
   };
-  const oidc = await createOidcModule(base, core, {
+  const shared = {
+    ...cookies,
+    csrf: createCsrf({ issuer, secrets }),
+    loginRedirects: createLoginRedirects({ secrets }),
     views,
-    loginCookie,
-    csrf,
-    loginRedirects,
-    certificates,
-    pipeline,
-  });
+    certificates: createClientCertificateReader({ header: config.certificates.header }),
+    originCheck: createOriginCheck({ issuer, allowedOrigins: config.corsAllowedOrigins }),
+  };
 
-  const originCheck = createOriginCheck({ issuer, allowedOrigins: config.corsAllowedOrigins });
-  const validation = createValidation({ ...core, rateLimiter, points: config.rateLimits.validate });
-  const api = createApiRouter({ config, clock, secrets, rateLimiter, originCheck, core });
-  const tools = createToolsRouter({ config, clock, rateLimiter, originCheck, validation, core });
+  const oidc = await createOidcModule(base, core, shared);
+  const api = createApiRouter({ ...base, ...shared, core });
+  const tools = createToolsModule({ ...base, ...shared, core });
   const endpoints = [...api.endpoints, ...tools.endpoints];
   const cookieNames = { ...api.cookieNames, tools: tools.cookieName };
   const described = { issuer, brandName, version: VERSION, endpoints, cookieNames };
 
-  const routers = [
-    createHome({ issuer, signup, loginCookie, views, isReady }),
+  const router = new Router<State>({ sensitive: true });
+  for (const each of [
+    createHome({ issuer, signup, ...shared, isReady: () => checkStores(base) }),
     oidc.router,
-    createSignInRouter({
-      ...core,
-      issuer,
-      signup,
-      loginCookie,
-      deviceCookie,
-      federationCookie,
-      csrf,
-      loginRedirects,
-      views,
-    }),
-    createAccountRouter({
-      ...core,
-      issuer,
-      keySeconds: config.apiKeySeconds,
-      clock,
-      loginCookie,
-      federationCookie,
-      csrf,
-      loginRedirects,
-      views,
-    }),
+    createSignInRouter({ ...core, ...shared, issuer, signup }),
+    createAccountRouter({ ...core, ...shared, issuer, clock, keySeconds: config.apiKeySeconds }),
     createDevelopersRouter({ views, assetUrl: files.urlOf, described }),
     api,
     tools,
     createOutboxPage({ config, mail, views }),
-  ];
-  const roof = new Router<State>({ sensitive: true });
-  for (const door of routers) roof.use(door.routes());
+  ])
+    router.use(each.routes());
 
-  const toolsFastPath = createToolsFastPath({ validation, errorResponses, certificates, ...pipeline, log });
+  const errorResponses = createErrorResponses({ issuer, log });
+  const securityHeaders = createSecurityHeaders({ issuer });
+  const pipeline = createPipeline({ ...base, ...shared, securityHeaders, errorResponses });
 
   const koa = new Koa<State>();
-  koa.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
-  koa.use(requestMeta(pipeline.resolveRequestMeta, certificates));
-  koa.use(accessLog(pipeline.logRequest));
-  koa.use(securityHeaders(pipeline.applySecurityHeaders));
+  koa.proxy = true; // the pipeline has overwritten the forwarding headers that Koa reads
+  koa.use(pipeline.setState);
+  koa.use(securityHeaders.keepOnError);
   koa.use(errorHandler({ errorResponses, views }));
   koa.use(cors({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(rejectInvalidUrl);
   koa.use(files.serve);
-  koa.use(roof.routes());
-  koa.use(roof.allowedMethods());
+  koa.use(router.routes());
+  koa.use(router.allowedMethods());
   koa.on('error', createRecordAborted(log));
 
-  const handleByKoa = koa.callback();
-  return { handle, routes: roof.stack, settle };
-
-  function handle(req: IncomingMessage, res: ServerResponse): void {
-    if (toolsFastPath.tryHandle(req, res) || oidc.tryHandle(req, res, handleByKoa)) return;
-    void handleByKoa(req, res);
-  }
+  const directRoutes = [...oidc.directRoutes, ...tools.directRoutes];
+  const handle = pipeline.listener(directRoutes, koa.callback());
+  return { handle, routes: router.stack, directRoutes, settle };
 
   async function settle(): Promise<void> {
     const services = [base.background, core.passwordReset, core.upstream, core.tokenRevocation];
-    await Promise.all(services.map((room) => room.settle()));
-  }
-
-  async function isReady(): Promise<void> {
-    await answers('database', () => db.$queryRaw`SELECT 1`);
-    if (redis) await answers('Redis', () => redis.ping());
+    await Promise.all(services.map((service) => service.settle()));
   }
 }
 
-async function answers(name: string, question: () => Promise<unknown>): Promise<void> {
+/** Throws `AppError` 503 if a store does not respond in time. */
+async function checkStores({ db, redis }: Pick<Base, 'db' | 'redis'>): Promise<void> {
+  await respondsInTime('database', () => db.$queryRaw`SELECT 1`);
+  if (redis) await respondsInTime('Redis', () => redis.ping());
+}
+
+async function respondsInTime(name: string, query: () => Promise<unknown>): Promise<void> {
+  const timeout = sleep(STORE_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('timeout')));
   try {
-    await Promise.race([
-      question(),
-      sleep(RESPONSE_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('too late'))),
-    ]);
+    await Promise.race([query(), timeout]);
   } catch (cause) {
-    throw serviceUnavailable(`The ${name} does not answer.`, cause);
+    throw serviceUnavailable(`The ${name} does not respond.`, cause);
   }
 }

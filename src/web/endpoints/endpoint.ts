@@ -234,7 +234,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     const { address } = ctx.state.meta;
     if (typeof limit !== 'function') return count(ctx, limit, address);
     const state = await limit(address);
-    if (state) setLimitHeaders(ctx, state);
+    if (state) setLimitHeaders(ctx.res, state);
   }
 
   /** Counts the request, and says in its answer how many more may follow. */
@@ -246,7 +246,10 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     const points = rateLimits[kind];
     if (points === 0) return;
     const limit: Limit = { name: `api-${kind}`, points, seconds: MINUTE_SECONDS };
-    setLimitHeaders(ctx, await rateLimiter.consume(limit, key === ctx.state.meta.address ? rateLimitKey(key) : key));
+    setLimitHeaders(
+      ctx.res,
+      await rateLimiter.consume(limit, key === ctx.state.meta.address ? rateLimitKey(key) : key),
+    );
   }
 }
 

@@ -1,22 +1,17 @@
-/**
- * One line for every request, when it is answered. The path without its query: there, codes and
- * tokens may stand.
- */
+/** Logs one line for every request, when its response ends. */
 import type { ServerResponse } from 'node:http';
-import type { Next } from 'koa';
 import type { Log } from '../../base/log.js';
 import type { RequestMeta } from '../../core/request-meta.js';
-import type { Context } from './context.js';
 
-/** Writes the line when the answer is sent, or its connection lost. */
-export type LogRequest = (request: { method?: string; path: string }, res: ServerResponse, meta: RequestMeta) => void;
+/** Logs the request when its response is sent or its connection lost. `path` has no query. */
+export type LogRequest = (method: string | undefined, path: string, res: ServerResponse, meta: RequestMeta) => void;
 
 export function createLogRequest(log: Log): LogRequest {
-  // These members are known and never secret: looking through them would cost ten times the line
-  // itself.
+  // These fields are known and never secret. Searching them for secrets would cost ten times as
+  // much as the line itself.
   const lines = log.child({}, { redact: [] });
 
-  return function logRequest({ method, path }, res, { address, requestId }) {
+  return function logRequest(method, path, res, { address, requestId }) {
     const started = performance.now();
     res.once('close', () => {
       const line = {
@@ -34,16 +29,6 @@ export function createLogRequest(log: Log): LogRequest {
   };
 }
 
-export function accessLog(logRequest: LogRequest) {
-  return async function accessLog(ctx: Context, next: Next): Promise<void> {
-    logRequest(ctx, ctx.res, ctx.state.meta);
-    await next();
-  };
-}
-
-/**
- * An interaction's id is known to its browser only; as long as it lives, whoever knows it is half
- * way in.
- */
+/** Replaces the id of an interaction, which grants access to a sign-in in progress. */
 export const withoutSecrets = (path: string) =>
   path.replace(/^\/(interaction|oauth\/authorize|device)\/[\w-]{20,}/, '/$1/:uid');

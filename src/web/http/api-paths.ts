@@ -1,8 +1,6 @@
-/**
- * Which addresses programs read, from other origins too: discovery, keys, tokens and the API. Never
- * a page.
- */
+/** Paths that programs use, also from other origins: discovery, keys, tokens, the API. No pages. */
 const API_PATHS =
   /^\/(?:\.well-known\/|api\/|oauth\/(?:token|introspect|revoke|userinfo|par|device|ciba|jwks|clients)(?:\/|$))/;
 
+/** Reports whether responses for this path are for programs: JSON, never a page. */
 export const isApiPath = (path: string) => API_PATHS.test(path);

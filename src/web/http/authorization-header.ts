@@ -1,9 +1,10 @@
-/**
- * Of several `Authorization` headers Node keeps the first, and a proxy on the way may have looked
- * at another: each door refuses them.
- */
+/** Rejects ambiguous `Authorization` headers. */
 import type { IncomingMessage } from 'node:http';
 
+/**
+ * Reports whether there is more than one `Authorization` header. Node keeps the first, but a proxy
+ * may have checked another one, so every endpoint rejects such requests.
+ */
 export function hasSeveralAuthorizations({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): boolean {
   let found = 0;
   for (let n = 0; n < rawHeaders.length; n += 2) if (rawHeaders[n]!.toLowerCase() === 'authorization') found += 1;

@@ -2,6 +2,7 @@
  * Reads what a form or a query says. A parser for each route, so that the provider gets its
  * requests untouched.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
 import { isStorable } from '../../base/text.js';
@@ -29,23 +30,28 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
 
 /** The body. Refuses with `payload_too_large` as soon as it is longer than that. */
 export async function readBytes(ctx: Context, maxBytes: number): Promise<Buffer> {
-  rejectContentEncoding(ctx);
-  if ((ctx.request.length ?? 0) > maxBytes) throw tooLarge(ctx);
+  limitBody(ctx.req, ctx.res, maxBytes);
   const chunks: Buffer[] = [];
   let size = 0;
   // Destroying the request, as a plain loop would when it is left, takes the answer's socket along.
   for await (const chunk of ctx.req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > maxBytes) throw tooLarge(ctx);
+    if (size > maxBytes) throw tooLarge(ctx.res);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-/** A packed body may be a thousand times as long when it is unpacked, and nobody needs it here. */
-export function rejectContentEncoding(ctx: Context): void {
-  const encoding = ctx.get('Content-Encoding');
-  if (encoding && encoding !== 'identity') throw new AppError(415, 'unsupported_media_type', 'Send the body as it is.');
+/**
+ * Rejects a body before it is read. Throws `unsupported_media_type` if it is compressed: it could
+ * grow a thousandfold. Throws `payload_too_large` if its declared length exceeds `maxBytes`.
+ */
+export function limitBody({ headers }: IncomingMessage, res: ServerResponse, maxBytes: number): void {
+  const encoding = headers['content-encoding'];
+  if (encoding && encoding !== 'identity') {
+    throw new AppError(415, 'unsupported_media_type', 'Send the body without compression.');
+  }
+  if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(res);
 }
 
 /**
@@ -59,9 +65,9 @@ export const rejectInvalidUrl: Handler = async function rejectInvalidUrl(ctx, ne
 
 const unstorable = () => invalidRequest('The request holds a character that is not allowed.');
 
-/** The rest of it is not waited for. */
-function tooLarge(ctx: Context): Error {
-  ctx.set('Connection', 'close');
+/** Closes the connection, so that the rest of the body is not waited for. */
+function tooLarge(res: ServerResponse): Error {
+  res.setHeader('Connection', 'close');
   return payloadTooLarge('The body is too large.');
 }
 

@@ -1,12 +1,12 @@
 /**
- * Cross-origin requests to the JSON API: only from listed origins, with their cookies. Without a
- * list there is no CORS at all.
+ * CORS for the JSON API. Allows credentialed requests from the configured origins only. Without
+ * configured origins, there is no CORS.
  */
 import type { Next } from 'koa';
 import type { Context } from './context.js';
 
 const API = '/api/';
-/** The OAuth endpoints under /api follow the origins of the registered clients instead. */
+/** oidc-provider handles CORS for these, by the origins of registered clients. */
 const OAUTH = '/api/v1/oauth/';
 const METHODS = 'GET, POST, PUT, PATCH, DELETE';
 const REQUEST_HEADERS = 'Authorization, Content-Type, X-API-Key, X-CSRF-Token, DPoP';
@@ -14,13 +14,16 @@ const RESPONSE_HEADERS =
   'RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, X-Request-Id, DPoP-Nonce';
 const MAX_AGE_SECONDS = '600';
 
+/** Reports whether responses for this path depend on the `Origin` header. */
+export const variesByOrigin = (path: string) => path.startsWith(API) && !path.startsWith(OAUTH);
+
+/** Returns the middleware. The pipeline has set `Vary: Origin`. */
 export function cors({ allowedOrigins }: { allowedOrigins: string[] }) {
   const allowed = new Set(allowedOrigins);
 
-  return async function answerCrossOrigin(ctx: Context, next: Next): Promise<void> {
-    if (!ctx.path.startsWith(API) || ctx.path.startsWith(OAUTH)) return next();
+  return async function handleCors(ctx: Context, next: Next): Promise<void> {
+    if (!variesByOrigin(ctx.path)) return next();
     const origin = ctx.get('Origin');
-    ctx.vary('Origin');
     if (!allowed.has(origin)) return next();
     ctx.set('Access-Control-Allow-Origin', origin);
     ctx.set('Access-Control-Allow-Credentials', 'true');

@@ -1,16 +1,16 @@
-/**
- * How far a limit is spent, for programs that pace themselves
- * (draft-ietf-httpapi-ratelimit-headers, its three plain fields).
- */
+/** The fields `RateLimit-*` (draft-ietf-httpapi-ratelimit-headers), for clients that pace themselves. */
+import type { ServerResponse } from 'node:http';
 import type { LimitState } from '../../base/app-error.js';
-import type { Context } from './context.js';
 
+/** Returns the headers for this state of a rate limit. */
 export const limitHeaders = ({ limit, remaining, resetSeconds }: LimitState): Record<string, string> => ({
   'RateLimit-Limit': String(limit),
   'RateLimit-Remaining': String(remaining),
   'RateLimit-Reset': String(resetSeconds),
 });
 
-export function setLimitHeaders(ctx: Context, state: LimitState): void {
-  ctx.set(limitHeaders(state));
+export function setLimitHeaders(res: ServerResponse, { limit, remaining, resetSeconds }: LimitState): void {
+  res.setHeader('RateLimit-Limit', String(limit));
+  res.setHeader('RateLimit-Remaining', String(remaining));
+  res.setHeader('RateLimit-Reset', String(resetSeconds));
 }

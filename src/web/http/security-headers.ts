@@ -1,7 +1,6 @@
 /**
- * The headers that keep a browser from doing with our answers what we did not mean. They are set
- * before anything else runs, so that they are there whoever answers: a page, the OAuth provider, or
- * a failure.
+ * Security headers: one set for pages, a short one for APIs. The pipeline applies them before any
+ * handler runs, so that every response has them.
  */
 import type { ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
@@ -14,10 +13,9 @@ const COOP = 'Cross-Origin-Opener-Policy';
 const CORP = 'Cross-Origin-Resource-Policy';
 
 /**
- * Chrome holds the redirects that follow a form against `form-action` as well, and after signing in
- * or consenting they end at a client's redirect URI. So every place where one may be is listed, but
- * for private-use schemes and the other addresses of this machine: those are added to the pages
- * that need them, by `allowFormTarget`.
+ * Chrome applies `form-action` also to redirects after a form, and sign-in and consent end at a
+ * client's redirect URI. So this lists all places of redirect URIs, except private-use schemes and
+ * other loopback addresses: `allowFormTarget` adds those to the pages that need them.
  */
 const FORM_TARGETS = ["'self'", 'https:', 'http://localhost:*', 'http://127.0.0.1:*'];
 
@@ -26,8 +24,8 @@ const POLICY = [
   "style-src 'self'",
   "img-src 'self' data:",
   "font-src 'none'",
-  // No script at all; the provider's own page that posts an answer to a client adds the hash of its
-  // script here. Without 'none', which means the same but beside a hash makes browsers complain.
+  // No scripts. oidc-provider adds the hash of its own script for `response_mode=form_post` here.
+  // An empty list means 'none', but browsers warn about 'none' next to a hash.
   'script-src',
   "base-uri 'none'",
   "frame-ancestors 'none'",
@@ -61,42 +59,40 @@ const FEATURES = [
   'xr-spatial-tracking',
 ];
 
-/** Sets the headers that belong to this path, and tells them. */
-export type ApplySecurityHeaders = (path: string, res: ServerResponse) => Record<string, string>;
+export type SecurityHeaders = ReturnType<typeof createSecurityHeaders>;
 
-export function createApplySecurityHeaders({ issuer }: { issuer: string }): ApplySecurityHeaders {
-  const [forPages, forPrograms] = [pageHeaders(issuer), programHeaders(issuer)];
+export function createSecurityHeaders({ issuer }: { issuer: string }) {
+  const [forPages, forApis] = [pageHeaders(issuer), apiHeaders(issuer)];
+  const headersFor = (path: string) => (isApiPath(path) ? forApis : forPages);
 
-  return function applySecurityHeaders(path, res) {
-    const headers = isApiPath(path) ? forPrograms : forPages;
-    for (const name in headers) res.setHeader(name, headers[name]!); // Koa's ctx.set would look at each value first
-    return headers;
-  };
-}
+  return { apply, keepOnError };
 
-export function securityHeaders(dress: ApplySecurityHeaders) {
-  return async function setSecurityHeaders(ctx: Context, next: Next): Promise<void> {
-    const headers = dress(ctx.path, ctx.res);
+  /** Sets the headers for this path. */
+  function apply(path: string, res: ServerResponse): void {
+    const headers = headersFor(path);
+    for (const name in headers) res.setHeader(name, headers[name]!); // faster than Koa's ctx.set
+  }
+
+  /** Restores the headers when a handler throws: Koa removes all headers of a failed response. */
+  async function keepOnError(ctx: Context, next: Next): Promise<void> {
     try {
       await next();
     } catch (error) {
-      // Koa forgets every header of an answer that failed, but for those that the error brings
-      // along.
       if (error instanceof Error) {
         const failed = error as Error & { headers?: Record<string, string> };
-        failed.headers = { ...headers, ...failed.headers };
+        failed.headers = { ...headersFor(ctx.path), ...failed.headers };
       }
       throw error;
     }
-  };
+  }
 }
 
-/** Lets the forms of the page that is being answered lead to this redirect URI in the end. */
+/** Allows the forms of this page to end at this redirect URI. */
 export function allowFormRedirect(ctx: Context, redirectUri: string): void {
   allowFormTarget(ctx, formTarget(redirectUri));
 }
 
-/** The same for what `formTarget` says of it. */
+/** Adds a source, as `formTarget` returns it, to the page's `form-action`. */
 export function allowFormTarget(ctx: Context, source: string | undefined): void {
   const policy = ctx.response.get(CSP);
   if (!source || !policy) return;
@@ -107,27 +103,23 @@ export function allowFormTarget(ctx: Context, source: string | undefined): void 
   ctx.set(CSP, directives.join('; '));
 }
 
-/**
- * Lets the page that is being answered run our own scripts, and lets those ask our own origin.
- * Nothing inline, nobody else.
- */
+/** Allows our own scripts on this page, and their requests to our own origin. No inline scripts. */
 export function allowOwnScripts(ctx: Context): void {
   const policy = ctx.response.get(CSP).replace(/(^|; )script-src(?=;|$)/, "$1script-src 'self'; connect-src 'self'");
   ctx.set(CSP, policy);
 }
 
 /**
- * Leaves the page that opened this window its handle on it. An app that signs people in in a popup
- * needs that on every step of the way, redirects included: one answer without it cuts the popup off
- * for good.
+ * Keeps the link between this window and the page that opened it. An app that signs users in in a
+ * popup needs this on every response, redirects included: a single one without it cuts the link.
  */
 export function keepOpener(ctx: Context): void {
   ctx.set(COOP, 'unsafe-none');
 }
 
 /**
- * What the policy of a page must name so that its forms can lead to this redirect URI. Nothing for
- * what it names already, and for what is not a URI that a form could lead to.
+ * Returns the source that `form-action` needs for this redirect URI. Undefined if the policy allows
+ * it already, or if no form can lead there.
  */
 export function formTarget(redirectUri: string): string | undefined {
   if (!URL.canParse(redirectUri)) return undefined;
@@ -135,22 +127,18 @@ export function formTarget(redirectUri: string): string | undefined {
   if (protocol === 'https:' || ['javascript:', 'data:', 'blob:', 'about:', 'file:'].includes(protocol))
     return undefined;
   if (protocol !== 'http:') return protocol;
-  // A policy has no way to name an IPv6 host, nor any IPv4 one but 127.0.0.1, so these pages have
-  // to allow the scheme.
+  // CSP cannot name an IPv6 host, nor an IPv4 host other than 127.0.0.1, so allow the scheme.
   return isLoopback(hostname) && !['localhost', '127.0.0.1'].includes(hostname) ? 'http:' : undefined;
 }
 
-/**
- * What every answer has. These go with each of them, many times a second: nothing here that only a
- * page needs.
- */
-function programHeaders(issuer: string): Record<string, string> {
+/** Sent with every API response, so without headers that only a page needs. */
+function apiHeaders(issuer: string): Record<string, string> {
   const headers: Record<string, string> = {
     [CSP]: "default-src 'none'; frame-ancestors 'none'",
     'X-Frame-Options': 'DENY',
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
-    // Most answers tell of one person; the few that may be kept say so themselves.
+    // Most responses are about one user. The few that can be cached override this.
     'Cache-Control': 'no-store',
   };
   if (issuer.startsWith('https:')) headers['Strict-Transport-Security'] = `max-age=${HSTS_SECONDS}; includeSubDomains`;
@@ -159,7 +147,7 @@ function programHeaders(issuer: string): Record<string, string> {
 
 function pageHeaders(issuer: string): Record<string, string> {
   return {
-    ...programHeaders(issuer),
+    ...apiHeaders(issuer),
     [CSP]: POLICY,
     [COOP]: 'same-origin',
     [CORP]: 'same-origin',

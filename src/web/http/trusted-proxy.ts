@@ -1,24 +1,19 @@
 /**
- * Makes every request look as if it came straight to the issuer: what a client says about host and
- * scheme decides nothing.
+ * Resolves who sent a request. Host, scheme and client address come from the issuer and from
+ * trusted proxies only, never from headers that a client can set (RFC 9700, 4.13).
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Next } from 'koa';
 import proxyAddr from 'proxy-addr';
 import { memoizeByIp } from '../../base/ip-address.js';
 import type { RequestMeta } from '../../core/request-meta.js';
 import type { ClientCertificateReader } from './client-certificate.js';
-import type { Context } from './context.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
-/**
- * How a socket that takes both kinds of addresses writes one of IPv4: nobody should have to read
- * it.
- */
+/** The prefix of an IPv4 address on a dual-stack socket. Removed, so that logs are readable. */
 const MAPPED = /^::ffff:(?=\d+\.)/i;
 
-/** Pins a request and says who sent it. Done twice it changes nothing more. */
+/** Rewrites the request's forwarding headers and returns who sent it. Call it once per request. */
 export type ResolveRequestMeta = (req: IncomingMessage, res: ServerResponse) => RequestMeta;
 
 interface Deps {
@@ -28,14 +23,14 @@ interface Deps {
 }
 
 /**
- * Sets the headers that Koa and the OAuth provider read from the issuer and from the nearest hop
- * that is not a trusted proxy (RFC 9700, 4.13: headers of strangers are not believed).
+ * Overwrites the forwarding headers, which Koa and oidc-provider read. The client address is that
+ * of the nearest hop that is not a trusted proxy.
  */
 export function createResolveRequestMeta({ issuer, trustedProxies, certificates }: Deps): ResolveRequestMeta {
   const { host, protocol } = new URL(issuer);
   const scheme = protocol.slice(0, -1);
-  const decide = proxyAddr.compile(trustedProxies);
-  const isTrusted = memoizeByIp((address) => decide(address, 0));
+  const matches = proxyAddr.compile(trustedProxies);
+  const isTrusted = memoizeByIp((address) => matches(address, 0));
 
   return function resolveRequestMeta(req, res) {
     const { headers, socket } = req;
@@ -51,14 +46,5 @@ export function createResolveRequestMeta({ issuer, trustedProxies, certificates 
     delete headers.forwarded;
     res.setHeader('X-Request-Id', requestId);
     return { address, userAgent: String(headers['user-agent'] ?? '').slice(0, 400), requestId };
-  };
-}
-
-/** Sets `ctx.state.meta` and `ctx.state.certificates`. */
-export function requestMeta(pin: ResolveRequestMeta, certificates: ClientCertificateReader) {
-  return async function requestMeta(ctx: Context, next: Next): Promise<void> {
-    ctx.state.meta = pin(ctx.req, ctx.res);
-    ctx.state.certificates = certificates.certificatesOf(ctx.req);
-    await next();
   };
 }

@@ -12,7 +12,7 @@ const FAILURE_LIMIT: Limit = { name: 'client-authentication', points: 60, second
 export type ClientAuthThrottle = ReturnType<typeof createClientAuthThrottle>;
 
 export function createClientAuthThrottle({ processRateLimiter }: { processRateLimiter: RateLimiter }) {
-  return { keyFor, isExceeded, throwIfExceeded, count };
+  return { keyFor, throwIfExceeded, count };
 
   /**
    * Returns the counter of an IP address and, where a Basic header names one, its client. So the
@@ -20,10 +20,6 @@ export function createClientAuthThrottle({ processRateLimiter }: { processRateLi
    */
   function keyFor(address: string, authorization: string | undefined): string {
     return `${rateLimitKey(address)} ${basicClientId(authorization)}`;
-  }
-
-  function isExceeded(key: string): Promise<boolean> {
-    return processRateLimiter.isExceeded(FAILURE_LIMIT, key);
   }
 
   /** Throws `AppError` 429 if the limit is exceeded. */

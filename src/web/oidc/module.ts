@@ -1,5 +1,4 @@
 /** The OAuth 2.1 and OpenID Connect module: creates its parts and connects them. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Base } from '../../base/base.js';
 import { createRateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
@@ -9,12 +8,12 @@ import type { Csrf } from '../pages/csrf.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { createClientAuthThrottle } from './client-auth-throttle.js';
-import { createFastPath, type RequestPipeline } from './fast-path.js';
 import { createInteractions } from './interactions/interactions.js';
 import { createProviderPages } from './pages/provider-pages.js';
 import type { OidcPages } from './pages/view-models.js';
 import { createBackchannelLogout } from './provider/backchannel-logout.js';
-import { createProviders, type RequestHandler } from './provider/provider.js';
+import { createProviders } from './provider/provider.js';
+import { createProviderEndpoints } from './provider-endpoints.js';
 import { createOidcRouter } from './router.js';
 import { createAdapters } from './storage/adapter.js';
 import { createClientResolver } from './storage/client-resolver.js';
@@ -26,12 +25,11 @@ interface Deps {
   csrf: Csrf;
   loginRedirects: LoginRedirects;
   certificates: ClientCertificateReader;
-  pipeline: RequestPipeline;
 }
 
 /** Rejects when oidc-provider does not accept the configuration. */
 export async function createOidcModule(base: Base, core: Core, deps: Deps) {
-  const { config, clock, secrets, rateLimiter, log } = base;
+  const { config, clock, secrets, rateLimiter } = base;
   const { issuer } = config;
 
   const resolveClient = createClientResolver(core);
@@ -44,25 +42,16 @@ export async function createOidcModule(base: Base, core: Core, deps: Deps) {
   const interactions = createInteractions({ ...core, ...deps, clock, providers });
   const processRateLimiter = createRateLimiter({ kind: 'memory' });
   const clientAuthThrottle = createClientAuthThrottle({ processRateLimiter });
-  const fastPath = createFastPath({ providers, clientAuthThrottle, pipeline: deps.pipeline, log });
+  const endpoints = createProviderEndpoints({ providers, clientAuthThrottle });
   const router = createOidcRouter({
     config,
     wellKnown,
-    providers,
     interactions,
     rateLimiter,
     processRateLimiter,
-    clientAuthThrottle,
+    endpoints,
   });
   core.sessions.onRevoked(createBackchannelLogout({ ...base, providers }).notify);
 
-  return { router, tryHandle };
-
-  /**
-   * Handles a request that needs no routing: a well-known document, or a plain call of a busy
-   * endpoint. Returns false, and leaves the request untouched, for every other request.
-   */
-  function tryHandle(req: IncomingMessage, res: ServerResponse, fallback: RequestHandler): boolean {
-    return wellKnown.tryServe(req, res) || fastPath.tryHandle(req, res, fallback);
-  }
+  return { router, directRoutes: [...wellKnown.directRoutes, ...endpoints.directRoutes] };
 }

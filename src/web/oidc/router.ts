@@ -4,32 +4,29 @@
  */
 import Router from '@koa/router';
 import type { Next } from 'koa';
-import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
+import { AppError, invalidRequest } from '../../base/app-error.js';
 import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import { hostCookie } from '../cookies/cookies.js';
-import { hasSeveralAuthorizations } from '../http/authorization-header.js';
-import { parseForm, readText, rejectContentEncoding } from '../http/body.js';
+import { parseForm, readText } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { keepOpener } from '../http/security-headers.js';
 import { seeOther } from '../http/see-other.js';
-import type { ClientAuthThrottle } from './client-auth-throttle.js';
 import type { createInteractions } from './interactions/interactions.js';
-import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
-import type { Providers } from './provider/provider.js';
+import { MAX_BODY_BYTES, ROUTES } from './paths.js';
+import { CLIENT_ENDPOINTS, type ProviderEndpoints } from './provider-endpoints.js';
 import { WELL_KNOWN_PATHS, type WellKnown } from './well-known.js';
 
 interface Deps {
   config: Pick<Config, 'issuer' | 'registration'>;
   wellKnown: WellKnown;
-  providers: Providers;
   interactions: ReturnType<typeof createInteractions>;
   rateLimiter: RateLimiter;
   /** Counts in this process only: a shared counter would cost more than the request it counts. */
   processRateLimiter: RateLimiter;
-  clientAuthThrottle: ClientAuthThrottle;
+  endpoints: ProviderEndpoints;
 }
 
 const REGISTRATION_LIMIT: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
@@ -41,14 +38,14 @@ const MAX_URL_LENGTH = 8 * 1024;
 export function createOidcRouter({
   config,
   wellKnown,
-  providers,
   interactions,
   rateLimiter,
   processRateLimiter,
-  clientAuthThrottle,
+  endpoints,
 }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
   const { registration } = ROUTES;
+  const { checkBody, throttleClientAuth, toProvider } = endpoints;
   const sessionCookie = hostCookie(config.issuer, 'signet_op').name;
 
   for (const path of Object.keys(WELL_KNOWN_PATHS))
@@ -60,49 +57,39 @@ export function createOidcRouter({
   router.get('/interaction/:uid', interactions.decide);
   router.post('/interaction/:uid', parseForm, interactions.answer);
 
-  for (const path of [ROUTES.token, TOKEN_ALIAS, ROUTES.introspection, ROUTES.revocation]) {
-    router.post(path, limitBody, limitClientAuthFailures, toProvider).options(path, toProvider);
+  for (const path of CLIENT_ENDPOINTS) {
+    router.post(path, checkBody, throttleClientAuth, toProvider).options(path, toProvider);
   }
   for (const path of [ROUTES.pushed_authorization_request, ROUTES.device_authorization]) {
-    router.post(path, limitBody, limitClientAuthFailures, limitPerProcess, toProvider).options(path, toProvider);
+    router.post(path, checkBody, throttleClientAuth, limitPerProcess, toProvider).options(path, toProvider);
   }
-  router.post(ROUTES.backchannel_authentication, limitBody, limitClientAuthFailures, limitPerProcess, toProvider); // never from a page
+  router.post(ROUTES.backchannel_authentication, checkBody, throttleClientAuth, limitPerProcess, toProvider); // never from a page
   router
     .get(ROUTES.userinfo, toProvider)
-    .post(ROUTES.userinfo, limitBody, toProvider)
+    .post(ROUTES.userinfo, checkBody, toProvider)
     .options(ROUTES.userinfo, toProvider);
 
   if (config.registration !== 'closed') addRegistration(); // elsewhere the provider has no such routes
 
   router.get(ROUTES.code_verification, toProvider);
-  router.post(ROUTES.code_verification, limitBody, restartExpiredInteraction, limitUserCodes, toProvider);
+  router.post(ROUTES.code_verification, checkBody, restartExpiredInteraction, limitUserCodes, toProvider);
   router.get(`${ROUTES.code_verification}/:uid`, toProvider);
 
   router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, asQuery);
-  router.post(`${ROUTES.end_session}/confirm`, limitBody, toProvider);
+  router.post(`${ROUTES.end_session}/confirm`, checkBody, toProvider);
   router.get(`${ROUTES.end_session}/success`, toProvider);
   return router;
 
   function addRegistration(): void {
     router
-      .post(registration, allowAnyOrigin, limitBody, limitRegistrations, toProvider)
+      .post(registration, allowAnyOrigin, checkBody, limitRegistrations, toProvider)
       .options(registration, allowAnyOrigin, preflight);
     const one = `${registration}/:clientId`;
     router
       .get(one, allowAnyOrigin, toProvider)
-      .put(one, allowAnyOrigin, limitBody, toProvider)
+      .put(one, allowAnyOrigin, checkBody, toProvider)
       .delete(one, allowAnyOrigin, toProvider)
       .options(one, allowAnyOrigin, preflight);
-  }
-
-  /** From here on the provider answers by itself, on the raw request, with no body parsed. */
-  async function toProvider(ctx: Context): Promise<void> {
-    if (ctx.method === 'HEAD') throw new AppError(405, 'method_not_allowed', 'This address does not know that method.');
-    if (hasSeveralAuthorizations(ctx.req)) throw invalidRequest('Send one Authorization header.');
-    const { handleMain, handleAlias } = await providers.current();
-    ctx.respond = false;
-    ctx.status = 404; // Koa's own default, which the provider's context starts from
-    await (ctx.path === TOKEN_ALIAS ? handleAlias : handleMain)(ctx.req, ctx.res);
   }
 
   async function limitRegistrations(ctx: Context, next: Next): Promise<void> {
@@ -114,13 +101,6 @@ export function createOidcRouter({
   async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
     await rateLimiter.consume(USER_CODE_LIMIT, networkOf(ctx));
     await next();
-  }
-
-  async function limitClientAuthFailures(ctx: Context, next: Next): Promise<void> {
-    const key = clientAuthThrottle.keyFor(ctx.state.meta.address, ctx.req.headers.authorization);
-    await clientAuthThrottle.throwIfExceeded(key);
-    await next();
-    await clientAuthThrottle.count(key, ctx.res.statusCode);
   }
 
   /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
@@ -168,15 +148,6 @@ function preflight(ctx: Context): void {
   ctx.set('Access-Control-Allow-Headers', 'Authorization, Content-Type, MCP-Protocol-Version');
   ctx.set('Access-Control-Max-Age', '3600');
   ctx.status = 204;
-}
-
-async function limitBody(ctx: Context, next: Next): Promise<void> {
-  rejectContentEncoding(ctx);
-  if ((ctx.request.length ?? 0) > MAX_BODY_BYTES) {
-    ctx.set('Connection', 'close');
-    throw payloadTooLarge('The body is too large.');
-  }
-  await next();
 }
 
 /**

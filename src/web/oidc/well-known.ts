@@ -1,14 +1,14 @@
 /**
- * The public metadata documents: discovery, the key set, and the protected resource metadata of
- * Signet's own API. They change only when a key or an API changes, so they are served from memory
- * before any routing.
+ * The well-known documents: discovery, key set, metadata of our own API. They change only with the
+ * keys and scopes, so they are served from memory.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { serviceUnavailable } from '../../base/app-error.js';
 import { MINUTE_SECONDS } from '../../base/clock.js';
 import type { Resource, Resources } from '../../core/resources/resources.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import type { Context } from '../http/context.js';
+import type { DirectRoute } from '../http/pipeline.js';
 import { DISCOVERY, JWKS_ALIAS, PROTECTED_RESOURCE, ROUTES } from './paths.js';
 import type { Providers } from './provider/provider.js';
 
@@ -18,15 +18,14 @@ interface Deps {
   providers: Providers;
 }
 
-/** Shorter than the time for which a new key is published before it signs. */
+/** Caching time of the key set. Shorter than the time between publishing a key and its first use. */
 const MAX_AGE_SECONDS = 5 * MINUTE_SECONDS;
 const JSON_TYPE = 'application/json; charset=utf-8';
 const JWKS_TYPE = 'application/jwk-set+json; charset=utf-8';
 
 type WellKnownName = 'discovery' | 'jwks' | 'protectedResource';
-type Documents = { discovery: string; jwks: string };
-/** `headers` alternates names and values, as `writeHead` takes them. */
-type CachedResponse = { headers: string[]; body: string };
+type Generated = { discovery: string; jwks: string };
+type Document = { body: string; type: string; length: number };
 
 export const WELL_KNOWN_PATHS: Record<string, WellKnownName> = Object.fromEntries([
   ...DISCOVERY.map((path) => [path, 'discovery'] as const),
@@ -38,56 +37,47 @@ export type WellKnown = ReturnType<typeof createWellKnown>;
 
 export function createWellKnown({ issuer, resources, providers }: Deps) {
   const protectedResource = protectedResourceMetadata(issuer, resources.own);
-  const commonHeaders = {
-    'Access-Control-Allow-Origin': '*',
-    'Cache-Control': `public, max-age=${MAX_AGE_SECONDS}`,
-    'X-Content-Type-Options': 'nosniff',
-    ...(issuer.startsWith('https:') && { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
-  };
+  let cached: { from: Generated; documents: Record<WellKnownName, Document> } | undefined;
 
-  /** The responses built from `documents`; replaced when the providers are. */
-  let cache: { documents: Documents; responses: Partial<Record<WellKnownName, CachedResponse>> } | undefined;
+  const directRoutes: DirectRoute[] = Object.entries(WELL_KNOWN_PATHS).map(([path, name]) => ({
+    route: `GET ${path}`,
+    accepts: () => providers.ready() !== undefined,
+    handle: (_req, res) => send(res, name, providers.ready()!),
+  }));
 
-  return { tryServe, handler };
+  return { directRoutes, handler };
 
-  /** Serves a plain GET of a document and returns true. Returns false for every other request. */
-  function tryServe(req: IncomingMessage, res: ServerResponse): boolean {
-    const name = req.method === 'GET' && WELL_KNOWN_PATHS[req.url ?? ''];
-    const current = name && providers.ready();
-    if (!name || !current) return false;
-    if (cache?.documents !== current) cache = { documents: current, responses: {} };
-    cache.responses[name] ??= buildResponse(name, current);
-    const { headers, body } = cache.responses[name];
-    res.writeHead(200, headers).end(body);
-    return true;
-  }
-
-  function buildResponse(name: WellKnownName, current: Documents): CachedResponse {
-    const body = bodyOf(name, current);
-    const headers = {
-      ...commonHeaders,
-      'Content-Type': contentTypeOf(name),
-      'Content-Length': String(Buffer.byteLength(body)),
-    };
-    return { headers: Object.entries(headers).flat(), body };
-  }
-
-  /** Koa handler for what `tryServe` leaves: HEAD, a query string, and providers being rebuilt. */
+  /** Handles requests with HEAD or a query string, and those during a change of keys. */
   async function handler(ctx: Context): Promise<void> {
-    const name = WELL_KNOWN_PATHS[ctx.path];
-    const body = name && bodyOf(name, await providers.current());
-    if (!body?.startsWith('{')) throw serviceUnavailable('The document is not available yet. Try again.');
-    ctx.set(commonHeaders);
-    ctx.type = contentTypeOf(name!);
-    ctx.body = body;
+    const current = await providers.current();
+    ctx.respond = false;
+    send(ctx.res, WELL_KNOWN_PATHS[ctx.path]!, current);
   }
 
-  function bodyOf(name: WellKnownName, current: Documents): string {
-    return name === 'protectedResource' ? protectedResource : current[name];
+  function send(res: ServerResponse, name: WellKnownName, current: Generated): void {
+    if (cached?.from !== current) cached = { from: current, documents: documentsOf(current) };
+    const { body, type, length } = cached.documents[name];
+    res.statusCode = 200;
+    res.setHeader('Access-Control-Allow-Origin', '*');
+    res.setHeader('Cache-Control', `public, max-age=${MAX_AGE_SECONDS}`);
+    res.setHeader('Content-Type', type);
+    res.setHeader('Content-Length', length);
+    res.end(body);
+  }
+
+  function documentsOf({ discovery, jwks }: Generated): Record<WellKnownName, Document> {
+    return {
+      discovery: toDocument(discovery, JSON_TYPE),
+      jwks: toDocument(jwks, JWKS_TYPE),
+      protectedResource: toDocument(protectedResource, JSON_TYPE),
+    };
   }
 }
 
-const contentTypeOf = (name: WellKnownName) => (name === 'jwks' ? JWKS_TYPE : JSON_TYPE);
+function toDocument(body: string, type: string): Document {
+  if (!body.startsWith('{')) throw serviceUnavailable('The document is not ready.');
+  return { body, type, length: Buffer.byteLength(body) };
+}
 
 /** The metadata of Signet's own API (RFC 9728), by which a client finds the authorization server. */
 function protectedResourceMetadata(issuer: string, own: Resource): string {

@@ -1,31 +1,34 @@
-/** The door of internal tools and of those who keep them: the *tools* dialect, under /api. */
+/** The API for internal tools and their administrators, under /api: the *tools* dialect. */
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
 import { createEndpoints } from '../endpoints/endpoint.js';
 import type { OriginCheck } from '../endpoints/origin-check.js';
+import type { ClientCertificateReader } from '../http/client-certificate.js';
 import { createToolsCookie } from './cookie.js';
+import { createDirectValidate } from './direct-validate.js';
 import { addKeys } from './keys.js';
 import { addToolsMe } from './me.js';
 import { addRegistry } from './registry.js';
 import { addSession } from './session.js';
 import { addUsers } from './users.js';
 import { addValidate } from './validate.js';
-import type { Validation } from './validation.js';
+import { createValidation } from './validation.js';
 
 interface Deps {
   config: Config;
   clock: Clock;
   rateLimiter: RateLimiter;
   originCheck: OriginCheck;
-  validation: Validation;
+  certificates: ClientCertificateReader;
   core: Core;
 }
 
-export function createToolsRouter({ config, clock, rateLimiter, originCheck, validation, core }: Deps) {
+export function createToolsModule({ config, clock, rateLimiter, originCheck, certificates, core }: Deps) {
   const { issuer, toolsCookie: name, toolsTokenSeconds: seconds, rateLimits } = config;
   const { credentials } = core;
+  const validation = createValidation({ ...core, rateLimiter, points: rateLimits.validate });
   const cookie = createToolsCookie({ issuer, name, originCheck });
   const api = createEndpoints({ clock, credentials, browsers: cookie.browsers, rateLimiter, rateLimits });
   addSession({ ...core, api, cookie, seconds });
@@ -34,5 +37,10 @@ export function createToolsRouter({ config, clock, rateLimiter, originCheck, val
   addUsers({ ...core, api });
   addRegistry({ ...core, api });
   addKeys({ ...core, api });
-  return { routes: () => api.router.routes(), endpoints: api.endpoints, cookieName: name };
+  return {
+    routes: () => api.router.routes(),
+    endpoints: api.endpoints,
+    cookieName: name,
+    directRoutes: [createDirectValidate({ validation, certificates })],
+  };
 }

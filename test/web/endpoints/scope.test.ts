@@ -8,7 +8,8 @@ import { createClientCertificateReader } from '../../../src/web/http/client-cert
 import type { State } from '../../../src/web/http/context.js';
 import { errorHandler } from '../../../src/web/http/error-handler.js';
 import { createErrorResponses } from '../../../src/web/http/error-response.js';
-import { createResolveRequestMeta, requestMeta } from '../../../src/web/http/trusted-proxy.js';
+import { createPipeline } from '../../../src/web/http/pipeline.js';
+import { createSecurityHeaders } from '../../../src/web/http/security-headers.js';
 import { createViews } from '../../../src/web/pages/views.js';
 import { type HttpServer, openHttpServer } from '../../support/http-server.js';
 import { startServer, type TestServer } from '../../support/server.js';
@@ -16,7 +17,7 @@ import { openFamily } from '../../support/token-family.js';
 
 describe('a route that apps may take with a scope', () => {
   let server: TestServer;
-  let door: HttpServer;
+  let httpServer: HttpServer;
   const tokens: Record<string, string> = {};
   beforeAll(async () => {
     server = await startServer();
@@ -30,17 +31,23 @@ describe('a route that apps may take with a scope', () => {
       ctx.body = { ok: true };
     });
     expect(() => api.get('/api/v1/x', { summary: 'x', accepts: ['oauth'], response }, () => {})).toThrow('which scope');
-    const koa = new Koa<State>();
-    const certificates = createClientCertificateReader({ header: 'x-client-cert' });
-    koa.use(requestMeta(createResolveRequestMeta({ issuer, trustedProxies: [], certificates }), certificates));
     const errorResponses = createErrorResponses({ issuer, log });
+    const pipeline = createPipeline({
+      config: { issuer, trustedProxies: [] },
+      certificates: createClientCertificateReader({ header: 'x-client-cert' }),
+      securityHeaders: createSecurityHeaders({ issuer }),
+      errorResponses,
+      log,
+    });
+    const koa = new Koa<State>();
+    koa.use(pipeline.setState);
     koa.use(errorHandler({ errorResponses, views: createViews({ brandName: 'Signet', assetUrl: (path) => path }) }));
     koa.use(api.router.routes());
-    const handle = koa.callback();
-    door = await openHttpServer(async (req, res) => {
-      const answered = new Promise((resolve) => res.once('close', resolve));
-      void handle(req, res);
-      await answered;
+    const handle = pipeline.listener([], koa.callback());
+    httpServer = await openHttpServer(async (req, res) => {
+      const closed = new Promise((resolve) => res.once('close', resolve));
+      handle(req, res);
+      await closed;
     });
     const client = await server.client();
     const { email } = await server.account();
@@ -50,12 +57,12 @@ describe('a route that apps may take with a scope', () => {
     }
   });
   afterAll(async () => {
-    await door.close();
+    await httpServer.close();
     await server.close();
   });
 
   const get = (token?: string) =>
-    fetch(`${door.origin}/api/v1/agents`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
+    fetch(`${httpServer.origin}/api/v1/agents`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
   const metadata = () => `resource_metadata="${server.issuer}/.well-known/oauth-protected-resource/api/v1"`;
 
   it('lets in with it', async () => {

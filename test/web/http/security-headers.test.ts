@@ -1,31 +1,26 @@
 import { createHash } from 'node:crypto';
-import Koa, { type Context } from 'koa';
+import Koa, { type Context, type Middleware } from 'koa';
 import Provider from 'oidc-provider';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
-import {
-  allowFormRedirect,
-  createApplySecurityHeaders,
-  keepOpener,
-  securityHeaders,
-} from '../../../src/web/http/security-headers.js';
+import { allowFormRedirect, createSecurityHeaders, keepOpener } from '../../../src/web/http/security-headers.js';
 
 const ISSUER = 'https://id.example.com';
 
-describe('every answer', () => {
+describe('security headers', () => {
   const http = server((ctx) => {
     if (ctx.path === '/fails') throw new Error('a bug');
-    if (ctx.path === '/refuses') ctx.throw(429, 'slow down', { headers: { 'Retry-After': '5' } });
+    if (ctx.path === '/limited') ctx.throw(429, 'slow down', { headers: { 'Retry-After': '5' } });
     if (ctx.path === '/page') ctx.body = '<!doctype html>';
     if (ctx.path.endsWith('.json') || ctx.path.startsWith('/api/')) ctx.body = {};
   });
 
   it.each([
     ['/page', 200],
-    ['/nowhere', 404],
+    ['/unknown', 404],
     ['/fails', 500],
-    ['/refuses', 429],
-  ])('has them all: %s', async (path, status) => {
+    ['/limited', 429],
+  ])('are on every page response: %s (%i)', async (path, status) => {
     const { headers } = await http.get(path).expect(status);
     expect(headers).toMatchObject({
       'x-content-type-options': 'nosniff',
@@ -49,13 +44,13 @@ describe('every answer', () => {
     expect(headers['permissions-policy']).toMatch(/camera=\(\), .*usb=\(\)/);
   });
 
-  it('keeps the headers that a refusal brings along', async () => {
-    const { headers } = await http.get('/refuses');
+  it('keep the headers that an error sets', async () => {
+    const { headers } = await http.get('/limited');
     expect(headers['retry-after']).toBe('5');
   });
 
   it.each(['/.well-known/openid-configuration', '/oauth/jwks', '/api/v1/auth/me'])(
-    'can be read from another origin where it is made for programs: %s',
+    'allow other origins to read API responses: %s',
     async (path) => {
       const { headers } = await http.get(path);
       expect(headers['cross-origin-resource-policy']).toBeUndefined();
@@ -63,19 +58,19 @@ describe('every answer', () => {
     },
   );
 
-  it('asks for HTTPS only where the issuer has it', async () => {
+  it('enable HSTS only if the issuer uses HTTPS', async () => {
     const { headers } = await server(() => {}, 'http://localhost:3000').get('/');
     expect(headers['strict-transport-security']).toBeUndefined();
   });
 });
 
-describe('a form that ends at a client', () => {
+describe('form-action', () => {
   it.each([
     ['cursor://anysphere.cursor-retrieval/oauth/callback', 'cursor:'],
     ['com.example.app:/callback', 'com.example.app:'],
     ['http://[::1]:49152/callback', 'http:'],
     ['http://127.0.0.2:49152/callback', 'http:'],
-  ])('may lead to %s when the page says so', async (redirectUri, source) => {
+  ])('allows %s when the page requests it', async (redirectUri, source) => {
     const { headers } = await server((ctx) => {
       allowFormRedirect(ctx, redirectUri);
       allowFormRedirect(ctx, redirectUri);
@@ -94,13 +89,13 @@ describe('a form that ends at a client', () => {
     "x; script-src 'unsafe-inline'",
     'not a uri',
     '',
-  ])('changes nothing for %s', async (redirectUri) => {
+  ])('is unchanged for the redirect URI "%s"', async (redirectUri) => {
     const { headers } = await server((ctx) => allowFormRedirect(ctx, redirectUri)).get('/');
     expect(directives(headers)['form-action']).toEqual(defaultTargets);
     expect(directives(headers)['script-src']).toEqual([]);
   });
 
-  it('is only about the one page', async () => {
+  it('changes for one response only', async () => {
     const http = server((ctx) => {
       if (ctx.path === '/one') allowFormRedirect(ctx, 'cursor://callback');
     });
@@ -109,22 +104,20 @@ describe('a form that ends at a client', () => {
   });
 });
 
-describe('a step of signing in within a popup', () => {
-  it('keeps its opener when it says so', async () => {
+describe('keepOpener', () => {
+  it('keeps the link to the window that opened a popup', async () => {
     const { headers } = await server(keepOpener).get('/');
     expect(headers['cross-origin-opener-policy']).toBe('unsafe-none');
   });
 });
 
-describe("the provider's own page that posts itself", () => {
-  it('runs exactly its own script', async () => {
+describe("oidc-provider's self-submitting page", () => {
+  it('can run its own script and no other', async () => {
     const provider = new Provider('http://localhost:3000');
-    const app = new Koa()
-      .use(securityHeaders(createApplySecurityHeaders({ issuer: 'http://localhost:3000' })))
-      .use(function mounted(ctx) {
-        ctx.respond = false;
-        return provider.callback()(ctx.req, ctx.res);
-      });
+    const app = secured('http://localhost:3000').use(function mounted(ctx) {
+      ctx.respond = false;
+      return provider.callback()(ctx.req, ctx.res);
+    });
     const { headers, text } = await request(app.callback()).get('/session/end').expect(200);
     const script = text.match(/<script>([\s\S]*?)<\/script>/)?.[1] ?? '';
     expect(script).toContain('submit()');
@@ -137,11 +130,21 @@ describe("the provider's own page that posts itself", () => {
 
 const defaultTargets = ["'self'", 'https:', 'http://localhost:*', 'http://127.0.0.1:*'];
 
-function server(answer: (ctx: Context) => void, issuer = ISSUER) {
+/** A Koa application whose responses have the headers from the start, as behind the pipeline. */
+function secured(issuer: string) {
+  const { apply, keepOnError } = createSecurityHeaders({ issuer });
   const app = new Koa();
+  app.use(function applySecurityHeaders(ctx, next) {
+    apply(ctx.path, ctx.res);
+    return next();
+  });
+  return app.use(keepOnError as Middleware);
+}
+
+function server(handle: (ctx: Context) => void, issuer = ISSUER) {
+  const app = secured(issuer);
   app.silent = true;
-  app.use(securityHeaders(createApplySecurityHeaders({ issuer })));
-  app.use(answer);
+  app.use(handle);
   return request(app.callback());
 }
 
