@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from 'node:path';
 
 const [TO = 'dist-kit'] = process.argv.slice(2);
-const DEPENDENCIES = ['@noble/hashes', 'jose'];
+const DEPENDENCIES = ['@noble/hashes', 'asn1js', 'jose'];
 const SOURCE_MAP = /\n\/\/# sourceMappingURL=.*\s*$/;
 
 packKit();

@@ -1,60 +1,65 @@
 /**
- * Certificates of clients (RFC 5280): whether an authority stands behind one, where there is
- * node:crypto, which compares signatures and names; what a certificate says of itself is read in
- * `certificate-traits.ts`.
+ * Verifies certificate chains (RFC 5280). Needs node:crypto, which compares names and verifies
+ * signatures; the extensions are read in `certificate-extensions.ts`.
  */
 import type { X509Certificate } from 'node:crypto';
-import { type CertificateTraits, readTraits } from './certificate-traits.js';
+import { type CertificateExtensions, parseCertificateExtensions } from './certificate-extensions.js';
 
-/** Undefined for what cannot be read, or has a critical extension that is not understood here. */
-export function traitsOf({ raw }: X509Certificate): CertificateTraits | undefined {
-  return readTraits(raw);
+const parsed = new WeakMap<X509Certificate, CertificateExtensions | undefined>();
+
+/**
+ * Returns the extensions of a certificate, parsed once. Returns undefined if it is malformed, or
+ * has a critical extension that is not understood.
+ */
+export function extensionsOf(certificate: X509Certificate): CertificateExtensions | undefined {
+  if (!parsed.has(certificate)) parsed.set(certificate, parseCertificateExtensions(certificate.raw));
+  return parsed.get(certificate);
 }
 
 /**
- * Whether a path leads from the first certificate, by way of the others, to one of the authorities,
- * and all of it is of now.
+ * Reports whether the chain, which starts with the certificate of the client, leads to one of the
+ * authorities, and every certificate used is valid at `now`. The others can come in any order.
  */
-export function leadsToAuthority(
-  [first, ...others]: X509Certificate[],
+export function chainsToAuthority(
+  [leaf, ...others]: X509Certificate[],
   authorities: readonly X509Certificate[],
   now = new Date(),
 ): boolean {
-  // Step by step, each of them by the shortest way: strangers choose what stands here, and all ways
-  // through them are endlessly many.
-  let reached = first && isOfNow(traitsOf(first), now) ? [first] : [];
-  let left = others;
-  for (let passed = 0; reached.length > 0; passed += 1) {
-    const isNext = (issuer: X509Certificate) => reached.some((from) => isIssuer(issuer, from, passed));
+  // Breadth-first, and each certificate once: the client chooses the chain, and certificates that
+  // have signed each other form exponentially many paths.
+  let level = leaf && isValidAt(extensionsOf(leaf), now) ? [leaf] : [];
+  let unused = others;
+  for (let depth = 0; level.length > 0; depth += 1) {
+    const isNext = (issuer: X509Certificate) => level.some((subject) => isIssuer(issuer, subject, depth));
     if (authorities.some(isNext)) return true;
-    const next = left.filter(isNext);
-    left = left.filter((one) => !next.includes(one));
-    reached = next;
+    const next = unused.filter(isNext);
+    unused = unused.filter((certificate) => !next.includes(certificate));
+    level = next;
   }
   return false;
 
-  function isIssuer(issuer: X509Certificate, of: X509Certificate, passed: number): boolean {
-    const traits = of.checkIssued(issuer) ? traitsOf(issuer) : undefined;
-    const { isAuthority, pathLength = Number.POSITIVE_INFINITY, keyUsage } = traits ?? {};
-    if (!isAuthority || !isOfNow(traits, now) || pathLength < passed || keyUsage?.has('keyCertSign') === false)
-      return false;
-    return isSignedBy(of, issuer);
+  function isIssuer(issuer: X509Certificate, subject: X509Certificate, depth: number): boolean {
+    const extensions = subject.checkIssued(issuer) ? extensionsOf(issuer) : undefined;
+    const { isAuthority, pathLength = Number.POSITIVE_INFINITY, keyUsage } = extensions ?? {};
+    if (!isAuthority || !isValidAt(extensions, now)) return false;
+    if (pathLength < depth || keyUsage?.has('keyCertSign') === false) return false;
+    return isSignedBy(subject, issuer);
   }
 }
 
-/** `x5t#S256` (RFC 8705, 3.1). */
+/** Returns the certificate thumbprint that tokens are bound to, `x5t#S256` (RFC 8705, 3.1). */
 export function certificateHash({ fingerprint256 }: X509Certificate): string {
   return Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url');
 }
 
-function isOfNow(traits: CertificateTraits | undefined, now: Date): boolean {
-  return traits !== undefined && traits.notBefore <= now && now <= traits.notAfter;
+function isValidAt(extensions: CertificateExtensions | undefined, now: Date): boolean {
+  return extensions !== undefined && extensions.notBefore <= now && now <= extensions.notAfter;
 }
 
 function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
     return certificate.verify(issuer.publicKey);
   } catch {
-    return false; // a key of another kind
+    return false; // the key has another type than the signature
   }
 }

@@ -5,7 +5,11 @@
  */
 import type { JWK } from 'jose';
 import { fromBase64 } from './bytes.js';
-import { type CertificateTraits, mayAuthenticateClients, readTraits } from './certificate-traits.js';
+import {
+  allowsClientAuthentication,
+  type CertificateExtensions,
+  parseCertificateExtensions,
+} from './certificate-extensions.js';
 import type { RequestLike } from './context.js';
 import { jwtAuthoritiesOf, verifyJwtSvid } from './jwt-svid.js';
 import { parseSpiffeId, type SpiffeId } from './spiffe-id.js';
@@ -60,7 +64,7 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
   }
 
   /** X509-SVID, 2 and 4: one URI, no authority, for signatures of clients, and in its time. */
-  function isWorkload(traits: CertificateTraits): boolean {
+  function isWorkload(traits: CertificateExtensions): boolean {
     const { uris, isAuthority, keyUsage, notBefore, notAfter } = traits;
     const isOfNow = notBefore.getTime() <= now() && now() <= notAfter.getTime();
     const maySign = keyUsage?.has('digitalSignature') !== false;
@@ -68,7 +72,7 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
       uris.length === 1 &&
       !isAuthority &&
       maySign &&
-      mayAuthenticateClients(traits) &&
+      allowsClientAuthentication(traits) &&
       !keyUsage?.has('keyCertSign') &&
       !keyUsage?.has('cRLSign') &&
       isOfNow
@@ -82,12 +86,12 @@ const toAuthorities = (keys: object[]) => ({ jwtAuthorities: jwtAuthoritiesOf(ke
  * From a header: PEM, also percent-encoded or with its line breaks lost, or the Base64 of RFC 9440.
  * Undefined for anything else.
  */
-function readCertificate(header: string): CertificateTraits | undefined {
+function readCertificate(header: string): CertificateExtensions | undefined {
   if (header.length > MAX_HEADER_LENGTH) return undefined;
   try {
     const text = header.includes('%') ? decodeURIComponent(header) : header;
     const base64 = text.replace(/-----(BEGIN|END) CERTIFICATE-----|\s|^:|:$/g, '');
-    return readTraits(fromBase64(base64));
+    return parseCertificateExtensions(fromBase64(base64));
   } catch {
     return undefined; // neither percent-encoding nor Base64
   }

@@ -2,7 +2,7 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { leadsToAuthority, traitsOf } from '../../src/kit/certificate.js';
+import { chainsToAuthority, extensionsOf } from '../../src/kit/certificate.js';
 import { parseSpiffeBundle, parseSpiffeId, spiffeIdOf, verifyJwtSvid, verifyX509Svid } from '../../src/kit/spiffe.js';
 import { extension, issue, KEY_USE, makeAuthority, makeTrustDomain, SERVER_AUTH, tlv } from '../support/workloads.js';
 
@@ -170,7 +170,7 @@ describe('the certificate of a workload', () => {
     const forged = makeAuthority(`Authority of ${domain.name}`);
     expect(verdict(issue(forged, { uris: [ID] })).kind).toBe('invalid');
     expect(verdict(issue(forged, { uris: [ID] }), forged).kind).toBe('invalid');
-    expect(leadsToAuthority([], [forged.certificate])).toBe(false);
+    expect(chainsToAuthority([], [forged.certificate])).toBe(false);
   });
 
   it('never makes the one who reads it throw, however it is damaged', () => {
@@ -185,7 +185,7 @@ describe('the certificate of a workload', () => {
         } catch {
           return true;
         }
-        traitsOf(certificate);
+        extensionsOf(certificate);
         spiffeIdOf(certificate);
         return damaged.equals(raw) || verifyX509Svid([certificate], bundles).kind === 'invalid';
       }),

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 /** Where the tests of the kit find it. */
 export const INSTALLED = resolve('node_modules/.packed-kit');
 /** Taken from here, so that nobody is asked for them. */
-const DEPENDENCIES = ['jose', '@noble/hashes'];
+const DEPENDENCIES = ['@noble/hashes', '@peculiar/utils', 'asn1js', 'jose'];
 
 /** Before all tests. */
 export default function bootstrap(): void {

@@ -7,8 +7,8 @@ import ipaddr from 'ipaddr.js';
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import { watchFile } from '../../base/watched-file.js';
-import { leadsToAuthority, traitsOf } from '../../kit/certificate.js';
-import { mayAuthenticateClients } from '../../kit/certificate-traits.js';
+import { chainsToAuthority, extensionsOf } from '../../kit/certificate.js';
+import { allowsClientAuthentication } from '../../kit/certificate-extensions.js';
 
 interface Deps {
   authoritiesFile: string | undefined;
@@ -45,13 +45,13 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
    */
   function isTrustedChain(chain: X509Certificate[]): boolean {
     const [certificate] = chain;
-    const traits = certificate && traitsOf(certificate);
-    if (!authorities || !traits || traits.isAuthority || !mayAuthenticateClients(traits)) return false;
-    return leadsToAuthority(chain, authorities(), clock.now());
+    const traits = certificate && extensionsOf(certificate);
+    if (!authorities || !traits || traits.isAuthority || !allowsClientAuthentication(traits)) return false;
+    return chainsToAuthority(chain, authorities(), clock.now());
   }
 
   function subjectMatches(certificate: X509Certificate, name: CertificateName, expected: string): boolean {
-    const { uris, dnsNames, emails, addresses } = traitsOf(certificate) ?? {};
+    const { uris, dnsNames, emails, addresses } = extensionsOf(certificate) ?? {};
     switch (name) {
       case 'tls_client_auth_subject_dn':
         return sameName(expected, certificate.subject);
