@@ -24,6 +24,7 @@ async function main(): Promise<void> {
   loadEnvFile();
   const config = await withFreePort(readConfig());
   const log = createLog(config.logLevel);
+  if (cluster.isPrimary) for (const warning of config.warnings) log.warn(warning);
   if (config.processes === 1 || cluster.isWorker) return serve(config, log);
   const environment = { PORT: String(config.port), ISSUER: config.issuer };
   const started = await superviseProcesses({

@@ -90,7 +90,7 @@ describe('beside a running server', () => {
   }, 60_000);
 
   test('clients that nobody uses are shown first, and then taken away', async () => {
-    settings.REAP_UNUSED_CLIENTS = '1s';
+    settings.UNUSED_CLIENT_TTL = '1s';
     const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const kept = await json('client', 'create', '--name', 'Kept', '--redirect-uri', REDIRECT);

@@ -13,7 +13,6 @@ const ABOUT_WORDS = ['docs/style.md', 'test/style.test.ts'];
 
 /** Folders that are still to be rewritten. */
 const EXCEPTIONS = [
-  '.env.example',
   'docs/kit.md',
   'examples/',
   'prisma/',

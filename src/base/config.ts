@@ -1,45 +1,40 @@
 /**
- * The settings: the only place that reads the environment. Every fault is told at once, by the name
- * of its variable.
+ * The configuration: the only place that reads the environment. A setting is one line in the file
+ * of its topic in config/. All problems are reported at once, by the names of the variables.
  */
 import { existsSync } from 'node:fs';
-import { type Config, resolveConfig } from './config/resolve.js';
-import { settings, type Values } from './config/settings.js';
-import { validateConfig } from './config/validate.js';
+import { type Report, readValues } from './config/read.js';
+import { resolveTopics } from './config/topics.js';
 
-export type { Config } from './config/resolve.js';
+export type Config = ReturnType<typeof readConfig>;
 
-/** What is wrong with the settings: one sentence each, every one with the name of its variable. */
+/** Thrown when settings are not valid. Each message starts with the name of a variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   constructor(readonly errors: string[]) {
-    super(`The settings are not usable:\n${errors.map((problem) => `  - ${problem}`).join('\n')}`);
+    super(`The settings are not valid:\n${errors.map((problem) => `  - ${problem}`).join('\n')}`);
   }
 }
 
 /**
- * Adds what the file `.env` in the working directory says, where there is one. What is set already
- * stands.
+ * Loads the file `.env` of the working directory, if there is one. Variables that are already set
+ * are kept.
  */
 export function loadEnvFile(): void {
   if (existsSync('.env')) process.loadEnvFile('.env');
 }
 
-/** Reads the settings. Throws a ConfigError with all faults at once. */
-export function readConfig(environment: Record<string, string | undefined> = process.env): Config {
-  const errors: string[] = [];
-  const values = {} as Record<string, unknown>;
-  for (const [name, setting] of Object.entries(settings)) {
-    const text = environment[name]?.trim() || setting.defaultValue;
-    try {
-      values[name] = setting.parse(text);
-    } catch (error) {
-      errors.push(`${name} ${(error as Error).message}; allowed: ${setting.expected}`);
-      values[name] = setting.parse(setting.defaultValue);
-    }
-  }
-  const config = resolveConfig(values as Values);
-  errors.push(...validateConfig(config, values as Values));
-  if (errors.length > 0) throw new ConfigError(errors);
-  return config;
+/** Returns the configuration. Throws a `ConfigError` with all problems. */
+export function readConfig(environment: Record<string, string | undefined> = process.env) {
+  const report: Report = { problems: [], warnings: [] };
+  const config = resolveTopics((topic, context) => {
+    const values = readValues(topic.settings, environment, report);
+    const resolved = topic.resolve(values, context);
+    const problems = topic.check?.(values, { ...context, ...resolved }) ?? [];
+    report.problems.push(...problems.filter((problem): problem is string => Boolean(problem)));
+    return resolved;
+  });
+  if (report.problems.length > 0) throw new ConfigError(report.problems);
+  /** `warnings` names settings that will stop working. */
+  return { ...config, warnings: report.warnings };
 }

@@ -110,7 +110,7 @@ export const clientCommands: Command[] = [
   {
     name: 'client reap',
     description:
-      'Takes away clients that came by themselves and that nobody uses, as the server does by REAP_UNUSED_CLIENTS and REAP_IDLE_CLIENTS.',
+      'Takes away clients that came by themselves and that nobody uses, as the server does by UNUSED_CLIENT_TTL and IDLE_CLIENT_TTL.',
     options: { 'dry-run': { type: 'boolean', description: 'only say which would go' } },
     async run(args, { open }) {
       const { core } = await open();

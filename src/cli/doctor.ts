@@ -52,7 +52,12 @@ async function ofSettings({ config: read, open }: CommandContext): Promise<Check
     if (!(error instanceof ConfigError)) throw error;
     return error.errors.map((problem) => fail('settings', problem));
   }
-  const findings = [settings(config), secretFile(config), disk(config)];
+  const findings = [
+    settings(config),
+    ...config.warnings.map((text) => warn('settings', text)),
+    secretFile(config),
+    disk(config),
+  ];
   const stores = await database(config);
   findings.push(...stores, ...(await redis(config)), await mail(config));
   if (findings.every(({ status }) => status !== 'fail') && stores.some(({ description }) => description === 'clock'))

@@ -123,7 +123,7 @@ export async function createCore(base: Base) {
     ...base,
     audit,
     redis: redis && { client: redis, prefix: config.redisPrefix },
-    retrySeconds: config.refreshRetrySeconds,
+    retrySeconds: config.refreshReuseSeconds,
   });
   const { agents, activeAgents, audiences, ownershipClaims } = createAgentModule(base, {
     audit,
@@ -173,7 +173,7 @@ export async function createCore(base: Base) {
   const ask = createJsonClient(server);
   const tokenVault = createTokenVault({
     ...base,
-    issuers: config.providers.filter(({ keepsTokens }) => keepsTokens).map(({ issuer }) => issuer),
+    issuers: config.providers.filter(({ storesTokens }) => storesTokens).map(({ issuer }) => issuer),
   });
   const identities = createIdentities({ ...base, audit, tokenVault });
   const externalTokens = createExternalTokens({ ...base, issuers: config.trustedIssuers, ask, accounts, identities });

@@ -1,8 +1,12 @@
-// The settings: every fault is told at once, and production starts with nothing unsafe.
+// Settings from the environment: defaults, problems, old names, secrets in files.
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { settings } from '../../src/base/config/settings.js';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OLD_NAMES } from '../../src/base/config/old-names.js';
+import { describeSettings } from '../../src/base/config/topics.js';
 import { ConfigError, readConfig } from '../../src/base/config.js';
 import { isLoopback } from '../../src/base/loopback.js';
 
@@ -16,7 +20,9 @@ function errorsOf(environment: Record<string, string>): string[] {
   return [];
 }
 
-/** Production on PostgreSQL, as it should be. */
+const settings = describeSettings().flatMap((topic) => topic.settings);
+
+/** Safe settings for production on PostgreSQL. */
 const SAFE = {
   NODE_ENV: 'production',
   ISSUER: 'https://id.example.com',
@@ -24,8 +30,8 @@ const SAFE = {
   SECRET: 'a secret of at least 32 characters',
 };
 
-describe('the settings', () => {
-  it('need none at all', () => {
+describe('readConfig', () => {
+  it('needs no settings', () => {
     expect(readConfig({})).toMatchObject({
       production: false,
       issuer: 'http://localhost:3000',
@@ -33,13 +39,14 @@ describe('the settings', () => {
       processes: 1,
       accessTokenSeconds: 28_800,
       refreshTokenSeconds: 604_800,
-      refreshRetrySeconds: 10,
+      refreshReuseSeconds: 10,
       sessionMaxSeconds: 2_592_000,
       trustedProxies: [],
+      warnings: [],
     });
   });
 
-  it('count an empty variable as not set, and trim what is set', () => {
+  it('treats an empty variable as unset, and trims values', () => {
     expect(readConfig({ PORT: '', BRAND_NAME: '  ' })).toMatchObject({ port: 3000, brandName: 'Signet' });
     expect(readConfig({ PORT: ' 80 ', REDIRECT_HOSTS: ' a.example , ,b.example ' })).toMatchObject({
       port: 80,
@@ -47,7 +54,7 @@ describe('the settings', () => {
     });
   });
 
-  it('tell all faults at once, by name and with what is allowed', () => {
+  it('reports all problems at once, with the variable and what is allowed', () => {
     const errors = errorsOf({
       NODE_ENV: 'prod',
       PORT: '70000',
@@ -59,18 +66,28 @@ describe('the settings', () => {
     });
     expect(errors).toHaveLength(7);
     const text = new ConfigError(errors).message;
-    for (const sentence of [
-      'NODE_ENV is "prod"; allowed: development, production, test',
-      'PORT is "70000"; allowed: a whole number from 0 to 65535',
+    for (const part of [
+      'NODE_ENV is "prod"; allowed: development, production or test',
+      'PORT is "70000"; allowed: an integer from 0 to 65535',
       'ACCESS_TOKEN_TTL is "8 hours"; allowed: a duration such as 30s',
-      'REGISTRATION is "yes"; allowed: open, token, closed',
+      'REGISTRATION is "yes"; allowed: open, token or closed',
       'WEB_CONCURRENCY is "2.5"',
       'ISSUER is not an origin',
-      'TRUSTED_PROXIES holds "nginx"',
+      'TRUSTED_PROXIES contains "nginx"',
     ]) {
-      expect(text).toContain(sentence);
+      expect(text).toContain(part);
     }
   });
+
+  it.each(settings.filter(({ isSecret }) => isSecret).map(({ variable }) => variable))(
+    'never repeats the value of %s in a message',
+    (variable) => {
+      const value = '"<hunter22>"';
+      const errors = errorsOf({ [variable]: value, NODE_ENV: 'nonsense', REGISTRATION: 'token' });
+      expect(errors.length).toBeGreaterThan(0);
+      expect(errors.join('\n')).not.toContain('hunter22');
+    },
+  );
 
   it.each<[string, Record<string, string>, string]>([
     ['an issuer over http', { ISSUER: 'http://id.example.com' }, 'ISSUER'],
@@ -78,20 +95,20 @@ describe('the settings', () => {
     ['a short secret', { SECRET: 'short' }, 'SECRET has fewer than 32'],
     ['a low hash cost', { PASSWORD_HASH_COST: '9' }, 'PASSWORD_HASH_COST'],
     ['several processes on SQLite', { DATABASE_URL: 'file:./x.db', WEB_CONCURRENCY: '2' }, 'WEB_CONCURRENCY'],
-    ['open registration by a short token', { REGISTRATION: 'token', REGISTRATION_TOKEN: 'x' }, 'REGISTRATION_TOKEN'],
-    ['half an administrator', { BOOTSTRAP_ADMIN_EMAIL: 'a@example.com' }, 'BOOTSTRAP_ADMIN_PASSWORD'],
-    ['tokens that are over at once', { ACCESS_TOKEN_TTL: '0s' }, 'ACCESS_TOKEN_TTL'],
-    ['another kind of database', { DATABASE_URL: 'mysql://db' }, 'DATABASE_URL'],
-    ['another kind of Redis', { REDIS_URL: 'http://redis' }, 'REDIS_URL'],
-    ['a mail server that is none', { SMTP_URL: 'mail.example.com' }, 'SMTP_URL'],
-    ['a sender that is none', { MAIL_FROM: 'nobody' }, 'MAIL_FROM'],
-    ['a short secret of before', { SECRET_PREVIOUS: 'short' }, 'SECRET_PREVIOUS'],
-    ['an origin where a host belongs', { REDIRECT_HOSTS: 'https://app.example.com' }, 'REDIRECT_HOSTS'],
-    ['a host with a port where ports do not count', { REDIRECT_HOSTS: 'app.example.com:8443' }, 'REDIRECT_HOSTS'],
-    ['a star in the middle of a host', { REDIRECT_HOSTS: 'app.*.example.com' }, 'REDIRECT_HOSTS'],
-    ['a private host in capital letters', { FETCH_PRIVATE_HOSTS: 'Intra.example.com' }, 'FETCH_PRIVATE_HOSTS'],
-    ['a private network', { FETCH_PRIVATE_HOSTS: '10.0.0.0/8' }, 'FETCH_PRIVATE_HOSTS'],
-  ])('refuse %s in production', (_name, environment, word) => {
+    ['a short registration token', { REGISTRATION: 'token', REGISTRATION_TOKEN: 'x' }, 'REGISTRATION_TOKEN'],
+    ['an administrator without a password', { BOOTSTRAP_ADMIN_EMAIL: 'a@example.com' }, 'BOOTSTRAP_ADMIN_PASSWORD'],
+    ['access tokens that expire at once', { ACCESS_TOKEN_TTL: '0s' }, 'ACCESS_TOKEN_TTL'],
+    ['an unsupported database', { DATABASE_URL: 'mysql://db' }, 'DATABASE_URL'],
+    ['a Redis URL with another scheme', { REDIS_URL: 'http://redis' }, 'REDIS_URL'],
+    ['an invalid mail server', { SMTP_URL: 'mail.example.com' }, 'SMTP_URL'],
+    ['an invalid sender', { MAIL_FROM: 'no-address' }, 'MAIL_FROM'],
+    ['a short previous secret', { SECRET_PREVIOUS: 'short' }, 'SECRET_PREVIOUS'],
+    ['an origin instead of a host', { REDIRECT_HOSTS: 'https://app.example.com' }, 'REDIRECT_HOSTS'],
+    ['a redirect host with a port', { REDIRECT_HOSTS: 'app.example.com:8443' }, 'REDIRECT_HOSTS'],
+    ['a wildcard in the middle of a host', { REDIRECT_HOSTS: 'app.*.example.com' }, 'REDIRECT_HOSTS'],
+    ['a private host in upper case', { FETCH_PRIVATE_HOSTS: 'Intra.example.com' }, 'FETCH_PRIVATE_HOSTS'],
+    ['a private network instead of a host', { FETCH_PRIVATE_HOSTS: '10.0.0.0/8' }, 'FETCH_PRIVATE_HOSTS'],
+  ])('rejects %s in production', (_name, environment, word) => {
     expect(errorsOf(SAFE)).toEqual([]);
     const errors = errorsOf({ ...SAFE, ...environment });
     expect(errors).toHaveLength(1);
@@ -114,18 +131,18 @@ describe('the settings', () => {
     'smtp://mara:hunter22%@mail.example.com',
     'smtp://mara@mail.example.com',
     'smtp://:hunter22@mail.example.com',
-  ])('refuse the mail server %j, and do not repeat its password', (SMTP_URL) => {
+  ])('rejects the mail server %j without repeating its password', (SMTP_URL) => {
     const errors = errorsOf({ SMTP_URL });
     expect(errors).toHaveLength(1);
     expect(errors[0]).toMatch(/^SMTP_URL (?!.*hunter22)/);
   });
 
-  it('take the hosts that apps may lead to, and those of our own network', () => {
+  it('accepts names and IP addresses as redirect hosts and private hosts', () => {
     expect(errorsOf({ REDIRECT_HOSTS: 'app.example.com, *.example.com, 10.0.0.5, [::1]' })).toEqual([]);
     expect(errorsOf({ FETCH_PRIVATE_HOSTS: 'intra, intra.example.com:8443, 10.0.0.5, [fd00::1]:8443' })).toEqual([]);
   });
 
-  it('know where mails go, and from whom', () => {
+  it('reads the mail server and the sender', () => {
     expect(readConfig({ ISSUER: 'https://id.example.com', BRAND_NAME: 'Acme' })).toMatchObject({
       smtp: undefined,
       mailFrom: { name: 'Acme', address: 'no-reply@id.example.com' },
@@ -147,7 +164,7 @@ describe('the settings', () => {
   });
 
   it.each(['x', '<id@acme.example', 'a@b.example, c@d.example', 'A\r\nBcc: x@y.example <id@acme.example>'])(
-    'refuse the sender %j',
+    'rejects the sender %j',
     (MAIL_FROM) => {
       expect(errorsOf({ MAIL_FROM })).toHaveLength(1);
     },
@@ -163,12 +180,12 @@ describe('the settings', () => {
     'https://id.example.com:443',
     'ftp://id.example.com',
     'javascript:alert(1)',
-  ])('refuse the issuer %s', (ISSUER) => {
+  ])('rejects the issuer %s', (ISSUER) => {
     expect(errorsOf({ ISSUER })).toHaveLength(1);
   });
 
   it.each(['10.0.0.0/33', '10.0.0.0/', '10.0.0.0/x', '::1/129', 'fe80::/-1', '10.0.0', '10.0.0.1:80'])(
-    'refuse the proxy %s',
+    'rejects the proxy %s',
     (TRUSTED_PROXIES) => {
       expect(errorsOf({ TRUSTED_PROXIES })).toHaveLength(1);
     },
@@ -180,11 +197,11 @@ describe('the settings', () => {
     ['8h', 28_800],
     ['7d', 604_800],
     ['2w', 1_209_600],
-  ])('read %s as %i seconds', (text, seconds) => {
+  ])('reads %s as %i seconds', (text, seconds) => {
     expect(readConfig({ SESSION_TTL: text }).sessionSeconds).toBe(seconds);
   });
 
-  it.each(['8', 'h', '-8h', '1.5h', '8H', '8h8m', '1e3s', '9999999999s'])('refuse the duration %s', (text) => {
+  it.each(['8', 'h', '-8h', '1.5h', '8H', '8h8m', '1e3s', '9999999999s'])('rejects the duration %s', (text) => {
     expect(errorsOf({ SESSION_TTL: text })).toHaveLength(1);
   });
 
@@ -200,30 +217,105 @@ describe('the settings', () => {
     ['SPIFFE_TRUSTED_DOMAINS', { SPIFFE_TRUSTED_DOMAINS: '..', SPIFFE_BUNDLES: '.' }],
     ['TLS_KEY_FILE', { TLS_CERT_FILE: 'cert.pem', ISSUER: 'https://id.example.com' }],
     ['TLS_CERT_FILE', { TLS_CERT_FILE: 'cert.pem', TLS_KEY_FILE: 'key.pem' }],
-  ])('do not start with a wrong %s', (name, environment) => {
+  ])('rejects an invalid %s (%j)', (name, environment) => {
     const errors = errorsOf(environment);
     expect(errors).toHaveLength(1);
     expect(errors[0]).toContain(name);
   });
+});
 
-  it('are those of .env.example: the same names, order, words and defaults', () => {
-    const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
-    const listed = [...text.matchAll(/^# (.*)\n# allowed: (.*)\n(\w+)=(.*)$/gm)].map(
-      ([, description, expected, name, defaultValue]) => ({ name, description, expected, defaultValue }),
-    );
-    expect(listed).toEqual(
-      Object.entries(settings).map(([name, { description, expected, defaultValue }]) => ({
-        name,
-        description,
-        expected,
-        defaultValue,
-      })),
-    );
-    expect([...text.matchAll(/^\w+=/gm)]).toHaveLength(listed.length);
+describe('old names of settings', () => {
+  const values: Record<string, string> = {
+    REFRESH_RETRY_WINDOW: '42s',
+    REAP_UNUSED_CLIENTS: '42s',
+    REAP_IDLE_CLIENTS: '42s',
+    CLIENT_DOCUMENTS: 'off',
+    FEDERATION_KEEP_TOKENS: 'acme',
+  };
+  const provider = { id: 'acme', name: 'Acme', issuer: 'https://acme.example', client_id: 'x' };
+
+  it.each(Object.entries(OLD_NAMES))('accepts %s for %s, with a warning', (old, current) => {
+    const rest = { OIDC_PROVIDERS: JSON.stringify([provider]) };
+    const { warnings, ...config } = readConfig({ ...rest, [old]: values[old] });
+    expect(warnings).toEqual([expect.stringMatching(`^${old} is the old name of ${current} `)]);
+    const { warnings: none, ...renamed } = readConfig({ ...rest, [current]: values[old] });
+    expect(none).toEqual([]);
+    expect(config).toEqual(renamed);
+    expect(config).not.toMatchObject(readConfig(rest));
+  });
+
+  it('prefers the current name, with a warning about the old one', () => {
+    const config = readConfig({ REFRESH_RETRY_WINDOW: '1s', REFRESH_TOKEN_REUSE_INTERVAL: '2s' });
+    expect(config.refreshReuseSeconds).toBe(2);
+    expect(config.warnings).toEqual([expect.stringContaining('REFRESH_RETRY_WINDOW is ignored')]);
+  });
+
+  it('accepts vouches_for for email_domains in OIDC_PROVIDERS, with a warning', () => {
+    const settings = { OIDC_PROVIDERS: JSON.stringify([{ ...provider, vouches_for: ['acme.example'] }]) };
+    const { providers, warnings } = readConfig(settings);
+    expect(providers).toMatchObject([{ id: 'acme', emailDomains: ['acme.example'] }]);
+    expect(warnings).toEqual([expect.stringMatching('^OIDC_PROVIDERS: "vouches_for" is the old name')]);
+  });
+
+  it('rejects a provider with both the old and the current member', () => {
+    const both = { ...provider, vouches_for: ['a.example'], email_domains: ['b.example'] };
+    expect(errorsOf({ OIDC_PROVIDERS: JSON.stringify([both]) })).toEqual([expect.stringContaining('vouches_for')]);
   });
 });
 
-describe('issuers and providers elsewhere', () => {
+describe('secrets in files', () => {
+  const text = 'a secret of at least 32 characters';
+  let folder: string;
+  let path: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'signet-config-'));
+    path = join(folder, 'secret');
+    writeFileSync(path, `${text}\n`);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('reads a secret without its trailing newline', () => {
+    expect(readConfig({ SECRET_FILE: path }).secret).toBe(text);
+  });
+
+  it.each(settings.filter(({ isSecret }) => isSecret).map(({ variable }) => variable))('reads %s_FILE', (variable) => {
+    expect(errorsOf({ [`${variable}_FILE`]: join(folder, 'missing') })).toEqual([
+      expect.stringMatching(`^${variable}_FILE cannot be read: ENOENT`),
+    ]);
+  });
+
+  it('rejects a secret that is given twice', () => {
+    expect(errorsOf({ SECRET: text, SECRET_FILE: path })).toEqual([
+      'SECRET and SECRET_FILE are both set; set one of them',
+    ]);
+  });
+
+  it('rejects an empty file', () => {
+    const empty = join(folder, 'empty');
+    writeFileSync(empty, '\n');
+    expect(errorsOf({ SECRET_FILE: empty })).toEqual([`SECRET_FILE: ${empty} is empty`]);
+  });
+
+  it('does not read files for settings that are not secret', () => {
+    writeFileSync(join(folder, 'name'), 'Acme');
+    expect(readConfig({ BRAND_NAME_FILE: join(folder, 'name') }).brandName).toBe('Signet');
+  });
+});
+
+describe('the documentation of the settings', () => {
+  it('is up to date in .env.example and docs/configuration.md', () => {
+    const script = join(import.meta.dirname, '../../scripts/settings.mjs');
+    execFileSync(process.execPath, [script, '--check'], { stdio: 'pipe' });
+  });
+
+  it('names no variable twice, and describes each one in sentences', () => {
+    const names = settings.map(({ variable }) => variable);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { variable, description } of settings) expect(description, variable).toMatch(/^[A-Za-z`].*[.…]$/);
+  });
+});
+
+describe('external issuers and the upstream provider', () => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const pem = (key: KeyObject) =>
     key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }) as string;
@@ -234,65 +326,73 @@ describe('issuers and providers elsewhere', () => {
   const whose = { JWT_ISSUER: 'https://auth.example', JWT_AUDIENCE: 'us' };
   const oidc = { OIDC_ISSUER: 'https://auth.example/', OIDC_AUDIENCE: 'us' };
 
-  it('are nobody where nothing is set', () => {
+  it('are not configured by default', () => {
     expect(readConfig({})).toMatchObject({ upstream: undefined, trustedIssuers: [] });
   });
 
   it.each<[string, Record<string, string>, object[]]>([
-    ['a secret', { JWT_SECRET: SECRET, ...whose }, [{ algorithms: ['HS256'], audience: 'us', namesAccounts: true }]],
-    ['any audience, openly', { JWT_SECRET: SECRET, ...whose, JWT_AUDIENCE: '*' }, [{ audience: undefined }]],
+    [
+      'an HS256 secret',
+      { JWT_SECRET: SECRET, ...whose },
+      [{ algorithms: ['HS256'], audience: 'us', namesAccounts: true }],
+    ],
+    ['a secret for any audience', { JWT_SECRET: SECRET, ...whose, JWT_AUDIENCE: '*' }, [{ audience: undefined }]],
     ['a public key', { JWT_PUBLIC_KEY: pem(publicKey), ...whose }, [{ algorithms: ['ES256'], namesAccounts: true }]],
-    ['a provider', oidc, [{ issuer: 'https://auth.example/', algorithms: ['RS256', 'ES256'], namesAccounts: false }]],
-    ['both kinds', { JWT_SECRET: SECRET, ...whose, ...oidc, OIDC_ISSUER: 'http://localhost:9' }, [{}, {}]],
-  ])('may be %s', (_name, environment, expected) => {
+    [
+      'an OpenID provider',
+      oidc,
+      [{ issuer: 'https://auth.example/', algorithms: ['RS256', 'ES256'], namesAccounts: false }],
+    ],
+    ['a secret and a provider', { JWT_SECRET: SECRET, ...whose, ...oidc, OIDC_ISSUER: 'http://localhost:9' }, [{}, {}]],
+  ])('can be configured by %s', (_name, environment, expected) => {
     expect(readConfig({ ISSUER, ...environment }).trustedIssuers).toMatchObject(expected);
   });
 
   it.each<[string, Record<string, string>, string]>([
-    ['31 bytes of secret', { JWT_SECRET: SECRET.slice(1), ...whose }, 'JWT_SECRET has fewer than 32 bytes'],
+    ['a secret of 31 bytes', { JWT_SECRET: SECRET.slice(1), ...whose }, 'JWT_SECRET has fewer than 32 bytes'],
     ['our master secret', { JWT_SECRET: SECRET, SECRET, ...whose }, 'JWT_SECRET is the same as SECRET'],
     ['two keys', { JWT_SECRET: SECRET, JWT_PUBLIC_KEY: pem(publicKey), ...whose }, 'JWT_PUBLIC_KEY are both'],
-    ['a private key', { JWT_PUBLIC_KEY: pem(privateKey), ...whose }, 'JWT_PUBLIC_KEY is no public key'],
-    ['a small key', { JWT_PUBLIC_KEY: pem(small), ...whose }, 'JWT_PUBLIC_KEY is no public key'],
-    ['a key of another curve', { JWT_PUBLIC_KEY: pem(p384), ...whose }, 'JWT_PUBLIC_KEY is no public key'],
-    ['a key that is none', { JWT_PUBLIC_KEY: '-----BEGIN PUBLIC KEY-----', ...whose }, 'JWT_PUBLIC_KEY is no'],
+    ['a private key', { JWT_PUBLIC_KEY: pem(privateKey), ...whose }, 'JWT_PUBLIC_KEY is not a supported public key'],
+    ['a small key', { JWT_PUBLIC_KEY: pem(small), ...whose }, 'JWT_PUBLIC_KEY is not a supported public key'],
+    ['a key of another curve', { JWT_PUBLIC_KEY: pem(p384), ...whose }, 'JWT_PUBLIC_KEY is not a supported public key'],
+    ['a malformed key', { JWT_PUBLIC_KEY: '-----BEGIN PUBLIC KEY-----', ...whose }, 'JWT_PUBLIC_KEY is not'],
     ['no issuer', { JWT_SECRET: SECRET, JWT_AUDIENCE: 'us' }, 'JWT_ISSUER is missing'],
     ['no audience', { JWT_SECRET: SECRET, JWT_ISSUER: 'https://auth.example' }, 'JWT_AUDIENCE is missing'],
-    ['an issuer without a key', whose, 'JWT_ISSUER and JWT_AUDIENCE say nothing'],
+    ['an issuer without a key', whose, 'JWT_ISSUER and JWT_AUDIENCE have no effect'],
     ['our own issuer', { JWT_SECRET: SECRET, ...whose, JWT_ISSUER: `${ISSUER}/` }, 'JWT_ISSUER is our own'],
-    ['our own issuer in capitals', { ...oidc, OIDC_ISSUER: 'HTTPS://ID.example.com:443' }, 'OIDC_ISSUER is our own'],
-    ['a provider for anybody', { ...oidc, OIDC_AUDIENCE: '*' }, 'OIDC_AUDIENCE is missing'],
-    ['a provider for nobody', { OIDC_ISSUER: 'https://auth.example' }, 'OIDC_AUDIENCE is missing'],
-    ['an audience of no provider', { OIDC_AUDIENCE: 'us' }, 'OIDC_AUDIENCE says nothing'],
-    ['a provider over http', { ...oidc, OIDC_ISSUER: 'http://auth.example' }, 'OIDC_ISSUER is no issuer'],
-    ['a provider that is no URL', { ...oidc, OIDC_ISSUER: 'auth.example' }, 'OIDC_ISSUER is no issuer'],
+    ['our own issuer in upper case', { ...oidc, OIDC_ISSUER: 'HTTPS://ID.example.com:443' }, 'OIDC_ISSUER is our own'],
+    ['a provider with any audience', { ...oidc, OIDC_AUDIENCE: '*' }, 'OIDC_AUDIENCE is missing'],
+    ['a provider without an audience', { OIDC_ISSUER: 'https://auth.example' }, 'OIDC_AUDIENCE is missing'],
+    ['an audience without a provider', { OIDC_AUDIENCE: 'us' }, 'OIDC_AUDIENCE has no effect'],
+    ['a provider over http', { ...oidc, OIDC_ISSUER: 'http://auth.example' }, 'OIDC_ISSUER is not an issuer'],
+    ['a provider that is no URL', { ...oidc, OIDC_ISSUER: 'auth.example' }, 'OIDC_ISSUER is not an issuer'],
     ['one issuer twice', { JWT_SECRET: SECRET, ...whose, ...oidc }, 'OIDC_ISSUER and JWT_ISSUER are the same'],
-    ['an upstream over http', { UPSTREAM_AUTH_URL: 'http://auth.example' }, 'UPSTREAM_AUTH_URL is not usable'],
+    ['an upstream over http', { UPSTREAM_AUTH_URL: 'http://auth.example' }, 'UPSTREAM_AUTH_URL is not valid'],
     ['an upstream with a password', { UPSTREAM_AUTH_URL: 'https://a:b@auth.example' }, 'UPSTREAM_AUTH_URL is not'],
-    ['an upstream that is no URL', { UPSTREAM_AUTH_URL: 'auth.example' }, 'UPSTREAM_AUTH_URL is not usable'],
-    ['an upstream that is us', { UPSTREAM_AUTH_URL: `${ISSUER}/` }, 'UPSTREAM_AUTH_URL is our own'],
+    ['an upstream that is no URL', { UPSTREAM_AUTH_URL: 'auth.example' }, 'UPSTREAM_AUTH_URL is not valid'],
+    ['our own issuer as upstream', { UPSTREAM_AUTH_URL: `${ISSUER}/` }, 'UPSTREAM_AUTH_URL is our own'],
     [
-      'an upstream that is us by another name',
+      'our own issuer as upstream under another loopback name',
       { ISSUER: 'http://localhost:3000', UPSTREAM_AUTH_URL: 'http://127.0.0.1:3000' },
       'UPSTREAM_AUTH_URL is our own',
     ],
     [
-      'a path that leads elsewhere',
+      'a path that leads to another host',
       { UPSTREAM_AUTH_URL: 'https://auth.example', UPSTREAM_LOGIN_PATH: '@evil.example/' },
       'UPSTREAM_LOGIN_PATH',
     ],
     [
-      'a path that is none',
+      'a path without a slash',
       { UPSTREAM_AUTH_URL: 'https://auth.example', UPSTREAM_PROFILE_PATH: 'me' },
       'UPSTREAM_PROFILE_PATH',
     ],
-  ])('are not %s', (_name, environment, sentence) => {
+  ])('reject %s', (_name, environment, sentence) => {
     const errors = errorsOf({ ISSUER, ...environment });
     expect(errors, errors.join('\n')).toHaveLength(1);
     expect(errors[0]).toContain(sentence);
   });
 
-  it('may be this very machine, and end with a slash or not', () => {
+  it('accept a loopback URL, with or without a trailing slash', () => {
     const { upstream } = readConfig({ ISSUER, UPSTREAM_AUTH_URL: 'http://localhost:4000/base/' });
     expect(upstream).toEqual({
       url: 'http://localhost:4000/base',
@@ -302,12 +402,12 @@ describe('issuers and providers elsewhere', () => {
   });
 });
 
-describe('this machine', () => {
-  it.each(['localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]'])('is %s', (host) => {
+describe('isLoopback', () => {
+  it.each(['localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]'])('accepts %s', (host) => {
     expect(isLoopback(host)).toBe(true);
   });
   it.each(['localhost.example', '127.0.0.1.example', '128.0.0.1', '0.0.0.0', '10.0.0.1', 'xlocalhost', ''])(
-    'is not %j',
+    'rejects %j',
     (host) => {
       expect(isLoopback(host)).toBe(false);
     },

@@ -95,14 +95,14 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
     const { databaseUrl, redisUrl, redisPrefix } = server.store;
     const module = (path: string) => JSON.stringify(pathToFileURL(`dist/base/${path}`).href);
     const script = `
-      import { openAnnouncements } from ${module('announcements.js')};
+      import { openInvalidationBus } from ${module('invalidation-bus.js')};
       import { openDatabase } from ${module('db/open.js')};
       const db = await openDatabase(${JSON.stringify(databaseUrl)});
       const log = { info() {}, warn() {}, error: console.error };
       const needs = ${JSON.stringify({ databaseUrl, redisUrl, redisPrefix })};
-      const announcements = await openAnnouncements({ ...needs, db, log });
-      await announcements.announce('keys', 'from the command line');
-      await announcements.close();
+      const bus = await openInvalidationBus({ ...needs, db, log });
+      await bus.publish('keys', 'from the command line');
+      await bus.close();
       await db.$disconnect();`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
     const [status] = await once(child, 'exit');

@@ -92,7 +92,10 @@ describe.each(stores)('on $name', (store) => {
     await expectTrail(all);
     server.kill('SIGKILL');
     await server.ended;
-    await expectTheftPastTheWindow(await startServerProcess({ ...settings, REFRESH_RETRY_WINDOW: '0s' }), survivors);
+    await expectTheftPastTheWindow(
+      await startServerProcess({ ...settings, REFRESH_TOKEN_REUSE_INTERVAL: '0s' }),
+      survivors,
+    );
     const interrupted = all.map(({ interruptedAt }) => interruptedAt).filter((step) => step !== undefined);
     expect(interrupted).toHaveLength(kills * (ARRIVING + REFRESHING));
     expect(interrupted).toContain('refresh');
@@ -110,7 +113,7 @@ async function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): P
     SECRET: 'a secret of the tests that is long enough',
     DATABASE_URL: databaseUrl,
     ...(redisUrl && { REDIS_URL: redisUrl, REDIS_PREFIX: redisPrefix! }),
-    REFRESH_RETRY_WINDOW: '5m',
+    REFRESH_TOKEN_REUSE_INTERVAL: '5m',
     TRUSTED_PROXIES: '127.0.0.0/8,::1',
   };
 }

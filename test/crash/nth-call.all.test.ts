@@ -23,7 +23,12 @@ describe.each(stores)('on $name', (store) => {
 
   beforeAll(async () => {
     const clock = { now: () => addSeconds(new Date(), aheadSeconds) };
-    server = await startServer({ store, clock, around: outage.around, settings: { REFRESH_RETRY_WINDOW: '5m' } });
+    server = await startServer({
+      store,
+      clock,
+      around: outage.around,
+      settings: { REFRESH_TOKEN_REUSE_INTERVAL: '5m' },
+    });
     ({ email } = await server.account());
     browser = new Browser(server.origin);
   });

@@ -15,7 +15,7 @@ it('answers 503 to a refresh and to a code while PostgreSQL is silent, and 200 t
   const wire = await openWire(data.databaseUrl);
   const server = await startServer({
     store: { ...store, open: async () => ({ ...data, databaseUrl: wire.url }) },
-    settings: { REFRESH_RETRY_WINDOW: '5m' },
+    settings: { REFRESH_TOKEN_REUSE_INTERVAL: '5m' },
   });
   try {
     const client = await server.client();

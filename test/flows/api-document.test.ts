@@ -464,7 +464,7 @@ const settings = {
   GITHUB_CLIENT_ID: SETTINGS.GITHUB_CLIENT_ID,
   GITHUB_CLIENT_SECRET: SETTINGS.GITHUB_CLIENT_SECRET,
   GITHUB_URL: new URL(github.issuer).origin,
-  FEDERATION_KEEP_TOKENS: 'github',
+  FEDERATION_STORE_TOKENS: 'github',
   FEDERATION_REDIRECT_URIS: CALLBACK,
   TEST_AUTH: 'true',
   // Limits that nobody reaches here, so that the answers tell of them.

@@ -28,7 +28,7 @@ const HOUR_MS = 3_600_000;
 beforeAll(async () => {
   for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
   server = await startServer({
-    settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP, FEDERATION_KEEP_TOKENS: 'github' },
+    settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP, FEDERATION_STORE_TOKENS: 'github' },
     around: pointTo(...Object.values(elsewhere)),
     clock: { now: () => new Date(Date.now() + aheadMs) },
   });

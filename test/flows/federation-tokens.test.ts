@@ -34,14 +34,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
 
   beforeAll(async () => {
     for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
-    acme = await startServer({ settings: { REFRESH_RETRY_WINDOW: '0s' }, clock });
+    acme = await startServer({ settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' }, clock });
     const client = await acme.client({ redirect_uris: ['http://localhost/login/with/acme/callback'] });
     const provider = { id: 'acme', name: 'Acme', issuer: acme.issuer, client_id: client.id };
     const settings = {
       ...SETTINGS,
       GITHUB_SCOPE: 'repo',
       GOOGLE_SCOPE: 'calendar',
-      FEDERATION_KEEP_TOKENS: 'google, acme, github',
+      FEDERATION_STORE_TOKENS: 'google, acme, github',
       OIDC_PROVIDERS: JSON.stringify([{ ...provider, client_secret: client.secret, scope: 'offline_access' }]),
     };
     const around = pointTo(...Object.values(elsewhere));

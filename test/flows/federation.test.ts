@@ -41,7 +41,7 @@ beforeAll(async () => {
     client_secret: client.secret,
   };
   server = await startServer({
-    settings: { ...SETTINGS, OIDC_PROVIDERS: JSON.stringify([{ ...provider, vouches_for: ['acme.example'] }]) },
+    settings: { ...SETTINGS, OIDC_PROVIDERS: JSON.stringify([{ ...provider, email_domains: ['acme.example'] }]) },
     around: pointTo(...Object.values(elsewhere)),
   });
 });

@@ -11,7 +11,7 @@ const invalidGrant = { error: 'invalid_grant' };
 describe.each(stores)('the tokens of an app on openid-client, with the house on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await startServer({ store, settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    server = await startServer({ store, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
   });
   afterAll(() => server.close());
 

@@ -6,7 +6,7 @@ import { startServer, type TestServer } from '../support/server.js';
 describe('a stack client', () => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await startServer({ settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    server = await startServer({ settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
   });
   afterAll(() => server.close());
 

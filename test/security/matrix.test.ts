@@ -121,7 +121,7 @@ const server = await startServer({
     JWT_AUDIENCE: AUDIENCE,
     GITHUB_CLIENT_ID: 'x',
     GITHUB_CLIENT_SECRET: 'x',
-    FEDERATION_KEEP_TOKENS: 'github',
+    FEDERATION_STORE_TOKENS: 'github',
   },
 });
 afterAll(async () => {

@@ -18,7 +18,7 @@ beforeAll(async () => {
       TEST_AUTH: 'true',
       GITHUB_CLIENT_ID: 'x',
       GITHUB_CLIENT_SECRET: 'x',
-      FEDERATION_KEEP_TOKENS: 'github',
+      FEDERATION_STORE_TOKENS: 'github',
       SPIFFE_TRUST_DOMAIN: domain.name,
       SPIFFE_BUNDLES: bundles.folder,
       TRUSTED_PROXIES: '127.0.0.1',

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { errors as protocolErrors } from 'oidc-provider';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { settings } from '../../src/base/config/settings.js';
+import { describeSettings } from '../../src/base/config/topics.js';
 import { AUDIT_ACTIONS } from '../../src/core/audit/events.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
@@ -18,7 +18,7 @@ const settingsForAll = {
   TEST_AUTH: 'true',
   GITHUB_CLIENT_ID: 'x',
   GITHUB_CLIENT_SECRET: 'x',
-  FEDERATION_KEEP_TOKENS: 'github',
+  FEDERATION_STORE_TOKENS: 'github',
 };
 /** `secure` has a fixed https issuer: its documents hold no port, and its cookies have prefixes. */
 let secure: TestServer;
@@ -92,8 +92,14 @@ function protocolCode(name: string): string | undefined {
 
 test('the audit events', () => pin(lines(AUDIT_ACTIONS), 'audit-events.txt'));
 
-test('the settings', () =>
-  pin(lines(Object.entries(settings).map(([n, s]) => `${n}=${s.defaultValue}  # ${s.expected}`)), 'settings.txt'));
+test('the settings', () => {
+  const settings = describeSettings().flatMap((topic) => topic.settings);
+  const suffix = ({ isSecret }: { isSecret: boolean }) => (isSecret ? ', secret' : '');
+  return pin(
+    lines(settings.map((s) => `${s.variable}=${s.defaultText}  # ${s.type ?? 'text'}${suffix(s)}`)),
+    'settings.txt',
+  );
+});
 
 test('the help of the command line', async () => {
   const overview = help([[]]);

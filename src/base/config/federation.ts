@@ -1,158 +1,176 @@
-/** The providers elsewhere by whom people may sign in, as the settings name them. */
+/** Federation: the external providers with which users can sign in. */
 import { z } from 'zod';
 import { isSecureUrl } from '../loopback.js';
-import { failedRules, type Rule } from './rules.js';
+import { defineTopic } from './instance.js';
+import { renameOldMembers } from './old-names.js';
+import { list, optional, parsed, secret, string } from './setting.js';
+import type { Values } from './topic.js';
 
 export interface ProviderSettings {
   kind: 'github' | 'google' | 'linkedin' | 'oidc';
-  /** In our addresses: `github`. */
+  /** In our URLs: `github`. */
   id: string;
   /** On the button. */
   name: string;
-  /** As it names itself; its people are known by this and their subject there. */
+  /** Its issuer. Users are identified by it and by their subject. */
   issuer: string;
   clientId: string;
-  /** Left out by a public client. */
+  /** Undefined for a public client. */
   clientSecret?: string | undefined;
   /**
-   * Domains whose e-mail addresses it is the one to vouch for; `ALL_DOMAINS` for github.com alone.
+   * Domains whose e-mail addresses this provider can verify. `ALL_DOMAINS` for github.com only.
    */
-  vouchesFor: string[];
-  /** What is asked for beyond what a sign-in needs, separated by spaces. */
+  emailDomains: string[];
+  /** Scopes that are requested in addition to those for sign-in, separated by spaces. */
   moreScope: string;
-  /** Whether what it hands out is kept. */
-  keepsTokens: boolean;
+  /** Whether the provider's tokens are stored. */
+  storesTokens: boolean;
 }
 
-/** No domain is called so. */
+/** Not a valid domain name. */
 export const ALL_DOMAINS = '*';
 
-export interface FederationSettings {
-  GITHUB_CLIENT_ID: string;
-  GITHUB_CLIENT_SECRET: string;
-  GITHUB_URL: string;
-  GITHUB_SCOPE: string;
-  GOOGLE_CLIENT_ID: string;
-  GOOGLE_CLIENT_SECRET: string;
-  GOOGLE_SCOPE: string;
-  LINKEDIN_CLIENT_ID: string;
-  LINKEDIN_CLIENT_SECRET: string;
-  LINKEDIN_SCOPE: string;
-  OIDC_PROVIDERS: OidcProvider[];
-  FEDERATION_REDIRECT_URIS: string[];
-  FEDERATION_KEEP_TOKENS: string[];
-}
-
-export type OidcProvider = z.output<typeof OidcProvider>;
-
-const TAKEN = ['github', 'google', 'linkedin'];
-/** RFC 6749, 3.3. */
+const BUILT_IN = ['github', 'google', 'linkedin'] as const;
+/** RFC 6749, section 3.3. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
+
+type OidcProvider = z.output<typeof OidcProvider>;
+
 const OidcProvider = z.strictObject({
-  id: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, 'is a word of small letters, digits and -'),
+  id: z.string().regex(/^[a-z][a-z0-9-]{0,30}$/, 'must consist of lower-case letters, digits and -'),
   name: z.string().trim().min(1).max(40),
-  issuer: z.string().refine(isIssuer, 'is https://… as its discovery document has it, or http:// on this machine'),
+  issuer: z
+    .string()
+    .refine(isIssuer, 'must be https://… as in its discovery document, or http:// on a loopback address'),
   client_id: z.string().min(1),
   client_secret: z.string().min(1).optional(),
-  vouches_for: z.array(z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, 'is a domain in small letters')).default([]),
-  scope: z.string().regex(SCOPE, 'is scopes, separated by single spaces').default(''),
+  email_domains: z.array(z.string().regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, 'must be a domain in lower case')).default([]),
+  scope: z.string().regex(SCOPE, 'must be scopes separated by single spaces').default(''),
 });
 
-/**
- * Reads OIDC_PROVIDERS. Throws what is wrong with it, and never repeats a value: there are secrets
- * among them.
- */
-export function parseOidcProviders(text: string): OidcProvider[] {
+const settings = {
+  githubClientId: optional('GITHUB_CLIENT_ID', 'GitHub OAuth client ID. Requires GITHUB_CLIENT_SECRET.'),
+  githubClientSecret: secret('GITHUB_CLIENT_SECRET', 'GitHub OAuth client secret.'),
+  githubUrl: string('GITHUB_URL', 'https://github.com', 'URL of GitHub, or of a GitHub Enterprise Server.'),
+  githubScope: optional(
+    'GITHUB_SCOPE',
+    'More scopes to request, separated by spaces, such as public_repo gist. Requires github in FEDERATION_STORE_TOKENS.',
+  ),
+  googleClientId: optional('GOOGLE_CLIENT_ID', 'Google OAuth client ID. Requires GOOGLE_CLIENT_SECRET.'),
+  googleClientSecret: secret('GOOGLE_CLIENT_SECRET', 'Google OAuth client secret.'),
+  googleScope: optional(
+    'GOOGLE_SCOPE',
+    'More scopes to request, such as https://www.googleapis.com/auth/calendar.readonly. Requires google in FEDERATION_STORE_TOKENS.',
+  ),
+  linkedinClientId: optional('LINKEDIN_CLIENT_ID', 'LinkedIn OAuth client ID. Requires LINKEDIN_CLIENT_SECRET.'),
+  linkedinClientSecret: secret('LINKEDIN_CLIENT_SECRET', 'LinkedIn OAuth client secret.'),
+  linkedinScope: optional(
+    'LINKEDIN_SCOPE',
+    'More scopes to request, such as w_member_social. Requires linkedin in FEDERATION_STORE_TOKENS.',
+  ),
+  oidcProviders: parsed(parseOidcProviders, {
+    variable: 'OIDC_PROVIDERS',
+    description:
+      'More OpenID providers with which users can sign in. `email_domains` lists the domains whose e-mail addresses the provider can verify.',
+    type: 'JSON: [{"id":"acme","name":"Acme","issuer":"https://id.acme.example","client_id":"…","client_secret":"…","email_domains":["acme.example"],"scope":"calendar.read"}]',
+    isSecret: true,
+  }),
+  federationRedirectUris: list(
+    'FEDERATION_REDIRECT_URIS',
+    'Redirect URIs of apps that receive the code of an external provider and pass it to /api/v1/auth/…/callback.',
+  ),
+  storeTokens: list(
+    'FEDERATION_STORE_TOKENS',
+    'Providers whose access and refresh tokens are stored, encrypted: github, google, linkedin, or ids of OIDC_PROVIDERS.',
+  ),
+};
+
+export const federation = defineTopic({
+  title: 'Sign-in with external providers',
+  settings,
+  resolve: (values) => ({
+    /** In the order of the buttons. */
+    providers: providersOf(values),
+    /** Redirect URIs that the JSON callbacks accept. */
+    federationRedirectUris: values.federationRedirectUris,
+  }),
+  check(values, { providers, issuer: ownIssuer }) {
+    const ids = values.oidcProviders.map(({ id }) => id);
+    const issuers = providers.map(({ issuer }) => normalize(issuer));
+    const known = providers.map(({ id }) => id);
+    return [
+      ...BUILT_IN.flatMap((id) => {
+        const variable = id.toUpperCase();
+        const [clientId, clientSecret] = [values[`${id}ClientId`], values[`${id}ClientSecret`]];
+        const scope = values[`${id}Scope`];
+        return [
+          Boolean(clientId) !== Boolean(clientSecret) &&
+            `${variable}_CLIENT_ID and ${variable}_CLIENT_SECRET must be set together`,
+          scope && !SCOPE.test(scope) && `${variable}_SCOPE is not valid; allowed: scopes separated by single spaces`,
+          // Without stored tokens, users would consent to scopes that nothing uses.
+          scope &&
+            !values.storeTokens.includes(id) &&
+            `${variable}_SCOPE has no effect without stored tokens: add ${id} to FEDERATION_STORE_TOKENS, or remove the scopes`,
+        ];
+      }),
+      !isIssuer(values.githubUrl) && 'GITHUB_URL is not valid; allowed: a URL such as https://github.example.com',
+      ids.some((id) => (BUILT_IN as readonly string[]).includes(id)) &&
+        `OIDC_PROVIDERS contains a reserved id: ${BUILT_IN.join(', ')}`,
+      new Set(ids).size < ids.length && 'OIDC_PROVIDERS contains an id twice',
+      new Set(issuers).size < issuers.length && 'OIDC_PROVIDERS contains an issuer twice',
+      issuers.includes(normalize(ownIssuer)) && 'OIDC_PROVIDERS contains our own ISSUER; allowed: other issuers',
+      ...values.storeTokens.map(
+        (id) =>
+          !known.includes(id) &&
+          `FEDERATION_STORE_TOKENS contains "${id}"; allowed: ${known.join(', ') || 'nothing, because no provider is configured'}`,
+      ),
+      ...values.federationRedirectUris.map(
+        (uri) =>
+          (!isRedirectUri(uri) || uri.startsWith(`${ownIssuer}/`)) &&
+          `FEDERATION_REDIRECT_URIS contains "${uri}"; allowed: redirect URIs of apps such as https://app.example.com/callback`,
+      ),
+    ];
+  },
+});
+
+/** Parses OIDC_PROVIDERS. Errors never repeat a value, because some are secret. */
+function parseOidcProviders(text: string): OidcProvider[] {
   let value: unknown;
   try {
     value = JSON.parse(text || '[]');
   } catch {
     throw new Error('is not JSON');
   }
-  const parsed = z.array(OidcProvider).safeParse(value);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
+  const entries = Array.isArray(value) ? value.map((entry) => renameOldMembers('OIDC_PROVIDERS', entry)) : value;
+  const result = z.array(OidcProvider).safeParse(entries);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
   const [entry, ...members] = path;
-  const where = typeof entry === 'number' ? `in entry ${entry + 1}, ${members.join('.')}` : 'it';
-  throw new Error(`is not usable: ${where.trimEnd()} ${message}`);
+  const place = typeof entry === 'number' ? `in entry ${entry + 1}, ${members.join('.')}` : 'it';
+  throw new Error(`is not valid: ${place.trimEnd()} ${message}`);
 }
 
-/** Never throws: what cannot be used is told by `federationErrors`. */
-export function providersOf(settings: FederationSettings): ProviderSettings[] {
-  return providersSetUp(settings).map((one) => ({
-    ...one,
-    keepsTokens: settings.FEDERATION_KEEP_TOKENS.includes(one.id),
-  }));
-}
-
-function providersSetUp(settings: FederationSettings): Omit<ProviderSettings, 'keepsTokens'>[] {
-  const known = (kind: 'github' | 'google' | 'linkedin', name: string, issuer: string) => {
-    const prefix = kind.toUpperCase() as 'GITHUB' | 'GOOGLE' | 'LINKEDIN';
-    const clientId = settings[`${prefix}_CLIENT_ID`];
-    const clientSecret = settings[`${prefix}_CLIENT_SECRET`];
-    const more = { vouchesFor: [] as string[], moreScope: settings[`${prefix}_SCOPE`] };
-    return clientId ? [{ kind, id: kind, name, issuer, clientId, clientSecret, ...more }] : [];
+function providersOf(values: Values<typeof settings>): ProviderSettings[] {
+  const builtIn = (kind: (typeof BUILT_IN)[number], name: string, issuer: string, emailDomains: string[] = []) => {
+    const [clientId, clientSecret] = [values[`${kind}ClientId`], values[`${kind}ClientSecret`]];
+    const moreScope = values[`${kind}Scope`] ?? '';
+    return clientId ? [{ kind, id: kind, name, issuer, clientId, clientSecret, emailDomains, moreScope }] : [];
   };
-  const github = `${settings.GITHUB_URL.replace(/\/+$/, '')}/login/oauth`;
+  const github = `${values.githubUrl.replace(/\/+$/, '')}/login/oauth`;
+  const isPublicGithub = URL.parse(github)?.origin === 'https://github.com';
   return [
-    ...known('google', 'Google', 'https://accounts.google.com'),
-    ...known('github', 'GitHub', github).map((one) => ({
-      ...one,
-      vouchesFor: URL.parse(github)?.origin === 'https://github.com' ? [ALL_DOMAINS] : [],
-    })),
-    ...known('linkedin', 'LinkedIn', 'https://www.linkedin.com/oauth'),
-    ...settings.OIDC_PROVIDERS.map(({ client_id, client_secret, vouches_for, scope, ...rest }) => ({
+    ...builtIn('google', 'Google', 'https://accounts.google.com'),
+    ...builtIn('github', 'GitHub', github, isPublicGithub ? [ALL_DOMAINS] : []),
+    ...builtIn('linkedin', 'LinkedIn', 'https://www.linkedin.com/oauth'),
+    ...values.oidcProviders.map(({ client_id, client_secret, email_domains, scope, ...rest }) => ({
       kind: 'oidc' as const,
       ...rest,
       clientId: client_id,
       clientSecret: client_secret,
-      vouchesFor: vouches_for,
+      emailDomains: email_domains,
       moreScope: scope,
     })),
-  ];
-}
-
-/** What is wrong with these settings, a sentence each. */
-export function federationErrors(settings: FederationSettings, ownIssuer: string): string[] {
-  const providers = providersOf(settings);
-  const perKnown = (['GITHUB', 'GOOGLE', 'LINKEDIN'] as const).flatMap((name): Rule[] => {
-    const [id, scope] = [name.toLowerCase(), settings[`${name}_SCOPE`]];
-    return [
-      [
-        Boolean(settings[`${name}_CLIENT_ID`]) !== Boolean(settings[`${name}_CLIENT_SECRET`]),
-        `${name}_CLIENT_ID and ${name}_CLIENT_SECRET must be set together, or neither`,
-      ],
-      [scope !== '' && !SCOPE.test(scope), `${name}_SCOPE is not usable; allowed: scopes, separated by single spaces`],
-      // A sign-in needs no more than it asks for: people would be asked for what nobody can use.
-      [
-        scope !== '' && !settings.FEDERATION_KEEP_TOKENS.includes(id),
-        `${name}_SCOPE asks for what is then thrown away: name ${id} in FEDERATION_KEEP_TOKENS, or leave it empty`,
-      ],
-    ];
-  });
-  const ids = settings.OIDC_PROVIDERS.map(({ id }) => id);
-  const issuers = providers.map(({ issuer }) => plain(issuer));
-  const rules: Rule[] = [
-    ...perKnown,
-    [!isIssuer(settings.GITHUB_URL), 'GITHUB_URL is not usable; allowed: https://github.example.com'],
-    [ids.some((id) => TAKEN.includes(id)), `OIDC_PROVIDERS has an id that is taken: ${TAKEN.join(', ')}`],
-    [new Set(ids).size < ids.length, 'OIDC_PROVIDERS has an id twice'],
-    [new Set(issuers).size < issuers.length, 'OIDC_PROVIDERS has an issuer twice'],
-    ...settings.FEDERATION_KEEP_TOKENS.map(
-      (id): Rule => [
-        !providers.some((provider) => provider.id === id),
-        `FEDERATION_KEEP_TOKENS holds "${id}"; allowed: ${providers.map((one) => one.id).join(', ') || 'nothing, as no provider is set up'}`,
-      ],
-    ),
-    [issuers.includes(plain(ownIssuer)), 'OIDC_PROVIDERS has our own ISSUER; allowed: the issuers of others'],
-    ...settings.FEDERATION_REDIRECT_URIS.map(
-      (uri): Rule => [
-        !isRedirectUri(uri) || uri.startsWith(`${ownIssuer}/`),
-        `FEDERATION_REDIRECT_URIS holds "${uri}"; allowed: addresses of apps such as https://app.example.com/callback`,
-      ],
-    ),
-  ];
-  return failedRules(rules);
+  ].map((provider) => ({ ...provider, storesTokens: values.storeTokens.includes(provider.id) }));
 }
 
 function isIssuer(text: string): boolean {
@@ -160,7 +178,9 @@ function isIssuer(text: string): boolean {
   return url !== null && isSecureUrl(url) && !/[?#@\s]/.test(text);
 }
 
-/** A page that nobody listens in on, or an app that has a scheme of its own. */
+/**
+ * Reports whether the text is https, http on a loopback host, or a private-use scheme (RFC 8252).
+ */
 function isRedirectUri(text: string): boolean {
   const url = URL.parse(text);
   if (!url || /[#*\s]/.test(text)) return false;
@@ -169,4 +189,4 @@ function isRedirectUri(text: string): boolean {
     : /^[a-z][a-z0-9+-]*\.[a-z0-9.+-]+:$/.test(url.protocol);
 }
 
-const plain = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');
+const normalize = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');

@@ -1,106 +1,106 @@
 /**
- * Issuers elsewhere whose tokens are accepted as credentials, as the settings name them. Which
- * algorithm a token may be signed with is said here, by the kind of the key; a token has no say in
- * it.
+ * External issuers whose tokens are accepted as credentials. The algorithm follows from the
+ * configured key, never from the token.
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { isSecureUrl } from '../loopback.js';
-import { failedRules, type Rule } from './rules.js';
+import { defineTopic } from './instance.js';
+import { optional, secret } from './setting.js';
 
 export interface TrustedIssuer {
-  /** As its tokens say `iss`. */
+  /** The `iss` of its tokens. */
   issuer: string;
-  /** Undefined where any will do. */
+  /** The `aud` of its tokens. Undefined: any. */
   audience: string | undefined;
   algorithms: string[];
-  /**
-   * Checks its signatures. Without one, the keys are those that its discovery document leads to.
-   */
+  /** The key that verifies its signatures. Undefined: keys come from its discovery document. */
   key: KeyObject | undefined;
-  /** Whether a `sub` that nobody is linked to may be the id of an account. */
+  /** Whether the `sub` can be an account id when no linked identity matches it. */
   namesAccounts: boolean;
-}
-
-export interface TrustedIssuerSettings {
-  JWT_SECRET: string;
-  JWT_PUBLIC_KEY: string;
-  JWT_ISSUER: string;
-  JWT_AUDIENCE: string;
-  OIDC_ISSUER: string;
-  OIDC_AUDIENCE: string;
 }
 
 const MIN_SECRET_BYTES = 32;
 const MIN_RSA_BITS = 2048;
 const ANY = '*';
 
-/** Never throws: what cannot be used is told by `trustedIssuerErrors`. */
-export function trustedIssuersFrom(settings: TrustedIssuerSettings): TrustedIssuer[] {
-  const { JWT_SECRET, JWT_PUBLIC_KEY, JWT_ISSUER, JWT_AUDIENCE, OIDC_ISSUER, OIDC_AUDIENCE } = settings;
-  const issuers: TrustedIssuer[] = [];
-  const key = JWT_SECRET
-    ? { key: createSecretKey(JWT_SECRET, 'utf8'), algorithms: ['HS256'] }
-    : JWT_PUBLIC_KEY && readPublicKey(JWT_PUBLIC_KEY);
-  if (key) {
-    const audience = JWT_AUDIENCE === ANY ? undefined : JWT_AUDIENCE;
-    issuers.push({ issuer: JWT_ISSUER, audience, ...key, namesAccounts: true });
-  }
-  if (OIDC_ISSUER) {
-    const found = { algorithms: ['RS256', 'ES256'], key: undefined };
-    issuers.push({ issuer: OIDC_ISSUER, audience: OIDC_AUDIENCE, ...found, namesAccounts: false });
-  }
-  return issuers;
-}
+export const trustedIssuers = defineTopic({
+  title: 'Tokens of external issuers',
+  settings: {
+    jwtSecret: secret(
+      'JWT_SECRET',
+      'NOT the secret that this server signs with (see SECRET). HS256 secret of another system whose tokens are accepted, at least 32 bytes. Requires JWT_ISSUER and JWT_AUDIENCE.',
+    ),
+    jwtPublicKey: optional(
+      'JWT_PUBLIC_KEY',
+      'Public key (PEM, with \\n for line breaks) of another system whose tokens are accepted: RSA for RS256, or P-256 for ES256. Requires JWT_ISSUER and JWT_AUDIENCE.',
+    ),
+    jwtIssuer: optional('JWT_ISSUER', 'The `iss` of the tokens that JWT_SECRET or JWT_PUBLIC_KEY verifies.'),
+    jwtAudience: optional('JWT_AUDIENCE', 'The `aud` of these tokens. *: any.'),
+    oidcIssuer: optional(
+      'OIDC_ISSUER',
+      'OpenID provider whose tokens are accepted. Its keys come from its discovery document. Requires OIDC_AUDIENCE.',
+    ),
+    oidcAudience: optional('OIDC_AUDIENCE', 'The `aud` of the tokens of OIDC_ISSUER.'),
+  },
+  resolve({ jwtSecret, jwtPublicKey, jwtIssuer, jwtAudience, oidcIssuer, oidcAudience }): {
+    trustedIssuers: TrustedIssuer[];
+  } {
+    const issuers: TrustedIssuer[] = [];
+    const key = jwtSecret
+      ? { key: createSecretKey(jwtSecret, 'utf8'), algorithms: ['HS256'] }
+      : jwtPublicKey && readPublicKey(jwtPublicKey);
+    if (key) {
+      const audience = jwtAudience === ANY ? undefined : (jwtAudience ?? '');
+      issuers.push({ issuer: jwtIssuer ?? '', audience, ...key, namesAccounts: true });
+    }
+    if (oidcIssuer) {
+      const discovered = { algorithms: ['RS256', 'ES256'], key: undefined };
+      issuers.push({ issuer: oidcIssuer, audience: oidcAudience ?? '', ...discovered, namesAccounts: false });
+    }
+    return { trustedIssuers: issuers };
+  },
+  check({ jwtSecret, jwtPublicKey, jwtIssuer, jwtAudience, oidcIssuer, oidcAudience }, own) {
+    const hasKey = Boolean(jwtSecret || jwtPublicKey);
+    return [
+      jwtSecret && jwtPublicKey && 'JWT_SECRET and JWT_PUBLIC_KEY are both set; set the one that verifies the tokens',
+      jwtSecret &&
+        Buffer.byteLength(jwtSecret) < MIN_SECRET_BYTES &&
+        `JWT_SECRET has fewer than ${MIN_SECRET_BYTES} bytes; generate one with: openssl rand -base64 32`,
+      jwtSecret &&
+        jwtSecret === own.secret &&
+        'JWT_SECRET is the same as SECRET, which must not be shared with other systems',
+      jwtPublicKey &&
+        !readPublicKey(jwtPublicKey) &&
+        'JWT_PUBLIC_KEY is not a supported public key; allowed: PEM ("-----BEGIN PUBLIC KEY-----"), RSA with at least 2048 bits or EC on P-256',
+      hasKey && !jwtIssuer && 'JWT_ISSUER is missing: set it to the `iss` of the tokens',
+      hasKey && !jwtAudience && 'JWT_AUDIENCE is missing: set it to the `aud` of the tokens, or to * for any',
+      !hasKey &&
+        (jwtIssuer || jwtAudience) &&
+        'JWT_ISSUER and JWT_AUDIENCE have no effect without JWT_SECRET or JWT_PUBLIC_KEY',
+      hasKey && jwtIssuer && isSame(jwtIssuer, own.issuer) && 'JWT_ISSUER is our own ISSUER; allowed: another issuer',
+      oidcIssuer &&
+        !isIssuerUrl(oidcIssuer) &&
+        'OIDC_ISSUER is not an issuer; allowed: https://… as in its discovery document, or http:// on a loopback address',
+      oidcIssuer &&
+        (!oidcAudience || oidcAudience === ANY) &&
+        'OIDC_AUDIENCE is missing: set it to the `aud` of tokens for this server; the issuer has other audiences too',
+      !oidcIssuer && oidcAudience && 'OIDC_AUDIENCE has no effect without OIDC_ISSUER',
+      oidcIssuer && isSame(oidcIssuer, own.issuer) && 'OIDC_ISSUER is our own ISSUER; allowed: another issuer',
+      oidcIssuer &&
+        hasKey &&
+        jwtIssuer &&
+        isSame(oidcIssuer, jwtIssuer) &&
+        'OIDC_ISSUER and JWT_ISSUER are the same; configure an issuer only once',
+    ];
+  },
+});
 
-/** What is wrong with these settings, a sentence each. */
-export function trustedIssuerErrors(
-  settings: TrustedIssuerSettings,
-  own: { issuer: string; secret: string | undefined },
-): string[] {
-  const { JWT_SECRET, JWT_PUBLIC_KEY, JWT_ISSUER, JWT_AUDIENCE, OIDC_ISSUER, OIDC_AUDIENCE } = settings;
-  const hasKey = Boolean(JWT_SECRET || JWT_PUBLIC_KEY);
-  const rules: Rule[] = [
-    [Boolean(JWT_SECRET && JWT_PUBLIC_KEY), 'JWT_SECRET and JWT_PUBLIC_KEY are both set; set the one that signs'],
-    [
-      JWT_SECRET !== '' && Buffer.byteLength(JWT_SECRET) < MIN_SECRET_BYTES,
-      `JWT_SECRET has fewer than ${MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 32`,
-    ],
-    [JWT_SECRET !== '' && JWT_SECRET === own.secret, 'JWT_SECRET is the same as SECRET, which nobody else may know'],
-    [
-      JWT_PUBLIC_KEY !== '' && !readPublicKey(JWT_PUBLIC_KEY),
-      'JWT_PUBLIC_KEY is no public key that can be used; allowed: PEM ("-----BEGIN PUBLIC KEY-----"), RSA with at least 2048 bits or EC on P-256',
-    ],
-    [hasKey && !JWT_ISSUER, 'JWT_ISSUER is missing: say whose tokens they are, as their `iss` has it'],
-    [hasKey && !JWT_AUDIENCE, 'JWT_AUDIENCE is missing: say whom the tokens are for, or * if any will do'],
-    [
-      !hasKey && Boolean(JWT_ISSUER || JWT_AUDIENCE),
-      'JWT_ISSUER and JWT_AUDIENCE say nothing without JWT_SECRET or JWT_PUBLIC_KEY',
-    ],
-    [hasKey && isSame(JWT_ISSUER, own.issuer), 'JWT_ISSUER is our own ISSUER; allowed: the issuer of somebody else'],
-    [
-      OIDC_ISSUER !== '' && !isIssuerUrl(OIDC_ISSUER),
-      'OIDC_ISSUER is no issuer; allowed: https://… as its discovery document has it, or http:// on this machine',
-    ],
-    [
-      OIDC_ISSUER !== '' && (OIDC_AUDIENCE === '' || OIDC_AUDIENCE === ANY),
-      'OIDC_AUDIENCE is missing: say whom the tokens are for; an issuer has tokens for others too',
-    ],
-    [OIDC_ISSUER === '' && OIDC_AUDIENCE !== '', 'OIDC_AUDIENCE says nothing without OIDC_ISSUER'],
-    [
-      OIDC_ISSUER !== '' && isSame(OIDC_ISSUER, own.issuer),
-      'OIDC_ISSUER is our own ISSUER; allowed: the issuer of somebody else',
-    ],
-    [
-      OIDC_ISSUER !== '' && hasKey && isSame(OIDC_ISSUER, JWT_ISSUER),
-      'OIDC_ISSUER and JWT_ISSUER are the same; set the keys of an issuer once',
-    ],
-  ];
-  return failedRules(rules);
-}
-
-/** A public key and the one algorithm for it. A private key is refused: it has no business here. */
+/**
+ * Returns a public key and its only algorithm, or undefined if it is not supported. Private keys
+ * are rejected: verifying needs none.
+ */
 function readPublicKey(text: string): { key: KeyObject; algorithms: string[] } | undefined {
-  const pem = text.replaceAll('\\n', '\n'); // as many consoles have it
+  const pem = text.replaceAll('\\n', '\n'); // a line break as many web consoles store it
   if (!/^-----BEGIN (RSA )?PUBLIC KEY-----/.test(pem)) return undefined;
   try {
     const key = createPublicKey(pem);
@@ -113,9 +113,9 @@ function readPublicKey(text: string): { key: KeyObject; algorithms: string[] } |
   }
 }
 
-/** Two ways to write one issuer. */
-const isSame = (a: string, b: string) => plain(a) === plain(b);
-const plain = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');
+/** Reports whether two texts are the same issuer, for example with and without a trailing slash. */
+const isSame = (a: string, b: string) => normalize(a) === normalize(b);
+const normalize = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');
 
 function isIssuerUrl(text: string): boolean {
   const url = URL.parse(text);

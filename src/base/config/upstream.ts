@@ -1,47 +1,55 @@
-/** The provider whose accounts may sign in here by proxy login, as the settings name it. */
+/** Proxy login: another server whose accounts can sign in here with their password. */
 import { isLoopback, isSecureUrl } from '../loopback.js';
-import { failedRules, type Rule } from './rules.js';
+import { defineTopic } from './instance.js';
+import { optional, string } from './setting.js';
 
 export interface UpstreamConfig {
-  /** Without a slash at its end. Its accounts are known by this and their id there. */
+  /** Without a trailing slash. Together with the account's id there, it identifies a user. */
   url: string;
   loginPath: string;
   profilePath: string;
 }
 
-export interface UpstreamSettings {
-  UPSTREAM_AUTH_URL: string;
-  UPSTREAM_LOGIN_PATH: string;
-  UPSTREAM_PROFILE_PATH: string;
-}
-
 const PATH = /^\/[\w.~%/-]*$/;
 
-/** Never throws: what cannot be used is told by `upstreamErrors`. */
-export function upstreamOf(settings: UpstreamSettings): UpstreamConfig | undefined {
-  const { UPSTREAM_AUTH_URL: url, UPSTREAM_LOGIN_PATH: loginPath, UPSTREAM_PROFILE_PATH: profilePath } = settings;
-  return url ? { url: (URL.parse(url)?.href ?? url).replace(/\/+$/, ''), loginPath, profilePath } : undefined;
-}
+export const upstream = defineTopic({
+  title: 'Proxy login',
+  settings: {
+    url: optional(
+      'UPSTREAM_AUTH_URL',
+      'URL of the provider whose accounts can sign in by proxy login, such as https://auth.example.com. ' +
+        'If it runs Signet, add our address to its TRUSTED_PROXIES, so that one attacker cannot use up the attempts of all users.',
+    ),
+    loginPath: string(
+      'UPSTREAM_LOGIN_PATH',
+      '/api/v1/auth/login-json',
+      'Path of its endpoint that accepts e-mail address and password as JSON.',
+    ),
+    profilePath: string(
+      'UPSTREAM_PROFILE_PATH',
+      '/api/v1/auth/me',
+      'Path of its endpoint that returns the user of a token.',
+    ),
+  },
+  resolve: ({ url, ...paths }): { upstream: UpstreamConfig | undefined } => ({
+    upstream: url ? { url: (URL.parse(url)?.href ?? url).replace(/\/+$/, ''), ...paths } : undefined,
+  }),
+  check({ url: text, loginPath, profilePath }, { issuer }) {
+    if (!text) return [];
+    const [url, own] = [URL.parse(text), URL.parse(issuer)];
+    return [
+      (!url || !isSecureUrl(url) || /[?#@]/.test(text)) &&
+        'UPSTREAM_AUTH_URL is not valid; allowed: https://auth.example.com, or http:// on a loopback address',
+      url !== null &&
+        own !== null &&
+        isSameOrigin(url, own) &&
+        'UPSTREAM_AUTH_URL is our own ISSUER; allowed: the URL of another provider',
+      !PATH.test(loginPath) && 'UPSTREAM_LOGIN_PATH is not a path; allowed: a path such as /api/v1/auth/login',
+      !PATH.test(profilePath) && 'UPSTREAM_PROFILE_PATH is not a path; allowed: a path such as /api/v1/auth/me',
+    ];
+  },
+});
 
-/** What is wrong with it, a sentence each. */
-export function upstreamErrors(upstream: UpstreamConfig | undefined, ownIssuer: string): string[] {
-  if (!upstream) return [];
-  const [url, own] = [URL.parse(upstream.url), URL.parse(ownIssuer)];
-  const rules: Rule[] = [
-    [
-      url === null || !isSecureUrl(url) || /[?#@]/.test(upstream.url),
-      'UPSTREAM_AUTH_URL is not usable; allowed: https://auth.example.com, or http:// on this machine',
-    ],
-    [
-      url !== null && own !== null && isSamePlace(url, own),
-      'UPSTREAM_AUTH_URL is our own ISSUER; allowed: the address of another provider',
-    ],
-    [!PATH.test(upstream.loginPath), 'UPSTREAM_LOGIN_PATH is no path; allowed: /api/v1/auth/login and the like'],
-    [!PATH.test(upstream.profilePath), 'UPSTREAM_PROFILE_PATH is no path; allowed: /api/v1/auth/me and the like'],
-  ];
-  return failedRules(rules);
-}
-
-/** This machine has several names. */
-const isSamePlace = (a: URL, b: URL) =>
+/** Treats all loopback names as the same host. */
+const isSameOrigin = (a: URL, b: URL) =>
   a.port === b.port && (a.hostname === b.hostname || (isLoopback(a.hostname) && isLoopback(b.hostname)));

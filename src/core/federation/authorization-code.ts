@@ -76,7 +76,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
           code_challenge_method: 'S256',
         }),
         ...(usesNonce(provider) && { nonce }),
-        ...(provider.keepsTokens && provider.askOffline),
+        ...(provider.storesTokens && provider.askOffline),
         ...(consent && { prompt: 'consent' }),
       });
       return url.href;
@@ -186,8 +186,8 @@ export function createExchange({ server, ask, clock, log }: Deps) {
       get: (url) => get(url, token),
     });
     if (!isSubject(profile.subject)) throw upstreamInvalid('it does not say who that is');
-    const { id, name, issuer, keepsTokens } = provider;
-    const tokensToKeep = keepsTokens ? { ...given, scope: given.scope ?? asked } : undefined;
+    const { id, name, issuer, storesTokens } = provider;
+    const tokensToKeep = storesTokens ? { ...given, scope: given.scope ?? asked } : undefined;
     return { ...profile, issuer, provider: { id, name }, tokensToKeep };
   }
 

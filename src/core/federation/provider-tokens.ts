@@ -61,7 +61,7 @@ export function createProviderTokens(deps: Deps) {
     await rateLimiter.consume(READS, account.id);
     const identity = await identities.findOwn(account.id, linkId);
     if (!identity) throw notFound('There is no such link.');
-    const provider = providers.find(({ issuer, keepsTokens }) => keepsTokens && issuer === identity.issuer);
+    const provider = providers.find(({ issuer, storesTokens }) => storesTokens && issuer === identity.issuer);
     if (!provider) throw notFound('Nothing that this provider hands out is kept here.');
     const row = await tokenVault.find(identity.id);
     if (!row) throw notFound(`Nothing of ${provider.name} is kept for you. Sign in with ${provider.name} again.`);

@@ -7,7 +7,7 @@ import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import type { ExternalEmailState } from '../identities/identities.js';
 
 export interface Provider
-  extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret' | 'keepsTokens'> {
+  extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret' | 'storesTokens'> {
   scope: string;
   /** What else its page is told where a refresh token is wanted. */
   askOffline?: Record<string, string> | undefined;

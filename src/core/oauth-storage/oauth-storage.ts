@@ -26,7 +26,7 @@ interface Deps {
   invalidationBus: InvalidationBus;
   redis?: { client: Redis; prefix: string };
   prepared?: Prepared;
-  /** REFRESH_RETRY_WINDOW, in seconds. */
+  /** REFRESH_TOKEN_REUSE_INTERVAL, in seconds. */
   retrySeconds: number;
 }
 

@@ -50,7 +50,7 @@ The address must be one of \`FEDERATION_REDIRECT_URIS\`. Whoever comes for the f
 already: then sign in to it, and link. A code works once: with \`mfa_required\`, get another one and send it with \`otp\`.`.trim();
 const TOKEN_DESCRIPTION = `
 For an app that acts for me at the provider, also while I am away: whoever has a login of mine can. It is there if
-\`FEDERATION_KEEP_TOKENS\` names the provider, and I came by it since. One that is about to expire is renewed first, if the provider gave
+\`FEDERATION_STORE_TOKENS\` names the provider, and I came by it since. One that is about to expire is renewed first, if the provider gave
 a refresh token. With \`provider_sign_in_required\` it is no longer good, and with \`not_found\` there is none: sign in with the provider
 again. Each reading is written to the audit trail.`.trim();
 const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;

@@ -294,8 +294,11 @@ describe('documents of a server that is not on this machine', () => {
     };
     const local = { ISSUER: 'http://localhost:1' };
     expect(await supported(local)).toEqual([true, true]);
-    expect(await supported({ ...local, CLIENT_DOCUMENTS: 'off' })).toEqual([undefined, false]);
+    expect(await supported({ ...local, CLIENT_ID_METADATA_DOCUMENTS: 'off' })).toEqual([undefined, false]);
     expect(await supported({ ...local, REGISTRATION: 'closed' })).toEqual([undefined, false]);
-    expect(await supported({ ...local, REGISTRATION: 'closed', CLIENT_DOCUMENTS: 'on' })).toEqual([true, true]);
+    expect(await supported({ ...local, REGISTRATION: 'closed', CLIENT_ID_METADATA_DOCUMENTS: 'on' })).toEqual([
+      true,
+      true,
+    ]);
   });
 });

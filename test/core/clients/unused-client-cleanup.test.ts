@@ -18,7 +18,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
   beforeAll(async () => {
     now = new Date();
     host = await openDocumentHost();
-    const settings = { REAP_UNUSED_CLIENTS: '7d', REAP_IDLE_CLIENTS: '20d', TRUSTED_PROXIES: '127.0.0.1' };
+    const settings = { UNUSED_CLIENT_TTL: '7d', IDLE_CLIENT_TTL: '20d', TRUSTED_PROXIES: '127.0.0.1' };
     server = await startServer({ store, clock, settings });
   });
   afterAll(async () => {
@@ -177,7 +177,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
   });
 
   it('stay for ever where that is switched off', async () => {
-    const settings = { REAP_UNUSED_CLIENTS: '0s', REAP_IDLE_CLIENTS: '0s' };
+    const settings = { UNUSED_CLIENT_TTL: '0s', IDLE_CLIENT_TTL: '0s' };
     const beside = await startServer({ beside: server, clock, settings });
     try {
       const client = await registerStranger(server);

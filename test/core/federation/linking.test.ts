@@ -28,7 +28,7 @@ const ACME = {
   name: 'Acme',
   client_id: CLIENT_ID,
   client_secret: CLIENT_SECRET,
-  vouches_for: ['acme.example'],
+  email_domains: ['acme.example'],
 };
 type Id = 'github' | 'google' | 'linkedin' | 'acme';
 

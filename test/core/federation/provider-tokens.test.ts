@@ -39,7 +39,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   beforeAll(async () => {
     for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
     const settings = { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP };
-    const keeping = { ...settings, FEDERATION_KEEP_TOKENS: 'github, google' };
+    const keeping = { ...settings, FEDERATION_STORE_TOKENS: 'github, google' };
     const around = pointTo(...Object.values(elsewhere));
     const clock = { now: () => new Date(Date.now() + aheadMs) };
     server = await startServer({ store, settings: keeping, around, clock });
@@ -517,7 +517,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   it('are opened after the master secret was changed, as long as the one before is known', async () => {
     const { linkId, accountId, person } = await newcomer('github');
     const NEXT = 'the next master secret, of 32 characters';
-    const settings = { ...SETTINGS, FEDERATION_KEEP_TOKENS: 'github', FEDERATION_REDIRECT_URIS: APP, SECRET: NEXT };
+    const settings = { ...SETTINGS, FEDERATION_STORE_TOKENS: 'github', FEDERATION_REDIRECT_URIS: APP, SECRET: NEXT };
     const around = pointTo(...Object.values(elsewhere));
     const turned = await startServer({
       beside: server,

@@ -57,7 +57,7 @@ describe('the providers', () => {
 });
 
 describe('what a provider is asked for', () => {
-  const KEPT = { FEDERATION_KEEP_TOKENS: 'google, github, linkedin, acme' };
+  const KEPT = { FEDERATION_STORE_TOKENS: 'google, github, linkedin, acme' };
   const acme = (scope?: string) => ({
     OIDC_PROVIDERS: JSON.stringify([
       { id: 'acme', name: 'Acme', issuer: 'https://id.acme.example', client_id: 'x', ...(scope && { scope }) },
@@ -65,17 +65,17 @@ describe('what a provider is asked for', () => {
   });
   const asked = (more: Record<string, string>) =>
     Object.fromEntries(
-      providersOf(more).map(({ id, scope, askOffline, offlineByConsent = false, keepsTokens }) => [
+      providersOf(more).map(({ id, scope, askOffline, offlineByConsent = false, storesTokens }) => [
         id,
-        { scope, askOffline, offlineByConsent, keepsTokens },
+        { scope, askOffline, offlineByConsent, storesTokens },
       ]),
     );
 
   it('is what a sign-in needs', () => {
     const all = asked(acme());
-    expect(all.github).toMatchObject({ scope: 'read:user user:email', keepsTokens: false });
+    expect(all.github).toMatchObject({ scope: 'read:user user:email', storesTokens: false });
     for (const id of ['google', 'linkedin', 'acme']) {
-      expect(all[id]).toMatchObject({ scope: 'openid profile email', keepsTokens: false });
+      expect(all[id]).toMatchObject({ scope: 'openid profile email', storesTokens: false });
     }
   });
 
@@ -92,25 +92,25 @@ describe('what a provider is asked for', () => {
         scope: 'read:user user:email repo',
         askOffline: undefined,
         offlineByConsent: false,
-        keepsTokens: true,
+        storesTokens: true,
       },
       google: {
         scope: 'openid profile email https://www.googleapis.com/auth/calendar.readonly',
         askOffline: { access_type: 'offline' },
         offlineByConsent: true,
-        keepsTokens: true,
+        storesTokens: true,
       },
       linkedin: {
         scope: 'openid profile email w_member_social',
         askOffline: undefined,
         offlineByConsent: false,
-        keepsTokens: true,
+        storesTokens: true,
       },
       acme: {
         scope: 'openid profile email offline_access calendar',
         askOffline: { prompt: 'consent' },
         offlineByConsent: false,
-        keepsTokens: true,
+        storesTokens: true,
       },
     });
     expect(asked({ ...KEPT, ...acme('calendar') }).acme!.askOffline).toBeUndefined();
@@ -183,11 +183,11 @@ describe('their settings', () => {
   it('take several OpenID providers, as they write themselves', () => {
     const text = JSON.stringify([
       ACME,
-      { ...ACME, id: 'other', issuer: 'https://other.example/', vouches_for: ['a.example'] },
+      { ...ACME, id: 'other', issuer: 'https://other.example/', email_domains: ['a.example'] },
     ]);
     expect(readConfig({ OIDC_PROVIDERS: text }).providers).toMatchObject([
-      { kind: 'oidc', id: 'acme', clientSecret: 'hunter22', vouchesFor: [] },
-      { kind: 'oidc', id: 'other', issuer: 'https://other.example/', vouchesFor: ['a.example'] },
+      { kind: 'oidc', id: 'acme', clientSecret: 'hunter22', emailDomains: [] },
+      { kind: 'oidc', id: 'other', issuer: 'https://other.example/', emailDomains: ['a.example'] },
     ]);
   });
 
@@ -204,7 +204,7 @@ describe('their settings', () => {
     ['an issuer with a query', [{ ...ACME, issuer: 'https://id.acme.example/?x' }]],
     ['our own issuer', [{ ...ACME, issuer: 'http://localhost:3000' }]],
     ['a word that means nothing', [{ ...ACME, trust: true }]],
-    ['domains that are none', [{ ...ACME, vouches_for: ['*'] }]],
+    ['domains that are none', [{ ...ACME, email_domains: ['*'] }]],
     ['scopes that are none', [{ ...ACME, scope: 'calendar, "drive"' }]],
   ])('refuse %s, and do not repeat a secret', (_what, value) => {
     const OIDC_PROVIDERS = typeof value === 'string' ? value : JSON.stringify(value);
@@ -222,13 +222,13 @@ describe('their settings', () => {
     ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'https://*.example/callback' }],
     ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'javascript:alert(1)' }],
     ['FEDERATION_REDIRECT_URIS', { FEDERATION_REDIRECT_URIS: 'http://localhost:3000/login/with/github/callback' }],
-    ['FEDERATION_KEEP_TOKENS', { FEDERATION_KEEP_TOKENS: 'github' }],
-    ['FEDERATION_KEEP_TOKENS', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'github, acme' }],
-    ['FEDERATION_KEEP_TOKENS', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'GitHub' }],
-    ['FEDERATION_KEEP_TOKENS', { ...SECRETS, FEDERATION_KEEP_TOKENS: '*' }],
+    ['FEDERATION_STORE_TOKENS', { FEDERATION_STORE_TOKENS: 'github' }],
+    ['FEDERATION_STORE_TOKENS', { ...SECRETS, FEDERATION_STORE_TOKENS: 'github, acme' }],
+    ['FEDERATION_STORE_TOKENS', { ...SECRETS, FEDERATION_STORE_TOKENS: 'GitHub' }],
+    ['FEDERATION_STORE_TOKENS', { ...SECRETS, FEDERATION_STORE_TOKENS: '*' }],
     ['GITHUB_SCOPE', { ...SECRETS, GITHUB_SCOPE: 'repo' }],
-    ['GOOGLE_SCOPE', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'github', GOOGLE_SCOPE: 'calendar' }],
-    ['LINKEDIN_SCOPE', { ...SECRETS, FEDERATION_KEEP_TOKENS: 'linkedin', LINKEDIN_SCOPE: 'a "b"' }],
+    ['GOOGLE_SCOPE', { ...SECRETS, FEDERATION_STORE_TOKENS: 'github', GOOGLE_SCOPE: 'calendar' }],
+    ['LINKEDIN_SCOPE', { ...SECRETS, FEDERATION_STORE_TOKENS: 'linkedin', LINKEDIN_SCOPE: 'a "b"' }],
   ])('refuse %s as in %j', (name, environment) => {
     const errors = errorsOf(environment);
     expect(errors).toHaveLength(1);

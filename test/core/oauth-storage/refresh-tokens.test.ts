@@ -21,7 +21,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   let resource: string;
   beforeAll(async () => {
     server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
-    strict = await startServer({ beside: server, settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    strict = await startServer({ beside: server, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
     client = await server.client();
     ({ email, id: accountId } = await server.account());
     resource = `${server.issuer}/api/v1`;

@@ -21,7 +21,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
   const { clock, later } = movableClock();
   beforeAll(async () => {
     server = await startServer({ store, clock });
-    strict = await startServer({ beside: server, clock, settings: { REFRESH_RETRY_WINDOW: '0s' } });
+    strict = await startServer({ beside: server, clock, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
     beside = await startServer({ beside: server, clock });
   });
   afterAll(async () => {

@@ -16,7 +16,7 @@ const User = z.object({
 });
 const Emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
 
-export function github({ vouchesFor, moreScope, ...settings }: ProviderSettings): Provider {
+export function github({ emailDomains, moreScope, ...settings }: ProviderSettings): Provider {
   const api = apiOf(new URL(settings.issuer));
   return {
     ...settings,
@@ -32,7 +32,7 @@ export function github({ vouchesFor, moreScope, ...settings }: ProviderSettings)
       return {
         subject: String(user.id),
         email: emailOf(primary?.email ?? user.email),
-        emailProven: primary?.verified === true && vouchesFor.includes(ALL_DOMAINS),
+        emailProven: primary?.verified === true && emailDomains.includes(ALL_DOMAINS),
         name: nameOf(user.name) ?? nameOf(user.login),
         picture: pictureOf(user.avatar_url),
       };

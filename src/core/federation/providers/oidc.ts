@@ -11,8 +11,8 @@ import { type Claims, emailOf, nameOf, type Provider, pictureOf, scopeOf } from 
 type IsAuthority = (domain: string, claims: Claims) => boolean;
 
 export function oidc(
-  { vouchesFor, moreScope, ...settings }: ProviderSettings,
-  isAuthority: IsAuthority = (domain) => vouchesFor.includes(domain),
+  { emailDomains, moreScope, ...settings }: ProviderSettings,
+  isAuthority: IsAuthority = (domain) => emailDomains.includes(domain),
 ): Provider {
   const scope = scopeOf('openid profile email', moreScope);
   return {

@@ -1,0 +1,62 @@
+/** Accounts: who can create one, the first administrator, and the rules for passwords. */
+
+import { defineTopic } from './instance.js';
+import { integer, oneOf, optional, secret, string } from './setting.js';
+
+const MIN_HASH_COST = 10;
+
+export const accounts = defineTopic({
+  title: 'Accounts and passwords',
+  settings: {
+    signup: oneOf('SIGNUP', ['open', 'closed'], 'open', 'Whether users can create accounts themselves.'),
+    bootstrapEmail: optional(
+      'BOOTSTRAP_ADMIN_EMAIL',
+      'E-mail address of the first administrator, created at start if no administrator exists. Requires BOOTSTRAP_ADMIN_PASSWORD.',
+    ),
+    bootstrapPassword: secret('BOOTSTRAP_ADMIN_PASSWORD', 'Password of the first administrator.'),
+    passwordHashCost: integer('PASSWORD_HASH_COST', [4, 15], 12, 'bcrypt cost. Below 10 only in tests.'),
+    passwordPolicy: oneOf(
+      'PASSWORD_POLICY',
+      ['standard', 'strict'],
+      'standard',
+      'strict also requires upper-case and lower-case letters, a digit and a symbol.',
+    ),
+    pwnedPasswords: oneOf(
+      'PWNED_PASSWORDS',
+      ['on', 'off'],
+      'off',
+      'Whether new passwords are checked against known data breaches. Only a hash prefix is sent.',
+    ),
+    pwnedPasswordsUrl: string(
+      'PWNED_PASSWORDS_URL',
+      'https://api.pwnedpasswords.com/range/',
+      'Range API used by PWNED_PASSWORDS.',
+    ),
+    testAuth: oneOf(
+      'TEST_AUTH',
+      ['true', 'false'],
+      'false',
+      'Whether endpoints that create test users are available. For sandboxes only; rejected in production.',
+    ),
+  },
+  resolve: ({ bootstrapEmail, bootstrapPassword, pwnedPasswords, pwnedPasswordsUrl, testAuth, ...values }) => ({
+    ...values,
+    bootstrapAdmin: bootstrapEmail ? { email: bootstrapEmail, password: bootstrapPassword ?? '' } : undefined,
+    /** Ends with a slash. Undefined: passwords are not checked. */
+    pwnedPasswordsUrl: pwnedPasswords === 'on' ? pwnedPasswordsUrl.replace(/\/*$/, '/') : undefined,
+    testAuth: testAuth === 'true',
+  }),
+  check: (values, { production, isTest }) => [
+    Boolean(values.bootstrapEmail) !== Boolean(values.bootstrapPassword) &&
+      'BOOTSTRAP_ADMIN_EMAIL and BOOTSTRAP_ADMIN_PASSWORD must be set together',
+    !isTest &&
+      values.passwordHashCost < MIN_HASH_COST &&
+      `PASSWORD_HASH_COST is below ${MIN_HASH_COST}, which is allowed only in tests`,
+    values.pwnedPasswords === 'on' &&
+      !/^https?:$/.test(URL.parse(values.pwnedPasswordsUrl)?.protocol ?? '') &&
+      'PWNED_PASSWORDS_URL is not a URL; allowed: https://…/range/, or http:// for a mirror in your own network',
+    production &&
+      values.testAuth === 'true' &&
+      'TEST_AUTH creates accounts without authentication, so it cannot be used in production',
+  ],
+});

@@ -1,0 +1,33 @@
+/** Rate limits, in requests per minute. */
+
+import { defineTopic } from './instance.js';
+import { integer } from './setting.js';
+
+const RANGE: [number, number] = [0, 1_000_000];
+
+export const limits = defineTopic({
+  title: 'Rate limits',
+  settings: {
+    anonymous: integer(
+      'RATE_LIMIT_ANONYMOUS',
+      RANGE,
+      20,
+      'Requests per minute from one address without a credential. 0: no limit, as for the other rate limits.',
+    ),
+    human: integer('RATE_LIMIT_HUMAN', RANGE, 200, 'Requests per minute of one user.'),
+    agent: integer('RATE_LIMIT_AGENT', RANGE, 1000, 'Requests per minute of one agent, client or API key.'),
+    default: integer(
+      'RATE_LIMIT_DEFAULT',
+      RANGE,
+      100,
+      'Requests per minute from one address with an invalid credential.',
+    ),
+    validate: integer(
+      'RATE_LIMIT_VALIDATE',
+      RANGE,
+      6000,
+      'Requests per minute from one address to the validation endpoint of the tools API.',
+    ),
+  },
+  resolve: (rateLimits) => ({ rateLimits }),
+});

@@ -1,0 +1,46 @@
+/** Tokens and sessions: how long they are valid, and the cookies that carry them. */
+
+import { defineTopic } from './instance.js';
+import { duration, string } from './setting.js';
+
+const COOKIE_NAME = /^[\w-]{1,40}$/;
+
+export const tokens = defineTopic({
+  title: 'Tokens, sessions and cookies',
+  settings: {
+    accessTokenSeconds: duration('ACCESS_TOKEN_TTL', '8h', 'Lifetime of access tokens.'),
+    cookieAccessSeconds: duration('COOKIE_ACCESS_TTL', '15m', 'Lifetime of access tokens in cookies of the JSON API.'),
+    toolsTokenSeconds: duration(
+      'TOOLS_TOKEN_TTL',
+      '7d',
+      'Lifetime of tokens of POST /api/token and of the cookie of POST /api/login.',
+    ),
+    apiKeySeconds: duration('API_KEY_TTL', '90d', 'Lifetime of API keys that are created without one.'),
+    refreshTokenSeconds: duration('REFRESH_TOKEN_TTL', '7d', 'Lifetime of a refresh token that is not used.'),
+    refreshReuseSeconds: duration(
+      'REFRESH_TOKEN_REUSE_INTERVAL',
+      '10s',
+      'Time in which a rotated refresh token can be used again, for a client that lost the response. 0s: never.',
+      { zero: true },
+    ),
+    sessionSeconds: duration('SESSION_TTL', '14d', 'Time after which an unused browser session expires.'),
+    sessionMaxSeconds: duration('SESSION_MAX', '30d', 'Maximum lifetime of a session and of its refresh tokens.'),
+    keyRotationSeconds: duration('KEY_ROTATION', '90d', 'Age at which a signing key is replaced by a new one.'),
+    apiCookiePrefix: string(
+      'API_COOKIE_PREFIX',
+      'cap',
+      'The cookies of the JSON API are <prefix>_access, <prefix>_refresh and <prefix>_csrf.',
+    ),
+    toolsCookie: string('TOOLS_COOKIE', 'tools_session', 'Name of the cookie of POST /api/login.'),
+  },
+  resolve: (values) => values,
+  check({ apiCookiePrefix: prefix, toolsCookie }) {
+    const others = ['access', 'refresh', 'csrf'].map((suffix) => `${prefix}_${suffix}`);
+    return [
+      !COOKIE_NAME.test(prefix) && 'API_COOKIE_PREFIX is not a cookie name; allowed: letters, digits, - and _',
+      prefix === 'signet' && 'API_COOKIE_PREFIX must not be signet: the cookies of the pages use this prefix',
+      (!COOKIE_NAME.test(toolsCookie) || others.includes(toolsCookie) || toolsCookie.startsWith('signet_')) &&
+        'TOOLS_COOKIE is not a cookie name, or is the name of another cookie; allowed: letters, digits, - and _',
+    ];
+  },
+});
