@@ -115,7 +115,7 @@ export const clientCommands: Command[] = [
     async run(args, { open }) {
       const { core } = await open();
       const isDry = args.has('dry-run');
-      const reaped = isDry ? await core.unusedClients.due() : await core.unusedClients.removeUnused();
+      const reaped = isDry ? await core.unusedClients.find() : await core.unusedClients.removeUnused();
       const rows = reaped.map(({ client, reason }) => [
         client.id,
         client.name ?? '',

@@ -6,7 +6,6 @@
 import type { Base } from '../base/base.js';
 import { createHttpClient } from '../base/http-client.js';
 import { createJsonClient } from '../base/json-client.js';
-import { isLoopback } from '../base/loopback.js';
 import { createAdminUsers } from './account-management/admin-users.js';
 import { createBootstrap } from './account-management/bootstrap.js';
 import { createPasswordReset } from './account-management/password-reset.js';
@@ -20,21 +19,11 @@ import { createApprovals } from './agent-authorization/approvals.js';
 import { createDelegations } from './agent-authorization/delegations.js';
 import { createAgentModule } from './agents/agents.js';
 import { AGENT_TOKEN_SECONDS } from './agents/tokens.js';
-import { createApiKeys } from './api-keys/api-keys.js';
-import { createKeyUsage } from './api-keys/usage.js';
+import { createApiKeyModule } from './api-keys/api-keys.js';
 import { createAudit } from './audit/audit.js';
-import { createClientCertificates } from './clients/certificates.js';
-import { createClients } from './clients/clients.js';
-import { createMetadataDocuments } from './clients/metadata-documents.js';
-import { createUnusedClientCleanup } from './clients/unused-client-cleanup.js';
-import { createClientUsage } from './clients/usage.js';
+import { createClientModule } from './clients/clients.js';
 import { createConsents } from './consents/consents.js';
-import { createCredentials } from './credentials/credentials.js';
-import { createDpopNonces } from './credentials/dpop-nonces.js';
-import { createExternalTokens } from './credentials/external-tokens.js';
-import { createOAuthTokens } from './credentials/oauth-tokens.js';
-import { createProofOfPossession } from './credentials/proof-of-possession.js';
-import { createWorkloadIdentities } from './credentials/workload-identities.js';
+import { createCredentialModule } from './credentials/credentials.js';
 import { createExchange } from './federation/authorization-code.js';
 import { createFederation } from './federation/federation.js';
 import { createLinkNotifications } from './federation/link-notifications.js';
@@ -49,8 +38,7 @@ import { createIdentities } from './identities/identities.js';
 import { createTokenVault } from './identities/token-vault.js';
 import { createInvitations } from './invitations/invitations.js';
 import { createCleanup } from './jobs/cleanup.js';
-import { createJwts } from './keys/jwts.js';
-import { createKeys } from './keys/keys.js';
+import { createKeyModule } from './keys/keys.js';
 import { createMfa } from './mfa/mfa.js';
 import { createOAuthStorage } from './oauth-storage/oauth-storage.js';
 import { createMemberRemoval } from './organizations/member-removal.js';
@@ -85,13 +73,7 @@ export async function createCore(base: Base) {
     preset: config.scopePreset,
   });
   const resourceRegistry = createResourceRegistry({ ...base, audit, resources, reservedScopes: OPENID_SCOPES });
-  const keys = await createKeys({
-    ...base,
-    audit,
-    rotationSeconds: config.keyRotationSeconds,
-    signatureSeconds: () => Math.max(config.accessTokenSeconds, AGENT_TOKEN_SECONDS, resources.maxTokenSeconds()),
-  });
-  const jwts = createJwts({ ...base, issuer: config.issuer, keys });
+  const { keys, jwts } = await createKeyModule(base, { audit, resources, agentTokenSeconds: AGENT_TOKEN_SECONDS });
   const pwned = createPwnedPasswords({ ...base, url: config.pwnedPasswordsUrl });
   const passwords = createPasswords({
     cost: config.passwordHashCost,
@@ -109,16 +91,7 @@ export async function createCore(base: Base) {
   const emailVerification = createEmailVerification({ ...base, audit, oneTimeTokens });
   const invitations = createInvitations({ ...base, audit, organizations, accounts });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
-  const keyUsage = createKeyUsage(base);
-  const apiKeys = createApiKeys({
-    ...base,
-    audit,
-    accounts,
-    organizations,
-    projects,
-    usage: keyUsage,
-    scopes: resources.scopes,
-  });
+  const { apiKeys, keyUsage } = createApiKeyModule(base, { audit, accounts, organizations, projects, resources });
   const oauthStorage = createOAuthStorage({
     ...base,
     audit,
@@ -133,22 +106,13 @@ export async function createCore(base: Base) {
     oauthStorage,
     jwts,
   });
-  const clients = createClients({
-    ...base,
+  const { clients, clientUsage, clientCertificates, metadataDocuments, unusedClients } = createClientModule(base, {
     audit,
     oauthStorage,
     activeAgents,
     scopes,
-    redirectHosts: config.redirectHosts,
   });
-  const clientUsage = createClientUsage(base);
-  const metadataDocuments = createMetadataDocuments({
-    ...base,
-    clients,
-    enabled: config.clientDocuments,
-    allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
-  });
-  const consents = createConsents({ ...base, audit, oauthStorage });
+  const consents = createConsents(base, { audit, oauthStorage });
   const sessions = createSessions({
     ...base,
     audit,
@@ -166,33 +130,27 @@ export async function createCore(base: Base) {
     accessSeconds: config.accessTokenSeconds,
     refreshSeconds: config.refreshTokenSeconds,
   });
-  const approvals = createApprovals({ ...base, audit, accounts, oauthStorage });
-  const oauthTokens = createOAuthTokens({ issuer: config.issuer, jwts, accounts, oauthStorage, clients, activeAgents });
-  const delegations = createDelegations({ audit, oauthTokens, audiences, activeAgents });
+  const approvals = createApprovals(base, { audit, accounts, oauthStorage });
   const server = createHttpClient();
-  const ask = createJsonClient(server);
+  const requestJson = createJsonClient(server);
   const tokenVault = createTokenVault({
     ...base,
     issuers: config.providers.filter(({ storesTokens }) => storesTokens).map(({ issuer }) => issuer),
   });
   const identities = createIdentities({ ...base, audit, tokenVault });
-  const externalTokens = createExternalTokens({ ...base, issuers: config.trustedIssuers, ask, accounts, identities });
-  const { spiffe, authoritiesFile } = config.certificates;
-  const workloadIdentities = createWorkloadIdentities({ ...base, spiffe });
-  const clientCertificates = createClientCertificates({ ...base, authoritiesFile });
-  const dpopNonces = createDpopNonces(base);
-  const proofOfPossession = createProofOfPossession({ ...base, nonces: dpopNonces, store: oauthStorage.store });
-  const credentials = createCredentials({
-    ...base,
-    tokens,
-    oauthTokens,
-    externalTokens,
-    proofOfPossession,
-    workloadIdentities,
-    apiKeys,
+  const { credentials, oauthTokens, workloadIdentities } = createCredentialModule(base, {
+    accounts,
+    identities,
+    clients,
     activeAgents,
+    apiKeys,
     keyUsage,
+    oauthStorage,
+    jwts,
+    tokens,
+    requestJson,
   });
+  const delegations = createDelegations({ audit, oauthTokens, audiences, activeAgents });
   const tools = createTools({ ...base, audit });
   const permissions = createPermissions({ ...base, audit, accounts, tools });
   const validate = createValidate({ credentials, tools, permissions, resources });
@@ -213,7 +171,7 @@ export async function createCore(base: Base) {
   });
   const provisioning = createProvisioning({ accounts, emailVerification, identities });
   const providers = createProviders(config.providers);
-  const exchange = createExchange({ ...base, server, ask });
+  const exchange = createExchange({ ...base, server, ask: requestJson });
   const pendingLogins = createPendingLogins(base);
   const linkNotifications = createLinkNotifications(base);
   const federation = createFederation({
@@ -260,7 +218,7 @@ export async function createCore(base: Base) {
     ...base,
     issuer: config.issuer,
     upstream: config.upstream,
-    ask,
+    ask: requestJson,
     accounts,
     identities,
     provisioning,
@@ -292,14 +250,7 @@ export async function createCore(base: Base) {
     sessions,
   });
   const bootstrap = createBootstrap({ ...base, audit, accounts, oneTimeTokens });
-  const unusedClients = createUnusedClientCleanup({
-    ...base,
-    audit,
-    oauthStorage,
-    unusedSeconds: config.unusedClientSeconds,
-    idleSeconds: config.idleClientSeconds,
-  });
-  const cleanup = createCleanup({ ...base, keys, agents, tokenVault, unusedClients });
+  const cleanup = createCleanup(base, { keys, agents, tokenVault, unusedClients });
 
   return {
     audit,

@@ -1,13 +1,13 @@
-/** Where a request came from. Who is behind it is another question, answered by credentials. */
+/** The origin of a request, for the audit log, rate limits and logs. The principal is separate. */
 
 export interface RequestMeta {
   /** IP address of the nearest hop that is not a trusted proxy. */
   address: string;
   userAgent: string;
   requestId: string;
-  /** By what a browser is recognised when it comes again, where it is one. */
+  /** The value of the device cookie, by which a browser is recognized. */
   device?: string;
 }
 
-/** For what the server or its keeper does by itself. */
+/** The origin of actions of the server itself, or of its administrator in a terminal. */
 export const systemMeta: RequestMeta = { address: '', userAgent: '', requestId: '' };

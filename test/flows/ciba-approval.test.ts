@@ -83,7 +83,7 @@ describe('an agent that asks a person', () => {
     const done = await browser.submit(page, { decision: 'approve' }, form);
     expect(done.html).toContain('Allowed. The agent can do it now');
     expect(done.html).toContain('Nothing to decide');
-    expect((await browser.submit(page, { decision: 'deny' }, form)).html).toContain('answered already');
+    expect((await browser.submit(page, { decision: 'deny' }, form)).html).toContain('already been decided');
 
     const tokens = await pollOnce(config, asked);
     expect(tokens).toMatchObject({

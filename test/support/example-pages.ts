@@ -305,8 +305,8 @@ export const examplePages: Pages = {
     errors: {
       name: 'Use at most 100 ordinary characters.',
       place: 'You are no member there.',
-      role: 'A key never may more than whoever makes it.',
-      scopes: 'There is no memory:erase.',
+      role: 'A key cannot have a higher role than its creator.',
+      scopes: 'Unknown scope: memory:erase.',
     },
     problem: 'An account can have at most 200 keys.',
   },

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/base/clock.js';
 import { createSecrets } from '../../src/base/crypto.js';
 import { migrate } from '../../src/base/db/migrate.js';
 import { openDatabase } from '../../src/base/db/open.js';
+import { createTransact } from '../../src/base/db/transaction.js';
 import { createLog } from '../../src/base/log.js';
 import { createAudit } from '../../src/core/audit/audit.js';
 import { createKeys } from '../../src/core/keys/keys.js';
@@ -34,7 +35,7 @@ export default async function bootstrap(project: TestProject) {
     const secrets = createSecrets(SECRET);
     const audit = createAudit({ db, clock, log });
     const lives = { rotationSeconds: 86_400, signatureSeconds: () => 3600 };
-    await createKeys({ db, clock, secrets, audit, invalidationBus, ...lives });
+    await createKeys({ db, transact: createTransact({ db, log }), clock, secrets, audit, invalidationBus, ...lives });
     const rows = await db.signingKey.findMany();
     project.provide(
       'signingKeys',

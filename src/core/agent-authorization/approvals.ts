@@ -1,64 +1,60 @@
 /**
- * Approvals: what an agent asks of a person for one thing, and the person's yes or no. The grant
- * that comes of a yes is written with it, so that there is never one without the other; whoever
- * speaks with the agent asks here what was decided when the agent does.
+ * Approvals: an agent's request to a user to allow one action (CIBA), and the user's decision. The
+ * grant is created in the same transaction as the approval.
  */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
-import { addSeconds, type Clock, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Base } from '../../base/base.js';
+import { addSeconds, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
-import type { Account, Approval as ApprovalRow, Database, Prisma, Queryable } from '../../base/db/open.js';
-import type { Mail } from '../../base/mail.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { Account, Approval as ApprovalRow, Prisma, Queryable } from '../../base/db/open.js';
+import type { Limit } from '../../base/rate-limiter.js';
 import { isStorable } from '../../base/text.js';
 import { type Accounts, mailAddressOf, normalizeEmail } from '../accounts/accounts.js';
 import { AGENT_INCLUDE, type Agent, toAgent } from '../agents/active-agents.js';
-import type { Audit, AuditEntry } from '../audit/audit.js';
+import type { Audit, AuditActor, AuditEvent } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Payload } from '../oauth-storage/store.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from '../sessions/sessions.js';
 
-/**
- * One thing that an agent wants to do, as RFC 9396 has it. Every member of it is shown to the
- * person.
- */
+/** One action of an agent, as authorization details (RFC 9396). The user sees every member. */
 export interface AgentAction {
   type: 'agent_action';
-  /** In words. */
+  /** Descriptions. */
   actions: string[];
-  /** On what. */
+  /** The object of the action. */
   identifier?: string | undefined;
   datatypes?: string[] | undefined;
-  /** Where: the API that it is for. */
+  /** The API. */
   locations?: string[] | undefined;
-  /** With which values. */
+  /** The values. */
   parameters?: Record<string, string | number | boolean> | undefined;
 }
 
-/** What is to be allowed, and nothing else: for one API. */
+/** The access that an approval grants: exactly this, for one API. */
 export interface ApprovalRequest {
-  /** Its identifier. */
+  /** The identifier of the API. */
   resource: string;
   scopes: string[];
   actions: AgentAction[];
 }
 
 export interface NewApproval {
-  /** By which the answer is asked for: the hash of a secret that the agent alone is told. */
+  /** The hash of `auth_req_id`, which only the agent knows. */
   requestId: string;
   agent: Agent;
   accountId: string;
-  /** What ties the question to what the person sees elsewhere. */
+  /** Lets the user relate the request to what the agent displays. */
   bindingMessage: string;
   asked: ApprovalRequest;
-  /** What a yes grants, as the protocol engine will want it. */
+  /** The grant to create on approval, in the engine's format. */
   grant: { id: string; payload: Payload };
-  /** Until when it can be answered. */
+  /** The deadline for the decision. */
   expiresAt: Date;
 }
 
-/** A question as the person sees it. */
+/** An open request, as the user sees it. */
 export interface Approval {
   id: string;
   agent: Pick<Agent, 'id' | 'agentId' | 'name' | 'organizationId'>;
@@ -76,63 +72,62 @@ export type ApprovalResult =
   | { kind: 'yes'; grantId: string; actions: AgentAction[]; authTime: Date; amr: string[] };
 
 interface Deps {
-  db: Database;
-  clock: Clock;
   audit: Audit;
-  rateLimiter: RateLimiter;
-  mail: Mail;
   accounts: Pick<Accounts, 'lock'>;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
 }
 
-/** How long a token lives that comes of a yes. */
+/** The lifetime of the token that an approval yields. */
 export const APPROVED_SECONDS = 5 * MINUTE_SECONDS;
-/** Nobody is worn down by asking again and again. */
+/** Limits requests, so that agents cannot wear users down by asking repeatedly. */
 const BY_PAIR: Limit = { name: 'approval-pair', points: 10, seconds: HOUR_SECONDS };
 const BY_AGENT: Limit = { name: 'approval-agent', points: 120, seconds: HOUR_SECONDS };
 
 export type Approvals = ReturnType<typeof createApprovals>;
 
-export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts, oauthStorage }: Deps) {
+export function createApprovals(base: Base, { audit, accounts, oauthStorage }: Deps) {
+  const { db, transact, clock, rateLimiter, mail } = base;
+
   return { findApprover, canRequest, request, resultFor, list, decide };
 
   /**
-   * The person with this e-mail address or id, if the agent may ask them. Whether there is nobody,
-   * or somebody who has nothing to do with the agent: it is one and the same question to the
-   * database. Refuses with `rate_limited`.
+   * Returns the id of the user with this e-mail address or account id, if the agent can ask them.
+   * One query serves known and unknown users, so that timing reveals no accounts. Throws
+   * `rate_limited`.
    */
   async function findApprover(agent: Agent, hint: string): Promise<string | undefined> {
     await rateLimiter.consume(BY_AGENT, agent.id);
-    if (!isStorable(hint)) return undefined; // nobody is called so, and the database refuses to be asked
+    if (!isStorable(hint)) return undefined; // the database would reject the query
     return related(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
   }
 
+  /** Reports whether the agent can ask this user. */
   async function canRequest(agent: Agent, accountId: string): Promise<boolean> {
     return (await related(agent, { id: accountId })) !== undefined;
   }
 
   /**
-   * Whoever answers for the agent, as long as they are in its organization, and whoever allowed it
-   * something by themselves.
+   * Returns the id of the matching user if they own the agent and are in its organization, or if
+   * they have given it a consent.
    */
   async function related(
     { id: clientId, claimed, owner, organizationId }: Agent,
-    person: Prisma.AccountWhereInput,
+    user: Prisma.AccountWhereInput,
     tx: Queryable = db,
   ): Promise<string | undefined> {
     if (!claimed) return undefined;
-    const answersForIt = { id: owner?.id ?? '', memberships: { some: { organizationId } } };
-    const allowedIt = { consents: { some: { clientId } } };
+    const isOwner = { id: owner?.id ?? '', memberships: { some: { organizationId } } };
+    const hasConsented = { consents: { some: { clientId } } };
     const found = await tx.account.findFirst({
-      where: { AND: [person, { OR: [answersForIt, allowedIt] }], status: 'active' },
+      where: { AND: [user, { OR: [isOwner, hasConsented] }], status: 'active' },
       select: { id: true },
     });
     return found?.id;
   }
 
   /**
-   * Puts the question. Refuses with `conflict` while an earlier one to the same person is open, and
-   * with `rate_limited`.
+   * Stores the request and mails the user. Throws `conflict` while an earlier request to the same
+   * user is open, or `rate_limited`.
    */
   async function request(
     { requestId, agent, accountId, bindingMessage, asked, grant, expiresAt }: NewApproval,
@@ -143,9 +138,10 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
     const now = clock.now();
     const id = uuidv7(now);
     try {
-      const account = await db.$transaction(async (tx) => {
+      await transact(async (uow) => {
+        const { tx, afterCommit } = uow;
         await tx.approval.updateMany({ where: { pendingKey, expiresAt: { lte: now } }, data: { pendingKey: null } });
-        const made = await tx.approval.create({
+        const { account, ...row } = await tx.approval.create({
           data: {
             ...{ id, requestId, agentId: agent.id, accountId, bindingMessage, pendingKey, createdAt: now, expiresAt },
             request: asked as unknown as Prisma.InputJsonObject,
@@ -154,20 +150,22 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
           },
           include: { account: true },
         });
-        await note('approval.requested', made, agent.organizationId, { kind: 'agent', id: agent.id }, meta, tx);
-        return made.account;
+        const by = { kind: 'agent' as const, id: agent.id };
+        await audit.record(uow, 'approval.requested', approvalEvent(row, by, agent.organizationId, meta));
+        // An unverified address may belong to someone else, who must not learn about the agents.
+        if (account.emailVerified) {
+          afterCommit(() => mail.send(mailAddressOf(account), 'approval-requested', { agent: agent.name }));
+        }
       });
-      // Whoever's address it is not must not learn what the person's agents do.
-      if (account.emailVerified) mail.send(mailAddressOf(account), 'approval-requested', { agent: agent.name });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
-      throw conflict('An earlier question to this person is still open.');
+      throw conflict('An earlier request to this user is still open.');
     }
   }
 
   /**
-   * What came of the question. A yes is told as often as it is asked for: that it counts once is
-   * the token endpoint's business.
+   * Returns the result of the request. An approval can be read repeatedly: the token endpoint
+   * enforces its single use.
    */
   async function resultFor(requestId: string): Promise<ApprovalResult> {
     const row = await db.approval.findUnique({ where: { requestId }, include: { account: true } });
@@ -178,7 +176,7 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
     return row?.status === 'pending' && isStillOwner(row, row.account) ? { kind: 'open' } : { kind: 'no' };
   }
 
-  /** What the person can answer now, the oldest first. */
+  /** Returns the user's open requests, oldest first. */
   async function list(account: Account): Promise<Approval[]> {
     const rows = await db.approval.findMany({
       where: { accountId: account.id, status: 'pending', expiresAt: { gt: clock.now() } },
@@ -189,9 +187,8 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
   }
 
   /**
-   * The person's answer. Of several at once one counts. Refuses with `not_found` what was never
-   * asked of this person, and with `conflict` what was answered, has expired, or cannot be allowed
-   * any more.
+   * Stores the user's decision; one of several concurrent decisions succeeds. Throws `not_found` if
+   * the request is not for this user, or `conflict` if it is decided, expired or no longer allowed.
    */
   async function decide(
     { account, session, amr }: AuthenticatedSession,
@@ -199,11 +196,12 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
     decision: Decision,
     meta: RequestMeta,
   ): Promise<void> {
-    await db.$transaction(async (tx) => {
-      const current = await accounts.lock(account.id, tx); // a new password, or a suspension, comes before this or after it
+    await transact(async (uow) => {
+      const { tx } = uow;
+      const current = await accounts.lock(account.id, tx); // serializes with password changes and suspensions
       const where = { id, accountId: account.id };
       const row = await tx.approval.findFirst({ where, include: { agent: { include: AGENT_INCLUDE } } });
-      if (!row) throw notFound('There is no such question.');
+      if (!row) throw notFound('Request not found.');
       const now = clock.now();
       const { count } = await tx.approval.updateMany({
         where: { ...where, status: 'pending', expiresAt: { gt: now } },
@@ -216,11 +214,10 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
         },
       });
       if (count !== 1 || !isStillOwner(row, current)) throw expired();
-      const actor = { kind: 'account' as const, id: account.id };
-      const { organizationId } = row.agent;
-      if (decision === 'deny') return note('approval.denied', row, organizationId, actor, meta, tx);
+      const event = approvalEvent(row, account.id, row.agent.organizationId, meta);
+      if (decision === 'deny') return audit.record(uow, 'approval.denied', event);
       if (!(await related(toAgent(row.agent), { id: account.id }, tx))) throw expired();
-      // It outlives a sign-out, and nothing else that ends the login by which it was given.
+      // The grant survives a sign-out, but no other revocation of the session.
       await oauthStorage.grants.open(
         {
           ...{ id: row.grantId, accountId: account.id, clientId: row.agentId, sessionId: session.id },
@@ -229,32 +226,33 @@ export function createApprovals({ db, clock, audit, rateLimiter, mail, accounts,
         },
         tx,
       );
-      await note('approval.approved', row, organizationId, actor, meta, tx);
+      await audit.record(uow, 'approval.approved', event);
     });
-  }
-
-  async function note(
-    action: 'approval.requested' | 'approval.approved' | 'approval.denied',
-    row: ApprovalRow,
-    organizationId: string,
-    actor: AuditEntry['actor'],
-    meta: RequestMeta,
-    tx: Queryable,
-  ): Promise<void> {
-    const { id, agentId: clientId, accountId } = row;
-    const { resource, scopes, actions } = requestOf(row);
-    const detail = { approval: id, resource, scopes, actions: actions.flatMap((action) => action.actions) };
-    await audit.record({ action, actor, accountId, clientId, organizationId, meta, detail }, tx);
   }
 }
 
-/** Whoever took the account back, or suspended it, has not been asked. */
+/**
+ * Reports whether the request still addresses the account's owner. After a password change, the
+ * owner may be another person.
+ */
 function isStillOwner({ createdAt }: Pick<ApprovalRow, 'createdAt'>, account: Account | null): boolean {
   const { status, passwordChangedAt } = account ?? {};
   return status === 'active' && !(passwordChangedAt && passwordChangedAt > createdAt);
 }
 
 const requestOf = ({ request }: Pick<ApprovalRow, 'request'>) => request as unknown as ApprovalRequest;
+
+function approvalEvent(
+  row: ApprovalRow,
+  by: string | AuditActor,
+  organizationId: string,
+  meta: RequestMeta,
+): AuditEvent {
+  const { id, agentId: clientId, accountId } = row;
+  const { resource, scopes, actions } = requestOf(row);
+  const detail = { approval: id, resource, scopes, actions: actions.flatMap((action) => action.actions) };
+  return { by, accountId, clientId, organizationId, meta, detail };
+}
 
 const toApproval = (row: ApprovalRow & { agent: Approval['agent'] }): Approval => ({
   id: row.id,
@@ -265,4 +263,4 @@ const toApproval = (row: ApprovalRow & { agent: Approval['agent'] }): Approval =
   expiresAt: row.expiresAt,
 });
 
-const expired = () => conflict('This question was answered already, or is not open any more.');
+const expired = () => conflict('This request has already been decided or has expired.');

@@ -1,9 +1,8 @@
 /**
- * Agents that act for people (token exchange, RFC 8693). An agent may, with a token of the person
- * that names it: as its audience (see core/agents/audiences), or as `may_act`, which every token of
- * a sign-in has in which the app asked for one agent. What it then may is never more than that
- * token, than what the person allowed it, and than its own capabilities; and it ends when any of
- * these ends.
+ * Delegation to agents (token exchange, RFC 8693). The subject token must name the agent: as its
+ * audience (see core/agents/audiences) or as `may_act`. The agent's token is limited to the scopes
+ * of the subject token, the user's consent for the agent, and the agent's capabilities. It expires
+ * with the subject token.
  */
 
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
@@ -13,20 +12,20 @@ import type { Audit } from '../audit/audit.js';
 import { type Acting, type ActiveToken, actorsIn, type OAuthTokens } from '../credentials/oauth-tokens.js';
 import type { RequestMeta } from '../request-meta.js';
 
-/** What an agent may do for a person. */
+/** The access of an agent that acts for a user. */
 export interface Delegation {
   accountId: string;
   grantId: string;
   sessionId: string | undefined;
   scopes: string[];
-  /** It ends no later than the token that it came of. */
+  /** When the subject token expires. */
   expiresAt: Date;
   act: Acting;
-  /** The audiences that the person said yes to, agents among them, each with its scopes. */
+  /** The audiences in the user's grant, including agents, with their scopes. */
   named: Record<string, string>;
 }
 
-/** Why there is none, in words for whoever asked. */
+/** A denial, with the reason for the client. */
 export interface NoDelegation {
   error: string;
 }
@@ -38,39 +37,39 @@ interface Deps {
   activeAgents: Pick<ActiveAgents, 'find'>;
 }
 
-/** Person, app, agents: longer chains nobody can follow any more. */
+/** The maximum length of a chain: longer ones cannot be reviewed by a user. */
 const MAX_ACTORS = 4;
-const TOO_MANY = `at most ${MAX_ACTORS} agents act one for another`;
-const UNRELATED_AGENT = 'agents act one for another in one organization, or where the person named both';
+const TOO_MANY = `a chain of delegation has at most ${MAX_ACTORS} agents`;
+const UNRELATED_AGENT = 'an agent can delegate only within its organization, or to an agent that the user named';
 
 export type Delegations = ReturnType<typeof createDelegations>;
 
 export function createDelegations({ audit, oauthTokens, audiences, activeAgents }: Deps) {
   return { find, denialReason, auditExchange };
 
-  /** What this agent may with this token of a person. */
+  /** Returns the access of this agent with a user's token, or the reason for a denial. */
   async function find(
     agentId: string,
     { capabilities }: Pick<AgentMember, 'capabilities'>,
     subjectToken: string,
   ): Promise<Delegation | NoDelegation> {
-    const living = await oauthTokens.read(subjectToken);
-    if (!living) return denied('the subject token is not valid, or no longer');
-    if (living === 'expired') return denied('the subject token has expired');
-    const { claims, person } = living;
-    if (!person) return denied('the subject token stands for no person');
-    if (isForOneThing(living)) return denied('what a person allowed an agent for one thing is not passed on');
+    const active = await oauthTokens.read(subjectToken);
+    if (!active) return denied('the subject token is invalid or has been revoked');
+    if (active === 'expired') return denied('the subject token has expired');
+    const { claims, user } = active;
+    if (!user) return denied('the subject token has no user');
+    if (isApproval(active)) return denied('an approval of a single action cannot be delegated');
     const audience = audiences.ofAgent(agentId);
-    const isMeant = [claims.aud].flat().includes(audience);
-    if (!isMeant && claims.may_act?.sub !== agentId) return denied('the subject token does not name this agent');
+    const isAudience = [claims.aud].flat().includes(audience);
+    if (!isAudience && claims.may_act?.sub !== agentId) return denied('the subject token does not name this agent');
     if (actorsIn(claims.act).length >= MAX_ACTORS) return denied(TOO_MANY);
-    const { resources: named = {} } = person.grant.payload as { resources?: Record<string, string> };
-    const allowed = await allowedBy(living, agentId, named);
+    const { resources: named = {} } = user.grant.payload as { resources?: Record<string, string> };
+    const allowed = await allowedScopes(active, agentId, named);
     if (!allowed) return denied(UNRELATED_AGENT);
     const { sub: accountId, sid: sessionId, exp, act, scope = '' } = claims;
     return {
       accountId,
-      grantId: person.grant.id,
+      grantId: user.grant.id,
       sessionId,
       scopes: scope.split(' ').filter((name) => allowed.includes(name) && capabilities.includes(name)),
       expiresAt: new Date(exp * 1000),
@@ -80,8 +79,8 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /**
-   * Why the agent that acts now gets no token for this audience: it would be another agent's, who
-   * could do nothing with it.
+   * Returns why the acting agent gets no token for this audience, if the audience is another agent
+   * that could not exchange the token.
    */
   async function denialReason(audience: string, { act, named }: Delegation): Promise<string | undefined> {
     const next = audiences.agentIn(audience);
@@ -91,11 +90,10 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /**
-   * What the person said yes to when the app asked them for this agent. An agent may also pass on
-   * what it may itself, to one that they did not name: to one of its own organization, and to no
-   * other.
+   * Returns the scopes that the user granted this agent. An agent can also delegate its own scopes
+   * to an agent that the user did not name, within its organization. Undefined: no delegation.
    */
-  async function allowedBy(
+  async function allowedScopes(
     { claims }: ActiveToken,
     agentId: string,
     named: Delegation['named'],
@@ -106,20 +104,19 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   async function shareOrganization(one: string, other: string): Promise<boolean> {
-    const [before, agent] = [await activeAgents.find(one), await activeAgents.find(other)];
-    return before !== undefined && before.organizationId === agent?.organizationId;
+    const [first, second] = [await activeAgents.find(one), await activeAgents.find(other)];
+    return first !== undefined && first.organizationId === second?.organizationId;
   }
 
-  /** Writes down that an agent got a token for a person. */
+  /** Audits that an agent received a token for a user. */
   async function auditExchange(
     agentId: string,
     { accountId, sessionId, act }: Delegation,
     scope: string,
     meta: RequestMeta,
   ) {
-    await audit.record({
-      action: 'token.exchanged',
-      actor: { kind: 'agent', id: agentId },
+    await audit.record(undefined, 'token.exchanged', {
+      by: { kind: 'agent', id: agentId },
       accountId,
       clientId: agentId,
       ...(sessionId && { sessionId }),
@@ -130,11 +127,11 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
 }
 
 /**
- * An agent's own grant is an approval: one thing, for a few minutes (see core/approvals). A token
- * by exchange would be more than that.
+ * Reports whether the token comes from an approval: one action, for a few minutes. An exchanged
+ * token would allow more than that.
  */
-function isForOneThing({ claims, person }: ActiveToken): boolean {
-  return isAgentId(person?.grant.clientId ?? '') || claims.authorization_details !== undefined;
+function isApproval({ claims, user }: ActiveToken): boolean {
+  return isAgentId(user?.grant.clientId ?? '') || claims.authorization_details !== undefined;
 }
 
 const denied = (error: string): NoDelegation => ({ error });

@@ -1,27 +1,27 @@
 /**
- * What keys look like. A format is a value: its prefix, its alphabet, how much of it is random. The
- * end of every key is a checksum, so that a mistyped one is refused without a look-up, and a
- * scanner that finds one in a repository can tell that it is one.
+ * Formats of keys: prefix, random part, checksum. The checksum rejects mistyped keys without a
+ * query, and lets secret scanners recognize leaked keys.
  */
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { constantTimeEqual } from '../../base/crypto.js';
 
 export interface KeyFormat {
-  /** What it begins with, and what is stored of the format with each key. */
+  /** Identifies the format; stored with each key. */
   prefix: string;
   alphabet: string;
-  /** Characters of chance, then characters of checksum. */
+  /** Number of random characters. */
   random: number;
+  /** Number of checksum characters. */
   checksum: number;
-  /** How a key is shown in lists, made of what it is found by. */
+  /** Returns the prefix shown in lists, from the stored first characters. */
   displayPrefix: (prefix: string) => string;
 }
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'; // RFC 4648
 const HEX = '0123456789abcdef';
-/** By so many characters after its prefix a key is found among all others. */
+/** The number of characters after the prefix that are stored in plain text to find the key. */
 const PREFIX_LENGTH = 8;
 const CRC_VALUES = 2 ** 32;
 const BYTE_VALUES = 256;
@@ -40,16 +40,13 @@ export type KeyFormatName = keyof typeof KEY_FORMATS;
 
 const longestFirst = Object.values<KeyFormat>(KEY_FORMATS).sort((a, b) => b.prefix.length - a.prefix.length);
 
-/** A new key: `prefix`, chance, checksum. */
+/** Returns a new key of this format. */
 export function generateKey(format: KeyFormat): string {
   const body = format.prefix + randomText(format);
   return body + checksumOf(body, format);
 }
 
-/**
- * The format of what is a key by its form: known prefix, right length and characters, and a
- * checksum that is right.
- */
+/** Returns the format of a well-formed key: known prefix, right length, valid checksum. */
 export function formatOf(text: string): KeyFormat | undefined {
   const format = longestFirst.find(({ prefix }) => text.startsWith(prefix));
   if (!format || text.length !== format.prefix.length + format.random + format.checksum) return undefined;
@@ -57,26 +54,26 @@ export function formatOf(text: string): KeyFormat | undefined {
   return constantTimeEqual(checksumOf(body, format), text.slice(-format.checksum)) ? format : undefined;
 }
 
-/** The format of a stored key. */
+/** Returns the format of a stored key by its prefix. Throws if there is none. */
 export function formatWith(prefix: string): KeyFormat {
   const found = longestFirst.find((format) => format.prefix === prefix);
   if (!found) throw new Error(`There is no key format ${prefix}`);
   return found;
 }
 
-/** Whether it means to be a key, right or mistyped. */
+/** Reports whether a text starts like a key, well-formed or mistyped. */
 export const looksLikeKey = (text: string) => longestFirst.some(({ prefix }) => text.startsWith(prefix));
 
-/** What a key is found by. No secret: the rest of it is. */
+/** Returns the first characters of a key, by which it is found. They are not secret. */
 export const prefixOf = (key: string, { prefix }: KeyFormat) => key.slice(0, prefix.length + PREFIX_LENGTH);
 
-/** Each character with the same chance: bytes that would favour the first ones are thrown away. */
+/** Returns uniformly random characters: bytes that would bias the choice are discarded. */
 function randomText({ alphabet, random }: KeyFormat): string {
-  const fair = BYTE_VALUES - (BYTE_VALUES % alphabet.length);
+  const limit = BYTE_VALUES - (BYTE_VALUES % alphabet.length);
   let text = '';
   while (text.length < random) {
     for (const byte of randomBytes(random)) {
-      if (byte < fair && text.length < random) text += alphabet[byte % alphabet.length];
+      if (byte < limit && text.length < random) text += alphabet[byte % alphabet.length];
     }
   }
   return text;

@@ -1,7 +1,6 @@
 /**
- * How often and when keys were used: counted in memory and written every few seconds and at the
- * end, so that a request costs no write. A crash loses what was counted since the last writing, at
- * most FLUSH_AFTER_MS of it; nothing is decided by these numbers.
+ * Use counts of keys. They are counted in memory and written every few seconds, so that a request
+ * costs no write. A crash loses at most FLUSH_AFTER_MS of counts; no decision depends on them.
  */
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey, Database } from '../../base/db/open.js';
@@ -19,17 +18,18 @@ export type KeyUsage = ReturnType<typeof createKeyUsage>;
 
 export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
   let counts = new Map<string, Count>();
-  const later = createFlushTimer(FLUSH_AFTER_MS, write);
+  const flushTimer = createFlushTimer(FLUSH_AFTER_MS, write);
 
-  return { count, flush: later.flush, withLatest };
+  return { count, flush: flushTimer.flush, withLatest };
 
+  /** Counts one use of a key. */
   function count(keyId: string): void {
     const known = counts.get(keyId);
     counts.set(keyId, { uses: (known?.uses ?? 0) + 1, lastUsedAt: clock.now() });
-    later.schedule();
+    flushTimer.schedule();
   }
 
-  /** Never rejects: what cannot be written is written with the next. */
+  /** Never rejects: counts that cannot be written are kept for the next flush. */
   async function write(): Promise<void> {
     const taken = counts;
     counts = new Map();
@@ -37,15 +37,15 @@ export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock;
       try {
         await db.apiKey.updateMany({ where: { id }, data: { usageCount: { increment: uses }, lastUsedAt } });
       } catch (error) {
-        log.warn({ error }, 'the use of a key could not be noted; trying again');
+        log.warn({ error }, 'the use count of a key could not be written; retrying');
         const since = counts.get(id);
         counts.set(id, { uses: uses + (since?.uses ?? 0), lastUsedAt: since?.lastUsedAt ?? lastUsedAt });
-        later.schedule();
+        flushTimer.schedule();
       }
     }
   }
 
-  /** A stored key with what this process has counted since. */
+  /** Returns a stored key with the counts that this process has not written yet. */
   function withLatest(key: ApiKey): ApiKey {
     const since = counts.get(key.id);
     if (!since) return key;

@@ -1,7 +1,4 @@
-/**
- * Clients that prove who they are by a certificate (RFC 8705, 2.1): by whom it must be signed, and
- * what it must be called.
- */
+/** Client authentication by a certificate from a trusted authority (RFC 8705, section 2.1). */
 import { X509Certificate } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '../../base/clock.js';
@@ -16,7 +13,7 @@ interface Deps {
   log: Log;
 }
 
-/** The members of RFC 8705, 2.1.2, of which a client has one. */
+/** The metadata members of RFC 8705, section 2.1.2. A client has one of them. */
 export type CertificateName =
   | 'tls_client_auth_subject_dn'
   | 'tls_client_auth_san_dns'
@@ -26,7 +23,7 @@ export type CertificateName =
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Throws a sentence when the file with the authorities cannot be read. */
+/** Throws an `Error` for the administrator if the file with the authorities cannot be read. */
 export function createClientCertificates({ authoritiesFile, clock, log }: Deps) {
   const authorities = authoritiesFile
     ? watchFile({ path: authoritiesFile, parse: readAuthorities, clock, log })
@@ -34,14 +31,14 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
 
   return { supports, isTrustedChain, subjectMatches };
 
-  /** Whether any authority is trusted to say who a client is. */
+  /** Reports whether any authority is configured. */
   function supports(): boolean {
     return authorities !== undefined;
   }
 
   /**
-   * Whether one of our authorities stands behind a certificate that may be used for this. The chain
-   * begins with it.
+   * Reports whether the first certificate of the chain can authenticate clients and was issued
+   * under one of the authorities.
    */
   function isTrustedChain(chain: X509Certificate[]): boolean {
     const [certificate] = chain;
@@ -50,6 +47,7 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
     return chainsToAuthority(chain, authorities(), clock.now());
   }
 
+  /** Reports whether the certificate has the expected name of this kind. */
   function subjectMatches(certificate: X509Certificate, name: CertificateName, expected: string): boolean {
     const { uris, dnsNames, emails, addresses } = extensionsOf(certificate) ?? {};
     switch (name) {
@@ -69,16 +67,15 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
 
 function readAuthorities(text: string): X509Certificate[] {
   const found = (text.match(PEM) ?? []).map((pem) => new X509Certificate(pem));
-  if (found.length === 0) throw new Error('it holds no certificate in PEM form');
+  if (found.length === 0) throw new Error('it contains no certificate in PEM format');
   return found;
 }
 
 const inHex = (address: string) => Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex');
 
 /**
- * Node writes a name with a line for each part, in the order of the certificate; RFC 4514 begins
- * with the last part and separates by commas. Both escape alike. Whatever is written in still
- * another way is another name.
+ * Compares a distinguished name (RFC 4514: comma-separated, last part first) with Node's format
+ * (one part per line, in certificate order). Both escape alike; any other spelling does not match.
  */
 function sameName(expected: string, subject: string | undefined): boolean {
   const parts = expected.split(/(?<!\\),/).map((part) => part.trim());

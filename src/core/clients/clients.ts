@@ -1,20 +1,25 @@
 /**
- * OAuth clients: the applications that ask us who somebody is. Registered by themselves (RFC 7591)
- * or made by an administrator.
+ * OAuth clients: registered dynamically (RFC 7591), described by a metadata document, or created by
+ * an administrator. Agents are clients too.
  */
 import { randomUUID } from 'node:crypto';
 import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
-import type { Clock } from '../../base/clock.js';
+import type { Base } from '../../base/base.js';
 import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
-import type { Client, Database, Prisma } from '../../base/db/open.js';
-import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { Client, Prisma } from '../../base/db/open.js';
+import type { UnitOfWork } from '../../base/db/transaction.js';
+import { isLoopback } from '../../base/loopback.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
 import { toClient } from '../agents/client.js';
-import type { Audit } from '../audit/audit.js';
+import { type Audit, type AuditActor, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
+import { createClientCertificates } from './certificates.js';
 import { type ClientMetadata, firstPartyError, MetadataError, normalizeMetadata, workloadError } from './metadata.js';
+import { createMetadataDocuments } from './metadata-documents.js';
+import { createUnusedClientCleanup } from './unused-client-cleanup.js';
+import { createClientUsage } from './usage.js';
 
 export type { Client } from '../../base/db/open.js';
 
@@ -25,26 +30,46 @@ export interface NewClient {
 }
 
 interface Deps {
-  db: Database;
-  clock: Clock;
   audit: Audit;
-  oauthStorage: OAuthStorage;
-  invalidationBus: InvalidationBus;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
   activeAgents: Pick<ActiveAgents, 'find'>;
-  /** All scopes that exist now. */
+  /** Returns all scopes that a client can have. */
   scopes: () => string[];
-  redirectHosts: string[];
 }
 
-/** What is stored begins with this, so that it is never taken for a secret itself. */
+/** Marks a stored hash, so that it is never accepted as the secret itself. */
 const HASH_PREFIX = 'sha256:';
 
 export type Clients = ReturnType<typeof createClients>;
 
-export function createClients(deps: Deps) {
-  const { db, clock, audit, oauthStorage, invalidationBus, activeAgents, scopes, redirectHosts } = deps;
-  const recent = createTtlCache<Client>({ clock });
-  invalidationBus.on('clients', recent.invalidate);
+/** Creates the services of this folder. */
+export function createClientModule(base: Base, deps: Deps) {
+  const { config } = base;
+  const clients = createClients(base, deps);
+  return {
+    clients,
+    clientUsage: createClientUsage(base),
+    clientCertificates: createClientCertificates({ ...base, authoritiesFile: config.certificates.authoritiesFile }),
+    metadataDocuments: createMetadataDocuments({
+      ...base,
+      clients,
+      enabled: config.clientDocuments,
+      allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
+    }),
+    unusedClients: createUnusedClientCleanup({
+      ...base,
+      ...deps,
+      unusedSeconds: config.unusedClientSeconds,
+      idleSeconds: config.idleClientSeconds,
+    }),
+  };
+}
+
+function createClients(base: Base, { audit, oauthStorage, activeAgents, scopes }: Deps) {
+  const { db, transact, clock, invalidationBus } = base;
+  const { redirectHosts } = base.config;
+  const cache = createTtlCache<Client>({ clock });
+  invalidationBus.on('clients', cache.invalidate);
 
   return {
     create,
@@ -63,14 +88,14 @@ export function createClients(deps: Deps) {
   };
 
   /**
-   * Makes a client for an administrator. The secret, if it has one, is returned here and never
-   * again.
+   * Creates a client for an administrator. Its secret, if any, is returned only once. Throws
+   * `invalid_request`, or `conflict` if the SPIFFE ID is taken.
    */
   async function create({ metadata, firstParty = false, pkceRequired = true }: NewClient, meta: RequestMeta) {
-    const noWorkload = workloadError(metadata);
-    if (noWorkload) throw invalidRequest(noWorkload, { spiffe_id: noWorkload });
+    const spiffeError = workloadError(metadata);
+    if (spiffeError) throw invalidRequest(spiffeError, { spiffe_id: spiffeError });
     const id = (metadata.spiffe_id as string | undefined) ?? randomUUID();
-    const settled = {
+    const normalized = {
       token_endpoint_auth_method: 'client_secret_basic',
       ...metadata,
       ...throwIfInvalid(() =>
@@ -80,72 +105,63 @@ export function createClients(deps: Deps) {
     const redirectUris = (metadata.redirect_uris ?? []) as string[];
     const problem = firstParty && firstPartyError(redirectUris);
     if (problem) throw invalidRequest(problem, { redirect_uris: problem });
-    const secret = /^client_secret_/.test(String(settled.token_endpoint_auth_method)) ? makeSecret() : undefined;
-    const client = await db
-      .$transaction(async (tx) => {
-        const row = await tx.client.create({
-          data: {
-            id,
-            name: nameOf(settled),
-            metadata: settled as Prisma.InputJsonObject,
-            secretHash: secret && hashSecret(secret),
-            origin: 'admin',
-            firstParty,
-            pkceRequired,
-            createdAt: clock.now(),
-          },
-        });
-        await audit.record(
-          {
-            action: 'client.created',
-            actor: { kind: 'system' },
-            clientId: id,
-            meta,
-            detail: { firstParty, pkceRequired },
-          },
-          tx,
-        );
-        return row;
-      })
-      .catch((error) => {
-        throw isUniqueViolation(error) ? conflict('There is a client with this SPIFFE ID already.') : error;
+    const secret = /^client_secret_/.test(String(normalized.token_endpoint_auth_method)) ? makeSecret() : undefined;
+    const client = await transact(async (uow) => {
+      const row = await uow.tx.client.create({
+        data: {
+          id,
+          name: nameOf(normalized),
+          metadata: normalized as Prisma.InputJsonObject,
+          secretHash: secret && hashSecret(secret),
+          origin: 'admin',
+          firstParty,
+          pkceRequired,
+          createdAt: clock.now(),
+        },
       });
-    await invalidationBus.publish('clients', id);
+      const detail = { firstParty, pkceRequired };
+      await audit.record(uow, 'client.created', { by: SYSTEM, clientId: id, meta, detail });
+      invalidateAfter(uow, id);
+      return row;
+    }).catch((error) => {
+      throw isUniqueViolation(error) ? conflict('A client with this SPIFFE ID already exists.') : error;
+    });
     return { client, secret };
   }
 
   /**
-   * The client, as it was at most a second ago; every process is also told at once when one
-   * changes. Agents are clients too.
+   * Returns the client, from a cache of at most one second. Every process invalidates it when a
+   * client changes.
    */
   async function find(id: string): Promise<Client | undefined> {
     if (isAgentId(id)) {
       const agent = await activeAgents.find(id);
       return agent && toClient(agent);
     }
-    return recent.getOrLoad(id, async () => (await db.client.findUnique({ where: { id } })) ?? undefined);
+    return cache.getOrLoad(id, async () => (await db.client.findUnique({ where: { id } })) ?? undefined);
   }
 
-  /** The newest first. */
+  /** Returns at most `limit` clients, newest first. */
   async function list(limit = 100): Promise<Client[]> {
     return db.client.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }], take: limit });
   }
 
-  /** Deletes a client with all that was granted to it. Refuses with `not_found`. */
+  /** Deletes a client with its grants and consents. Throws `not_found`. */
   async function remove(id: string, meta: RequestMeta): Promise<void> {
-    await db.$transaction(async (tx) => {
+    await transact(async (uow) => {
+      const { tx, afterCommit } = uow;
       const { count } = await tx.client.deleteMany({ where: { id } });
-      if (count === 0) throw notFound('There is no such client.');
+      if (count === 0) throw notFound('Client not found.');
       await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
       await tx.consent.deleteMany({ where: { clientId: id } });
       await tx.resourceClient.deleteMany({ where: { clientId: id } });
-      await audit.record({ action: 'client.deleted', actor: { kind: 'system' }, clientId: id, meta }, tx);
+      await audit.record(uow, 'client.deleted', { by: SYSTEM, clientId: id, meta });
+      invalidateAfter(uow, id);
+      afterCommit(() => invalidationBus.publish('resources'));
     });
-    await invalidationBus.publish('clients', id);
-    await invalidationBus.publish('resources');
   }
 
-  /** What we make of metadata that a client registers for itself. Throws a MetadataFault. */
+  /** Returns the normalized metadata of a client that registers itself. Throws `MetadataError`. */
   function normalize(
     metadata: ClientMetadata,
     { anonymous, home }: { anonymous: boolean; home?: string },
@@ -154,8 +170,8 @@ export function createClients(deps: Deps) {
   }
 
   /**
-   * Stores a client that registered or changed itself. `secret` is the plain one, or absent when it
-   * stays as it is.
+   * Stores a client that registered or updated itself. Without `secret`, the plain client secret,
+   * the stored one is kept.
    */
   async function saveRegistered(
     id: string,
@@ -168,16 +184,17 @@ export function createClients(deps: Deps) {
       metadata: metadata as Prisma.InputJsonObject,
       ...(secret && { secretHash: hashSecret(secret) }),
     };
-    await db.$transaction(async (tx) => {
+    await transact(async (uow) => {
+      const { tx } = uow;
       const { count } = await tx.client.updateMany({ where: { id }, data: row });
       if (count === 0) await tx.client.create({ data: { id, ...row, origin: 'registration', createdAt: clock.now() } });
       const action = count === 0 ? 'client.registered' : 'client.updated';
-      await audit.record({ action, actor: { kind: 'client', id }, clientId: id, meta }, tx);
+      await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
+      invalidateAfter(uow, id);
     });
-    await invalidationBus.publish('clients', id);
   }
 
-  /** Stores what a client says of itself in the document that its id leads to. */
+  /** Stores a client from its metadata document, which needs no fetching until `freshUntil`. */
   async function saveDescribed(
     id: string,
     metadata: ClientMetadata,
@@ -190,67 +207,71 @@ export function createClients(deps: Deps) {
       documentFreshUntil: freshUntil,
     };
     const before = await db.client.findUnique({ where: { id } });
-    const client = await db.$transaction(async (tx) => {
-      const where = { id };
-      const stored = await tx.client.upsert({
-        where,
+    return transact(async (uow) => {
+      const stored = await uow.tx.client.upsert({
+        where: { id },
         create: { id, ...row, origin: 'document', createdAt: clock.now() },
         update: row,
       });
       const action = before ? 'client.updated' : 'client.registered';
       if (!before || redirectsOf(before.metadata) !== redirectsOf(metadata)) {
-        await audit.record({ action, actor: { kind: 'client', id }, clientId: id, meta }, tx);
+        await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
       }
+      invalidateAfter(uow, id);
       return stored;
     });
-    await invalidationBus.publish('clients', id);
-    return client;
   }
 
   /**
-   * Gives a client another secret; the old one is refused from then on. Returned here and never
-   * again.
+   * Replaces the client secret. The new one is returned only once. Throws `not_found` if there is
+   * no such client with a secret.
    */
   async function rotateSecret(id: string, meta: RequestMeta): Promise<string> {
     const secret = makeSecret();
-    await db.$transaction(async (tx) => {
-      const { count } = await tx.client.updateMany({
+    await transact(async (uow) => {
+      const { count } = await uow.tx.client.updateMany({
         where: { id, secretHash: { not: null } },
         data: { secretHash: hashSecret(secret) },
       });
-      if (count === 0) throw notFound('There is no such client with a secret.');
-      await audit.record(
-        { action: 'client.updated', actor: { kind: 'system' }, clientId: id, meta, detail: { secret: true } },
-        tx,
-      );
+      if (count === 0) throw notFound('There is no client with this id and a secret.');
+      await audit.record(uow, 'client.updated', { by: SYSTEM, clientId: id, meta, detail: { secret: true } });
+      invalidateAfter(uow, id);
     });
-    await invalidationBus.publish('clients', id);
     return secret;
   }
 
+  /** Returns the client that manages itself with this registration access token (RFC 7592). */
   async function findByRegistrationToken(token: string): Promise<Client | null> {
     return db.client.findUnique({ where: { registrationTokenHash: sha256(token) } });
   }
 
-  /** The token with which a client manages itself (RFC 7592); null takes it away. */
+  /** Sets the registration access token of a client (RFC 7592), or deletes it. */
   async function setRegistrationToken(id: string, token: string | null): Promise<void> {
     await db.client.updateMany({ where: { id }, data: { registrationTokenHash: token && sha256(token) } });
     await invalidationBus.publish('clients', id);
   }
 
+  /** Returns a new client secret. */
   function makeSecret(): string {
     return randomToken();
   }
 
+  /** Returns the form in which a secret is stored. */
   function hashSecret(secret: string): string {
     return HASH_PREFIX + sha256(secret);
   }
 
-  /** Whether it is the secret that was hashed. In constant time. */
+  /** Reports in constant time whether `candidate` is the secret with this hash. */
   function isSecret(candidate: string, hash: string | null | undefined): boolean {
     return Boolean(hash) && constantTimeEqual(hashSecret(candidate), hash!);
   }
+
+  function invalidateAfter({ afterCommit }: UnitOfWork, id: string): void {
+    afterCommit(() => invalidationBus.publish('clients', id));
+  }
 }
+
+const clientActor = (id: string): AuditActor => ({ kind: 'client', id });
 
 const nameOf = (metadata: ClientMetadata) =>
   typeof metadata.client_name === 'string' ? metadata.client_name : undefined;

@@ -1,35 +1,32 @@
-/**
- * The document in which a client describes itself: where it may be, how it is read, and what it
- * must hold.
- */
+/** Client ID Metadata Documents (OAuth draft 02): allowed URLs, fetching and validation. */
 
 import { isLoopback } from '../../base/loopback.js';
 import type { SafeFetch } from '../../base/safe-fetch.js';
 import type { Clients } from './clients.js';
 import { type ClientMetadata, MetadataError } from './metadata.js';
 
-export interface Document {
+export interface MetadataDocument {
   metadata: ClientMetadata;
-  /** What its host says of caching, if anything. */
+  /** The `max-age` of its `Cache-Control`, if any. */
   maxAgeSeconds: number | undefined;
 }
 
-/** Why there is no such client: a sentence for whoever sees the error page. */
+/** The reason why a document cannot be used. The error page shows it. */
 export class MetadataDocumentError extends Error {
   constructor(
     message: string,
-    /** The host does not answer, or not now; the document may be as good as ever. */
-    readonly passing = false,
+    /** Whether the host is unavailable, so that the document may still be valid. */
+    readonly isTemporary = false,
   ) {
     super(message);
   }
 }
 
-const MAX_ADDRESS_LENGTH = 1000;
+const MAX_URL_LENGTH = 1000;
 const MAX_BYTES = 5 * 1024;
-/** Nobody else's secret can be known to us: only methods without one. */
+/** Methods without a shared secret: the document is public. */
 const AUTH_METHODS = ['none', 'private_key_jwt'];
-/** What we take of a document; the rest is not stored. */
+/** The members that are stored; others are ignored. */
 const MEMBERS = [
   'application_type',
   'client_name',
@@ -51,11 +48,11 @@ const MEMBERS = [
 ];
 
 /**
- * Whether an id is the address of a document: https with a path, spelt in the one way that browsers
- * have, without a fragment.
+ * Reports whether a client id is the URL of a document: https, normalized, with a path, and without
+ * credentials or fragment.
  */
-export function isDocumentAddress(id: string, { allowLoopback = false } = {}): boolean {
-  if (id.length > MAX_ADDRESS_LENGTH || !/^https?:/.test(id)) return false;
+export function isDocumentUrl(id: string, { allowLoopback = false } = {}): boolean {
+  if (id.length > MAX_URL_LENGTH || !/^https?:/.test(id)) return false;
   const url = URL.parse(id);
   if (!url || url.href !== id || url.pathname === '/' || url.username || url.password || id.includes('#')) return false;
   return url.protocol === 'https:' || (allowLoopback && isLoopback(url.hostname));
@@ -63,16 +60,16 @@ export function isDocumentAddress(id: string, { allowLoopback = false } = {}): b
 
 interface Deps {
   fetch: SafeFetch;
-  settle: Clients['normalize'];
+  normalize: Clients['normalize'];
 }
 
-/** Throws a DocumentFault. */
-export async function readDocument(id: string, { fetch, settle }: Deps): Promise<Document> {
+/** Fetches and validates the document at this client id. Throws `MetadataDocumentError`. */
+export async function readDocument(id: string, { fetch, normalize }: Deps): Promise<MetadataDocument> {
   const { text, maxAgeSeconds } = await load(id, fetch);
   const given = parse(text);
-  if (given.client_id !== id) throw new MetadataDocumentError('its client_id is not the address that it was read from');
+  if (given.client_id !== id) throw new MetadataDocumentError('its client_id is not the URL of the document');
   if ('client_secret' in given || 'client_secret_expires_at' in given) {
-    throw new MetadataDocumentError('it holds a client_secret, which everybody can read');
+    throw new MetadataDocumentError('it contains a client_secret, but the document is public');
   }
   const method = given.token_endpoint_auth_method ?? 'none';
   if (!AUTH_METHODS.includes(method as string)) {
@@ -83,7 +80,7 @@ export async function readDocument(id: string, { fetch, settle }: Deps): Promise
   const metadata = { ...known, token_endpoint_auth_method: method };
   try {
     return {
-      metadata: { ...metadata, ...settle(metadata, { anonymous: true, home: new URL(id).origin }) },
+      metadata: { ...metadata, ...normalize(metadata, { anonymous: true, home: new URL(id).origin }) },
       maxAgeSeconds,
     };
   } catch (error) {
@@ -97,7 +94,7 @@ async function load(id: string, fetch: SafeFetch) {
     if (response.status !== 200) {
       await response.body?.cancel();
       throw new MetadataDocumentError(
-        `its host answers ${response.status}`,
+        `its host returned ${response.status}`,
         response.status >= 500 || response.status === 429,
       );
     }
@@ -109,27 +106,28 @@ async function load(id: string, fetch: SafeFetch) {
     let length = 0;
     for await (const chunk of response.body ?? []) {
       length += chunk.length;
-      if (length > MAX_BYTES) throw new MetadataDocumentError(`it is longer than ${MAX_BYTES} bytes`); // leaving the loop cancels the rest
+      // Leaving the loop cancels the rest of the response.
+      if (length > MAX_BYTES) throw new MetadataDocumentError(`it is larger than ${MAX_BYTES} bytes`);
       chunks.push(chunk);
     }
     return { text: Buffer.concat(chunks).toString(), maxAgeSeconds: maxAgeOf(response.headers.get('cache-control')) };
   } catch (error) {
-    // Whether the host is down, private, redirects or takes too long is nobody's business: it would
-    // tell about our network.
-    throw error instanceof MetadataDocumentError ? error : new MetadataDocumentError('it cannot be read', true);
+    // The message hides whether the host is down, private, redirects or is too slow: details would
+    // reveal our network.
+    throw error instanceof MetadataDocumentError ? error : new MetadataDocumentError('it cannot be fetched', true);
   }
 }
 
-/** What it says: a member that is null says nothing. */
+/** Returns the members of the document. A member that is null counts as absent. */
 function parse(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null));
   } catch {
-    // told below
+    // The error below covers this, too.
   }
-  throw new MetadataDocumentError('it is no JSON object');
+  throw new MetadataDocumentError('it is not a JSON object');
 }
 
 function maxAgeOf(cacheControl: string | null): number | undefined {

@@ -1,7 +1,7 @@
 /**
- * Clients that nobody registers: their id is the address of a document in which they describe
- * themselves (OAuth Client ID Metadata Document, draft 02). What was read stays in the store as a
- * client like others, so that its tokens can be judged without its host.
+ * Clients without registration: the client id is the URL of a document with the client's metadata
+ * (OAuth Client ID Metadata Document, draft 02). Such clients are stored like others, so that their
+ * tokens can be verified while the host is unavailable.
  */
 
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
@@ -12,7 +12,7 @@ import type { SafeFetch } from '../../base/safe-fetch.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Client, Clients } from './clients.js';
-import { type Document, isDocumentAddress, MetadataDocumentError, readDocument } from './metadata-document.js';
+import { isDocumentUrl, type MetadataDocument, MetadataDocumentError, readDocument } from './metadata-document.js';
 
 interface Deps {
   clock: Clock;
@@ -21,22 +21,19 @@ interface Deps {
   rateLimiter: RateLimiter;
   clients: Pick<Clients, 'find' | 'saveDescribed' | 'normalize'>;
   enabled: boolean;
-  /** For development: documents on this machine, over http. */
+  /** For development: accept documents on loopback hosts, over http. */
   allowLoopback: boolean;
 }
 
-/** Whatever its host says of caching, within these bounds. */
-const FRESH_AT_LEAST_SECONDS = 5 * MINUTE_SECONDS;
-const FRESH_AT_MOST_SECONDS = DAY_SECONDS;
-/** While its host is down, an app that was known goes on for so long. */
+/** Bounds of `max-age`. */
+const MIN_FRESH_SECONDS = 5 * MINUTE_SECONDS;
+const MAX_FRESH_SECONDS = DAY_SECONDS;
+/** How long a stored client is used while its host is unavailable. */
 const STALE_SECONDS = DAY_SECONDS;
 const FAILURE_TTL_MS = 30_000;
 const MAX_FAILURES = 1000;
 const MAX_CONCURRENT = 20;
-/**
- * From one network, of documents that were never read before: each makes us ask somewhere, and may
- * be stored.
- */
+/** Limits new documents per network: each causes an outgoing request and can be stored. */
 const NEW_DOCUMENT_LIMIT: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
 
 export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
@@ -48,12 +45,12 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
   return { enabled, find };
 
   /**
-   * The client of this id, its document read anew where it is due. Throws a DocumentFault, or a 429
-   * refusal.
+   * Returns the client with this id, after fetching its document if due. Throws
+   * `MetadataDocumentError` or `rate_limited`.
    */
   async function find(id: string, meta: RequestMeta): Promise<Client | undefined> {
     const known = await clients.find(id);
-    if (known ? known.origin !== 'document' : !isDocumentAddress(id, { allowLoopback })) return known;
+    if (known ? known.origin !== 'document' : !isDocumentUrl(id, { allowLoopback })) return known;
     if (!enabled) return undefined;
     if (known?.documentFreshUntil && known.documentFreshUntil > clock.now()) return known;
     try {
@@ -62,39 +59,38 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
       if (!(error instanceof MetadataDocumentError) || !known || !canUseStale(known, error)) throw error;
       log.info(
         { clientId: id, reason: error.message },
-        "a client's document cannot be read: it goes on with the old one",
+        "a client's metadata document cannot be fetched: using the stored one",
       );
       return known;
     }
   }
 
-  /** A host that is down ends no app; a document that is gone, or says other things, does. */
+  /**
+   * Allows a stale client if the host is unavailable, but not if the document is gone or invalid.
+   */
   function canUseStale({ documentFreshUntil }: Client, problem: MetadataDocumentError): boolean {
     return (
-      problem.passing && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now()
+      problem.isTemporary && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now()
     );
   }
 
-  /**
-   * Whoever asks while it is being read waits for the same answer; what went wrong is not tried
-   * again at once.
-   */
+  /** Fetches the document. Concurrent callers share one request; errors are cached for a while. */
   async function readOnce(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
     const problem = await errors.getOrLoad(id, async () => undefined);
     if (problem) throw problem;
     const running = reading.get(id);
     if (running) return running;
     if (reading.size >= MAX_CONCURRENT)
-      throw new MetadataDocumentError('too many apps are being looked up; try again', true);
-    const begun = refetch(id, known, meta).finally(() => reading.delete(id));
-    reading.set(id, begun);
-    return begun;
+      throw new MetadataDocumentError('too many client documents are being fetched; try again', true);
+    const fetching = fetchAndSave(id, known, meta).finally(() => reading.delete(id));
+    reading.set(id, fetching);
+    return fetching;
   }
 
-  async function refetch(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
+  async function fetchAndSave(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
     if (!known) await rateLimiter.consume(NEW_DOCUMENT_LIMIT, rateLimitKey(meta.address));
     try {
-      const document = await readDocument(id, { fetch, settle: clients.normalize });
+      const document = await readDocument(id, { fetch, normalize: clients.normalize });
       return await clients.saveDescribed(id, document.metadata, freshUntil(document), meta);
     } catch (error) {
       if (error instanceof MetadataDocumentError) await errors.getOrLoad(id, async () => error);
@@ -102,8 +98,8 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
     }
   }
 
-  function freshUntil({ maxAgeSeconds = HOUR_SECONDS }: Document): Date {
-    const seconds = Math.min(FRESH_AT_MOST_SECONDS, Math.max(FRESH_AT_LEAST_SECONDS, maxAgeSeconds));
+  function freshUntil({ maxAgeSeconds = HOUR_SECONDS }: MetadataDocument): Date {
+    const seconds = Math.min(MAX_FRESH_SECONDS, Math.max(MIN_FRESH_SECONDS, maxAgeSeconds));
     return addSeconds(clock.now(), seconds);
   }
 }

@@ -1,30 +1,27 @@
-/**
- * What a client may say of itself (RFC 7591), and what we make of it. Pure: no store, no network.
- */
+/** Validates and normalizes client metadata (RFC 7591). Pure functions. */
 import { isLoopback } from '../../base/loopback.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import { parseSpiffeId } from '../../kit/spiffe.js';
 
-/** Metadata as it comes over the wire, member names as in RFC 7591. */
+/** Metadata as received, with the member names of RFC 7591. */
 export type ClientMetadata = Record<string, unknown>;
 
 export interface MetadataRules {
-  /** Nobody vouches for this client: it registered itself without a token. */
+  /** The client registered itself without an initial access token. */
   anonymous: boolean;
-  /** Made by an administrator: may have every grant that we know. */
+  /** An administrator creates the client, so it can have every supported grant type. */
   byAdmin: boolean;
-  /** Scopes that exist. */
+  /** The existing scopes. */
   scopes: string[];
-  /** If not empty, the only hosts that https redirects may go to. */
+  /** If not empty, the only hosts for https redirect URIs. */
   redirectHosts: string[];
   /**
-   * The origin of the document that it comes from: its keys may be there too, for that host is
-   * asked anyway.
+   * The origin of the metadata document. Its `jwks_uri` can be there: that host is asked anyway.
    */
   home?: string | undefined;
 }
 
-/** Why it cannot be registered, with the error code of RFC 7591, section 3.2.2. */
+/** The reason why metadata is rejected, with an error code of RFC 7591, section 3.2.2. */
 export class MetadataError extends Error {
   constructor(
     readonly code: 'invalid_redirect_uri' | 'invalid_client_metadata',
@@ -43,9 +40,9 @@ const MAX_URI_LENGTH = 2048;
 const MAX_NAME_LENGTH = 100;
 const MAX_CONTACTS = 10;
 const URI_MEMBERS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri'];
-/** The server would fetch these by itself: not for somebody whom nobody knows. */
+/** URIs that the server requests by itself, so anonymous clients cannot set them. */
 const ADMIN_ONLY_MEMBERS = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
-/** Schemes that do something else than open an app. */
+/** Schemes that do not open an app. */
 const FORBIDDEN_SCHEMES = new Set([
   'about:',
   'blob:',
@@ -64,29 +61,29 @@ const FORBIDDEN_SCHEMES = new Set([
   'ws:',
   'wss:',
 ]);
-/** Those with which operating systems and browsers start programs of their own. */
+/** Schemes with which operating systems and browsers start their own programs. */
 const SYSTEM_SCHEME =
   /^(ms-|search|shell:|jar:|res:|mhtml:|mk:|vnd\.|moz-|chrome-|edge:|opera:|x-|help:|hcp:|ldap|sftp:|ssh:|telnet:|smb:|nfs:|git|svn|steam:|sms|callto:|irc|ircs:)/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
+// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are rejected
 const UNPRINTABLE = /[\u0000-\u0020\u007f\u00a0\u2028\u2029\\]/;
-/** The scheme and the host as they stand, without user, port or path. */
+/** The scheme and the host as written, without user, port or path. */
 const WEB_ORIGIN = /^(https?:)\/\/(\[[^\]]*\]|[^/:?#@[\]]+)(?=[:/?]|$)/i;
 
 /**
- * Checks metadata and narrows what is too much: unknown scopes and grants are left out, as RFC 7591
- * allows. Returns the members to change; throws a MetadataFault for what cannot be narrowed.
+ * Validates metadata and drops unknown scopes and grant types, as RFC 7591 allows. Returns the
+ * members to change. Throws `MetadataError`.
  */
 export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
   const grantTypes = normalizeGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
   const redirectUris = normalizeUris('redirect_uris', metadata.redirect_uris, rules);
   normalizeUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
-  if (!isStorableThroughout(metadata)) throw invalid('a text holds characters that cannot be stored');
+  if (!isStorableThroughout(metadata)) throw invalid('a string contains characters that cannot be stored');
   checkText(metadata);
   if (rules.anonymous) {
     const member = ADMIN_ONLY_MEMBERS.find(
-      (name) => metadata[name] !== undefined && !isLoopbackOrHttps(name, metadata, rules),
+      (name) => metadata[name] !== undefined && !isKeySetOfDocumentHost(name, metadata, rules),
     );
-    if (member) throw invalid(`${member} is not accepted from clients that register without a token`);
+    if (member) throw invalid(`${member} requires an initial access token`);
   }
   const needsRedirect = grantTypes.includes('authorization_code');
   if (needsRedirect && redirectUris.length === 0)
@@ -100,42 +97,39 @@ export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules
 }
 
 /**
- * Why nothing else than https to a public host will do for a first-party client: there, nobody is
- * asked.
+ * Returns the error of a first-party client's redirect URIs, if any. They must be https to a public
+ * host, because users are not asked for consent.
  */
 export function firstPartyError(redirectUris: string[]): string | undefined {
   const unfit = redirectUris.find((uri) => !uri.startsWith('https:') || isLoopback(new URL(uri).hostname));
-  return unfit && `A first-party client may only redirect to https, and not to this machine; ${unfit} is neither`;
+  return unfit && `The redirect URIs of a first-party client must be https and not loopback; ${unfit} is not allowed`;
 }
 
+/** Client authentication by a SPIFFE identity. */
 export const WORKLOAD_AUTH_METHODS = ['spiffe_jwt', 'spiffe_x509'];
 
-/**
- * Why it is no client that a workload can be; undefined also for one that is none. Its name is its
- * SPIFFE ID.
- */
+/** Returns the error of a client's `spiffe_id`, if any. A workload's client id is its SPIFFE ID. */
 export function workloadError({
   spiffe_id: id,
   token_endpoint_auth_method: method,
 }: ClientMetadata): string | undefined {
   const isWorkload = WORKLOAD_AUTH_METHODS.includes(String(method));
-  if (id === undefined) return isWorkload ? `spiffe_id is missing: ${method} proves one` : undefined;
+  if (id === undefined) return isWorkload ? `spiffe_id is required with ${method}` : undefined;
   if (typeof id !== 'string' || !parseSpiffeId(id)?.path)
     return 'spiffe_id must be the SPIFFE ID of a workload, such as spiffe://example.org/ns/shop/sa/api';
-  return isWorkload ? undefined : `a workload proves its SPIFFE ID by ${WORKLOAD_AUTH_METHODS.join(' or ')}`;
+  return isWorkload
+    ? undefined
+    : `a client with a spiffe_id must authenticate with ${WORKLOAD_AUTH_METHODS.join(' or ')}`;
 }
 
-/**
- * Whether two redirect URIs are the same but for the port of a loopback address (RFC 8252, section
- * 7.3).
- */
+/** Reports whether two loopback redirect URIs differ only in the port (RFC 8252, section 7.3). */
 export function sameLoopback(requested: string, registered: string): boolean {
   const [a, b] = [URL.parse(requested), URL.parse(registered)];
   if (!a || !b || a.protocol !== 'http:' || a.hostname !== b.hostname || !isLoopback(a.hostname)) return false;
   return withoutPort(requested) === withoutPort(registered);
 }
 
-/** The text without its port: compared as text, so that nothing is normalised away. */
+/** Removes the port from the text, without normalizing the rest. */
 const withoutPort = (uri: string) => uri.replace(/^(http:\/\/(?:\[[^\]]*\]|[^/:?#@]*))(:\d+)?(?=[/?]|$)/, '$1');
 
 function normalizeGrants(metadata: ClientMetadata, allowed: string[]): string[] {
@@ -144,10 +138,10 @@ function normalizeGrants(metadata: ClientMetadata, allowed: string[]): string[] 
     throw invalid('grant_types must be a list');
   const granted = [...new Set(wanted as string[])].filter((grant) => allowed.includes(grant));
   if (granted.length === 0 || (granted.length === 1 && granted[0] === 'refresh_token')) {
-    throw invalid(`grant_types has none that this client may have; possible are ${allowed.join(', ')}`);
+    throw invalid(`grant_types contains no grant type that this client can have: ${allowed.join(', ')}`);
   }
   if (metadata.token_endpoint_auth_method === 'none' && granted.includes('client_credentials')) {
-    throw invalid('client_credentials needs a client that can authenticate itself');
+    throw invalid('client_credentials requires client authentication');
   }
   return granted;
 }
@@ -156,29 +150,29 @@ function normalizeUris(member: string, value: unknown, { redirectHosts }: Metada
   if (value === undefined) return [];
   const problem = (message: string) => new MetadataError('invalid_redirect_uri', `${member}: ${message}`);
   if (!Array.isArray(value)) throw problem('must be a list');
-  if (value.length > MAX_REDIRECT_URIS) throw problem(`at most ${MAX_REDIRECT_URIS}`);
+  if (value.length > MAX_REDIRECT_URIS) throw problem(`at most ${MAX_REDIRECT_URIS} are allowed`);
   for (const uri of value as unknown[]) {
     if (typeof uri !== 'string' || uri.length > MAX_URI_LENGTH)
-      throw problem(`texts of at most ${MAX_URI_LENGTH} characters`);
-    if (UNPRINTABLE.test(uri)) throw problem('no spaces, control characters or backslashes');
+      throw problem(`must be strings of at most ${MAX_URI_LENGTH} characters`);
+    if (UNPRINTABLE.test(uri)) throw problem('must not contain spaces, control characters or backslashes');
     const url = URL.parse(uri);
     if (!url) throw problem('must be absolute URLs');
-    if (uri.includes('#')) throw problem('no fragments');
-    if (uri.includes('*')) throw problem('no wildcards');
+    if (uri.includes('#')) throw problem('must not contain a fragment');
+    if (uri.includes('*')) throw problem('must not contain a wildcard');
     if (url.username || url.password || /^[^/?]*:\/\/[^/?]*@/.test(uri))
-      throw problem('no user or password in the URL');
+      throw problem('must not contain a user or password');
     if (isWeb(url) && WEB_ORIGIN.exec(uri)?.[2]?.toLowerCase() !== url.hostname) {
-      throw problem('the host must stand after //, in the form that browsers show'); // `https:a/b`, `http://127.1`
+      throw problem('must have a normalized host after //'); // `https:a/b`, `http://127.1`
     }
     if (url.protocol === 'https:') {
       if (!isAllowedHost(url.hostname, redirectHosts))
-        throw problem(`the host ${url.hostname} is not on the list of this server`);
+        throw problem(`the host ${url.hostname} is not allowed on this server`);
     } else if (url.protocol === 'http:') {
-      if (!isLoopback(url.hostname)) throw problem('http only to localhost, 127.0.0.1 or [::1]');
+      if (!isLoopback(url.hostname)) throw problem('http is allowed only for localhost, 127.0.0.1 and [::1]');
     } else if (FORBIDDEN_SCHEMES.has(url.protocol) || SYSTEM_SCHEME.test(url.protocol)) {
-      throw problem(`the scheme ${url.protocol} is not for redirects`);
+      throw problem(`the scheme ${url.protocol} is not allowed`);
     } else if (redirectHosts.length > 0) {
-      throw problem('only https to the hosts on the list of this server');
+      throw problem('must be https and have a host that is allowed on this server');
     }
   }
   return value as string[];
@@ -187,7 +181,7 @@ function normalizeUris(member: string, value: unknown, { redirectHosts }: Metada
 function checkText(metadata: ClientMetadata): void {
   const { client_name: name, contacts } = metadata;
   if (name !== undefined && (typeof name !== 'string' || name.length > MAX_NAME_LENGTH || !isReadable(name))) {
-    throw invalid(`client_name must be a text of at most ${MAX_NAME_LENGTH} ordinary characters`);
+    throw invalid(`client_name must be a string of at most ${MAX_NAME_LENGTH} printable characters`);
   }
   for (const member of URI_MEMBERS) {
     const value = metadata[member];
@@ -199,11 +193,11 @@ function checkText(metadata: ClientMetadata): void {
     }
   }
   if (contacts !== undefined && (!Array.isArray(contacts) || contacts.length > MAX_CONTACTS)) {
-    throw invalid(`contacts must be a list of at most ${MAX_CONTACTS}`);
+    throw invalid(`contacts must be a list of at most ${MAX_CONTACTS} entries`);
   }
 }
 
-function isLoopbackOrHttps(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {
+function isKeySetOfDocumentHost(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {
   const uri = metadata[member];
   return home !== undefined && member === 'jwks_uri' && typeof uri === 'string' && URL.parse(uri)?.origin === home;
 }
@@ -216,7 +210,7 @@ function isStorableThroughout(value: unknown): boolean {
 
 function narrowScope(scope: string, known: string[]): string {
   const narrowed = [...new Set(scope.split(' '))].filter((name) => known.includes(name));
-  if (narrowed.length === 0) throw invalid(`scope has none that exists here; there are ${known.join(' ')}`);
+  if (narrowed.length === 0) throw invalid(`scope contains no known scope; known are ${known.join(' ')}`);
   return narrowed.join(' ');
 }
 

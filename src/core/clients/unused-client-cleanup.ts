@@ -1,50 +1,50 @@
 /**
- * Takes away clients that came by themselves, registered or described by a document, and that
- * nobody uses: so that open registration does not fill the store. What administrators and agents
- * made is never touched.
+ * Deletes unused clients that registered themselves or have a metadata document, so that open
+ * registration does not fill the database. Clients of administrators and agents are never deleted.
  */
 
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import type { Audit } from '../audit/audit.js';
+import { type Audit, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 /**
- * `unused`: nobody was ever signed in by it. `idle`: nobody has been for long, and nothing that it
- * got is alive.
+ * `unused`: no user ever signed in to it. `idle`: no user has signed in for long, and it has no
+ * active grant.
  */
 export type RemovalReason = 'unused' | 'idle';
 
-export interface Due {
+export interface UnusedClient {
   client: Client;
   reason: RemovalReason;
 }
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   invalidationBus: InvalidationBus;
-  /** 0 is never. */
+  /** Zero: never. */
   unusedSeconds: number;
+  /** Zero: never. */
   idleSeconds: number;
 }
 
 const ORIGINS = ['registration', 'document'];
 const PAGE_SIZE = 500;
-/**
- * Longer than any way through our pages may take, and than it is not noted again that another
- * began.
- */
-const UNDER_WAY_SECONDS = 2 * HOUR_SECONDS;
+/** Exceeds both the longest interaction and the interval at which `lastAuthorizationAt` is written. */
+const INTERACTION_SECONDS = 2 * HOUR_SECONDS;
 
 export type UnusedClients = ReturnType<typeof createUnusedClientCleanup>;
 
 export function createUnusedClientCleanup({
   db,
+  transact,
   clock,
   audit,
   oauthStorage,
@@ -52,11 +52,11 @@ export function createUnusedClientCleanup({
   unusedSeconds,
   idleSeconds,
 }: Deps) {
-  return { due, removeUnused };
+  return { find, removeUnused };
 
-  /** Those that would go now, the oldest first. */
-  async function due(): Promise<Due[]> {
-    const found: Due[] = [];
+  /** Returns the clients that `removeUnused` would delete now, oldest first. */
+  async function find(): Promise<UnusedClient[]> {
+    const found: UnusedClient[] = [];
     let after: string | undefined;
     for (;;) {
       const page = await db.client.findMany({
@@ -65,18 +65,18 @@ export function createUnusedClientCleanup({
         take: PAGE_SIZE,
         ...(after !== undefined && { cursor: { id: after }, skip: 1 }),
       });
-      found.push(...(await judge(page)));
+      found.push(...(await filterUnused(page)));
       if (page.length < PAGE_SIZE) break;
       after = page.at(-1)?.id;
     }
     return found.sort((a, b) => a.client.createdAt.getTime() - b.client.createdAt.getTime());
   }
 
-  /** Takes them away, with all that was granted to them. Returns those that went. */
-  async function removeUnused(meta: RequestMeta = systemMeta): Promise<Due[]> {
-    const gone: Due[] = [];
-    for (const one of await due()) if (await take(one, meta)) gone.push(one);
-    return gone;
+  /** Deletes unused clients with their grants and consents. Returns the deleted clients. */
+  async function removeUnused(meta: RequestMeta = systemMeta): Promise<UnusedClient[]> {
+    const removed: UnusedClient[] = [];
+    for (const unused of await find()) if (await remove(unused, meta)) removed.push(unused);
+    return removed;
   }
 
   function candidates(): Prisma.ClientWhereInput {
@@ -88,21 +88,21 @@ export function createUnusedClientCleanup({
         ...(unusedSeconds > 0 ? [{ lastUsedAt: null, createdAt: unused }] : []),
         ...(idleSeconds > 0 ? [{ lastUsedAt: idle }, { lastUsedAt: null, createdAt: idle }] : []),
       ],
-      AND: { OR: [{ lastAuthorizationAt: null }, { lastAuthorizationAt: since(UNDER_WAY_SECONDS) }] },
+      AND: { OR: [{ lastAuthorizationAt: null }, { lastAuthorizationAt: since(INTERACTION_SECONDS) }] },
     };
   }
 
-  async function judge(clients: Client[]): Promise<Due[]> {
+  async function filterUnused(clients: Client[]): Promise<UnusedClient[]> {
     const where = { clientId: { in: clients.map(({ id }) => id) } };
-    const living = await db.grant.findMany({
+    const granted = await db.grant.findMany({
       where: { ...where, expiresAt: { gt: clock.now() } },
       select: { clientId: true },
       distinct: ['clientId'],
     });
-    const allowed = await db.consent.findMany({ where, select: { clientId: true }, distinct: ['clientId'] });
+    const consented = await db.consent.findMany({ where, select: { clientId: true }, distinct: ['clientId'] });
     const isIn = (rows: { clientId: string }[]) => (client: Client) =>
       rows.some(({ clientId }) => clientId === client.id);
-    const [hasGrant, hasConsent] = [isIn(living), isIn(allowed)];
+    const [hasGrant, hasConsent] = [isIn(granted), isIn(consented)];
     return clients
       .filter((client) => !hasGrant(client))
       .flatMap((client) => {
@@ -112,39 +112,38 @@ export function createUnusedClientCleanup({
   }
 
   /**
-   * Who was allowed something has signed somebody in, even if a crash kept that from being noted.
+   * Returns the reason to delete a client. A consent proves use, even if a crash lost `lastUsedAt`.
    */
-  function reasonFor({ lastUsedAt, createdAt }: Client, isAllowed: boolean): RemovalReason | undefined {
+  function reasonFor({ lastUsedAt, createdAt }: Client, hasConsent: boolean): RemovalReason | undefined {
     const isExpired = (since: Date, seconds: number) => seconds > 0 && since <= addSeconds(clock.now(), -seconds);
-    if (!lastUsedAt && !isAllowed && isExpired(createdAt, unusedSeconds)) return 'unused';
+    if (!lastUsedAt && !hasConsent && isExpired(createdAt, unusedSeconds)) return 'unused';
     return isExpired(lastUsedAt ?? createdAt, idleSeconds) ? 'idle' : undefined;
   }
 
   /**
-   * False when it is used after all: whoever is let in holds the consent, and whoever begins writes
-   * the client's row. So they come before, and it stays, or after, and find it gone.
+   * Deletes the client unless it is in use again. Returns whether it was deleted. A concurrent
+   * sign-in locks the consent or writes the client's row, so it either prevents the deletion or
+   * fails.
    */
-  async function take({ client: { id, name }, reason }: Due, meta: RequestMeta): Promise<boolean> {
-    const kept = new Error('kept');
+  async function remove({ client: { id, name }, reason }: UnusedClient, meta: RequestMeta): Promise<boolean> {
+    const inUse = new Error('the client is in use');
     try {
-      await db.$transaction(async (tx) => {
+      await transact(async (uow) => {
+        const { tx, afterCommit } = uow;
         const consents = await tx.consent.deleteMany({ where: { clientId: id } });
-        if (reason === 'unused' && consents.count > 0) throw kept;
-        if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw kept;
+        if (reason === 'unused' && consents.count > 0) throw inUse;
+        if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw inUse;
         const { count } = await tx.client.deleteMany({ where: { ...candidates(), id } });
-        if (count === 0) throw kept;
+        if (count === 0) throw inUse;
         await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
         const detail = { reason, ...(name && { name }) };
-        await audit.record(
-          { action: 'client.removed_unused', actor: { kind: 'system' }, clientId: id, meta, detail },
-          tx,
-        );
+        await audit.record(uow, 'client.removed_unused', { by: SYSTEM, clientId: id, meta, detail });
+        afterCommit(() => invalidationBus.publish('clients', id));
       });
     } catch (error) {
-      if (error === kept) return false;
+      if (error === inUse) return false;
       throw error;
     }
-    await invalidationBus.publish('clients', id);
     return true;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * When clients were last used, and when somebody last began to sign in at one: for whoever decides
- * which can go. A request costs no write: a client is noted once in ten minutes.
+ * Records when clients were last used and when an authorization last began, for the cleanup of
+ * unused clients. Each client is written at most once in ten minutes.
  */
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
@@ -14,28 +14,30 @@ const FLUSH_AFTER_MS = 5000;
 export type ClientUsage = ReturnType<typeof createClientUsage>;
 
 export function createClientUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
-  const noted = new Map<string, number>();
-  const begun = createTtlCache<true>({ clock, maxAgeMs: USAGE_INTERVAL_MS });
-  let waiting = new Map<string, Date>();
-  const later = createFlushTimer(FLUSH_AFTER_MS, write);
+  const recordedAt = new Map<string, number>();
+  const authorized = createTtlCache<true>({ clock, maxAgeMs: USAGE_INTERVAL_MS });
+  let pending = new Map<string, Date>();
+  const flushTimer = createFlushTimer(FLUSH_AFTER_MS, write);
 
-  return { record, flush: later.flush, recordAuthorization };
+  return { record, flush: flushTimer.flush, recordAuthorization };
 
-  /** It signed somebody in, or got a token. Written a few seconds later; a crash can lose that. */
+  /**
+   * Records that a client got a code or token. Written a few seconds later; a crash can lose it.
+   */
   function record(clientId: string): void {
     const now = clock.now();
-    if (now.getTime() - (noted.get(clientId) ?? 0) < USAGE_INTERVAL_MS) return;
-    noted.set(clientId, now.getTime());
-    waiting.set(clientId, now);
-    later.schedule();
+    if (now.getTime() - (recordedAt.get(clientId) ?? 0) < USAGE_INTERVAL_MS) return;
+    recordedAt.set(clientId, now.getTime());
+    pending.set(clientId, now);
+    flushTimer.schedule();
   }
 
   /**
-   * Somebody begins to sign in at it: written at once, so that it is not taken away under their
-   * hands. False when it is gone.
+   * Records that an authorization begins, at once, so that the client is not deleted meanwhile.
+   * Returns false if the client no longer exists.
    */
   async function recordAuthorization(clientId: string): Promise<boolean> {
-    const isThere = await begun.getOrLoad(clientId, async () => {
+    const isThere = await authorized.getOrLoad(clientId, async () => {
       const { count } = await db.client.updateMany({
         where: { id: clientId },
         data: { lastAuthorizationAt: clock.now() },
@@ -45,18 +47,18 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
     return isThere ?? false;
   }
 
-  /** Never rejects: what cannot be written is written when the client is used again. */
+  /** Never rejects: a time that cannot be written is recorded again with the next use. */
   async function write(): Promise<void> {
-    const taken = waiting;
-    waiting = new Map();
+    const taken = pending;
+    pending = new Map();
     const old = clock.now().getTime() - USAGE_INTERVAL_MS;
-    for (const [clientId, at] of noted) if (at <= old) noted.delete(clientId);
+    for (const [clientId, at] of recordedAt) if (at <= old) recordedAt.delete(clientId);
     for (const [id, lastUsedAt] of taken) {
       try {
         await db.client.updateMany({ where: { id }, data: { lastUsedAt } });
       } catch (error) {
-        log.warn({ error }, 'the use of a client could not be noted');
-        noted.delete(id);
+        log.warn({ error }, 'the use of a client could not be recorded');
+        recordedAt.delete(id);
       }
     }
   }

@@ -1,42 +1,41 @@
 /**
- * Consents: what a person allowed a client, remembered across logins. What a single authorization
- * got of it is its grant.
+ * Consents: the scopes and claims that a user allowed a client, across all logins. A single
+ * authorization gets a grant, which holds a part of the consent.
  */
 
-import type { Clock } from '../../base/clock.js';
-import type { Consent, Database, Prisma } from '../../base/db/open.js';
-import type { Prepared, Statement } from '../../base/db/prepared.js';
-import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { Base } from '../../base/base.js';
+import type { Consent, Prisma } from '../../base/db/open.js';
+import type { Statement } from '../../base/db/prepared.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
 
-/** What may be passed on, by kind. */
+/** The access that a user granted, by kind. */
 export interface GrantedAccess {
-  /** OpenID scopes, and API scopes that no resource was named for. */
+  /** OpenID scopes, and API scopes requested without `resource`. */
   scopes: string[];
-  /** Single claims (OIDC Core 5.5). */
+  /** Individually requested claims (OpenID Connect Core, section 5.5). */
   claims: string[];
-  /** API scopes by the identifier of their resource. */
+  /** API scopes by resource identifier. */
   resources: Record<string, string[]>;
 }
 
 interface Deps {
-  db: Database;
-  clock: Clock;
   audit: Audit;
-  oauthStorage: OAuthStorage;
-  invalidationBus: InvalidationBus;
-  prepared?: Prepared;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
 }
 
+/** The access of a client without consent. */
 export const NOTHING: GrantedAccess = { scopes: [], claims: [], resources: {} };
 
 export type Consents = ReturnType<typeof createConsents>;
 
-export function createConsents({ db, clock, audit, oauthStorage, invalidationBus, prepared }: Deps) {
+export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
+  const { db, transact, clock, invalidationBus, prepared } = base;
+
   return { find, grant, deny, revoke, list };
 
+  /** Returns the access that the user granted the client. */
   async function find(accountId: string, clientId: string): Promise<GrantedAccess> {
     const row = prepared
       ? (await prepared.run<Pick<Consent, 'scopes'>>(FIND_CONSENT, [accountId, clientId])).rows[0]
@@ -44,70 +43,53 @@ export function createConsents({ db, clock, audit, oauthStorage, invalidationBus
     return row ? toGrantedAccess(row) : NOTHING;
   }
 
-  /** Adds to what the client may have. */
-  async function grant(accountId: string, clientId: string, more: GrantedAccess, meta: RequestMeta): Promise<void> {
+  /** Adds to the access of the client. */
+  async function grant(accountId: string, clientId: string, added: GrantedAccess, meta: RequestMeta): Promise<void> {
     const key = { accountId, clientId };
-    await db.$transaction(async (tx) => {
-      // Written first, so that the row is ours: what is given or withdrawn at the same moment is
-      // not overwritten.
+    await transact(async (uow) => {
+      const { tx } = uow;
+      // Written first to lock the row: concurrent grants and revocations must not be overwritten.
       const row = await tx.consent.upsert({
         where: { accountId_clientId: key },
         create: { ...key, scopes: toJson(NOTHING), createdAt: clock.now() },
         update: { clientId },
       });
-      const scopes = toJson(merge(toGrantedAccess(row), more));
+      const scopes = toJson(merge(toGrantedAccess(row), added));
       await tx.consent.update({ where: { accountId_clientId: key }, data: { scopes } });
-      await audit.record(
-        {
-          action: 'consent.granted',
-          actor: { kind: 'account', id: accountId },
-          ...key,
-          meta,
-          detail: { scopes: flatten(more) },
-        },
-        tx,
-      );
+      await audit.record(uow, 'consent.granted', { by: accountId, ...key, meta, detail: { scopes: flatten(added) } });
     });
   }
 
-  /** Notes that the person said no. Nothing changes. */
+  /** Audits that the user denied access. Changes nothing. */
   async function deny(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
-    await audit.record({
-      action: 'consent.denied',
-      actor: { kind: 'account', id: accountId },
-      accountId,
-      clientId,
-      meta,
-    });
+    await audit.record(undefined, 'consent.denied', { by: accountId, accountId, clientId, meta });
   }
 
-  /** Takes everything back: the consent, and all tokens that the client has for this person. */
+  /** Revokes the consent and all tokens that the client has for this user. */
   async function revoke(accountId: string, clientId: string, meta: RequestMeta): Promise<void> {
-    await db.$transaction(async (tx) => {
+    await transact(async (uow) => {
+      const { tx, afterCommit } = uow;
       await tx.consent.deleteMany({ where: { accountId, clientId } });
       await oauthStorage.grants.revokeWhere({ accountId, clientId }, tx);
-      await audit.record(
-        { action: 'consent.revoked', actor: { kind: 'account', id: accountId }, accountId, clientId, meta },
-        tx,
-      );
+      await audit.record(uow, 'consent.revoked', { by: accountId, accountId, clientId, meta });
+      afterCommit(() => invalidationBus.publish('consents'));
     });
-    await invalidationBus.publish('consents');
   }
 
-  /** All clients that the person allowed something, the newest first. */
+  /** Returns the clients with a consent of this user, newest first. */
   async function list(accountId: string) {
     const rows = await db.consent.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
     return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flatten(toGrantedAccess(row)) }));
   }
 }
 
-/** With every authorization, on PostgreSQL (see base/db/prepared). */
+/** Runs with every authorization, so it is a prepared statement on PostgreSQL. */
 const FIND_CONSENT: Statement = {
   name: 'find-consent',
   text: 'SELECT "scopes" FROM "Consent" WHERE "accountId" = $1 AND "clientId" = $2',
 };
 
-const toJson = (allowance: GrantedAccess) => allowance as unknown as Prisma.InputJsonObject;
+const toJson = (access: GrantedAccess) => access as unknown as Prisma.InputJsonObject;
 
 const toGrantedAccess = (row: Pick<Consent, 'scopes'>) => row.scopes as unknown as GrantedAccess;
 

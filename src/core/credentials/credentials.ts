@@ -1,31 +1,48 @@
 /**
- * The one place where what a request carries becomes a principal. It recognises every kind of
- * credential; which of them may do what is said by each route. Whether a credential is alive is
- * asked, not guessed: login or grant alive, account active, nothing revoked, from the stores,
- * behind a memory of at most a second that is told at once. If a store cannot be asked, nobody is
- * anybody: 503.
+ * Resolves every kind of credential to a principal. Each route decides which principals it accepts.
+ * Active sessions, grants, keys and accounts are read from the stores, through a cache of at most
+ * one second that changes invalidate. If a store is unavailable, every credential is rejected with
+ * 503.
  */
 import type { X509Certificate } from 'node:crypto';
 import { unauthorized } from '../../base/app-error.js';
-import type { Clock } from '../../base/clock.js';
+import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
-import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { JsonClient } from '../../base/json-client.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
+import type { Accounts } from '../accounts/accounts.js';
 import type { ActiveAgents } from '../agents/active-agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import { formatOf, KEY_FORMATS, looksLikeKey } from '../api-keys/formats.js';
 import type { KeyUsage } from '../api-keys/usage.js';
+import type { Clients } from '../clients/clients.js';
+import type { Identities } from '../identities/identities.js';
+import type { Jwts } from '../keys/jwts.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Tokens } from '../sessions/tokens.js';
-import type { ExternalTokens } from './external-tokens.js';
-import type { OAuthTokens } from './oauth-tokens.js';
+import { createDpopNonces } from './dpop-nonces.js';
+import { createExternalTokens, type ExternalTokens } from './external-tokens.js';
+import { createOAuthTokens, type OAuthTokens } from './oauth-tokens.js';
 import type { Principal, WorkloadPrincipal } from './principal.js';
-import type { PresentedProof, ProofOfPossession } from './proof-of-possession.js';
-import type { WorkloadIdentities } from './workload-identities.js';
+import { createProofOfPossession, type PresentedProof, type ProofOfPossession } from './proof-of-possession.js';
+import { createWorkloadIdentities, type WorkloadIdentities } from './workload-identities.js';
+
+interface ModuleDeps {
+  accounts: Pick<Accounts, 'find' | 'isActive'>;
+  identities: Pick<Identities, 'find'>;
+  clients: Pick<Clients, 'find'>;
+  activeAgents: Pick<ActiveAgents, 'find' | 'findByKey'>;
+  apiKeys: Pick<ApiKeys, 'verify'>;
+  keyUsage: Pick<KeyUsage, 'count'>;
+  oauthStorage: Pick<OAuthStorage, 'grants' | 'isJwtRevoked' | 'store'>;
+  jwts: Pick<Jwts, 'verify'>;
+  tokens: Pick<Tokens, 'verify' | 'inspect'>;
+  /** Fetches the keys of external issuers. */
+  requestJson: JsonClient;
+}
 
 interface Deps {
-  clock: Clock;
-  invalidationBus: InvalidationBus;
-  tokens: Tokens;
+  tokens: Pick<Tokens, 'verify' | 'inspect'>;
   oauthTokens: OAuthTokens;
   externalTokens: ExternalTokens;
   proofOfPossession: ProofOfPossession;
@@ -35,11 +52,8 @@ interface Deps {
   keyUsage: Pick<KeyUsage, 'count'>;
 }
 
-/**
- * Whatever of these changes, a credential may be worth nothing from then on. Each is announced
- * after its commit.
- */
-const ENDING_TOPICS = [
+/** Changes of these can invalidate a credential. Each is published after its commit. */
+const INVALIDATING_TOPICS = [
   'accounts',
   'agents',
   'api-keys',
@@ -56,40 +70,49 @@ const NEVER = new Date(8.64e15);
 
 export type Credentials = ReturnType<typeof createCredentials>;
 
-export function createCredentials({
-  clock,
-  invalidationBus,
-  tokens,
-  oauthTokens,
-  externalTokens,
-  proofOfPossession,
-  workloadIdentities,
-  apiKeys,
-  activeAgents,
-  keyUsage,
-}: Deps) {
-  const recent = createTtlCache<Principal | 'expired'>({ clock });
-  for (const topic of ENDING_TOPICS) invalidationBus.on(topic, () => recent.invalidate());
+/** Creates the services of this folder. */
+export function createCredentialModule(base: Base, deps: ModuleDeps) {
+  const { issuer, trustedIssuers, certificates } = base.config;
+  const oauthTokens = createOAuthTokens({ ...deps, issuer });
+  const externalTokens = createExternalTokens({ ...base, ...deps, issuers: trustedIssuers });
+  const workloadIdentities = createWorkloadIdentities({ ...base, spiffe: certificates.spiffe });
+  const nonces = createDpopNonces(base);
+  const proofOfPossession = createProofOfPossession({ ...base, nonces, store: deps.oauthStorage.store });
+  const parts = { oauthTokens, externalTokens, workloadIdentities, proofOfPossession };
+  const credentials = createCredentials(base, { ...deps, ...parts });
+  return { credentials, oauthTokens, workloadIdentities };
+}
+
+function createCredentials({ clock, invalidationBus }: Base, deps: Deps) {
+  const {
+    tokens,
+    oauthTokens,
+    externalTokens,
+    proofOfPossession,
+    workloadIdentities,
+    apiKeys,
+    activeAgents,
+    keyUsage,
+  } = deps;
+  const cache = createTtlCache<Principal | 'expired'>({ clock });
+  for (const topic of INVALIDATING_TOPICS) invalidationBus.on(topic, () => cache.invalidate());
 
   return { resolve, resolveCertificate, nextNonce: proofOfPossession.nextNonce, refreshTokenPrincipal };
 
   /**
-   * Refuses with `expired_token` or `invalid_token`. `presentation` is what came along: without it,
-   * a token that is bound to something is refused. Who somebody is may be remembered for a moment;
-   * whether they have what their token is bound to is proven each time.
+   * Returns the principal of a credential. Throws `expired_token`, `invalid_token`, or the errors
+   * of proof of possession. The principal is cached; the proof is verified with each request.
    *
-   * @param audience for whom a token of an app may be, beside our own API: what it proves there
-   *   is known apart
+   * @param audience accepted in OAuth access tokens besides our own API; cached separately
    */
   async function resolve(credential: string, presentation: PresentedProof = {}, audience?: string): Promise<Principal> {
-    // Two texts, kept apart: joined, one could be written so that it is remembered as the other
-    // two.
-    const name = audience === undefined ? sha256(credential) : `${sha256(credential)} ${sha256(audience)}`;
+    // Hashed separately: a crafted credential must not collide with another pair.
+    const cacheKey = audience === undefined ? sha256(credential) : `${sha256(credential)} ${sha256(audience)}`;
     const found =
       credential.length > MAX_LENGTH
         ? undefined
-        : await recent.getOrLoad(name, () => resolveKind(credential, audience));
-    if (found === undefined) throw unauthorized('invalid_token', 'This token is not valid, or no longer.');
+        : await cache.getOrLoad(cacheKey, () => resolveKind(credential, audience));
+    if (found === undefined) throw unauthorized('invalid_token', 'This token is invalid or has been revoked.');
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthorized('expired_token', 'This token has expired.');
     await proofOfPossession.check(credential, 'boundTo' in found ? found.boundTo : undefined, presentation);
@@ -98,8 +121,8 @@ export function createCredentials({
   }
 
   /**
-   * The workload whose certificate it is; undefined where it is nobody's who is known by one.
-   * Refuses with `invalid_token`.
+   * Returns the workload of a client certificate; undefined if the certificate has no SPIFFE ID.
+   * Throws `invalid_token` if its SPIFFE ID is not valid.
    */
   function resolveCertificate(chain: X509Certificate[]): WorkloadPrincipal | undefined {
     const [certificate] = chain;
@@ -109,7 +132,7 @@ export function createCredentials({
     return { kind: 'workload', account: undefined, spiffeId: verdict.spiffeId.id, expiresAt: verdict.expiresAt };
   }
 
-  /** The living login that a refresh token belongs to; the token is not spent by this. */
+  /** Returns the active session of a refresh token, without using the token up. */
   async function refreshTokenPrincipal(refreshToken: string | undefined): Promise<Principal | undefined> {
     const login = refreshToken ? await tokens.inspect(refreshToken) : undefined;
     return login && { kind: 'login', account: login.account, login, answerId: '', expiresAt: login.session.expiresAt };
@@ -117,10 +140,9 @@ export function createCredentials({
 
   async function resolveKind(credential: string, audience?: string): Promise<Principal | 'expired' | undefined> {
     if (looksLikeKey(credential)) return resolveKey(credential);
-    // Whose it says it is comes first: a token of theirs is never tried as one of ours, nor the
-    // other way round.
-    const elsewhere = externalTokens.issuerOf(credential);
-    if (elsewhere) return externalTokens.verify(credential, elsewhere);
+    // The claimed issuer decides first: a token is never tried with the keys of another issuer.
+    const externalIssuer = externalTokens.issuerOf(credential);
+    if (externalIssuer) return externalTokens.verify(credential, externalIssuer);
     const use = await tokens.verify(credential);
     if (use === 'expired') return use;
     if (use) return { kind: 'login', account: use.login.account, ...use };

@@ -1,7 +1,7 @@
 /**
- * Nonces for DPoP proofs (RFC 9449, 8 and 9). Nobody stores them: each is derived from the minute
- * that it belongs to, in the way in which the protocol engine derives its own, so that one nonce is
- * good at the token endpoint and here, and in every process.
+ * Nonces for DPoP proofs (RFC 9449, sections 8 and 9). They are not stored: each is derived from
+ * its minute, as in the protocol engine. So a nonce of the token endpoint is valid here and in
+ * every process.
  */
 import { hkdfSync } from 'node:crypto';
 import { type Clock, epochSeconds, MINUTE_SECONDS } from '../../base/clock.js';
@@ -14,26 +14,24 @@ interface Deps {
 
 const INFO = 'DPoP';
 const NONCE_BYTES = 32;
-/**
- * Those of so many minutes before and after this one are good: a nonce lives for three minutes at
- * least.
- */
+/** The number of earlier and later minutes whose nonces are valid, so that clocks can differ. */
 const STEPS_AROUND = 2;
 
 export type DpopNonces = ReturnType<typeof createDpopNonces>;
 
 export function createDpopNonces({ clock, secrets }: Deps) {
-  let computed: { step: number; newest: string; good: string[] } | undefined;
+  let computed: { step: number; newest: string; valid: string[] } | undefined;
 
   return { newest, isFresh };
 
-  /** The one to hand out now. */
+  /** Returns the nonce to issue now. */
   function newest(): string {
     return current().newest;
   }
 
+  /** Reports whether a nonce is valid now. Compares in constant time. */
   function isFresh(nonce: string): boolean {
-    return current().good.some((good) => constantTimeEqual(good, nonce));
+    return current().valid.some((valid) => constantTimeEqual(valid, nonce));
   }
 
   function current() {
@@ -41,8 +39,8 @@ export function createDpopNonces({ clock, secrets }: Deps) {
     if (computed?.step === step) return computed;
     const steps = Array.from({ length: 2 * STEPS_AROUND + 1 }, (_, n) => step - STEPS_AROUND + n);
     const keys = secrets.keys('dpop-nonce');
-    const good = keys.flatMap((key) => steps.map((each) => nonceOf(key, each)));
-    computed = { step, newest: nonceOf(keys[0]!, step + 1), good };
+    const valid = keys.flatMap((key) => steps.map((each) => nonceOf(key, each)));
+    computed = { step, newest: nonceOf(keys[0]!, step + 1), valid };
     return computed;
   }
 }

@@ -1,7 +1,6 @@
 /**
- * Tokens of issuers elsewhere that the keeper trusts (bring your own auth). They say who somebody
- * is, and nothing else: what they claim of roles is not read, and nobody gets an account by one.
- * Each issuer has its keys, its audience and its algorithms.
+ * Tokens of trusted external issuers. They only identify an account: roles in them are ignored, and
+ * they never create an account. Each issuer has its own keys, audience and algorithms.
  */
 import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Clock, epochSeconds } from '../../base/clock.js';
@@ -16,7 +15,7 @@ import type { Confirmation } from './proof-of-possession.js';
 
 interface Deps {
   issuers: TrustedIssuer[];
-  ask: JsonClient;
+  requestJson: JsonClient;
   clock: Clock;
   log: Log;
   accounts: Pick<Accounts, 'find' | 'isActive'>;
@@ -27,28 +26,25 @@ interface KnownIssuer extends TrustedIssuer {
   findKey: JWTVerifyGetKey;
 }
 
-/**
- * Absent, plain, or that of an access token (RFC 9068). Whatever else has a `typ` is no credential:
- * logout tokens, proofs, events.
- */
+/** Plain JWTs and access tokens (RFC 9068). Logout tokens, proofs and events are no credentials. */
 const TYP = /^(application\/)?(at\+)?jwt$/i;
-/** Clocks of two companies differ; an issuer's token may seem to be from the future. */
+/** The tolerance for clock differences: a token can seem to be issued in the future. */
 const SKEW_SECONDS = 10;
 
 export type ExternalTokens = ReturnType<typeof createExternalTokens>;
 
-export function createExternalTokens({ issuers, ask, clock, log, accounts, identities }: Deps) {
+export function createExternalTokens({ issuers, requestJson, clock, log, accounts, identities }: Deps) {
   const trusted = new Map(
     issuers.map((issuer): [string, KnownIssuer] => {
       const { key } = issuer;
-      const findKey = key ? () => key : createIssuerKeys({ issuer: issuer.issuer, ask, clock, log });
+      const findKey = key ? () => key : createIssuerKeys({ issuer: issuer.issuer, requestJson, clock, log });
       return [issuer.issuer, { ...issuer, findKey }];
     }),
   );
 
   return { issuerOf, verify };
 
-  /** Which of the issuers elsewhere a token says it is from, before anything of it is believed. */
+  /** Returns the trusted issuer that a token claims, before the token is verified. */
   function issuerOf(token: string): KnownIssuer | undefined {
     if (trusted.size === 0) return undefined;
     try {
@@ -59,8 +55,8 @@ export function createExternalTokens({ issuers, ask, clock, log, accounts, ident
   }
 
   /**
-   * The account that a token of this issuer stands for now. Refuses with `upstream_unavailable`
-   * while its keys are not known.
+   * Returns the principal of a token of this issuer. Throws `upstream_unavailable` while the keys
+   * of the issuer are unknown.
    */
   async function verify(token: string, from: KnownIssuer): Promise<ExternalPrincipal | 'expired' | undefined> {
     const { issuer, audience, algorithms, findKey } = from;
@@ -70,7 +66,7 @@ export function createExternalTokens({ issuers, ask, clock, log, accounts, ident
         audience,
         algorithms,
         currentDate: clock.now(),
-        clockTolerance: SKEW_SECONDS, // for its beginning; its end is looked at once more, and exactly, by whoever uses it
+        clockTolerance: SKEW_SECONDS, // for nbf; the caller checks exp again, without tolerance
         requiredClaims: ['sub', 'exp'],
       });
       const { sub, exp = 0, iat, cnf } = payload;
@@ -96,14 +92,12 @@ export function createExternalTokens({ issuers, ask, clock, log, accounts, ident
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/**
- * A token that is bound to nothing that can be read is not taken for one that is bound to nothing.
- */
+/** Reports whether `cnf` is an object with members: a malformed one must not unbind the token. */
 function isConfirmation(cnf: unknown): cnf is Confirmation {
   return typeof cnf === 'object' && cnf !== null && Object.keys(cnf).length > 0;
 }
 
-/** A token that does not say when it was made is older than any revocation. */
+/** Reports whether the token was issued before `notBefore`. Without `iat`, it counts as older. */
 function isTooOld(iat: unknown, { notBefore }: Account): boolean {
   if (!notBefore) return false;
   return typeof iat !== 'number' || iat * 1000 < notBefore.getTime();

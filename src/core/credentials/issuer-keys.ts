@@ -1,7 +1,6 @@
 /**
- * The public keys of an issuer elsewhere, found by its discovery document. An issuer that cannot be
- * reached is not missed as long as its keys are known: what was read stays good until something
- * newer could be read.
+ * The public keys of an external issuer, found through its discovery document. While the issuer is
+ * unavailable, the last known keys stay in use.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, type LocalJWKSet } from 'jose';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
@@ -12,31 +11,31 @@ import { isSecureUrl } from '../../base/loopback.js';
 
 interface Deps {
   issuer: string;
-  ask: JsonClient;
+  requestJson: JsonClient;
   clock: Clock;
   log: Log;
 }
 
-/** A key that was withdrawn there is refused here after this time. */
+/** The maximum age of the keys. A key that the issuer withdraws is rejected after this time. */
 const MAX_AGE_MS = 10 * MINUTE_SECONDS * SECOND_MS;
-/** However many tokens with unknown keys there are, the issuer is asked this often. */
+/** The minimum interval between requests, however many tokens have unknown keys. */
 const REFETCH_INTERVAL_MS = 30 * SECOND_MS;
-/** The same while nothing is known at all. */
+/** The same while no keys are known. */
 const RETRY_AFTER_MS = 2 * SECOND_MS;
 
 /**
- * Finds the key that a token says it is signed with. Refuses with `upstream_unavailable` while no
- * key of the issuer is known.
+ * Returns a function that finds the key of a token. It throws `upstream_unavailable` while no keys
+ * of the issuer are known.
  */
-export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGetKey {
+export function createIssuerKeys({ issuer, requestJson, clock, log }: Deps): JWTVerifyGetKey {
   let known: { find: LocalJWKSet; readAt: number } | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | undefined;
 
   return async function findKey(header, token) {
     if (!known) await refresh(RETRY_AFTER_MS);
-    else if (now() - known.readAt > MAX_AGE_MS) void refresh(REFETCH_INTERVAL_MS); // whoever asks now need not wait
-    if (!known) throw upstreamUnavailable('The keys of the issuer of this token are not known at the moment.');
+    else if (now() - known.readAt > MAX_AGE_MS) void refresh(REFETCH_INTERVAL_MS); // in the background
+    if (!known) throw upstreamUnavailable("The keys of this token's issuer are not available at the moment.");
     const before = known;
     try {
       return await before.find(header, token);
@@ -48,7 +47,7 @@ export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGe
     }
   };
 
-  /** Reads the keys anew, unless that was tried a moment ago. Never rejects. */
+  /** Fetches the keys, unless that was tried within `notWithinMs`. Never rejects. */
   function refresh(notWithinMs: number): Promise<void> {
     if (reading) return reading;
     if (now() - askedAt < notWithinMs) return Promise.resolve();
@@ -57,7 +56,7 @@ export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGe
       .then((find) => {
         known = { find, readAt: now() };
       })
-      .catch((error) => log.warn({ error, issuer }, 'the keys of an issuer elsewhere cannot be read'))
+      .catch((error) => log.warn({ error, issuer }, 'the keys of an external issuer cannot be fetched'))
       .finally(() => {
         reading = undefined;
       });
@@ -68,17 +67,17 @@ export function createIssuerKeys({ issuer, ask, clock, log }: Deps): JWTVerifyGe
     const base = issuer.replace(/\/$/, '');
     const document = await readObject(`${base}/.well-known/openid-configuration`);
     if (document.issuer !== issuer) {
-      throw upstreamInvalid(`OIDC_ISSUER is ${issuer}, but it calls itself ${String(document.issuer)}`);
+      throw upstreamInvalid(`the discovery document of ${issuer} has the issuer ${String(document.issuer)}`);
     }
     const keysUrl = URL.parse(String(document.jwks_uri));
-    if (!keysUrl || !isSecureUrl(keysUrl)) throw upstreamInvalid('its document leads to no keys');
+    if (!keysUrl || !isSecureUrl(keysUrl)) throw upstreamInvalid('its discovery document has no valid jwks_uri');
     return createLocalJWKSet((await readObject(keysUrl.href)) as unknown as JSONWebKeySet);
   }
 
   async function readObject(url: string): Promise<Record<string, unknown>> {
-    const { status, body } = await ask(url);
+    const { status, body } = await requestJson(url);
     if (status !== 200 || typeof body !== 'object' || body === null) {
-      throw upstreamInvalid(`${url} answers ${status}, or no JSON`);
+      throw upstreamInvalid(`${url} returned ${status}, or no JSON object`);
     }
     return body as Record<string, unknown>;
   }

@@ -1,6 +1,6 @@
 /**
- * OAuth access tokens for our own API, or for a tool that asks us about them (RFC 9068). They come
- * from the protocol engine; here they are only recognised.
+ * Verifies OAuth access tokens (RFC 9068) for our own API and for tools that validate them here.
+ * The protocol engine issues them.
  */
 import type { Account, Accounts } from '../accounts/accounts.js';
 import { type ActiveAgents, type Agent, isAgentId } from '../agents/active-agents.js';
@@ -13,9 +13,9 @@ import type { Confirmation } from './proof-of-possession.js';
 
 interface Deps {
   issuer: string;
-  jwts: Jwts;
-  accounts: Accounts;
-  oauthStorage: OAuthStorage;
+  jwts: Pick<Jwts, 'verify'>;
+  accounts: Pick<Accounts, 'find' | 'isActive'>;
+  oauthStorage: Pick<OAuthStorage, 'grants' | 'isJwtRevoked'>;
   clients: Pick<Clients, 'find'>;
   activeAgents: Pick<ActiveAgents, 'find'>;
 }
@@ -31,13 +31,13 @@ export interface AccessTokenClaims {
   iat: number;
   exp: number;
   cnf?: Confirmation;
-  /** Of an agent: see AgentClaims. */
+  /** Claims of agents, see `AgentClaims`. */
   company_id?: string;
   claimed?: boolean;
   key_id?: string;
-  /** The agent that acts for the person, and whose place it took (RFC 8693, 4.1). */
+  /** The agent that acts for the user, and the agents before it (RFC 8693, section 4.1). */
   act?: Acting;
-  /** The agent that may act for the person (RFC 8693, 4.4). */
+  /** The agent that is allowed to act for the user (RFC 8693, section 4.4). */
   may_act?: { sub: string };
   authorization_details?: object[];
 }
@@ -47,12 +47,12 @@ export interface Acting {
   act?: Acting;
 }
 
-/** A token that lives, and all that it lives by. */
+/** A verified token that is not revoked, with the objects it depends on. */
 export interface ActiveToken {
   claims: AccessTokenClaims;
   agent?: Agent;
-  /** The person, and the grant by which the token stands for them. */
-  person?: { account: Account; grant: StoredGrant };
+  /** The user and the grant, unless the client or agent acts for itself. */
+  user?: { account: Account; grant: StoredGrant };
 }
 
 export type OAuthTokens = ReturnType<typeof createOAuthTokens>;
@@ -63,32 +63,28 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
   return { verify, read };
 
   /**
-   * The client or agent, and the person if there is one, that a token for our API stands for now.
-   * Opaque tokens are never for it. What it is bound to is told, not checked: that is another
-   * question with each request.
+   * Returns the principal of a token for our own API. Proof of possession is not verified here:
+   * that happens with each request.
    *
-   * @param audience another one that will do
+   * @param audience accepted besides our own API
    */
   async function verify(
     token: string,
     audience?: string,
   ): Promise<OAuthPrincipal | AgentPrincipal | 'expired' | undefined> {
-    const living = await read(token, audience ? [ownApi, audience] : [ownApi]);
-    if (!living || living === 'expired') return living;
-    const { claims, agent, person } = living;
+    const active = await read(token, audience ? [ownApi, audience] : [ownApi]);
+    if (!active || active === 'expired') return active;
+    const { claims, agent, user } = active;
     const use = {
       scopes: claims.scope?.split(' ') ?? [],
       expiresAt: earlier(new Date(claims.exp * 1000), agent?.expiresAt),
       boundTo: claims.cnf,
     };
-    if (agent && !person) return { kind: 'agent', agent, by: 'token', ...use };
-    return { kind: 'oauth', account: person?.account, clientId: claims.client_id, ...use };
+    if (agent && !user) return { kind: 'agent', agent, by: 'token', ...use };
+    return { kind: 'oauth', account: user?.account, clientId: claims.client_id, ...use };
   }
 
-  /**
-   * The same for a token that is meant for any of these audiences; for anybody, where none is
-   * named.
-   */
+  /** Returns the active token with one of these audiences; by default, with any audience. */
   async function read(token: string, audience?: string[]): Promise<ActiveToken | 'expired' | undefined> {
     const verified = await jwts.verify(token, { typ: 'at+jwt', ...(audience && { audience }) });
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
@@ -98,13 +94,13 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
     if (isAgentId(clientId)) return readOfAgent(claims);
     if (!(await clients.find(clientId))) return undefined;
     if (sub === clientId) return { claims };
-    const person = await personOf(claims);
-    return person?.grant.clientId === clientId ? { claims, person } : undefined;
+    const user = await userOf(claims);
+    return user?.grant.clientId === clientId ? { claims, user } : undefined;
   }
 
   /**
-   * What came of a key that was replaced has ended with it. Where agents act one for another, all
-   * of them must live.
+   * Reads a token of an agent. Rotating the agent's key revokes it. In a chain of delegation, every
+   * agent must be active.
    */
   async function readOfAgent(claims: AccessTokenClaims): Promise<ActiveToken | undefined> {
     const { client_id: clientId, sub, key_id: keyId, act } = claims;
@@ -112,17 +108,16 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
     if (!agent || keyId !== agent.keyId) return undefined;
     if (sub === clientId) return { claims, agent };
     for (const id of actorsIn(act)) if (!(await activeAgents.find(id))) return undefined;
-    const person = await personOf(claims);
-    if (!person) return undefined;
-    // It rests on the agent's own grant, where the person answered the agent itself; else on that
-    // of the app that asked them for it.
-    const { clientId: grantee } = person.grant;
+    const user = await userOf(claims);
+    if (!user) return undefined;
+    // The grant is the agent's own after an approval, or that of the app after a token exchange.
+    const { clientId: grantee } = user.grant;
     const granted = grantee === clientId || (act?.sub === clientId && (await clients.find(grantee)));
-    return granted ? { claims, agent, person } : undefined;
+    return granted ? { claims, agent, user } : undefined;
   }
 
-  /** The person, if the grant that the token came of lives, and nothing was revoked since. */
-  async function personOf({ sub, gid, iat }: AccessTokenClaims): Promise<ActiveToken['person']> {
+  /** Returns the user if the grant is active and nothing was revoked since the token was issued. */
+  async function userOf({ sub, gid, iat }: AccessTokenClaims): Promise<ActiveToken['user']> {
     const [account, grant] = [await accounts.find(sub), gid && (await oauthStorage.grants.find(gid))];
     if (!grant || grant.accountId !== sub || !accounts.isActive(account)) return undefined;
     if (account.notBefore && iat * 1000 < account.notBefore.getTime()) return undefined;
@@ -130,7 +125,7 @@ export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, client
   }
 }
 
-/** All agents of a chain, the one that acts now first. */
+/** Returns the agents of a chain of delegation, the acting agent first. */
 export function actorsIn(act: Acting | undefined): string[] {
   return act ? [act.sub, ...actorsIn(act.act)] : [];
 }

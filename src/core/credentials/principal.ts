@@ -1,4 +1,4 @@
-/** Who is behind a request, once it is proven. */
+/** Principals: the authenticated parties of requests. */
 import type { Account } from '../accounts/accounts.js';
 import type { Agent } from '../agents/active-agents.js';
 import type { ApiKeyUse, KeyRole } from '../api-keys/api-keys.js';
@@ -6,63 +6,52 @@ import type { Actor } from '../organizations/organizations.js';
 import type { AccessTokenUse } from '../sessions/tokens.js';
 import type { Confirmation } from './proof-of-possession.js';
 
-/** The person, signed in here by a first-party login. */
+/** A user with a first-party session. */
 export interface LoginPrincipal extends AccessTokenUse {
   kind: 'login';
   account: Account;
 }
 
-/**
- * An OAuth client with an access token for our own API: for a person, or, where there is no
- * account, for itself.
- */
+/** An OAuth client with an access token, for a user or, without an account, for itself. */
 export interface OAuthPrincipal {
   kind: 'oauth';
   account: Account | undefined;
   clientId: string;
   scopes: string[];
   expiresAt: Date;
-  /** What the token is bound to; whoever sends it must prove to have it. */
+  /** The key or certificate to which the token is bound; the request must prove possession. */
   boundTo?: Confirmation | undefined;
 }
 
-/**
- * A person whom an issuer elsewhere vouches for. Who they are is known, and that they are at the
- * keyboard now is not.
- */
+/** A user identified by a token of an external issuer. Recent authentication is unknown. */
 export interface ExternalPrincipal {
   kind: 'foreign';
   account: Account;
   issuer: string;
   expiresAt: Date;
-  /** What the token is bound to; whoever sends it must prove to have it. */
+  /** The key or certificate to which the token is bound; the request must prove possession. */
   boundTo?: Confirmation | undefined;
 }
 
-/** A key, which acts for an account in one organization, within its own bounds. */
+/** An API key, which acts for an account in one organization, within its role and scopes. */
 export interface ApiKeyPrincipal extends ApiKeyUse {
   kind: 'api-key';
   expiresAt: Date;
 }
 
-/**
- * An agent, which acts for itself: by its key, or by a token for our own API that came of its key.
- */
+/** An agent that acts for itself, with its key or with a token issued for it. */
 export interface AgentPrincipal {
   kind: 'agent';
   agent: Agent;
   by: 'key' | 'token';
-  /** What this credential stands for: of its capabilities some, or that tools may ask about it. */
+  /** The scopes of this credential: some of the agent's capabilities, or the validation scope. */
   scopes: string[];
   expiresAt: Date;
-  /** What its token is bound to; whoever sends it must prove to have it. */
+  /** The key or certificate to which the token is bound; the request must prove possession. */
   boundTo?: Confirmation | undefined;
 }
 
-/**
- * A program that the platform on which it runs certifies (SPIFFE). Nobody here made it, and no
- * account stands behind it.
- */
+/** A workload identified by its platform (SPIFFE). It has no account and is not stored here. */
 export interface WorkloadPrincipal {
   kind: 'workload';
   account: undefined;
@@ -77,11 +66,11 @@ export type Principal =
   | ApiKeyPrincipal
   | AgentPrincipal
   | WorkloadPrincipal;
-/** Those that stand for an account. */
+/** Principals that always have an account. */
 export type AccountPrincipal = LoginPrincipal | ExternalPrincipal | ApiKeyPrincipal;
 export type PrincipalKind = Principal['kind'];
 
-/** Who it is. */
+/** Returns the subject of a principal, as a human or an agent. */
 export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: string } {
   switch (principal.kind) {
     case 'login':
@@ -99,20 +88,19 @@ export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: 
   }
 }
 
-/** The account that it stands for. An agent stands for itself, whoever answers for it. */
+/** Returns the account of a principal. An agent acts for itself, not for its owner. */
 export function accountBehind(principal: Principal): Account | undefined {
   return principal.kind === 'agent' ? undefined : principal.account;
 }
 
 /**
- * Whom its requests are counted for: a key by itself, so that one script of a person does not stop
- * another.
+ * Returns the subject for rate limits. Each API key counts by itself, so keys do not affect others.
  */
 export function rateLimitSubject(principal: Principal): { type: 'human' | 'agent'; id: string } {
   return principal.kind === 'api-key' ? { type: 'agent', id: principal.key.id } : subjectOf(principal);
 }
 
-/** Who acts in an organization, and within which bounds. */
+/** Returns the principal as an actor in organizations, with the limits of an API key. */
 export function actorOf(principal: AccountPrincipal): Actor {
   if (principal.kind !== 'api-key') return { accountId: principal.account.id };
   const { organizationId, projectId, role } = principal.key;

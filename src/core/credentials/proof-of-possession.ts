@@ -1,7 +1,6 @@
 /**
- * Proof of possession: a token that is bound to a key (RFC 9449) or to a certificate (RFC 8705) is
- * worth nothing without it. What is decided here is never remembered: each request brings a proof
- * of its own.
+ * Verifies proof of possession for sender-constrained tokens: DPoP (RFC 9449) and client
+ * certificates (RFC 8705). Results are never cached: each request carries its own proof.
  */
 import type { X509Certificate } from 'node:crypto';
 import { type DpopError, invalidProof, unauthorized } from '../../base/app-error.js';
@@ -18,51 +17,55 @@ interface Deps {
   store: Pick<OAuthStorage['store'], 'useOnce'>;
 }
 
-/** What came along with a credential, and how it was sent. Nothing of it is a secret. */
+/** The proof that accompanies a credential. It contains no secret. */
 export interface PresentedProof {
-  /** Absent for what is no token in an Authorization header: a key, a cookie. */
+  /** The scheme of the Authorization header; absent for API keys and cookies. */
   scheme?: 'bearer' | 'dpop';
-  /** The DPoP proof, and the request that it must be for. */
+  /** The DPoP proof. */
   proof?: string;
+  /** The method of the request that the proof must be for. */
   method?: string;
+  /** The URL of the request that the proof must be for. */
   url?: string;
-  /** The proof was sent to somebody else, who passed it on: a nonce in it is theirs. */
+  /** A service forwards the proof that it received, so the nonce is that service's. */
   isForwarded?: boolean;
-  /** The certificate that the caller has the key of, and those that came along. */
+  /** The client certificate whose key the caller holds, and its chain. */
   certificates?: X509Certificate[];
 }
 
-/** `cnf` of a token (RFC 7800). Members that are not known here make it worth nothing. */
+/** The claim `cnf` of a token (RFC 7800). A token with unknown members is rejected. */
 export interface Confirmation {
   jkt?: string;
   'x5t#S256'?: string;
 }
 
 const KNOWN_MEMBERS = ['jkt', 'x5t#S256'];
-/** Longer than any proof is good: its time may be five minutes from ours, either way. */
-const REMEMBER_SECONDS = 660;
+/** Exceeds the validity of a proof: its `iat` can differ from our clock by five minutes. */
+const REPLAY_WINDOW_SECONDS = 660;
 
 export type ProofOfPossession = ReturnType<typeof createProofOfPossession>;
 
 export function createProofOfPossession({ clock, nonces, store }: Deps) {
-  /** `nextNonce`: the one for the next proof, which may go with any answer. */
   return { check, nextNonce: nonces.newest };
 
-  /** Refuses with `invalid_token` whoever does not have what the token is bound to. */
+  /**
+   * Verifies that the caller holds the key or certificate to which the token is bound. Throws
+   * `invalid_token`, or a DPoP error with a nonce for the next proof.
+   */
   async function check(
     credential: string,
     bound: Confirmation | undefined,
     presentation: PresentedProof,
   ): Promise<void> {
     if (bound && !Object.keys(bound).every((member) => KNOWN_MEMBERS.includes(member)))
-      throw unauthorized('invalid_token', 'This token is bound to something that is not known here.');
+      throw unauthorized('invalid_token', 'This token is bound by a confirmation method that is not supported.');
     if (bound?.jkt !== undefined) await checkKey(credential, bound.jkt, presentation);
     else if (presentation.scheme === 'dpop')
-      throw unauthorized('invalid_token', 'This token is bound to no key: send it as a bearer token.');
+      throw unauthorized('invalid_token', 'This token is not bound to a key: send it as a bearer token.');
     const hash = bound?.['x5t#S256'];
     const [certificate] = presentation.certificates ?? [];
     if (hash !== undefined && (!certificate || hash !== certificateHash(certificate)))
-      throw unauthorized('invalid_token', 'This token is bound to a client certificate, which is not this one.');
+      throw unauthorized('invalid_token', 'This token is bound to another client certificate.');
   }
 
   async function checkKey(credential: string, thumbprint: string, presentation: PresentedProof): Promise<void> {
@@ -75,11 +78,10 @@ export function createProofOfPossession({ clock, nonces, store }: Deps) {
     if (verdict.kind === 'nonce') throw refused('use_dpop_nonce', `DPoP: ${verdict.reason}.`);
     if (verdict.kind === 'invalid') throw refused('invalid_dpop_proof', `DPoP: ${verdict.reason}.`);
     if (verdict.thumbprint !== thumbprint) throw refused('invalid_token', 'This token is bound to another key.');
-    // Last of all: only what would have been good is remembered, so that nobody can fill the store
-    // with less.
-    const mark = sha256(`${thumbprint} ${verdict.jti}`);
-    const isFirst = await store.useOnce('DpopProof', mark, addSeconds(clock.now(), REMEMBER_SECONDS));
-    if (!isFirst) throw refused('invalid_dpop_proof', 'DPoP: the proof was used before.');
+    // Checked last: only valid proofs are stored, so that invalid ones cannot fill the store.
+    const proofId = sha256(`${thumbprint} ${verdict.jti}`);
+    const isFirst = await store.useOnce('DpopProof', proofId, addSeconds(clock.now(), REPLAY_WINDOW_SECONDS));
+    if (!isFirst) throw refused('invalid_dpop_proof', 'DPoP: the proof has already been used.');
   }
 
   function refused(error: DpopError, message: string) {

@@ -1,7 +1,6 @@
 /**
- * Workloads: programs that are known by what their platform certifies (SPIFFE), without any secret
- * of ours. Whose a certificate or a token is, the authorities of its trust domain say; what it may
- * do, a client or a route says.
+ * Workload identities (SPIFFE): programs that their platform identifies, without a shared secret.
+ * The authorities of the trust domain verify the identity; clients and routes decide on access.
  */
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
@@ -26,7 +25,7 @@ interface Deps {
 
 export type WorkloadIdentities = ReturnType<typeof createWorkloadIdentities>;
 
-/** Throws a sentence when the bundle of a trust domain cannot be read. */
+/** Throws an `Error` for the administrator if the bundle of a trust domain cannot be read. */
 export function createWorkloadIdentities({ spiffe, clock, log }: Deps) {
   const files = new Map<string, () => SpiffeBundle>();
   for (const name of spiffe?.trustDomains ?? []) {
@@ -37,24 +36,22 @@ export function createWorkloadIdentities({ spiffe, clock, log }: Deps) {
 
   return { isEnabled, hasSpiffeId, fromCertificate, fromToken };
 
-  /** Whether any trust domain is trusted here. */
+  /** Reports whether any trust domain is configured. */
   function isEnabled(): boolean {
     return files.size > 0;
   }
 
-  /**
-   * Whether the certificate says that it is a workload's. Whether that is true is another question.
-   */
+  /** Reports whether the certificate contains a SPIFFE ID. It is not verified. */
   function hasSpiffeId(certificate: X509Certificate): boolean {
     return isEnabled() && spiffeIdOf(certificate) !== undefined;
   }
 
-  /** Whose certificate it is. The chain begins with it. */
+  /** Verifies an X.509-SVID, the first certificate of the chain. */
   function fromCertificate(chain: X509Certificate[]): SvidVerdict {
     return verifyX509Svid(chain, bundleOf, clock.now());
   }
 
-  /** Whose token it is, if it is meant for one of these. */
+  /** Verifies a JWT-SVID for one of these audiences. */
   function fromToken(token: string, audience: string[]): Promise<SvidVerdict> {
     return verifyJwtSvid(token, bundleOf, { audience, now: clock.now() });
   }

@@ -1,87 +1,86 @@
 /**
- * Housekeeping: sweeps what has expired, replaces signing keys in time, takes unused clients away.
- * Every process may do it; nothing is done twice.
+ * The cleanup job: deletes expired rows and unused clients, and rotates signing keys. It can run in
+ * several processes at the same time.
  */
-import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
-import type { Database } from '../../base/db/open.js';
-import type { Log } from '../../base/log.js';
+import type { Base } from '../../base/base.js';
+import { addSeconds, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Agents } from '../agents/agents.js';
 import type { UnusedClients } from '../clients/unused-client-cleanup.js';
 import type { TokenVault } from '../identities/token-vault.js';
 import type { Keys } from '../keys/keys.js';
 
 interface Deps {
-  db: Database;
-  clock: Clock;
-  log: Log;
-  keys: Keys;
+  keys: Pick<Keys, 'reload' | 'rotateIfDue' | 'sweep'>;
   agents: Pick<Agents, 'sweep'>;
   tokenVault: Pick<TokenVault, 'sweep'>;
-  unusedClients: UnusedClients;
+  unusedClients: Pick<UnusedClients, 'removeUnused'>;
 }
 
-const EVERY_SECONDS = 5 * MINUTE_SECONDS;
+const INTERVAL_SECONDS = 5 * MINUTE_SECONDS;
 /**
- * Ended logins stay for the person to see, and so that signing in from a known address is
- * recognised.
+ * How long expired sessions are kept: users see them in their history, and their IP addresses count
+ * as known.
  */
 const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
 
 /**
- * A spent refresh token is kept to recognise its replay. Not until it would have expired: a client
- * that refreshes all day would pile up its family. Older ones are refused all the same, as unknown.
+ * How long used refresh tokens are kept for reuse detection. It is shorter than their lifetime, so
+ * that busy clients do not pile up rows. Older ones are rejected as unknown.
  */
 const KEEP_CONSUMED_SECONDS = DAY_SECONDS;
 
 export type Cleanup = ReturnType<typeof createCleanup>;
 
-export function createCleanup({ db, clock, log, keys, agents, tokenVault, unusedClients }: Deps) {
+export function createCleanup({ db, clock, log }: Base, { keys, agents, tokenVault, unusedClients }: Deps) {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 
   return { start, stop, run, sweepAll };
 
+  /** Runs the job periodically. */
   function start(): void {
-    // Spread a little, so that processes that started together do not sweep together.
-    const pause = EVERY_SECONDS * SECOND_MS * (0.9 + Math.random() / 5);
+    // Jitter keeps processes that started together from running it together.
+    const pauseMs = INTERVAL_SECONDS * SECOND_MS * (0.9 + Math.random() / 5);
     timer = setTimeout(() => {
       running = run().finally(start);
-    }, pause).unref();
+    }, pauseMs).unref();
   }
 
+  /** Stops the job and waits for the current run. */
   async function stop(): Promise<void> {
     clearTimeout(timer);
     await running;
     clearTimeout(timer);
   }
 
-  /** All of it, once. Never rejects. */
+  /** Runs the job once. Never rejects. */
   async function run(): Promise<void> {
     try {
       const swept = await sweepAll();
-      log.debug({ swept }, 'swept');
-      await keys.reload(); // should an announcement have been missed: more often than a new key waits before it signs
+      log.debug({ swept }, 'expired rows were deleted');
+      // Covers a missed invalidation, and runs more often than a new key waits before it signs.
+      await keys.reload();
       if (await keys.rotateIfDue()) log.info('signing keys are being rotated');
       await keys.sweep();
-      const reaped = await unusedClients.removeUnused();
-      if (reaped.length > 0) log.info({ count: reaped.length }, 'clients that nobody uses were taken away');
+      const removed = await unusedClients.removeUnused();
+      if (removed.length > 0) log.info({ count: removed.length }, 'unused clients were deleted');
     } catch (error) {
-      log.error({ error }, 'housekeeping failed; it is tried again');
+      log.error({ error }, 'the cleanup failed; it will run again');
     }
   }
 
-  /** Deletes what has expired. Returns how many rows of each kind. */
+  /** Deletes expired rows. Returns the number of rows of each kind. */
   async function sweepAll(): Promise<Record<string, number>> {
     const expired = { where: { expiresAt: { lte: clock.now() } } };
     const oauthStorage = await db.oidcArtifact.deleteMany(expired);
-    const longSpent = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_CONSUMED_SECONDS) } };
-    const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, longSpent] } });
+    const consumed = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_CONSUMED_SECONDS) } };
+    const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, consumed] } });
     const grants = await db.grant.deleteMany(expired);
     const oneTimeTokens = await db.oneTimeToken.deleteMany(expired);
     const approvals = await db.approval.deleteMany(expired);
     const invitations = await db.invitation.deleteMany(expired);
-    const forgotten = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);
-    const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: forgotten } } });
+    const sessionsUntil = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);
+    const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: sessionsUntil } } });
     const rateLimits = await db.rateLimit.deleteMany({ where: { expire: { lte: BigInt(clock.now().getTime()) } } });
     return {
       oauthStorage: oauthStorage.count,

@@ -1,6 +1,6 @@
 /**
- * Signed tokens of our own: each kind has its `typ` and its audience, and is never taken for
- * another (RFC 8725, 3.11).
+ * Signs and verifies our own JWTs. Each kind has its own `typ` and audience, so that one kind is
+ * never accepted as another (RFC 8725, section 3.11).
  */
 import { errors, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import { type Clock, epochSeconds } from '../../base/clock.js';
@@ -8,7 +8,7 @@ import type { KeySet, Keys } from './keys.js';
 
 const ALGORITHM = 'ES256';
 
-/** What makes one kind of token different from every other. */
+/** The properties that distinguish one kind of token. */
 export interface JwtKind {
   typ: string;
   audience: string;
@@ -31,7 +31,7 @@ export function createJwts({ issuer, keys, clock }: Deps) {
 
   return { sign, verify };
 
-  /** Signs claims with the key that signs now, from now until `expiresAt`. */
+  /** Signs claims with the current key. The token is valid from now until `expiresAt`. */
   async function sign({ typ, audience }: JwtKind, claims: JWTPayload, expiresAt: Date): Promise<string> {
     const { kid, jwk } = keys.signer(ALGORITHM);
     return new SignJWT(claims)
@@ -44,9 +44,9 @@ export function createJwts({ issuer, keys, clock }: Deps) {
   }
 
   /**
-   * Says what is wrong with a token only as far as its holder may know: that its time is over.
-   * Without an audience any will do, for whoever tells others about tokens that are meant for them;
-   * of several, one will do.
+   * Verifies a token of this kind with one of the audiences. Without `audience`, any is accepted:
+   * for introspection. The result does not reveal why a token is invalid, except that it has
+   * expired.
    */
   async function verify(
     token: string,
@@ -76,7 +76,7 @@ export function createJwts({ issuer, keys, clock }: Deps) {
     return importOnce(`${found.kid} public`, { ...jwk, alg: ALGORITHM });
   }
 
-  /** Importing a key costs more than a signature. */
+  /** Returns the imported key, cached: importing costs more than signing. */
   function importOnce(name: string, jwk: KeySet['keys'][number]['jwk']): Promise<ImportedKey> {
     const { version } = keys.set();
     if (imported.version !== version) imported = { version, keys: new Map() };

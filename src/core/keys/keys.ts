@@ -1,19 +1,23 @@
 /**
- * The signing keys: made at first start, stored encrypted, published as a JWK set, replaced in
- * stages without a restart.
+ * Signing keys: created at the first start, stored encrypted, published as a JWK Set, and rotated
+ * in stages without a restart.
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
+import type { Base } from '../../base/base.js';
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import type { Audit } from '../audit/audit.js';
+import { type Audit, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
+import type { Resources } from '../resources/resources.js';
+import { createJwts } from './jwts.js';
 
 export const SIGNING_ALGORITHMS = ['ES256', 'RS256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
-/** A private key with its place in the rotation. */
+/** A private key with the times of its rotation. */
 export interface SigningKey {
   kid: string;
   algorithm: SigningAlgorithm;
@@ -23,40 +27,50 @@ export interface SigningKey {
   expiresAt: Date | null;
 }
 
-/**
- * All keys that are published now. `version` changes whenever another key begins to sign or the
- * published set changes.
- */
+/** The published keys. `version` changes with the set or with the current signing key. */
 export interface KeySet {
   version: string;
-  /** Private keys; of each algorithm the one that signs comes first. */
+  /** Private keys; the current signing key of each algorithm comes first. */
   keys: SigningKey[];
+}
+
+interface ModuleDeps {
+  audit: Audit;
+  resources: Pick<Resources, 'maxTokenSeconds'>;
+  agentTokenSeconds: number;
 }
 
 interface Deps {
   db: Database;
+  transact: Transact;
   secrets: Secrets;
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
-  /** After how many seconds a key is replaced. */
+  /** The age at which a key is rotated. */
   rotationSeconds: number;
-  /** How long what it signed can still be presented, in seconds. */
+  /** Returns the longest lifetime of a signed token. */
   signatureSeconds: () => number;
 }
 
-/**
- * A key is published this long before it signs, so that every verifier's copy of the set has it by
- * then.
- */
+/** How long a key is published before it signs, so that every verifier has fetched it by then. */
 export const PUBLISH_LEAD_SECONDS = 10 * MINUTE_SECONDS;
 const PURPOSE = 'signing-keys';
 const RSA_BITS = 2048;
 
 export type Keys = Awaited<ReturnType<typeof createKeys>>;
 
+/** Creates the services of this folder. */
+export async function createKeyModule(base: Base, { audit, resources, agentTokenSeconds }: ModuleDeps) {
+  const { issuer, keyRotationSeconds: rotationSeconds, accessTokenSeconds } = base.config;
+  const signatureSeconds = () => Math.max(accessTokenSeconds, agentTokenSeconds, resources.maxTokenSeconds());
+  const keys = await createKeys({ ...base, audit, rotationSeconds, signatureSeconds });
+  return { keys, jwts: createJwts({ ...base, issuer, keys }) };
+}
+
 export async function createKeys({
   db,
+  transact,
   secrets,
   clock,
   audit,
@@ -69,21 +83,18 @@ export async function createKeys({
   let recomputeAt = 0;
   let reading: Promise<void> = Promise.resolve();
 
-  invalidationBus.on('keys', () => void reload().catch(() => {})); // the next rotation or announcement asks again
+  invalidationBus.on('keys', () => void reload().catch(() => {})); // the cleanup job reloads again
   await ensure();
   return { set, signer, rotate, rotateIfDue, sweep, list, reload };
 
-  /**
-   * The keys as they stand at this moment. Cheap: recomputed only when a stage begins or the keys
-   * changed.
-   */
+  /** Returns the current keys. Recomputed only when a stage begins or the keys change. */
   function set(): KeySet {
     const now = clock.now();
     if (now.getTime() >= recomputeAt) arrange(now);
     return current;
   }
 
-  /** The key that signs with this algorithm now. */
+  /** Returns the current signing key of an algorithm. */
   function signer(algorithm: SigningAlgorithm): SigningKey {
     const found = set().keys.find((key) => key.algorithm === algorithm);
     if (!found) throw new Error(`There is no signing key for ${algorithm}`);
@@ -91,10 +102,10 @@ export async function createKeys({
   }
 
   /**
-   * Begins a rotation: new keys are published at once and sign after PUBLISH_LEAD_SECONDS; the old
-   * ones sign until then and stay published until nothing that they signed can be alive. With
-   * `atOnce` the new keys sign from now on, and the old ones are no longer published: for a key
-   * that leaked. Returns the new key ids.
+   * Starts a rotation: publishes new keys, which sign after PUBLISH_LEAD_SECONDS. The old keys sign
+   * until then and stay published until every token signed with them has expired. With `atOnce`,
+   * for a leaked key, the new keys sign now and the old ones are no longer published. Returns the
+   * new key ids.
    */
   async function rotate({
     atOnce = false,
@@ -104,42 +115,41 @@ export async function createKeys({
     meta?: RequestMeta;
   } = {}): Promise<string[]> {
     const fresh = await Promise.all(SIGNING_ALGORITHMS.map(makeKey));
-    const kids = await db.$transaction(async (tx) => {
-      await lock(tx);
-      return replace(tx, fresh, atOnce, meta);
+    const kids = await transact(async (uow) => {
+      await lock(uow.tx);
+      return replace(uow, fresh, atOnce, meta);
     });
     await changed();
     return kids;
   }
 
   /**
-   * Rotates when the youngest key is older than the setting says. Several processes may ask at
-   * once: one does it.
+   * Rotates if the newest key is older than the rotation interval. One of several concurrent
+   * processes does it. Returns whether this one did.
    */
   async function rotateIfDue(): Promise<boolean> {
     const due = addSeconds(clock.now(), -rotationSeconds);
     if (stored.some((key) => key.signsFrom > due)) return false;
     const fresh = await Promise.all(SIGNING_ALGORITHMS.map(makeKey));
-    const rotated = await db.$transaction(async (tx) => {
-      await lock(tx);
-      if ((await tx.signingKey.count({ where: { signsFrom: { gt: due } } })) > 0) return false;
-      await replace(tx, fresh, false, systemMeta);
+    const rotated = await transact(async (uow) => {
+      await lock(uow.tx);
+      if ((await uow.tx.signingKey.count({ where: { signsFrom: { gt: due } } })) > 0) return false;
+      await replace(uow, fresh, false, systemMeta);
       return true;
     });
     await changed();
     return rotated;
   }
 
-  /** Deletes keys that are no longer published. Returns how many. */
+  /** Deletes keys that are no longer published. Returns their number. */
   async function sweep(): Promise<number> {
-    const gone = stored.filter((key) => key.expiresAt && key.expiresAt <= clock.now());
-    if (gone.length === 0) return 0;
-    const count = await db.$transaction(async (tx) => {
+    const expired = stored.filter((key) => key.expiresAt && key.expiresAt <= clock.now());
+    if (expired.length === 0) return 0;
+    const count = await transact(async (uow) => {
       let deleted = 0;
-      for (const key of gone) {
-        const { count } = await tx.signingKey.deleteMany({ where: { kid: key.kid } });
-        if (count === 1)
-          await audit.record({ action: 'key.retired', actor: { kind: 'system' }, detail: describe(key) }, tx);
+      for (const key of expired) {
+        const { count } = await uow.tx.signingKey.deleteMany({ where: { kid: key.kid } });
+        if (count === 1) await audit.record(uow, 'key.retired', { by: SYSTEM, detail: describe(key) });
         deleted += count;
       }
       return deleted;
@@ -148,7 +158,7 @@ export async function createKeys({
     return count;
   }
 
-  /** Public facts about every key, the newest first. */
+  /** Returns every key without its private part, newest first. */
   async function list() {
     const rows = await db.signingKey.findMany({ orderBy: [{ signsFrom: 'desc' }, { kid: 'asc' }] });
     const signing = new Set(SIGNING_ALGORITHMS.map((algorithm) => signer(algorithm).kid));
@@ -163,7 +173,7 @@ export async function createKeys({
     }));
   }
 
-  /** One after the other: a slow reading must not come after a newer one and undo it. */
+  /** Reads the keys again. Reads are serialized: a slow one must not overwrite a newer one. */
   function reload(): Promise<void> {
     reading = reading.catch(() => {}).then(read);
     return reading;
@@ -184,42 +194,41 @@ export async function createKeys({
     arrange(clock.now());
   }
 
-  /** Makes the first keys. Two processes that start together on one database make one set. */
+  /** Creates the first keys, once, even if several processes start at the same time. */
   async function ensure(): Promise<void> {
     await reload();
     const missing = () => SIGNING_ALGORITHMS.filter((algorithm) => !stored.some((key) => key.algorithm === algorithm));
     if (missing().length === 0) return;
     const fresh = await Promise.all(missing().map(makeKey));
-    await db.$transaction(async (tx) => {
+    await transact(async (uow) => {
+      const { tx } = uow;
       await lock(tx);
       for (const key of fresh) {
         if ((await tx.signingKey.count({ where: { algorithm: key.algorithm } })) > 0) continue;
         await tx.signingKey.create({ data: { ...key, createdAt: clock.now(), signsFrom: clock.now() } });
-        await audit.record({ action: 'key.created', actor: { kind: 'system' }, detail: describe(key) }, tx);
+        await audit.record(uow, 'key.created', { by: SYSTEM, detail: describe(key) });
       }
     });
     await reload();
   }
 
   async function replace(
-    tx: Queryable,
+    uow: UnitOfWork,
     fresh: Awaited<ReturnType<typeof makeKey>>[],
     atOnce: boolean,
     meta: RequestMeta,
   ) {
+    const { tx } = uow;
     const now = clock.now();
     const signsFrom = atOnce ? now : addSeconds(now, PUBLISH_LEAD_SECONDS);
     const expiresAt = atOnce ? now : addSeconds(signsFrom, signatureSeconds() + DAY_SECONDS);
-    // A key that had not begun to sign yet never will.
+    // A key that has not begun to sign never will.
     await tx.signingKey.updateMany({ where: { retiredAt: null }, data: { retiredAt: signsFrom, expiresAt } });
     if (atOnce)
       await tx.signingKey.updateMany({ where: { expiresAt: { gt: now } }, data: { retiredAt: now, expiresAt: now } });
     for (const key of fresh) {
       await tx.signingKey.create({ data: { ...key, createdAt: now, signsFrom } });
-      await audit.record(
-        { action: 'key.rotated', actor: { kind: 'system' }, meta, detail: { ...describe(key), atOnce } },
-        tx,
-      );
+      await audit.record(uow, 'key.rotated', { by: SYSTEM, meta, detail: { ...describe(key), atOnce } });
     }
     return fresh.map((key) => key.kid);
   }
@@ -248,13 +257,14 @@ export async function createKeys({
     recomputeAt = Math.min(...ahead, Number.POSITIVE_INFINITY);
   }
 
+  /** Reloads here, then invalidates the other processes' copies. Must follow the commit. */
   async function changed(): Promise<void> {
     await reload();
     await invalidationBus.publish('keys');
   }
 }
 
-/** One rotation at a time, also across processes: whoever holds the row goes first. */
+/** Serializes rotations, also across processes, with a lock on one row. */
 async function lock(tx: Queryable): Promise<void> {
   await tx.cacheVersion.upsert({
     where: { topic: 'keys' },

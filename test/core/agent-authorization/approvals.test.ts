@@ -181,7 +181,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
       expect([status, body.error, body.error_description]).toEqual([
         400,
         'invalid_request',
-        'what a person allowed an agent for one thing is not passed on',
+        'an approval of a single action cannot be delegated',
       ]);
     }
   });

@@ -2,7 +2,7 @@
 import { generateKeyPairSync, randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
-import { isDocumentAddress } from '../../../src/core/clients/metadata-document.js';
+import { isDocumentUrl } from '../../../src/core/clients/metadata-document.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost, type Served } from '../../support/client-documents.js';
@@ -15,7 +15,7 @@ import { atOnce } from '../../support/token-family.js';
 
 describe('the address of a document', () => {
   it.each(['https://app.example/client.json', 'https://app.example:8443/a/b?c=d'])('may be %s', (id) => {
-    expect(isDocumentAddress(id)).toBe(true);
+    expect(isDocumentUrl(id)).toBe(true);
   });
 
   it.each([
@@ -34,7 +34,7 @@ describe('the address of a document', () => {
     'ftp://app.example/client.json',
     'b5b5ff3c-6fd6-4a5a-9c1b-000000000000',
   ])('is not %s', (id) => {
-    expect(isDocumentAddress(id)).toBe(false);
+    expect(isDocumentUrl(id)).toBe(false);
   });
 });
 
@@ -269,7 +269,7 @@ describe('documents of a server that is not on this machine', () => {
     'https://[fd00::1]/client.json',
   ])('are never read from %s', async (id) => {
     const answer = await ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
-    expect([answer.status, answer.text.includes('cannot be read')], answer.text).toEqual([400, true]);
+    expect([answer.status, answer.text.includes('cannot be fetched')], answer.text).toEqual([400, true]);
   });
 
   it('are never read over http', async () => {

@@ -55,7 +55,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     wait(6.9);
     expect(await removeUnused()).toEqual([]);
     wait(0.2);
-    const due = (await server.core.unusedClients.due()).map(({ client }) => client.id);
+    const due = (await server.core.unusedClients.find()).map(({ client }) => client.id);
     expect(due.sort()).toEqual([stranger.id, document].sort());
     expect(await isThere(stranger.id), 'whoever only asks takes nothing away').toBe(true);
     expect((await removeUnused()).sort()).toEqual([stranger.id, document].sort().map((id) => [id, 'unused']));
@@ -173,7 +173,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     server.lines.length = 0;
     await server.core.cleanup.run();
     const lines = server.lines.map((line) => JSON.parse(line) as { msg: string; count?: number });
-    expect(lines.find(({ msg }) => msg === 'clients that nobody uses were taken away')?.count).toBe(2);
+    expect(lines.find(({ msg }) => msg === 'unused clients were deleted')?.count).toBe(2);
   });
 
   it('stay for ever where that is switched off', async () => {

@@ -21,7 +21,7 @@ beforeEach(async () => {
   lines = [];
   find = createIssuerKeys({
     issuer: elsewhere.issuer,
-    ask: createJsonClient(),
+    requestJson: createJsonClient(),
     clock: { now: () => new Date(now) },
     log: createLog('warn', { write: (line) => lines.push(line) }),
   });
@@ -69,7 +69,7 @@ it('stay while the issuer is away, and a key that was withdrawn goes once it is 
   now += 60 * MINUTE_MS;
   expect(await verify(first)).toBe('good');
   expect(await verify(second)).toBe('ERR_JWKS_NO_MATCHING_KEY');
-  expect(lines.join()).toContain('cannot be read');
+  expect(lines.join()).toContain('cannot be fetched');
   elsewhere.setReachable(true);
   elsewhere.publish([second.publicJwk]);
   now += MINUTE_MS;

@@ -301,7 +301,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         const toNext = { resource: audienceOf(agents[n + 1]!) };
         if (isLast) {
           const { status, body } = await exchange(agent, subject, toNext);
-          const why = 'at most 4 agents act one for another';
+          const why = 'a chain of delegation has at most 4 agents';
           expect([status, body.error, body.error_description]).toEqual([400, 'invalid_target', why]);
         }
         const answer = await exchange(agent, subject, isLast ? {} : toNext);
@@ -320,7 +320,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const { agent: foreign } = await household();
       const subject = await forAgent(person.email, agent);
       const { status, body } = await exchange(agent, subject, { resource: audienceOf(foreign) });
-      const why = 'agents act one for another in one organization, or where the person named both';
+      const why = 'an agent can delegate only within its organization, or to an agent that the user named';
       expect([status, body.error, body.error_description]).toEqual([400, 'invalid_target', why]);
       await expect
         .poll(() => server.core.audit.list({ clientId: agent.client_id, action: 'token.denied' }))

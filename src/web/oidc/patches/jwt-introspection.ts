@@ -54,7 +54,7 @@ export function patchJwtIntrospection(internals: ProviderInternals, { oauthToken
       clientId: payload.client_id,
       // The provider would ask whether the grant is the client's own: an agent's may be that of the
       // app that asked the person.
-      grantId: living.person?.grant.clientId === payload.client_id ? payload.gid : undefined,
+      grantId: living.user?.grant.clientId === payload.client_id ? payload.gid : undefined,
       extra: { company_id: companyId, claimed, key_id: keyId, act, may_act: mayAct },
       aud: payload.aud,
       scope: payload.scope,
