@@ -54,7 +54,7 @@ export function formatOf(text: string): KeyFormat | undefined {
   return constantTimeEqual(checksumOf(body, format), text.slice(-format.checksum)) ? format : undefined;
 }
 
-/** Returns the format of a stored key by its prefix. Throws if there is none. */
+/** Returns the format of a stored key by its prefix. Throws an `Error` if it is unknown. */
 export function formatWith(prefix: string): KeyFormat {
   const found = longestFirst.find((format) => format.prefix === prefix);
   if (!found) throw new Error(`There is no key format ${prefix}`);

@@ -233,7 +233,7 @@ function createClients(base: Base, { audit, oauthStorage, activeAgents, scopes }
         where: { id, secretHash: { not: null } },
         data: { secretHash: hashSecret(secret) },
       });
-      if (count === 0) throw notFound('There is no client with this id and a secret.');
+      if (count === 0) throw notFound('There is no such client with a secret.');
       await audit.record(uow, 'client.updated', { by: SYSTEM, clientId: id, meta, detail: { secret: true } });
       invalidateAfter(uow, id);
     });

@@ -37,7 +37,9 @@ interface Deps {
 
 const ORIGINS = ['registration', 'document'];
 const PAGE_SIZE = 500;
-/** Exceeds both the longest interaction and the interval at which `lastAuthorizationAt` is written. */
+/**
+ * Exceeds both the longest interaction and the interval at which `lastAuthorizationAt` is written.
+ */
 const INTERACTION_SECONDS = 2 * HOUR_SECONDS;
 
 export type UnusedClients = ReturnType<typeof createUnusedClientCleanup>;
