@@ -11,7 +11,7 @@ import { hostCookie } from './cookies.js';
 export type FederationCookie = ReturnType<typeof createFederationCookie>;
 
 export function createFederationCookie({ issuer }: { issuer: string }) {
-  const { name, options } = hostCookie(issuer, 'signet_elsewhere');
+  const { name, options } = hostCookie(issuer, 'signet_federation');
 
   return { read, issue };
 

@@ -1,45 +1,82 @@
 /**
- * Reads what a form or a query says. A parser for each route, so that the provider gets its
- * requests untouched.
+ * Parses request bodies with koa-body, for our own routes only: oidc-provider reads the bodies of
+ * its endpoints itself. Adds what koa-body does not check: compression, encoding, duplicate fields.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { HttpMethodEnum, koaBody } from 'koa-body';
 import { z } from 'zod';
 import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
 import { isStorable } from '../../base/text.js';
 import type { Context, Handler } from './context.js';
 
-const MAX_FORM_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 
-/** A field of a form; one that is left out is empty. */
+/** koa-body reads a body of any other type as text, so that an empty one can be told from others. */
+const OTHER_TYPE = 'application/octet-stream';
+
+const OPTIONS = {
+  jsonTypes: ['json'],
+  textTypes: [OTHER_TYPE],
+  jsonStrict: false,
+  includeUnparsed: true,
+  jsonLimit: MAX_BODY_BYTES,
+  formLimit: MAX_BODY_BYTES,
+  textLimit: MAX_BODY_BYTES,
+  parsedMethods: Object.values(HttpMethodEnum),
+  // Flat fields under their literal names; a duplicate becomes an array or an object.
+  queryString: { allowDots: false, depth: 0, parseArrays: false, plainObjects: true, parameterLimit: Infinity },
+};
+
+export type BodyType = 'json' | 'urlencoded';
+
+const parser = koaBody(OPTIONS) as Handler;
+
+/** A form field. Empty if it is absent. */
 export const field = z.string().max(4096).default('');
 
-/** Parses an urlencoded body; anything else is not read. For the route line of a form. */
+/**
+ * Parses a body of one of these types; an empty one is `{}`. Throws `AppError`:
+ * `unsupported_media_type`, `payload_too_large`, or `invalid_request` if it is malformed or not UTF-8.
+ */
+export async function parseBody(ctx: Context, types: BodyType[]): Promise<unknown> {
+  limitBody(ctx.req, ctx.res, MAX_BODY_BYTES);
+  const type = types.find((one) => ctx.is(one));
+  if (!type) ctx.req.headers['content-type'] = OTHER_TYPE;
+  const assertUtf8 = watchEncoding(ctx.req);
+  try {
+    await parser(ctx, async () => {});
+  } catch (error) {
+    throw toAppError(error, ctx.res);
+  }
+  assertUtf8();
+  const { body, rawBody } = ctx.request as { body?: unknown; rawBody?: string };
+  if (!rawBody) return {};
+  if (!type) throw unsupportedType(types);
+  return type === 'urlencoded' ? uniqueFields(body as Record<string, unknown>) : body;
+}
+
+/** Parses an urlencoded form for `readForm`; ignores other bodies. For the route line of a page. */
 export const parseForm: Handler = async function parseForm(ctx, next) {
   if (ctx.is('urlencoded')) {
-    const fields = new URLSearchParams(await readText(ctx, MAX_FORM_BYTES));
-    for (const [name, value] of fields) if (!isStorable(name + value)) throw unstorable();
-    (ctx.request as { body?: unknown }).body = Object.fromEntries(fields);
+    const fields = (await parseBody(ctx, ['urlencoded'])) as Record<string, string>;
+    for (const name in fields) if (!isStorable(name + fields[name])) throw unstorable();
+    (ctx.request as { body?: unknown }).body = fields;
   }
   await next();
 };
 
-/** The body as text. */
+/** Reads a body as text, without parsing. Throws `payload_too_large` as soon as it is too long. */
 export async function readText(ctx: Context, maxBytes: number): Promise<string> {
-  return (await readBytes(ctx, maxBytes)).toString();
-}
-
-/** The body. Refuses with `payload_too_large` as soon as it is longer than that. */
-export async function readBytes(ctx: Context, maxBytes: number): Promise<Buffer> {
   limitBody(ctx.req, ctx.res, maxBytes);
   const chunks: Buffer[] = [];
   let size = 0;
-  // Destroying the request, as a plain loop would when it is left, takes the answer's socket along.
+  // By default, leaving the loop would destroy the request, and with it the response's socket.
   for await (const chunk of ctx.req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > maxBytes) throw tooLarge(ctx.res);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks);
+  return Buffer.concat(chunks).toString();
 }
 
 /**
@@ -54,41 +91,78 @@ export function limitBody({ headers }: IncomingMessage, res: ServerResponse, max
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(res);
 }
 
-/**
- * Refuses addresses with a NUL character before anything else looks at them: no store and no header
- * takes it.
- */
+/** Rejects URLs with a NUL character: no store and no header accepts it. */
 export const rejectInvalidUrl: Handler = async function rejectInvalidUrl(ctx, next) {
   if (/%00|\0/i.test(ctx.url)) throw unstorable();
   await next();
 };
 
-const unstorable = () => invalidRequest('The request holds a character that is not allowed.');
-
-/** Closes the connection, so that the rest of the body is not waited for. */
-function tooLarge(res: ServerResponse): Error {
-  res.setHeader('Connection', 'close');
-  return payloadTooLarge('The body is too large.');
-}
-
-/** The form's fields as the schema has them. Refuses with `invalid_request` by field. */
+/** Returns the form's fields. Throws `invalid_request` with an error for each invalid field. */
 export function readForm<Schema extends z.ZodType>(ctx: Context, schema: Schema): z.output<Schema> {
   return parsed(schema, (ctx.request as { body?: unknown }).body ?? {}, 'form');
 }
 
 /**
- * The value as the schema has it. Refuses with `invalid_request` by field; what is wrong with all
- * of it is told of `whole`.
+ * Returns the value in the form of the schema. Throws `invalid_request` with an error for each
+ * invalid field, or for `whole` if the value itself is invalid.
  */
 export function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown, whole: string): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const fields = Object.fromEntries(result.error.issues.map((issue) => [issue.path.join('.') || whole, issue.message]));
-  throw invalidRequest('Some values are missing or malformed.', fields);
+  throw invalidRequest('Some values are missing or invalid.', fields);
 }
 
-/** One query parameter as text. */
+/** Returns a query parameter. Undefined if it is absent, empty or repeated. */
 export function queryParam(ctx: Context, name: string): string | undefined {
   const value = ctx.query[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** koa-body replaces invalid bytes silently, so this checks the bytes while koa-body reads them. */
+function watchEncoding(req: IncomingMessage): () => void {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let isUtf8 = true;
+  req.on('data', (chunk: Buffer) => check(chunk));
+
+  return function assertUtf8() {
+    check();
+    if (!isUtf8) throw invalidRequest('The body is not UTF-8.');
+  };
+
+  function check(chunk?: Buffer): void {
+    try {
+      if (isUtf8) decoder.decode(chunk, { stream: chunk !== undefined });
+    } catch {
+      isUtf8 = false;
+    }
+  }
+}
+
+/** Rejects duplicate fields: which value counts is ambiguous, and a proxy may have checked the other. */
+function uniqueFields(fields: Record<string, unknown>): Record<string, string> {
+  const duplicates = Object.keys(fields).filter((name) => typeof fields[name] !== 'string');
+  if (duplicates.length === 0) return fields as Record<string, string>;
+  const errors = duplicates.map((name) => [name, 'Send this field once.']);
+  throw invalidRequest('Some fields appear more than once.', Object.fromEntries(errors));
+}
+
+/** Also keeps the body out of the log: koa-body attaches it to its errors. */
+function toAppError(error: unknown, res: ServerResponse): AppError {
+  if ((error as { status?: number }).status === 413) return tooLarge(res);
+  if (error instanceof SyntaxError) return invalidRequest('The body is not valid JSON.');
+  return invalidRequest('The body cannot be read.');
+}
+
+function unsupportedType(types: BodyType[]): AppError {
+  const expected = types.includes('urlencoded') ? 'JSON or a form' : 'JSON';
+  return new AppError(415, 'unsupported_media_type', `Send ${expected}.`);
+}
+
+const unstorable = () => invalidRequest('The request contains a character that is not allowed.');
+
+/** Closes the connection, so that the rest of the body is not waited for. */
+function tooLarge(res: ServerResponse): AppError {
+  res.setHeader('Connection', 'close');
+  return payloadTooLarge('The body is too large.');
 }

@@ -91,7 +91,7 @@ describe('the JSON API', () => {
     const form = `username=${email}&password=${encodeURIComponent(PASSWORD)}&username=${email}`;
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     const { status, json } = await ask(server, 'POST', '/api/v1/auth/login', headers, form);
-    expect([status, json.error, json.fields]).toEqual([400, 'invalid_request', { username: 'Give it once.' }]);
+    expect([status, json.error, json.fields]).toEqual([400, 'invalid_request', { username: 'Send this field once.' }]);
   });
 
   it('names all that is missing', async () => {

@@ -1,0 +1,43 @@
+// Bodies of pages and of the JSON API pass the same parser: koa-body, and the checks around it.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ask, FORM } from '../../support/raw-request.js';
+import { startServer, type TestServer } from '../../support/server.js';
+
+describe('a form of a page', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer();
+  });
+  afterAll(() => server.close());
+
+  const post = (body: string | Buffer, headers: Record<string, string> = {}) =>
+    ask(server, 'POST', '/login', { 'content-type': FORM, accept: 'application/json', ...headers }, body);
+
+  it.each([
+    ['a duplicate field', 'email=a&email=b', 400],
+    ['30 duplicate fields', 'email=a&'.repeat(30), 400],
+    ['bytes that are not UTF-8', Buffer.from([0x61, 0x3d, 0xff]), 400],
+    ['an incomplete UTF-8 sequence', Buffer.from([0x61, 0x3d, 0xe2, 0x82]), 400],
+    ['an encoded NUL character', 'email=%00', 400],
+    ['more than 64 KB', `email=${'x'.repeat(70_000)}`, 413],
+  ])('is rejected with %s', async (_, body, status) => {
+    const response = await post(body);
+    expect(response.status).toBe(status);
+    expect(response.json.error).toBe(status === 413 ? 'payload_too_large' : 'invalid_request');
+  });
+
+  it('is rejected when it is compressed', async () => {
+    expect((await post('email=a', { 'content-encoding': 'gzip' })).json.error).toBe('unsupported_media_type');
+  });
+
+  it('keeps the literal names of its fields', async () => {
+    const response = await post('a.b=1&a[b]=2&__proto__=3&constructor=4&csrf=x&email=a&password=b');
+    expect(response.json.error).toBe('csrf_validation_failed'); // parsed, then stopped by the next check
+  });
+
+  it('does not wait for the rest of a body that is too large', async () => {
+    const headers = { 'content-length': '1000000', 'content-type': FORM, accept: 'application/json' };
+    const response = await ask(server, 'POST', '/login', headers, 'email=a');
+    expect([response.status, response.headers.connection]).toEqual([413, 'close']);
+  });
+});
