@@ -37,7 +37,7 @@ const STORE_TIMEOUT_MS = 2000;
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 
-/** Creates the request listener. `settle` waits for work that continues after responses. */
+/** Creates the request listener. */
 export async function createApp(base: Base, core: Core) {
   const { config, log, clock, secrets, mail } = base;
   const { issuer, signup, brandName } = config;
@@ -96,12 +96,7 @@ export async function createApp(base: Base, core: Core) {
 
   const directRoutes = [...oidc.directRoutes, ...tools.directRoutes];
   const handle = pipeline.listener(directRoutes, koa.callback());
-  return { handle, routes: router.stack, directRoutes, settle };
-
-  async function settle(): Promise<void> {
-    const services = [base.background, core.passwordReset, core.upstream, core.tokenRevocation];
-    await Promise.all(services.map((service) => service.settle()));
-  }
+  return { handle, routes: router.stack, directRoutes };
 }
 
 /** Throws `AppError` 503 if a store does not respond in time. */

@@ -82,7 +82,7 @@ function lazyServices(): CommandContext & { close(): Promise<void> } {
 
   async function close(): Promise<void> {
     const services = await opened?.catch(() => undefined);
-    await services?.core.audit.flush();
+    await services?.core.close();
     await services?.base.close();
   }
 }

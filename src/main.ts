@@ -97,11 +97,7 @@ async function serve(config: Config, log: Log): Promise<void> {
       process.exit(1);
     }, STOP_TIMEOUT_MS).unref();
     await drain(server);
-    await core.cleanup.stop();
-    await app.settle();
-    await core.keyUsage.flush();
-    await core.clientUsage.flush();
-    await core.audit.flush();
+    await core.close();
     await base.close();
     log.info('stopped');
     process.exit(0);

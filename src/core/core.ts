@@ -303,5 +303,20 @@ export async function createCore(base: Base) {
     bootstrap,
     unusedClients,
     cleanup,
+    settle,
+    close,
   };
+
+  /** Resolves when no work that continues after responses is running. */
+  async function settle(): Promise<void> {
+    const services = [base.background, passwordReset, upstream, tokenRevocation];
+    await Promise.all(services.map((service) => service.settle()));
+  }
+
+  /** Stops the cleanup job, waits for background work and writes all buffers. Close the base next. */
+  async function close(): Promise<void> {
+    await cleanup.stop();
+    await settle();
+    await Promise.all([keyUsage.flush(), clientUsage.flush(), audit.flush()]);
+  }
 }

@@ -52,7 +52,7 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
 
   /** What the app was told, in the end. */
   async function told() {
-    await server.app.settle();
+    await server.core.settle();
     return heard;
   }
 

@@ -146,7 +146,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const gone = await browser.submit(chosen, {}, remove);
     expect(gone.html).toContain('That way in is closed');
     expect(gone.html).not.toContain('Apps here may act');
-    await server.app.settle();
+    await server.core.settle();
     expect(await whoIs(json.access_token)).toBe(401);
   });
 

@@ -119,11 +119,7 @@ export async function startServer({
 
   async function close(): Promise<void> {
     await closeServer(server);
-    await core.cleanup.stop();
-    await app.settle();
-    await core.keyUsage.flush();
-    await core.clientUsage.flush();
-    await core.audit.flush();
+    await core.close();
     await base.close();
     if (beside) return;
     await data.close();

@@ -1,5 +1,4 @@
-// What agents ask of people: of whom, once at a time, answered once, and over with whatever it
-// rests on.
+// Approval requests of agents: allowed users, one open request, one decision, and revocation.
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -12,7 +11,7 @@ import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { atOnce, introspect } from '../../support/token-family.js';
 
-describe.each(stores)('a question of an agent on $name', (store) => {
+describe.each(stores)('an approval request on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
@@ -28,7 +27,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     (await introspect(server, { id, secret }, String(accessToken))).body.active === true;
   const grantsOf = ({ client_id: clientId }: AskedAgent) => server.base.db.grant.count({ where: { clientId } });
 
-  /** A question that the agent's owner can answer. */
+  /** A request to the agent's owner. */
   async function ask(agent: AskedAgent) {
     const question = await askPerson(server, agent, agent.ownerEmail);
     if (question.status !== 200) throw new Error(`not asked: ${JSON.stringify(question.body)}`);
@@ -36,7 +35,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     return { ...question, id: open!.id };
   }
 
-  it('is open once for an agent and a person, though 8 are put at the same moment', async () => {
+  it('is open only once per agent and user, even with 8 concurrent requests', async () => {
     const agent = await agentOfSomebody(server);
     const questions = await atOnce(8, () => askPerson(server, agent, agent.ownerEmail));
     expect(questions.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(403)]);
@@ -48,7 +47,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect(await server.core.audit.list({ clientId: agent.client_id, action: 'approval.requested' })).toHaveLength(2);
   });
 
-  it('is answered once, though yes and no come at the same moment', async () => {
+  it('is decided once, even with concurrent approvals and denials', async () => {
     for (let round = 0; round < 3; round += 1) {
       const agent = await agentOfSomebody(server);
       const question = await ask(agent);
@@ -64,7 +63,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     }
   });
 
-  it('gives one token, though 10 polls come at the same moment, and that one lives', async () => {
+  it('yields one active token, even with 10 concurrent polls', async () => {
     const agent = await agentOfSomebody(server);
     const question = await ask(agent);
     await decide(agent.bearer, question.id, 'approve');
@@ -76,7 +75,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect(await isActive(agent, given[0]!.body.access_token)).toBe(true);
   });
 
-  it('goes to whoever answers for the agent, or allowed it something, and to nobody else', async () => {
+  it('is allowed only to the owner and to users who have consented to the agent', async () => {
     const [agent, another] = [await agentOfSomebody(server), await agentOfSomebody(server)];
     const [stranger, friend] = [await server.account(), await server.account()];
     const allowance = { scopes: ['openid'], claims: [], resources: {} };
@@ -85,7 +84,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     }
     const answers: string[] = [];
     const odd = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
-    for (const hint of [stranger.email, stranger.id, 'nobody@example.com', 'nobody', agent.client_id, ...odd]) {
+    for (const hint of [stranger.email, stranger.id, 'unknown@example.com', 'unknown', agent.client_id, ...odd]) {
       const { status, body } = await askPerson(server, agent, hint);
       answers.push(JSON.stringify([status, body]));
     }
@@ -97,20 +96,20 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     }
     await server.base.db.account.update({ where: { id: friend.id }, data: { status: 'suspended' } });
     expect((await askPerson(server, another, friend.email)).body.error).toBe('unknown_user_id');
-    // Who left the organization answers for its agents no more.
+    // An owner who left the organization can no longer approve.
     const organizationId = another.company_id;
     await server.base.db.membership.create({ data: { accountId: stranger.id, organizationId, role: 'owner' } });
     await server.base.db.membership.deleteMany({ where: { accountId: another.ownerId } });
     expect((await askPerson(server, another, another.ownerEmail)).body.error).toBe('unknown_user_id');
   });
 
-  it('is not for an agent that nobody answers for', async () => {
-    const unclaimed = await onboard(server, { agent_id: 'nobodys', capabilities: ['write:equity'] });
+  it('is rejected from an unclaimed agent', async () => {
+    const unclaimed = await onboard(server, { agent_id: 'unclaimed', capabilities: ['write:equity'] });
     const { status, body } = await askPerson(server, unclaimed, (await server.account()).email);
     expect([status, body.error]).toEqual([400, 'unauthorized_client']);
   });
 
-  it('is not answered by somebody else, nor told to another agent', async () => {
+  it('cannot be decided by another user or polled by another agent', async () => {
     const [agent, other] = [await agentOfSomebody(server), await agentOfSomebody(server)];
     const question = await ask(agent);
     expect(await openFor(other.bearer)).toEqual([]);
@@ -120,7 +119,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect((await poll(server, agent, question)).body.error).toBe('authorization_pending');
   });
 
-  it('is put a few times in an hour, and then refused', async () => {
+  it('is rate limited per hour', async () => {
     const agent = await agentOfSomebody(server);
     const statuses: number[] = [];
     for (let n = 0; n < 11; n += 1) {
@@ -132,7 +131,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect(statuses).toEqual([...Array(10).fill(200), 429]);
   });
 
-  it('is over with the agent', async () => {
+  it('is deleted with the agent', async () => {
     const agent = await agentOfSomebody(server);
     const open = await ask(agent);
     await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.bearer });
@@ -141,7 +140,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect((await poll(server, agent, open)).body.error).toBe('invalid_client');
   });
 
-  /** An agent with a token that was allowed, and a second question that is open. */
+  /** An agent with an approved token and a second, open request. */
   async function allowed() {
     const agent = await agentOfSomebody(server);
     const question = await ask(agent);
@@ -151,14 +150,14 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     return { agent, accessToken, open: await ask(agent) };
   }
 
-  it('is for an API and for nothing but that: no agent makes other tokens of it', async () => {
+  it('yields a token that cannot be exchanged or meant for an agent', async () => {
     const [agent, other] = [await agentOfSomebody(server), await agentOfSomebody(server)];
     const audienceOf = ({ client_id: id }: AskedAgent) => `${server.issuer}/agents/${id}`;
     for (const named of [agent, other]) {
       const { status, body } = await askPerson(server, agent, agent.ownerEmail, { resource: audienceOf(named) });
       expect([status, body.error]).toEqual([400, 'invalid_target']);
     }
-    // Though a grant names agents, nothing comes of what was allowed for one thing.
+    // Even if the grant names agents, the token of an approval cannot be exchanged.
     for (const by of [agent, other]) {
       const question = await ask(agent);
       const where = { id: question.id };
@@ -186,7 +185,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     }
   });
 
-  it('ends with a new password, and so does what was allowed', async () => {
+  it('is revoked with its token by a password reset', async () => {
     const { agent, accessToken, open } = await allowed();
     await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
     await server.core.passwordReset.requestReset(agent.ownerEmail, systemMeta);
@@ -199,7 +198,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect((await decide(bearer, open.id, 'approve')).json.error).toBe('conflict');
   });
 
-  it('ends with a suspension, and so does what was allowed', async () => {
+  it('is revoked with its token by a suspension', async () => {
     const { agent, accessToken, open } = await allowed();
     const second = await server.account();
     await server.base.db.membership.create({
@@ -216,7 +215,7 @@ describe.each(stores)('a question of an agent on $name', (store) => {
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(401);
   });
 
-  it('leaves what was allowed when the person signs out, and nothing when the login is revoked or the agent removed', async () => {
+  it('keeps its token after a sign-out, but not after a revocation of the session or deletion of the agent', async () => {
     const { agent, accessToken } = await allowed();
     await call(server, 'POST', '/auth/logout', { token: agent.bearer });
     expect(await isActive(agent, accessToken)).toBe(true);

@@ -1,5 +1,4 @@
-// Agents: onboarded without a human step, bounded by what they were given, and gone at once when
-// they are deleted.
+// Agents: onboarding without a human step, limited capabilities, claims, key rotation, deletion.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -28,8 +27,8 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   let addresses = 0;
-  /** A stranger from an address of its own. */
-  async function stranger(body: object = {}) {
+  /** An unclaimed agent, onboarded from an IP address of its own. */
+  async function unclaimed(body: object = {}) {
     addresses += 1;
     const headers = { 'x-forwarded-for': `10.1.${addresses >> 8}.${addresses & 255}` };
     const answer = await tryToOnboard(server, body, { headers });
@@ -40,10 +39,10 @@ describe.each(stores)('agents on $name', (store) => {
   const statusOf = async (agent: { agent_id: string }, credential: string, at: TestServer = server) =>
     (await self(at, agent, credential)).status;
   const ownOf = (accountId: string) => server.core.organizations.personalOrganizationId(accountId);
-  const nobodyIn = (organizationId: string) => server.base.db.membership.count({ where: { organizationId } });
+  const membersIn = (organizationId: string) => server.base.db.membership.count({ where: { organizationId } });
 
-  it('are onboarded by nobody, into an organization that holds nothing else', async () => {
-    const agent = await stranger();
+  it('onboard themselves into an organization of their own', async () => {
+    const agent = await unclaimed();
     expect(agent).toEqual({
       ...AGENT,
       token: expect.any(String),
@@ -55,9 +54,9 @@ describe.each(stores)('agents on $name', (store) => {
       provisioned_at: expect.any(String),
       expires_at: expect.any(String),
     });
-    expect(await nobodyIn(agent.company_id)).toBe(0);
+    expect(await membersIn(agent.company_id)).toBe(0);
     expect(await server.base.db.agent.count({ where: { organizationId: agent.company_id } })).toBe(1);
-    expect((await stranger()).company_id).not.toBe(agent.company_id);
+    expect((await unclaimed()).company_id).not.toBe(agent.company_id);
     for (const credential of [agent.api_key, agent.token]) {
       const answer = await self(server, agent, credential);
       expect(answer.json).toMatchObject({ ...AGENT, client_id: agent.client_id, claimed: false });
@@ -71,8 +70,8 @@ describe.each(stores)('agents on $name', (store) => {
     expect(trail).toContain('agent.onboarded');
   });
 
-  it('have a token for a week, which says whose they are and that nobody answers for them', async () => {
-    const agent = await stranger();
+  it('receive a token for a week that names the organization and the claim state', async () => {
+    const agent = await unclaimed();
     const claims = decodeJwt(agent.token);
     expect(decodeProtectedHeader(agent.token)).toMatchObject({ typ: 'at+jwt', alg: 'ES256' });
     expect(claims).toMatchObject({
@@ -90,8 +89,8 @@ describe.each(stores)('agents on $name', (store) => {
     expect(decodeJwt((await onboard(server, {}, token)).token)).toMatchObject({ claimed: true });
   });
 
-  it('end after a week, key and token, when nobody answers for them', async () => {
-    const agent = await stranger();
+  it('expire with key and token after a week unless they are claimed', async () => {
+    const agent = await unclaimed();
     const { access_token: token } = await newLogin(server);
     const kept = await onboard(server, {}, token);
     await later(7 * DAY_MS + 1000, async () => {
@@ -101,7 +100,7 @@ describe.each(stores)('agents on $name', (store) => {
       expect((await self(server, kept, kept.token)).json.error).toBe('expired_token');
       expect(await statusOf(kept, kept.api_key)).toBe(200);
       await server.core.cleanup.sweepAll();
-      await beside.core.cleanup.sweepAll(); // nothing is done, or told, twice
+      await beside.core.cleanup.sweepAll(); // a second process deletes and audits nothing again
       const trail = await server.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
       expect(trail).toMatchObject([{ actorKind: 'system', organizationId: agent.company_id }]);
       expect(trail[0]!.detail).toEqual({ agent_id: agent.agent_id });
@@ -111,7 +110,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect(await server.base.db.agent.count({ where: { id: kept.client_id } })).toBe(1);
   });
 
-  it('join the organization of an administrator who onboards them', async () => {
+  it('join the organization of the admin who creates them', async () => {
     const { access_token: token, accountId } = await newLogin(server);
     const agent = await onboard(server, { capabilities: ['read:cap-table', 'admin'] }, token);
     expect(agent).toMatchObject({ company_id: await ownOf(accountId), capabilities: ['read:cap-table', 'admin'] });
@@ -134,7 +133,7 @@ describe.each(stores)('agents on $name', (store) => {
     }
   });
 
-  it('are one for each id in an organization, however many are onboarded at once', async () => {
+  it('have unique ids in an organization, even when created concurrently', async () => {
     const { access_token: token } = await newLogin(server);
     const answers = await atOnce(20, (n) => tryToOnboard(n % 2 ? server : beside, {}, { token }));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
@@ -146,7 +145,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect((await tryToOnboard(server, {}, { token: other })).status).toBe(201);
   });
 
-  it('are refused what there is not, and strangers what only administrators give', async () => {
+  it('are rejected with invalid input, or with a capability that only admins can grant', async () => {
     const { access_token: token } = await newLogin(server);
     for (const [field, body] of [
       ['capabilities', { capabilities: ['read:everything'] }],
@@ -164,7 +163,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect([status, json.error]).toEqual([403, 'insufficient_role']);
   });
 
-  it('may have what an administrator adds to the catalogue', async () => {
+  it('can have capabilities that an administrator adds to the catalog', async () => {
     const names = async () =>
       JSON.parse((await call(server, 'GET', '/capabilities')).text).map((one: { name: string }) => one.name);
     expect(await names()).toEqual([
@@ -188,17 +187,17 @@ describe.each(stores)('agents on $name', (store) => {
     expect((await call(server, 'POST', '/resources', { token, body })).status).toBe(201);
     expect(await names()).not.toContain('write:board');
     expect(await names()).toContain('read:board');
-    expect((await stranger({ capabilities: ['read:board'] })).capabilities).toEqual(['read:board']);
+    expect((await unclaimed({ capabilities: ['read:board'] })).capabilities).toEqual(['read:board']);
   });
 
-  it('are refused at once on every process when they are deleted, by themselves or by an administrator', async () => {
+  it('are rejected by every process after deletion by themselves or by an admin', async () => {
     const { access_token: token } = await newLogin(server);
     for (const by of ['itself', 'administrator']) {
       const agent = await onboard(server, {}, token);
       for (const at of [server, beside])
         for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential, at)).toBe(200);
       const byToken = await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.token });
-      expect([byToken.status, byToken.json.error]).toEqual([403, 'insufficient_scope']); // a token is not the key
+      expect([byToken.status, byToken.json.error]).toEqual([403, 'insufficient_scope']); // deletion requires the key
       const credential = by === 'itself' ? agent.api_key : token;
       expect((await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
       for (const dead of [agent.api_key, agent.token]) {
@@ -209,8 +208,8 @@ describe.each(stores)('agents on $name', (store) => {
     }
   });
 
-  it('are claimed by one person, who then answers for them', async () => {
-    const agent = await stranger();
+  it('are claimed by one of several concurrent users, who becomes the owner', async () => {
+    const agent = await unclaimed();
     const token = agent.claim_url!.slice(-43);
     const people = await Promise.all(Array.from({ length: 6 }, () => newLogin(server)));
     const claims = await Promise.all(
@@ -234,7 +233,7 @@ describe.each(stores)('agents on $name', (store) => {
     });
     const answer = await call(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
     expect(answer.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });
-    const late = await stranger();
+    const late = await unclaimed();
     await later(7 * DAY_MS + 1000, async () => {
       const tooLate = {
         account: (await server.core.accounts.find(winner.accountId))!,
@@ -246,7 +245,7 @@ describe.each(stores)('agents on $name', (store) => {
     });
   });
 
-  it('get another key, and the old one ends with all that came of it', async () => {
+  it('lose their old key and its tokens when the key is rotated', async () => {
     const { access_token: token } = await newLogin(server);
     const agent = await onboard(server, {}, token);
     expect(await statusOf(agent, agent.api_key, beside)).toBe(200);
@@ -268,7 +267,7 @@ describe.each(stores)('agents on $name', (store) => {
     }
   });
 
-  it('have one living key, whoever replaces it at once', async () => {
+  it('have one active key after concurrent rotations', async () => {
     const { access_token: token } = await newLogin(server);
     const agent = await onboard(server, {}, token);
     const answers = await atOnce(10, (n) =>
@@ -282,7 +281,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect(await statusOf(agent, agent.api_key)).toBe(401);
   });
 
-  it('see and end only themselves, mint no key, and never become more than they are', async () => {
+  it('can read and delete only themselves, and cannot create keys or gain rights', async () => {
     const [mine, theirs] = [await newLogin(server), await newLogin(server)];
     const agent = await onboard(server, { capabilities: ['admin'] }, mine.access_token);
     const sibling = await onboard(server, { agent_id: 'sibling' }, mine.access_token);
@@ -314,7 +313,7 @@ describe.each(stores)('agents on $name', (store) => {
       }
     }
     const stolen = await call(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
-    expect([stolen.status, stolen.json.error]).toEqual([403, 'insufficient_scope']); // a token becomes no key
+    expect([stolen.status, stolen.json.error]).toEqual([403, 'insufficient_scope']); // a token cannot rotate the key
     expect(await server.base.db.agent.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
     for (const path of [`/agents/${agent.client_id}`, `/agents/${agent.agent_id}`]) {
       for (const method of ['GET', 'DELETE'])
@@ -322,7 +321,7 @@ describe.each(stores)('agents on $name', (store) => {
     }
   });
 
-  it('are looked at by members and their keys, and managed by administrators', async () => {
+  it('are readable for members and their API keys, and manageable for admins', async () => {
     const owner = await newLogin(server);
     const agent = await onboard(server, {}, owner.access_token);
     const { access_token: token, accountId } = await newLogin(server);
@@ -336,7 +335,7 @@ describe.each(stores)('agents on $name', (store) => {
       const answer = await call(server, method, `/agents/${agent.agent_id}${path}`, { token });
       expect([answer.status, answer.json.error]).toEqual([403, 'insufficient_role']);
     }
-    const own = await onboard(server, {}, token); // now two organizations have one that is called so
+    const own = await onboard(server, {}, token); // now agents of two organizations have this id
     expect((await call(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
     for (const { company_id: id, client_id: clientId } of [own, agent]) {
       const answer = await call(server, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
@@ -352,7 +351,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect((await tryToOnboard(server, { agent_id: 'x' }, { token: key.key })).status).toBe(403);
   });
 
-  it('are told to tools as those of whoever holds their key, while they are there', async () => {
+  it('are validated for tools as long as they exist', async () => {
     const [maker, other] = [await newLogin(server), await newLogin(server)];
     const organizationId = await ownOf(maker.accountId);
     await server.base.db.membership.create({ data: { accountId: other.accountId, organizationId, role: 'admin' } });
@@ -370,7 +369,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect(await toldAs(String(json.api_key))).toMatchObject({ id: other.accountId, role: 'viewer' });
   });
 
-  it('go on when whoever made them leaves, and stop while nobody is left who could stop them', async () => {
+  it('stay active when their creator leaves, and are inactive while every manager is suspended', async () => {
     const { access_token: token, accountId } = await newLogin(server);
     const agent = await onboard(server, {}, token);
     const { id: colleague } = await server.account(`${accountId}@example.com`);
@@ -386,7 +385,7 @@ describe.each(stores)('agents on $name', (store) => {
     for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential)).toBe(200);
   });
 
-  it('are not many from one stranger', async () => {
+  it('are limited per IP address', async () => {
     const headers = { 'x-forwarded-for': '10.9.9.9' };
     const statuses = [];
     for (let n = 0; n < 12; n += 1) statuses.push((await tryToOnboard(server, {}, { headers })).status);
@@ -397,7 +396,7 @@ describe.each(stores)('agents on $name', (store) => {
 describe('onboarding', () => {
   const TOKEN = 'an-onboarding-token-of-32-characters';
 
-  it('by token lets in whoever carries it, as a stranger', async () => {
+  it('requires the configured token, which creates unclaimed agents', async () => {
     const server = await startServer({ settings: { AGENT_ONBOARDING: 'token', AGENT_ONBOARDING_TOKEN: TOKEN } });
     try {
       expect((await tryToOnboard(server)).json.error).toBe('no_auth');
@@ -412,7 +411,7 @@ describe('onboarding', () => {
     }
   });
 
-  it('that is closed is for administrators of organizations only', async () => {
+  it('is limited to admins of organizations when it is closed', async () => {
     const server = await startServer({ settings: { AGENT_ONBOARDING: 'closed', AGENT_ONBOARDING_TOKEN: TOKEN } });
     try {
       expect((await tryToOnboard(server)).json.error).toBe('no_auth');

@@ -1,5 +1,5 @@
-// API keys: shown once, bounded by whoever made them, replaced with an overlap, refused at once
-// when revoked.
+// API keys: shown once, limited by their owner's role, rotated with a grace period, revoked at
+// once.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -40,7 +40,7 @@ describe.each(stores)('API keys on $name', (store) => {
   const me = (key: string, at: TestServer = server) => call(at, 'GET', '/auth/me', { token: key });
   const list = async (token: string) => JSON.parse((await call(server, 'GET', '/api-keys', { token })).text);
 
-  it('are shown once, listed without their secret, and stored as a hash', async () => {
+  it('are returned once, listed without their secret, and stored as a hash', async () => {
     const { access_token: token, accountId } = await newLogin(server);
     const made = await make(token, { name: 'Production Server Key', expires_in_days: 90 });
     expect(made).toEqual({
@@ -50,7 +50,7 @@ describe.each(stores)('API keys on $name', (store) => {
       prefix: 'sk_live',
       key_hint: expect.stringMatching(/^sk_live_.{8}…$/),
       scopes: [],
-      role: 'admin', // never owner, though its maker is one
+      role: 'admin', // the highest role of a key, even for an owner
       organization_id: expect.stringMatching(/^co_/),
       project_id: null,
       is_active: true,
@@ -69,7 +69,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(events).toHaveLength(1);
   });
 
-  it('work as X-API-Key and as bearer, in each format', async () => {
+  it('are accepted as X-API-Key and as bearer token, in each format', async () => {
     const { access_token: token, accountId } = await newLogin(server);
     for (const [body, form] of [
       [{}, /^sk_live_/],
@@ -83,7 +83,7 @@ describe.each(stores)('API keys on $name', (store) => {
     }
   });
 
-  it('are at most 200, however many are made or replaced at once; those that are over take no place', async () => {
+  it('are limited to 200 active ones, even when created or rotated concurrently', async () => {
     const { access_token: token, accountId } = await newLogin(server);
     await make(token);
     const { id, ...first } = (await server.core.apiKeys.list(accountId))[0]!;
@@ -106,7 +106,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, 409]));
   });
 
-  it('are made by no login that ends at this moment, because the password is reset', async () => {
+  it('cannot be created by a session that a concurrent password reset revokes', async () => {
     const { accountId } = await newLogin(server);
     const owner = (await server.core.accounts.find(accountId))!;
     const passwordChangedAt = new Date(Date.now() + 60_000);
@@ -116,7 +116,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(await server.core.apiKeys.list(accountId)).toEqual([]);
   });
 
-  it('expire after 90 days unless told otherwise, or never', async () => {
+  it('expire after 90 days by default, after a given time, or never', async () => {
     const { access_token: token } = await newLogin(server);
     const [usual, short, never] = [
       await make(token),
@@ -134,7 +134,7 @@ describe.each(stores)('API keys on $name', (store) => {
     });
   });
 
-  it('are refused on every process within a second when they are revoked, their owner is suspended or leaves', async () => {
+  it('are rejected by every process within a second when revoked, or when the owner is suspended or leaves', async () => {
     const endings: ((made: Key, token: string, accountId: string) => Promise<unknown>)[] = [
       ({ id }, token) => call(server, 'DELETE', `/api-keys/${id}`, { token }),
       async (_made, _token, id) => {
@@ -156,7 +156,7 @@ describe.each(stores)('API keys on $name', (store) => {
     }
   });
 
-  it('are replaced with an overlap, which may be none', async () => {
+  it('are rotated with or without a grace period', async () => {
     const { access_token: token } = await newLogin(server);
     const old = await make(token, { name: 'Deploy', role: 'viewer', expires_in_days: 30 });
     const rotate = (id: string, body?: object) => call(server, 'POST', `/api-keys/${id}/rotate`, { token, body });
@@ -179,7 +179,7 @@ describe.each(stores)('API keys on $name', (store) => {
     }
   });
 
-  it('are replaced once though it is asked for 10 times at once without an overlap', async () => {
+  it('are rotated once by 10 concurrent rotations without a grace period', async () => {
     const { access_token: token } = await newLogin(server);
     const old = await make(token);
     const answers = await atOnce(10, () =>
@@ -189,7 +189,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
   });
 
-  it('are replaced once by two who wait for each other, also when the one who comes later looked at the clock first', async () => {
+  it('are rotated once by two serialized rotations, even if the later one started first', async () => {
     const { access_token: token, accountId } = await newLogin(server);
     const { id } = await make(token);
     const rotate = () =>
@@ -197,7 +197,7 @@ describe.each(stores)('API keys on $name', (store) => {
         () => 'replaced',
         ({ code }) => code,
       );
-    /** Long enough to wait for the account, which is held. */
+    /** Long enough to wait for the lock on the account. */
     const begin = async (aheadMs: number) =>
       later(aheadMs, async () => {
         const answer = rotate();
@@ -211,7 +211,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await Promise.all(waiting.map(({ answer }) => answer))).sort()).toEqual(['not_found', 'replaced']);
   });
 
-  it('never may more than whoever makes them', async () => {
+  it('cannot have a higher role than their creator', async () => {
     const owner = await newLogin(server);
     const guest = await newLogin(server);
     const [own] = await server.core.organizations.listFor(owner.accountId);
@@ -224,9 +224,9 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await attempt({ role: 'owner' })).json.error).toBe('invalid_request');
     expect((await attempt({})).json.role).toBe('operator');
     expect((await attempt({ scopes: ['everything'] })).json.error).toBe('invalid_request');
-    expect((await attempt({}, (await newLogin(server)).access_token)).status).toBe(404); // a stranger's
+    expect((await attempt({}, (await newLogin(server)).access_token)).status).toBe(404); // another user's organization
 
-    // What its owner may no longer, the key may no longer.
+    // A key loses rights together with its owner.
     const key = String((await attempt({ role: 'operator' })).json.api_key);
     const roleIn = async () => {
       const { organizations } = (await me(key)).json as { organizations: { role: string }[] };
@@ -239,7 +239,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(await roleIn()).toEqual(['viewer']);
   });
 
-  it('of a project reach that project, and nothing beside it', async () => {
+  it('of a project can access only that project', async () => {
     const { access_token: token } = await newLogin(server);
     const [one, other] = [
       (await call(server, 'POST', '/projects', { token, body: { name: 'One' } })).json.id,
@@ -257,7 +257,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await me(key)).json.error).toBe('invalid_token');
   });
 
-  it('of an organization hear of no other: its projects are not there, whether they are or not', async () => {
+  it('of an organization get not_found for projects of others, existing or not', async () => {
     const [mine, theirs] = [await newLogin(server), await newLogin(server)];
     const project = (token: string) => call(server, 'POST', '/projects', { token, body: { name: 'Secret' } });
     const { id } = (await project(theirs.access_token)).json;
@@ -271,7 +271,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(await get(`/projects/${id}`)).toEqual(nothing);
   });
 
-  it('cannot make, list, replace or revoke keys, nor touch the account', async () => {
+  it('cannot manage keys or the account', async () => {
     const { access_token: token } = await newLogin(server);
     const made = await make(token);
     for (const [method, path, body] of [
@@ -290,7 +290,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await call(server, 'POST', '/auth/refresh', { token: made.api_key })).status).toBe(401);
   });
 
-  it('of somebody else are neither listed, replaced nor revoked', async () => {
+  it('of other accounts cannot be listed, rotated or revoked', async () => {
     const [one, other] = [await newLogin(server), await newLogin(server)];
     const made = await make(one.access_token);
     const token = other.access_token;
@@ -300,7 +300,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await me(made.api_key)).status).toBe(200);
   });
 
-  it('are only made and replaced by somebody who was here a moment ago', async () => {
+  it('can be created and rotated only after recent authentication', async () => {
     const { access_token: token } = await newLogin(server);
     const made = await make(token);
     await later(11 * 60_000, async () => {
@@ -312,7 +312,7 @@ describe.each(stores)('API keys on $name', (store) => {
     });
   });
 
-  /** How often this house asks its store to do something with keys, while `run` runs. */
+  /** Counts the key queries of this server while `run` runs. */
   async function calls(method: 'findMany' | 'updateMany', run: () => Promise<unknown>): Promise<number> {
     const keys = server.base.db.apiKey as unknown as Record<string, (...all: unknown[]) => unknown>;
     const original = keys[method]!;
@@ -330,12 +330,12 @@ describe.each(stores)('API keys on $name', (store) => {
     }
   }
 
-  it('count their uses without writing each, and lose none of them', async () => {
+  it('count every use with few writes', async () => {
     const { access_token: token } = await newLogin(server);
     const made = await make(token);
-    await server.core.keyUsage.flush(); // what other keys were counted for is not to be written meanwhile
+    await server.core.keyUsage.flush(); // counts of other tests must not be written meanwhile
     const writes = await calls('updateMany', () => atOnce(30, () => me(made.api_key)));
-    expect(writes).toBeLessThanOrEqual(2); // every few seconds one
+    expect(writes).toBeLessThanOrEqual(2); // one write every few seconds
     await atOnce(20, () => me(made.api_key, beside));
     await server.core.keyUsage.flush();
     await beside.core.keyUsage.flush();
@@ -344,7 +344,7 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await list(token))[0]).toMatchObject({ usage_count: 51, last_used_at: expect.any(String) });
   });
 
-  it('that are mistyped are refused without asking the store', async () => {
+  it('with a typing error are rejected without a query', async () => {
     const { access_token: token } = await newLogin(server);
     const { api_key: key } = await make(token);
     const mistyped = key.slice(0, -1) + (key.endsWith('0') ? '1' : '0');
@@ -352,6 +352,6 @@ describe.each(stores)('API keys on $name', (store) => {
       calls('findMany', async () => expect((await me(text)).status).toBe(status));
     expect(await asked(mistyped, 401)).toBe(0);
     expect(await asked(key, 200)).toBe(1);
-    expect(await asked(key, 200)).toBe(0); // a moment later it is still known
+    expect(await asked(key, 200)).toBe(0); // cached for a moment
   });
 });

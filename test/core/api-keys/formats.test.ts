@@ -1,5 +1,4 @@
-// What keys look like: the formats of the contract, checksums that find typing errors, and
-// characters of equal chance.
+// Key formats: the documented forms, checksums that detect typing errors, uniform randomness.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -14,7 +13,7 @@ import {
 const formats = Object.entries<KeyFormat>(KEY_FORMATS);
 
 describe.each(formats)('a key of the format %s', (_, format) => {
-  it('is known by its form, and holds at least 128 bits of chance', () => {
+  it('is recognized by its form and has at least 128 random bits', () => {
     const key = generateKey(format);
     expect(key.startsWith(format.prefix)).toBe(true);
     expect(formatOf(key)).toBe(format);
@@ -22,7 +21,7 @@ describe.each(formats)('a key of the format %s', (_, format) => {
     expect(new Set(Array.from({ length: 1000 }, () => generateKey(format))).size).toBe(1000);
   });
 
-  it('is not a key any more with any one character changed, left out or doubled', () => {
+  it('is rejected with one character changed, missing or doubled', () => {
     const key = generateKey(format);
     for (let at = 0; at < key.length; at += 1) {
       for (const other of ['x', 'A', '2', '_', '']) {
@@ -33,7 +32,7 @@ describe.each(formats)('a key of the format %s', (_, format) => {
     }
   });
 
-  it('is not a key any more with two neighbours exchanged', () => {
+  it('is rejected with two adjacent characters swapped', () => {
     const key = generateKey(format);
     for (let at = format.prefix.length; at < key.length - 1; at += 1) {
       if (key[at] === key[at + 1]) continue;
@@ -42,7 +41,7 @@ describe.each(formats)('a key of the format %s', (_, format) => {
     }
   });
 
-  it('takes each character as often as any other', () => {
+  it('uses all characters equally often', () => {
     const counts = new Map<string, number>();
     for (let n = 0; n < 3000; n += 1) {
       const body = generateKey(format).slice(format.prefix.length, -format.checksum);
@@ -55,7 +54,7 @@ describe.each(formats)('a key of the format %s', (_, format) => {
 });
 
 describe('keys', () => {
-  it('have the forms that their clients know', () => {
+  it('have the documented forms', () => {
     expect(generateKey(KEY_FORMATS.sk_live)).toMatch(/^sk_live_[0-9A-Za-z]{38}$/);
     expect(generateKey(KEY_FORMATS.sk_test)).toMatch(/^sk_test_[0-9A-Za-z]{38}$/);
     expect(generateKey(KEY_FORMATS.cap)).toMatch(/^cap_[A-Z2-7]{52}$/);
@@ -63,14 +62,14 @@ describe('keys', () => {
     expect(generateKey(KEY_FORMATS.ocs_live)).toMatch(/^ocs_live_[0-9A-Za-z]{38}$/);
   });
 
-  it('show of themselves what is no secret', () => {
+  it('display only characters that are not secret', () => {
     const cb = generateKey(KEY_FORMATS.cb);
     expect(KEY_FORMATS.cb.displayPrefix(prefixOf(cb, KEY_FORMATS.cb))).toBe(cb.slice(0, 11));
     expect(prefixOf(cb, KEY_FORMATS.cb)).toHaveLength(11);
     expect(KEY_FORMATS.sk_live.displayPrefix()).toBe('sk_live');
   });
 
-  it('are not made of arbitrary text, which never throws', () => {
+  it('are not recognized in arbitrary text, without an error', () => {
     fc.assert(
       fc.property(
         fc.oneof(

@@ -1,4 +1,4 @@
-// Clients that an administrator makes; what is told of them to the servers beside.
+// Clients of administrators, and the invalidation of clients in other processes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { me } from '../../support/api.js';
@@ -32,7 +32,7 @@ describe.each(stores)('clients on $name', (store) => {
   const works = async (client: TestClient, at: TestServer = server) =>
     (await token(at, client, { grant_type: 'client_credentials' })).status === 200;
 
-  it('are refused by a sentence when they are unfit', async () => {
+  it('are rejected with a message when their metadata is invalid', async () => {
     for (const metadata of [
       { redirect_uris: ['http://evil.example/cb'] },
       { scope: 'root' },
@@ -44,7 +44,7 @@ describe.each(stores)('clients on $name', (store) => {
     await expect(server.client(local, { firstParty: true })).rejects.toMatchObject({ status: 400 });
   });
 
-  it('have another secret from one moment to the next, on each server', async () => {
+  it('change their secret at once, on each server', async () => {
     const client = await server.client(MACHINE);
     expect([await works(client), await works(client, beside)]).toEqual([true, true]);
     const secret = await server.core.clients.rotateSecret(client.id, systemMeta);
@@ -55,7 +55,7 @@ describe.each(stores)('clients on $name', (store) => {
     expect(JSON.stringify(row)).not.toContain(secret);
   });
 
-  it('do not come in with the hash of their secret', async () => {
+  it('cannot authenticate with the hash of their secret', async () => {
     const client = await server.client(MACHINE);
     const { secretHash } = (await server.base.db.client.findUnique({ where: { id: client.id } }))!;
     for (const secret of [secretHash!, secretHash!.replace('sha256:', ''), 'x', ' ', client.secret.slice(0, -1)]) {
@@ -63,7 +63,7 @@ describe.each(stores)('clients on $name', (store) => {
     }
   });
 
-  it('take their tokens with them when they are removed, on each server', async () => {
+  it('are deleted with their tokens, on each server', async () => {
     const client = await server.client();
     const { email } = await server.account();
     const family = await openFamily(server, client, email);
@@ -74,8 +74,8 @@ describe.each(stores)('clients on $name', (store) => {
     await expect(server.core.clients.remove(client.id, systemMeta)).rejects.toMatchObject({ status: 404 });
   });
 
-  describe('are refused on every process within a second once they are deleted', () => {
-    /** What a client may as long as it is there, by the status of each answer. */
+  describe('are rejected by every process within a second after deletion', () => {
+    /** The statuses of six requests of a client. */
     async function probe(
       client: TestClient,
       family: { accessToken: string; refreshToken: string },
@@ -97,8 +97,8 @@ describe.each(stores)('clients on $name', (store) => {
       ];
       return answers.map(({ status }) => status);
     }
-    const THERE = [400, 200, 201, 303, 200, 403]; // the last one is known, and lacks the scope
-    const GONE = [401, 401, 401, 400, 401, 401];
+    const ACTIVE = [400, 200, 201, 303, 200, 403]; // the last one lacks the scope
+    const DELETED = [401, 401, 401, 400, 401, 401];
 
     const endings: [string, (client: Awaited<ReturnType<typeof registerStranger>>) => Promise<unknown>][] = [
       ['by an administrator', ({ id }) => server.core.clients.remove(id, systemMeta)],
@@ -117,17 +117,17 @@ describe.each(stores)('clients on $name', (store) => {
       const family = await openFamily(server, client, email);
       const ofOurs = { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` };
       const { accessToken: jwt } = await openFamily(server, client, email, ofOurs);
-      for (const at of [server, beside]) expect(await probe(client, family, jwt, at)).toEqual(THERE);
+      for (const at of [server, beside]) expect(await probe(client, family, jwt, at)).toEqual(ACTIVE);
       await end(client);
       const endedAt = Date.now();
-      expect(await probe(client, family, jwt, server)).toEqual(GONE);
-      await expect.poll(() => probe(client, family, jwt, beside), { timeout: 1000, interval: 25 }).toEqual(GONE);
+      expect(await probe(client, family, jwt, server)).toEqual(DELETED);
+      await expect.poll(() => probe(client, family, jwt, beside), { timeout: 1000, interval: 25 }).toEqual(DELETED);
       expect(Date.now() - endedAt).toBeLessThan(1000);
       expect((await refresh(beside, client, family.refreshToken)).body.error).toBe('invalid_client');
     });
   });
 
-  it('slow down who guesses secrets', async () => {
+  it('are throttled after too many wrong secrets', async () => {
     const guarded = await startServer({ store });
     try {
       const client = await guarded.client(MACHINE);

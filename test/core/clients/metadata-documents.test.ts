@@ -1,4 +1,4 @@
-// Clients that are described by a document at the address that is their id, honest ones and others.
+// Clients with a metadata document at their client id: valid, invalid and malicious ones.
 import { generateKeyPairSync, randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
@@ -13,8 +13,8 @@ import { PASSWORD, startServer, type TestServer } from '../../support/server.js'
 import { stores } from '../../support/stores.js';
 import { atOnce } from '../../support/token-family.js';
 
-describe('the address of a document', () => {
-  it.each(['https://app.example/client.json', 'https://app.example:8443/a/b?c=d'])('may be %s', (id) => {
+describe('the URL of a metadata document', () => {
+  it.each(['https://app.example/client.json', 'https://app.example:8443/a/b?c=d'])('can be %s', (id) => {
     expect(isDocumentUrl(id)).toBe(true);
   });
 
@@ -33,12 +33,12 @@ describe('the address of a document', () => {
     `https://app.example/${'a'.repeat(1000)}`,
     'ftp://app.example/client.json',
     'b5b5ff3c-6fd6-4a5a-9c1b-000000000000',
-  ])('is not %s', (id) => {
+  ])('cannot be %s', (id) => {
     expect(isDocumentUrl(id)).toBe(false);
   });
 });
 
-describe.each(stores)('a client that a document describes, on $name', (store) => {
+describe.each(stores)('a client with a metadata document on $name', (store) => {
   let server: TestServer;
   let host: DocumentHost;
   let now: Date | undefined;
@@ -57,7 +57,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge, more), { 'x-forwarded-for': address });
   const publicClient = (id: string) => ({ id, secret: '' });
 
-  it('signs people in without having registered, is shown with its host as unverified, and always asks', async () => {
+  it('signs users in without registration, is shown as unverified with its host, and always needs consent', async () => {
     const id = host.describe();
     const { email } = await server.account();
     const browser = new Browser(server.origin);
@@ -87,7 +87,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect(await server.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
   });
 
-  it('warns of what else runs on a computer to which the answer goes', async () => {
+  it('is shown with a warning when it redirects to the local computer', async () => {
     const id = host.describe({ redirect_uris: ['http://localhost/cb'] });
     const { email } = await server.account();
     const browser = new Browser(server.origin);
@@ -99,13 +99,13 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect(page.html).toContain('localhost:51234');
   });
 
-  it('may say null of what it has not got', async () => {
+  it('can have members that are null', async () => {
     const nothing = { logo_uri: null, contacts: null, scope: null, jwks: null, jwks_uri: null };
     const id = host.describe({ ...nothing, client_secret: null, client_secret_expires_at: null });
     expect((await begin(id)).status).toBe(303);
   });
 
-  it('is read once by many who ask at once, and stored once', async () => {
+  it('is fetched and stored once for concurrent requests', async () => {
     const id = host.describe();
     const answers = await atOnce(20, () => begin(id));
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(303));
@@ -114,21 +114,21 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
   });
 
   it.each<[string, Record<string, unknown>, Served]>([
-    ['calls itself something else', { client_id: 'https://app.example/other.json' }, {}],
+    ['has another client_id', { client_id: 'https://app.example/other.json' }, {}],
     ['has no name', { client_name: undefined }, {}],
     ['has no redirect URI', { redirect_uris: undefined }, {}],
     ['redirects over http', { redirect_uris: ['http://evil.example/cb'] }, {}],
     ['redirects to a script', { redirect_uris: ['javascript:alert(1)'] }, {}],
-    ['redirects to anything', { redirect_uris: ['https://*.example/cb'] }, {}],
-    ['wants a secret', { token_endpoint_auth_method: 'client_secret_basic' }, {}],
-    ['wants a secret in the body', { token_endpoint_auth_method: 'client_secret_post' }, {}],
-    ['holds a secret', { client_secret: 'known to all' }, {}],
+    ['redirects to a wildcard', { redirect_uris: ['https://*.example/cb'] }, {}],
+    ['uses a secret', { token_endpoint_auth_method: 'client_secret_basic' }, {}],
+    ['uses a secret in the body', { token_endpoint_auth_method: 'client_secret_post' }, {}],
+    ['contains a secret', { client_secret: 'known to all' }, {}],
     [
-      'has keys elsewhere',
+      'has keys on another host',
       { token_endpoint_auth_method: 'private_key_jwt', jwks_uri: 'https://keys.example/jwks' },
       {},
     ],
-    ['wants to be called at sign-out', { backchannel_logout_uri: 'http://10.0.0.1/', redirect_uris: [] }, {}],
+    ['has a back-channel logout URI', { backchannel_logout_uri: 'http://10.0.0.1/', redirect_uris: [] }, {}],
     ['wants only client credentials', { grant_types: ['client_credentials'] }, {}],
     ['is too long', { client_uri: `https://acme.example/${'x'.repeat(6000)}` }, {}],
     ['is not JSON', {}, { body: '<html>' }],
@@ -136,10 +136,10 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     ['is null', {}, { body: 'null' }],
     ['is served as HTML', {}, { headers: { 'content-type': 'text/html' } }],
     ['is served as a script', {}, { headers: { 'content-type': 'application/javascript' } }],
-    ['is elsewhere', {}, { status: 302, headers: { location: '/apps/1.json' } }],
-    ['is not there', {}, { status: 404 }],
-    ['is packed', {}, { headers: { 'content-encoding': 'gzip' } }],
-  ])('is refused when its document %s', async (_name, changes, rest) => {
+    ['redirects', {}, { status: 302, headers: { location: '/apps/1.json' } }],
+    ['does not exist', {}, { status: 404 }],
+    ['is compressed', {}, { headers: { 'content-encoding': 'gzip' } }],
+  ])('is rejected when its document %s', async (_name, changes, rest) => {
     const id = host.describe(changes, rest);
     const answer = await begin(id);
     expect(answer.status, answer.text).toBe(400);
@@ -153,7 +153,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect(host.timesAsked(id), 'what went wrong is remembered for a while').toBe(1);
   });
 
-  it('gets no more than strangers may have', async () => {
+  it('has no more rights than an anonymous registration', async () => {
     const id = host.describe({
       grant_types: ['authorization_code', 'client_credentials'],
       scope: 'openid root email',
@@ -170,7 +170,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect((await begin(id, query)).status).toBe(400);
   });
 
-  it('may prove itself by a key in its document, or by one beside it', async () => {
+  it('can authenticate with a key in its document or at its host', async () => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const jwks = { keys: [publicKey.export({ format: 'jwk' })] };
     const method = { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
@@ -185,7 +185,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect([status, json.error]).toEqual([401, 'invalid_client']);
   });
 
-  it('is read anew when it is no longer fresh, goes on while its host is down, and ends when its document does', async () => {
+  it('is fetched again when stale, used while its host is unavailable, and rejected when the document is gone', async () => {
     const id = host.describe({}, { headers: { 'cache-control': 'max-age=600' } });
     const { email } = await server.account();
     const { body } = await redeem(server, publicClient(id), await obtainCode(server, { id }, email));
@@ -216,7 +216,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     }
   });
 
-  it('is cached for five minutes at least and a day at most', async () => {
+  it('is cached for at least five minutes and at most a day', async () => {
     const lifeOf = async (cacheControl: string) => {
       const id = host.describe({}, { headers: { 'cache-control': cacheControl } });
       await begin(id);
@@ -229,7 +229,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect(await lifeOf('private')).toBe(60);
   });
 
-  it('is not read for the sixty-first stranger of a network within an hour', async () => {
+  it('is not fetched after sixty new documents from one network in an hour', async () => {
     const from = '198.51.100.7';
     const statuses = [];
     for (let n = 0; n < 61; n += 1) statuses.push((await begin(`${host.origin}/none/${n}`, {}, from)).status);
@@ -238,7 +238,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
     expect((await begin(host.describe())).status).toBe(303);
   });
 
-  it('is deleted with all that it had', async () => {
+  it('is deleted with its grants and consents', async () => {
     const id = host.describe();
     const { email } = await server.account();
     const { body } = await redeem(server, publicClient(id), await obtainCode(server, { id }, email));
@@ -247,7 +247,7 @@ describe.each(stores)('a client that a document describes, on $name', (store) =>
   });
 });
 
-describe('documents of a server that is not on this machine', () => {
+describe('metadata documents of a public server', () => {
   let server: TestServer;
   let host: DocumentHost;
   beforeAll(async () => {
@@ -267,18 +267,18 @@ describe('documents of a server that is not on this machine', () => {
     'https://169.254.169.254/latest/meta-data',
     'https://192.168.1.1/client.json',
     'https://[fd00::1]/client.json',
-  ])('are never read from %s', async (id) => {
+  ])('are never fetched from %s', async (id) => {
     const answer = await ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
     expect([answer.status, answer.text.includes('cannot be fetched')], answer.text).toEqual([400, true]);
   });
 
-  it('are never read over http', async () => {
+  it('are never fetched over http', async () => {
     const id = host.describe();
     const answer = await ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
     expect([answer.status, host.timesAsked(id)]).toEqual([400, 0]);
   });
 
-  it('are announced in the metadata, unless registration is not open or they are switched off', async () => {
+  it('are advertised in discovery only if enabled and registration is open', async () => {
     const supported = async (settings: Record<string, string>) => {
       const other = await startServer({ beside: server, settings });
       try {

@@ -1,4 +1,4 @@
-// What a client may say of itself, over tables of what is said.
+// Validation and normalization of client metadata, by tables of examples.
 import { describe, expect, it } from 'vitest';
 import {
   firstPartyError,
@@ -10,8 +10,8 @@ import {
 
 const SCOPES = ['openid', 'email', 'memory:read'];
 const ANONYMOUS: MetadataRules = { anonymous: true, byAdmin: false, scopes: SCOPES, redirectHosts: [] };
-const VOUCHED: MetadataRules = { ...ANONYMOUS, anonymous: false };
-const ADMIN: MetadataRules = { ...VOUCHED, byAdmin: true };
+const WITH_TOKEN: MetadataRules = { ...ANONYMOUS, anonymous: false };
+const ADMIN: MetadataRules = { ...WITH_TOKEN, byAdmin: true };
 const GOOD = { redirect_uris: ['https://app.example/cb'] };
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 
@@ -25,7 +25,7 @@ function errorOf(metadata: object, rules = ANONYMOUS): string | undefined {
   return undefined;
 }
 
-/** Random texts of awkward characters, the same in each run. */
+/** Pseudo-random texts of awkward characters, the same in each run. */
 function* awkwardTexts(count: number): Generator<string> {
   const pieces = [
     'https:',
@@ -72,7 +72,7 @@ function* awkwardTexts(count: number): Generator<string> {
 }
 
 describe('redirect URIs', () => {
-  it('are refused by name or safe, whatever is made of them', () => {
+  it('are either rejected or safe, for arbitrary texts', () => {
     let taken = 0;
     for (const uri of awkwardTexts(20_000)) {
       const problem = errorOf({ redirect_uris: [uri] });
@@ -90,19 +90,19 @@ describe('redirect URIs', () => {
     expect(taken).toBeGreaterThan(100);
   });
 
-  it('of 20 are taken, of 21 not', () => {
+  it('are limited to 20', () => {
     const many = (count: number) => ({
       redirect_uris: Array.from({ length: count }, (_, n) => `https://app.example/${n}`),
     });
     expect([errorOf(many(20)), errorOf(many(21))]).toEqual([undefined, 'invalid_redirect_uri']);
   });
 
-  it('with a scheme of their own make a native app', () => {
+  it('with a private-use scheme make the client a native app', () => {
     expect(normalizeMetadata({ redirect_uris: ['com.example:/cb'] }, ANONYMOUS).application_type).toBe('native');
     expect(normalizeMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('application_type');
   });
 
-  it('keep to the list of hosts, sub-domains only where it says so', () => {
+  it('are limited to the allowed hosts, with subdomains only for wildcard entries', () => {
     const rules = { ...ANONYMOUS, redirectHosts: ['a.example', '*.b.example'] };
     const at = (uri: string) => errorOf({ redirect_uris: [uri] }, rules);
     for (const uri of ['https://a.example/', 'https://x.b.example/', 'https://x.y.b.example/', 'http://localhost/'])
@@ -118,7 +118,7 @@ describe('redirect URIs', () => {
   });
 });
 
-describe('loopback', () => {
+describe('loopback redirect URIs', () => {
   it.each([
     ['http://localhost:1/cb', 'http://localhost/cb', true],
     ['http://localhost/cb', 'http://localhost:1/cb', true],
@@ -139,62 +139,57 @@ describe('loopback', () => {
     ['http://localhost:/cb', 'http://localhost/cb', false],
     ['http://localhost:1\\@evil.example/cb', 'http://localhost/cb', false],
     ['garbage', 'http://localhost/cb', false],
-  ])('%s and %s: %s', (requested, registered, same) => {
+  ])('match regardless of the port: %s and %s: %s', (requested, registered, same) => {
     expect(sameLoopback(requested, registered)).toBe(same);
   });
 });
 
-describe('grants', () => {
+describe('grant types', () => {
   it.each<[string, object, MetadataRules, string[]]>([
-    ['nothing said', {}, ANONYMOUS, ['authorization_code']],
+    ['default to the authorization code', {}, ANONYMOUS, ['authorization_code']],
     [
-      'all that is free',
+      'can be all self-service types',
       { grant_types: ['authorization_code', 'refresh_token', DEVICE] },
       ANONYMOUS,
       ['authorization_code', 'refresh_token', DEVICE],
     ],
     [
-      'too much',
+      'are narrowed without a token',
       { grant_types: ['authorization_code', 'client_credentials', 'password', 'implicit'] },
       ANONYMOUS,
       ['authorization_code'],
     ],
     [
-      'too much, with a token',
+      'are narrowed with an initial access token',
       { grant_types: ['authorization_code', 'client_credentials'] },
-      VOUCHED,
+      WITH_TOKEN,
       ['authorization_code'],
     ],
     [
-      'a machine of an administrator',
+      'can be client_credentials for an administrator',
       { grant_types: ['client_credentials'], redirect_uris: [] },
       ADMIN,
       ['client_credentials'],
     ],
-    [
-      'the same twice',
-      { grant_types: ['authorization_code', 'authorization_code'] },
-      ANONYMOUS,
-      ['authorization_code'],
-    ],
+    ['are unique', { grant_types: ['authorization_code', 'authorization_code'] }, ANONYMOUS, ['authorization_code']],
   ])('%s', (_name, metadata, rules, granted) => {
     expect(normalizeMetadata({ ...GOOD, ...metadata }, rules).grant_types).toEqual(granted);
   });
 
-  it('without a redirect ask for no response type', () => {
+  it('without redirects imply no response type', () => {
     expect(normalizeMetadata({ grant_types: [DEVICE] }, ANONYMOUS).response_types).toEqual([]);
     expect(normalizeMetadata(GOOD, ANONYMOUS).response_types).toEqual(['code']);
   });
 
-  it('of a machine need a secret or a key', () => {
+  it('with client_credentials require client authentication', () => {
     const machine = { grant_types: ['client_credentials'], redirect_uris: [] };
     expect(errorOf({ ...machine, token_endpoint_auth_method: 'none' }, ADMIN)).toBe('invalid_client_metadata');
     expect(errorOf({ ...machine, token_endpoint_auth_method: 'private_key_jwt' }, ADMIN)).toBeUndefined();
   });
 });
 
-describe('the rest', () => {
-  it('narrows the scope to what exists', () => {
+describe('other metadata', () => {
+  it('has its scope narrowed to existing scopes', () => {
     expect(normalizeMetadata({ ...GOOD, scope: 'openid root openid memory:read' }, ANONYMOUS).scope).toBe(
       'openid memory:read',
     );
@@ -203,15 +198,15 @@ describe('the rest', () => {
   });
 
   it.each(['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'])(
-    'takes %s only where somebody vouches',
+    'can have %s only with an initial access token',
     (member) => {
       const metadata = { [member]: 'https://app.example/x' };
       expect(errorOf(metadata, ANONYMOUS)).toBe('invalid_client_metadata');
-      expect(errorOf(metadata, VOUCHED)).toBeUndefined();
+      expect(errorOf(metadata, WITH_TOKEN)).toBeUndefined();
     },
   );
 
-  it('lets a first-party client go to https only, and not to this machine', () => {
+  it('of a first-party client can redirect only to https and not to loopback', () => {
     expect(firstPartyError(['https://app.example/cb'])).toBeUndefined();
     for (const uri of ['http://localhost/cb', 'https://localhost/cb', 'https://127.0.0.1/cb', 'com.example:/cb']) {
       expect(firstPartyError(['https://app.example/cb', uri]), uri).toContain(uri);

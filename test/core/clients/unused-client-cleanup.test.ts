@@ -1,5 +1,4 @@
-// Clients that came by themselves and that nobody uses: which of them go, and that none goes under
-// somebody's hands.
+// Cleanup of unused clients: which are deleted, and that none is deleted while it is in use.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds, DAY_SECONDS } from '../../../src/base/clock.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -10,7 +9,7 @@ import { authorizeUrl, isAlive, obtainCode, passThrough, pkce, redeem } from '..
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-describe.each(stores)('clients that came by themselves, on $name', (store) => {
+describe.each(stores)('self-registered clients on $name', (store) => {
   let server: TestServer;
   let host: DocumentHost;
   let now: Date;
@@ -36,7 +35,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
   const isThere = async (id: string) => (await server.base.db.client.count({ where: { id } })) === 1;
   const removeUnused = async () =>
     (await server.core.unusedClients.removeUnused()).map(({ client, reason }) => [client.id, reason]);
-  /** Signs somebody in with it. */
+  /** Signs a user in to the client. */
   async function use(client: { id: string; secret: string }, email: string, more: Record<string, string> = {}) {
     const { status, body } = await redeem(server, client, await obtainCode(server, client, email, more));
     expect(status, JSON.stringify(body)).toBe(200);
@@ -44,7 +43,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     return body;
   }
 
-  it('go when they never signed anybody in, and leave a trail; those of administrators stay', async () => {
+  it('are deleted and audited when no user ever signed in, unlike those of administrators', async () => {
     const admin = await server.client();
     const stranger = await registerStranger(server);
     const document = host.describe();
@@ -57,7 +56,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     wait(0.2);
     const due = (await server.core.unusedClients.find()).map(({ client }) => client.id);
     expect(due.sort()).toEqual([stranger.id, document].sort());
-    expect(await isThere(stranger.id), 'whoever only asks takes nothing away').toBe(true);
+    expect(await isThere(stranger.id), 'a dry run deletes nothing').toBe(true);
     expect((await removeUnused()).sort()).toEqual([stranger.id, document].sort().map((id) => [id, 'unused']));
     for (const [id, stays] of [
       [stranger.id, false],
@@ -74,7 +73,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     expect(await isThere(admin.id)).toBe(true);
   });
 
-  it('go when they were not used for long and nothing of theirs is alive', async () => {
+  it('are deleted when idle for long and without an active grant', async () => {
     const { email } = await server.account();
     const [idle, held] = [await registerStranger(server), await registerStranger(server)];
     await use(idle, email);
@@ -91,7 +90,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     expect(await removeUnused()).toEqual([[held.id, 'idle']]);
   });
 
-  it('are noted as used when they are, seldom enough', async () => {
+  it('are recorded as used, at a limited rate', async () => {
     const client = await registerStranger(server);
     const { email } = await server.account();
     const lastUsedAt = async () => (await server.base.db.client.findUnique({ where: { id: client.id } }))?.lastUsedAt;
@@ -107,7 +106,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     expect(await lastUsedAt()).toEqual(now);
   });
 
-  it('stay while somebody is on the way in, also from a device or with a pushed request', async () => {
+  it('are kept during an authorization, also with a device code or a pushed request', async () => {
     const { email } = await server.account();
     const device = 'urn:ietf:params:oauth:grant-type:device_code';
     const grants = ['authorization_code', 'refresh_token', device];
@@ -132,7 +131,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     expect((await removeUnused()).sort()).toEqual([pushed.id, television.id].sort().map((id) => [id, 'unused']));
   });
 
-  it('either stay or are gone for whoever begins at the same moment', async () => {
+  it('are either kept or gone for an authorization that begins concurrently', async () => {
     const clients = [];
     for (let n = 0; n < 12; n += 1) clients.push(await registerStranger(server));
     wait(8);
@@ -145,7 +144,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     for (const [n, { id }] of clients.entries()) expect(await isThere(id), `client ${n}`).toBe(begun[n]);
   });
 
-  it('are not taken from under somebody whom they let in without a question', async () => {
+  it('are kept when a user signs in concurrently without a consent page', async () => {
     const { email } = await server.account();
     const client = await registerStranger(server);
     const browser = new Browser(server.origin);
@@ -153,7 +152,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     await server.core.clientUsage.flush();
     await server.base.db.grant.deleteMany({ where: { clientId: client.id } });
     wait(10);
-    await browser.open('/account'); // the login lives on
+    await browser.open('/account'); // the session stays active
     wait(10.1);
     await browser.signIn(email, 'correct horse battery');
     const { challenge } = pkce();
@@ -166,7 +165,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     expect([await isThere(client.id), grants]).toEqual(wasLetIn && gone.length === 0 ? [true, 1] : [false, 0]);
   });
 
-  it('are told of in the log with their count, by the housekeeping that takes them away', async () => {
+  it('are logged with their number by the cleanup job', async () => {
     await registerStranger(server);
     await registerStranger(server);
     wait(8);
@@ -176,7 +175,7 @@ describe.each(stores)('clients that came by themselves, on $name', (store) => {
     expect(lines.find(({ msg }) => msg === 'unused clients were deleted')?.count).toBe(2);
   });
 
-  it('stay for ever where that is switched off', async () => {
+  it('are kept forever when the cleanup is disabled', async () => {
     const settings = { UNUSED_CLIENT_TTL: '0s', IDLE_CLIENT_TTL: '0s' };
     const beside = await startServer({ beside: server, clock, settings });
     try {

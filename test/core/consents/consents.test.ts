@@ -1,4 +1,4 @@
-// What a person allowed a client: added to, never lost, taken back as a whole.
+// Consents: extended by each grant, never lost, revoked as a whole.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
@@ -16,7 +16,7 @@ describe.each(stores)('consents on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  it('grow with each yes, by resource too', async () => {
+  it('grow with each grant, also per resource', async () => {
     const { id } = await server.account();
     const { consents } = server.core;
     expect(await consents.find(id, 'c')).toEqual({ scopes: [], claims: [], resources: {} });
@@ -35,14 +35,14 @@ describe.each(stores)('consents on $name', (store) => {
     expect(await consents.find(id, 'other')).toEqual(allow());
   });
 
-  it('lose nothing when 20 are given at once', async () => {
+  it('lose nothing in 20 concurrent grants', async () => {
     const { id } = await server.account();
     const names = Array.from({ length: 20 }, (_, n) => `scope${n}`);
     await atOnce(20, (n) => server.core.consents.grant(id, 'c', allow(names[n]!), systemMeta));
     expect((await server.core.consents.find(id, 'c')).scopes.sort()).toEqual(names.sort());
   });
 
-  it('do not come back to life when one is given while they are withdrawn', async () => {
+  it('stay revoked after concurrent grants', async () => {
     const { id } = await server.account();
     const { consents } = server.core;
     for (let round = 0; round < 5; round += 1) {
@@ -56,7 +56,7 @@ describe.each(stores)('consents on $name', (store) => {
     }
   });
 
-  it('take all tokens with them when they are withdrawn, of this client and no other', async () => {
+  it('are revoked with all tokens of this client and of no other', async () => {
     const { email, id } = await server.account();
     const [client, other] = [await server.client(), await server.client()];
     const browser = new Browser(server.origin);
@@ -68,10 +68,10 @@ describe.each(stores)('consents on $name', (store) => {
     expect([await isAlive(server, family.accessToken), await isAlive(server, kept.accessToken)]).toEqual([false, true]);
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
     const page = await browser.open(authorizeUrl(server, client, pkce().challenge));
-    expect(page.url.pathname).toMatch(/^\/interaction\//); // asked again
+    expect(page.url.pathname).toMatch(/^\/interaction\//); // consent is required again
   });
 
-  it('leave a trail of yes, no and taking back', async () => {
+  it('are audited when granted, denied and revoked', async () => {
     const { email, id } = await server.account();
     const client = await server.client();
     const browser = new Browser(server.origin);

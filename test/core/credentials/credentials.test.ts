@@ -1,5 +1,4 @@
-// Who is behind a request: each kind of credential, asked of the sandbox endpoint that tells, and
-// what makes it worth nothing.
+// Each kind of credential, resolved through the sandbox endpoint, and the reasons to reject it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { call, newLogin } from '../../support/api.js';
@@ -21,35 +20,35 @@ describe.each(stores)('a credential on $name', (store) => {
 
   const ask = (headers: Record<string, string>) => call(server, 'GET', '/test-auth/auth-status', { headers });
   const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
-  const nobody = { authenticated: false, principal: { type: 'anonymous' } };
+  const anonymous = { authenticated: false, principal: { type: 'anonymous' } };
   const principal = (type: string, id: string) => ({ authenticated: true, principal: { type, id } });
 
-  /** A person's access token for our own API, given to an app. */
+  /** An app's access token for our own API, for a user. */
   async function tokenForApi(client: TestClient) {
     const { email, id } = await server.account();
     const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource: ownApi });
     return { accountId: id, accessToken: family.accessToken };
   }
 
-  it('is nobody when there is none', async () => {
-    expect((await ask({})).json).toEqual(nobody);
+  it('that is missing resolves to an anonymous principal', async () => {
+    expect((await ask({})).json).toEqual(anonymous);
   });
 
-  it('is a person who signed in here, by header or by cookie', async () => {
+  it('resolves to a user with a session, by header or cookie', async () => {
     const { access_token: text, accountId } = await newLogin(server);
     for (const headers of [bearer(text), { authorization: `bearer ${text}` }, { cookie: `cap_access=${text}` }]) {
       expect((await ask(headers)).json).toEqual(principal('human', accountId));
     }
   });
 
-  it('is a person by an OAuth token for our API, who may not do what is for those who signed in here', async () => {
+  it('resolves to a user by an OAuth token, which cannot replace a session', async () => {
     const { accountId, accessToken } = await tokenForApi(await server.client());
     expect((await ask(bearer(accessToken))).json).toEqual(principal('human', accountId));
     const refused = await call(server, 'GET', '/auth/me', { token: accessToken });
     expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_scope']);
   });
 
-  it('is a client by its own token for our API', async () => {
+  it('resolves to a client by its own token', async () => {
     const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
     const { body } = await token(server, machine, asked);
@@ -58,7 +57,7 @@ describe.each(stores)('a credential on $name', (store) => {
     expect((await ask(bearer(body.access_token!))).json.error).toBe('invalid_token');
   });
 
-  it('is worth nothing when it is an OAuth token for somebody else, without audience, bound to a key, or revoked', async () => {
+  it('is rejected if it is an OAuth token for another audience, without audience, bound to a key, or revoked', async () => {
     const client = await server.client();
     const app = await server.client({ token_endpoint_auth_method: 'none' });
     const { email } = await server.account();
@@ -81,10 +80,10 @@ describe.each(stores)('a credential on $name', (store) => {
 
   it.each([
     [
-      'its consent is withdrawn',
+      'its consent is revoked',
       (accountId: string, { id }: TestClient) => server.core.consents.revoke(accountId, id, systemMeta),
     ],
-    ['the login that it came from is revoked', (accountId: string) => revokeAllSessions(server, accountId, 'revoked')],
+    ['its session is revoked', (accountId: string) => revokeAllSessions(server, accountId, 'revoked')],
     [
       'its account is suspended',
       async (id: string) => {
@@ -92,7 +91,7 @@ describe.each(stores)('a credential on $name', (store) => {
         await server.base.invalidationBus.publish('accounts', id);
       },
     ],
-  ])('of an app is worth nothing at once when %s', async (_, end) => {
+  ])('of an app is rejected at once when %s', async (_, end) => {
     const client = await server.client();
     const { accountId, accessToken } = await tokenForApi(client);
     expect((await ask(bearer(accessToken))).status).toBe(200);
@@ -100,7 +99,7 @@ describe.each(stores)('a credential on $name', (store) => {
     expect((await ask(bearer(accessToken))).json.error).toBe('invalid_token');
   });
 
-  it('is remembered apart for each audience, however its text is written', async () => {
+  it('is cached separately for each audience, even if crafted to collide', async () => {
     const url = 'https://tool.example/app';
     const admin = (await server.account()).id;
     await server.core.tools.create({ slug: 'tool', name: 'Tool', url }, admin, systemMeta);
@@ -108,7 +107,7 @@ describe.each(stores)('a credential on $name', (store) => {
     const scope = 'openid tools:validate';
     const { accessToken } = await openFamily(server, await server.client(), email, { scope, resource: url });
     expect(await server.core.credentials.resolve(accessToken, {}, url)).toMatchObject({ kind: 'oauth' });
-    const forged = `${accessToken} ${url}`; // what the one memory of both could have been called
+    const forged = `${accessToken} ${url}`; // would collide with a joined cache key
     await expect(server.core.credentials.resolve(forged)).rejects.toMatchObject({ code: 'invalid_token' });
     const inCookie = { cookie: `cap_access=${forged}` } as Record<string, string>;
     for (const headers of [{ 'x-api-key': forged }, inCookie, bearer(accessToken)]) {
@@ -116,7 +115,7 @@ describe.each(stores)('a credential on $name', (store) => {
     }
   });
 
-  it('is refused when two headers name two different ones, or when it has no form', async () => {
+  it('is rejected when two headers differ or when malformed', async () => {
     const [one, other] = [await newLogin(server), await newLogin(server)];
     const both = (a: string, b: string) => ask({ ...bearer(a), 'x-api-key': b });
     expect((await both(one.access_token, other.access_token)).json.error).toBe('invalid_token');
@@ -135,14 +134,14 @@ describe.each(stores)('a credential on $name', (store) => {
     }
   });
 
-  it('in a header alone decides: cookies count only where there is none', async () => {
+  it('in a header takes precedence over cookies', async () => {
     const [one, other] = [await newLogin(server), await newLogin(server)];
     const cookie = `cap_access=${other.access_token}`;
     expect((await ask({ ...bearer(one.access_token), cookie })).json).toEqual(principal('human', one.accountId));
     expect((await ask({ ...bearer('wrong'), cookie })).json.error).toBe('invalid_token');
   });
 
-  it('cannot be made from a token of another kind by a change of its header', async () => {
+  it('cannot be forged from another kind of token by changing its header', async () => {
     const { access_token: text } = await newLogin(server);
     const [head = '', body = '', signature = ''] = text.split('.');
     const header = JSON.parse(Buffer.from(head, 'base64url').toString());
@@ -163,7 +162,7 @@ describe.each(stores)('a credential on $name', (store) => {
 });
 
 describe('the sandbox', () => {
-  it('is not there unless it is asked for', async () => {
+  it('does not exist unless enabled', async () => {
     const server = await startServer();
     try {
       for (const [method, path] of [
@@ -178,7 +177,7 @@ describe('the sandbox', () => {
     }
   });
 
-  it('makes test users and signs them in', async () => {
+  it('creates test users and signs them in', async () => {
     const server = await startServer({ settings: { TEST_AUTH: 'true' } });
     try {
       const body = { email: 'test@example.com', password: 'TestPass123!' };

@@ -1,5 +1,4 @@
-// Tokens of another issuer as credentials (bring your own auth): whose they are, what they reach,
-// and what must never pass for one.
+// Tokens of trusted external issuers as credentials: the account, the access, and rejected tokens.
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt, type JWTPayload } from 'jose';
@@ -21,7 +20,7 @@ afterAll(() => provider.close());
 
 type Make = (claims?: JWTPayload, header?: Record<string, unknown>) => Promise<string>;
 
-/** How a keeper can say whose tokens are accepted, and how such a token is made. */
+/** The settings that trust an issuer, and a function that signs its tokens. */
 const ways: { name: string; settings: Record<string, string>; issuer: string; sign: Make }[] = [
   {
     name: 'JWT_SECRET',
@@ -87,7 +86,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
 
   const good = (claims: JWTPayload = {}, header = {}) => sign({ sub: subject, ...claims }, header);
 
-  it('stands for the account that is linked to its subject', async () => {
+  it('resolves to the account that is linked to its subject', async () => {
     expect(await ask(server, await good())).toEqual({ status: 200, id: ownId });
     expect((await ask(server, await good(), '/api/v1/auth/me/profile')).status).toBe(200);
     expect(await ask(server, await good({ aud: ['https://other.example', AUDIENCE] }))).toMatchObject({ status: 200 });
@@ -96,7 +95,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     expect(await ask(server, await good({ nbf: epoch(5) })), 'two clocks').toMatchObject({ status: 200 });
   });
 
-  it('reaches nothing that asks for a person who signed in here', async () => {
+  it('is rejected where a session is required', async () => {
     const token = await good({ role: 'admin', scope: 'openid admin', amr: ['pwd', 'otp'], auth_time: epoch() });
     for (const [method, path] of [
       ['PATCH', '/api/v1/auth/me/profile'],
@@ -114,60 +113,60 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     expect(userinfo.status).toBe(401);
   });
 
-  it('is read for its subject only', async () => {
-    const token = await good({ role: 'admin', email: 'keeper@example.com', plan: 'gold', name: 'The Keeper' });
+  it('is used only for its subject', async () => {
+    const token = await good({ role: 'admin', email: 'admin@example.com', plan: 'gold', name: 'The Admin' });
     expect(await ask(server, token)).toMatchObject({ id: ownId });
     const account = await server.base.db.account.findUniqueOrThrow({ where: { id: ownId } });
     expect(account).toMatchObject({ role: 'viewer', plan: 'free', name: 'Jane Developer' });
   });
 
-  it('may name an account by its id where the keeper gave a key, not where a provider names its own people', async () => {
+  it('can name an account by its id with a configured key, but not from an OpenID provider', async () => {
     const { id } = await server.account();
     const answer = await ask(server, await good({ sub: id }));
     expect(answer).toMatchObject(settings.OIDC_ISSUER ? unknown : { status: 200, id });
   });
 
-  it('makes no account for somebody who is not known', async () => {
+  it('creates no account for an unknown subject', async () => {
     const before = await server.base.db.account.count();
-    expect(await ask(server, await good({ sub: 'nobody', email: 'nobody@example.com' }))).toMatchObject(unknown);
+    expect(await ask(server, await good({ sub: 'unknown', email: 'unknown@example.com' }))).toMatchObject(unknown);
     expect(await ask(server, await good({ sub: randomUUID() }))).toMatchObject(unknown);
     expect(await server.base.db.account.count()).toBe(before);
     expect(await server.base.db.federatedIdentity.count()).toBe(1);
   });
 
-  it('that is over is told so, to the second', async () => {
+  it('is reported as expired, to the second', async () => {
     for (const exp of [epoch(-3600), epoch(-1)]) {
       expect(await ask(server, await good({ exp }))).toMatchObject({ status: 401, error: 'expired_token' });
     }
   });
 
   it.each<[string, (make: typeof good) => Promise<string>]>([
-    ['for somebody else', (make) => make({ aud: 'https://other.example' })],
-    ['for nobody', (make) => make({ aud: undefined })],
+    ['for another audience', (make) => make({ aud: 'https://other.example' })],
+    ['without an audience', (make) => make({ aud: undefined })],
     ['of another issuer', (make) => make({ iss: 'https://other.example' })],
     ['of no issuer', (make) => make({ iss: undefined })],
     ['of a list of issuers', (make) => make({ iss: [issuer] as unknown as string })],
-    ['of the issuer with a slash more', (make) => make({ iss: `${issuer}/` })],
-    ['that begins later', (make) => make({ nbf: epoch(60) })],
-    ['that was made in the future', (make) => make({ iat: epoch(60) })],
-    ['without an end', (make) => make({ exp: undefined })],
-    ['whose end is a text', (make) => make({ exp: 'tomorrow' as unknown as number })],
+    ['of the issuer with a trailing slash', (make) => make({ iss: `${issuer}/` })],
+    ['that is not valid yet', (make) => make({ nbf: epoch(60) })],
+    ['that was issued in the future', (make) => make({ iat: epoch(60) })],
+    ['without an expiry', (make) => make({ exp: undefined })],
+    ['whose expiry is a string', (make) => make({ exp: 'tomorrow' as unknown as number })],
     ['without a subject', (make) => make({ sub: undefined })],
     ['whose subject is a number', (make) => make({ sub: 1 as unknown as string })],
-    ['whose subject holds a NUL', (make) => make({ sub: `${subject}\0` })],
-    ['whose subject is endless', (make) => make({ sub: subject.repeat(50) })],
+    ['whose subject contains NUL', (make) => make({ sub: `${subject}\0` })],
+    ['whose subject is too long', (make) => make({ sub: subject.repeat(50) })],
     ['that is huge', (make) => make({ padding: 'x'.repeat(9000) })],
-    ['of the kind of our own tokens', (make) => make({}, { typ: 'session+jwt' })],
-    ['that ends a login elsewhere', (make) => make({}, { typ: 'logout+jwt' })],
-    ['that is a proof', (make) => make({}, { typ: 'dpop+jwt' })],
+    ['with the type of our own tokens', (make) => make({}, { typ: 'session+jwt' })],
+    ['that is a logout token', (make) => make({}, { typ: 'logout+jwt' })],
+    ['that is a DPoP proof', (make) => make({}, { typ: 'dpop+jwt' })],
     ['that is bound to a key', (make) => make({ cnf: { jkt: 'thumbprint' } })],
     ['that is bound to a certificate', (make) => make({ cnf: { 'x5t#S256': 'hash' } })],
-    ['that is bound to a key in a way not known here', (make) => make({ cnf: { jwk: others.publicJwk } })],
-    ['that is bound to nothing that can be read', (make) => make({ cnf: {} })],
-    ['that is bound to a text', (make) => make({ cnf: 'thumbprint' })],
-    ['that is bound to null', (make) => make({ cnf: null })],
-    ['with a piece that is missing', async (make) => (await make()).split('.').slice(0, 2).join('.')],
-    ['with a changed claim', async (make) => changeClaim(await make({ sub: 'nobody' }), 'sub', subject)],
+    ['that is bound by an unknown method', (make) => make({ cnf: { jwk: others.publicJwk } })],
+    ['with an empty cnf', (make) => make({ cnf: {} })],
+    ['with a string as cnf', (make) => make({ cnf: 'thumbprint' })],
+    ['with null as cnf', (make) => make({ cnf: null })],
+    ['with a missing part', async (make) => (await make()).split('.').slice(0, 2).join('.')],
+    ['with a changed claim', async (make) => changeClaim(await make({ sub: 'unknown' }), 'sub', subject)],
     ['with a changed signature', async (make) => changeSignature(await make())],
     ['without a signature', async (make) => `${unsigned({ alg: 'none' }, decodeJwt(await make()))}.`],
     ['without a signature, in capitals', async (make) => `${unsigned({ alg: 'NONE' }, decodeJwt(await make()))}.`],
@@ -176,11 +175,11 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     ['signed with the public key as a secret', async (make) => bySecret(await make(), rsa.pem)],
     ['signed with the other public key as a secret', async (make) => bySecret(await make(), ec.pem.trim())],
     ['signed with an empty secret', async (make) => bySecret(await make(), '')],
-    ['signed with our own name as secret', async (make) => bySecret(await make(), 'signet')],
-    ['signed by somebody else', async (make) => signToken(others.privateKey, 'RS256', decodeJwt(await make()))],
-    ['with the key of somebody else inside', async (make) => withKeyInside(await make())],
+    ['signed with our name as the secret', async (make) => bySecret(await make(), 'signet')],
+    ['signed with an unknown key', async (make) => signToken(others.privateKey, 'RS256', decodeJwt(await make()))],
+    ['with an unknown key in its header', async (make) => withKeyInside(await make())],
     ['in another algorithm', async (make) => inAnotherAlgorithm(await make())],
-  ])('%s is refused', async (_what, make) => {
+  ])('%s is rejected', async (_what, make) => {
     expect(await ask(server, await make(good))).toMatchObject(unknown);
   });
 
@@ -198,7 +197,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     return token.slice(0, at) + (token[at] === 'A' ? 'B' : 'A') + token.slice(at + 1);
   }
 
-  /** Signed rightly where a secret signs: then it is the extension alone that is in the way. */
+  /** Signed correctly for JWT_SECRET, so that only the extension is wrong. */
   function withCrit(token: string): string {
     const input = unsigned({ alg: 'HS256', crit: ['example'], example: true }, decodeJwt(token));
     return `${input}.${createHmac('sha256', SECRET).update(input).digest('base64url')}`;
@@ -217,7 +216,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     return signToken(privateKey, 'RS256', decodeJwt(token), header);
   }
 
-  /** By the right key, where there is one, in an algorithm that was not agreed upon. */
+  /** Signed with the right key if possible, but with an algorithm that is not allowed. */
   function inAnotherAlgorithm(token: string): Promise<string> {
     if (settings.JWT_SECRET) return signToken(new TextEncoder().encode(SECRET.repeat(2)), 'HS512', decodeJwt(token));
     return settings.JWT_PUBLIC_KEY === rsa.pem
@@ -226,8 +225,8 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
   }
 });
 
-describe('whose a token is', () => {
-  it('counts only where the keeper named the issuer', async () => {
+describe('the issuer of a token', () => {
+  it('must be configured', async () => {
     const server = await startServer();
     for (const { issuer, sign } of ways) {
       const subject = randomUUID();
@@ -237,7 +236,7 @@ describe('whose a token is', () => {
     await server.close();
   });
 
-  it('is never mistaken: our own tokens are not theirs, and theirs are not ours', async () => {
+  it('decides which keys verify it, so that our own and external tokens are never confused', async () => {
     const server = await startServer({ settings: ways[0]!.settings });
     try {
       const account = await server.account();
@@ -258,7 +257,7 @@ describe('whose a token is', () => {
     }
   });
 
-  it('counts for any audience where the keeper says so', async () => {
+  it('can be trusted for any audience if configured', async () => {
     const server = await startServer({ settings: { ...ways[0]!.settings, JWT_AUDIENCE: '*' } });
     const { id } = await server.account();
     for (const aud of [undefined, 'https://anything.example']) {
@@ -269,10 +268,10 @@ describe('whose a token is', () => {
 });
 
 describe.each(stores)('an account on $name', (store) => {
-  it('that is suspended, or whose tokens were revoked, has no foreign tokens either: at once here, within a second elsewhere', async () => {
+  it('loses its external tokens with a suspension or revocation, in every process within a second', async () => {
     const { settings, sign } = ways[0]!;
     const server = await startServer({ store, settings });
-    // On SQLite there is one process; what another one writes is noticed there as well.
+    // On SQLite, writes of another process are noticed, too.
     const replica = await startServer({ beside: server, settings });
     try {
       for (const data of [{ status: 'suspended' }, { notBefore: new Date(Date.now() + 60_000) }]) {

@@ -430,7 +430,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
       expect(await rowOf(linkId)).toBeNull();
       expect((await read(linkId, token)).status).toBe(404);
-      await server.app.settle();
+      await server.core.settle();
       expect(elsewhere.google.forgotten).toEqual([refresh]);
     });
 
@@ -442,13 +442,13 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         const token = await tokenOf(accountId);
         google.spoil['/token'] = async (res) => {
           expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
-          await server.app.settle();
+          await server.core.settle();
           google.forgotten = [];
           json(res, 200, { access_token: 'google-late', refresh_token: 'google-r-late', token_type: 'bearer' });
         };
         expect((await read(linkId, token)).json.error).toBe('provider_sign_in_required');
       });
-      await server.app.settle();
+      await server.core.settle();
       expect(await rowOf(linkId)).toBeNull();
       expect(google.forgotten).toEqual(['google-r-late']);
     });
@@ -463,7 +463,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
         const token = await tokenOf(accountId);
         expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
-        await server.app.settle();
+        await server.core.settle();
         expect(await rowOf(linkId)).toBeNull();
       }
     });
@@ -477,7 +477,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
       await db().account.update({ where: { id: admin.id }, data: { role: 'admin' } });
       await server.core.adminUsers.remove(accountId, admin, systemMeta);
       expect(await rowOf(linkId)).toBeNull();
-      await server.app.settle();
+      await server.core.settle();
       expect(elsewhere.google.forgotten).toEqual([refresh]);
     });
 

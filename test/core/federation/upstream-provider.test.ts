@@ -56,7 +56,7 @@ beforeAll(async () => {
   });
 });
 afterEach(async () => {
-  await server.app.settle();
+  await server.core.settle();
   asked.length = 0;
 });
 afterAll(async () => {
@@ -97,7 +97,7 @@ describe('an upstream provider', () => {
     for (const answer of [good[ME]!, html]) {
       answers = { ...good, [ME]: answer };
       await logIn();
-      await server.app.settle();
+      await server.core.settle();
       expect(asked.at(-1)).toMatchObject({
         method: 'POST',
         path: '/api/v1/auth/logout',
@@ -278,7 +278,7 @@ describe('an upstream provider', () => {
     const { user } = await logIn({ email: 'jane@example.com' });
     const known = String(user!.email);
     answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
-    await server.app.settle();
+    await server.core.settle();
     asked.length = 0;
     // The quickest of each: whatever else this machine has to do only adds to a time. A machine
     // that is busy throughout is given another try.

@@ -1,4 +1,4 @@
-// Signing keys: made once, replaced in stages, told to everybody, opened by the right secret only.
+// Signing keys: created once, rotated in stages, shared by all processes, sealed with the secret.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeProtectedHeader } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -45,7 +45,7 @@ describe.each(stores)('signing keys on $name', (store) => {
 
   const isActive = async (jwt: string, at = server) => (await introspect(at, machine, jwt)).body.active;
 
-  it('are one of each kind, stored encrypted, published without their private part', async () => {
+  it('exist once per algorithm, stored encrypted and published without their private part', async () => {
     const rows = await server.base.db.signingKey.findMany();
     expect(rows.map(({ algorithm }) => algorithm).sort()).toEqual(['ES256', 'RS256']);
     expect(await published()).toEqual(rows.map(({ kid }) => kid).sort());
@@ -54,7 +54,7 @@ describe.each(stores)('signing keys on $name', (store) => {
     expect(await (await fetch(`${server.origin}/oauth/jwks`)).text()).not.toContain(d);
   });
 
-  it('are published first, sign later, retire, and are gone when nothing they signed can be alive', async () => {
+  it('are published, then sign, retire, and are deleted after the last token has expired', async () => {
     const before = await issue();
     const fresh = await server.core.keys.rotate();
     expect(await published()).toEqual(expect.arrayContaining([...fresh, before.kid]));
@@ -65,7 +65,7 @@ describe.each(stores)('signing keys on $name', (store) => {
     expect(await published()).toContain(before.kid);
     expect(await isActive(before.jwt)).toBe(true);
     expect(await isActive(after.jwt)).toBe(true);
-    aheadMs = LEAD_MS + (AGENT_TOKEN_SECONDS + DAY_SECONDS + 60) * 1000; // the longest of all lives
+    aheadMs = LEAD_MS + (AGENT_TOKEN_SECONDS + DAY_SECONDS + 60) * 1000; // the longest lifetime of a token
     expect(await published()).toEqual([...fresh].sort());
     expect(await server.core.keys.sweep()).toBe(2);
     expect(await server.base.db.signingKey.count()).toBe(2);
@@ -73,7 +73,7 @@ describe.each(stores)('signing keys on $name', (store) => {
     expect(actions).toEqual(expect.arrayContaining(['key.created', 'key.rotated', 'key.retired']));
   });
 
-  it('are heard of by the server beside within seconds, without a restart', async () => {
+  it('are loaded by other processes within seconds after a rotation', async () => {
     aheadMs = LEAD_MS;
     const before = await issue(beside);
     const fresh = await server.core.keys.rotate({ atOnce: true });
@@ -84,7 +84,7 @@ describe.each(stores)('signing keys on $name', (store) => {
     expect(await isActive(before.jwt, beside)).toBe(false);
   });
 
-  it('are rotated by one of several servers when they are due', async () => {
+  it('are rotated by one of several processes when due', async () => {
     const count = await server.base.db.signingKey.count();
     expect(await server.core.keys.rotateIfDue()).toBe(false);
     aheadMs = 91 * DAY_SECONDS * 1000;
@@ -95,7 +95,7 @@ describe.each(stores)('signing keys on $name', (store) => {
 });
 
 describe.each(stores)('servers that start together on $name', (store) => {
-  it('make one set of keys', async () => {
+  it('create one set of keys', async () => {
     const first = await startServer({ store, settings: { SECRET } });
     await first.base.db.signingKey.deleteMany();
     const others = await Promise.all([1, 2, 3].map(() => startServer({ beside: first, settings: { SECRET } })));
@@ -109,7 +109,7 @@ describe.each(stores)('servers that start together on $name', (store) => {
     }
   });
 
-  it('say clearly when the secret is another one, and open with the one of before', async () => {
+  it('report a wrong secret, and accept the previous one', async () => {
     const first = await startServer({ store, settings: { SECRET } });
     const other = 'the master secret of these tests, 2';
     try {
