@@ -64,7 +64,7 @@ const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 
 export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
-  const { config, redis } = base;
+  const { config } = base;
   const audit = createAudit(base);
   const resources = await createResources({
     ...base,
@@ -92,12 +92,7 @@ export async function createCore(base: Base) {
   const invitations = createInvitations({ ...base, audit, organizations, accounts });
   const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const { apiKeys, keyUsage } = createApiKeyModule(base, { audit, accounts, organizations, projects, resources });
-  const oauthStorage = createOAuthStorage({
-    ...base,
-    audit,
-    redis: redis && { client: redis, prefix: config.redisPrefix },
-    retrySeconds: config.refreshReuseSeconds,
-  });
+  const oauthStorage = createOAuthStorage(base, { audit });
   const { agents, activeAgents, audiences, ownershipClaims } = createAgentModule(base, {
     audit,
     accounts,

@@ -14,7 +14,7 @@ import { type Accounts, mailAddressOf, normalizeEmail } from '../accounts/accoun
 import { AGENT_INCLUDE, type Agent, toAgent } from '../agents/active-agents.js';
 import type { Audit, AuditActor, AuditEvent } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import type { Payload } from '../oauth-storage/store.js';
+import type { Payload } from '../oauth-storage/stores.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from '../sessions/sessions.js';
 

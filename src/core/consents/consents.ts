@@ -5,7 +5,6 @@
 
 import type { Base } from '../../base/base.js';
 import type { Consent, Prisma } from '../../base/db/open.js';
-import type { Statement } from '../../base/db/prepared.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -22,7 +21,7 @@ export interface GrantedAccess {
 
 interface Deps {
   audit: Audit;
-  oauthStorage: Pick<OAuthStorage, 'grants'>;
+  oauthStorage: Pick<OAuthStorage, 'grants' | 'consents'>;
 }
 
 /** The access of a client without consent. */
@@ -31,15 +30,13 @@ export const NOTHING: GrantedAccess = { scopes: [], claims: [], resources: {} };
 export type Consents = ReturnType<typeof createConsents>;
 
 export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
-  const { db, transact, clock, invalidationBus, prepared } = base;
+  const { db, transact, clock, invalidationBus } = base;
 
   return { find, grant, deny, revoke, list };
 
   /** Returns the access that the user granted the client. */
   async function find(accountId: string, clientId: string): Promise<GrantedAccess> {
-    const row = prepared
-      ? (await prepared.run<Pick<Consent, 'scopes'>>(FIND_CONSENT, [accountId, clientId])).rows[0]
-      : await db.consent.findUnique({ where: { accountId_clientId: { accountId, clientId } } });
+    const row = await oauthStorage.consents.find(accountId, clientId);
     return row ? toGrantedAccess(row) : NOTHING;
   }
 
@@ -82,12 +79,6 @@ export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
     return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flatten(toGrantedAccess(row)) }));
   }
 }
-
-/** Runs with every authorization, so it is a prepared statement on PostgreSQL. */
-const FIND_CONSENT: Statement = {
-  name: 'find-consent',
-  text: 'SELECT "scopes" FROM "Consent" WHERE "accountId" = $1 AND "clientId" = $2',
-};
 
 const toJson = (access: GrantedAccess) => access as unknown as Prisma.InputJsonObject;
 

@@ -6,8 +6,8 @@ import type { Account, Accounts } from '../accounts/accounts.js';
 import { type ActiveAgents, type Agent, isAgentId } from '../agents/active-agents.js';
 import type { Clients } from '../clients/clients.js';
 import type { Jwts } from '../keys/jwts.js';
-import type { StoredGrant } from '../oauth-storage/grants.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { StoredGrant } from '../oauth-storage/stores.js';
 import type { AgentPrincipal, OAuthPrincipal } from './principal.js';
 import type { Confirmation } from './proof-of-possession.js';
 

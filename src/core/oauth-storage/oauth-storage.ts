@@ -1,33 +1,25 @@
 /**
- * All that the protocol engine stores, as plain rows: the short-lived artifacts in Redis or the
- * database, what must last (grants, refresh tokens) always in the database. Values that are secrets
- * are stored by their hash.
+ * Stores what oidc-provider stores, as plain rows. Short-lived entries are in Redis or the
+ * database; grants and refresh tokens are always in the database. Secrets are stored as hashes.
  */
-import type { Redis } from 'ioredis';
-import type { Clock } from '../../base/clock.js';
+import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
-import type { Database } from '../../base/db/open.js';
-import type { Prepared } from '../../base/db/prepared.js';
-import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { createGrants } from './grants.js';
-import { createFastPaths } from './postgresql.js';
-import { createPostgresqlStore } from './postgresql-store.js';
-import { createRedisStore } from './redis-store.js';
+import { createPostgresqlConsentReader } from './postgresql/consent-reader.js';
+import { createPostgresqlEphemeralStore } from './postgresql/ephemeral-store.js';
+import { createPostgresqlGrantStore } from './postgresql/grant-store.js';
+import { createPostgresqlRefreshTokenStore } from './postgresql/refresh-token-store.js';
+import { createPrismaConsentReader } from './prisma/consent-reader.js';
+import { createPrismaEphemeralStore } from './prisma/ephemeral-store.js';
+import { createPrismaGrantStore } from './prisma/grant-store.js';
+import { createPrismaRefreshTokenStore } from './prisma/refresh-token-store.js';
+import { createRedisEphemeralStore } from './redis/ephemeral-store.js';
 import { createRefreshTokens, REVOKED } from './refresh-tokens.js';
-import { createSqlStore } from './sql-store.js';
-import type { EphemeralStore } from './store.js';
 
 interface Deps {
-  db: Database;
-  clock: Clock;
   audit: Audit;
-  invalidationBus: InvalidationBus;
-  redis?: { client: Redis; prefix: string };
-  prepared?: Prepared;
-  /** REFRESH_TOKEN_REUSE_INTERVAL, in seconds. */
-  retrySeconds: number;
 }
 
 export interface RevokedToken {
@@ -35,45 +27,71 @@ export interface RevokedToken {
   jti: string;
   clientId: string;
   accountId?: string;
-  /** When it expires, if it is a JWT. */
+  /** Its expiry, if it is a JWT. */
   jwtUntil?: Date;
 }
 
 export type OAuthStorage = ReturnType<typeof createOAuthStorage>;
 
-export function createOAuthStorage({ db, clock, audit, invalidationBus, redis, prepared, retrySeconds }: Deps) {
-  const fast = prepared && createFastPaths(prepared);
-  const sql = createSqlStore({ db, clock });
-  const store = chooseStore();
-  const grants = createGrants({ db, clock, audit, invalidationBus, fast });
-  const refreshTokens = createRefreshTokens({ db, clock, store, retrySeconds, fast });
+export function createOAuthStorage(base: Base, { audit }: Deps) {
+  const { transact, clock, invalidationBus, config } = base;
+  const stores = createStores(base);
+  const { ephemeral: store, revokedJwts, consents } = stores;
+  const grants = createGrants({ transact, clock, audit, invalidationBus, store: stores.grants });
+  const refreshTokens = createRefreshTokens({
+    ...stores,
+    transact,
+    clock,
+    store: stores.refreshTokens,
+    reuseIntervalSeconds: config.refreshReuseSeconds,
+  });
 
-  return { store, grants, refreshTokens, idOf, revokeAccessToken, isJwtRevoked };
+  return { store, grants, refreshTokens, consents, idOf, revokeAccessToken, isJwtRevoked };
 
-  function chooseStore(): EphemeralStore {
-    if (redis) return createRedisStore({ redis: redis.client, prefix: redis.prefix, clock });
-    return prepared ? createPostgresqlStore({ sql, prepared, clock }) : sql;
-  }
-
-  /** The id under which a secret value is stored. */
+  /** Returns the id under which a secret value is stored. */
   function idOf(value: string): string {
     return sha256(value);
   }
 
   /**
-   * Ends one access token before its time. A JWT is not stored: a mark is kept for as long as
-   * somebody could show it.
+   * Revokes one access token. A JWT is not stored, so its id is marked as revoked until the token
+   * expires.
    */
   async function revokeAccessToken(token: RevokedToken, meta: RequestMeta): Promise<void> {
     const { kind, jti, clientId, accountId, jwtUntil } = token;
-    if (jwtUntil) await sql.useOnce(REVOKED, idOf(jti), jwtUntil);
+    if (jwtUntil) await revokedJwts.useOnce(REVOKED, idOf(jti), jwtUntil);
     else await store.remove(kind, idOf(jti));
-    const actor = { kind: 'client' as const, id: clientId };
-    await audit.record({ action: 'token.revoked', actor, clientId, accountId, meta });
+    const by = { kind: 'client' as const, id: clientId };
+    await audit.record(undefined, 'token.revoked', { by, clientId, accountId, meta });
     if (jwtUntil) await invalidationBus.publish('tokens');
   }
 
   async function isJwtRevoked(jti: string): Promise<boolean> {
-    return (await sql.get(REVOKED, idOf(jti))) !== undefined;
+    return (await revokedJwts.get(REVOKED, idOf(jti))) !== undefined;
   }
+}
+
+/** Chooses the implementation of each storage interface. */
+function createStores({ db, clock, redis, prepared, config }: Base) {
+  const ephemeral = createPrismaEphemeralStore({ db, clock });
+  const grants = createPrismaGrantStore({ db, clock });
+  const refreshTokens = createPrismaRefreshTokenStore({ db, clock, grants });
+  const prisma = {
+    ephemeral,
+    revokedJwts: ephemeral,
+    grants,
+    refreshTokens,
+    consents: createPrismaConsentReader({ db }),
+  };
+  const database = prepared
+    ? {
+        ...prisma,
+        ephemeral: createPostgresqlEphemeralStore({ prepared, clock, prisma: ephemeral }),
+        grants: createPostgresqlGrantStore({ prepared, clock, prisma: grants }),
+        refreshTokens: createPostgresqlRefreshTokenStore({ prepared, clock, prisma: refreshTokens }),
+        consents: createPostgresqlConsentReader({ prepared }),
+      }
+    : prisma;
+  if (!redis) return database;
+  return { ...database, ephemeral: createRedisEphemeralStore({ redis, prefix: config.redisPrefix, clock }) };
 }

@@ -7,8 +7,8 @@ import type { Clock } from '../../base/clock.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
-import type { GrantSelection } from '../oauth-storage/grants.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { GrantSelection } from '../oauth-storage/stores.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from './sessions.js';
 

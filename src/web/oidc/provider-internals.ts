@@ -5,7 +5,7 @@
  */
 import type Provider from 'oidc-provider';
 import type { AccessToken, Client, Grant, KoaContextWithOIDC, Session } from 'oidc-provider';
-import type { Payload } from '../../core/oauth-storage/store.js';
+import type { Payload } from '../../core/oauth-storage/stores.js';
 
 /** The undocumented members of a provider. Its classes are its own: a patch affects one provider. */
 export interface ProviderInternals {

@@ -16,7 +16,7 @@ import { isReadable, isStorable } from '../../../base/text.js';
 import { APPROVED_SECONDS, type ApprovalRequest } from '../../../core/agent-authorization/approvals.js';
 import type { Agent } from '../../../core/agents/active-agents.js';
 import type { Core } from '../../../core/core.js';
-import type { Payload } from '../../../core/oauth-storage/store.js';
+import type { Payload } from '../../../core/oauth-storage/stores.js';
 import { type BackchannelRequest, payloadOf } from '../provider-internals.js';
 import { metaFrom } from '../request-meta.js';
 import { AGENT_ACTION, parseAction, parseActions } from './rich-authorization.js';

@@ -6,7 +6,7 @@ import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../../base/crypto.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
-import type { StoredEntry } from '../../../core/oauth-storage/store.js';
+import type { StoredEntry } from '../../../core/oauth-storage/stores.js';
 import { couldBeToken } from './opaque-token-format.js';
 
 interface Deps {

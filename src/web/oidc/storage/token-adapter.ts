@@ -6,7 +6,7 @@
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
-import type { NewRefreshToken } from '../../../core/oauth-storage/token-family.js';
+import type { NewRefreshToken } from '../../../core/oauth-storage/stores.js';
 import { metaFrom } from '../request-meta.js';
 import type { EphemeralAdapters } from './ephemeral-adapter.js';
 import { couldBeToken } from './opaque-token-format.js';

@@ -1,34 +1,33 @@
-/**
- * Short-lived artifacts in PostgreSQL: what runs with every token is a prepared statement, the rest
- * as in any database.
- */
-import type { Clock } from '../../base/clock.js';
-import type { OidcArtifact } from '../../base/db/open.js';
-import type { Prepared, Statement } from '../../base/db/prepared.js';
-import { notExpired } from './sql-store.js';
-import type { EphemeralStore, StoredEntry } from './store.js';
+/** Ephemeral entries in PostgreSQL: prepared statements for the operations of every token. */
+import type { Clock } from '../../../base/clock.js';
+import type { OidcArtifact } from '../../../base/db/open.js';
+import type { Prepared, Statement } from '../../../base/db/prepared.js';
+import { toEntry } from '../prisma/ephemeral-store.js';
+import type { EntryMetadata, EphemeralStore, Payload, StoredEntry } from '../stores.js';
 
-export function createPostgresqlStore({
-  sql,
-  prepared,
-  clock,
-}: {
-  sql: EphemeralStore;
+interface Deps {
   prepared: Prepared;
   clock: Clock;
-}): EphemeralStore {
-  return { ...sql, put, get, consume };
+  /** Serves the rare operations. */
+  prisma: EphemeralStore;
+}
+
+export function createPostgresqlEphemeralStore({ prepared, clock, prisma }: Deps): EphemeralStore {
+  return { ...prisma, put, get, consume };
 
   async function put(
-    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<EphemeralStore['put']>
+    kind: string,
+    id: string,
+    payload: Payload,
+    { expiresAt, uid, userCode }: EntryMetadata,
   ): Promise<void> {
     const values = [kind, id, JSON.stringify(payload), uid ?? null, userCode ?? null, clock.now(), expiresAt];
     await prepared.run(PUT, values);
   }
 
   async function get(kind: string, id: string): Promise<StoredEntry | undefined> {
-    const { rows } = await prepared.run<Found>(GET, [kind, id]);
-    return notExpired(rows[0], clock);
+    const { rows } = await prepared.run<EntryRow>(GET, [kind, id]);
+    return toEntry(rows[0], clock);
   }
 
   async function consume(kind: string, id: string): Promise<boolean> {
@@ -36,7 +35,7 @@ export function createPostgresqlStore({
   }
 }
 
-type Found = Pick<OidcArtifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'>;
+type EntryRow = Pick<OidcArtifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'>;
 
 const PUT: Statement = {
   name: 'put-artifact',

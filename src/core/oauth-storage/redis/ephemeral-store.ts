@@ -1,14 +1,11 @@
-/**
- * Short-lived artifacts in Redis: one hash each, with an expiry, and a pointer for each second
- * name.
- */
+/** Ephemeral entries in Redis: one hash for each entry, and one key for each second name. */
 import type { Redis } from 'ioredis';
-import type { Clock } from '../../base/clock.js';
-import type { EphemeralStore, Payload, StoredEntry } from './store.js';
+import type { Clock } from '../../../base/clock.js';
+import type { EntryMetadata, EphemeralStore, Payload, StoredEntry } from '../stores.js';
 
 /**
- * Writes the artifact and its pointers, all with the same expiry. One script, for a transaction of
- * as many commands costs thrice as much.
+ * Writes an entry and its pointers, all with the same expiry. A script, because a transaction of as
+ * many commands costs three times as much.
  */
 const PUT = `
   redis.call('HSET', KEYS[1], 'payload', ARGV[1])
@@ -16,28 +13,26 @@ const PUT = `
   for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[3], 'PXAT', ARGV[2]) end
 `;
 
-/**
- * Marks an artifact as consumed if it is there and was not. Check and mark are one step, or two
- * callers would both win.
- */
+/** Consumes an entry if it exists and was not consumed, atomically. */
 const CONSUME = `
   if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
   return redis.call('HSETNX', KEYS[1], 'consumedAt', ARGV[1])
 `;
 
-export function createRedisStore({
-  redis,
-  prefix,
-  clock,
-}: {
+interface Deps {
   redis: Redis;
   prefix: string;
   clock: Clock;
-}): EphemeralStore {
+}
+
+export function createRedisEphemeralStore({ redis, prefix, clock }: Deps): EphemeralStore {
   return { put, get, getByUid, getByUserCode, consume, useOnce, remove };
 
   async function put(
-    ...[kind, id, payload, { expiresAt, uid, userCode }]: Parameters<EphemeralStore['put']>
+    kind: string,
+    id: string,
+    payload: Payload,
+    { expiresAt, uid, userCode }: EntryMetadata,
   ): Promise<void> {
     const keys = [keyOf(kind, id)];
     if (uid) keys.push(pointer('uid', kind, uid));

@@ -1,29 +1,37 @@
-/** Short-lived artifacts in the database: for an installation without Redis. */
+/** Ephemeral entries in any database, for installations without Redis. */
 
-import { isUniqueViolation } from '../../base/app-error.js';
-import type { Clock } from '../../base/clock.js';
-import type { Database, OidcArtifact, Prisma, Queryable } from '../../base/db/open.js';
-import type { EphemeralStore, Payload, StoredEntry } from './store.js';
+import { isUniqueViolation } from '../../../base/app-error.js';
+import type { Clock } from '../../../base/clock.js';
+import type { Database, OidcArtifact, Prisma, Queryable } from '../../../base/db/open.js';
+import type { EntryMetadata, EphemeralStore, Payload, StoredEntry } from '../stores.js';
 
-export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): EphemeralStore {
-  return { put, get, getByUid, getByUserCode, consume, useOnce, remove };
+export type PrismaEphemeralStore = ReturnType<typeof createPrismaEphemeralStore>;
 
-  async function put(...[kind, id, payload, metadata]: Parameters<EphemeralStore['put']>): Promise<void> {
-    const row = { payload: payload as Prisma.InputJsonObject, ...metadata };
-    const unchanging = { kind, id, createdAt: clock.now() };
-    await db.oidcArtifact.upsert({ where: { kind_id: { kind, id } }, create: { ...unchanging, ...row }, update: row });
+export function createPrismaEphemeralStore({ db, clock }: { db: Database; clock: Clock }) {
+  return { put, get, getByUid, getByUserCode, consume, useOnce, remove } satisfies EphemeralStore;
+
+  async function put(
+    kind: string,
+    id: string,
+    payload: Payload,
+    metadata: EntryMetadata,
+    tx: Queryable = db,
+  ): Promise<void> {
+    const update = { payload: payload as Prisma.InputJsonObject, ...metadata };
+    const create = { kind, id, createdAt: clock.now(), ...update };
+    await tx.oidcArtifact.upsert({ where: { kind_id: { kind, id } }, create, update });
   }
 
   async function get(kind: string, id: string): Promise<StoredEntry | undefined> {
-    return notExpired(await db.oidcArtifact.findUnique({ where: { kind_id: { kind, id } } }), clock);
+    return toEntry(await db.oidcArtifact.findUnique({ where: { kind_id: { kind, id } } }), clock);
   }
 
   async function getByUid(kind: string, uid: string): Promise<StoredEntry | undefined> {
-    return notExpired(await db.oidcArtifact.findFirst({ where: { uid, kind }, orderBy: { createdAt: 'desc' } }), clock);
+    return toEntry(await db.oidcArtifact.findFirst({ where: { uid, kind }, orderBy: { createdAt: 'desc' } }), clock);
   }
 
   async function getByUserCode(kind: string, userCode: string): Promise<StoredEntry | undefined> {
-    return notExpired(
+    return toEntry(
       await db.oidcArtifact.findFirst({ where: { userCode, kind }, orderBy: { createdAt: 'desc' } }),
       clock,
     );
@@ -44,8 +52,7 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): E
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
     }
-    // The mark is there. If it has expired and was not swept yet, whoever moves its expiry is the
-    // first again.
+    // An expired entry that is not cleaned up yet can be used again, by the call that extends it.
     const { count } = await db.oidcArtifact.updateMany({
       where: { kind, id, expiresAt: { lte: clock.now() } },
       data: { expiresAt },
@@ -58,8 +65,8 @@ export function createSqlStore({ db, clock }: { db: Database; clock: Clock }): E
   }
 }
 
-/** What is stored, unless its time is over. */
-export function notExpired(
+/** Returns the entry of a row, unless it has expired. */
+export function toEntry(
   row: Pick<OidcArtifact, 'id' | 'payload' | 'consumedAt' | 'expiresAt'> | null | undefined,
   clock: Clock,
 ): StoredEntry | undefined {

@@ -1,0 +1,102 @@
+// Everything stored expires and is cleaned up.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addSeconds } from '../../../src/base/clock.js';
+import { movableClock } from '../../support/movable-clock.js';
+import { authorizeUrl, pkce, refresh } from '../../support/relying-party.js';
+import { startServer, type TestServer } from '../../support/server.js';
+import { stores } from '../../support/stores.js';
+import { openFamily, revoke } from '../../support/token-family.js';
+
+describe.each(stores)('retention on $name', (store) => {
+  let server: TestServer;
+  const { clock, later: ahead } = movableClock();
+  const later = (seconds: number) => addSeconds(new Date(), seconds);
+  beforeAll(async () => {
+    server = await startServer({ store, clock });
+  });
+  afterAll(() => server.close());
+
+  it('gives an expiry to everything that a sign-in and its tokens leave behind', async () => {
+    const client = await server.client();
+    const { email } = await server.account();
+    const family = await openFamily(server, client, email);
+    await refresh(server, client, family.refreshToken);
+    await refresh(server, client, family.refreshToken); // a retry within the reuse interval
+    await revoke(server, client, family.accessToken);
+    await fetch(authorizeUrl(server, client, pkce().challenge), { redirect: 'manual' });
+    await fetch(`${server.origin}/oauth/clients/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ redirect_uris: ['https://a.example/cb'] }),
+    });
+    await fetch(`${server.origin}/login`, { method: 'POST', body: new URLSearchParams({ email, password: 'wrong' }) });
+    const { db, redis } = server.base;
+    // The columns cannot be null, so an expiry in the far future is the failure to look for.
+    const horizon = addSeconds(new Date(), 31 * 86_400);
+    for (const table of [db.oidcArtifact, db.grant, db.refreshToken, db.oneTimeToken, db.session]) {
+      const permanent = await (table as typeof db.grant).count({ where: { expiresAt: { gt: horizon } } });
+      expect(permanent).toBe(0);
+    }
+    expect(await db.rateLimit.count({ where: { expire: null } })).toBe(0);
+    expect(await db.refreshToken.count()).toBeGreaterThan(0);
+    if (!redis) return;
+    const keys = await redis.keys(`${server.config.redisPrefix}*`);
+    expect(keys.length).toBeGreaterThan(0);
+    for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0);
+  });
+
+  it('deletes what has expired, and nothing else', async () => {
+    const { db } = server.base;
+    const { id: accountId } = await server.account();
+    const [soon, far] = [later(3600), later(7200)];
+    const grant = { accountId, clientId: 'c', payload: {} };
+    for (const [name, expiresAt] of [
+      ['old', soon],
+      ['new', far],
+    ] as const) {
+      await db.oidcArtifact.create({ data: { kind: 'Swept', id: name, payload: {}, expiresAt } });
+      await db.grant.create({ data: { ...grant, id: `g-${name}`, expiresAt: far } });
+      await db.refreshToken.create({ data: { id: `r-${name}`, grantId: `g-${name}`, payload: {}, expiresAt } });
+      await db.oneTimeToken.create({ data: { tokenHash: name, purpose: 'setup', expiresAt } });
+      await db.rateLimit.create({ data: { key: name, expire: BigInt(expiresAt.getTime()) } });
+      await db.session.create({
+        data: {
+          accountId,
+          channel: 'browser',
+          authTime: new Date(),
+          amr: [],
+          expiresAt: addSeconds(expiresAt, -90 * 86_400),
+        },
+      });
+    }
+    await db.grant.create({ data: { ...grant, id: 'g-dead', expiresAt: soon } });
+    await db.refreshToken.create({ data: { id: 'r-dead', grantId: 'g-dead', payload: {}, expiresAt: far } });
+
+    await ahead(5400_000, () => server.core.cleanup.sweepAll());
+    expect(await db.oidcArtifact.findMany({ where: { kind: 'Swept' }, select: { id: true } })).toEqual([{ id: 'new' }]);
+    const ids = { select: { id: true }, orderBy: { id: 'asc' } } as const;
+    expect(await db.grant.findMany({ where: { clientId: 'c' }, ...ids })).toEqual([{ id: 'g-new' }, { id: 'g-old' }]);
+    expect(await db.refreshToken.findMany({ where: { id: { startsWith: 'r-' } }, ...ids })).toEqual([{ id: 'r-new' }]);
+    expect(await db.oneTimeToken.findMany({ select: { tokenHash: true } })).toEqual([{ tokenHash: 'new' }]);
+    expect(await db.rateLimit.findMany({ where: { key: { in: ['old', 'new'] } }, select: { key: true } })).toEqual([
+      { key: 'new' },
+    ]);
+    expect(await db.session.count({ where: { accountId } })).toBe(1);
+    expect(await server.core.accounts.find(accountId)).not.toBeNull();
+  });
+
+  it('deletes tokens that were consumed long ago, and keeps the usable token of the family', async () => {
+    const client = await server.client();
+    const { email } = await server.account();
+    let { refreshToken } = await openFamily(server, client, email);
+    const id = server.core.oauthStorage.idOf(refreshToken);
+    const { grantId } = await server.base.db.refreshToken.findUniqueOrThrow({ where: { id } });
+    for (let n = 0; n < 5; n += 1)
+      refreshToken = String((await refresh(server, client, refreshToken)).body.refresh_token);
+    const { refreshToken: tokens } = server.base.db;
+    expect(await tokens.count({ where: { grantId } })).toBe(6);
+    await ahead(25 * 3600_000, () => server.core.cleanup.sweepAll());
+    expect(await tokens.count({ where: { grantId } })).toBe(1);
+    expect((await refresh(server, client, refreshToken)).status).toBe(200);
+  });
+});
