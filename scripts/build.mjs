@@ -1,19 +1,19 @@
-// `npm run build`: the Prisma clients if they are missing or old, the compiler, the viewer of the
-// API reference. Says nothing when all is well. Where only the production packages are installed
-// there is nothing to build with: what was built before is used.
+// `npm run build`: generates the Prisma clients if they are missing or old, compiles, and copies
+// the viewer of the API reference. Prints nothing on success. Without the development packages it
+// does nothing, so that an existing build is used.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
 
 const VIEWER = 'node_modules/swagger-ui-dist';
 const COMPILER = 'node_modules/typescript/bin/tsc';
 
 if (canBuild()) build();
 else if (!existsSync('dist/main.js'))
-  stop('Nothing is built yet, and the build tools are not installed: run `npm ci`.');
+  stop('There is no build yet, and the build tools are not installed: run `npm ci`.');
 
 /**
- * Prisma and the compiler come along even with --omit=dev, as peers; the types of our packages do
- * not.
+ * Reports whether the development packages are installed. Prisma and the compiler are peers of
+ * production packages, so the @types packages decide.
  */
 function canBuild() {
   const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -24,12 +24,13 @@ function canBuild() {
 function build() {
   run('scripts/generate.mjs');
   run(COMPILER, '-p', '.');
+  chmodSync('dist/cli.js', 0o755); // the `signet` command
   copyViewer();
 }
 
-/** Two files of the API reference, out of twelve megabytes that a server has no use for. */
+/** Copies the two files that the API reference needs, out of twelve megabytes. */
 function copyViewer() {
-  if (!existsSync(VIEWER)) stop('The build tools have changed: run `npm ci`.');
+  if (!existsSync(VIEWER)) stop('A build tool is missing: run `npm ci`.');
   copyFileSync(`${VIEWER}/swagger-ui-bundle.js`, 'public/swagger-ui.js');
   copyFileSync(`${VIEWER}/swagger-ui.css`, 'public/swagger-ui.css');
 }
@@ -39,7 +40,7 @@ function run(...command) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-function stop(sentence) {
-  console.error(sentence);
+function stop(message) {
+  console.error(message);
   process.exit(1);
 }

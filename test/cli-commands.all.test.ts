@@ -1,8 +1,10 @@
-// The command line, compiled, on an SQLite database. Beside a running server: cli.all.test.ts.
+// The compiled command line on an SQLite database. Beside a running server: cli.all.test.ts.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../src/base/db/open.js';
+import { VERSION } from '../src/base/version.js';
+import { OLD_COMMANDS } from '../src/cli/old-commands.js';
 import { startFresh } from './support/fresh-start.js';
 import { run } from './support/server-process.js';
 
@@ -10,65 +12,87 @@ const PASSWORD = 'correct horse battery';
 const REDIRECT = 'https://acme.example/cb';
 const { folder, settings, cli, json } = startFresh();
 
-describe('arguments', () => {
-  test('are told all that is wrong with them at once, and end with 64', async () => {
-    const { code, stderr, stdout } = await cli('client', 'create', '--nmae', 'x', '--public', '--no-pkce', 'more');
+describe('wrong usage', () => {
+  test('exits with 64 and reports all options that do not fit together', async () => {
+    const words = ['client', 'create', '--name', 'x', '--public', '--no-pkce', '--auth-method', 'private_key_jwt'];
+    const { code, stderr, stdout } = await cli(...words);
     expect(code).toBe(64);
     expect(stdout).toBe('');
-    for (const problem of [
-      'There is no option --nmae.',
-      '--name is missing.',
-      '--redirect-uri is missing',
-      'leave out --no-pkce',
-      '"more" is one argument too many.',
-    ])
-      expect(stderr).toContain(problem);
+    expect(stderr.trim().split('\n')).toEqual([
+      'error: --public means --auth-method none',
+      'error: a public client needs PKCE: remove --no-pkce',
+      'error: private_key_jwt needs --jwks-file or --jwks-uri',
+      'error: --redirect-uri is missing: the grant type authorization_code needs one',
+    ]);
+  });
+
+  test.each([
+    ['an unknown option', ['account', 'list', '--limt', '3'], "unknown option '--limt'\n(Did you mean --limit?)"],
+    ['a missing option', ['account', 'create'], "required option '--email <address>' not specified"],
+    ['a missing argument', ['client', 'delete'], "missing required argument 'client_id'"],
+    ['too many arguments', ['client', 'delete', 'a', 'b'], 'too many arguments'],
+    ['an option for a value', ['client', 'create', '--name', '--public'], "option '--name <name>' needs a value"],
+    ['an empty value', ['client', 'create', '--name', ''], "option '--name <name>' needs a value"],
+    ['an invalid number', ['account', 'list', '--limit', '0'], 'integer from 1 to 99999'],
+    ['an unknown action', ['audit', 'list', '--action', 'sign_in.fail'], 'sign_in.failed'],
+    ['an unknown command', ['acount', 'list'], "unknown command 'acount'"],
+    ['an unknown command of a group', ['account', 'lst'], "unknown command 'lst'\n(Did you mean list?)"],
+  ])('exits with 64 for %s', async (_case, words, message) => {
+    const { code, stderr } = await cli(...words);
+    expect(code).toBe(64);
+    expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  test('that name no command end with 64 and an overview', async () => {
-    const { code, stderr } = await cli('acount', 'list');
-    expect(code).toBe(64);
-    expect(stderr).toContain('There is no command "acount list".');
-    expect(stderr).toContain('client create');
-  });
-
-  test('know the actions of the audit trail', async () => {
-    const { code, stderr } = await cli('audit', 'list', '--action', 'sign_in.fail');
-    expect(code).toBe(64);
-    expect(stderr).toMatch(/There is no action "sign_in\.fail"; there are .*sign_in\.failed/);
-  });
-
-  test('ask for help without touching anything', async () => {
-    settings.DATA_DIR = '/dev/null/nowhere';
-    for (const words of [['--help'], ['keys', 'rotate', '--help'], ['client', 'create', '--help']]) {
-      const { code, stdout } = await cli(...words);
-      expect(code).toBe(0);
-      expect(stdout).toContain('--json');
-    }
-  });
-
-  test('of one noun are shown by it alone', async () => {
-    for (const words of [['account', '--help'], ['account', 'help'], ['account'], ['account', 'frob']]) {
-      const isAsked = words[1]?.endsWith('help') ?? false;
-      const { code, stdout, stderr } = await cli(...words);
-      expect(code, words.join(' ')).toBe(isAsked ? 0 : 64);
-      const told = isAsked ? stdout : stderr;
-      expect(told).toContain('account reset-factor <email>');
-      expect(told).not.toContain('client create');
-    }
-  });
-
-  test('never hold a password', async () => {
-    const { code, stderr } = await cli('move', 'file:./a.db', 'postgresql://me:hunter22@localhost/x');
+  test('exits with 64 for a password in a URL, without repeating it', async () => {
+    const { code, stderr } = await cli('db', 'copy', 'file:./a.db', 'postgresql://me:hunter22@localhost/x');
     expect(code).toBe(64);
     expect(stderr).toContain('PGPASSWORD');
     expect(stderr).not.toContain('hunter22');
   });
 });
 
-describe('what it makes', () => {
-  test('an account with a password that is shown once, or read from standard input', async () => {
+describe('help', () => {
+  test.each([['--help'], ['-h'], ['keys', 'rotate', '--help'], ['client', 'create', '-h']])(
+    'is printed by %s %s %s without opening a store',
+    async (...words) => {
+      settings.DATA_DIR = '/dev/null/nowhere';
+      const { code, stdout } = await cli(...words.filter(Boolean));
+      expect(code).toBe(0);
+      expect(stdout).toContain('--json');
+      expect(stdout).toContain('Examples:\n  $ signet ');
+    },
+  );
+
+  test.each([
+    ['account', '--help', 0],
+    ['account', 'help', 0],
+    ['help', 'account', 0],
+    ['account', '', 64],
+  ])('lists the commands of a group: %s %s', async (first, second, expected) => {
+    const { code, stdout, stderr } = await cli(...[first, second].filter(Boolean));
+    expect(code).toBe(expected);
+    const text = expected === 0 ? stdout : stderr;
+    expect(text).toContain('account reset-mfa <email>');
+    expect(text).not.toContain('client create');
+  });
+
+  test('prints the version', async () => {
+    expect(await cli('--version')).toMatchObject({ code: 0, stdout: `${VERSION}\n` });
+  });
+});
+
+describe('old names of commands', () => {
+  test.each(Object.entries(OLD_COMMANDS))('"%s" runs "%s", with a warning', async (old, current) => {
+    const { code, stdout, stderr } = await cli(...old.split(' '), '--help');
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: signet ${current} `);
+    expect(stderr).toBe(`"signet ${old}" is the old name of "signet ${current}" and will be removed.\n`);
+  });
+});
+
+describe('commands', () => {
+  test('create an account with a password that is shown once, or read from standard input', async () => {
     const made = await json('account', 'create', '--email', 'Ann@Example.com', '--name', 'Ann Other', '--admin');
     expect(made).toMatchObject({ email: 'ann@example.com', role: 'admin', email_verified: false });
     expect(made.password).toMatch(/^[\w-]{20}$/);
@@ -89,7 +113,7 @@ describe('what it makes', () => {
     expect(weak).toMatchObject({ code: 1, stderr: expect.stringContaining('most common') });
   }, 30_000);
 
-  test('a client with a secret that is shown once', async () => {
+  test('create a client with a secret that is shown once', async () => {
     const made = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT, '--first-party');
     expect(made).toMatchObject({ client_name: 'Acme', first_party: true, pkce_required: true });
     const list = await cli('client', 'list', '--json');
@@ -97,16 +121,16 @@ describe('what it makes', () => {
     expect(list.stdout).not.toContain(made.client_secret);
     const native = await json('client', 'create', '--name', 'App', '--public', '--redirect-uri', 'com.acme:/cb');
     expect(native.client_secret).toBeUndefined();
-    expect((await cli('client', 'secret', native.client_id)).code).toBe(1);
+    expect((await cli('client', 'rotate-secret', native.client_id)).code).toBe(1);
   }, 30_000);
 
-  test('an account without the second factor that its person lost', async () => {
+  test('remove the second factor of an account, and revoke its sessions', async () => {
     await json('account', 'create', '--email', 'ann@example.com', '--verified');
-    expect(await cli('account', 'reset-factor', 'nobody@example.com')).toMatchObject({
+    expect(await cli('account', 'reset-mfa', 'unknown@example.com')).toMatchObject({
       code: 1,
-      stderr: 'There is no account with the address nobody@example.com.\n',
+      stderr: 'No account has the e-mail address unknown@example.com.\n',
     });
-    expect(await cli('account', 'reset-factor', 'ann@example.com')).toMatchObject({
+    expect(await cli('account', 'reset-mfa', 'ann@example.com')).toMatchObject({
       code: 1,
       stderr: 'No second factor is set up.\n',
     });
@@ -118,7 +142,7 @@ describe('what it makes', () => {
       await db.recoveryCode.create({ data: { accountId, codeHash: 'hash' } });
       const login = { channel: 'browser', authTime: now, amr: ['pwd'], expiresAt: new Date(now.getTime() + 60_000) };
       await db.session.create({ data: { ...login, accountId } });
-      expect(await json('account', 'reset-factor', 'Ann@Example.com')).toEqual({
+      expect(await json('account', 'reset-mfa', 'Ann@Example.com')).toEqual({
         id: accountId,
         email: 'ann@example.com',
       });
@@ -133,19 +157,19 @@ describe('what it makes', () => {
     }
   }, 30_000);
 
-  test('no client from keys that are private', async () => {
+  test('reject private keys in a JWK set', async () => {
     const file = join(folder.path, 'keys.json');
     writeFileSync(file, JSON.stringify({ keys: [{ kty: 'EC', crv: 'P-256', x: 'x', y: 'y', d: 'd' }] }));
     const words = ['client', 'create', '--name', 'A', '--redirect-uri', REDIRECT, '--auth-method', 'private_key_jwt'];
     const { code, stderr } = await cli(...words, '--jwks-file', file);
     expect(code).toBe(64);
-    expect(stderr).toContain('holds private keys');
+    expect(stderr).toContain('contains private keys');
   });
 
-  test('a copy of the database', async () => {
+  test('copy the database', async () => {
     await json('account', 'create', '--email', 'ann@example.com');
     const copy = `file:${join(folder.path, 'copy.db')}`;
-    const moved = await json('move', 'DATABASE_URL', copy);
+    const moved = await json('db', 'copy', 'DATABASE_URL', copy);
     expect(moved).toContainEqual({ model: 'Account', rows: 1 });
     settings.DATABASE_URL = copy;
     expect(await json('account', 'list')).toMatchObject([{ email: 'ann@example.com' }]);

@@ -1,121 +1,58 @@
-/**
- * What a command of the terminal is, and how its arguments are read: all that is wrong with them is
- * told at once.
- */
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+/** What the commands share: access to the core, and how they report results and wrong usage. */
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Base } from '../base/base.js';
 import type { Config } from '../base/config.js';
 import type { Core } from '../core/core.js';
 
-export type Option = {
-  type: 'string' | 'boolean';
-  description: string;
-  multiple?: boolean;
-  required?: boolean;
-};
-
-/** Text options by name, repeated ones as a list, switches as true. */
-export interface Arguments {
-  text(name: string): string | undefined;
-  list(name: string): string[];
-  has(name: string): boolean;
-  /** The nth argument without a name. */
-  at(index: number): string;
-}
-
-export interface Answer {
-  /** For machines: what --json prints. */
+export interface Result {
+  /** What `--json` prints. */
   json: unknown;
-  /** For people. */
+  /** What is printed otherwise. */
   text: string;
-  /** The command ran, and what it found is bad: ends with 1. */
-  bad?: boolean;
+  /** Whether the command found a problem: the exit code is 1. */
+  failed?: boolean;
 }
 
-/** What a command may use. The house is opened only by those that ask for it. */
-export interface CommandContext {
+export interface Cli {
   config(): Config;
+  /** Opens the stores and the core, once. Help and wrong usage do not need them. */
   open(): Promise<{ base: Base; core: Core }>;
-  /** Everything on standard input. */
+  /** Reads standard input to its end. */
   input(): Promise<string>;
+  /** Returns an action for commander that prints the result of `work`. */
+  action<Parameters extends unknown[]>(
+    work: (...parameters: Parameters) => Promise<Result>,
+  ): (...parameters: Parameters) => Promise<void>;
 }
 
-export interface Command {
-  name: string;
-  description: string;
-  /** Names of the arguments without a name, all of them needed. */
-  takes?: string[];
-  options?: Record<string, Option>;
-  /** What the options together do not allow: one sentence each. */
-  errors?(args: Arguments): string[];
-  run(args: Arguments, surroundings: CommandContext): Promise<Answer>;
-}
-
-/** The command line itself is wrong: ends with 64, as sysexits.h has it. */
+/** Thrown for options that do not fit together. The exit code is 64, EX_USAGE of sysexits.h. */
 export class UsageError extends Error {
-  constructor(readonly errors: string[]) {
-    super(errors.join('\n'));
+  constructor(readonly problems: string[]) {
+    super(problems.map((problem) => `error: ${problem}`).join('\n'));
   }
 }
 
-/** For every command. */
-const COMMON_OPTIONS: Record<string, Option> = {
-  json: { type: 'boolean', description: 'print JSON' },
-  help: { type: 'boolean', description: 'say what the command does' },
-};
-
-/** Reads the words after the command's name. Throws a UsageError with all faults. */
-export function readArguments(command: Command, words: string[]): Arguments {
-  const options = { ...command.options, ...COMMON_OPTIONS };
-  const known = Object.fromEntries(Object.entries(options).map(([name, { type }]) => [name, { type, multiple: true }]));
-  const { tokens, positionals } = parseArgs({
-    args: words,
-    options: known as ParseArgsConfig['options'],
-    strict: false,
-    tokens: true,
-    allowPositionals: true,
-  });
-  const values = new Map<string, string[]>();
-  const errors: string[] = [];
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue;
-    const { name, rawName, value, inlineValue } = token;
-    const option = options[name];
-    const given = values.get(name) ?? [];
-    if (!option) errors.push(`There is no option ${rawName}.`);
-    else if (option.type === 'boolean' && value !== undefined) errors.push(`${rawName} takes no value.`);
-    else if (option.type === 'string' && (!value || (!inlineValue && value.startsWith('-'))))
-      errors.push(`${rawName} needs a value.`);
-    else if (given.length > 0 && !option.multiple) errors.push(`${rawName} is given twice.`);
-    values.set(name, [...given, value ?? '']);
-  }
-  const args: Arguments = {
-    text: (name) => values.get(name)?.[0],
-    list: (name) => values.get(name) ?? [],
-    has: (name) => values.has(name),
-    at: (index) => positionals[index] ?? '',
-  };
-  if (args.has('help')) return args;
-  for (const [name, { required }] of Object.entries(options))
-    if (required && !values.has(name)) errors.push(`--${name} is missing.`);
-  const takes = command.takes ?? [];
-  for (const missing of takes.slice(positionals.length)) errors.push(`<${missing}> is missing.`);
-  for (const extra of positionals.slice(takes.length)) errors.push(`"${extra}" is one argument too many.`);
-  errors.push(...(command.errors?.(args) ?? []));
-  if (errors.length > 0) throw new UsageError(errors);
-  return args;
+/** Throws a `UsageError` with all problems, if there are any. Falsy entries are ignored. */
+export function rejectUsage(problems: (string | false | undefined)[]): void {
+  const found = problems.filter((problem): problem is string => Boolean(problem));
+  if (found.length > 0) throw new UsageError(found);
 }
 
-export function helpFor({ name, description, takes = [], options = {} }: Command): string {
-  const all = Object.entries({ ...options, ...COMMON_OPTIONS });
-  const rows = all.map(([option, { type, description, multiple, required }]) => [
-    `  --${option}${type === 'string' ? ' <text>' : ''}`,
-    [description, multiple && 'repeatable', required && 'needed'].filter(Boolean).join('; '),
-  ]);
-  return `${[name, ...takes.map((word) => `<${word}>`)].join(' ')}\n  ${description}\n\n${table(rows)}`;
+/** Collects the values of an option that can be repeated. */
+export const collect = (value: string, previous: string[] = []) => [...previous, value];
+
+/** Parses `--limit`. */
+export function parseLimit(text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It must be an integer from 1 to 99999.');
+  return Number(text);
 }
 
-/** Rows in columns. */
+/** Adds examples to the help of a command. Each one is a command line without `signet`. */
+export function withExamples(command: Command, ...lines: string[]): Command {
+  return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ signet ${line}`).join('\n')}`);
+}
+
+/** Aligns rows in columns. */
 export function table(rows: string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows

@@ -1,23 +1,23 @@
 /**
- * doctor: looks at everything the server stands on and says what to do where something is wrong.
- * Changes nothing.
+ * signet doctor: checks the settings and everything that the server depends on. Changes nothing.
  */
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Command, Option } from 'commander';
 import type { Config } from '../base/config.js';
 import { ConfigError } from '../base/config.js';
 import { pendingMigrations } from '../base/db/migrate.js';
 import { type Database, openDatabase, Prisma, parseUrl } from '../base/db/open.js';
 import { isLoopback } from '../base/loopback.js';
 import { createSmtp, deliveryError } from '../base/mail/smtp.js';
-import { type Command, type CommandContext, table } from './command.js';
-import { AIMS, measureStarts } from './measure-start.js';
-import { stageOf } from './operations.js';
+import { type Cli, table, withExamples } from './command.js';
+import { stageOf } from './keys.js';
 
 interface CheckResult {
   status: 'ok' | 'warn' | 'fail';
-  description: string;
+  /** The subject of the check. */
+  about: string;
   text: string;
 }
 
@@ -28,23 +28,28 @@ const MAX_SKEW_MS = 2000;
 const RESPONSE_TIMEOUT_MS = 3000;
 const GROUP_OR_OTHER_BITS = 0o077;
 
-export const doctor: Command = {
-  name: 'doctor',
-  description: 'Checks what the server stands on, and measures how it starts. Ends with 1 when something fails.',
-  options: { 'skip-start': { type: 'boolean', description: 'do not start a server to measure it' } },
-  async run(args, surroundings) {
-    const findings = [node(), ...(await ofSettings(surroundings))];
-    if (!args.has('skip-start')) findings.push(...(await start()));
-    const bad = findings.some(({ status }) => status === 'fail');
-    return {
-      json: findings,
-      text: table(findings.map(({ status, description, text }) => [status, description, text])),
-      bad,
-    };
-  },
-};
+/** Adds `signet doctor`. */
+export function addDoctor(program: Command, cli: Cli): void {
+  const command = program
+    .command('doctor')
+    .description('Checks the settings and everything that the server depends on. Exits with 1 if a check fails.')
+    .summary('Checks the settings and everything that the server depends on.')
+    // Earlier releases also measured a start, which this option skipped.
+    .addOption(new Option('--skip-start').hideHelp())
+    .action(
+      cli.action(async () => {
+        const results = [checkNode(), ...(await checkSettings(cli))];
+        return {
+          json: results,
+          text: table(results.map(({ status, about, text }) => [status, about, text])),
+          failed: results.some(({ status }) => status === 'fail'),
+        };
+      }),
+    );
+  withExamples(command, 'doctor', 'doctor --json');
+}
 
-async function ofSettings({ config: read, open }: CommandContext): Promise<CheckResult[]> {
+async function checkSettings({ config: read, open }: Cli): Promise<CheckResult[]> {
   let config: Config;
   try {
     config = read();
@@ -52,97 +57,99 @@ async function ofSettings({ config: read, open }: CommandContext): Promise<Check
     if (!(error instanceof ConfigError)) throw error;
     return error.errors.map((problem) => fail('settings', problem));
   }
-  const findings = [
-    settings(config),
+  const results = [
+    checkIssuer(config),
     ...config.warnings.map((text) => warn('settings', text)),
-    secretFile(config),
-    disk(config),
+    checkSecret(config),
+    checkDisk(config),
   ];
-  const stores = await database(config);
-  findings.push(...stores, ...(await redis(config)), await mail(config));
-  if (findings.every(({ status }) => status !== 'fail') && stores.some(({ description }) => description === 'clock'))
-    findings.push(await keys(open), ...(await defaultResource(config, open)));
-  findings.push(await server(config));
-  return findings;
+  const stores = await checkDatabase(config);
+  results.push(...stores, ...(await checkRedis(config)), await checkMail(config));
+  if (results.every(({ status }) => status !== 'fail') && stores.some(({ about }) => about === 'clock'))
+    results.push(await checkKeys(open), ...(await checkDefaultResource(config, open)));
+  results.push(await checkServer(config));
+  return results;
 }
 
-function node(): CheckResult {
+function checkNode(): CheckResult {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const [oldestMajor = 0, oldestMinor = 0] = OLDEST_NODE;
   if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor))
     return fail('node', `${process.version} is too old: install 22 or later`);
-  if (major < 22) return warn('node', `${process.version} works, but gets no more security fixes: install 22 or later`);
+  if (major < 22)
+    return warn('node', `${process.version} works, but no longer gets security fixes: install 22 or later`);
   return ok('node', process.version);
 }
 
-function settings({ production, issuer }: Config): CheckResult {
+function checkIssuer({ production, issuer }: Config): CheckResult {
   if (production && isLoopback(new URL(issuer).hostname))
-    return warn('settings', `ISSUER is ${issuer}: only this machine can reach it`);
+    return warn('settings', `ISSUER is ${issuer}, which only this machine can reach`);
   return ok('settings', `${production ? 'production' : 'development'}, issuer ${issuer}`);
 }
 
-function secretFile({ secret, dataDir }: Config): CheckResult {
+function checkSecret({ secret, dataDir }: Config): CheckResult {
   if (secret) return ok('secret', 'from SECRET');
   const path = join(dataDir, 'secret');
-  if (!existsSync(path)) return warn('secret', `${path} is not there yet: the first start makes it`);
-  if (statSync(path).mode & GROUP_OR_OTHER_BITS) return fail('secret', `others may read ${path}: chmod 600 ${path}`);
-  return ok('secret', `${path}, readable by its owner only`);
+  if (!existsSync(path)) return warn('secret', `${path} does not exist yet: the first start creates it`);
+  if (statSync(path).mode & GROUP_OR_OTHER_BITS)
+    return fail('secret', `other users can read ${path}: chmod 600 ${path}`);
+  return ok('secret', `${path}, readable only by its owner`);
 }
 
-function disk({ dataDir, databaseUrl }: Config): CheckResult {
+function checkDisk({ dataDir, databaseUrl }: Config): CheckResult {
   const target = parseUrl(databaseUrl);
   let folder = target.provider === 'sqlite' ? dirname(target.path) : dataDir;
   while (!existsSync(folder)) folder = dirname(folder);
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
   const text = `${(free / 1e9).toFixed(1)} GB free at ${folder}`;
-  if (free < MIN_FREE_BYTES) return fail('disk', `${text}: make room, or writes will fail`);
-  return free < LOW_FREE_BYTES ? warn('disk', `${text}: make room`) : ok('disk', text);
+  if (free < MIN_FREE_BYTES) return fail('disk', `${text}: free some space, or writes will fail`);
+  return free < LOW_FREE_BYTES ? warn('disk', `${text}: free some space`) : ok('disk', text);
 }
 
-async function database({ databaseUrl }: Config): Promise<CheckResult[]> {
+async function checkDatabase({ databaseUrl }: Config): Promise<CheckResult[]> {
   const target = parseUrl(databaseUrl);
   const place = target.provider === 'sqlite' ? `SQLite at ${target.path}` : `PostgreSQL at ${new URL(target.url).host}`;
   if (target.provider === 'sqlite' && !existsSync(target.path))
-    return [warn('database', `${place} is not there yet: the first start makes it`)];
+    return [warn('database', `${place} does not exist yet: the first start creates it`)];
   try {
     const pending = await pendingMigrations(databaseUrl);
     if (pending.length > 0)
-      return [warn('database', `${place} lacks ${pending.join(', ')}: the next start of the server applies it`)];
+      return [
+        warn(
+          'database',
+          `${place} lacks migrations, which the next start of the server applies: ${pending.join(', ')}`,
+        ),
+      ];
     const db = await openDatabase(databaseUrl, { poolSize: 1 });
     try {
-      const strange = await modelsThatDiffer(db);
-      if (strange.length > 0)
+      const differing = await modelsThatDiffer(db);
+      if (differing.length > 0)
         return [
           fail(
             'database',
-            `${place} differs from this version in ${strange.join(', ')}: undo what was changed by hand`,
+            `${place} does not match this version in ${differing.join(', ')}: undo manual changes of the schema`,
           ),
         ];
       const migrated =
         target.provider === 'sqlite' && isReadableByOthers(target.path)
-          ? warn('database', `others may read ${target.path}: chmod 600 ${target.path}`)
+          ? warn('database', `other users can read ${target.path}: chmod 600 ${target.path}`)
           : ok('database', `${place}, migrated`);
-      return [migrated, await clock(db, target.provider)];
+      return [migrated, await checkClock(db, target.provider)];
     } finally {
       await db.$disconnect();
     }
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
-    return [fail('database', `${place}: ${message || code}; check DATABASE_URL, and that it runs`)];
+    return [fail('database', `${place}: ${message || code}; check DATABASE_URL, and that the database is running`)];
   }
 }
 
-/**
- * A copy that was put back has the mode that `cp` gave it; in a folder of its owner's nobody else
- * comes to it.
- */
+/** Checks the file and its folder: a restored copy often has the mode that `cp` gave it. */
 const isReadableByOthers = (path: string) =>
   [path, dirname(path)].every((place) => (statSync(place).mode & GROUP_OR_OTHER_BITS) !== 0);
 
-/**
- * Asks every model for all its columns: cheap, and a column or table that is missing is refused.
- */
+/** Selects a row of every model. The query fails if a table or a column is missing. */
 async function modelsThatDiffer(db: Database): Promise<string[]> {
   const differing: string[] = [];
   for (const model of Object.values(Prisma.ModelName)) {
@@ -154,52 +161,55 @@ async function modelsThatDiffer(db: Database): Promise<string[]> {
   return differing;
 }
 
-async function clock(db: Database, provider: 'sqlite' | 'postgresql'): Promise<CheckResult> {
-  if (provider === 'sqlite') return ok('clock', 'the database has the clock of this machine');
+async function checkClock(db: Database, provider: 'sqlite' | 'postgresql'): Promise<CheckResult> {
+  if (provider === 'sqlite') return ok('clock', 'database clock is in sync');
   const asked = Date.now();
   const [row] = await db.$queryRaw<
     { ms: number }[]
   >`SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms`;
   const skewMs = Math.round(Number(row?.ms) - (asked + Date.now()) / 2);
   if (Math.abs(skewMs) > MAX_SKEW_MS)
-    return fail('clock', `${skewMs} ms away from the database's: let both follow the same time server`);
-  return ok('clock', `${skewMs} ms from the database's`);
+    return fail('clock', `the database clock differs by ${skewMs} ms: synchronize both with the same time server`);
+  return ok('clock', `database clock is in sync (${skewMs} ms)`);
 }
 
-async function redis({ redisUrl, databaseUrl, processes }: Config): Promise<CheckResult[]> {
+async function checkRedis({ redisUrl, databaseUrl, processes }: Config): Promise<CheckResult[]> {
   if (!redisUrl) {
     const alone = parseUrl(databaseUrl).provider === 'sqlite' || processes === 1;
-    return [ok('redis', alone ? 'none, and none is needed' : 'none: short-lived state lives in PostgreSQL')];
+    return [ok('redis', alone ? 'not used, and not needed' : 'not used: short-lived state is stored in PostgreSQL')];
   }
   const warnings: string[] = [];
-  const note = (...words: unknown[]) => void warnings.push(String(words.at(-1)));
+  const record = (...words: unknown[]) => void warnings.push(String(words.at(-1)));
   const { closeRedis, openRedis } = await import('../base/redis.js');
   try {
-    await closeRedis(await openRedis(redisUrl, { log: { info: () => {}, warn: note } as never }));
+    await closeRedis(await openRedis(redisUrl, { log: { info: () => {}, warn: record } as never }));
   } catch (error) {
     return [fail('redis', `${(error as Error).message}; check REDIS_URL`)];
   }
-  return [warnings[0] ? warn('redis', warnings[0]) : ok('redis', `${new URL(redisUrl).host}, evicts nothing`)];
+  return [warnings[0] ? warn('redis', warnings[0]) : ok('redis', `${new URL(redisUrl).host}, noeviction`)];
 }
 
-/** Greets the mail server and signs in there. No mail is sent. */
-async function mail({ smtp: server, mailFrom: from, issuer, production, dataDir }: Config): Promise<CheckResult> {
+/** Connects to the mail server and authenticates. Sends no mail. */
+async function checkMail({ smtp: server, mailFrom: from, issuer, production, dataDir }: Config): Promise<CheckResult> {
   if (!server && production)
-    return warn('mail', 'SMTP_URL is not set: no mail is sent, and nobody can ask for a new password');
-  if (!server) return ok('mail', `none is sent; look into ${join(dataDir, 'outbox')}, or at ${issuer}/dev/outbox`);
+    return warn('mail', 'SMTP_URL is not set: no mail is sent, so users cannot reset their passwords');
+  if (!server) return ok('mail', `not sent; see ${join(dataDir, 'outbox')} or ${issuer}/dev/outbox`);
   const place = `${server.host}:${server.port}`;
   const slow = sleep(RESPONSE_TIMEOUT_MS, 'ETIMEDOUT', { ref: false });
   try {
     const late = await Promise.race([createSmtp({ server, from, hostname: new URL(issuer).hostname }).check(), slow]);
-    if (late) return fail('mail', `${place} does not answer: check SMTP_URL, and that nothing stands between`);
-    return ok('mail', `${place} takes mails from ${from.address}`);
+    if (late) return fail('mail', `${place} does not respond: check SMTP_URL and the firewall`);
+    return ok('mail', `${place} accepts mail from ${from.address}`);
   } catch (error) {
     const { reason, status } = deliveryError(error);
-    return fail('mail', `${place} takes no mails (${[reason, status].filter(Boolean).join(' ')}); check SMTP_URL`);
+    return fail(
+      'mail',
+      `${place} does not accept mail (${[reason, status].filter(Boolean).join(' ')}); check SMTP_URL`,
+    );
   }
 }
 
-async function keys(open: CommandContext['open']): Promise<CheckResult> {
+async function checkKeys(open: Cli['open']): Promise<CheckResult> {
   try {
     const { core } = await open();
     const stages = (await core.keys.list()).map((key) => `${key.algorithm} ${key.kid.slice(0, 8)} ${stageOf(key)}`);
@@ -209,55 +219,30 @@ async function keys(open: CommandContext['open']): Promise<CheckResult> {
   }
 }
 
-/**
- * Where the setting names an API that is not there, apps get opaque tokens, and nobody is told why.
- */
-async function defaultResource({ defaultResource: uri }: Config, open: CommandContext['open']): Promise<CheckResult[]> {
+/** Without a registered default API, clients silently get opaque tokens. */
+async function checkDefaultResource({ defaultResource: uri }: Config, open: Cli['open']): Promise<CheckResult[]> {
   if (uri === undefined) return [];
   const { core } = await open();
-  if (core.resources.find(uri)) return [ok('resource', `${uri} is what apps mean that name no API`)];
-  return [warn('resource', `${uri} is not registered: npm run cli -- resource create ${uri}; check DEFAULT_RESOURCE`)];
+  if (core.resources.find(uri)) return [ok('resource', `${uri} is the default audience`)];
+  return [warn('resource', `${uri} is not registered: signet resource create ${uri}, or check DEFAULT_RESOURCE`)];
 }
 
-async function server({ issuer }: Config): Promise<CheckResult> {
+async function checkServer({ issuer }: Config): Promise<CheckResult> {
   const url = `${issuer}/.well-known/openid-configuration`;
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(RESPONSE_TIMEOUT_MS), redirect: 'manual' });
-    if (!response.ok) return fail('server', `${url} answers ${response.status}: something else listens there`);
-    const { issuer: told } = (await response.json()) as { issuer?: string };
-    if (told !== issuer) return fail('server', `${url} says that it is ${told}: set ISSUER alike, here and there`);
-    return ok('server', `${issuer} answers`);
+    if (!response.ok) return fail('server', `${url} responds with ${response.status}: another program listens there`);
+    const { issuer: actual } = (await response.json()) as { issuer?: string };
+    if (actual !== issuer) return fail('server', `${url} has the issuer ${actual}: use the same ISSUER here and there`);
+    return ok('server', `${issuer} responds`);
   } catch (error) {
     const { cause, message } = error as Error & { cause?: { code?: string } };
     const reason = cause?.code ?? message;
-    if (reason === 'ECONNREFUSED') return warn('server', `nothing listens at ${issuer}: the server is not running`);
+    if (reason === 'ECONNREFUSED') return warn('server', `the server is not running at ${issuer}`);
     return warn('server', `${issuer} cannot be reached from here (${reason}): check DNS, TLS and the proxy`);
   }
 }
 
-async function start(): Promise<CheckResult[]> {
-  try {
-    const { first, second } = await measureStarts();
-    const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
-    const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
-    return [
-      judge('first start', first.readyMs, AIMS.firstReadyMs, seconds),
-      judge('next start', second.readyMs, AIMS.secondReadyMs, seconds),
-      judge('idle memory', second.idleBytes, AIMS.idleBytes, megabytes),
-    ];
-  } catch (error) {
-    return [fail('start', `${(error as Error).message}: run npm start and read what it says`)];
-  }
-}
-
-/** Slower than aimed at is not broken. */
-function judge(description: string, value: number, aim: number, format: (value: number) => string): CheckResult {
-  const text = `${format(value)}, at most ${format(aim)} aimed at`;
-  return value <= aim
-    ? ok(description, text)
-    : warn(description, `${text}: this machine is busy, slow, or short of memory`);
-}
-
-const ok = (description: string, text: string): CheckResult => ({ status: 'ok', description, text });
-const warn = (description: string, text: string): CheckResult => ({ status: 'warn', description, text });
-const fail = (description: string, text: string): CheckResult => ({ status: 'fail', description, text });
+const ok = (about: string, text: string): CheckResult => ({ status: 'ok', about, text });
+const warn = (about: string, text: string): CheckResult => ({ status: 'warn', about, text });
+const fail = (about: string, text: string): CheckResult => ({ status: 'fail', about, text });

@@ -1,196 +1,206 @@
-/** resource create, resource list, resource update, resource delete. */
-
+/** signet resource …: the APIs that clients can request tokens for. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { notFound } from '../base/app-error.js';
-import { durationSeconds } from '../base/duration.js';
 import type { Core } from '../core/core.js';
 import { systemMeta } from '../core/request-meta.js';
 import { serializeResource } from '../core/resources/representation.js';
 import type { Resource } from '../core/resources/resources.js';
 import type { Scope } from '../core/resources/scope.js';
-import { type Arguments, type Command, type Option, table } from './command.js';
+import { parseDuration } from '../kit/duration.js';
+import { type Cli, collect, rejectUsage, table, withExamples } from './command.js';
 
-const BY_ADMIN = { kind: 'system' } as const;
-const GENERAL_TTL = 'default';
-/** `memory:read=Read what your assistant remembers.` */
+const BY_SYSTEM = { kind: 'system' } as const;
+/** Stands for the setting ACCESS_TOKEN_TTL. */
+const DEFAULT_TTL = 'default';
+/** `notes:read=Read your notes.` */
 const SCOPE = /^([^=\s]+)=(.+)$/s;
 
-const SETTINGS: Record<string, Option> = {
-  scope: {
-    type: 'string',
-    description: 'a scope and its sentence on the consent page: read="Read your files."',
-    multiple: true,
-  },
-  'extra-scope': {
-    type: 'string',
-    description: 'the same, for a scope that apps only get when they ask for it',
-    multiple: true,
-  },
-  capability: {
-    type: 'string',
-    description: 'the name of one of these scopes that agents may be given',
-    multiple: true,
-  },
-  format: { type: 'string', description: 'of its access tokens: jwt or opaque; jwt when not given' },
-  ttl: {
-    type: 'string',
-    description: `how long its access tokens live, such as 15m; ${GENERAL_TTL} = ACCESS_TOKEN_TTL`,
-  },
-  client: {
-    type: 'string',
-    description: 'a client_id that may ask for it; all may when none is given',
-    multiple: true,
-  },
-  'unclaimed-agents': { type: 'boolean', description: 'agents that nobody answers for may ask for it' },
-};
+interface ResourceOptions {
+  name?: string;
+  scope?: [name: string, description: string][];
+  extraScope?: [name: string, description: string][];
+  capability?: string[];
+  format?: 'jwt' | 'opaque';
+  /** In seconds. */
+  ttl?: number | typeof DEFAULT_TTL;
+  client?: string[];
+  allClients?: boolean;
+  unclaimedAgents?: boolean;
+}
 
-export const resourceCommands: Command[] = [
-  {
-    name: 'resource create',
-    description:
-      'Registers an API by the URI that goes into `aud` of its tokens. A running server knows it within a second.',
-    takes: ['identifier'],
-    options: {
-      name: { type: 'string', description: 'what people read on the consent page', required: true },
-      ...SETTINGS,
-    },
-    errors: settingErrors,
-    async run(args, { open }) {
-      const { core } = await open();
-      const made = await core.resourceRegistry.create(
+/** Adds the commands for APIs. */
+export function addResourceCommands(program: Command, cli: Cli): void {
+  const resource = program.command('resource').description('Manages the APIs that clients can request tokens for.');
+
+  const create = withResourceOptions(
+    resource
+      .command('create')
+      .argument('<identifier>', 'URI of the API, which becomes the `aud` of its tokens')
+      .description('Registers an API. A running server knows it within a second.')
+      .summary('Registers an API.')
+      .requiredOption('--name <name>', 'name shown on the consent page (required)'),
+  ).action(
+    cli.action(async (identifier: string, options: ResourceOptions) => {
+      rejectUsage(capabilityProblems(options));
+      const { core } = await cli.open();
+      const created = await core.resourceRegistry.create(
         {
-          identifier: args.at(0),
-          name: args.text('name')!,
-          scopes: scopesOf(args),
-          accessTokenFormat: formatOf(args) ?? 'jwt',
-          accessTokenTtlSeconds: ttlOf(args) ?? undefined,
-          openToAllClients: !args.has('client'),
-          clientIds: args.list('client'),
-          openToUnclaimedAgents: args.has('unclaimed-agents'),
+          identifier,
+          name: options.name!,
+          scopes: scopesOf(options),
+          accessTokenFormat: options.format ?? 'jwt',
+          accessTokenTtlSeconds: options.ttl === DEFAULT_TTL ? undefined : options.ttl,
+          openToAllClients: !options.client,
+          clientIds: options.client ?? [],
+          openToUnclaimedAgents: options.unclaimedAgents ?? false,
         },
-        BY_ADMIN,
+        BY_SYSTEM,
         systemMeta,
       );
-      return answer(core, made);
-    },
-  },
-  {
-    name: 'resource list',
-    description: 'The APIs that apps can ask for tokens for.',
-    async run(_args, { open }) {
-      const { core } = await open();
-      const resources = core.resources.list();
-      return {
-        json: resources.map(serializeResource),
-        text: table([
-          ['IDENTIFIER', 'NAME', 'TOKENS', 'CLIENTS', 'SCOPES'],
-          ...resources.map((resource) => [
-            resource.identifier,
-            resource.name,
-            tokensOf(resource),
-            clientsOf(resource),
-            resource.scopes.map(({ name }) => name).join(' '),
+      return describe(core, created);
+    }),
+  );
+  withExamples(
+    create,
+    'resource create https://notes.example/v1 --name Notes --scope "notes:read=Read your notes."',
+    'resource create https://files.example --name Files --scope "read=Read files." --extra-scope "write=Change files."',
+  );
+
+  const list = resource
+    .command('list')
+    .description('Lists the registered APIs.')
+    .action(
+      cli.action(async () => {
+        const { core } = await cli.open();
+        const resources = core.resources.list();
+        return {
+          json: resources.map(serializeResource),
+          text: table([
+            ['IDENTIFIER', 'NAME', 'TOKENS', 'CLIENTS', 'SCOPES'],
+            ...resources.map((one) => [
+              one.identifier,
+              one.name,
+              tokensOf(one),
+              clientsOf(one),
+              one.scopes.map(({ name }) => name).join(' '),
+            ]),
           ]),
-        ]),
-      };
-    },
-  },
-  {
-    name: 'resource update',
-    description: 'Changes an API. What is not given stays; scopes and clients replace those that were there.',
-    takes: ['identifier'],
-    options: {
-      name: { type: 'string', description: 'what people read on the consent page' },
-      ...SETTINGS,
-      'all-clients': { type: 'boolean', description: 'every client may ask for it' },
-      'no-unclaimed-agents': { type: 'boolean', description: 'agents that nobody answers for may not ask for it' },
-    },
-    errors: (args) => [
-      ...settingErrors(args),
-      ...(args.has('client') && args.has('all-clients') ? ['Give --client or --all-clients, not both.'] : []),
-      ...(args.has('unclaimed-agents') && args.has('no-unclaimed-agents')
-        ? ['Give --unclaimed-agents or --no-unclaimed-agents, not both.']
-        : []),
-    ],
-    async run(args, { open }) {
-      const { core } = await open();
-      const { id } = findIn(core, args.at(0));
-      const changed = await core.resourceRegistry.update(
-        id,
-        {
-          name: args.text('name'),
-          scopes: args.has('scope') || args.has('extra-scope') ? scopesOf(args) : undefined,
-          accessTokenFormat: formatOf(args),
-          accessTokenTtlSeconds: ttlOf(args),
-          ...(args.has('client') && { openToAllClients: false, clientIds: args.list('client') }),
-          ...(args.has('all-clients') && { openToAllClients: true, clientIds: [] }),
-          ...(args.has('unclaimed-agents') && { openToUnclaimedAgents: true }),
-          ...(args.has('no-unclaimed-agents') && { openToUnclaimedAgents: false }),
-        },
-        BY_ADMIN,
-        systemMeta,
-      );
-      return answer(core, changed);
-    },
-  },
-  {
-    name: 'resource delete',
-    description:
-      'Takes an API away. No token is made for it from then on; those that are out there end when they expire.',
-    takes: ['identifier'],
-    async run(args, { open }) {
-      const { core } = await open();
-      const { id, identifier } = findIn(core, args.at(0));
-      await core.resourceRegistry.remove(id, BY_ADMIN, systemMeta);
-      return { json: { identifier, deleted: true }, text: `${identifier} is deleted.` };
-    },
-  },
-];
+        };
+      }),
+    );
+  withExamples(list, 'resource list');
 
-function settingErrors(args: Arguments): string[] {
-  const [format, ttl] = [args.text('format'), args.text('ttl')];
-  return [
-    ...(format !== undefined && !/^(jwt|opaque)$/.test(format) ? ['--format must be jwt or opaque.'] : []),
-    ...(ttl !== undefined && ttl !== GENERAL_TTL && durationSeconds(ttl) === undefined
-      ? [`--ttl must be a duration such as 15m, or ${GENERAL_TTL}.`]
-      : []),
-    ...[...args.list('scope'), ...args.list('extra-scope')]
-      .filter((text) => !SCOPE.test(text))
-      .map((text) => `"${text}" is no scope with its sentence, such as read="Read your files.".`),
-    ...args
-      .list('capability')
-      .filter((name) => !scopesOf(args).some((scope) => scope.name === name))
-      .map((name) => `--capability ${name} is none of the scopes that are given.`),
-  ];
+  const update = withResourceOptions(
+    resource
+      .command('update')
+      .argument('<identifier>', 'URI of the API')
+      .description('Changes an API. Scopes and clients replace the previous ones; omitted options change nothing.')
+      .summary('Changes an API.')
+      .option('--name <name>', 'name shown on the consent page'),
+  )
+    .addOption(new Option('--all-clients', 'all clients can request tokens').conflicts('client'))
+    .option('--no-unclaimed-agents', 'unclaimed agents cannot request tokens')
+    .action(
+      cli.action(async (identifier: string, options: ResourceOptions) => {
+        rejectUsage(capabilityProblems(options));
+        const { core } = await cli.open();
+        const { id } = findIn(core, identifier);
+        const { client: clientIds, unclaimedAgents } = options;
+        const updated = await core.resourceRegistry.update(
+          id,
+          {
+            name: options.name,
+            scopes: options.scope || options.extraScope ? scopesOf(options) : undefined,
+            accessTokenFormat: options.format,
+            accessTokenTtlSeconds: options.ttl === DEFAULT_TTL ? null : options.ttl,
+            ...(clientIds && { openToAllClients: false, clientIds }),
+            ...(options.allClients && { openToAllClients: true, clientIds: [] }),
+            ...(unclaimedAgents !== undefined && { openToUnclaimedAgents: unclaimedAgents }),
+          },
+          BY_SYSTEM,
+          systemMeta,
+        );
+        return describe(core, updated);
+      }),
+    );
+  withExamples(
+    update,
+    'resource update https://notes.example/v1 --ttl 5m',
+    'resource update https://notes.example/v1 --all-clients',
+  );
+
+  const remove = resource
+    .command('delete')
+    .argument('<identifier>', 'URI of the API')
+    .description('Deletes an API. No new tokens are issued for it; issued tokens stay valid until they expire.')
+    .summary('Deletes an API.')
+    .action(
+      cli.action(async (identifier: string) => {
+        const { core } = await cli.open();
+        const found = findIn(core, identifier);
+        await core.resourceRegistry.remove(found.id, BY_SYSTEM, systemMeta);
+        return { json: { identifier: found.identifier, deleted: true }, text: `${found.identifier} is deleted.` };
+      }),
+    );
+  withExamples(remove, 'resource delete https://notes.example/v1');
 }
 
-function scopesOf(args: Arguments): Scope[] {
-  const toScope = (byDefault: boolean) => (text: string) => {
-    const [, name = '', description = ''] = SCOPE.exec(text) ?? [];
-    return { name, description, byDefault, capability: args.list('capability').includes(name) };
-  };
-  return [...args.list('scope').map(toScope(true)), ...args.list('extra-scope').map(toScope(false))];
+const withResourceOptions = (command: Command) =>
+  command
+    .option('--scope <name=description>', 'scope, with its description for the consent page (repeatable)', collectScope)
+    .option(
+      '--extra-scope <name=description>',
+      'scope that clients get only if they request it (repeatable)',
+      collectScope,
+    )
+    .option('--capability <scope>', 'scope that can be granted to agents (repeatable)', collect)
+    .addOption(new Option('--format <format>', 'format of its access tokens').choices(['jwt', 'opaque']))
+    .option(
+      '--ttl <duration>',
+      `lifetime of its access tokens, such as 15m; ${DEFAULT_TTL}: ACCESS_TOKEN_TTL`,
+      parseTtl,
+    )
+    .option('--client <client_id>', 'client that can request tokens (repeatable); default: all clients', collect)
+    .option('--unclaimed-agents', 'unclaimed agents can request tokens');
+
+function collectScope(text: string, previous: [string, string][] = []): [string, string][] {
+  const [, name, description] = SCOPE.exec(text) ?? [];
+  if (!name || !description) throw new InvalidArgumentError('Write it like read="Read your files.".');
+  return [...previous, [name, description]];
 }
 
-const formatOf = (args: Arguments) => args.text('format') as 'jwt' | 'opaque' | undefined;
+function parseTtl(text: string): number | typeof DEFAULT_TTL {
+  if (text === DEFAULT_TTL) return text;
+  const seconds = parseDuration(text);
+  if (Number.isNaN(seconds)) throw new InvalidArgumentError(`It must be a duration such as 15m, or ${DEFAULT_TTL}.`);
+  return seconds;
+}
 
-/** null: the general setting. */
-function ttlOf(args: Arguments): number | null | undefined {
-  const ttl = args.text('ttl');
-  if (ttl === undefined) return undefined;
-  return ttl === GENERAL_TTL ? null : durationSeconds(ttl);
+function capabilityProblems(options: ResourceOptions): (string | false)[] {
+  const names = scopesOf(options).map(({ name }) => name);
+  return (options.capability ?? []).map((name) => !names.includes(name) && `--capability ${name} is not a given scope`);
+}
+
+function scopesOf({ scope = [], extraScope = [], capability = [] }: ResourceOptions): Scope[] {
+  const toScope =
+    (byDefault: boolean) =>
+    ([name, description]: [string, string]) => ({
+      name,
+      description,
+      byDefault,
+      capability: capability.includes(name),
+    });
+  return [...scope.map(toScope(true)), ...extraScope.map(toScope(false))];
 }
 
 function findIn({ resources }: Core, identifier: string): Resource {
   const resource = resources.find(identifier);
-  if (!resource) throw notFound('There is no such API.');
+  if (!resource) throw notFound('No API has this identifier.');
   return resource;
 }
 
-/**
- * A client may be named before it comes, as one that a document describes: what is mistyped is
- * told, and not refused.
- */
-async function answer({ clients }: Core, resource: Resource) {
+/** Describes an API. Unknown clients are only noted, because a client can be registered later. */
+async function describe({ clients }: Core, resource: Resource) {
   const found = await Promise.all(resource.clientIds.map((id) => clients.find(id)));
   const unknown = resource.clientIds.filter((_, index) => !found[index]);
   return {
@@ -201,7 +211,7 @@ async function answer({ clients }: Core, resource: Resource) {
       ['scopes', resource.scopes.map(({ name }) => name).join(' ')],
       ['tokens', tokensOf(resource)],
       ['clients', clientsOf(resource)],
-      ...unknown.map((id) => ['unknown', `${id}: there is no such client yet`]),
+      ...unknown.map((id) => ['unknown', `${id}: no such client exists yet`]),
     ]),
   };
 }

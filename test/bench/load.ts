@@ -6,7 +6,7 @@ import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startFlags } from '../../dist/cli/measure-start.js';
+import { startFlags } from './measure-start.js';
 import { median } from './start.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));

@@ -1,6 +1,6 @@
 // How long the first and the next start take on SQLite, and how much memory the server keeps when
 // it is left alone.
-import { AIMS, measureStarts } from '../../dist/cli/measure-start.js';
+import { AIMS, measureStarts } from './measure-start.js';
 import type { Bench } from './run.js';
 
 const RUNS = 5;

@@ -1,7 +1,4 @@
-/**
- * Starts the compiled server on an empty folder and says how long it takes and how much memory it
- * needs at rest.
- */
+/** Measures how long the compiled server takes to start, and how much memory it uses when idle. */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,19 +8,19 @@ import { fileURLToPath } from 'node:url';
 
 export interface Start {
   readyMs: number;
-  /** Resident memory when it was left alone for a while, in bytes. */
+  /** Resident memory after a time without requests, in bytes. */
   idleBytes: number;
 }
 
-/** What a start should take at most. */
+/** Upper limits that a start should keep. */
 export const AIMS = { firstReadyMs: 3000, secondReadyMs: 1200, idleBytes: 130e6 };
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-/** V8 gives memory back some seconds after the last work. */
+/** V8 returns memory some seconds after the last work. */
 const SETTLE_MS = 12_000;
 const READY_TIMEOUT_MS = 30_000;
 
-/** The first start makes the database and the keys; the second finds them. */
+/** Measures a start that creates the database and the keys, and one that finds them. */
 export async function measureStarts({ settleMs = SETTLE_MS } = {}): Promise<{ first: Start; second: Start }> {
   const folder = mkdtempSync(join(tmpdir(), 'signet-start-'));
   try {
@@ -37,7 +34,7 @@ export async function measureStarts({ settleMs = SETTLE_MS } = {}): Promise<{ fi
 async function measureStart(folder: string, settleMs: number): Promise<Start> {
   const began = performance.now();
   const server = spawn(process.execPath, [...startFlags(), join(ROOT, 'dist/main.js')], {
-    cwd: folder, // no .env lies there
+    cwd: folder, // it has no .env
     env: { DATA_DIR: folder, PORT: '0' },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
@@ -60,7 +57,7 @@ async function measureStart(folder: string, settleMs: number): Promise<Start> {
   }
 }
 
-/** Those of `npm start`, so that what is measured is what runs. */
+/** Returns the Node flags of `npm start`. */
 export function startFlags(): string[] {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } };
   return scripts.start.split(' ').filter((word) => word.startsWith('--'));
