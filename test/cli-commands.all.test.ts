@@ -147,7 +147,7 @@ describe('commands', () => {
         email: 'ann@example.com',
       });
       expect([await db.totpFactor.count(), await db.recoveryCode.count()]).toEqual([0, 0]);
-      expect(await db.session.findFirstOrThrow()).toMatchObject({ endReason: 'factors_changed' });
+      expect(await db.session.findFirstOrThrow()).toMatchObject({ endReason: 'mfa_changed' });
       expect(await db.auditEvent.findFirst({ where: { action: 'mfa.removed' } })).toMatchObject({
         actorKind: 'system',
         accountId,

@@ -24,8 +24,9 @@ import { createAudit } from './audit/audit.js';
 import { createClientModule } from './clients/clients.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentialModule } from './credentials/credentials.js';
-import { createExchange } from './federation/authorization-code.js';
+import { createCodeFlow } from './federation/authorization-code.js';
 import { createFederation } from './federation/federation.js';
+import { createEmailLinking } from './federation/link-by-email.js';
 import { createLinkNotifications } from './federation/link-notifications.js';
 import { createLinks } from './federation/links.js';
 import { createPendingLogins } from './federation/login-state.js';
@@ -33,6 +34,7 @@ import { createProviderTokens } from './federation/provider-tokens.js';
 import { createProviders } from './federation/providers.js';
 import { createProvisioning } from './federation/provisioning.js';
 import { createProxyLogin } from './federation/proxy-login.js';
+import { createAccountResolver } from './federation/resolve-account.js';
 import { createTokenRevocation } from './federation/token-revocation.js';
 import { createIdentities } from './identities/identities.js';
 import { createTokenVault } from './identities/token-vault.js';
@@ -51,6 +53,7 @@ import { createKnownLocations } from './sessions/known-locations.js';
 import { createSessions } from './sessions/sessions.js';
 import { createTokens } from './sessions/tokens.js';
 import { createBruteForceProtection } from './sign-in/brute-force-protection.js';
+import { createAuthentication } from './sign-in/complete-authentication.js';
 import { createNewDevice } from './sign-in/new-device-notification.js';
 import { createSessionIssuer } from './sign-in/session-issuance.js';
 import { createSignIn } from './sign-in/sign-in.js';
@@ -154,47 +157,54 @@ export async function createCore(base: Base) {
   const newDevice = createNewDevice(base);
   const bruteForce = createBruteForceProtection({ ...base, knownLocations, audit });
   const sessionIssuer = createSessionIssuer({ ...base, accounts, sessions, tokens, identities, mfa, newDevice, audit });
+  const authentication = createAuthentication({ ...base, accounts, mfa, bruteForce });
   const signIn = createSignIn({
     ...base,
     accounts,
     passwords,
     emailVerification,
     sessions,
-    mfa,
+    authentication,
     bruteForce,
-    sessionIssuer,
   });
   const provisioning = createProvisioning({ accounts, emailVerification, identities });
   const providers = createProviders(config.providers);
-  const exchange = createExchange({ ...base, server, ask: requestJson });
+  const codeFlow = createCodeFlow({ ...base, server, ask: requestJson });
   const pendingLogins = createPendingLogins(base);
   const linkNotifications = createLinkNotifications(base);
+  const accountResolver = createAccountResolver({ accounts, identities });
+  const emailLinking = createEmailLinking({
+    ...base,
+    accounts,
+    identities,
+    apiKeys,
+    agents,
+    mfa,
+    sessions,
+    linkNotifications,
+  });
   const federation = createFederation({
     ...base,
     providers,
     redirectUris: config.federationRedirectUris,
     signup: config.signup,
     accounts,
-    identities,
-    apiKeys,
-    agents,
     tokenVault,
     provisioning,
     bruteForce,
-    mfa,
-    sessions,
-    linkNotifications,
-    signIn,
-    exchange,
+    authentication,
+    accountResolver,
+    emailLinking,
+    codeFlow,
     pendingLogins,
   });
-  const tokenRevocation = createTokenRevocation({ ...base, tokenVault, exchange, providers });
+  const tokenRevocation = createTokenRevocation({ ...base, tokenVault, codeFlow, providers });
   const providerTokens = createProviderTokens({
     ...base,
     audit,
     identities,
     tokenVault,
-    exchange,
+    codeFlow,
     tokenRevocation,
     providers,
   });
@@ -215,9 +225,10 @@ export async function createCore(base: Base) {
     upstream: config.upstream,
     ask: requestJson,
     accounts,
-    identities,
     provisioning,
+    accountResolver,
     bruteForce,
+    authentication,
     signIn,
   });
   const passwordReset = createPasswordReset({
@@ -287,6 +298,7 @@ export async function createCore(base: Base) {
     validate,
     mfa,
     signIn,
+    sessionIssuer,
     federation,
     links,
     tokenVault,
@@ -304,7 +316,7 @@ export async function createCore(base: Base) {
 
   /** Resolves when no work that continues after responses is running. */
   async function settle(): Promise<void> {
-    const services = [base.background, passwordReset, upstream, tokenRevocation];
+    const services = [base.background, passwordReset];
     await Promise.all(services.map((service) => service.settle()));
   }
 

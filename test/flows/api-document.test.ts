@@ -121,7 +121,7 @@ async function byKeeper(request: ApiRequest = {}): Promise<ApiRequest> {
   admin ??= server.core.accounts.create({ email: 'keeper@example.com', password: PASSWORD }, systemMeta, {
     role: 'admin',
   });
-  const login = await server.core.signIn.issueTokens({ account: await admin, amr: ['pwd'] }, systemMeta);
+  const login = await server.core.sessionIssuer.issueTokens({ account: await admin, amr: ['pwd'] }, systemMeta);
   return { headers: { authorization: `Bearer ${login.tokens.accessToken}` }, ...request };
 }
 let admin: Promise<Account> | undefined;

@@ -117,7 +117,7 @@ describe('a provider that cannot be used', () => {
       const { page, browser } = await continueWith(id, newPerson());
       expect([page.status, errorOn(page)]).toEqual([
         status,
-        expect.stringMatching(/^(GitHub|Google|LinkedIn) (answers what|does not)/),
+        expect.stringMatching(/^(GitHub|Google|LinkedIn) (returned an|is not)/),
       ]);
       expect(page.headers.get('retry-after') !== null).toBe(status === 503);
       expect(browser.cookies.has('signet_login')).toBe(false);
@@ -156,7 +156,7 @@ describe('a provider that cannot be used', () => {
   it('that knows the person, but tells no address, lets in whom we know, and makes no account', async () => {
     const person = newPerson({ email: undefined });
     const { page } = await continueWith('github', person);
-    expect([page.status, errorOn(page)]).toEqual([502, 'GitHub tells no e-mail address that can be used.']);
+    expect([page.status, errorOn(page)]).toEqual([502, 'GitHub returned no usable e-mail address.']);
     const known = newPerson();
     await continueWith('github', known);
     expect((await continueWith('github', { ...known, email: undefined })).page.url.pathname).toBe('/account');
@@ -187,7 +187,7 @@ describe('a discovery document', () => {
     const browser = new Browser(server.origin);
     const page = await comeBy(browser, 'google');
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([status, false]);
-    expect(errorOn(page)).toBe('Google answers what cannot be used.');
+    expect(errorOn(page)).toBe('Google returned an invalid response.');
   });
 
   it.each<[string, (res: Parameters<typeof json>[0]) => unknown, number]>([
@@ -239,7 +239,7 @@ describe('a provider that does not answer', () => {
     const [link] = await server.core.links.list(account.id);
     aheadMs += 8 * HOUR_MS - 30_000;
     elsewhere.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
-    const { tokens } = await server.core.signIn.issueTokens({ account, amr: ['fed'] }, systemMeta);
+    const { tokens } = await server.core.sessionIssuer.issueTokens({ account, amr: ['fed'] }, systemMeta);
     const read = () => call(server, 'GET', `/auth/links/${link!.id}/token`, { token: tokens.accessToken });
     const all = await Promise.all([read(), read(), read()]);
     expect(all.map(({ status }) => status)).toEqual([200, 200, 200]);

@@ -57,7 +57,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
 
   async function tokenOf(email: string): Promise<string> {
     const account = (await server.core.accounts.findByEmail(email))!;
-    return (await server.core.signIn.issueTokens({ account, amr: ['fed'] }, systemMeta)).tokens.accessToken;
+    return (await server.core.sessionIssuer.issueTokens({ account, amr: ['fed'] }, systemMeta)).tokens.accessToken;
   }
   const read = (linkId: string, token: string, at = server) =>
     call(at, 'GET', `/auth/links/${linkId}/token`, { token });

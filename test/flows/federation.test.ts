@@ -154,7 +154,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const stranger = new Browser(server.origin);
     await press(stranger, await stranger.open('/login'), id); // has a key of its own
     const stolen = await stranger.open(answer);
-    expect([stolen.status, errorOn(stolen)]).toEqual([400, expect.stringContaining('begun in another browser')]);
+    expect([stolen.status, errorOn(stolen)]).toEqual([400, expect.stringContaining('started in another browser')]);
     expect(stranger.cookies.has('signet_login')).toBe(false);
 
     const both = await Promise.all([browser.open(answer), browser.open(answer)]);
@@ -172,7 +172,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     // answers is that nobody learns them.
     expect(page.status).toBe(id === 'linkedin' ? 200 : 401);
     if (id === 'linkedin') return;
-    expect(errorOn(page)).toContain('does not take this code');
+    expect(errorOn(page)).toContain('rejected this code');
     expect(mine.cookies.has('signet_login')).toBe(false);
   });
 
@@ -189,7 +189,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const again = await sayYes(id, (await press(browser, await browser.open('/login'), id)).url, newPerson());
     again.searchParams.set('iss', elsewhere[other].issuer);
     const page = await browser.open(again);
-    expect([page.status, errorOn(page)]).toEqual([502, expect.stringContaining('answers what cannot be used')]);
+    expect([page.status, errorOn(page)]).toEqual([502, expect.stringContaining('returned an invalid response')]);
     expect((await browser.open(`/login/with/${id}/callback?code=x&state=${state}`)).status, 'and it is spent').toBe(
       400,
     );
@@ -204,7 +204,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const iss = id === 'acme' ? acme.issuer : elsewhere[id as Kind].issuer;
     const no = new URLSearchParams({ error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied', state, iss });
     const page = await browser.open(`/login/with/${id}/callback?${no}`);
-    expect([page.status, errorOn(page)]).toEqual([403, expect.stringMatching(/^You did not sign in with /)]);
+    expect([page.status, errorOn(page)]).toEqual([403, expect.stringMatching(/^The sign-in with /)]);
     expect(page.html).toContain('to continue to <strong>Acme</strong>');
     const email = (await server.account()).email;
     const consent = await browser.signIn(email, PASSWORD, page);
@@ -327,7 +327,7 @@ describe('linking on the page', () => {
     expect((await theirs.browser.open(answer)).status, 'in the browser of somebody else').toBe(400);
     await mine.browser.open('/login').then((page) => mine.browser.signIn(theirs.account.email, PASSWORD, page));
     const page = await mine.browser.open(answer);
-    expect([page.status, page.html]).toEqual([401, expect.stringContaining('Somebody else is signed in by now')]);
+    expect([page.status, page.html]).toEqual([401, expect.stringContaining('Another user has signed in since')]);
     for (const { account } of [mine, theirs]) expect(await server.core.links.list(account.id)).toEqual([]);
   });
 
@@ -342,7 +342,7 @@ describe('linking on the page', () => {
     expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain('you said no there');
     elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
     const failed = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, newPerson()));
-    expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google does not answer')]);
+    expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google is not available')]);
     expect(await server.core.links.list(account.id)).toEqual([]);
   });
 

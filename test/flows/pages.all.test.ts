@@ -240,7 +240,8 @@ describe('the real pages, in Chromium', () => {
     const { email, id: accountId } = await server.account('mara.lindqvist@example.com', 'Mara Lindqvist');
     const meta = { address: '2001:db8:85a3::8a2e:370:7334', userAgent: IPHONE, requestId: '' };
     const authResult = await server.core.signIn.withPassword({ email, password: PASSWORD }, meta);
-    if (authResult.kind === 'proven') await server.core.signIn.startBrowserSession(authResult, undefined, meta);
+    if (authResult.kind === 'complete')
+      await server.core.sessionIssuer.startBrowserSession(authResult, undefined, meta);
     const known = await server.client({ client_name: 'Acme', client_uri: 'https://acme.example' });
     const unknown = await stranger();
     const api = { scopes: ['openid', 'email', 'offline_access'], claims: [], resources: {} };

@@ -196,7 +196,7 @@ const toolsCookie = (text: string): Kind => ({ headers: { cookie: `tools_session
 /** A login without a page: its tokens. */
 async function openLogin(accountId: string) {
   const account = await server.base.db.account.findUniqueOrThrow({ where: { id: accountId } });
-  return (await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens;
+  return (await server.core.sessionIssuer.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens;
 }
 
 const signElsewhere = (sub: string, claims: object = {}) =>

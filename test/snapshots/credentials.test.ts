@@ -40,7 +40,9 @@ test('the credentials that each JSON endpoint accepts', async () => {
   await server.base.db.account.update({ where: { id: admin.id }, data: { role: 'admin' } });
   const login = async (id: string) => {
     const account = await server.base.db.account.findUniqueOrThrow({ where: { id } });
-    return bearer((await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens.accessToken);
+    return bearer(
+      (await server.core.sessionIssuer.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens.accessToken,
+    );
   };
   const bearer = (text: string): Record<string, string> => ({ authorization: `Bearer ${text}` });
   // Some endpoints below revoke all sessions and grants of their caller. This grant must survive.

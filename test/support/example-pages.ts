@@ -88,7 +88,7 @@ export const examplePages: Pages = {
     csrfToken,
     action: `/login/otp${loginRedirect}`,
     challenge: 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aXYtb2YtaXQ.c2VhbGVk.dGFn',
-    error: 'This code is not right, or was used before.',
+    error: 'This code is incorrect or was already used.',
     appName: 'Acme Analytics',
     startOverHref: `/login${loginRedirect}`,
   },
@@ -243,7 +243,7 @@ export const examplePages: Pages = {
     csrfToken,
     qrSrc: 'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=',
     secret: ['JBSW', 'Y3DP', 'EHPK', '3PXP', 'JBSW', 'Y3DP', 'EHPK', '3PXP'],
-    error: 'This code is not right, or was used before.',
+    error: 'This code is incorrect or was already used.',
   },
   'account/recovery-codes': {
     csrfToken,

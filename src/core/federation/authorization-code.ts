@@ -1,7 +1,6 @@
 /**
- * The authorization code flow with a provider elsewhere, once for all of them: where to send
- * somebody, and who came back. What the provider hands out is used to ask who that is, and thrown
- * away unless the keeper asked that it be kept.
+ * The authorization code flow with external providers. Their tokens are used to read the user's
+ * profile and discarded, unless the settings ask to store them.
  */
 import type { Configuration, TokenEndpointResponse } from 'openid-client';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
@@ -11,12 +10,12 @@ import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
 import { type ExternalIdentity, isSubject } from '../identities/identities.js';
-import type { GivenTokens } from '../identities/token-vault.js';
+import type { ReceivedTokens } from '../identities/token-vault.js';
 import { createProviderDiscovery } from './discovery.js';
-import { type Client, isFailure, isNetworkError, isRefreshRefused, providerErrorOf, toAppError } from './errors.js';
+import { type Client, isFailure, isRefreshRefused, loggableError, providerErrorOf, toAppError } from './errors.js';
 import type { Claims, ExternalLogin, Provider } from './provider.js';
 
-/** What only this browser's answer can fit to. */
+/** The values that bind a response to the browser that started the login. */
 export interface LoginState {
   redirectUri: string;
   state: string;
@@ -24,13 +23,13 @@ export interface LoginState {
   nonce: string;
 }
 
-/** What a page of a provider is to do beyond what it does for everybody. */
+/** Options of an authorization request. */
 export interface AuthorizationOptions {
-  /** Ask for consent, also of whoever gave it before. */
+  /** Asks for consent, even if it was given before. */
   consent?: boolean | undefined;
 }
 
-/** A code that an app got by itself. */
+/** A code that an app received from a provider. */
 export interface AuthorizationCode {
   code: string;
   redirectUri: string;
@@ -44,22 +43,23 @@ interface Deps {
   log: Log;
 }
 
-/** Of a token that is said to live longer nobody knows when it ends. */
-const LONGEST_LIFE_SECONDS = 10 * 365 * DAY_SECONDS;
-/** RFC 6749, A.12. What does not fit in a header, a library would repeat in its complaint. */
+/** Longer lifetimes are treated as unknown. */
+const MAX_LIFETIME_SECONDS = 10 * 365 * DAY_SECONDS;
+/** RFC 6749, appendix A.12. A library would repeat an invalid header value in its error. */
 const ACCESS_TOKEN = /^[\x20-\x7e]+$/;
 
 type Tokens = Awaited<ReturnType<typeof import('openid-client').authorizationCodeGrant>>;
 
-export type Exchange = ReturnType<typeof createExchange>;
+export type CodeFlow = ReturnType<typeof createCodeFlow>;
 
-export function createExchange({ server, ask, clock, log }: Deps) {
+export function createCodeFlow({ server, ask, clock, log }: Deps) {
   const { configurationOf, renewalConfigurationOf } = createProviderDiscovery({ server, clock });
 
   return { authorizationUrl, handleCallback, exchangeCode, renew, revoke };
 
   /**
-   * Where the person says yes. Refuses with `upstream_unavailable` or `upstream_invalid_response`.
+   * Returns the authorization URL. Throws `AppError` `upstream_unavailable` or
+   * `upstream_invalid_response`.
    */
   async function authorizationUrl(
     provider: Provider,
@@ -84,9 +84,9 @@ export function createExchange({ server, ask, clock, log }: Deps) {
   }
 
   /**
-   * Who came back with this answer. Refuses with `access_denied` when they said no, with
-   * `invalid_credentials` when the code is not taken, with `upstream_unavailable` and with
-   * `upstream_invalid_response`: also when it is another issuer's answer.
+   * Completes the flow with the query of the callback. Throws `AppError` `access_denied` if the
+   * user denied the request, `invalid_credentials` if the code is invalid, `upstream_unavailable`,
+   * or `upstream_invalid_response`, also for a response of another issuer.
    */
   async function handleCallback(provider: Provider, query: string, binding: LoginState): Promise<ExternalLogin> {
     return withCodeErrors(provider, async (client) => {
@@ -101,7 +101,7 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     });
   }
 
-  /** The same for a code that an app got, whose state and nonce were the app's affair. */
+  /** Exchanges a code that an app received. The app has checked state and nonce itself. */
   async function exchangeCode(
     provider: Provider,
     { code, redirectUri, codeVerifier }: AuthorizationCode,
@@ -118,29 +118,30 @@ export function createExchange({ server, ask, clock, log }: Deps) {
   }
 
   /**
-   * Spends a refresh token of this person. `refused` when the provider takes it no more; refuses
-   * with `upstream_unavailable`, when it may be tried again, and with `upstream_invalid_response`.
+   * Refreshes the tokens of a user. Returns `rejected` if the refresh token is no longer valid.
+   * Throws `AppError` `upstream_unavailable`, after which the token can be tried again, or
+   * `upstream_invalid_response`.
    */
   async function renew(
     provider: Provider,
     { subject }: ExternalIdentity,
     refreshToken: string,
-  ): Promise<GivenTokens | 'refused'> {
+  ): Promise<ReceivedTokens | 'rejected'> {
     return withErrorMapping(provider, async (client) => {
       try {
         const tokens = await client.refreshTokenGrant(await renewalConfigurationOf(provider), refreshToken);
         const claims = tokens.claims();
-        // Whoever it was given for then (OpenID Connect Core, 12.2).
-        if (claims && claims.sub !== subject) throw upstreamInvalid('it gives tokens of somebody else');
+        // The subject must not change (OpenID Connect Core, section 12.2).
+        if (claims && claims.sub !== subject) throw upstreamInvalid('it returned tokens of another user');
         return tokensIn(provider, tokens);
       } catch (error) {
-        if (isRefreshRefused(error)) return 'refused';
+        if (isRefreshRefused(error)) return 'rejected';
         throw error;
       }
     });
   }
 
-  /** Asks the provider to forget a token (RFC 7009). False when it has no place to ask. */
+  /** Revokes a token (RFC 7009). Returns false if the provider has no revocation endpoint. */
   async function revoke(provider: Provider, token: string): Promise<boolean> {
     return withErrorMapping(provider, async (client) => {
       const configuration = await configurationOf(provider);
@@ -150,32 +151,32 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     });
   }
 
-  function tokensIn({ listsByComma }: Provider, tokens: TokenEndpointResponse): GivenTokens {
+  function tokensIn({ listsByComma }: Provider, tokens: TokenEndpointResponse): ReceivedTokens {
     const { access_token: accessToken, refresh_token: refreshToken, token_type: tokenType, expires_in: life } = tokens;
-    if (!ACCESS_TOKEN.test(accessToken)) throw upstreamInvalid('its access token is none');
+    if (!ACCESS_TOKEN.test(accessToken)) throw upstreamInvalid('its access token is invalid');
     return {
       accessToken,
       refreshToken: refreshToken || undefined,
       tokenType,
       scope: listsByComma ? tokens.scope?.replaceAll(',', ' ') : tokens.scope,
-      expiresAt: life !== undefined && life < LONGEST_LIFE_SECONDS ? addSeconds(clock.now(), life) : undefined,
+      expiresAt: life !== undefined && life < MAX_LIFETIME_SECONDS ? addSeconds(clock.now(), life) : undefined,
     };
   }
 
-  /** @param asked the scope that it means where its answer is silent (RFC 6749, 5.1) */
+  /** @param requestedScope the granted scope if the response has none (RFC 6749, section 5.1) */
   async function toExternalLogin(
     provider: Provider,
     configuration: Configuration,
     tokens: Tokens,
-    asked?: string,
+    requestedScope?: string,
   ): Promise<ExternalLogin> {
     const claims = tokens.claims() as Claims | undefined;
-    if (!provider.endpoints && !claims) throw upstreamInvalid('it gives no ID token');
-    // Whatever else it is for, it was made for us (OpenID Connect Core, 3.1.3.7).
+    if (!provider.endpoints && !claims) throw upstreamInvalid('it returned no ID token');
+    // The authorized party must be this client (OpenID Connect Core, section 3.1.3.7).
     if (claims?.azp !== undefined && claims.azp !== provider.clientId)
-      throw upstreamInvalid('its ID token was given to somebody else');
-    const given = tokensIn(provider, tokens);
-    const { accessToken: token } = given;
+      throw upstreamInvalid('its ID token was issued to another client');
+    const received = tokensIn(provider, tokens);
+    const { accessToken: token } = received;
     const profile = await provider.readProfile({
       claims: claims ?? {},
       async userInfo() {
@@ -185,9 +186,9 @@ export function createExchange({ server, ask, clock, log }: Deps) {
       },
       get: (url) => get(url, token),
     });
-    if (!isSubject(profile.subject)) throw upstreamInvalid('it does not say who that is');
+    if (!isSubject(profile.subject)) throw upstreamInvalid('it returned no valid subject');
     const { id, name, issuer, storesTokens } = provider;
-    const tokensToKeep = storesTokens ? { ...given, scope: given.scope ?? asked } : undefined;
+    const tokensToKeep = storesTokens ? { ...received, scope: received.scope ?? requestedScope } : undefined;
     return { ...profile, issuer, provider: { id, name }, tokensToKeep };
   }
 
@@ -196,29 +197,29 @@ export function createExchange({ server, ask, clock, log }: Deps) {
     const { status, body } = await ask(url, { headers });
     if (status === 200) return body;
     if (status === 403 || status === 404) return undefined;
-    throw isFailure(status) ? upstreamUnavailable(`it fails (${status})`) : upstreamInvalid(`it answers ${status}`);
+    throw isFailure(status) ? upstreamUnavailable(`it failed (${status})`) : upstreamInvalid(`it answered ${status}`);
   }
 
-  /** What goes wrong may be the code of whoever came. */
-  function withCodeErrors<Answer>(provider: Provider, speak: (client: Client) => Promise<Answer>): Promise<Answer> {
-    return withErrorMapping(provider, speak, true);
+  /** Like `withErrorMapping`, for requests whose code may be invalid. */
+  function withCodeErrors<Result>(provider: Provider, request: (client: Client) => Promise<Result>): Promise<Result> {
+    return withErrorMapping(provider, request, true);
   }
 
-  /** Says in our words what goes wrong, and leaves what only the keeper can mend in the log. */
-  async function withErrorMapping<Answer>(
+  /** Maps provider errors to ours and logs the details an administrator needs. */
+  async function withErrorMapping<Result>(
     provider: Provider,
-    speak: (client: Client) => Promise<Answer>,
+    request: (client: Client) => Promise<Result>,
     spendsCode = false,
-  ): Promise<Answer> {
+  ): Promise<Result> {
     const client = await import('openid-client');
     try {
-      return await speak(client);
+      return await request(client);
     } catch (error) {
-      const refusal = toAppError(error, provider, client, spendsCode);
-      const facts = { provider: provider.id, said: clip(providerErrorOf(error) ?? '', 100) };
-      if (refusal.status < 500) log.info(facts, 'a provider elsewhere says no');
-      else log.warn({ ...facts, error: isNetworkError(error, client) }, 'a provider elsewhere cannot be used');
-      throw refusal;
+      const appError = toAppError(error, provider, client, spendsCode);
+      const details = { provider: provider.id, code: clip(providerErrorOf(error) ?? '', 100) };
+      if (appError.status < 500) log.info(details, 'an external provider rejected a request');
+      else log.warn({ ...details, error: loggableError(error, client) }, 'an external provider cannot be used');
+      throw appError;
     }
   }
 }

@@ -1,51 +1,47 @@
-/**
- * What goes wrong at a provider elsewhere, in our words: whose fault it is, and whether trying
- * again helps.
- */
+/** Maps errors of external providers to `AppError`. */
 import { z } from 'zod';
 import { AppError, forbidden, unauthorized, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import type { Provider } from './provider.js';
 
 export type Client = typeof import('openid-client');
 
-/** As providers call it that the person said no. */
+/** Error codes for a user who denied the request. */
 const DENIED_CODES = new Set(['access_denied', 'user_cancelled_login', 'user_cancelled_authorize']);
-/** As they call it that a code is unknown, old, used, or for another address or verifier. */
+/** Error codes for an invalid authorization code. */
 const CODE_REFUSED = new Set(['invalid_grant', 'bad_verification_code', 'invalid_request']);
-/** As they call it that a refresh token is old, used, or taken back. */
+/** Error codes for an invalid refresh token. */
 const REFRESH_REFUSED = new Set(['invalid_grant', 'bad_refresh_token']);
 const FAILING = new Set(['server_error', 'temporarily_unavailable', 'slow_down']);
 
-/** Not now: asking again later may help. */
+/** Reports whether a later retry can succeed. */
 export const isFailure = (status: number) => status === 429 || status >= 500;
 
+/** Reports whether the provider rejected a refresh token. */
 export const isRefreshRefused = (error: unknown) => REFRESH_REFUSED.has(providerErrorOf(error) ?? '');
 
 /**
- * Throws what is a bug of ours.
+ * Returns the `AppError` for a failed request to a provider. Throws unexpected errors, which are
+ * bugs.
  *
- * @param spendsCode whoever came brought a code, which may be what is wrong
+ * @param spendsCode whether the request exchanged a code, which may be invalid
  */
 export function toAppError(error: unknown, { name }: Provider, client: Client, spendsCode: boolean): AppError {
-  const said = providerErrorOf(error) ?? '';
+  const code = providerErrorOf(error) ?? '';
   if (error instanceof client.AuthorizationResponseError) {
-    if (DENIED_CODES.has(said)) return forbidden('access_denied', `You did not sign in with ${name}.`);
-  } else if (spendsCode && CODE_REFUSED.has(said)) {
-    return unauthorized(
-      'invalid_credentials',
-      `${name} does not take this code: it is wrong, was used, or has expired.`,
-    );
+    if (DENIED_CODES.has(code)) return forbidden('access_denied', `The sign-in with ${name} was cancelled.`);
+  } else if (spendsCode && CODE_REFUSED.has(code)) {
+    return unauthorized('invalid_credentials', `${name} rejected this code: it is invalid, used or expired.`);
   }
-  const below = refusalIn(error);
-  const fails = below ? below.code === 'upstream_unavailable' : FAILING.has(said) || isFailure(statusOf(error));
-  if (fails) return upstreamUnavailable(`${name} does not answer at the moment. Please try again.`);
-  if (isExpected(error, client)) return upstreamInvalid(`${name} answers what cannot be used.`);
+  const below = appErrorIn(error);
+  const fails = below ? below.code === 'upstream_unavailable' : FAILING.has(code) || isFailure(statusOf(error));
+  if (fails) return upstreamUnavailable(`${name} is not available at the moment. Try again.`);
+  if (isExpected(error, client)) return upstreamInvalid(`${name} returned an invalid response.`);
   throw error;
 }
 
 /**
- * The error code that the provider gave: in its answer to the browser, or in that to us. GitHub
- * gives it with a status of 200.
+ * Returns the OAuth error code of the provider, from its authorization or token response. GitHub
+ * returns it with status 200.
  */
 export function providerErrorOf(error: unknown): string | undefined {
   const { error: given, cause } = error as { error?: unknown; cause?: { cause?: { body?: { error?: unknown } } } };
@@ -59,8 +55,8 @@ function statusOf(error: unknown): number {
   return typeof given === 'number' ? given : 0;
 }
 
-/** What was thrown below the library, which wraps it. */
-function refusalIn(error: unknown): AppError | undefined {
+/** Finds an `AppError` that the library has wrapped. */
+function appErrorIn(error: unknown): AppError | undefined {
   for (let one = error; one instanceof Error; one = one.cause) if (one instanceof AppError) return one;
   return undefined;
 }
@@ -73,11 +69,11 @@ function isExpected(error: unknown, client: Client): boolean {
     client.WWWAuthenticateChallengeError,
     z.ZodError,
   ];
-  // The library takes an address in an answer for one, and lets out what Node says of it.
+  // The library does not catch the error of an invalid URL in a response.
   const isNoAddress = (error as { code?: unknown }).code === 'ERR_INVALID_URL';
-  return isNoAddress || refusalIn(error) !== undefined || kinds.some((kind) => error instanceof kind);
+  return isNoAddress || appErrorIn(error) !== undefined || kinds.some((kind) => error instanceof kind);
 }
 
-/** The answer of a browser holds a state, and sometimes a code. */
-export const isNetworkError = (error: unknown, client: Client) =>
+/** Returns what can be logged of an error: an authorization response contains state and code. */
+export const loggableError = (error: unknown, client: Client) =>
   error instanceof client.AuthorizationResponseError ? error.message : error;

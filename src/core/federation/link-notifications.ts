@@ -1,7 +1,4 @@
-/**
- * Tells people by mail that a provider elsewhere signs them in from now on: whoever did not want
- * that must learn of it.
- */
+/** Notifies users by mail that an external provider was linked to their account. */
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import type { MailTemplates } from '../../base/mail/templates.js';
@@ -20,7 +17,7 @@ interface Deps {
 
 type LinkedBy = MailTemplates['provider-linked']['by'];
 
-/** Linking and unlinking in turns fills nobody's mailbox. */
+/** Repeated linking and unlinking must not flood a mailbox. */
 const BY_ACCOUNT: Limit = { name: 'provider-linked-account', points: 20, seconds: DAY_SECONDS };
 
 export type LinkNotifications = ReturnType<typeof createLinkNotifications>;
@@ -29,18 +26,17 @@ export function createLinkNotifications({ clock, rateLimiter, log, mail }: Deps)
   return { notify };
 
   /**
-   * The link is there, whether or not the owner can be told.
+   * Mails the user. Never rejects: the link stands whether or not the mail can be sent.
    *
-   * @param by `email`: nobody was signed in, the address alone led to the account, and its logins
-   *   have ended
+   * @param by `email` if the e-mail address led to the account and its sessions were revoked
    */
   async function notify(account: Account, provider: string, by: LinkedBy, meta: RequestMeta): Promise<void> {
     try {
       if (!(await rateLimiter.tryConsume(BY_ACCOUNT, account.id))) return;
-      const happening = describeSecurityEvent(meta, clock.now());
-      mail.send(mailAddressOf(account), 'provider-linked', { ...happening, provider, by });
+      const event = describeSecurityEvent(meta, clock.now());
+      mail.send(mailAddressOf(account), 'provider-linked', { ...event, provider, by });
     } catch (error) {
-      log.error({ error }, 'nobody was told of a link to a provider elsewhere');
+      log.error({ error }, 'the notification of a linked provider could not be sent');
     }
   }
 }

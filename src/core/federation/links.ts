@@ -1,6 +1,6 @@
 /**
- * Who an account is at providers elsewhere: its person adds and removes them. One way to sign in
- * always stays.
+ * Links between accounts and external providers, which users add and remove. The last sign-in
+ * method of an account cannot be removed.
  */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
@@ -24,21 +24,21 @@ interface Deps {
   sessions: Sessions;
   linkNotifications: LinkNotifications;
   providers: Provider[];
-  /** Of the provider whose passwords are taken here as well. */
+  /** The issuer URL of the upstream provider. */
   upstreamIssuer: string | undefined;
 }
 
-/** A link as its person sees it. */
+/** A link as its user sees it. */
 export interface Link {
   id: string;
-  /** Undefined for an issuer by which nobody signs in on a page. */
+  /** Undefined if the issuer is not an external provider for sign-in. */
   provider: Pick<Provider, 'id' | 'name'> | undefined;
   issuer: string;
   subject: string;
   email: string | null;
   createdAt: Date;
   lastUsedAt: Date | null;
-  /** What the provider gives for the person is kept here. */
+  /** Whether tokens of the provider are stored. */
   keepsToken: boolean;
 }
 
@@ -49,14 +49,15 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
 
   return { list, link, linkByAdmin, unlink };
 
+  /** Returns the links of an account. */
   async function list(accountId: string): Promise<Link[]> {
     const kept = await tokenVault.idsFor(accountId);
     return (await identities.list(accountId)).map((identity) => toLink(identity, kept.has(identity.id)));
   }
 
   /**
-   * The owner is told by mail. Refuses with `conflict` when the person there has an account
-   * already.
+   * Links an identity to an account and notifies the user. Throws `AppError` `not_found`, or
+   * `conflict` if the identity is linked to another account.
    */
   async function link({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<void> {
     const { provider, email } = externalLogin;
@@ -69,42 +70,41 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
       });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
-      if ((await identities.find(externalLogin))?.id === id) return identities.recordUse(externalLogin, email); // twice at once, or once more
-      throw conflict(`This person of ${provider.name} is linked to another account here.`);
+      // Linked before, or by a concurrent request.
+      if ((await identities.find(externalLogin))?.id === id) return identities.recordUse(externalLogin, email);
+      throw conflict(`This ${provider.name} account is linked to another account here.`);
     }
   }
 
   /**
-   * The keeper says who somebody is elsewhere, and the owner is told by mail. Refuses with
+   * Links an identity on behalf of an administrator and notifies the user. Throws `AppError`
    * `invalid_request` or `conflict`.
    */
-  async function linkByAdmin(account: Account, person: ExternalIdentity): Promise<void> {
-    await identities.linkByAdmin(account, person);
-    await linkNotifications.notify(account, nameOf(person.issuer), 'admin', systemMeta);
+  async function linkByAdmin(account: Account, identity: ExternalIdentity): Promise<void> {
+    await identities.linkByAdmin(account, identity);
+    await linkNotifications.notify(account, nameOf(identity.issuer), 'admin', systemMeta);
   }
 
   /**
-   * The account's other logins end: they may have come by it. What is kept of the provider goes,
-   * and it is asked to forget it too. Refuses with `not_found`, and with `conflict` for the last
-   * way in.
+   * Removes a link, revokes the account's other sessions, which may have been created by it, and
+   * deletes and revokes the provider's tokens. Throws `AppError` `not_found`, or `conflict` for the
+   * last sign-in method.
    */
   async function unlink({ account, session }: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<void> {
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      // Of two concurrent calls, the second one sees what the first has left.
+      // Of two concurrent calls, the second one sees the links that the first one has left.
       const current = await accounts.lock(account.id, tx);
       const all = await identities.list(account.id, tx);
       const one = all.find(({ id }) => id === linkId);
-      if (!current || !one) throw notFound('There is no such link.');
-      const staysOpen = current.passwordHash !== null || all.some((other) => other !== one && isSignInMethod(other));
-      if (isSignInMethod(one) && !staysOpen) {
-        throw conflict(
-          'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
-        );
+      if (!current || !one) throw notFound('This link does not exist.');
+      const hasAnother = current.passwordHash !== null || all.some((other) => other !== one && isSignInMethod(other));
+      if (isSignInMethod(one) && !hasAnother) {
+        throw conflict('This is your only sign-in method. Set a password or link another provider first.');
       }
       const stored = await tokenVault.find(one.id, tx);
       await identities.remove(one, meta, tx);
-      await sessions.revokeAll(uow, account.id, { reason: 'factors_changed', except: session.id, meta });
+      await sessions.revokeAll(uow, account.id, { reason: 'mfa_changed', except: session.id, meta });
       if (stored) afterCommit(() => tokenRevocation.revokeStored(one.issuer, stored));
     });
   }
@@ -123,7 +123,7 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
     };
   }
 
-  /** An issuer may be known by its tokens only. */
+  /** Returns the provider's name, or the host of an issuer that is not used for sign-in. */
   function nameOf(issuer: string): string {
     const provider = providers.find((one) => one.issuer === issuer);
     return provider?.name ?? (URL.canParse(issuer) ? new URL(issuer).host || issuer : issuer);

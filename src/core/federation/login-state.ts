@@ -1,55 +1,58 @@
 /**
- * Sign-ins that are under way at a provider elsewhere. Each is found by its state together with the
- * key of the browser that began it, once, and for some minutes. Verifier and nonce are made of the
- * same two, so that the store holds no secret.
+ * Pending logins at external providers. Each is found once, within some minutes, by its state
+ * together with the secret of the browser that started it. Code verifier and nonce are derived from
+ * both, so that the database stores no secret.
  */
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import { hmacSha256, randomToken, sha256 } from '../../base/crypto.js';
 import type { Database, Prisma } from '../../base/db/open.js';
 import type { AuthorizationOptions, LoginState } from './authorization-code.js';
 
-export interface NewFlow extends AuthorizationOptions {
+export interface NewLogin extends AuthorizationOptions {
   providerId: string;
   redirectUri: string;
-  /** The account that is to be linked; without it, somebody signs in. */
+  /** The account to link; undefined for a sign-in. */
   accountId?: string | undefined;
-  /** What the door wants to know when it goes on. */
-  note: Prisma.InputJsonObject;
+  /** Data of the page that started the login, returned to it by `consume`. */
+  data: Prisma.InputJsonObject;
 }
 
-export interface PendingLogin extends NewFlow {
+export interface PendingLogin extends NewLogin {
   binding: LoginState;
 }
 
-const PURPOSE = 'federation';
-export const FLOW_SECONDS = 10 * MINUTE_SECONDS;
+const PURPOSE = 'federated-login';
+export const LOGIN_SECONDS = 10 * MINUTE_SECONDS;
 
 export type PendingLogins = ReturnType<typeof createPendingLogins>;
 
 export function createPendingLogins({ db, clock }: { db: Database; clock: Clock }) {
   return { create, consume };
 
-  /** @param browser a secret that only this browser has */
-  async function create(flow: NewFlow, browser: string): Promise<LoginState> {
+  /**
+   * Stores a pending login and returns its state.
+   *
+   * @param browser a secret that only this browser has
+   */
+  async function create({ accountId, ...login }: NewLogin, browser: string): Promise<LoginState> {
     const state = randomToken();
-    const { accountId, ...data } = flow;
     const now = clock.now();
     await db.oneTimeToken.create({
       data: {
         tokenHash: hashOf(state, browser),
         purpose: PURPOSE,
         accountId,
-        data: { ...data },
+        data: { ...login },
         createdAt: now,
-        expiresAt: addSeconds(now, FLOW_SECONDS),
+        expiresAt: addSeconds(now, LOGIN_SECONDS),
       },
     });
-    return bindingOf(state, browser, flow.redirectUri);
+    return bindingOf(state, browser, login.redirectUri);
   }
 
   /**
-   * Of many at once exactly one gets it. Nothing for a state that is unknown, old, used, or of
-   * another browser.
+   * Consumes a pending login. Of several concurrent calls exactly one gets it. Returns undefined if
+   * the state is unknown, expired, used, or of another browser.
    */
   async function consume(state: string, browser: string): Promise<PendingLogin | undefined> {
     const now = clock.now();
@@ -60,8 +63,8 @@ export function createPendingLogins({ db, clock }: { db: Database; clock: Clock 
     });
     if (count !== 1) return undefined;
     const row = await db.oneTimeToken.findUniqueOrThrow({ where: { tokenHash } });
-    const flow = row.data as unknown as NewFlow;
-    return { ...flow, accountId: row.accountId ?? undefined, binding: bindingOf(state, browser, flow.redirectUri) };
+    const login = row.data as unknown as NewLogin;
+    return { ...login, accountId: row.accountId ?? undefined, binding: bindingOf(state, browser, login.redirectUri) };
   }
 }
 

@@ -1,35 +1,35 @@
 /**
- * What an app needs to act for a person at a provider elsewhere: the access token that is kept for
- * one of their links, renewed when it is about to expire. The refresh token is told to nobody but
- * the provider.
+ * Returns stored provider tokens to apps that act for a user at an external provider. Refreshes
+ * them when they are about to expire. Refresh tokens are sent to the provider only.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, notFound, upstreamUnavailable } from '../../base/app-error.js';
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
-import type { Database, FederatedIdentity, StoredTokens as Row } from '../../base/db/open.js';
+import type { FederatedIdentity, StoredTokens as Row } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
-import type { Audit, AuditEntry } from '../audit/audit.js';
+import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
 import type { Lease, StoredToken, TokenVault } from '../identities/token-vault.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from '../sessions/sessions.js';
-import type { Exchange } from './authorization-code.js';
+import type { CodeFlow } from './authorization-code.js';
 import type { Provider } from './provider.js';
 import type { TokenRevocation } from './token-revocation.js';
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   clock: Clock;
   rateLimiter: RateLimiter;
   audit: Audit;
   identities: Identities;
   tokenVault: TokenVault;
-  exchange: Pick<Exchange, 'renew'>;
+  codeFlow: Pick<CodeFlow, 'renew'>;
   tokenRevocation: Pick<TokenRevocation, 'revokeReceived'>;
   providers: Provider[];
 }
 
-/** Who reads which token, and whose it is. */
+/** One request for a stored token. */
 interface Reading {
   provider: Provider;
   identity: FederatedIdentity;
@@ -38,51 +38,50 @@ interface Reading {
 }
 
 const READS: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECONDS };
-/** What expires so soon may have expired before it is used. */
+/** A token that expires sooner could expire before it is used. */
 const RENEW_BEFORE_SECONDS = MINUTE_SECONDS;
-/** Who has to wait for another's renewal looks so often, and so many times. */
+/** How callers poll for a refresh that another caller has started. */
 const POLL_INTERVAL_MS = 100;
 const MAX_POLLS = 80;
 
 export type ProviderTokens = ReturnType<typeof createProviderTokens>;
 
 export function createProviderTokens(deps: Deps) {
-  const { db, clock, rateLimiter, audit, identities, tokenVault, exchange, tokenRevocation, providers } = deps;
+  const { transact, clock, rateLimiter, audit, identities, tokenVault, codeFlow, tokenRevocation, providers } = deps;
 
   return { read };
 
   /**
-   * The access token of a link of one's own. Refuses with `not_found` where none is kept, with
-   * `provider_sign_in_required` when what is kept is no longer good, and with
-   * `upstream_unavailable` or `upstream_invalid_response` when it cannot be renewed now.
+   * Returns the access token of one of the user's links. Throws `AppError` `not_found` if none is
+   * stored, `provider_sign_in_required` if it is no longer valid, and `upstream_unavailable` or
+   * `upstream_invalid_response` if it cannot be refreshed now.
    */
   async function read(login: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<StoredToken> {
     const { account } = login;
     await rateLimiter.consume(READS, account.id);
     const identity = await identities.findOwn(account.id, linkId);
-    if (!identity) throw notFound('There is no such link.');
+    if (!identity) throw notFound('This link does not exist.');
     const provider = providers.find(({ issuer, storesTokens }) => storesTokens && issuer === identity.issuer);
-    if (!provider) throw notFound('Nothing that this provider hands out is kept here.');
+    if (!provider) throw notFound('Tokens of this provider are not stored here.');
     const row = await tokenVault.find(identity.id);
-    if (!row) throw notFound(`Nothing of ${provider.name} is kept for you. Sign in with ${provider.name} again.`);
+    if (!row) throw notFound(`No token of ${provider.name} is stored for you. Sign in with ${provider.name} again.`);
     const reading = { provider, identity, login, meta };
     const token = await validToken(row, reading);
-    await audit.record(entryFor('identity.token_accessed', reading));
+    await audit.record(undefined, 'identity.token_accessed', eventOf(reading));
     return token;
   }
 
   /**
-   * As it is kept, or renewed: by one of all who ask at once, while the others wait for what comes
-   * of it.
+   * Returns the stored token, refreshing it if it is about to expire. Concurrent callers share one
+   * refresh.
    */
   async function validToken(first: Row, reading: Reading): Promise<StoredToken> {
     const { provider, identity } = reading;
     if (isUsable(first, RENEW_BEFORE_SECONDS)) return toStored(first, provider);
     let row: Row | undefined = first;
-    for (let looks = 0; looks < MAX_POLLS; looks += 1) {
+    for (let polls = 0; polls < MAX_POLLS; polls += 1) {
       if (!row) throw signInAgain(provider);
-      // Another one's renewal has ended: however soon this one expires, it is the newest that there
-      // is.
+      // Another caller has refreshed it: this is the newest token, however soon it expires.
       if (row.sealedAccess !== first.sealedAccess && isUsable(row)) return toStored(row, provider);
       const refreshToken = await tokenVault.openRefresh(row);
       if (!refreshToken && !isUsable(row)) throw signInAgain(provider);
@@ -94,34 +93,33 @@ export function createProviderTokens(deps: Deps) {
       row = await tokenVault.find(identity.id);
     }
     if (row && isUsable(row)) return toStored(row, provider);
-    throw upstreamUnavailable(`The token of ${provider.name} is being renewed. Please try again.`);
+    throw upstreamUnavailable(`The token of ${provider.name} is being refreshed. Try again.`);
   }
 
-  /** Undefined when something newer has come meanwhile. */
+  /** Returns undefined if a newer token was stored in the meantime. */
   async function renew(lease: Lease, reading: Reading): Promise<StoredToken | undefined> {
     const { provider, identity } = reading;
     const before = await tokenVault.open(lease.row);
-    const given = await exchange.renew(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
+    const received = await codeFlow.renew(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
       await tokenVault.release(lease);
-      if (error instanceof AppError && isUsable(lease.row) && before) return undefined; // it is good for some seconds yet
+      if (error instanceof AppError && isUsable(lease.row) && before) return undefined; // it has not expired yet
       throw error;
     });
-    if (!given) return before;
-    if (given === 'refused') {
-      const dropped = await db.$transaction(async (tx) => {
-        if (!(await tokenVault.discard(lease, tx))) return false;
-        await audit.record(entryFor('identity.token_discarded', reading), tx);
+    if (!received) return before;
+    if (received === 'rejected') {
+      const dropped = await transact(async (uow) => {
+        if (!(await tokenVault.discard(lease, uow.tx))) return false;
+        await audit.record(uow, 'identity.token_discarded', eventOf(reading));
         return true;
       });
       if (dropped) throw signInAgain(provider);
       return undefined;
     }
-    // An answer that is silent about the scope means the one before (RFC 6749, 6).
-    const { refreshToken, ...token } = { ...given, scope: given.scope ?? before?.scope };
+    // A response without scope means the previous one (RFC 6749, section 6).
+    const { refreshToken, ...token } = { ...received, scope: received.scope ?? before?.scope };
     if (await tokenVault.renew(lease, { refreshToken, ...token })) return token;
-    // Unlinked meanwhile: then the one before was given back, which may be worth nothing since this
-    // one is there.
-    if (!(await tokenVault.find(identity.id))) tokenRevocation.revokeReceived(provider, given);
+    // Unlinked in the meantime: that revoked the old token, but not this one.
+    if (!(await tokenVault.find(identity.id))) tokenRevocation.revokeReceived(provider, received);
     return undefined;
   }
 
@@ -136,17 +134,13 @@ export function createProviderTokens(deps: Deps) {
   }
 }
 
-function entryFor(
-  action: 'identity.token_accessed' | 'identity.token_discarded',
-  { identity: { issuer, subject, accountId }, login: { session }, meta }: Reading,
-): AuditEntry {
-  const actor = { kind: 'account' as const, id: accountId };
-  return { action, actor, accountId, sessionId: session.id, meta, detail: { issuer, subject } };
+function eventOf({ identity: { issuer, subject, accountId }, login: { session }, meta }: Reading): AuditEvent {
+  return { by: accountId, accountId, sessionId: session.id, meta, detail: { issuer, subject } };
 }
 
 const signInAgain = ({ name }: Provider) =>
   new AppError(
     409,
     'provider_sign_in_required',
-    `What ${name} gave for you is no longer good. Sign in with ${name} again.`,
+    `The token of ${name} is no longer valid. Sign in with ${name} again.`,
   );

@@ -1,72 +1,66 @@
 /**
- * What a provider elsewhere is, by whom people sign in: all in which one differs from the next. The
- * flow itself is in exchange.ts.
+ * External providers as values: everything in which they differ. The flow itself is in
+ * authorization-code.ts.
  */
 import type { ProviderSettings } from '../../base/config/federation.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
-import type { ExternalEmailState } from '../identities/identities.js';
+import type { IdentityWithTokens } from '../identities/identities.js';
 
 export interface Provider
   extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret' | 'storesTokens'> {
   scope: string;
-  /** What else its page is told where a refresh token is wanted. */
+  /** Authorization parameters that request a refresh token. */
   askOffline?: Record<string, string> | undefined;
-  /**
-   * It gives a refresh token with a consent, and asks for none from whoever gave one before unless
-   * it is told to.
-   */
+  /** Whether it returns a refresh token only with a consent, which it asks for only once. */
   offlineByConsent?: boolean | undefined;
-  /** It says with commas in between what was granted. */
+  /** Its token response separates scopes by commas. */
   listsByComma?: true;
-  /** Where no discovery document tells them; such a provider gives no ID token either. */
+  /** For providers without a discovery document, which return no ID token either. */
   endpoints?: { authorization: string; token: string };
-  /** It takes the client's secret in the body only. */
+  /** It accepts the client secret only in the body (`client_secret_post`). */
   secretInBody?: true;
-  /** What it does not understand, or even refuses. */
+  /** Parameters that it ignores or rejects. */
   lacks?: ('pkce' | 'nonce')[];
   readProfile(answer: ProviderAnswer): Promise<ExternalProfile>;
 }
 
-/** What a provider says of somebody, in its own words. */
+/** Claims about a user, as the provider returns them. */
 export type Claims = Record<string, unknown>;
 
 export interface ProviderAnswer {
-  /** Of the ID token, which is checked; empty without one. */
+  /** The claims of the verified ID token; empty without one. */
   claims: Claims;
-  /** Of its userinfo endpoint, for the same person. */
+  /** Requests the userinfo endpoint. */
   userInfo(): Promise<Claims>;
-  /** Asks its API in the name of the person. Undefined when that is not allowed. */
+  /** Requests its API with the user's access token. Returns undefined if it is not allowed. */
   get(url: string): Promise<unknown>;
 }
 
-/** What a provider says of somebody, in ours. */
+/** A user's profile in our terms. */
 export interface ExternalProfile {
-  /** Never given to somebody else there. */
+  /** Never reassigned to another user. */
   subject: string;
   email: string | undefined;
-  /**
-   * The address is theirs, and this provider is the one to say so: it may stand for a link, and
-   * needs no other proof.
-   */
+  /** Whether the provider has verified the address and is authoritative for it. */
   emailProven: boolean;
   name: string | undefined;
   picture: string | undefined;
 }
 
-/** Somebody who has proved who they are to a provider elsewhere. */
-export interface ExternalLogin extends ExternalProfile, ExternalEmailState {
+/** A completed login at an external provider. */
+export interface ExternalLogin extends ExternalProfile, IdentityWithTokens {
   provider: Pick<Provider, 'id' | 'name'>;
 }
 
 const MAX_PICTURE_LENGTH = 2000;
 
-/** What a sign-in needs, and what the keeper asks for beyond it. */
-export const scopeOf = (needed: string, more: string) =>
-  [...new Set(`${needed} ${more}`.split(' ').filter(Boolean))].join(' ');
+/** Returns the scopes that a sign-in needs, together with those of the settings. */
+export const scopeOf = (required: string, more: string) =>
+  [...new Set(`${required} ${more}`.split(' ').filter(Boolean))].join(' ');
 
 /**
- * Undefined as well for an address that would turn into that of somebody else: by a Kelvin sign,
- * which is a k in small letters.
+ * Returns a normalized e-mail address, or undefined if the value is not one. Rejects addresses that
+ * normalization would turn into another ASCII address, such as by a Kelvin sign (K).
  */
 export const emailOf = (value: unknown) =>
   typeof value === 'string' && isEmail(normalizeEmail(value)) && ![...value].some(normalizesEmail)
@@ -77,10 +71,11 @@ const normalizesEmail = (character: string) => !isAscii(character) && isAscii(no
 
 const isAscii = (text: string) => [...text].every((character) => character <= '\x7f');
 
+/** Returns a valid display name, or undefined. */
 export const nameOf = (value: unknown) =>
   typeof value === 'string' && value.trim() !== '' && isName(value.trim()) ? value.trim() : undefined;
 
-/** The address of a picture that any page may show. */
+/** Returns an https URL of a picture, or undefined. */
 export const pictureOf = (value: unknown) =>
   typeof value === 'string' && value.length <= MAX_PICTURE_LENGTH && URL.parse(value)?.protocol === 'https:'
     ? value

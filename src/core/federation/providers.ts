@@ -1,4 +1,4 @@
-/** The providers that the settings name, as values: a new kind is one file and one line. */
+/** The external providers of the settings. A new kind is one file and one line. */
 import type { ProviderSettings } from '../../base/config/federation.js';
 import type { Provider } from './provider.js';
 import { github } from './providers/github.js';
@@ -13,5 +13,6 @@ const KINDS: Record<ProviderSettings['kind'], (settings: ProviderSettings) => Pr
   oidc: (settings) => oidc(settings),
 };
 
+/** Returns the provider values in the order of the settings. */
 export const createProviders = (settings: ProviderSettings[]): Provider[] =>
   settings.map((one) => KINDS[one.kind](one));

@@ -1,17 +1,17 @@
 /**
- * Accounts for people who come from elsewhere for the first time: without a password, and linked
- * from the first moment on.
+ * Just-in-time provisioning: creates accounts without a password for users of external providers,
+ * already linked to their identities.
  */
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
-import type { ExternalEmailState, Identities } from '../identities/identities.js';
+import type { Identities, IdentityWithTokens } from '../identities/identities.js';
 import type { RequestMeta } from '../request-meta.js';
 
-export interface ExternalUser extends ExternalEmailState {
+export interface ExternalUser extends IdentityWithTokens {
   email: string;
   name: string | undefined;
   picture?: string | undefined;
-  /** Whoever vouches for them is the one to say whose this address is. */
+  /** Whether the provider has verified the address and is authoritative for it. */
   emailProven: boolean;
 }
 
@@ -27,20 +27,20 @@ export function createProvisioning({ accounts, emailVerification, identities }: 
   return { provision };
 
   /**
-   * The account, its organization and the link are there together or not at all. Unless the address
-   * is proven, the link that proves it is mailed. Refuses with `conflict` when address or person
-   * have an account.
+   * Creates the account, its organization and the identity in one transaction. Unless the address
+   * is proven, a verification link is mailed. Throws `AppError` `conflict` if the address or the
+   * identity has an account.
    */
   async function provision(
-    { email, name, picture, emailProven, ...person }: ExternalUser,
+    { email, name, picture, emailProven, ...identity }: ExternalUser,
     meta: RequestMeta,
   ): Promise<Account> {
     const input = { email, ...(name && { name }), ...(picture && { picture }), passwordHash: null };
     return accounts.create(input, meta, {
       verified: emailProven,
-      also: async (made, tx) => {
-        await identities.link(made, person, email, meta, tx);
-        return emailProven ? undefined : emailVerification.begin(made, tx);
+      also: async (account, tx) => {
+        await identities.link(account, identity, email, meta, tx);
+        return emailProven ? undefined : emailVerification.begin(account, tx);
       },
     });
   }

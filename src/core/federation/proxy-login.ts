@@ -1,101 +1,100 @@
 /**
- * Proxy login: somebody signs in here with the password of another provider, which says whether it
- * is right. They are known by their id there, never by an e-mail address; an account is made for
- * whoever comes for the first time, with an e-mail address that nobody proved here yet, and without
- * a password.
+ * Proxy login: users sign in here with their password at the upstream provider. They are identified
+ * by their id there, never by e-mail address. New users get an account without a password and with
+ * an unverified e-mail address.
  */
 
 import { AppError, upstreamInvalid } from '../../base/app-error.js';
+import type { Background } from '../../base/background.js';
 import type { UpstreamConfig } from '../../base/config/upstream.js';
 import type { JsonClient } from '../../base/json-client.js';
 import type { Log } from '../../base/log.js';
 import { type Account, type Accounts, normalizeEmail } from '../accounts/accounts.js';
-import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { RequestMeta } from '../request-meta.js';
 import { type Attempt, type BruteForceProtection, isRateLimit } from '../sign-in/brute-force-protection.js';
-import { suspended } from '../sign-in/errors.js';
-import type { AuthResult, Credentials, SignIn } from '../sign-in/sign-in.js';
+import type { Authentication, AuthResult } from '../sign-in/complete-authentication.js';
+import type { Authenticated } from '../sign-in/session-issuance.js';
+import type { Credentials, SignIn } from '../sign-in/sign-in.js';
 import type { Provisioning } from './provisioning.js';
-import { createUpstreamProvider, type UpstreamPerson, type UpstreamProvider } from './upstream-provider.js';
+import type { AccountResolver } from './resolve-account.js';
+import { createUpstreamProvider, type UpstreamProvider, type UpstreamUser } from './upstream-provider.js';
 
 interface Deps {
-  /** Our own. */
+  /** The issuer URL of this server. */
   issuer: string;
   upstream: UpstreamConfig | undefined;
   ask: JsonClient;
   log: Log;
+  background: Background;
   accounts: Accounts;
-  identities: Identities;
   provisioning: Provisioning;
+  accountResolver: AccountResolver;
   bruteForce: BruteForceProtection;
-  signIn: Pick<SignIn, 'withPassword' | 'requireSecondFactor'>;
+  authentication: Pick<Authentication, 'complete'>;
+  signIn: Pick<SignIn, 'withPassword'>;
 }
 
-/** Names the providers that a login was passed on by. */
+/** Names the providers that forwarded a login, to detect loops. */
 export const HOP_HEADER = 'Signet-Hop';
 const MAX_HOPS = 5;
+/** Includes `account_suspended`, because some providers answer a wrong password with 403. */
+const FAILED_ATTEMPT_CODES = ['invalid_credentials', 'invalid_otp', 'account_suspended'];
 
-export function createProxyLogin({ issuer, upstream, ask, log, ...deps }: Deps) {
-  const { accounts, identities, provisioning, bruteForce, signIn } = deps;
-  const provider = upstream && createUpstreamProvider({ upstream, ask, log });
+export function createProxyLogin({ issuer, upstream, ask, log, background, ...deps }: Deps) {
+  const { accounts, provisioning, accountResolver, bruteForce, authentication, signIn } = deps;
+  const upstreamProvider = upstream && createUpstreamProvider({ upstream, ask, log, background });
 
-  return { withPassword, settle };
+  return { withPassword };
 
   /**
-   * Proves a person by the password that they have upstream; without an upstream, by the one that
-   * they have here. Refuses as `signIn.withPassword` does, with `link_required`, and with
-   * `upstream_unavailable` or `upstream_invalid_response`.
+   * Authenticates a user by the password at the upstream provider, or by the local password if
+   * there is no upstream provider. Throws `AppError` as `signIn.withPassword` does, and
+   * `link_required`, `upstream_unavailable` or `upstream_invalid_response`.
    *
-   * @param hops the issuers that passed this login on, the first one first
+   * @param hops the issuers that forwarded this login, the first one first
    */
   async function withPassword(credentials: Credentials, hops: string[], meta: RequestMeta): Promise<AuthResult> {
-    return provider ? withUpstreamPassword(provider, credentials, hops, meta) : signIn.withPassword(credentials, meta);
-  }
-
-  async function withUpstreamPassword(
-    provider: UpstreamProvider,
-    credentials: Credentials,
-    hops: string[],
-    meta: RequestMeta,
-  ): Promise<AuthResult> {
+    if (!upstreamProvider) return signIn.withPassword(credentials, meta);
     if (hops.includes(issuer) || hops.length >= MAX_HOPS) {
-      throw upstreamInvalid('This login was passed on in a circle: two providers name each other as their upstream.');
+      throw upstreamInvalid('This login was forwarded in a loop: two providers have each other as upstream.');
     }
-    const login = normalizeEmail(credentials.email);
-    const local = await accounts.findByEmail(login);
-    const attempt = await bruteForce.consume(login, local, meta);
+    const email = normalizeEmail(credentials.email);
+    const local = await accounts.findByEmail(email);
+    const attempt = await bruteForce.consume(email, local, meta);
     const headers = {
       [HOP_HEADER]: [...hops, issuer].join(', '),
-      ...(meta.address && { 'X-Forwarded-For': meta.address }), // so that it counts guesses by person, if it trusts us
+      // Lets an upstream that trusts this server limit attempts by user and not by server.
+      ...(meta.address && { 'X-Forwarded-For': meta.address }),
     };
-    const { account, from } = await noting(attempt, local, meta, async () => {
-      const { issuer, subject, ...rest } = await provider.authenticate(credentials, headers);
-      const from = { issuer, subject };
-      return { account: await accountOf({ ...from, ...rest }, meta), from };
-    });
-    if (!accounts.isActive(account)) {
-      await bruteForce.reset(attempt);
-      bruteForce.auditFailure(account, 'suspended', meta);
-      throw suspended();
-    }
-    const authResult = await signIn.requireSecondFactor({ account, amr: ['pwd'], from }, credentials.otp, meta);
-    await (authResult.kind === 'proven' ? bruteForce.reset(attempt) : bruteForce.refund(attempt));
-    return authResult;
+    const authenticated = await settlingFailures(attempt, local, meta, () =>
+      authenticateUpstream(upstreamProvider, credentials, headers, meta),
+    );
+    return authentication.complete(authenticated, credentials.otp, meta, attempt);
+  }
+
+  async function authenticateUpstream(
+    provider: UpstreamProvider,
+    credentials: Credentials,
+    headers: Record<string, string>,
+    meta: RequestMeta,
+  ): Promise<Authenticated> {
+    const user = await provider.authenticate(credentials, headers);
+    const account = await accountResolver.resolve(user, () => provision(user, meta));
+    return { account, amr: ['pwd'], externalIdentity: { issuer: user.issuer, subject: user.subject } };
   }
 
   /**
-   * Every no leaves the trail that it leaves with a local password. That a code is asked for is
-   * none yet. Where no password was refused there was no guess: nobody is shut out because the
-   * upstream is down.
+   * Audits failures as for local passwords. A request for a second factor is not a failure. An
+   * attempt without a rejected password is refunded, so that an outage locks no user out.
    */
-  async function noting<Proof extends { account: Account; from: ExternalIdentity }>(
+  async function settlingFailures<Result>(
     attempt: Attempt,
     local: Account | null,
     meta: RequestMeta,
-    prove: () => Promise<Proof>,
-  ): Promise<Proof> {
+    authenticate: () => Promise<Result>,
+  ): Promise<Result> {
     try {
-      return await prove();
+      return await authenticate();
     } catch (error) {
       if (!isFailedAttempt(error)) await bruteForce.refund(attempt);
       if (isRateLimit(error)) bruteForce.auditThrottled(local, meta);
@@ -106,46 +105,14 @@ export function createProxyLogin({ issuer, upstream, ask, log, ...deps }: Deps) 
     }
   }
 
-  /** Finds or makes the account of somebody who proved upstream who they are. */
-  async function accountOf(person: UpstreamPerson, meta: RequestMeta): Promise<Account> {
-    const linked = await identities.find(person);
-    if (linked) {
-      await identities.recordUse(person, person.email);
-      return linked;
-    }
-    try {
-      return await make(person, meta);
-    } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
-      // Taken: by the same person, who came twice at once, or by an account that may be somebody
-      // else's.
-      const meanwhile = await identities.find(person);
-      if (meanwhile) return meanwhile;
-      throw new AppError(
-        409,
-        'link_required',
-        'There is already an account with this e-mail address, and it is not linked to the upstream provider. Sign in to it, then link.',
-        { cause: error },
-      );
-    }
-  }
-
   /**
-   * The e-mail address counts as unproven whatever the upstream says: a proven one opens doors here
-   * (links by address, invitations), and how it proves addresses is not known.
+   * Creates an account with an unverified e-mail address, whatever the upstream says: a verified
+   * address grants access here, and how the upstream verifies addresses is unknown.
    */
-  async function make({ email, ...person }: UpstreamPerson, meta: RequestMeta): Promise<Account> {
-    if (!email) throw upstreamInvalid('The upstream provider tells no e-mail address that can be used.');
-    return provisioning.provision({ ...person, email, emailProven: false }, meta);
-  }
-
-  /** Waits for what goes on after the answers. */
-  async function settle(): Promise<void> {
-    await provider?.settle();
+  async function provision({ email, ...user }: UpstreamUser, meta: RequestMeta): Promise<Account> {
+    if (!email) throw upstreamInvalid('The upstream provider returned no usable e-mail address.');
+    return provisioning.provision({ ...user, email, emailProven: false }, meta);
   }
 }
-
-/** With `account_suspended`: that may be how an upstream words any no to a password. */
-const FAILED_ATTEMPT_CODES = ['invalid_credentials', 'invalid_otp', 'account_suspended'];
 
 const isFailedAttempt = (error: unknown) => error instanceof AppError && FAILED_ATTEMPT_CODES.includes(error.code);

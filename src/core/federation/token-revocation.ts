@@ -1,37 +1,37 @@
 /**
- * Asks a provider elsewhere to forget what it gave for somebody who does not come by it any more
- * (RFC 7009). In the background: nobody waits for it, and whether it is heard changes nothing here.
+ * Revokes tokens at external providers when an account or a link is deleted (RFC 7009). It runs in
+ * the background, and a failure changes nothing here.
  */
+import type { Background } from '../../base/background.js';
 import type { StoredTokens as Row } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
 import type { Log } from '../../base/log.js';
-import type { GivenTokens, TokenVault } from '../identities/token-vault.js';
-import type { Exchange } from './authorization-code.js';
+import type { ReceivedTokens, TokenVault } from '../identities/token-vault.js';
+import type { CodeFlow } from './authorization-code.js';
 import type { Provider } from './provider.js';
 
 interface Deps {
   log: Log;
+  background: Background;
   tokenVault: Pick<TokenVault, 'listFor' | 'open' | 'openRefresh'>;
-  exchange: Pick<Exchange, 'revoke'>;
+  codeFlow: Pick<CodeFlow, 'revoke'>;
   providers: Provider[];
 }
 
 export type TokenRevocation = ReturnType<typeof createTokenRevocation>;
 
-export function createTokenRevocation({ log, tokenVault, exchange, providers }: Deps) {
-  const running = new Set<Promise<void>>();
+export function createTokenRevocation({ log, background, tokenVault, codeFlow, providers }: Deps) {
+  return { revokeStored, revokeReceived, revokeAllFor };
 
-  return { revokeStored, revokeReceived, revokeAllFor, settle };
-
-  /** What lay there, and is gone by now. */
+  /** Revokes tokens whose row was deleted. */
   function revokeStored(issuer: string, row: Row): void {
     const provider = providers.find((one) => one.issuer === issuer);
-    if (provider) begin(provider, () => tokenIn(row));
+    if (provider) start(provider, () => openToken(row));
   }
 
-  /** What came for somebody who is gone by now. */
-  function revokeReceived(provider: Provider, { refreshToken, accessToken }: GivenTokens): void {
-    begin(provider, async () => refreshToken ?? accessToken);
+  /** Revokes tokens that were received for a link that no longer exists. */
+  function revokeReceived(provider: Provider, { refreshToken, accessToken }: ReceivedTokens): void {
+    start(provider, async () => refreshToken ?? accessToken);
   }
 
   /**
@@ -43,25 +43,19 @@ export function createTokenRevocation({ log, tokenVault, exchange, providers }: 
     for (const { identity, ...row } of rows) afterCommit(() => revokeStored(identity.issuer, row));
   }
 
-  function begin(provider: Provider, read: () => Promise<string | undefined>): void {
-    const job = tokenRevocation(provider, read)
-      .catch((error) => log.info({ error, provider: provider.id }, 'a provider elsewhere does not forget a token'))
-      .finally(() => running.delete(job));
-    running.add(job);
+  function start(provider: Provider, read: () => Promise<string | undefined>): void {
+    background.run('upstream token revocation', async () => {
+      try {
+        const token = await read();
+        if (token) await codeFlow.revoke(provider, token);
+      } catch (error) {
+        log.info({ error, provider: provider.id }, 'an external provider did not revoke a token');
+      }
+    });
   }
 
-  async function tokenRevocation(provider: Provider, read: () => Promise<string | undefined>): Promise<void> {
-    const token = await read();
-    if (token) await exchange.revoke(provider, token);
-  }
-
-  /** The refresh token, where there is one: the access tokens that came of it go with that. */
-  async function tokenIn(row: Row): Promise<string | undefined> {
+  /** Prefers the refresh token: revoking it revokes its access tokens as well. */
+  async function openToken(row: Row): Promise<string | undefined> {
     return (await tokenVault.openRefresh(row)) ?? (await tokenVault.open(row))?.accessToken;
-  }
-
-  /** Waits for what is being asked. */
-  async function settle(): Promise<void> {
-    await Promise.all(running);
   }
 }

@@ -1,10 +1,10 @@
 /**
- * The upstream provider, as far as it is spoken to: e-mail and password go there, and who that is
- * comes back. Understands what Signet and its like answer. The password and the token live in
- * memory until the answer is there, and nowhere else.
+ * The client of the upstream provider: sends e-mail address and password, returns the user.
+ * Understands the responses of Signet and similar providers. Passwords and tokens are never stored.
  */
 import { z } from 'zod';
 import { AppError, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
+import type { Background } from '../../base/background.js';
 import type { UpstreamConfig } from '../../base/config/upstream.js';
 import { RESPONSE_TIMEOUT_MS } from '../../base/http-client.js';
 import type { JsonClient, JsonResponse } from '../../base/json-client.js';
@@ -12,11 +12,11 @@ import type { Log } from '../../base/log.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
 import { isSubject } from '../identities/identities.js';
 import { wrongOtp } from '../mfa/mfa.js';
-import { factorMissing, wrongCredentials } from '../sign-in/errors.js';
+import { secondFactorRequired, wrongCredentials } from '../sign-in/errors.js';
 import type { Credentials } from '../sign-in/sign-in.js';
 
-/** Somebody, as the upstream tells of them. What it says of their rights is not even read. */
-export interface UpstreamPerson {
+/** A user of the upstream provider. Roles and permissions there are ignored. */
+export interface UpstreamUser {
   issuer: string;
   subject: string;
   email: string | undefined;
@@ -27,13 +27,14 @@ interface Deps {
   upstream: UpstreamConfig;
   ask: JsonClient;
   log: Log;
+  background: Background;
 }
 
 const LOGOUT_PATH = '/api/v1/auth/logout';
 const MAX_RETRY_AFTER_SECONDS = 3600;
 const RETRY_AFTER_SECONDS = 60;
 
-/** What fits into a header, and nothing that ends it. */
+/** Visible ASCII only, so that a token cannot inject a header. */
 const Token = z.string().regex(/^[\x21-\x7e]{1,8192}$/);
 const LoginAnswer = z.union([
   z.object({ token: Token }).transform(({ token }) => token),
@@ -47,32 +48,24 @@ const ProfileAnswer = z.union([z.object({ user: Profile }).transform(({ user }) 
 
 export type UpstreamProvider = ReturnType<typeof createUpstreamProvider>;
 
-export function createUpstreamProvider({ upstream, ask, log }: Deps) {
-  const running = new Set<Promise<void>>();
-
-  return { authenticate, settle };
+export function createUpstreamProvider({ upstream, ask, log, background }: Deps) {
+  return { authenticate };
 
   /**
-   * Whose credentials these are. Refuses with what the upstream refuses with
-   * (`invalid_credentials`, `mfa_required`, `invalid_otp`, `account_suspended`,
-   * `auth_rate_limited`), with `upstream_unavailable` or with `upstream_invalid_response`; all of
-   * it takes as long as one answer may.
+   * Authenticates a user, within the time limit of a single request. Throws `AppError` with the
+   * upstream's error (`invalid_credentials`, `mfa_required`, `invalid_otp`, `account_suspended`,
+   * `auth_rate_limited`), `upstream_unavailable` or `upstream_invalid_response`.
    *
-   * @param headers what to tell of the request that led to this
+   * @param headers describe the original request
    */
-  async function authenticate(credentials: Credentials, headers: Record<string, string>): Promise<UpstreamPerson> {
+  async function authenticate(credentials: Credentials, headers: Record<string, string>): Promise<UpstreamUser> {
     const signal = AbortSignal.timeout(RESPONSE_TIMEOUT_MS);
     const token = await logIn(credentials, headers, signal);
     try {
       return await readProfile(token, signal);
     } finally {
-      tokenRevocation(token);
+      logOut(token);
     }
-  }
-
-  /** Waits for the logins there that are being ended. */
-  async function settle(): Promise<void> {
-    await Promise.all(running);
   }
 
   async function logIn(
@@ -80,24 +73,23 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<string> {
-    // By both names: some look for the one, some for the other, and to ask twice would count as two
-    // guesses there.
+    // Providers expect either name, and a second request would count as a second attempt.
     const body = { username: email, email, password, ...(otp && { otp }) };
     const answer = await ask(upstream.url + upstream.loginPath, { method: 'POST', headers, body, signal });
-    if (!isTrue(answer)) throw errorFor(answer);
+    if (!isSuccess(answer)) throw errorFor(answer);
     const token = LoginAnswer.safeParse(answer.body);
-    if (!token.success) throw upstreamInvalid('The upstream provider answers a login without a token.');
+    if (!token.success) throw upstreamInvalid('The upstream provider returned no token.');
     return token.data;
   }
 
-  async function readProfile(token: string, signal: AbortSignal): Promise<UpstreamPerson> {
+  async function readProfile(token: string, signal: AbortSignal): Promise<UpstreamUser> {
     const headers = { authorization: `Bearer ${token}` };
     const answer = await ask(upstream.url + upstream.profilePath, { headers, signal });
     if (answer.status === 429 || answer.status >= 500) throw errorFor(answer);
     const profile = ProfileAnswer.safeParse(answer.body);
     const subject = profile.data?.id ?? profile.data?.sub;
-    if (!isTrue(answer) || !profile.success || !subject) {
-      throw upstreamInvalid('The upstream provider does not say whose its token is.');
+    if (!isSuccess(answer) || !profile.success || !subject) {
+      throw upstreamInvalid('The upstream provider returned no user for its token.');
     }
     const { full_name, name = full_name, email } = profile.data;
     return {
@@ -108,42 +100,43 @@ export function createUpstreamProvider({ upstream, ask, log }: Deps) {
     };
   }
 
-  /** Ends the login there, in the background: nobody needs its token any more. */
-  function tokenRevocation(token: string): void {
-    const headers = { authorization: `Bearer ${token}` };
-    const call = ask(upstream.url + LOGOUT_PATH, { method: 'POST', headers, body: {} })
-      .then(({ status }) => {
-        if (status >= 400) log.info({ status }, 'the upstream provider does not end a login that is needed no more');
-      })
-      .catch((error) => log.info({ error }, 'a login at the upstream provider could not be ended'))
-      .finally(() => running.delete(call));
-    running.add(call);
+  /** Revokes the session at the upstream provider, in the background. */
+  function logOut(token: string): void {
+    background.run('upstream logout', async () => {
+      try {
+        const headers = { authorization: `Bearer ${token}` };
+        const { status } = await ask(upstream.url + LOGOUT_PATH, { method: 'POST', headers, body: {} });
+        if (status >= 400) log.info({ status }, 'the upstream provider did not revoke a session');
+      } catch (error) {
+        log.info({ error }, 'a session at the upstream provider could not be revoked');
+      }
+    });
   }
 }
 
-const isTrue = ({ status }: JsonResponse) => status === 200 || status === 201;
+const isSuccess = ({ status }: JsonResponse) => status === 200 || status === 201;
 
-/** Its no, in our words: what it says in its own is for nobody here. */
+/** Maps an error response to our errors. Its own message is not passed on. */
 function errorFor({ status, body, retryAfter }: JsonResponse): AppError {
   const code = codeOf(body);
   if (status === 401 || status === 403) {
-    if (code === 'mfa_required') return factorMissing();
+    if (code === 'mfa_required') return secondFactorRequired();
     if (code === 'invalid_otp') return wrongOtp();
   }
   if (status === 401) return wrongCredentials();
   if (status === 403 && body !== undefined) {
-    return new AppError(403, 'account_suspended', 'The upstream provider does not let this account in.');
+    return new AppError(403, 'account_suspended', 'The upstream provider rejected this account.');
   }
   if (status === 429) {
-    return new AppError(429, 'auth_rate_limited', 'Too many attempts. Please wait and try again.', {
+    return new AppError(429, 'auth_rate_limited', 'Too many attempts. Wait and try again.', {
       retryAfterSeconds: retryAfterOf(retryAfter),
     });
   }
-  // It says of its own upstream that asking again does not help.
+  // That code is about its own upstream provider: trying again does not help.
   if (status >= 500 && code !== 'upstream_invalid_response') {
-    return upstreamUnavailable(`The upstream provider fails (${status}).`);
+    return upstreamUnavailable(`The upstream provider failed (${status}).`);
   }
-  return upstreamInvalid(`The upstream provider answers a login with ${status}.`);
+  return upstreamInvalid(`The upstream provider answered a login with ${status}.`);
 }
 
 function codeOf(body: unknown): unknown {
@@ -151,7 +144,7 @@ function codeOf(body: unknown): unknown {
   return error ?? code;
 }
 
-/** Seconds or a date (RFC 9110, 10.2.3), within reason. */
+/** Returns the seconds of a `Retry-After` header (RFC 9110, section 10.2.3), from 1 to 3600. */
 function retryAfterOf(text: string | undefined): number {
   const seconds = /^\d+$/.test(text ?? '') ? Number(text) : (Date.parse(text ?? '') - Date.now()) / 1000;
   if (Number.isNaN(seconds)) return RETRY_AFTER_SECONDS;

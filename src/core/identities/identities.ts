@@ -1,31 +1,33 @@
 /**
- * Identities: who somebody is at another issuer. An account is found by issuer and subject there,
- * never by an e-mail address.
+ * External identities of accounts. An account is found by issuer and subject, never by e-mail
+ * address.
  */
 
 import { conflict, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, FederatedIdentity, Queryable } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import { isStorable } from '../../base/text.js';
-import type { Audit, AuditEntry } from '../audit/audit.js';
+import { type Audit, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
-import type { GivenTokens, TokenVault } from './token-vault.js';
+import type { ReceivedTokens, TokenVault } from './token-vault.js';
 
-/** As the other issuer names somebody. */
+/** A user of another issuer. */
 export interface ExternalIdentity {
   issuer: string;
-  /** Never given to somebody else there. */
+  /** Never reassigned to another user. */
   subject: string;
 }
 
-/** Somebody who came just now. */
-export interface ExternalEmailState extends ExternalIdentity {
-  /** What the provider gave for them, where the keeper asked that it be kept. */
-  tokensToKeep?: GivenTokens | undefined;
+/** An identity that was just authenticated. */
+export interface IdentityWithTokens extends ExternalIdentity {
+  /** The provider's tokens, where the settings ask to store them. */
+  tokensToKeep?: ReceivedTokens | undefined;
 }
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   tokenVault: Pick<TokenVault, 'store'>;
@@ -35,10 +37,10 @@ const MAX_SUBJECT_LENGTH = 255;
 
 export type Identities = ReturnType<typeof createIdentities>;
 
-export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
+export function createIdentities({ db, transact, clock, audit, tokenVault }: Deps) {
   return { find, findOwn, list, isLinked, hasAny, link, linkByAdmin, recordUse, remove, removeAllFor };
 
-  /** The account that is linked to somebody elsewhere. */
+  /** Returns the account that is linked to an identity. */
   async function find({ issuer, subject }: ExternalIdentity): Promise<Account | undefined> {
     if (!isSubject(subject)) return undefined;
     const where = { issuer_subject: { issuer, subject } };
@@ -46,35 +48,36 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
     return identity?.account;
   }
 
-  /** One of those of an account that is active. */
+  /** Returns an identity of an active account by its id. */
   async function findOwn(accountId: string, id: string): Promise<FederatedIdentity | undefined> {
     const where = { id, accountId, account: { status: 'active' } };
     return (await db.federatedIdentity.findFirst({ where })) ?? undefined;
   }
 
-  /** All that an account is linked to, the first one first. */
+  /** Returns the identities of an account, the oldest first. */
   async function list(accountId: string, tx: Queryable = db): Promise<FederatedIdentity[]> {
     return tx.federatedIdentity.findMany({ where: { accountId }, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] });
   }
 
+  /** Reports whether the account is linked to the identity. */
   async function isLinked(accountId: string, { issuer, subject }: ExternalIdentity, tx: Queryable): Promise<boolean> {
     return (await tx.federatedIdentity.count({ where: { accountId, issuer, subject } })) > 0;
   }
 
-  /** Whether an account is linked to anybody at this issuer. */
+  /** Reports whether the account is linked to any user of the issuer. */
   async function hasAny(accountId: string, issuer: string, tx: Queryable): Promise<boolean> {
     return (await tx.federatedIdentity.count({ where: { accountId, issuer } })) > 0;
   }
 
   /**
-   * Links an account, in the transaction of the verb that made sure of the person. Throws what
-   * `isUniqueViolation` knows when they are linked already.
+   * Links an identity to an account in the caller's transaction. The caller has authenticated the
+   * user. Throws a unique violation if the identity is already linked.
    *
-   * @param more what else happened by it, for the audit trail
+   * @param more further details for the audit log
    */
   async function link(
     account: Account,
-    { issuer, subject, tokensToKeep }: ExternalEmailState,
+    { issuer, subject, tokensToKeep }: IdentityWithTokens,
     email: string | undefined,
     meta: RequestMeta,
     tx: Queryable,
@@ -84,54 +87,47 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     const { id } = await tx.federatedIdentity.create({ data });
     if (tokensToKeep) await tokenVault.store(id, tokensToKeep, tx);
-    await noteLink({ kind: 'account', id: account.id }, account, { issuer, subject, ...more }, meta, tx);
+    const detail = { issuer, subject, ...more };
+    await audit.record({ tx }, 'identity.linked', { by: account.id, accountId: account.id, meta, detail });
   }
 
-  /**
-   * Takes a link away, in the transaction of the verb that made sure that another way in is left.
-   */
+  /** Deletes a link. The caller has checked that another sign-in method is left. */
   async function remove({ id, accountId, issuer, subject }: FederatedIdentity, meta: RequestMeta, tx: Queryable) {
     await tx.federatedIdentity.delete({ where: { id } });
-    const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action: 'identity.unlinked', actor, accountId, meta, detail: { issuer, subject } }, tx);
+    const event = { by: accountId, accountId, meta, detail: { issuer, subject } };
+    await audit.record({ tx }, 'identity.unlinked', event);
   }
 
-  /** Who somebody is elsewhere counts no more. Part of a verb that announces the account. */
+  /** Deletes all links of an account. The caller invalidates the account's cache entries. */
   async function removeAllFor(accountId: string, tx: Queryable): Promise<void> {
     await tx.federatedIdentity.deleteMany({ where: { accountId } });
   }
 
-  /** The keeper says who somebody is elsewhere. Refuses with `invalid_request` or `conflict`. */
+  /**
+   * Links an identity on behalf of an administrator. Throws `AppError` `invalid_request` or
+   * `conflict`.
+   */
   async function linkByAdmin(account: Account, { issuer, subject }: ExternalIdentity): Promise<void> {
-    if (!isSubject(subject)) throw invalidRequest('A subject has 1 to 255 characters.');
+    if (!isSubject(subject)) throw invalidRequest('The subject must have 1 to 255 characters.');
     try {
-      await db.$transaction(async (tx) => {
-        const data = { accountId: account.id, issuer, subject, createdAt: clock.now() };
-        await tx.federatedIdentity.create({ data });
-        await noteLink({ kind: 'system' }, account, { issuer, subject }, systemMeta, tx);
+      await transact(async (uow) => {
+        const accountId = account.id;
+        await uow.tx.federatedIdentity.create({ data: { accountId, issuer, subject, createdAt: clock.now() } });
+        const event = { by: SYSTEM, accountId, meta: systemMeta, detail: { issuer, subject } };
+        await audit.record(uow, 'identity.linked', event);
       });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
-      throw conflict('This person is linked to an account already.');
+      throw conflict('This identity is already linked to an account.');
     }
   }
 
-  async function noteLink(
-    actor: AuditEntry['actor'],
-    { id }: Account,
-    detail: ExternalIdentity & { cleared?: boolean },
-    meta: RequestMeta,
-    tx: Queryable,
-  ): Promise<void> {
-    await audit.record({ action: 'identity.linked', actor, accountId: id, meta, detail: { ...detail } }, tx);
-  }
-
   /**
-   * Somebody came by it, and this is the e-mail address that they have there now. The account's own
-   * stays.
+   * Records a sign-in by the identity, with its current e-mail address and tokens. The address of
+   * the account does not change.
    */
   async function recordUse(
-    { issuer, subject, tokensToKeep }: ExternalEmailState,
+    { issuer, subject, tokensToKeep }: IdentityWithTokens,
     email: string | undefined,
   ): Promise<void> {
     const data = { lastUsedAt: clock.now(), ...(email !== undefined && { email }) };
@@ -140,14 +136,14 @@ export function createIdentities({ db, clock, audit, tokenVault }: Deps) {
       await db.federatedIdentity.updateMany({ where, data });
       return;
     }
-    await db.$transaction(async (tx) => {
+    await transact(async ({ tx }) => {
       const { count } = await tx.federatedIdentity.updateMany({ where, data });
-      if (count === 0) return; // unlinked at this moment
+      if (count === 0) return; // unlinked in the meantime
       const { id } = await tx.federatedIdentity.findUniqueOrThrow({ where: { issuer_subject: where } });
       await tokenVault.store(id, tokensToKeep, tx);
     });
   }
 }
 
-/** As OpenID Connect Core, 2 has it. */
+/** Reports whether the text can be a subject (OpenID Connect Core, section 2). */
 export const isSubject = (text: string) => text !== '' && text.length <= MAX_SUBJECT_LENGTH && isStorable(text);

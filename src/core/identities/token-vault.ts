@@ -1,30 +1,30 @@
 /**
- * What providers elsewhere gave for people, where the keeper asked that it be kept: sealed, bound
- * to the identity, gone with it. A refresh token may be good for one use, so whoever spends it
- * takes a lease first: one of all who ask, in whatever process, and for seconds only.
+ * Stores the tokens of external providers where the settings ask for it: sealed, bound to the
+ * identity, and deleted with it. Refresh tokens can be single use, so a caller takes a lease before
+ * it uses one. Across all processes only one caller has it, for some seconds.
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { randomToken, type Secrets } from '../../base/crypto.js';
 import type { Database, Queryable, StoredTokens as Row } from '../../base/db/open.js';
 
-/** As a provider gives them. */
-export interface GivenTokens {
+/** The tokens of a provider's token response. */
+export interface ReceivedTokens {
   accessToken: string;
-  /** Left out: the one before stays good. */
+  /** Undefined if the previous one stays valid. */
   refreshToken: string | undefined;
   tokenType: string;
-  /** Separated by spaces. Left out where it is not known. */
+  /** Separated by spaces. Undefined if unknown. */
   scope: string | undefined;
-  /** Of the access token; undefined when it was not told. */
+  /** When the access token expires. Undefined if unknown. */
   expiresAt: Date | undefined;
 }
 
-/** The access token, as it lies there. */
-export interface StoredToken extends Pick<GivenTokens, 'accessToken' | 'tokenType' | 'scope'> {
+/** A stored access token. */
+export interface StoredToken extends Pick<ReceivedTokens, 'accessToken' | 'tokenType' | 'scope'> {
   expiresAt: Date | undefined;
 }
 
-/** The right to spend a refresh token, which nobody else has meanwhile. */
+/** The exclusive right to use a refresh token. */
 export interface Lease {
   row: Row;
   by: string;
@@ -35,14 +35,14 @@ interface Deps {
   db: Database;
   clock: Clock;
   secrets: Secrets;
-  /** Whose tokens are kept. */
+  /** The issuers whose tokens are stored. */
   issuers: string[];
 }
 
 const SEALED_FOR = 'kept-tokens';
 /**
- * Twice what both answers of a provider may take, for clocks differ; and short enough for a person
- * to wait after a crash.
+ * Twice the time limit of both requests to a provider, because clocks differ. Short enough that a
+ * user can wait after a crash.
  */
 export const LEASE_SECONDS = 20;
 
@@ -51,20 +51,21 @@ export type TokenVault = ReturnType<typeof createTokenVault>;
 export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   return { store, find, listFor, idsFor, canRenew, open, openRefresh, lease, renew, release, discard, sweep };
 
-  /** Replaces what was kept, in the transaction of the verb that made sure of the person. */
-  async function store(identityId: string, given: GivenTokens, tx: Queryable): Promise<void> {
-    const sealed = await seal(identityId, given);
-    // A new refresh token ends a renewal by the old one; without a new one, what comes of the
-    // renewal counts.
-    const data = { ...sealed, ...(given.refreshToken && NO_LEASE) };
+  /** Stores or replaces tokens in the caller's transaction. */
+  async function store(identityId: string, received: ReceivedTokens, tx: Queryable): Promise<void> {
+    const sealed = await seal(identityId, received);
+    // A new refresh token cancels a refresh by the old one. Without a new one, the result of that
+    // refresh is stored.
+    const data = { ...sealed, ...(received.refreshToken && NO_LEASE) };
     await tx.storedTokens.upsert({ where: { identityId }, create: { identityId, ...data }, update: data });
   }
 
+  /** Returns the stored row of an identity. */
   async function find(identityId: string, tx: Queryable = db): Promise<Row | undefined> {
     return (await tx.storedTokens.findUnique({ where: { identityId } })) ?? undefined;
   }
 
-  /** All that lies there for an account, whether or not it may be kept any more. */
+  /** Returns all rows of an account, even of issuers whose tokens are no longer stored. */
   async function listFor(accountId: string, tx: Queryable): Promise<(Row & { identity: { issuer: string } })[]> {
     return tx.storedTokens.findMany({
       where: { identity: { accountId } },
@@ -72,21 +73,22 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
     });
   }
 
-  /** The identities of an account for which something is kept. */
+  /** Returns the ids of the account's identities with stored tokens. */
   async function idsFor(accountId: string): Promise<Set<string>> {
     const where = { identity: { accountId, issuer: { in: issuers } } };
     const rows = await db.storedTokens.findMany({ where, select: { identityId: true } });
     return new Set(rows.map(({ identityId }) => identityId));
   }
 
-  /** Whether there is a refresh token of this person, as far as it is known here. */
+  /** Reports whether a refresh token of the user is stored. */
   async function canRenew({ issuer, subject }: { issuer: string; subject: string }): Promise<boolean> {
     const row = await db.storedTokens.findFirst({ where: { identity: { issuer, subject } } });
     return row !== null && (await openRefresh(row)) !== undefined;
   }
 
   /**
-   * Undefined when it cannot be opened: sealed with a secret that is gone, or for another identity.
+   * Opens the access token. Returns undefined if it was sealed with a removed secret or for another
+   * identity.
    */
   async function open({ identityId, sealedAccess, expiresAt }: Row): Promise<StoredToken | undefined> {
     const text = await opened(sealedAccess, boundTo(identityId, 'access'));
@@ -95,16 +97,16 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
     return { ...access, expiresAt: expiresAt ?? undefined };
   }
 
-  /** Undefined as well when there is none. */
+  /** Opens the refresh token. Returns undefined if it is missing or cannot be opened. */
   async function openRefresh({ identityId, sealedRefresh }: Row): Promise<string | undefined> {
     return sealedRefresh === null ? undefined : opened(sealedRefresh, boundTo(identityId, 'refresh'));
   }
 
-  /** Undefined while somebody else has it, or when the row is not as it was seen. */
+  /** Takes the lease. Returns undefined if another caller has it or the row has changed. */
   async function lease(row: Row, refreshToken: string): Promise<Lease | undefined> {
     const now = clock.now();
     const { identityId, sealedAccess, leaseExpiresAt } = row;
-    if (leaseExpiresAt && leaseExpiresAt > now) return undefined; // many who wait write nothing
+    if (leaseExpiresAt && leaseExpiresAt > now) return undefined; // waiting callers write nothing
     const by = randomToken(12);
     const free = [{ leaseExpiresAt: null }, { leaseExpiresAt: { lte: now } }];
     const { count } = await db.storedTokens.updateMany({
@@ -114,32 +116,30 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
     return count === 1 ? { row, by, refreshToken } : undefined;
   }
 
-  /** What came of a lease. False when it counts no more: something newer is there, or nothing. */
-  async function renew({ row: { identityId }, by }: Lease, given: GivenTokens): Promise<boolean> {
-    const data = { ...(await seal(identityId, given)), ...NO_LEASE };
+  /** Stores the refreshed tokens. Returns false if the row was replaced or deleted. */
+  async function renew({ row: { identityId }, by }: Lease, received: ReceivedTokens): Promise<boolean> {
+    const data = { ...(await seal(identityId, received)), ...NO_LEASE };
     return (await db.storedTokens.updateMany({ where: { identityId, leaseHolder: by }, data })).count === 1;
   }
 
-  /** Nothing came of it: the next one may try at once. */
+  /** Releases a lease without a result, so that the next caller can try at once. */
   async function release({ row: { identityId }, by }: Lease): Promise<void> {
     await db.storedTokens.updateMany({ where: { identityId, leaseHolder: by }, data: NO_LEASE });
   }
 
-  /**
-   * What was leased is good for nothing any more. False when something newer is there, which stays.
-   */
+  /** Deletes tokens that are no longer valid. Returns false if newer ones were stored. */
   async function discard({ row: { identityId, sealedAccess }, by }: Lease, tx: Queryable): Promise<boolean> {
     return (await tx.storedTokens.deleteMany({ where: { identityId, sealedAccess, leaseHolder: by } })).count === 1;
   }
 
-  /** Deletes what may not be kept any more, and what is good for nothing. Returns how many. */
+  /** Deletes expired tokens and those of issuers that are no longer stored. Returns how many. */
   async function sweep(): Promise<number> {
-    const forgotten = { identity: { issuer: { notIn: issuers } } };
-    const over = { sealedRefresh: null, expiresAt: { lte: clock.now() } };
-    return (await db.storedTokens.deleteMany({ where: { OR: [forgotten, over] } })).count;
+    const notStored = { identity: { issuer: { notIn: issuers } } };
+    const expired = { sealedRefresh: null, expiresAt: { lte: clock.now() } };
+    return (await db.storedTokens.deleteMany({ where: { OR: [notStored, expired] } })).count;
   }
 
-  async function seal(identityId: string, { refreshToken, expiresAt, ...access }: GivenTokens) {
+  async function seal(identityId: string, { refreshToken, expiresAt, ...access }: ReceivedTokens) {
     const sealedAccess = await secrets.seal(SEALED_FOR, JSON.stringify(access), boundTo(identityId, 'access'));
     const sealedRefresh =
       refreshToken && (await secrets.seal(SEALED_FOR, refreshToken, boundTo(identityId, 'refresh')));
@@ -151,7 +151,6 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   }
 }
 
-/** Nobody renews it. */
 const NO_LEASE = { leaseHolder: null, leaseExpiresAt: null };
 
 const boundTo = (identityId: string, part: 'access' | 'refresh') => `${identityId} ${part}`;

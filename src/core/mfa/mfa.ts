@@ -1,19 +1,18 @@
 /**
- * The second factor: an authenticator app, and recovery codes for when it is lost. Whoever has
- * enrolled one is not let in by a password alone. That the person proved who they are lately is for
- * the door to ask; here it is only done.
+ * The second factor: an authenticator app (TOTP), and recovery codes in case it is lost. Callers
+ * must require recent authentication before they change it.
  */
 
 import { conflict, isUniqueViolation, notFound, unauthorized } from '../../base/app-error.js';
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
-import type { Transact } from '../../base/db/transaction.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Accounts } from '../accounts/accounts.js';
-import type { Audit, AuditEntry } from '../audit/audit.js';
+import { type Audit, type AuditEvent, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { KnownLocations } from '../sessions/known-locations.js';
 import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
@@ -33,25 +32,24 @@ interface Deps {
   brandName: string;
 }
 
-/** What an authenticator app has to learn, three times the same. */
+/** The TOTP secret in three encodings. */
 export interface Enrolment {
-  /** Base32, for whoever types it. */
+  /** Base32, for typing. */
   secret: string;
   otpauthUri: string;
   qrSvg: string;
 }
 
-export interface FactorState {
+export interface MfaState {
   enrolled: boolean;
   recoveryCodesLeft: number;
 }
 
 const CODE = 'auth_rate_limited';
 /**
- * Guesses at the six digits, of whoever has the password: the more there were, the longer the wait.
- * All places from which nobody came past this step before share these, so that guesses from
- * everywhere are as few. A place from which somebody did has them for itself: nobody elsewhere
- * locks the owner out there.
+ * Attempts at a TOTP code by a client that knows the password. All unknown locations share these
+ * limits, so a distributed attack gets no more attempts. Each known location has its own, so that
+ * an attacker cannot lock the owner out there.
  */
 const CODE_ATTEMPTS: Limit[] = [
   { name: 'otp-minutes', points: 5, seconds: 5 * MINUTE_SECONDS, code: CODE },
@@ -59,8 +57,8 @@ const CODE_ATTEMPTS: Limit[] = [
   { name: 'otp-day', points: 30, seconds: DAY_SECONDS, code: CODE },
 ];
 /**
- * Nobody guesses 80 bits. Counted apart, and by address, so that no guesses from elsewhere keep the
- * owner from the paper.
+ * Attempts at a recovery code, whose 80 bits cannot be guessed. Counted separately and by address,
+ * so that an attacker cannot block the owner's recovery codes.
  */
 const RECOVERY_CODE_ATTEMPTS: Limit = { name: 'recovery-code', points: 20, seconds: HOUR_SECONDS, code: CODE };
 const SEALED_FOR = 'totp';
@@ -81,22 +79,22 @@ export function createMfa({
   knownLocations,
   brandName,
 }: Deps) {
-  const recoveryCodes = createRecoveryCodes({ db, clock, audit });
+  const recoveryCodes = createRecoveryCodes({ db, transact, clock, audit });
 
   return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, removeAllFor };
 
   /**
-   * Makes a secret for an app to learn. It counts once it is confirmed; an earlier one that was not
-   * is void. Refuses with `conflict`.
+   * Starts enrollment with a new secret, which replaces an unconfirmed one. Throws `AppError`
+   * `conflict` if a second factor is already set up.
    */
   async function begin(account: Account): Promise<Enrolment> {
     const secret = newTotpSecret();
     const sealedSecret = await secrets.seal(SEALED_FOR, secret);
     if (!(await replacePending(account.id, sealedSecret))) {
       const added = await addPending(account.id, sealedSecret);
-      // Another request may have begun at the same moment: then what it began is replaced.
+      // A concurrent request may have added one: it is replaced.
       if (!added && !(await replacePending(account.id, sealedSecret)))
-        throw conflict('A second factor is set up already. Remove it first.');
+        throw conflict('A second factor is already set up. Remove it first.');
     }
     return describe(account, secret);
   }
@@ -116,7 +114,7 @@ export function createMfa({
     }
   }
 
-  /** What was begun and waits to be confirmed. */
+  /** Returns the enrollment that waits for confirmation, if any. */
   async function pending(account: Account): Promise<Enrolment | undefined> {
     const factor = await db.totpFactor.findFirst({ where: { accountId: account.id, ...PENDING } });
     return factor ? describe(account, await secrets.open(SEALED_FOR, factor.sealedSecret)) : undefined;
@@ -128,8 +126,8 @@ export function createMfa({
   }
 
   /**
-   * The app has shown a right code: from now on it is asked for, and the account's other logins
-   * end. Returns recovery codes, this once. Refuses with `invalid_otp`, or with `conflict` when
+   * Confirms the enrollment with a first code and revokes the account's other sessions. Returns the
+   * recovery codes, which are never shown again. Throws `AppError` `invalid_otp`, or `conflict` if
    * there is nothing to confirm.
    */
   async function confirm(
@@ -139,81 +137,86 @@ export function createMfa({
   ): Promise<string[]> {
     const accountId = account.id;
     const factor = await db.totpFactor.findFirst({ where: { accountId, ...PENDING } });
-    if (!factor) throw conflict('There is no second factor to confirm. Begin again.');
+    if (!factor) throw conflict('There is no second factor to confirm. Start again.');
     const { sealedSecret } = factor;
-    const code = plain(otp);
+    const code = normalize(otp);
     const step = isTotp(code) ? stepOf(code, await secrets.open(SEALED_FOR, sealedSecret), clock.now()) : undefined;
     if (step === undefined) throw wrongOtp();
     return transact(async (uow) => {
       const { tx } = uow;
-      // Concurrent sign-ins by the password alone wait here, or have created the session that is revoked below.
+      // Concurrent sign-ins by password alone wait here, or their sessions are revoked below.
       await accounts.lock(accountId, tx);
       const { count } = await tx.totpFactor.updateMany({
         where: { accountId, sealedSecret, ...PENDING },
-        data: { confirmedAt: clock.now(), lastStep: step }, // this code is spent
+        data: { confirmedAt: clock.now(), lastStep: step }, // the code cannot be used again
       });
-      if (count !== 1) throw conflict('This second factor was begun anew, or confirmed, meanwhile.');
-      await record('mfa.enrolled', account, meta, tx);
+      if (count !== 1) throw conflict('This second factor was restarted or confirmed in the meantime.');
+      await audit.record(uow, 'mfa.enrolled', { by: accountId, accountId, meta });
       const codes = await recoveryCodes.replace(accountId, tx);
-      await sessions.revokeAll(uow, accountId, { reason: 'factors_changed', except: session.id, meta });
+      await sessions.revokeAll(uow, accountId, { reason: 'mfa_changed', except: session.id, meta });
       return codes;
     });
   }
 
   /**
-   * From now on the password is enough. The account's other logins end. Refuses with `not_found`.
+   * Removes the second factor and revokes the account's other sessions. Throws `AppError`
+   * `not_found`.
    */
   async function remove({ account, session }: AuthenticatedSession, meta: RequestMeta): Promise<void> {
     await transact(async (uow) => {
-      await erase(account, meta, uow.tx);
-      await sessions.revokeAll(uow, account.id, { reason: 'factors_changed', except: session.id, meta });
+      await erase(uow, account, meta);
+      await sessions.revokeAll(uow, account.id, { reason: 'mfa_changed', except: session.id, meta });
     });
   }
 
   /**
-   * The keeper's help for somebody who has lost app and codes; every login of the account ends.
-   * Refuses with `not_found`.
+   * Removes the second factor of a user who lost the app and the recovery codes, on behalf of an
+   * administrator, and revokes all sessions. Throws `AppError` `not_found`.
    */
   async function removeLost(account: Account): Promise<void> {
     await transact(async (uow) => {
-      await erase(account, systemMeta, uow.tx, { kind: 'system' });
-      await sessions.revokeAll(uow, account.id, { reason: 'factors_changed', meta: systemMeta });
+      await erase(uow, account, systemMeta, SYSTEM);
+      await sessions.revokeAll(uow, account.id, { reason: 'mfa_changed', meta: systemMeta });
     });
   }
 
-  async function erase(account: Account, meta: RequestMeta, tx: Queryable, actor?: AuditEntry['actor']): Promise<void> {
-    const accountId = account.id;
-    const { count } = await tx.totpFactor.deleteMany({ where: { accountId, ...CONFIRMED } });
-    if (count !== 1) throw none();
-    await tx.recoveryCode.deleteMany({ where: { accountId } });
-    await record('mfa.removed', account, meta, tx, actor);
+  async function erase(
+    uow: UnitOfWork,
+    { id: accountId }: Account,
+    meta: RequestMeta,
+    by: AuditEvent['by'] = accountId,
+  ): Promise<void> {
+    const { count } = await uow.tx.totpFactor.deleteMany({ where: { accountId, ...CONFIRMED } });
+    if (count !== 1) throw notEnrolled();
+    await uow.tx.recoveryCode.deleteMany({ where: { accountId } });
+    await audit.record(uow, 'mfa.removed', { by, accountId, meta });
   }
 
-  /** Without a factor, and without a code. Part of a verb that ends the account's logins. */
+  /** Deletes second factor and recovery codes. The caller revokes the account's sessions. */
   async function removeAllFor(accountId: string, tx: Queryable): Promise<void> {
     await tx.totpFactor.deleteMany({ where: { accountId } });
     await tx.recoveryCode.deleteMany({ where: { accountId } });
   }
 
-  /**
-   * A fresh set, shown this once; what is left of the one before is void. Refuses with `not_found`.
-   */
+  /** Replaces the recovery codes and returns the new ones. Throws `AppError` `not_found`. */
   async function renewRecoveryCodes(account: Account, meta: RequestMeta): Promise<string[]> {
     const accountId = account.id;
-    return transact(async ({ tx }) => {
-      // Changes nothing, and holds the row: two renewals at once would leave two sets.
+    return transact(async (uow) => {
+      const { tx } = uow;
+      // Changes nothing but locks the row: two concurrent renewals would leave two sets.
       const { count } = await tx.totpFactor.updateMany({ where: { accountId, ...CONFIRMED }, data: { accountId } });
-      if (count !== 1) throw none();
-      await record('mfa.recovery_codes_regenerated', account, meta, tx);
+      if (count !== 1) throw notEnrolled();
+      await audit.record(uow, 'mfa.recovery_codes_regenerated', { by: accountId, accountId, meta });
       return recoveryCodes.replace(accountId, tx);
     });
   }
 
-  async function state(accountId: string): Promise<FactorState> {
+  /** Returns whether a second factor is set up and how many recovery codes are unused. */
+  async function state(accountId: string): Promise<MfaState> {
     return { enrolled: await isEnrolled(accountId), recoveryCodesLeft: await recoveryCodes.left(accountId) };
   }
 
-  /** Whether the password is not enough. */
+  /** Reports whether the account has a confirmed second factor. */
   async function isEnrolled(accountId: string, tx: Queryable = db): Promise<boolean> {
     return (
       (await tx.totpFactor.findFirst({ where: { accountId, ...CONFIRMED }, select: { accountId: true } })) !== null
@@ -221,39 +224,40 @@ export function createMfa({
   }
 
   /**
-   * Takes a code of the app or a recovery code, each of them once. Returns how the person proved it
-   * (RFC 8176), or undefined when the code is wrong or was used. Refuses with `auth_rate_limited`.
-   * Ask for the password, or a login, first.
+   * Verifies an authenticator code or a recovery code and marks it as used. Returns the `amr`
+   * values (RFC 8176), or undefined if the code is wrong or was used before. Throws `AppError`
+   * `auth_rate_limited`. Require the password or a session first.
    */
   async function verify(account: Account, otp: string, meta: RequestMeta): Promise<string[] | undefined> {
-    const code = plain(otp);
-    const right = isTotp(code)
-      ? await consumeAttempt(CODE_ATTEMPTS, await attemptKey(account, meta), () => verifyTotp(account, code))
-      : await consumeAttempt([RECOVERY_CODE_ATTEMPTS], `${account.id}:${rateLimitKey(meta.address)}`, () =>
-          recoveryCodes.take(account, code, meta),
+    const code = normalize(otp);
+    const isValid = isTotp(code)
+      ? await withAttempt(CODE_ATTEMPTS, await attemptKey(account, meta), () => verifyTotp(account, code))
+      : await withAttempt([RECOVERY_CODE_ATTEMPTS], `${account.id}:${rateLimitKey(meta.address)}`, () =>
+          recoveryCodes.consume(account, code, meta),
         );
-    return right ? ['otp'] : undefined;
+    return isValid ? ['otp'] : undefined;
   }
 
-  /** Counted before the code is looked at, so that many guesses at once are counted too. */
-  async function consumeAttempt(counted: Limit[], guesser: string, take: () => Promise<boolean>): Promise<boolean> {
-    for (const limit of counted) await rateLimiter.consume(limit, guesser);
-    const right = await take();
-    if (right) for (const limit of counted) await rateLimiter.reset(limit, guesser);
-    return right;
+  /** Counts an attempt before the code is verified, so that concurrent guesses are counted too. */
+  async function withAttempt(limits: Limit[], key: string, verify: () => Promise<boolean>): Promise<boolean> {
+    for (const limit of limits) await rateLimiter.consume(limit, key);
+    const isValid = await verify();
+    if (isValid) for (const limit of limits) await rateLimiter.reset(limit, key);
+    return isValid;
   }
 
   /**
-   * Somebody at a place from which they were let in since there is a second factor, or somebody
-   * anywhere. Logins from before it took the password alone, and ended with it.
+   * Returns the rate limit key: account and location if the account signed in from there since the
+   * second factor was set up, otherwise the account alone. Earlier sessions do not count, because a
+   * password alone was enough for them.
    */
   async function attemptKey({ id: accountId }: Account, meta: RequestMeta): Promise<string> {
     const factor = await db.totpFactor.findFirst({
       where: { accountId, ...CONFIRMED },
       select: { confirmedAt: true },
     });
-    const place = factor?.confirmedAt ? await knownLocations.find(accountId, meta, factor.confirmedAt) : undefined;
-    return place ? `${accountId}:${place}` : accountId;
+    const location = factor?.confirmedAt ? await knownLocations.find(accountId, meta, factor.confirmedAt) : undefined;
+    return location ? `${accountId}:${location}` : accountId;
   }
 
   async function verifyTotp({ id: accountId }: Account, code: string): Promise<boolean> {
@@ -262,28 +266,19 @@ export function createMfa({
     const secret = await secrets.open(SEALED_FOR, factor.sealedSecret);
     const step = stepOf(code, secret, clock.now());
     if (step === undefined) return false;
-    // RFC 6238, 5.2: a code is taken once, nor is an older one taken after it. Sealed anew, so that
-    // whoever comes now and then is not locked out by changes of SECRET.
+    // RFC 6238, section 5.2: a code is accepted once, and no older one after it. Resealing keeps
+    // the secret readable when SECRET is rotated.
     const { count } = await db.totpFactor.updateMany({
       where: { accountId, confirmedAt: factor.confirmedAt, lastStep: { lt: step } },
       data: { lastStep: step, sealedSecret: await secrets.seal(SEALED_FOR, secret) },
     });
     return count === 1;
   }
-
-  async function record(
-    action: AuditEntry['action'],
-    { id }: Account,
-    meta: RequestMeta,
-    tx: Queryable,
-    actor: AuditEntry['actor'] = { kind: 'account', id },
-  ): Promise<void> {
-    await audit.record({ action, actor, accountId: id, meta }, tx);
-  }
 }
 
-/** The same code, typed on another keyboard or with a blank in the middle. */
-const plain = (otp: string) => otp.normalize('NFKC').replace(/[\s-]/g, '');
+/** Removes spaces and hyphens, and converts full-width digits. */
+const normalize = (otp: string) => otp.normalize('NFKC').replace(/[\s-]/g, '');
 
-export const wrongOtp = () => unauthorized('invalid_otp', 'This code is not right, or was used before.');
-const none = () => notFound('No second factor is set up.');
+/** Returns the error for a wrong or used second-factor code. */
+export const wrongOtp = () => unauthorized('invalid_otp', 'This code is incorrect or was already used.');
+const notEnrolled = () => notFound('No second factor is set up.');

@@ -1,28 +1,25 @@
 /**
- * Codes of an authenticator app (RFC 6238): SHA-1, six digits, half a minute, which is what every
- * app can do.
+ * TOTP codes (RFC 6238) with SHA-1, six digits and 30 seconds, which every authenticator app
+ * supports.
  */
 import { Secret, TOTP } from 'otpauth';
 
-/** What RFC 4226, section 4, recommends: 160 bits. */
+/** The 160 bits that RFC 4226, section 4, recommends. */
 const SECRET_BYTES = 20;
 const STEP_SECONDS = 30;
 const DIGITS = 6;
-/**
- * Clocks differ, and typing takes time: one step before and one after count as well (RFC 6238,
- * 5.2).
- */
+/** Accepts one step before and one after, for clock skew and typing (RFC 6238, section 5.2). */
 const SKEW_STEPS = 1;
 
-/** A secret for an app to share with us, base32. */
+/** Returns a new base32 secret. */
 export const newTotpSecret = () => new Secret({ size: SECRET_BYTES }).base32;
 
-/** Whether it looks like a code of an app at all. */
+/** Reports whether the text has the format of a TOTP code. */
 export const isTotp = (otp: string) => /^\d{6}$/.test(otp);
 
 /**
- * The time step whose code this is, if it is the code of a step about now. Compares in constant
- * time.
+ * Returns the time step of a valid code, or undefined if the code is invalid at `now`. Compares in
+ * constant time.
  */
 export function stepOf(otp: string, secret: string, now: Date): number | undefined {
   const timestamp = now.getTime();
@@ -30,7 +27,7 @@ export function stepOf(otp: string, secret: string, now: Date): number | undefin
   return delta === null ? undefined : TOTP.counter({ period: STEP_SECONDS, timestamp }) + delta;
 }
 
-/** What an app reads from the QR code: the secret, and by which name to list it. */
+/** Returns the `otpauth:` URI of the QR code: the secret, and the name shown in the app. */
 export const otpauthUri = (secret: string, issuer: string, label: string) => totpOf(secret, issuer, label).toString();
 
 function totpOf(secret: string, issuer?: string, label?: string): TOTP {

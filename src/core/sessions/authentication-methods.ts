@@ -1,20 +1,17 @@
-/**
- * Proofs of a person: by what they are made (RFC 8176), and how long they count where a login alone
- * is not enough.
- */
+/** Authentication methods (`amr`, RFC 8176) and how long an authentication counts as recent. */
 import { addSeconds, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Session } from '../../base/db/open.js';
 
 const STEP_UP_SECONDS = 10 * MINUTE_SECONDS;
 
 /**
- * Whether the person proved lately enough who they are for what a stolen session must not do
- * (step-up).
+ * Reports whether the user authenticated recently enough for actions that a stolen session must not
+ * perform (step-up).
  */
 export const isRecentlyAuthenticated = ({ authTime }: Session, now: Date) =>
   authTime > addSeconds(now, -STEP_UP_SECONDS);
 
-/** All that was proved, as RFC 8176 names it: a password and a code together are `mfa`. */
+/** Returns the union of both lists, with `mfa` if it contains a password and a code (RFC 8176). */
 export function mergeAmr(before: string[], more: string[]): string[] {
   const all = new Set([...before, ...more]);
   if (all.has('pwd') && all.has('otp')) all.add('mfa');

@@ -1,4 +1,4 @@
-/** Devices: by what one is recognised when it comes again, and what a person calls it. */
+/** Recognizes devices and describes them to their users. */
 
 import { sha256 } from '../../base/crypto.js';
 import { rateLimitKey } from '../../base/ip-address.js';
@@ -23,16 +23,15 @@ const SYSTEMS: [RegExp, string][] = [
 ];
 
 /**
- * A browser by the cookie that it keeps, a program by its name and network. Another one for each
- * account, so that the store does not tell whose accounts belong together.
+ * Returns the hash that identifies a device: a browser by its device cookie, a program by its user
+ * agent and network. It differs for each account, so that the database does not reveal which
+ * accounts share a device.
  */
 export function deviceHash(accountId: string, { device, userAgent, address }: RequestMeta): string {
   return sha256(`${accountId} ${device ?? `${userAgent} ${rateLimitKey(address)}`}`);
 }
 
-/**
- * "Firefox on Linux", from a User-Agent; a guess that is good enough to recognise one's own device.
- */
+/** Describes a `User-Agent` for its user, such as "Firefox on Linux". */
 export function describeDevice(userAgent: string | null): string {
   const find = (names: [RegExp, string][]) => names.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
   const [browser, system] = [find(BROWSERS), find(SYSTEMS)];
@@ -46,7 +45,7 @@ const SECURITY_EVENT_TIME = new Intl.DateTimeFormat('en-GB', {
   timeZone: 'UTC',
 });
 
-/** What a mail tells of who did something, in words. */
+/** Returns the device, address and time of a security event for a mail. */
 export function describeSecurityEvent({ userAgent, address }: RequestMeta, at: Date): SecurityEvent {
   return {
     device: describeDevice(userAgent),

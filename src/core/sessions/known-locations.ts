@@ -1,6 +1,5 @@
 /**
- * Places from which somebody signed in to an account before, which no stranger has: a browser, by
- * its cookie, or an address.
+ * Recognizes devices (by cookie) and IP addresses from which the account has signed in before.
  */
 
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
@@ -17,16 +16,17 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
   return { find };
 
   /**
-   * What the caller's place is called, if the account was signed in to from there.
+   * Returns the key of the request's location (a device hash or an address) if the account has
+   * signed in from there, and undefined otherwise.
    *
-   * @param factorSince when the second factor was set up: logins that ended before it, or by it,
-   *   do not count
+   * @param mfaSince when the second factor was set up. Sessions that ended before, or because of
+   *   it, do not count: a password alone was enough for them.
    */
-  async function find(accountId: string, meta: RequestMeta, factorSince?: Date): Promise<string | undefined> {
+  async function find(accountId: string, meta: RequestMeta, mfaSince?: Date): Promise<string | undefined> {
     const where = {
       accountId,
       createdAt: { gt: addSeconds(clock.now(), -KNOWN_LOCATION_SECONDS) },
-      ...(factorSince && { OR: [{ createdAt: { gt: factorSince } }, ...outlived(factorSince)] }),
+      ...(mfaSince && { OR: [{ createdAt: { gt: mfaSince } }, ...outlived(mfaSince)] }),
     };
     const isKnown = async (more: { deviceHash: string } | { address: string }) =>
       (await db.session.findFirst({ where: { ...where, ...more }, select: { id: true } })) !== null;
@@ -34,14 +34,16 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
     if (browser && (await isKnown({ deviceHash: browser }))) return browser;
     const from = rateLimitKey(meta.address);
     if (await isKnown({ address: meta.address })) return from;
-    if (from === meta.address) return undefined; // else it is one of a whole network
+    if (from === meta.address) return undefined; // otherwise it stands for an IPv6 network
     const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
     return known.some(({ address }) => rateLimitKey(address ?? '') === from) ? from : undefined;
   }
 }
 
-/** What set the second factor up is there still, or was for a while. */
+/**
+ * The conditions for sessions that stayed active after `moment`, such as the one that set it up.
+ */
 const outlived = (moment: Date) => [
   { expiresAt: { gt: moment }, endedAt: null },
-  { expiresAt: { gt: moment }, endedAt: { gt: moment }, endReason: { not: 'factors_changed' } },
+  { expiresAt: { gt: moment }, endedAt: { gt: moment }, endReason: { not: 'mfa_changed' } },
 ];

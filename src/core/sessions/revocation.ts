@@ -17,9 +17,9 @@ export type RevocationReason =
   | 'signed_out'
   | 'revoked'
   | 'password_changed'
-  | 'factors_changed'
+  | 'mfa_changed'
   | 'suspended'
-  | 'theft'
+  | 'token_reuse'
   | 'account_deleted';
 
 export interface RevokedSession {
@@ -87,8 +87,8 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
       await tx.session.update({ where: { id }, data: { endedAt: clock.now(), endReason: reason, tokenHash: null } });
       const grants: GrantSelection = { sessionId: id, ...(reason === 'signed_out' && { offline: false as const }) };
       await oauthStorage.grants.revokeWhere(grants, tx);
-      const actor = { kind: 'account' as const, id: accountId };
-      await audit.record({ action: 'session.ended', actor, accountId, sessionId: id, meta, detail: { reason } }, tx);
+      const event = { by: accountId, accountId, sessionId: id, meta, detail: { reason } };
+      await audit.record({ tx }, 'session.ended', event);
       afterCommit(() => invalidationBus.publish('sessions', id));
     }
     if (sessions.length === 0) return;

@@ -1,7 +1,4 @@
-/**
- * Sessions: one row for each login, through whatever door it came. How they end stands in
- * endings.ts.
- */
+/** Sessions: one row for each sign-in, by any method. They are revoked by revocation.ts. */
 
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
@@ -18,11 +15,11 @@ import { createSessionRevocation } from './revocation.js';
 
 export type { Session } from '../../base/db/open.js';
 
-/** A living login and whose it is. */
+/** An active session with its account. */
 export interface AuthenticatedSession {
   session: Session;
   account: Account;
-  /** How the person proved who they are (RFC 8176). */
+  /** The authentication methods used (RFC 8176). */
   amr: string[];
 }
 
@@ -33,12 +30,13 @@ interface Deps {
   audit: Audit;
   oauthStorage: OAuthStorage;
   invalidationBus: InvalidationBus;
-  /** How long a browser's sign-in lasts without use, and when it ends for good; in seconds. */
+  /** How long an unused browser session lasts. */
   idleSeconds: number;
+  /** How long any session lasts, however often it is used or refreshed. */
   maxSeconds: number;
 }
 
-/** A login's use is noted at most this often. */
+/** The shortest interval between two updates of `lastSeenAt`. */
 const USAGE_INTERVAL_SECONDS = HOUR_SECONDS;
 
 export type Sessions = ReturnType<typeof createSessions>;
@@ -67,7 +65,7 @@ export function createSessions(deps: Deps) {
     onRevoked,
   };
 
-  /** Opens a login in a browser. The token goes into its cookie, and nowhere else. */
+  /** Creates a browser session. The token is for its cookie only. */
   async function open(account: Account, amr: string[], meta: RequestMeta, tx: Queryable = db) {
     const token = randomToken();
     const data = newRow(account, amr, meta, idleSeconds);
@@ -76,8 +74,7 @@ export function createSessions(deps: Deps) {
   }
 
   /**
-   * Opens a login that lives by the tokens of core/sessions/tokens, for as long as they are renewed
-   * in time.
+   * Creates a session for the tokens of tokens.ts. It expires after `seconds` without a refresh.
    */
   async function openForTokens(account: Account, amr: string[], seconds: number, meta: RequestMeta, tx: Queryable) {
     return tx.session.create({ data: { ...newRow(account, amr, meta, seconds), channel: 'json' } });
@@ -100,8 +97,8 @@ export function createSessions(deps: Deps) {
   }
 
   /**
-   * A login that is used lives on for so many seconds, at most until SESSION_MAX. Returns until
-   * when; nothing when it has ended.
+   * Extends an active session by `seconds` from now, at most to its absolute expiry. Returns the
+   * new expiry, or undefined if the session has expired or was revoked.
    */
   async function extend({ id, createdAt }: Session, seconds: number): Promise<Date | undefined> {
     const now = clock.now();
@@ -111,14 +108,14 @@ export function createSessions(deps: Deps) {
     return count === 1 ? expiresAt : undefined;
   }
 
-  /** When a login that lives by its tokens ends, however often they are renewed. */
+  /** Returns when a session with tokens expires, however often it is refreshed. */
   function absoluteExpiry({ createdAt }: Pick<Session, 'createdAt'>): Date {
     return addSeconds(createdAt, maxSeconds);
   }
 
   /**
-   * The same person proved again who they are: the login goes on under a new token. Tell with
-   * `changed` after the commit.
+   * Renews a browser session whose user signed in again, with a new token. Call `changed` after the
+   * commit.
    */
   async function renew({ session }: AuthenticatedSession, amr: string[], tx: Queryable = db) {
     const now = clock.now();
@@ -137,8 +134,8 @@ export function createSessions(deps: Deps) {
   }
 
   /**
-   * The person proved again who they are, in the middle of a login (step-up): it goes on under the
-   * same token. What was proved before still counts.
+   * Records a re-authentication (step-up). The session keeps its token and its earlier
+   * authentication methods.
    */
   async function reauthenticate(
     { session, amr: before }: AuthenticatedSession,
@@ -151,21 +148,20 @@ export function createSessions(deps: Deps) {
         where: { id, endedAt: null },
         data: { authTime: clock.now(), amr: mergeAmr(before, amr) },
       });
-      const actor = { kind: 'account' as const, id: accountId };
-      const detail = { amr };
-      await audit.record({ action: 'session.reauthenticated', actor, accountId, sessionId: id, meta, detail }, tx);
+      const event = { by: accountId, accountId, sessionId: id, meta, detail: { amr } };
+      await audit.record({ tx }, 'session.reauthenticated', event);
       afterCommit(() => changed(id));
     });
   }
 
-  /** Tells every process that a login is not what it was: its old token is refused from then on. */
+  /** Invalidates the caches of a session in every process, so that its old token is rejected. */
   async function changed(id: string): Promise<void> {
     await invalidationBus.publish('sessions', id);
   }
 
   /**
-   * The login that a browser's cookie stands for, if it lives, or lived a second ago; each process
-   * is told when it ends.
+   * Returns the active session of a browser's cookie. It can be a second old, but revocations
+   * invalidate it in every process.
    */
   async function findByToken(token: string): Promise<AuthenticatedSession | undefined> {
     const tokenHash = sha256(token);
@@ -176,11 +172,12 @@ export function createSessions(deps: Deps) {
     );
   }
 
+  /** Returns the active session with this id, always from the database. */
   async function find(id: string): Promise<AuthenticatedSession | undefined> {
     return activeOnly(await db.session.findUnique({ where: { id }, include: { account: true } }));
   }
 
-  /** The living logins of an account, the one that was used last first. */
+  /** Returns the active sessions of an account, the last used first. */
   async function list(accountId: string): Promise<Session[]> {
     return db.session.findMany({
       where: { accountId, endedAt: null, expiresAt: { gt: clock.now() } },
@@ -188,7 +185,7 @@ export function createSessions(deps: Deps) {
     });
   }
 
-  /** Notes a client that is to be told when this login ends. */
+  /** Stores a client that takes part in the session, for back-channel logout. */
   async function rememberClient(sessionId: string, clientId: string): Promise<void> {
     const key = { sessionId, clientId };
     await db.sessionClient.upsert({ where: { sessionId_clientId: key }, create: key, update: { clientId } });
@@ -206,9 +203,9 @@ export function createSessions(deps: Deps) {
   }
 
   async function recordUse(session: Session, now: Date): Promise<void> {
-    const browsers = session.channel === 'browser'; // the others live by their tokens: see prolong
+    const isBrowser = session.channel === 'browser'; // tokens extend the others: see `extend`
     const expiresAt = earlier(addSeconds(now, idleSeconds), addSeconds(session.authTime, maxSeconds));
-    const data = { lastSeenAt: now, ...(browsers && { expiresAt }) };
+    const data = { lastSeenAt: now, ...(isBrowser && { expiresAt }) };
     await db.session.updateMany({ where: { id: session.id, endedAt: null }, data });
   }
 }

@@ -1,21 +1,19 @@
 /**
- * The tokens of a login that lives without a page: a short-lived access token (a JWT) and a refresh
- * token (opaque, 256 bits, stored by its hash, single use, rotated).
+ * First-party tokens of sessions without a browser: a short-lived access token (a JWT) and a
+ * refresh token (opaque, 256 bits, stored as its hash, single use, rotated).
  *
- * Such a login is one token family, and a token family is what core/oauth-storage keeps for OAuth
- * clients already: a grant, here one of a client that nobody can register. So these promises hold
- * for both because one piece of code makes them:
- * - *Retry and theft.* An answer that got lost may be asked for again with the same token for a
- *   short while; the unused successor is replaced, so one living branch remains, and the access
- *   tokens of the replaced answer die. A token whose successor was used, or whose time to retry is
- *   over, is in two hands: the login ends. To revoke at every repetition instead would sign people
- *   out for each lost answer; to hand out the same successor again would leave a thief's copy alive
- *   beside the honest one, unseen.
- * - *A revocation that races with a refresh* leaves nothing alive: rotation locks the grant,
- *   which ending the login deletes, so the successor is either not stored or deleted with it. Its
- *   access token names the login, and a login that has ended is refused.
- * - *Spent tokens are swept* after a day, so that a login which is refreshed all day does not
- *   grow for ever; see housekeeping.
+ * Each such session is one token family. core/oauth-storage stores it as a grant of a client that
+ * cannot be registered, so that first-party and OAuth tokens share one implementation:
+ * - *Retry and reuse detection.* A client that lost a response can repeat the request for a short
+ *   time. The unused successor is replaced and the access tokens of the lost response are revoked,
+ *   so one active branch remains. If the successor was used or the time is over, the token was
+ *   stolen and the session is revoked. Revoking at every repetition would sign users out after each
+ *   lost response. Returning the same successor would leave an undetected copy with the attacker.
+ * - *Revocation during a refresh* leaves no active token. Rotation locks the grant, which the
+ *   revocation deletes, so the successor is either not stored or deleted with it. Its access token
+ *   names the session, and a revoked session is rejected.
+ * - *Spent tokens are deleted* after a day by core/jobs/cleanup, so that families do not grow
+ *   without limit.
  */
 
 import { AppError, unauthorized } from '../../base/app-error.js';
@@ -23,29 +21,23 @@ import { addSeconds, type Clock, epochSeconds } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { Queryable } from '../../base/db/open.js';
 import type { Account } from '../accounts/accounts.js';
-import type { Audit } from '../audit/audit.js';
+import { ANONYMOUS, type Audit } from '../audit/audit.js';
 import type { JwtKind, Jwts } from '../keys/jwts.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession, Session, Sessions } from './sessions.js';
 
-/**
- * The `client_id` of first-party tokens. Clients that register get ids that are made here, never
- * this one.
- */
+/** The `client_id` of first-party tokens. Registered clients get generated ids, never this one. */
 const FIRST_PARTY_CLIENT = 'signet';
 const TYP = 'session+jwt';
 const ANSWER_BYTES = 16;
 
-/** What one answer hands out. */
+/** The tokens of one response. */
 export interface LoginTokens {
-  /**
-   * What all access tokens of one answer have in common; they die together when the answer is
-   * replaced.
-   */
+  /** Shared by all access tokens of one response, which are revoked together. */
   answerId: string;
   accessToken: string;
-  /** Until the access token expires. */
+  /** The remaining lifetime of the access token. */
   accessSeconds: number;
   refreshToken: string;
   refreshSeconds: number;
@@ -55,14 +47,14 @@ export interface SessionWithTokens extends AuthenticatedSession {
   tokens: LoginTokens;
 }
 
-/** A login that was just opened, with its only token. */
+/** A session that was just created, with its only token. */
 export interface SessionWithAccessToken extends AuthenticatedSession {
   accessToken: string;
-  /** Until it expires. */
+  /** The remaining lifetime of the access token. */
   seconds: number;
 }
 
-/** An access token that stands for a living login. */
+/** A valid access token with its session. */
 export interface AccessTokenUse {
   login: AuthenticatedSession;
   answerId: string;
@@ -93,17 +85,15 @@ export function createTokens({
   refreshSeconds,
 }: Deps) {
   const { grants, refreshTokens } = oauthStorage;
-  /** Unused for so long, a login ends: both its tokens have expired by then. */
-  const livesSeconds = Math.max(refreshSeconds, accessSeconds);
+  /** The idle lifetime of a session: both its tokens have expired by then. */
+  const idleSeconds = Math.max(refreshSeconds, accessSeconds);
   const kind: JwtKind = { typ: TYP, audience: `${issuer}/api/v1` };
 
   return { open, openForOne, refresh, extendAccess, signAccess, inspect, verify };
 
-  /**
-   * Opens a login with its first tokens, within the transaction of the verb that lets somebody in.
-   */
+  /** Creates a session with its first tokens, in the transaction of the session issuer. */
   async function open(account: Account, amr: string[], meta: RequestMeta, tx: Queryable): Promise<SessionWithTokens> {
-    const session = await sessions.openForTokens(account, amr, livesSeconds, meta, tx);
+    const session = await sessions.openForTokens(account, amr, idleSeconds, meta, tx);
     const grant = { id: randomToken(), accountId: account.id, clientId: FIRST_PARTY_CLIENT, sessionId: session.id };
     await grants.open(
       { ...grant, offline: false, consented: false, payload: {}, expiresAt: sessions.absoluteExpiry(session) },
@@ -115,9 +105,7 @@ export function createTokens({
     return { ...login, tokens };
   }
 
-  /**
-   * Opens a login that lives by one access token, for so many seconds: there is no refresh token.
-   */
+  /** Creates a session with one access token for `givenSeconds` and no refresh token. */
   async function openForOne(
     account: Account,
     amr: string[],
@@ -131,8 +119,8 @@ export function createTokens({
   }
 
   /**
-   * Spends a refresh token. Refuses with `invalid_token`, or `expired_token` when its time is over.
-   * A token that was spent before, and not as a retry, ends the login.
+   * Rotates a refresh token. Throws `AppError` `invalid_token` or `expired_token`. A token that is
+   * reused, and not as a retry, revokes the session.
    */
   async function refresh(refreshToken: string, meta: RequestMeta): Promise<SessionWithTokens> {
     const id = oauthStorage.idOf(refreshToken);
@@ -141,22 +129,22 @@ export function createTokens({
     const { tokens, row } = await issue(login, stored.grantId);
     const outcome = await refreshTokens.rotate(id, row, undefined);
     if (outcome === 'spent') return revokeFamily(login.session, meta);
-    if (outcome === 'gone' || !(await extend(login.session))) throw refused();
-    if (stored.state === 'retryable') await sessions.changed(login.session.id); // the access tokens of the lost answer died
+    if (outcome === 'gone' || !(await extend(login.session))) throw invalidToken();
+    if (stored.state === 'retryable') await sessions.changed(login.session.id); // revokes the access tokens of the lost response
     return { ...login, tokens };
   }
 
   /**
-   * A new access token for a login that is alive, in the place of one that has not expired. The
-   * refresh token stays as it is.
+   * Replaces an access token that has not expired and extends its session. The refresh token does
+   * not change. Throws `AppError` `invalid_token` if the session was revoked.
    */
   async function extendAccess({ login, answerId }: AccessTokenUse): Promise<{ accessToken: string; seconds: number }> {
     const expiresAt = await extend(login.session);
-    if (!expiresAt) throw refused();
+    if (!expiresAt) throw invalidToken();
     return signAccess({ ...login, session: { ...login.session, expiresAt } }, answerId, accessSeconds);
   }
 
-  /** An access token for at most so many seconds, and no longer than the login can live. */
+  /** Signs an access token for at most `seconds`, capped at the session's absolute expiry. */
   async function signAccess({ session, account, amr }: AuthenticatedSession, answerId: string, seconds: number) {
     const { expiresAt, lasts } = capAtSession(session, seconds);
     const claims = {
@@ -173,7 +161,7 @@ export function createTokens({
     return { accessToken, seconds: lasts };
   }
 
-  /** The living login behind a refresh token, which is not spent by this. */
+  /** Returns the active session of a refresh token without rotating it. */
   async function inspect(refreshToken: string): Promise<AuthenticatedSession | undefined> {
     try {
       const { stored, login } = await find(oauthStorage.idOf(refreshToken));
@@ -184,10 +172,7 @@ export function createTokens({
     }
   }
 
-  /**
-   * What an access token stands for at this moment; every use asks the stores whether it still
-   * does.
-   */
+  /** Verifies an access token, and asks the stores whether its session is still active. */
   async function verify(token: string): Promise<AccessTokenUse | 'expired' | undefined> {
     const verified = await jwts.verify(token, kind);
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
@@ -200,10 +185,10 @@ export function createTokens({
 
   async function find(id: string) {
     const stored = await refreshTokens.find(id);
-    if (!stored) throw (await refreshTokens.hasExpired(id)) ? expired() : refused();
+    if (!stored) throw (await refreshTokens.hasExpired(id)) ? expiredToken() : invalidToken();
     const grant = await grants.find(stored.grantId);
     const login = grant?.clientId === FIRST_PARTY_CLIENT && grant.sessionId && (await sessions.find(grant.sessionId));
-    if (!login) throw refused();
+    if (!login) throw invalidToken();
     return { stored, login };
   }
 
@@ -223,10 +208,7 @@ export function createTokens({
     return { tokens, row: { id: oauthStorage.idOf(refreshToken), grantId, payload: {}, expiresAt, accessTokenId } };
   }
 
-  /**
-   * When it ends that lasts so many seconds from now and no longer than its login can live, and how
-   * many those are.
-   */
+  /** Caps a lifetime at the session's absolute expiry. */
   function capAtSession(session: Session, seconds: number): { expiresAt: Date; lasts: number } {
     const now = clock.now();
     const [wanted, latest] = [addSeconds(now, seconds), sessions.absoluteExpiry(session)];
@@ -235,16 +217,15 @@ export function createTokens({
   }
 
   function extend(session: Session): Promise<Date | undefined> {
-    return sessions.extend(session, livesSeconds);
+    return sessions.extend(session, idleSeconds);
   }
 
   async function revokeFamily({ id, accountId }: Session, meta: RequestMeta): Promise<never> {
-    await sessions.revoke(id, 'theft', meta);
-    const actor = { kind: 'anonymous' as const };
-    await audit.record({ action: 'refresh_token.replayed', actor, accountId, sessionId: id, meta });
-    throw refused();
+    await sessions.revoke(id, 'token_reuse', meta);
+    await audit.record(undefined, 'refresh_token.replayed', { by: ANONYMOUS, accountId, sessionId: id, meta });
+    throw invalidToken();
   }
 }
 
-const refused = () => unauthorized('invalid_token', 'This token is not valid, or no longer.');
-const expired = () => unauthorized('expired_token', 'This token has expired. Please sign in again.');
+const invalidToken = () => unauthorized('invalid_token', 'This token is invalid or was revoked.');
+const expiredToken = () => unauthorized('expired_token', 'This token has expired. Sign in again.');

@@ -1,7 +1,7 @@
 /**
- * Between the password and the second factor: a sealed note of who proved what, for the page that
- * asks for the code. It opens nothing by itself, is good for five minutes and for one sign-in, and
- * void as soon as the password is changed.
+ * MFA challenges: sealed records of a completed first factor, for the page that asks for the
+ * second. A challenge grants no access by itself. It is valid for five minutes and one sign-in, and
+ * a password change invalidates it.
  */
 
 import { isUniqueViolation } from '../../base/app-error.js';
@@ -10,6 +10,7 @@ import { randomToken, type Secrets, sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
 import type { Account } from '../accounts/accounts.js';
 import type { ExternalIdentity } from '../identities/identities.js';
+import type { Authenticated } from './session-issuance.js';
 
 interface Deps {
   db: Database;
@@ -20,46 +21,46 @@ interface Deps {
 export interface MfaChallenge {
   id: string;
   accountId: string;
-  /** What was proved already. */
+  /** The methods used so far (RFC 8176). */
   amr: string[];
-  /** Who they are at the provider elsewhere that says so. */
-  from?: ExternalIdentity | undefined;
+  externalIdentity?: ExternalIdentity | undefined;
   /** Milliseconds since 1970; null for an account without a password. */
   passwordChangedAt: number | null;
   expiresAt: number;
 }
 
-const PURPOSE = 'sign-in-ticket';
+const PURPOSE = 'mfa-challenge';
 const CHALLENGE_SECONDS = 5 * MINUTE_SECONDS;
 
 export function createMfaChallenges({ db, clock, secrets }: Deps) {
   return { issue, read, isFor, consume };
 
-  async function issue(account: Account, amr: string[], from: ExternalIdentity | undefined): Promise<string> {
+  /** Returns a sealed challenge for an account that still has to present its second factor. */
+  async function issue({ account, amr, externalIdentity }: Authenticated): Promise<string> {
     const challenge: MfaChallenge = {
       id: randomToken(),
       accountId: account.id,
       amr,
-      from,
+      externalIdentity,
       passwordChangedAt: passwordChangedAt(account),
       expiresAt: addSeconds(clock.now(), CHALLENGE_SECONDS).getTime(),
     };
     return secrets.seal(PURPOSE, JSON.stringify(challenge));
   }
 
-  /** What a ticket of ours says, while it is young. */
+  /** Opens a challenge. Returns undefined if it was not sealed here or has expired. */
   async function read(sealed: string): Promise<MfaChallenge | undefined> {
     const text = await secrets.open(PURPOSE, sealed).catch(() => undefined);
     const challenge = text === undefined ? undefined : (JSON.parse(text) as MfaChallenge);
     return challenge && challenge.expiresAt > clock.now().getTime() ? challenge : undefined;
   }
 
-  /** Whether the account is still as it was. */
+  /** Reports whether the challenge is for this account and its password has not changed since. */
   function isFor(challenge: MfaChallenge, account: Account | null): account is Account {
     return account?.id === challenge.accountId && passwordChangedAt(account) === challenge.passwordChangedAt;
   }
 
-  /** False when it was spent before. */
+  /** Marks the challenge as used. Returns false if it was used before. */
   async function consume({ id, accountId, expiresAt }: MfaChallenge): Promise<boolean> {
     const now = clock.now();
     const used = { createdAt: now, consumedAt: now, expiresAt: new Date(expiresAt) };

@@ -1,7 +1,4 @@
-/**
- * Tells people by mail when somebody signs in to their account from a device that was not used for
- * it before.
- */
+/** Notifies users by mail of a sign-in from a device that their account has not used before. */
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
@@ -19,7 +16,7 @@ interface Deps {
   mail: Mail;
 }
 
-/** A browser that keeps no cookies is new each time; after a few mails nobody reads them. */
+/** A browser without cookies is new each time, and users stop reading repeated mails. */
 const BY_ACCOUNT: Limit = { name: 'new-device-account', points: 5, seconds: DAY_SECONDS };
 
 export type NewDevice = ReturnType<typeof createNewDevice>;
@@ -28,8 +25,8 @@ export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
   return { isNew, notify };
 
   /**
-   * To be asked before the login is there. With the first login of an account there is nothing to
-   * compare.
+   * Reports whether the account has sessions, but none from this device. Call it before the new
+   * session is created.
    */
   async function isNew({ id: accountId }: Account, meta: RequestMeta): Promise<boolean> {
     if (!mail.isConfigured) return false;
@@ -39,13 +36,13 @@ export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
     return (await db.session.findFirst({ where: { accountId }, select })) !== null;
   }
 
-  /** Nobody is kept out because the owner could not be told. */
+  /** Mails the user. Never rejects: a failed notification must not fail the sign-in. */
   async function notify(account: Account, meta: RequestMeta): Promise<void> {
     try {
       if (await rateLimiter.tryConsume(BY_ACCOUNT, account.id))
         mail.send(mailAddressOf(account), 'new-device', describeSecurityEvent(meta, clock.now()));
     } catch (error) {
-      log.error({ error }, 'nobody was told of a new device');
+      log.error({ error }, 'the notification of a new device could not be sent');
     }
   }
 }

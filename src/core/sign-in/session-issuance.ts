@@ -1,10 +1,11 @@
 /**
- * How somebody who has proved who they are is let in, by whatever door: what was proved must still
- * be true at that moment.
+ * Issues sessions and tokens after authentication. Rechecks the account inside the transaction,
+ * because it may have changed since the password was verified.
  */
 
 import { unauthorized } from '../../base/app-error.js';
-import type { Database, Queryable } from '../../base/db/open.js';
+import type { Queryable } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { ExternalIdentity, Identities } from '../identities/identities.js';
@@ -14,16 +15,16 @@ import type { AuthenticatedSession, Session, Sessions } from '../sessions/sessio
 import type { SessionWithAccessToken, SessionWithTokens, Tokens } from '../sessions/tokens.js';
 import type { NewDevice } from './new-device-notification.js';
 
-/** Somebody who has proved who they are, and is not let in yet. */
+/** An authenticated user who has no session yet. */
 export interface Authenticated {
   account: Account;
-  /** How (RFC 8176). */
+  /** The authentication methods used (RFC 8176). */
   amr: string[];
-  /** Who they are at the provider elsewhere that says so, where it is not us. */
-  from?: ExternalIdentity | undefined;
+  /** The identity at the external provider that authenticated the user, if one did. */
+  externalIdentity?: ExternalIdentity | undefined;
 }
 
-/** A login that was just opened or renewed, with the token for the browser's cookie. */
+/** A session that was just created or renewed, with the token for the browser's cookie. */
 export interface NewBrowserSession {
   account: Account;
   session: Session;
@@ -31,7 +32,7 @@ export interface NewBrowserSession {
 }
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   accounts: Accounts;
   sessions: Sessions;
   tokens: Tokens;
@@ -43,87 +44,94 @@ interface Deps {
 
 export type SessionIssuer = ReturnType<typeof createSessionIssuer>;
 
-export function createSessionIssuer({ db, accounts, sessions, tokens, identities, mfa, newDevice, audit }: Deps) {
+export function createSessionIssuer(deps: Deps) {
+  const { transact, accounts, sessions, tokens, identities, mfa, newDevice, audit } = deps;
+
   return { startBrowserSession, issueTokens, issueSingleToken };
 
   /**
-   * Lets somebody in, in a browser.
+   * Starts a browser session. Renews `current` if it belongs to the same account and revokes it if
+   * it belongs to another one. Throws `AppError` `invalid_credentials` if the account has changed
+   * since the user was authenticated.
    *
-   * @param current the login that the browser has already: renewed if it is the same person's,
-   *   ended if it is another's
+   * @param current the session that the browser already has
    */
   async function startBrowserSession(
-    { account, amr, from }: Authenticated,
+    authenticated: Authenticated,
     current: AuthenticatedSession | undefined,
     meta: RequestMeta,
   ): Promise<NewBrowserSession> {
+    const { account, amr } = authenticated;
     const same = current?.account.id === account.id ? current : undefined;
     if (current && !same) await sessions.revoke(current.session.id, 'signed_out', meta);
-    const fromNewDevice = !same && (await newDevice.isNew(account, meta));
-    const { session, token } = await db.$transaction(async (tx: Queryable) => {
-      await lock({ account, amr, from }, tx);
-      const fresh = same ? await sessions.renew(same, amr, tx) : await sessions.open(account, amr, meta, tx);
-      await auditSuccess(fresh.session, meta, tx, from?.issuer);
-      return fresh;
+    if (!same) {
+      return issue(authenticated, meta, async (tx) => ({ account, ...(await sessions.open(account, amr, meta, tx)) }));
+    }
+    return transact(async (uow) => {
+      await lockAndRecheck(authenticated, uow.tx);
+      const renewed = await sessions.renew(same, amr, uow.tx);
+      await auditSuccess(uow, authenticated, renewed.session, meta);
+      uow.afterCommit(() => sessions.changed(renewed.session.id));
+      return { account, ...renewed };
     });
-    if (same) await sessions.changed(session.id);
-    if (fromNewDevice) await newDevice.notify(account, meta);
-    return { account, session, token };
   }
 
-  /** Lets somebody in who comes without a page: a login of its own, with its first tokens. */
+  /**
+   * Creates a session with an access token and a refresh token. Throws `AppError`
+   * `invalid_credentials` if the account has changed since the user was authenticated.
+   */
   async function issueTokens(authenticated: Authenticated, meta: RequestMeta): Promise<SessionWithTokens> {
     const { account, amr } = authenticated;
-    return issueSession(authenticated, meta, (tx) => tokens.open(account, amr, meta, tx));
+    return issue(authenticated, meta, (tx) => tokens.open(account, amr, meta, tx));
   }
 
-  /** The same, with an access token for so many seconds and nothing to renew it by. */
+  /** Like `issueTokens`, with an access token for `seconds` and no refresh token. */
   async function issueSingleToken(
     authenticated: Authenticated,
     seconds: number,
     meta: RequestMeta,
   ): Promise<SessionWithAccessToken> {
     const { account, amr } = authenticated;
-    return issueSession(authenticated, meta, (tx) => tokens.openForOne(account, amr, seconds, meta, tx));
+    return issue(authenticated, meta, (tx) => tokens.openForOne(account, amr, seconds, meta, tx));
   }
 
-  async function issueSession<Opened extends AuthenticatedSession>(
-    { account, amr, from }: Authenticated,
+  async function issue<Opened extends { session: Session }>(
+    authenticated: Authenticated,
     meta: RequestMeta,
     open: (tx: Queryable) => Promise<Opened>,
   ): Promise<Opened> {
+    const { account } = authenticated;
     const fromNewDevice = await newDevice.isNew(account, meta);
-    const opened = await db.$transaction(async (tx) => {
-      await lock({ account, amr, from }, tx);
-      const login = await open(tx);
-      await auditSuccess(login.session, meta, tx, from?.issuer);
-      return login;
+    return transact(async (uow) => {
+      await lockAndRecheck(authenticated, uow.tx);
+      const opened = await open(uow.tx);
+      await auditSuccess(uow, authenticated, opened.session, meta);
+      if (fromNewDevice) uow.afterCommit(() => newDevice.notify(account, meta));
+      return opened;
     });
-    if (fromNewDevice) await newDevice.notify(account, meta);
-    return opened;
   }
 
   /**
-   * What was proved must still be true, and enough, when somebody is let in. Holds the account
-   * until they are: whoever changes the password, sets up a second factor, unlinks a provider or
-   * suspends the account has done so by now, or waits, and then finds the login and ends it.
+   * Locks the account and checks that the authentication still holds and still suffices. A
+   * concurrent change of password, second factor, linked identity or status has either committed,
+   * so that it is seen here, or waits for this transaction and then revokes the new session.
    */
-  async function lock({ account: { id, passwordChangedAt }, amr, from }: Authenticated, tx: Queryable): Promise<void> {
-    const now = await accounts.lock(id, tx);
-    const same = accounts.isActive(now) && now.passwordChangedAt?.getTime() === passwordChangedAt?.getTime();
-    const linked = !from || (await identities.isLinked(id, from, tx));
-    if (same && linked && (amr.includes('otp') || !(await mfa.isEnrolled(id, tx)))) return;
-    throw unauthorized('invalid_credentials', 'The account was changed at this moment. Please sign in again.');
+  async function lockAndRecheck({ account, amr, externalIdentity }: Authenticated, tx: Queryable): Promise<void> {
+    const current = await accounts.lock(account.id, tx);
+    const unchanged =
+      accounts.isActive(current) && current.passwordChangedAt?.getTime() === account.passwordChangedAt?.getTime();
+    const linked = !externalIdentity || (await identities.isLinked(account.id, externalIdentity, tx));
+    if (unchanged && linked && (amr.includes('otp') || !(await mfa.isEnrolled(account.id, tx)))) return;
+    throw unauthorized('invalid_credentials', 'The account changed while you were signing in. Sign in again.');
   }
 
   async function auditSuccess(
+    uow: UnitOfWork,
+    { externalIdentity }: Authenticated,
     { id, accountId, amr }: Session,
     meta: RequestMeta,
-    tx: Queryable,
-    from?: string,
   ): Promise<void> {
-    const actor = { kind: 'account' as const, id: accountId };
-    const detail = { amr: amr as string[], ...(from && { from }) };
-    await audit.record({ action: 'sign_in.succeeded', actor, accountId, sessionId: id, meta, detail }, tx);
+    const detail = { amr: amr as string[], ...(externalIdentity && { from: externalIdentity.issuer }) };
+    await audit.record(uow, 'sign_in.succeeded', { by: accountId, accountId, sessionId: id, meta, detail });
   }
 }

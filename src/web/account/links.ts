@@ -35,12 +35,11 @@ export function addLinks(router: Router<State>, deps: Deps): void {
     const { csrf: token, provider } = readForm(ctx, LinkForm);
     csrf.check(ctx, token);
     const flow = {
-      browser: federationCookie.issue(ctx),
       redirectUri: issuer + callbackPath(provider),
       accountId: sessionOf(ctx).account.id,
-      note: { page: PAGE },
+      data: { page: PAGE },
     };
-    seeOther(ctx, await federation.begin(provider, flow, ctx.state.meta));
+    seeOther(ctx, await federation.begin(provider, flow, federationCookie.issue(ctx), ctx.state.meta));
   }
 
   async function unlink(ctx: Context): Promise<void> {

@@ -12,7 +12,7 @@ import type { Context } from '../http/context.js';
 import type { ApiCookies } from './cookies.js';
 import { AccessAnswer, accessAnswer, Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
 
-interface Deps extends Pick<Core, 'signIn' | 'credentials' | 'tokens' | 'sessions'> {
+interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'credentials' | 'tokens' | 'sessions'> {
   api: Api;
   cookies: ApiCookies;
   userSerializer: UserSerializer;
@@ -37,7 +37,17 @@ const REFRESH_DESCRIPTION = `
 A refresh token in the body is spent, and a new pair comes back. Without one, the access token in the header is renewed, as long as its
 login lasts. Without that, the refresh cookie is spent, and new cookies are set.`.trim();
 
-export function addAuth({ api, cookies, userSerializer, signup, signIn, credentials, tokens, sessions }: Deps): void {
+export function addAuth({
+  api,
+  cookies,
+  userSerializer,
+  signup,
+  signIn,
+  sessionIssuer,
+  credentials,
+  tokens,
+  sessions,
+}: Deps): void {
   if (signup === 'open') {
     api.post(
       '/api/v1/auth/register',
@@ -102,7 +112,7 @@ export function addAuth({ api, cookies, userSerializer, signup, signIn, credenti
 
   async function register(ctx: Context, { full_name, name = full_name, ...input }: z.output<typeof Register>) {
     const authenticated = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(authenticated, ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(await sessionIssuer.issueTokens(authenticated, ctx.state.meta));
   }
 
   async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
@@ -118,7 +128,7 @@ export function addAuth({ api, cookies, userSerializer, signup, signIn, credenti
 
   async function enter(ctx: Context, { username = '', email = username, password, otp }: z.output<typeof LoginBody>) {
     const authResult = await signIn.withPassword({ email, password, ...(otp && { otp }) }, ctx.state.meta);
-    return signIn.issueTokens(requireComplete(authResult), ctx.state.meta);
+    return sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta);
   }
 
   /** What stands in the body decides, then the header, then the cookie. */

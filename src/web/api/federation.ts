@@ -11,7 +11,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
 
-interface Deps extends Pick<Core, 'signIn' | 'federation' | 'links' | 'providerTokens'> {
+interface Deps extends Pick<Core, 'sessionIssuer' | 'federation' | 'links' | 'providerTokens'> {
   api: Api;
   userSerializer: UserSerializer;
 }
@@ -55,7 +55,7 @@ a refresh token. With \`provider_sign_in_required\` it is no longer good, and wi
 again. Each reading is written to the audit trail.`.trim();
 const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
 
-export function addFederation({ api, userSerializer, signIn, federation, links, providerTokens }: Deps): void {
+export function addFederation({ api, userSerializer, sessionIssuer, federation, links, providerTokens }: Deps): void {
   for (const { id, name } of federation.offered) {
     api.post(
       `/api/v1/auth/${id}/callback`,
@@ -124,7 +124,7 @@ export function addFederation({ api, userSerializer, signIn, federation, links, 
     const externalLogin = await federation.completeAppCode(id, given(code), ctx.state.meta);
     const authResult = await federation.authenticate(externalLogin, otp, ctx.state.meta);
     const answer = await userSerializer.tokenAnswer(
-      await signIn.issueTokens(requireComplete(authResult), ctx.state.meta),
+      await sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta),
     );
     const picture = externalLogin.picture ?? answer.user.picture;
     ctx.body = {

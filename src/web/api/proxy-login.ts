@@ -11,7 +11,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { TokenAnswer, type UserSerializer } from './schemas.js';
 
-interface Deps extends Pick<Core, 'signIn' | 'upstream'> {
+interface Deps extends Pick<Core, 'sessionIssuer' | 'upstream'> {
   api: Api;
   userSerializer: UserSerializer;
 }
@@ -22,7 +22,7 @@ const DESCRIPTION = `
 The upstream provider is asked whether the password is right; whoever comes for the first time gets an account. \`otp\` is passed on. It
 is also the code of a second factor that is set up here. Without an upstream, this is \`login-json\`.`.trim();
 
-export function addProxyLogin({ api, userSerializer, signIn, upstream }: Deps): void {
+export function addProxyLogin({ api, userSerializer, sessionIssuer, upstream }: Deps): void {
   for (const name of ['ainative-login', 'proxy-login']) {
     api.post(
       `/api/v1/auth/${name}`,
@@ -51,6 +51,8 @@ export function addProxyLogin({ api, userSerializer, signIn, upstream }: Deps): 
     const hops = ctx.get(HOP_HEADER).split(/[\s,]+/);
     const credentials = { email, password, ...(otp && { otp }) };
     const authResult = await upstream.withPassword(credentials, hops.filter(Boolean), ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(
+      await sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta),
+    );
   }
 }

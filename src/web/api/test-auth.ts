@@ -11,7 +11,7 @@ import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { TokenAnswer, type UserSerializer } from './schemas.js';
 
-interface Deps extends Pick<Core, 'signIn'> {
+interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer'> {
   api: Api;
   userSerializer: UserSerializer;
 }
@@ -22,7 +22,7 @@ const Status = z.object({
   principal: z.object({ type: z.enum(['human', 'agent', 'anonymous']), id: z.string().optional() }),
 });
 
-export function addTestAuth({ api, userSerializer, signIn }: Deps): void {
+export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps): void {
   api.get(
     '/api/v1/test-auth/auth-status',
     {
@@ -57,11 +57,13 @@ export function addTestAuth({ api, userSerializer, signIn }: Deps): void {
 
   async function createTestUser(ctx: Context, { name, ...input }: z.output<typeof TestUser>): Promise<void> {
     const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(proven, ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(await sessionIssuer.issueTokens(proven, ctx.state.meta));
   }
 
   async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {
     const authResult = await signIn.withPassword({ email, password }, ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(await signIn.issueTokens(requireComplete(authResult), ctx.state.meta));
+    ctx.body = await userSerializer.tokenAnswer(
+      await sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta),
+    );
   }
 }

@@ -4,7 +4,7 @@
  */
 import { SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
-import { FLOW_SECONDS } from '../../core/federation/login-state.js';
+import { LOGIN_SECONDS } from '../../core/federation/login-state.js';
 import type { Context } from '../http/context.js';
 import { hostCookie } from './cookies.js';
 
@@ -25,7 +25,7 @@ export function createFederationCookie({ issuer }: { issuer: string }) {
   function issue(ctx: Context): string {
     const known = read(ctx);
     const key = known && /^[\w-]{43}$/.test(known) ? known : randomToken();
-    ctx.cookies.set(name, key, { ...options, maxAge: FLOW_SECONDS * SECOND_MS });
+    ctx.cookies.set(name, key, { ...options, maxAge: LOGIN_SECONDS * SECOND_MS });
     return key;
   }
 }

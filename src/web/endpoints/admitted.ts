@@ -1,11 +1,11 @@
-/** Who is let in with what they sent; whoever has a second factor has to send that as well. */
+/** Requires complete authentications, where a request cannot continue with a second one. */
 
-import { factorMissing } from '../../core/sign-in/errors.js';
+import type { AuthResult } from '../../core/sign-in/complete-authentication.js';
+import { secondFactorRequired } from '../../core/sign-in/errors.js';
 import type { Authenticated } from '../../core/sign-in/session-issuance.js';
-import type { AuthResult } from '../../core/sign-in/sign-in.js';
 
-/** Refuses with `mfa_required`. */
+/** Returns a complete authentication. Throws `AppError` `mfa_required` otherwise. */
 export function requireComplete(authResult: AuthResult): Authenticated {
-  if (authResult.kind === 'proven') return authResult;
-  throw factorMissing();
+  if (authResult.kind === 'complete') return authResult;
+  throw secondFactorRequired();
 }

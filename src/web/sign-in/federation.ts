@@ -9,7 +9,7 @@ import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { accountMismatch } from '../../core/federation/federation.js';
 import type { PendingLogin } from '../../core/federation/login-state.js';
-import type { AuthResult } from '../../core/sign-in/sign-in.js';
+import type { AuthResult } from '../../core/sign-in/complete-authentication.js';
 import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
@@ -60,8 +60,8 @@ export function addFederation(router: Router<State>, deps: Deps): void {
     const id = String(ctx.params.provider);
     try {
       const browser = federationCookie.issue(ctx);
-      const flow = { browser, redirectUri: issuer + callbackPath(id), note: { ...loginRedirect } };
-      seeOther(ctx, await federation.begin(id, flow, ctx.state.meta));
+      const flow = { redirectUri: issuer + callbackPath(id), data: { ...loginRedirect } };
+      seeOther(ctx, await federation.begin(id, flow, browser, ctx.state.meta));
     } catch (error) {
       refuse(ctx, loginRedirect, error);
     }
@@ -79,7 +79,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   }
 
   async function signIn(ctx: Context, flow: PendingLogin): Promise<void> {
-    const loginRedirect = flow.note as unknown as LoginRedirect;
+    const loginRedirect = flow.data as unknown as LoginRedirect;
     try {
       const externalLogin = await federation.completeCallback(flow, ctx.querystring, ctx.state.meta);
       if (await federation.needsRefreshConsent(flow, externalLogin)) return await restartWithConsent(ctx, flow);
@@ -90,7 +90,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   }
 
   async function link(ctx: Context, flow: PendingLogin, accountId: string): Promise<void> {
-    const page = String(flow.note.page);
+    const page = String(flow.data.page);
     const login = await loginCookie.read(ctx);
     if (login?.account.id !== accountId) throw accountMismatch();
     try {

@@ -7,8 +7,8 @@ import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import { invalidSetupLink } from '../../core/account-management/bootstrap.js';
 import type { Core } from '../../core/core.js';
+import type { AuthResult } from '../../core/sign-in/complete-authentication.js';
 import type { Authenticated } from '../../core/sign-in/session-issuance.js';
-import type { AuthResult } from '../../core/sign-in/sign-in.js';
 import type { DeviceCookie } from '../cookies/device-cookie.js';
 import type { FederationCookie } from '../cookies/federation-cookie.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
@@ -29,6 +29,7 @@ interface Deps
   extends Pick<
     Core,
     | 'signIn'
+    | 'sessionIssuer'
     | 'bootstrap'
     | 'sessions'
     | 'passwords'
@@ -56,6 +57,7 @@ const SignOutForm = z.object({ csrf: field });
 
 export function createSignInRouter({
   signIn,
+  sessionIssuer,
   bootstrap,
   sessions,
   passwords,
@@ -122,7 +124,7 @@ export function createSignInRouter({
 
   /** In, or to the second step. */
   async function continueSignIn(ctx: Context, loginRedirect: LoginRedirect, authResult: AuthResult): Promise<void> {
-    if (authResult.kind === 'proven') await completeSignIn(ctx, authResult, loginRedirect.returnTo);
+    if (authResult.kind === 'complete') await completeSignIn(ctx, authResult, loginRedirect.returnTo);
     else renderFactor(ctx, loginRedirect, authResult.challenge);
   }
 
@@ -274,7 +276,7 @@ export function createSignInRouter({
 
   async function completeSignIn(ctx: Context, authenticated: Authenticated, returnTo: string): Promise<void> {
     const current = await loginCookie.read(ctx);
-    loginCookie.set(ctx, await signIn.startBrowserSession(authenticated, current, deviceCookie.withDevice(ctx)));
+    loginCookie.set(ctx, await sessionIssuer.startBrowserSession(authenticated, current, deviceCookie.withDevice(ctx)));
     csrf.renew(ctx);
     seeOther(ctx, returnTo);
   }

@@ -11,7 +11,7 @@ import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
 import { Ok, ToolVisitorSchema, toPerson } from './schemas.js';
 
-interface Deps extends Pick<Core, 'signIn' | 'sessions'> {
+interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'sessions'> {
   api: Api;
   cookie: ToolsCookie;
   /** How long a login lasts. */
@@ -24,7 +24,7 @@ const AuthenticatedSession = z.object({
   otp: text().optional().describe('The code of the second factor, where there is one.'),
 });
 
-export function addSession({ api, cookie, seconds, signIn, sessions }: Deps): void {
+export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessions }: Deps): void {
   api.post(
     '/api/login',
     {
@@ -74,7 +74,7 @@ export function addSession({ api, cookie, seconds, signIn, sessions }: Deps): vo
     { otp, ...input }: z.output<typeof AuthenticatedSession>,
   ): Promise<SessionWithAccessToken> {
     const authResult = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.meta);
-    return signIn.issueSingleToken(requireComplete(authResult), seconds, ctx.state.meta);
+    return sessionIssuer.issueSingleToken(requireComplete(authResult), seconds, ctx.state.meta);
   }
 
   async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {

@@ -240,7 +240,7 @@ describe('the issuer of a token', () => {
     const server = await startServer({ settings: ways[0]!.settings });
     try {
       const account = await server.account();
-      const { tokens } = await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta);
+      const { tokens } = await server.core.sessionIssuer.issueTokens({ account, amr: ['pwd'] }, systemMeta);
       expect(await ask(server, tokens.accessToken)).toMatchObject({ status: 200, id: account.id });
       expect(await ask(server, tokens.accessToken, '/api/v1/auth/sessions')).toMatchObject({ status: 200 });
       const claims = decodeJwt(tokens.accessToken);

@@ -487,7 +487,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
           server.core.federation.authenticate(toExternalLogin('google', person), undefined, systemMeta),
         ),
       );
-      expect(new Set(all.map((one) => one.kind === 'proven' && one.account.id)).size).toBe(1);
+      expect(new Set(all.map((one) => one.kind === 'complete' && one.account.id)).size).toBe(1);
       expect(await db().account.count({ where: { email: person.email! } })).toBe(1);
     });
 
@@ -532,11 +532,15 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
         undefined,
         systemMeta,
       );
-      if (authResult.kind !== 'proven') throw new Error('there is no second factor');
+      if (authResult.kind !== 'complete') throw new Error('there is no second factor');
       const [way] = await linksOf(account.id);
       await server.core.links.unlink(login, way!.id, systemMeta);
-      await expect(server.core.signIn.issueTokens(authResult, systemMeta)).rejects.toMatchObject({ status: 401 });
-      await expect(server.core.signIn.startBrowserSession(authResult, undefined, systemMeta)).rejects.toMatchObject({
+      await expect(server.core.sessionIssuer.issueTokens(authResult, systemMeta)).rejects.toMatchObject({
+        status: 401,
+      });
+      await expect(
+        server.core.sessionIssuer.startBrowserSession(authResult, undefined, systemMeta),
+      ).rejects.toMatchObject({
         status: 401,
       });
     });

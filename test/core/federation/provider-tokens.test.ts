@@ -112,7 +112,7 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
   /** A login of somebody, as it is good now. */
   async function tokenOf(accountId: string): Promise<string> {
     const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
-    return (await server.core.signIn.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens.accessToken;
+    return (await server.core.sessionIssuer.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens.accessToken;
   }
 
   describe('are kept', () => {
@@ -212,7 +212,11 @@ describe.each(stores)('the tokens of a provider elsewhere, on $name', (store) =>
         ['unknown', token],
       ] as const) {
         const { status, json: answer } = await read(id, bearer);
-        expect([status, answer.error, answer.error_description]).toEqual([404, 'not_found', 'There is no such link.']);
+        expect([status, answer.error, answer.error_description]).toEqual([
+          404,
+          'not_found',
+          'This link does not exist.',
+        ]);
       }
     });
 

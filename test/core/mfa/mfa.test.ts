@@ -41,7 +41,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     const app = Authenticator.scan(otpauthUri);
     expect(app.secret).toBe(secret);
     expect(await server.core.mfa.isEnrolled(account.id)).toBe(false);
-    await expect(server.core.mfa.confirm(login, app.wrongCode(now()), systemMeta)).rejects.toThrow('not right');
+    await expect(server.core.mfa.confirm(login, app.wrongCode(now()), systemMeta)).rejects.toThrow('incorrect');
     expect(await server.core.mfa.isEnrolled(account.id)).toBe(false);
     const codes = await server.core.mfa.confirm(login, app.code(now()), systemMeta);
     expect(codes).toHaveLength(10);
@@ -192,7 +192,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     await server.core.mfa.remove(login, systemMeta);
     expect([await isOpen(mine.token), await isOpen(third.token)]).toEqual([true, false]);
     const ended = await server.core.audit.list({ accountId: account.id, action: 'session.ended' });
-    expect(ended.map(({ detail }) => detail)).toEqual([{ reason: 'factors_changed' }, { reason: 'factors_changed' }]);
+    expect(ended.map(({ detail }) => detail)).toEqual([{ reason: 'mfa_changed' }, { reason: 'mfa_changed' }]);
   });
 
   it('ends what was given for offline use to logins that are over, when it is set up and when it is removed', async () => {

@@ -88,7 +88,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
       expect((await renew(server, token)).status).toBe(401);
     const events = await server.core.audit.list({ sessionId: sessionOf(first.access_token) });
     expect(events.map(({ action }) => action)).toContain('refresh_token.replayed');
-    expect(events.find(({ action }) => action === 'session.ended')?.detail).toEqual({ reason: 'theft' });
+    expect(events.find(({ action }) => action === 'session.ended')?.detail).toEqual({ reason: 'token_reuse' });
   });
 
   it('forgives a lost answer within the window, and ends when the same token comes after it', async () => {

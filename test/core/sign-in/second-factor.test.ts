@@ -90,7 +90,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   it('takes a challenge for one sign-in, though 8 come with it and a right code each', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const first = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, meta());
-    if (first.kind !== 'factor_needed') throw new Error('let in by the password alone');
+    if (first.kind !== 'mfa_required') throw new Error('let in by the password alone');
     const answers = await Promise.allSettled(
       recoveryCodes.slice(0, 8).map((otp) => server.core.signIn.withSecondFactor(first.challenge, otp, meta())),
     );
@@ -101,7 +101,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   });
 
   it('lets nobody in by the password alone who was on the way in when the factor was set up', async () => {
-    const { signIn, sessions } = server.core;
+    const { signIn, sessionIssuer, sessions } = server.core;
     const account = await server.account();
     const admissions = await Promise.all(
       Array.from({ length: 10 }, () => signIn.withPassword({ email: account.email, password: PASSWORD }, meta())),
@@ -110,15 +110,15 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     const [enrolment] = await Promise.allSettled([
       enrol(server, now(), account),
       ...onTheWay.flatMap((proven) => [
-        signIn.startBrowserSession(proven, undefined, meta()),
-        signIn.issueTokens(proven, meta()),
+        sessionIssuer.startBrowserSession(proven, undefined, meta()),
+        sessionIssuer.issueTokens(proven, meta()),
       ]),
     ]);
     if (enrolment.status === 'rejected') throw enrolment.reason;
     expect((await sessions.list(account.id)).map(({ id }) => id)).toEqual([enrolment.value.login.session.id]);
     for (const open of [
-      () => signIn.startBrowserSession(onTheWay[0]!, undefined, meta()),
-      () => signIn.issueTokens(onTheWay[0]!, meta()),
+      () => sessionIssuer.startBrowserSession(onTheWay[0]!, undefined, meta()),
+      () => sessionIssuer.issueTokens(onTheWay[0]!, meta()),
     ]) {
       await expect(open()).rejects.toMatchObject({ code: 'invalid_credentials' });
     }
@@ -192,7 +192,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       code: 'invalid_credentials',
     });
     const right = await server.core.signIn.withPassword({ ...guess, password: PASSWORD }, meta());
-    expect(right.kind).toBe('proven'); // the code was not spent by the wrong password
+    expect(right.kind).toBe('complete'); // the code was not spent by the wrong password
   });
 
   it('counts a right password with a wrong code as an attempt', async () => {
@@ -205,7 +205,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     }
     expect(codes).toEqual([...Array(10).fill('invalid_otp'), 'auth_rate_limited', 'auth_rate_limited']);
     const owner = { email: account.email, password: PASSWORD, otp: recoveryCodes[0]! };
-    expect((await server.core.signIn.withPassword(owner, meta())).kind).toBe('proven');
+    expect((await server.core.signIn.withPassword(owner, meta())).kind).toBe('complete');
   });
 
   it('counts a right password without a code as no attempt, and forgives no more than there was', async () => {
@@ -224,7 +224,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       return codes;
     };
     const { account, recoveryCodes } = await enrol(server, now());
-    expect(await tries(PASSWORD, account.email, 120)).toEqual(Array(120).fill('factor_needed'));
+    expect(await tries(PASSWORD, account.email, 120)).toEqual(Array(120).fill('mfa_required'));
     expect(await tries('a wrong password', account.email, 10)).toEqual(Array(10).fill('invalid_credentials'));
     expect(await tries(PASSWORD, account.email, 1)).toEqual(['auth_rate_limited']);
     // Each address has its hundred guesses, however many people got in from it by two steps in
@@ -232,7 +232,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     for (const otp of recoveryCodes.slice(0, 5)) {
       const other = { ...from, address: '10.9.9.7' };
       const step = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, other);
-      if (step.kind === 'factor_needed') await server.core.signIn.withSecondFactor(step.challenge, otp, other);
+      if (step.kind === 'mfa_required') await server.core.signIn.withSecondFactor(step.challenge, otp, other);
     }
     const clientAuthThrottle: string[] = [];
     for (let n = 0; n < 101; n += 1) {
@@ -312,7 +312,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       const signIn = async (address: string, otp: string) => {
         const from = { ...meta(), address };
         const owner = { email: person.account.email, password: PASSWORD, otp };
-        return server.core.signIn.issueTokens(
+        return server.core.sessionIssuer.issueTokens(
           requireComplete(await server.core.signIn.withPassword(owner, from)),
           from,
         );
@@ -338,7 +338,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     it('takes a place for nobody’s where there was only the password to give', async () => {
       const account = await server.account();
       const thief = { ...meta(), address: '10.6.0.4' };
-      await server.core.signIn.issueTokens(
+      await server.core.sessionIssuer.issueTokens(
         requireComplete(await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, thief)),
         thief,
       );

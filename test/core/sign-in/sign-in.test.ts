@@ -150,8 +150,8 @@ describe.each(stores)('signing in on $name', (store) => {
       const account = await server.base.db.account.findUniqueOrThrow({ where: { id } });
       await server.base.db.account.update({ where: { id }, data });
       for (const enter of [
-        () => server.core.signIn.startBrowserSession({ account, amr: ['pwd'] }, undefined, meta),
-        () => server.core.signIn.issueTokens({ account, amr: ['pwd'] }, meta),
+        () => server.core.sessionIssuer.startBrowserSession({ account, amr: ['pwd'] }, undefined, meta),
+        () => server.core.sessionIssuer.issueTokens({ account, amr: ['pwd'] }, meta),
       ]) {
         await expect(enter()).rejects.toMatchObject({ status: 401, code: 'invalid_credentials' });
       }
@@ -301,7 +301,7 @@ describe.each(stores)('logins on $name', (store) => {
     expect((await grants.list(one.account.id)).map(({ id }) => id)).toEqual(['off']);
     const two = await open();
     await give('off2', two.session.id, two.account.id, true);
-    await server.core.sessions.revoke(two.session.id, 'theft', systemMeta);
+    await server.core.sessions.revoke(two.session.id, 'token_reuse', systemMeta);
     expect(await grants.list(two.account.id)).toEqual([]);
     expect(await give('late', two.session.id, two.account.id, true)).toBe(false);
     await revokeAllSessions(server, one.account.id, 'suspended');
@@ -319,7 +319,7 @@ describe.each(stores)('logins on $name', (store) => {
       await Promise.all([
         grants.save({ ...grant, id: `race ${n}`, sessionId: session.id, expiresAt }),
         sessions.revoke(session.id, 'signed_out', systemMeta),
-        revokeAllSessions(server, account.id, 'factors_changed', stays.session.id),
+        revokeAllSessions(server, account.id, 'mfa_changed', stays.session.id),
         grants.save({ ...grant, id: `stays ${n}`, sessionId: stays.session.id, expiresAt }),
       ]);
       return (await grants.list(account.id)).map(({ id }) => id);

@@ -1,7 +1,7 @@
 /**
- * GitHub, on github.com or of an enterprise: plain OAuth, and an API that says who somebody is. Its
- * word on a verified primary address counts on github.com; elsewhere, whoever runs it could say
- * that any address is anybody's.
+ * GitHub, on github.com or as an enterprise server: OAuth 2.0 and an API for the user. A verified
+ * primary address is authoritative on github.com only, because the administrator of another server
+ * could claim any address.
  */
 import { z } from 'zod';
 import { ALL_DOMAINS, type ProviderSettings } from '../../../base/config/federation.js';
@@ -16,6 +16,7 @@ const User = z.object({
 });
 const Emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
 
+/** Returns a GitHub provider. */
 export function github({ emailDomains, moreScope, ...settings }: ProviderSettings): Provider {
   const api = apiOf(new URL(settings.issuer));
   return {
@@ -26,7 +27,7 @@ export function github({ emailDomains, moreScope, ...settings }: ProviderSetting
     secretInBody: true,
     async readProfile({ get }) {
       const user = User.parse(await get(`${api}/user`));
-      // What the profile shows in public may be any address, or none.
+      // The public address of the profile is not necessarily verified.
       const emails = Emails.optional().parse(await get(`${api}/user/emails`)) ?? [];
       const primary = emails.find(({ primary }) => primary);
       return {

@@ -1,11 +1,12 @@
 /**
- * Google: the authority on addresses at gmail.com, and on those of the organizations whose mail it
- * hosts (`hd`). It gives a refresh token with a consent only, and has a word of its own for that.
+ * Google: authoritative for gmail.com and for the domains that it hosts (`hd`). It returns a
+ * refresh token only with a consent and needs `access_type=offline` for it.
  */
 import type { ProviderSettings } from '../../../base/config/federation.js';
 import type { Provider } from '../provider.js';
 import { oidc } from './oidc.js';
 
+/** Returns a Google provider. */
 export const google = (settings: ProviderSettings): Provider => ({
   ...oidc(settings, (domain, { hd }) => domain === 'gmail.com' || (typeof hd === 'string' && hd !== '')),
   askOffline: { access_type: 'offline' },

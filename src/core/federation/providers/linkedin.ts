@@ -1,11 +1,12 @@
 /**
- * LinkedIn, which verifies nobody's address for others. It refuses a code verifier, and puts no
- * nonce into its ID token: that an answer is meant for this browser is known by its state alone.
+ * LinkedIn: authoritative for no address. It rejects PKCE and returns no nonce in its ID token, so
+ * only `state` binds a response to the browser.
  */
 import type { ProviderSettings } from '../../../base/config/federation.js';
 import type { Provider } from '../provider.js';
 import { oidc } from './oidc.js';
 
+/** Returns a LinkedIn provider. */
 export const linkedin = (settings: ProviderSettings): Provider => ({
   ...oidc(settings, () => false),
   secretInBody: true,

@@ -1,15 +1,14 @@
 /**
- * Any OpenID provider, by its discovery document. The keeper says for which domains it may vouch.
+ * Any OpenID provider, by its discovery document. The settings name the domains for which it is
+ * authoritative.
  */
 import type { ProviderSettings } from '../../../base/config/federation.js';
 import { type Claims, emailOf, nameOf, type Provider, pictureOf, scopeOf } from '../provider.js';
 
-/**
- * Says whether the provider is the one that gives this address to people; it is verified there
- * already.
- */
+/** Reports whether the provider is authoritative for the domain of a verified address. */
 type IsAuthority = (domain: string, claims: Claims) => boolean;
 
+/** Returns an OpenID provider. */
 export function oidc(
   { emailDomains, moreScope, ...settings }: ProviderSettings,
   isAuthority: IsAuthority = (domain) => emailDomains.includes(domain),
@@ -18,20 +17,20 @@ export function oidc(
   return {
     ...settings,
     scope,
-    // Without a consent that is asked for, the scope is to be ignored: what came then would end
-    // with the person's login there (OpenID Connect Core, 11).
+    // Without `prompt=consent`, the provider must ignore offline_access (OpenID Connect Core,
+    // section 11).
     askOffline: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
     async readProfile({ claims, userInfo }) {
-      // Some tell in the ID token who somebody is, some only when they are asked.
-      const told = claims.email === undefined ? await userInfo() : claims;
-      const all = { ...told, ...claims };
-      // That an address is verified is said of the address beside it, and of no other.
-      const email = emailOf(told.email);
+      // Some providers return the profile in the ID token, others only at the userinfo endpoint.
+      const source = claims.email === undefined ? await userInfo() : claims;
+      const all = { ...source, ...claims };
+      // `email_verified` is only about the address from the same source.
+      const email = emailOf(source.email);
       const domain = email?.split('@').at(-1) ?? '';
       return {
         subject: String(claims.sub),
         email,
-        emailProven: email !== undefined && told.email_verified === true && isAuthority(domain, told),
+        emailProven: email !== undefined && source.email_verified === true && isAuthority(domain, source),
         name: nameOf(all.name) ?? nameOf([all.given_name, all.family_name].filter(Boolean).join(' ')),
         picture: pictureOf(all.picture),
       };
