@@ -1,5 +1,6 @@
 /** Opens the outside world by the settings, and closes it again in reverse. */
 
+import { isLoopback } from '../kit/loopback.js';
 import { createBackground } from './background.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Config } from './config.js';
@@ -9,7 +10,6 @@ import type { Prepared } from './db/prepared.js';
 import { createTransact } from './db/transaction.js';
 import { openInvalidationBus } from './invalidation-bus.js';
 import type { Log } from './log.js';
-import { isLoopback } from './loopback.js';
 import { openMail } from './mail.js';
 import { loadSecrets } from './master-secret.js';
 import { createRateLimiter, type RateLimitStore } from './rate-limiter.js';

@@ -9,8 +9,8 @@ import type { Config } from '../base/config.js';
 import { ConfigError } from '../base/config.js';
 import { pendingMigrations } from '../base/db/migrate.js';
 import { type Database, openDatabase, Prisma, parseUrl } from '../base/db/open.js';
-import { isLoopback } from '../base/loopback.js';
 import { createSmtp, deliveryError } from '../base/mail/smtp.js';
+import { isLoopback } from '../kit/loopback.js';
 import { type Cli, table, withExamples } from './command.js';
 import { stageOf } from './keys.js';
 

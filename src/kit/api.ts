@@ -3,12 +3,6 @@
  * Web Request to Response.
  */
 import type { Approvals } from './approvals.js';
-import { readText, sha256Base64url } from './bytes.js';
-import type { AuthContext, Authenticated, ResolveAuth } from './context.js';
-import { type CsrfOptions, csrfProtect } from './csrf.js';
-import { agentMay } from './permissions.js';
-import { enforcePolicies, type Policy, type PolicyDecision } from './policies.js';
-import type { RateLimiter } from './rate-limit.js';
 import {
   type AuthError,
   IssuerUnavailable,
@@ -16,7 +10,13 @@ import {
   refusal,
   refusalResponse,
   unauthorized,
-} from './refusal.js';
+} from './auth-error.js';
+import { readText, sha256Base64url } from './bytes.js';
+import type { AuthContext, Authenticated, ResolveAuth } from './context.js';
+import { type CsrfOptions, csrfProtect } from './csrf.js';
+import { agentMay } from './permissions.js';
+import { enforcePolicies, type Policy, type PolicyDecision } from './policies.js';
+import type { RateLimiter } from './rate-limit.js';
 
 export interface ApiContext {
   auth: AuthContext;

@@ -3,9 +3,10 @@
  * (CIBA, poll mode), and this service, an agent of Signet for which that person answers, learns the
  * answer once.
  */
+
+import { IssuerUnavailable } from './auth-error.js';
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
-import { discover, type IssuerOptions, secureUrl } from './issuer.js';
-import { IssuerUnavailable } from './refusal.js';
+import { createJsonReader, discover, type IssuerOptions, secureUrl } from './issuer.js';
 
 export interface ApprovalRequest {
   /** Whom to ask: their e-mail address at Signet. */
@@ -132,7 +133,7 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
   }
 
   async function findEndpoints() {
-    const document = await discover({ issuer, fetch: ask });
+    const document = await discover(issuer, createJsonReader(ask));
     const { backchannel_authentication_endpoint: asking, token_endpoint: token } = document;
     if (typeof asking !== 'string' || typeof token !== 'string') throw new Error(`${issuer} asks nobody for approvals`);
     return { ask: secureUrl(asking), token: secureUrl(token) };

@@ -3,12 +3,12 @@
  * else by its API key, else by the certificate of a workload, else nobody.
  */
 import { apiKeyLookup, DEFAULT_KEY_PREFIX, verifyApiKey } from './api-key.js';
+import { unauthorized } from './auth-error.js';
 import { type AuthContext, anonymous, type RequestLike, type ResolveAuth } from './context.js';
 import { createDpopNonces } from './dpop-nonces.js';
 import { parseDurationOrThrow } from './duration.js';
 import { publicUrl, readAuthorization, readCookie } from './headers.js';
 import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
-import { unauthorized } from './refusal.js';
 import { createMemoryReplayStore } from './replay-store.js';
 import { verifySession } from './session.js';
 import { createWorkloadVerifier, type WorkloadIdentityOptions } from './workload-identity.js';

@@ -1,5 +1,5 @@
 /** Who is behind a request, and what of a request is looked at to know. */
-import type { AuthError } from './refusal.js';
+import type { AuthError } from './auth-error.js';
 
 /** As much of a Web `Request` as the kit reads; adapters make one of what their framework has. */
 export interface RequestLike {
@@ -15,7 +15,7 @@ export interface RequestLike {
  * How it was proved: a session cookie or an API key of this service, an access token, a first-party
  * login or a credential that Signet was asked about, a certificate or a JWT of a workload.
  */
-export type Proof = 'session' | 'api-key' | 'access-token' | 'login' | 'validated' | 'workload';
+export type Proof = 'session' | 'api-key' | 'access-token' | 'login' | 'introspected' | 'workload';
 export type ToolLevel = 'read' | 'write' | 'admin';
 
 interface Proven {

@@ -2,9 +2,10 @@
  * Requests that another site makes a browser send. Whoever authenticates by cookie checks changes
  * with this; whoever sends a header need not.
  */
+
+import { type AuthError, refusal } from './auth-error.js';
 import type { RequestLike } from './context.js';
 import { changesSomething } from './headers.js';
-import { type AuthError, refusal } from './refusal.js';
 
 export interface CsrfOptions {
   /** The origin that the world knows this service by. Else that of the request's URL. */

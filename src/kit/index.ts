@@ -19,6 +19,7 @@ export {
   createApprovalClient,
   type PendingApproval,
 } from './approvals.js';
+export { type AuthError, IssuerUnavailable, type Refusal, refusalResponse } from './auth-error.js';
 export {
   type AgentCredential,
   type AuthConfig,
@@ -53,7 +54,7 @@ export {
   type PolicyVerdict,
 } from './policies.js';
 export { type BoundRequest, type DpopOptions, type DpopResult, dpopRequired, verifyDpop } from './possession.js';
-export { type AuthResult, createAdmission, type Rules } from './protect.js';
+export { type Admission, type AuthResult, createAdmission, type Rules } from './protect.js';
 export {
   type Count,
   createMemoryRateLimitStore,
@@ -64,7 +65,6 @@ export {
   type RateLimitResult,
   type RateLimitStore,
 } from './rate-limit.js';
-export { type AuthError, IssuerUnavailable, refusalResponse } from './refusal.js';
 export { createRemoteVerifier, type RemoteVerifier, type RemoteVerifierOptions } from './remote-verifier.js';
 export { createMemoryReplayStore, type ReplayStore } from './replay-store.js';
 export { type SessionPayload, signSession, verifySession } from './session.js';

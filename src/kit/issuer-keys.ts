@@ -1,97 +1,102 @@
-/** The keys that Signet signs with, as far as a service knows them. */
+/**
+ * Finds the key that signed a token, among the public keys of its issuer (JWKS). jose's
+ * `createRemoteJWKSet` discards keys that are too old even if the issuer is down, and needs to know
+ * the URL in advance; here, known keys stay in use during an outage.
+ */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
-import { discover, type IssuerOptions, readDocument, secureUrl } from './issuer.js';
-import { IssuerUnavailable } from './refusal.js';
+import { IssuerUnavailable } from './auth-error.js';
 import { canShareRequests } from './runtime.js';
 
-export interface KeyOptions extends IssuerOptions {
-  /** Keys older than this are read again in the background. */
+export interface KeyOptions {
+  issuer: string;
+  /** Fetches the current keys. */
+  read(): Promise<JSONWebKeySet>;
+  /** Age from which keys are fetched again in the background. */
   refreshAfterSeconds: number;
-  /** So long they serve while the issuer cannot be reached. Then nobody is let in: 503. */
-  keepForSeconds: number;
+  /** Age from which a token waits for the new keys. Default: twice `refreshAfterSeconds`. */
+  waitAfterSeconds?: number;
+  /** How long keys are used while the issuer cannot be reached. Default: without limit. */
+  keepForSeconds?: number;
+  /** Called for each failed fetch. */
+  onError?(error: unknown): void;
+  now?: () => number;
 }
 
-interface Known {
+interface KeySet {
   find: ReturnType<typeof createLocalJWKSet>;
-  readAt: number;
+  fetchedAt: number;
 }
 
-/**
- * However many tokens with unknown keys there are, the issuer is asked this often; and while
- * nothing is known, this often.
- */
+/** Minimum time between two fetches, however many tokens name an unknown key. */
 const REFETCH_INTERVAL_MS = 30_000;
-const RETRY_AFTER_MS = 2000;
+/** The same while no key is known at all. */
+const RETRY_INTERVAL_MS = 2000;
 
 /**
- * Finds the key that a token says it is signed with. A key that is not known yet is asked for, at
- * most every 30 s, and whoever comes meanwhile waits for the same answer, or asks as well where
- * requests may not wait for each other. A key that was withdrawn is refused after twice
- * `refreshAfterSeconds` at the latest.
+ * Returns a key resolver for `jwtVerify`. An unknown key is looked up at the issuer, and concurrent
+ * callers share the fetch if the runtime allows it. A key that the issuer withdrew is rejected
+ * after `waitAfterSeconds` at the latest. The resolver rejects with `IssuerUnavailable` while no
+ * key is known.
  */
 export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
-  const { fetch: ask = fetch, now = Date.now } = options;
-  const [refreshAfterMs, keepForMs] = [options.refreshAfterSeconds * 1000, options.keepForSeconds * 1000];
-  let known: Known | undefined;
-  let askedAt = Number.NEGATIVE_INFINITY;
-  let asking: Promise<void> | undefined;
-  let failure: unknown;
-  const together = canShareRequests();
+  const { issuer, read, onError, now = Date.now } = options;
+  const { refreshAfterSeconds, waitAfterSeconds = 2 * refreshAfterSeconds } = options;
+  const keepForMs = (options.keepForSeconds ?? Number.POSITIVE_INFINITY) * 1000;
+  const share = canShareRequests();
+  let current: KeySet | undefined;
+  let triedAt = Number.NEGATIVE_INFINITY;
+  let fetching: Promise<void> | undefined;
+  let lastError: unknown;
 
   return async function findKey(header, token) {
-    const before = await freshEnough();
+    const keys = await usableKeys();
     try {
-      return await before.find(header, token);
+      return await keys.find(header, token);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
       await refresh(REFETCH_INTERVAL_MS);
-      if (!known || known === before) throw error;
-      return known.find(header, token);
+      if (!current || current === keys) throw error;
+      return current.find(header, token);
     }
   };
 
-  async function freshEnough(): Promise<Known> {
-    const age = known ? since(known.readAt) : Number.POSITIVE_INFINITY;
-    if (age > keepForMs) await refresh(RETRY_AFTER_MS);
-    else if (age > 2 * refreshAfterMs) await refresh(REFETCH_INTERVAL_MS);
-    else if (age > refreshAfterMs && !asking) {
+  async function usableKeys(): Promise<KeySet> {
+    const ageMs = current ? elapsedMs(current.fetchedAt) : Number.POSITIVE_INFINITY;
+    if (!current || ageMs > keepForMs) await refresh(RETRY_INTERVAL_MS);
+    else if (ageMs > waitAfterSeconds * 1000) await refresh(REFETCH_INTERVAL_MS);
+    else if (ageMs > refreshAfterSeconds * 1000 && !fetching) {
       const refreshed = refresh(REFETCH_INTERVAL_MS);
-      if (!together) await refreshed; // else whoever asks now need not wait
+      // At the edge, a fetch in the background is cancelled when this request ends.
+      if (!share) await refreshed;
     }
-    if (!known || since(known.readAt) > keepForMs) {
-      throw new IssuerUnavailable(`The keys of ${options.issuer} are not known`, { cause: failure });
+    if (!current || elapsedMs(current.fetchedAt) > keepForMs) {
+      throw new IssuerUnavailable(`The keys of ${issuer} are not available`, { cause: lastError });
     }
-    return known;
+    return current;
   }
 
-  /** Reads the keys anew, unless that was tried a moment ago. Never rejects. */
-  function refresh(notWithinMs: number): Promise<void> {
-    if (asking && together) return asking;
-    if (!asking && since(askedAt) < notWithinMs) return Promise.resolve();
-    askedAt = now();
-    asking = read()
-      .then(
-        (read) => {
-          known = read;
-        },
-        (error) => {
-          failure = error;
-        },
-      )
-      .finally(() => {
-        asking = undefined;
-      });
-    return asking;
+  /** Fetches the keys, unless that was tried within this interval. Never rejects. */
+  function refresh(intervalMs: number): Promise<void> {
+    if (fetching && share) return fetching;
+    if (!fetching && elapsedMs(triedAt) < intervalMs) return Promise.resolve();
+    triedAt = now();
+    fetching = fetchKeys().finally(() => {
+      fetching = undefined;
+    });
+    return fetching;
   }
 
-  /** Also of a clock that was put back. */
-  function since(time: number): number {
-    return Math.abs(now() - time);
+  async function fetchKeys(): Promise<void> {
+    try {
+      current = { find: createLocalJWKSet(await read()), fetchedAt: now() };
+    } catch (error) {
+      lastError = error;
+      onError?.(error);
+    }
   }
 
-  async function read(): Promise<Known> {
-    const document = await discover(options);
-    const jwks = await readDocument(secureUrl(String(document.jwks_uri)), ask);
-    return { find: createLocalJWKSet(jwks as unknown as JSONWebKeySet), readAt: now() };
+  /** Also correct after the clock was set back. */
+  function elapsedMs(since: number): number {
+    return Math.abs(now() - since);
   }
 }

@@ -1,45 +1,61 @@
-/** Signet, as a service sees it: its discovery document, and how it is asked. */
-import { IssuerUnavailable } from './refusal.js';
+/** Reads the documents that an issuer publishes: its metadata and its keys. */
+import type { JSONWebKeySet } from 'jose';
+import { IssuerUnavailable } from './auth-error.js';
+import { isSecureUrl } from './loopback.js';
 
 export interface IssuerOptions {
-  /** As Signet writes itself: `ISSUER`, without a path. */
+  /** The issuer exactly as it identifies itself: the `ISSUER` of Signet, without a path. */
   issuer: string;
   fetch?: typeof fetch;
   now?: () => number;
 }
 
+/** Requests a URL and returns the JSON object in the response. Rejects for any other response. */
+export type ReadJson = (url: string) => Promise<Record<string, unknown>>;
+
 const TIMEOUT_MS = 5000;
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
- * A URL whose answers can be believed, and that secrets may go to: https, or on this machine.
- * Throws a TypeError for another.
+ * Returns the URL if secrets can be sent to it and its responses can be trusted: https, or
+ * loopback. Throws a TypeError otherwise. Removes the slash after an origin, because issuers have
+ * none.
  */
 export function secureUrl(url: string): string {
-  const { protocol, hostname, origin } = new URL(url);
-  if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.test(hostname))) {
-    throw new TypeError(`${url} must be https, or on this machine`);
-  }
-  return url === `${origin}/` ? origin : url; // as Signet writes its issuer
+  const parsed = new URL(url);
+  if (!isSecureUrl(parsed)) throw new TypeError(`${url} must use https, or be on this machine`);
+  return url === `${parsed.origin}/` ? parsed.origin : url;
+}
+
+/** Reads JSON with `fetch`. Follows no redirects. Rejects with `IssuerUnavailable`. */
+export function createJsonReader(request: typeof fetch): ReadJson {
+  return async function readJson(url) {
+    try {
+      const response = await request(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const body: unknown = response.status === 200 ? await response.json() : undefined;
+      if (typeof body === 'object' && body !== null) return body as Record<string, unknown>;
+      throw new Error(`The response has status ${response.status} or is not JSON`);
+    } catch (cause) {
+      throw new IssuerUnavailable(`${url} cannot be read`, { cause });
+    }
+  };
 }
 
 /**
- * A JSON object that the issuer answers with. Rejects with IssuerUnavailable for any other answer.
+ * Reads the metadata of an issuer (RFC 8414). Rejects with `IssuerUnavailable` if it names another
+ * issuer: a server must not publish keys for others.
  */
-export async function readDocument(url: string, ask: typeof fetch): Promise<Record<string, unknown>> {
-  try {
-    const response = await ask(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const body: unknown = response.status === 200 ? await response.json() : undefined;
-    if (typeof body === 'object' && body !== null) return body as Record<string, unknown>;
-    throw new Error(`it answers ${response.status}, or no JSON`);
-  } catch (cause) {
-    throw new IssuerUnavailable(`${url} cannot be read`, { cause });
+export async function discover(issuer: string, readJson: ReadJson): Promise<Record<string, unknown>> {
+  const document = await readJson(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  if (document.issuer !== issuer) {
+    throw new IssuerUnavailable(`${issuer} identifies itself as ${String(document.issuer)}`);
   }
+  return document;
 }
 
-/** Its discovery document (RFC 8414), if it is its own. */
-export async function discover({ issuer, fetch: ask = fetch }: IssuerOptions): Promise<Record<string, unknown>> {
-  const document = await readDocument(`${issuer}/.well-known/openid-configuration`, ask);
-  if (document.issuer !== issuer) throw new IssuerUnavailable(`${issuer} calls itself ${String(document.issuer)}`);
-  return document;
+/**
+ * Reads the public keys of an issuer. Rejects also if they are not served over a secure connection.
+ */
+export async function readKeySet(issuer: string, readJson: ReadJson): Promise<JSONWebKeySet> {
+  const { jwks_uri: url } = await discover(issuer, readJson);
+  return (await readJson(secureUrl(String(url)))) as unknown as JSONWebKeySet;
 }

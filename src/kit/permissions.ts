@@ -43,7 +43,7 @@ export function agentMay(
   required: RequiredPermission,
 ): boolean {
   if (checkPermission(required, permissions)) return true;
-  const bySignet = via === 'access-token' || via === 'validated';
+  const bySignet = via === 'access-token' || via === 'introspected';
   return bySignet && hasScope(`${required.action}:${required.resource}`, permissions);
 }
 

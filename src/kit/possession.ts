@@ -2,10 +2,11 @@
  * Proof of possession for a service (RFC 9449): a proof for this request, with a nonce where one is
  * wanted, of the right key, and once.
  */
+
+import { type AuthError, refusal } from './auth-error.js';
 import { sha256Base64url } from './bytes.js';
 import { DPOP_ALGORITHMS, verifyDpopProof } from './dpop.js';
 import type { DpopNonces } from './dpop-nonces.js';
-import { type AuthError, refusal } from './refusal.js';
 import type { ReplayStore } from './replay-store.js';
 
 /** What the proof has to be for. */

@@ -1,7 +1,8 @@
 /** How many requests are taken of whom: by kind of principal, in fixed windows. */
+
+import { type AuthError, refusal } from './auth-error.js';
 import type { AuthContext } from './context.js';
 import { parseDurationOrThrow } from './duration.js';
-import { type AuthError, refusal } from './refusal.js';
 
 export interface RateLimit {
   requests: number;

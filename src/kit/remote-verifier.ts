@@ -9,15 +9,15 @@
  * (`acceptKeys`). An agent that nobody answers for is a stranger, whatever it carries.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { type AuthError, unauthorized } from './auth-error.js';
 import { isCompactJws, jsonObject } from './bytes.js';
 import { type AuthContext, type Authenticated, anonymous, type RequestLike } from './context.js';
 import { withoutQuery } from './dpop.js';
 import { parseDurationOrThrow } from './duration.js';
 import { publicUrl, readAuthorization } from './headers.js';
-import { type IssuerOptions, secureUrl } from './issuer.js';
+import { createJsonReader, type IssuerOptions, readKeySet, secureUrl } from './issuer.js';
 import { createIssuerKeys } from './issuer-keys.js';
 import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
-import { type AuthError, unauthorized } from './refusal.js';
 import { createMemoryReplayStore } from './replay-store.js';
 import { createValidation, type ForwardedProof, type ValidAnswer } from './validation.js';
 
@@ -94,10 +94,11 @@ const CREDENTIAL = /^[\w.~+/-]{1,8192}=*$/;
 export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVerifier {
   const issuer = secureUrl(options.issuer);
   const { acceptLogins = false, acceptKeys = false, acceptUnclaimedAgents = false } = options;
-  const { tool, online = tool !== undefined, origin, fetch, now = Date.now } = options;
+  const { tool, online = tool !== undefined, origin, fetch: request = fetch, now = Date.now } = options;
   if (options.audience.length === 0) throw new TypeError('The verifier needs an audience');
-  const findKey = createIssuerKeys({ issuer, fetch, now, ...settleKeys(options.keys) });
-  const validate = createValidation({ issuer, fetch, now, tool, ...settleValidation(options.validation) });
+  const read = () => readKeySet(issuer, createJsonReader(request));
+  const findKey = createIssuerKeys({ issuer, read, now, ...settleKeys(options.keys) });
+  const validate = createValidation({ issuer, fetch: request, now, tool, ...settleValidation(options.validation) });
   const proofs: DpopOptions = { replays: createMemoryReplayStore({ now }), now, ...options.dpop };
 
   return { resolve, verify: (credential) => judge(credential) };
@@ -141,9 +142,9 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     if (answer === 'expired') return anonymous(expired());
     if (isStranger(answer.principal)) return refused(UNCLAIMED);
     const level = answer.permission ?? null;
-    if (tool !== undefined) return { ...(known ?? toValidated(answer, acceptKeys || level !== null)), level };
+    if (tool !== undefined) return { ...(known ?? toIntrospected(answer, acceptKeys || level !== null)), level };
     if (!known && isKey(answer) && !acceptKeys) return refused('Keys are not taken here: send an access token.');
-    return known ?? toValidated(answer, true);
+    return known ?? toIntrospected(answer, true);
   }
 
   /** An agent that onboarded itself, and that no person has claimed. */
@@ -249,11 +250,11 @@ interface AccessTokenClaims {
 const isKey = ({ principal }: ValidAnswer) => principal !== undefined && principal.type !== 'client';
 
 /** A key acts for its owner; an app for a person or, where it is the user itself, for nobody. */
-function toValidated(answer: ValidAnswer, keysCount: boolean): Authenticated {
+function toIntrospected(answer: ValidAnswer, keysCount: boolean): Authenticated {
   const { user, principal } = answer;
   const { type, client_id: clientId } = principal ?? {};
   const scopes = isKey(answer) && !keysCount ? [] : principal?.scopes;
-  const proven = { isAuthenticated: true, via: 'validated', scopes, clientId, claims: principal } as const;
+  const proven = { isAuthenticated: true, via: 'introspected', scopes, clientId, claims: principal } as const;
   if (type === 'agent' || (type === 'client' && user.id === clientId)) {
     const agentId = principal?.id ?? user.id; // `agent_id` is unique in its organization only
     const agentName = principal?.name ?? user.name ?? undefined;

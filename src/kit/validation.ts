@@ -2,10 +2,11 @@
  * Asks Signet about credentials that only it can judge: API keys, opaque tokens, and whether a
  * token was revoked.
  */
+
+import { IssuerUnavailable } from './auth-error.js';
 import { sha256Base64url } from './bytes.js';
 import type { ToolLevel } from './context.js';
 import type { IssuerOptions } from './issuer.js';
-import { IssuerUnavailable } from './refusal.js';
 import { canShareRequests } from './runtime.js';
 
 /** A yes of `POST /api/validate`. */

@@ -5,8 +5,8 @@
 import Router from '@koa/router';
 import { notFound } from '../base/app-error.js';
 import type { Config } from '../base/config.js';
-import { isLoopback } from '../base/loopback.js';
 import type { Mail } from '../base/mail.js';
+import { isLoopback } from '../kit/loopback.js';
 import type { Context, Handler, State } from './http/context.js';
 import type { Views } from './pages/views.js';
 

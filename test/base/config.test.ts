@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OLD_NAMES } from '../../src/base/config/old-names.js';
 import { describeSettings } from '../../src/base/config/topics.js';
 import { ConfigError, readConfig } from '../../src/base/config.js';
-import { isLoopback } from '../../src/base/loopback.js';
+import { isLoopback } from '../../src/kit/loopback.js';
 
 function errorsOf(environment: Record<string, string>): string[] {
   try {

@@ -166,11 +166,11 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
 });
 
 describe('rules', () => {
-  const human: AuthContext = { type: 'human', isAuthenticated: true, via: 'validated', userId: 'a' };
+  const human: AuthContext = { type: 'human', isAuthenticated: true, via: 'introspected', userId: 'a' };
   const agent: AuthContext = {
     type: 'agent',
     isAuthenticated: true,
-    via: 'validated',
+    via: 'introspected',
     agentId: 'b',
     permissions: ['ticket:read'],
   };

@@ -185,7 +185,7 @@ describe('an Express app that the kit protects', () => {
     expect((await ask('/online', made.api_key)).status).toBe(401);
     expect(await ask('/keys', made.api_key)).toMatchObject({
       status: 200,
-      body: { type: 'human', userId: id, via: 'validated' },
+      body: { type: 'human', userId: id, via: 'introspected' },
     });
     expect((await ask('/keys/tickets', made.api_key)).status).toBe(403); // it has not the scope
     await api('DELETE', `/${made.id}`);

@@ -267,7 +267,7 @@ describe('what only the issuer knows', () => {
     issuer.answers.set('sk_live_good', { user });
     const ask = () => Promise.all(Array.from({ length: 10 }, () => verify('sk_live_good')));
     for (const auth of await ask())
-      expect(auth).toMatchObject({ type: 'human', via: 'validated', userId: 'person-1', name: 'Alice' });
+      expect(auth).toMatchObject({ type: 'human', via: 'introspected', userId: 'person-1', name: 'Alice' });
     expect(validations()).toBe(1);
     issuer.answers.clear(); // revoked
     issuer.wait(0.9);

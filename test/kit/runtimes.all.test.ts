@@ -96,7 +96,7 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
     const made = (await (await api('POST', '', { name: 'CI' })).json()) as { id: string; api_key: string };
     expect(await bearing('/keys', made.api_key)).toMatchObject({
       status: 200,
-      body: { type: 'human', via: 'validated' },
+      body: { type: 'human', via: 'introspected' },
     });
     expect((await bearing('/tickets', made.api_key)).status).toBe(401);
     await api('DELETE', `/${made.id}`);

@@ -1,6 +1,6 @@
 /** Federation: the external providers with which users can sign in. */
 import { z } from 'zod';
-import { isSecureUrl } from '../loopback.js';
+import { isSecureUrl } from '../../kit/loopback.js';
 import { defineTopic } from './instance.js';
 import { renameOldMembers } from './old-names.js';
 import { list, optional, parsed, secret, string } from './setting.js';

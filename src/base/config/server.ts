@@ -1,7 +1,7 @@
 /** The server process: where it listens, what it trusts, what it logs. */
 import { isIP } from 'node:net';
+import { isLoopback } from '../../kit/loopback.js';
 import { isHost } from '../host.js';
-import { isLoopback } from '../loopback.js';
 import { integer, list, oneOf, optional, string } from './setting.js';
 import { type ResolvedBy, topicDefiner } from './topic.js';
 

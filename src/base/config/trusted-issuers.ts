@@ -3,7 +3,7 @@
  * configured key, never from the token.
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
-import { isSecureUrl } from '../loopback.js';
+import { isSecureUrl } from '../../kit/loopback.js';
 import { defineTopic } from './instance.js';
 import { optional, secret } from './setting.js';
 

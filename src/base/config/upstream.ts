@@ -1,5 +1,5 @@
 /** Proxy login: another server whose accounts can sign in here with their password. */
-import { isLoopback, isSecureUrl } from '../loopback.js';
+import { isLoopback, isSecureUrl } from '../../kit/loopback.js';
 import { defineTopic } from './instance.js';
 import { optional, string } from './setting.js';
 

@@ -3,9 +3,9 @@
  * be.
  */
 import { createTransport } from 'nodemailer';
+import { isLoopback } from '../../kit/loopback.js';
 import { SECOND_MS } from '../clock.js';
 import type { Mailbox, SmtpServer } from '../config/mail.js';
-import { isLoopback } from '../loopback.js';
 import type { ComposedLetter } from './templates.js';
 
 const CONNECT_TIMEOUT_MS = 10 * SECOND_MS;

@@ -1,7 +1,7 @@
 /** Client ID Metadata Documents (OAuth draft 02): allowed URLs, fetching and validation. */
 
-import { isLoopback } from '../../base/loopback.js';
 import type { SafeFetch } from '../../base/safe-fetch.js';
+import { isLoopback } from '../../kit/loopback.js';
 import type { Clients } from './clients.js';
 import { type ClientMetadata, MetadataError } from './metadata.js';
 

@@ -1,6 +1,7 @@
 /** Validates and normalizes client metadata (RFC 7591). Pure functions. */
-import { isLoopback } from '../../base/loopback.js';
+
 import { isReadable, isStorable } from '../../base/text.js';
+import { isLoopback } from '../../kit/loopback.js';
 import { parseSpiffeId } from '../../kit/spiffe.js';
 
 /** Metadata as received, with the member names of RFC 7591. */

@@ -3,8 +3,8 @@ import type { Configuration, ServerMetadata } from 'openid-client';
 import { upstreamInvalid } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { asFetch, type HttpClient } from '../../base/http-client.js';
-import { isSecureUrl } from '../../base/loopback.js';
 import { clip } from '../../base/text.js';
+import { isSecureUrl } from '../../kit/loopback.js';
 import type { Client } from './errors.js';
 import type { Provider } from './provider.js';
 

@@ -2,10 +2,11 @@
  * Express: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }),
  * handler)`. Also for Connect, and bare Node.
  */
+
+import { bodyOf } from '../auth-error.js';
 import type { AuthContext, RequestLike, ResolveAuth } from '../context.js';
 import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
-import { bodyOf } from '../refusal.js';
 
 /** As much of Express as is used here. */
 export interface ExpressRequest extends NodeRequest {

@@ -3,9 +3,10 @@
  * the handler finds them with `c.get('auth')`. And whatever else is a function from Request to
  * Response (Bun, Deno, Workers): `protectFetch`.
  */
+
+import { refusalResponse } from '../auth-error.js';
 import type { AuthContext, ResolveAuth } from '../context.js';
 import { createAdmission, type Rules } from '../protect.js';
-import { refusalResponse } from '../refusal.js';
 
 /** As much of Hono as is used here. */
 export interface HonoContext {

@@ -2,10 +2,11 @@
  * Koa: `router.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }),
  * handler)`; the handler finds them in `ctx.state.auth`.
  */
+
+import { bodyOf } from '../auth-error.js';
 import type { ResolveAuth } from '../context.js';
 import { type NodeRequest, severalAsOne } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
-import { bodyOf } from '../refusal.js';
 
 /** As much of Koa as is used here. */
 export interface KoaContext {

@@ -3,10 +3,11 @@
  * 16 on, `proxy.ts`). Runs on the edge. It reads the cookie that a page set after signing in at
  * Signet's JSON login, which needs a verifier with `acceptLogins`.
  */
+
+import { refusalResponse } from '../auth-error.js';
 import type { AuthContext, RequestLike } from '../context.js';
 import { readCookie } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
-import { refusalResponse } from '../refusal.js';
 import type { RemoteVerifier } from '../remote-verifier.js';
 
 export interface NextOptions extends Rules {

@@ -2,9 +2,10 @@
  * Signing people in at Google, GitHub and others: two handlers, from Web Request to Response, and a
  * session of the service's own.
  */
+
+import { refusal, refusalResponse } from '../auth-error.js';
 import { parseDurationOrThrow } from '../duration.js';
 import { readCookie } from '../headers.js';
-import { refusal, refusalResponse } from '../refusal.js';
 import { signSession } from '../session.js';
 import { beginFlow, FLOW_SECONDS, resumeFlow } from './flow.js';
 import { CodeRefused, ProviderFailed, readProfile } from './profile.js';

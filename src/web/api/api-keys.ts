@@ -4,11 +4,11 @@
  */
 import { z } from 'zod';
 import { DAY_SECONDS } from '../../base/clock.js';
-import { durationSeconds } from '../../base/duration.js';
 import { type ApiKey, type FreshApiKey, KEY_ROLES, type KeyRole, MAX_SCOPES } from '../../core/api-keys/api-keys.js';
 import { formatWith } from '../../core/api-keys/formats.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import { durationSeconds } from '../../kit/duration.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';

@@ -7,8 +7,8 @@
 import { forbidden } from '../../base/app-error.js';
 import { SECOND_MS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
-import { isLoopback } from '../../base/loopback.js';
 import type { SessionWithTokens, Tokens } from '../../core/sessions/tokens.js';
+import { isLoopback } from '../../kit/loopback.js';
 import type { Browsers } from '../endpoints/endpoint.js';
 import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';

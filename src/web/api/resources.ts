@@ -3,12 +3,12 @@
  * them.
  */
 import { z } from 'zod';
-import { durationSeconds } from '../../base/duration.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import { serializeResource } from '../../core/resources/representation.js';
 import type { Resource } from '../../core/resources/resources.js';
 import type { Scope } from '../../core/resources/scope.js';
+import { durationSeconds } from '../../kit/duration.js';
 import type { Api } from '../endpoints/endpoint.js';
 import { text } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';

@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
-import { isLoopback } from '../../base/loopback.js';
+import { isLoopback } from '../../kit/loopback.js';
 import { isApiPath } from './api-paths.js';
 
 const HSTS_SECONDS = 31_536_000;

@@ -3,8 +3,8 @@
  * Beside it there is no CSRF token.
  */
 import { SECOND_MS } from '../../base/clock.js';
-import { isLoopback } from '../../base/loopback.js';
 import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
+import { isLoopback } from '../../kit/loopback.js';
 import type { Browsers } from '../endpoints/endpoint.js';
 import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';

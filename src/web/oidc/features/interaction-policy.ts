@@ -1,6 +1,6 @@
 /** When a person must be asked: the provider's rules, and three of ours. */
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
-import { isLoopback } from '../../../base/loopback.js';
+import { isLoopback } from '../../../kit/loopback.js';
 
 const { base, Check } = interactionPolicy;
 
