@@ -13,7 +13,6 @@ const ABOUT_WORDS = ['docs/style.md', 'test/style.test.ts'];
 
 /** Folders that are still to be rewritten. */
 const EXCEPTIONS = [
-  'docs/kit.md',
   'examples/',
   'prisma/',
   'public/',
@@ -29,7 +28,6 @@ const EXCEPTIONS = [
   'src/core/organizations/',
   'src/core/resources/',
   'src/core/tools/',
-  'src/kit/',
   'src/main.ts',
   'src/web/account/',
   'src/web/api/',

@@ -1,15 +1,15 @@
 /**
- * API keys that a service gives out itself: a prefix, then 128 bits in hexadecimal. Only the hash
- * is for storing.
+ * API keys that a service issues itself: a prefix, then 128 random bits in hexadecimal. Store only
+ * the hash.
  */
 import { constantTimeEqual, randomHex, sha256Hex } from './bytes.js';
 
 export interface GeneratedApiKey {
-  /** For its holder, once. */
+  /** The key. Show it to its holder once, and do not store it. */
   key: string;
-  /** SHA-256, hexadecimal, to store. A key is random enough to need no slow hash. */
+  /** SHA-256 in hexadecimal, to store. A random key needs no slow hash. */
   hash: string;
-  /** To store beside it, and to find it by. No secret. */
+  /** The start of the key, to store and to find it by. Not secret. */
   prefix: string;
 }
 
@@ -18,20 +18,21 @@ const RANDOM_BYTES = 16;
 const LOOKUP_LENGTH = 8;
 const RANDOM = /^[0-9a-f]{32}$/;
 
+/** Generates a key. Throws a TypeError if the prefix has other characters than `\w` and `-`. */
 export function generateApiKey({ prefix = DEFAULT_KEY_PREFIX }: { prefix?: string } = {}): GeneratedApiKey {
-  if (!/^[\w-]+$/.test(prefix)) throw new TypeError('The prefix of a key has letters, digits, _ and - only');
+  if (!/^[\w-]+$/.test(prefix)) throw new TypeError('A key prefix consists of letters, digits, _ and -');
   const random = randomHex(RANDOM_BYTES);
   const key = prefix + random;
   return { key, hash: sha256Hex(key), prefix: prefix + random.slice(0, LOOKUP_LENGTH) };
 }
 
-/** What a key is found by, or null for what is no key with this prefix. Never throws. */
+/** Returns the part of a key to find it by, or null if it is not a key with this prefix. */
 export function apiKeyLookup(key: string, prefix = DEFAULT_KEY_PREFIX): string | null {
   if (typeof key !== 'string' || !key.startsWith(prefix) || !RANDOM.test(key.slice(prefix.length))) return null;
   return key.slice(0, prefix.length + LOOKUP_LENGTH);
 }
 
-/** Whether this key has this hash, in constant time. Never rejects. */
+/** Reports whether a key has this hash, in constant time. Never rejects. */
 export async function verifyApiKey(key: string, hash: string): Promise<boolean> {
   return typeof key === 'string' && typeof hash === 'string' && constantTimeEqual(sha256Hex(key), hash.toLowerCase());
 }

@@ -1,6 +1,6 @@
 /**
- * One operation of a service's API: what it needs, who may, what it does. Served as a function from
- * Web Request to Response.
+ * Defines one operation of a service's API: the permission it needs, its policies, its handler.
+ * Serves it as a function from Web `Request` to `Response`.
  */
 import type { Approvals } from './approvals.js';
 import {
@@ -25,18 +25,19 @@ export interface ApiContext {
 
 export interface ApiDefinition<Input, Output> {
   /**
-   * `read`, `write`, …: an agent needs the permission `resource:capability`. People are judged by
-   * policies.
+   * `read`, `write`, …: an agent needs the permission `resource:capability`. Users are subject to
+   * policies only.
    */
   capability: string;
   resource: string;
-  /** Keys of policies. None named: whoever is authenticated; an empty list: everybody. */
+  /** Keys of policies. Default: any authenticated caller. An empty list: everyone. */
   policy?: string | readonly string[];
-  /** A schema of any library that has `parse`. Without one the handler gets what was sent. */
+  /** A schema of any library that has `parse`. Without one, the handler gets the JSON as sent. */
   input?: { parse(value: unknown): Input };
   handler(call: { ctx: ApiContext; input: Input }): Promise<Output> | Output;
 }
 
+/** Returns the definition. Throws a TypeError if it has no capability or no resource. */
 export function defineAPI<Input = unknown, Output = unknown>(
   api: ApiDefinition<Input, Output>,
 ): ApiDefinition<Input, Output> {
@@ -49,46 +50,47 @@ export interface ServeOptions {
   policies?: readonly Policy[];
   rateLimit?: Pick<RateLimiter, 'check'>;
   /**
-   * What strangers are counted by, their address for example. Without it all strangers are counted
-   * as one.
+   * Returns the rate-limit key of an anonymous request, such as its IP address. Without it, all
+   * anonymous requests share one limit.
    */
   from?: (request: Request) => string;
   csrf?: CsrfOptions;
-  /** How `approve` is asked for, and whom. Without it such a request is refused. */
+  /** How to ask for approval, and whom. Without it, requests that need approval are rejected. */
   approvals?: { by: Approvals; person: (auth: AuthContext) => string | undefined | Promise<string | undefined> };
 }
 
-/** The header by which a caller comes back with an approval that was pending. */
+/** The request header with the `approval_id` of an earlier 202 response. */
 export const APPROVAL_HEADER = 'Approval-Id';
 const MAX_BODY_BYTES = 1_048_576;
 
 /**
- * Answers requests for one API: 401, 403, 429 and 503 as the kit words them, 202 with `approval_id`
- * where a person has to approve (the caller repeats the very same request with it in
- * `Approval-Id`), else what the handler returns, as JSON. What the handler throws is thrown on.
+ * Returns a function that serves an API. It responds with the handler's result as JSON, with an
+ * error (401, 403, 413, 429, 503), or with 202 and `approval_id` if a user has to approve the
+ * request. The caller then repeats the same request with that id in `Approval-Id`. Errors of the
+ * handler are rethrown. Throws a TypeError if the API names an unknown policy.
  */
 export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, options: ServeOptions) {
   const { resolve, rateLimit, approvals } = options;
-  const policies = policiesOf(api, options.policies ?? []);
+  const policies = findPolicies(api, options.policies ?? []);
   const checkOrigin = csrfProtect(options.csrf);
 
-  return async function answerApi(request: Request): Promise<Response> {
+  return async function respond(request: Request): Promise<Response> {
     try {
       const auth = await resolve(request);
       const limit = await rateLimit?.check(auth, options.from?.(request));
-      const no = limit?.refusal ?? whyNot(auth, request);
-      if (no) return refusalResponse(no);
-      const answer = await answerAllowed(auth, request);
-      for (const [name, value] of Object.entries(limit?.headers ?? {})) answer.headers.set(name, value);
-      return answer;
+      const error = limit?.refusal ?? checkAccess(auth, request);
+      if (error) return refusalResponse(error);
+      const response = await run(auth, request);
+      for (const [name, value] of Object.entries(limit?.headers ?? {})) response.headers.set(name, value);
+      return response;
     } catch (error) {
       if (error instanceof IssuerUnavailable) return refusalResponse(error.refusal);
       throw error;
     }
   };
 
-  /** What needs no look at the body. */
-  function whyNot(auth: AuthContext, request: Request): AuthError | undefined {
+  /** The checks that do not need the body. */
+  function checkAccess(auth: AuthContext, request: Request): AuthError | undefined {
     if (!auth.isAuthenticated) {
       if (auth.refusal) return auth.refusal;
       return api.policy === undefined ? unauthorized('no_auth', 'Send a credential.') : undefined;
@@ -100,56 +102,59 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     return auth.byCookie ? checkOrigin(request) : undefined;
   }
 
-  async function answerAllowed(auth: AuthContext, request: Request): Promise<Response> {
+  async function run(auth: AuthContext, request: Request): Promise<Response> {
     const body = await readText(request.body, MAX_BODY_BYTES);
     if (body === undefined) return refusalResponse(refusal(413, 'payload_too_large', 'The body is too large.'));
-    const read = parse(body);
-    if (!read.ok) return refusalResponse(refusal(400, 'invalid_request', read.why));
+    const parsed = parse(body);
+    if (!parsed.ok) return refusalResponse(refusal(400, 'invalid_request', parsed.error));
+    const { input } = parsed;
     const ctx = { auth, request };
-    const decision = await enforcePolicies(policies, { ctx, input: read.input });
-    const stopped = decision.effect === 'allow' ? undefined : await settle(decision, ctx, body);
-    return stopped ?? Response.json((await api.handler({ ctx, input: read.input })) ?? null);
+    const decision = await enforcePolicies(policies, { ctx, input });
+    const blocked = decision.effect === 'allow' ? undefined : await denyOrAskApproval(decision, ctx, body);
+    return blocked ?? Response.json((await api.handler({ ctx, input })) ?? null);
   }
 
-  function parse(body: string): { ok: true; input: Input } | { ok: false; why: string } {
+  function parse(body: string): { ok: true; input: Input } | { ok: false; error: string } {
     let value: unknown;
     try {
       value = body ? JSON.parse(body) : undefined;
     } catch {
-      return { ok: false, why: 'The body is not JSON.' };
+      return { ok: false, error: 'The body is not valid JSON.' };
     }
     try {
       return { ok: true, input: api.input ? api.input.parse(value) : (value as Input) };
     } catch (error) {
-      return { ok: false, why: error instanceof Error ? error.message : 'The body is not what is expected.' };
+      return { ok: false, error: error instanceof Error ? error.message : 'The body has the wrong format.' };
     }
   }
 
-  /** An answer, or undefined when a person said yes. */
-  async function settle(
+  /** Returns a response, or undefined if the request was approved. */
+  async function denyOrAskApproval(
     decision: Exclude<PolicyDecision, { effect: 'allow' }>,
     { auth, request }: ApiContext,
     body: string,
   ): Promise<Response | undefined> {
     const also = decision.effect === 'approve' ? (decision.also ?? []) : [];
     const { effect, reason: message } = decision;
-    const reason = [message, ...also.map((one) => one.reason)].join('; ');
-    const policy = [decision, ...also].map((one) => one.policy).join(' ');
+    const reason = [message, ...also.map((objection) => objection.reason)].join('; ');
     if (!auth.isAuthenticated) return refusalResponse(unauthorized('no_auth', reason));
     if (effect === 'deny') return refusalResponse(refusal(403, 'policy_denied', reason));
     const person = await approvals?.person(auth);
     if (!approvals || !person) return refusalResponse(refusal(403, 'approval_required', reason));
     const { pathname, search } = new URL(request.url);
-    const action = JSON.stringify([whoIs(auth), policy, request.method, pathname + search, sha256Base64url(body)]);
+    const policy = [decision, ...also].map((objection) => objection.policy).join(' ');
+    const action = JSON.stringify([callerOf(auth), policy, request.method, pathname + search, sha256Base64url(body)]);
     const id = request.headers.get(APPROVAL_HEADER);
     const state = id ? await approvals.by.check(id, action) : undefined;
     if (state === 'approved') return undefined;
     if (state === 'pending') return Response.json({ status: 'approval_pending', approval_id: id }, { status: 202 });
-    if (state) return refusalResponse(refusal(403, `approval_${state}`, 'The approval was not given.'));
-    const further = Object.fromEntries(also.map((one, n) => [`reason ${n + 2}`, one.reason]));
-    const details = { for: whoIs(auth), request: `${request.method} ${pathname}${search}`, ...further };
+    if (state) return refusalResponse(refusal(403, `approval_${state}`, 'The request was not approved.'));
+    const reasons = Object.fromEntries(also.map((objection, n) => [`reason ${n + 2}`, objection.reason]));
+    const details = { for: callerOf(auth), request: `${request.method} ${pathname}${search}`, ...reasons };
     const pending = await approvals.by.begin({ person, message, details, action });
-    if (!pending) return refusalResponse(refusal(403, 'approval_required', 'There is nobody who could approve this.'));
+    if (!pending) {
+      return refusalResponse(refusal(403, 'approval_required', 'There is no user who can approve this request.'));
+    }
     const { id: approvalId, expiresInSeconds, intervalSeconds } = pending;
     return Response.json(
       {
@@ -164,15 +169,15 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
   }
 }
 
-const whoIs = (auth: Authenticated) => (auth.type === 'human' ? `human ${auth.userId}` : `agent ${auth.agentId}`);
+const callerOf = (auth: Authenticated) => (auth.type === 'human' ? `human ${auth.userId}` : `agent ${auth.agentId}`);
 
-/**
- * Those that an API names. A name that is none stops the start: a rule that is not there protects
- * nothing.
- */
-function policiesOf({ policy = [] }: Pick<ApiDefinition<never, never>, 'policy'>, known: readonly Policy[]): Policy[] {
+/** Finds the policies that an API names. A missing policy must not go unnoticed, so it throws. */
+function findPolicies(
+  { policy = [] }: Pick<ApiDefinition<never, never>, 'policy'>,
+  policies: readonly Policy[],
+): Policy[] {
   return [policy].flat().map((key) => {
-    const found = known.find((one) => one.key === key);
+    const found = policies.find((candidate) => candidate.key === key);
     if (!found) throw new TypeError(`There is no policy ${key}`);
     return found;
   });

@@ -1,98 +1,91 @@
 /**
- * Asking a person before something is done. Signet shows them the question on their account's page
- * (CIBA, poll mode), and this service, an agent of Signet for which that person answers, learns the
- * answer once.
+ * Asks a user for approval before an action. Signet shows the request on the user's account page
+ * (CIBA, poll mode). This service is an agent of Signet that the user owns, and receives the answer
+ * once.
  */
-
 import { IssuerUnavailable } from './auth-error.js';
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
 import { createJsonReader, discover, type IssuerOptions, secureUrl } from './issuer.js';
 
 export interface ApprovalRequest {
-  /** Whom to ask: their e-mail address at Signet. */
+  /** The user to ask: their e-mail address at Signet. */
   person: string;
-  /**
-   * What they read: 100 characters of it. Of what is longer the beginning, with three dots at its
-   * end.
-   */
+  /** The text that the user reads. Truncated to 100 characters, ending in an ellipsis. */
   message: string;
-  /** What else they read, by name: 200 characters of each. */
+  /** Further values that the user reads, by name. Truncated to 200 characters each. */
   details?: Record<string, string>;
-  /** What exactly is approved, and for whom. An approval counts for nothing else. */
+  /** Identifies exactly what is approved, and for whom. An approval is valid for nothing else. */
   action: string;
 }
 
 export interface PendingApproval {
-  /** To come back with. No secret, and of no use for another action. */
+  /** Identifies the request in `check`. Not secret, and useless for another action. */
   id: string;
   expiresInSeconds: number;
-  /** How long to wait between two questions. */
+  /** The minimum time between two calls of `check`. */
   intervalSeconds: number;
 }
 
 export type ApprovalState = 'approved' | 'pending' | 'denied' | 'expired';
 
-/** Any way to ask a person; `createApprovalClient` is the one that asks by Signet. */
+/** Any way to ask a user for approval; `createApprovalClient` uses Signet. */
 export interface Approvals {
-  /** Undefined when there is nobody of that name to be asked. */
+  /** Starts a request. Resolves to undefined if there is no such user. */
   begin(request: ApprovalRequest): Promise<PendingApproval | undefined>;
-  /** `approved` is said once: then the approval is spent. */
+  /** Returns the state of a request. `approved` is returned once; it consumes the approval. */
   check(id: string, action: string): Promise<ApprovalState>;
 }
 
 export interface ApprovalClientOptions extends IssuerOptions {
-  /** `agt_…`, and the key of the agent. */
+  /** The client id of the agent, `agt_…`, and its key. */
   clientId: string;
   clientSecret: string;
-  /**
-   * The API of which something is to be allowed, as it is registered at Signet, and the
-   * capabilities that it takes.
-   */
+  /** The API that the action belongs to, as registered at Signet, and the capabilities it needs. */
   resource: string;
   scope: string;
 }
 
-interface Answer {
+interface JsonResponse {
   status: number;
   body: Record<string, unknown>;
 }
 
 const GRANT_TYPE = 'urn:openid:params:grant-type:ciba';
-const INTERVAL_SECONDS = 5;
+const DEFAULT_INTERVAL_SECONDS = 5;
 const TIMEOUT_MS = 5000;
-/** What Signet shows of each. */
+/** The lengths that Signet displays. */
 const MAX_MESSAGE_LENGTH = 100;
 const MAX_DETAIL_LENGTH = 200;
 const PENDING = new Set(['authorization_pending', 'slow_down']);
 
 /**
- * Rejects with IssuerUnavailable when Signet does not answer, and with an Error when it does not
- * take this client or its question.
+ * Creates a client that asks for approval at Signet. Its functions reject with `IssuerUnavailable`
+ * if Signet does not respond, and with an Error if Signet rejects the client or the request.
  */
 export function createApprovalClient(options: ApprovalClientOptions): Approvals {
-  const { clientId, clientSecret, resource, scope, fetch: ask = fetch } = options;
+  const { clientId, clientSecret, resource, scope, fetch: request = fetch } = options;
   const issuer = secureUrl(options.issuer);
-  if (!clientSecret) throw new TypeError('The client that asks for approvals needs a secret');
-  let endpoints: { ask: string; token: string } | undefined;
+  if (!clientSecret) throw new TypeError('The approval client needs a secret');
+  let endpoints: { authentication: string; token: string } | undefined;
 
   return { begin, check };
 
   async function begin({ person, message, details, action }: ApprovalRequest): Promise<PendingApproval | undefined> {
-    const shown = shortened(message, MAX_MESSAGE_LENGTH);
-    const { status, body } = await post('ask', {
+    const shown = truncate(message, MAX_MESSAGE_LENGTH);
+    const { status, body } = await post('authentication', {
       scope: `openid ${scope}`,
       resource,
       login_hint: person,
       binding_message: shown,
       authorization_details: JSON.stringify([
-        { type: 'agent_action', actions: [shown], ...(details && { parameters: allShortened(details) }) },
+        { type: 'agent_action', actions: [shown], ...(details && { parameters: truncateAll(details) }) },
       ]),
     });
     if (body.error === 'unknown_user_id') return undefined;
-    const { auth_req_id: requestId, expires_in: expiresInSeconds, interval = INTERVAL_SECONDS } = body;
-    if (status !== 200 || typeof requestId !== 'string') throw refusedBy(body);
+    const { auth_req_id: requestId, expires_in: expiresInSeconds, interval = DEFAULT_INTERVAL_SECONDS } = body;
+    if (status !== 200 || typeof requestId !== 'string') throw toError(body);
     return {
-      id: `${requestId}.${seal(requestId, action)}`,
+      id: `${requestId}.${signatureOf(requestId, action)}`,
       expiresInSeconds: Number(expiresInSeconds),
       intervalSeconds: Number(interval),
     };
@@ -101,59 +94,60 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
   async function check(id: string, action: string): Promise<ApprovalState> {
     const at = id.lastIndexOf('.');
     const requestId = id.slice(0, Math.max(at, 0));
-    if (!requestId || !constantTimeEqual(id.slice(at + 1), seal(requestId, action))) return 'denied';
+    if (!requestId || !constantTimeEqual(id.slice(at + 1), signatureOf(requestId, action))) return 'denied';
     const { status, body } = await post('token', { grant_type: GRANT_TYPE, auth_req_id: requestId });
-    if (status === 200) return 'approved'; // its tokens are for nobody: this was the question, and it is answered
+    if (status === 200) return 'approved'; // the tokens in the response are not used
     if (PENDING.has(String(body.error))) return 'pending';
     if (body.error === 'access_denied') return 'denied';
     if (body.error === 'expired_token' || body.error === 'invalid_grant') return 'expired';
-    throw refusedBy(body);
+    throw toError(body);
   }
 
-  function seal(requestId: string, action: string): string {
+  /** Binds a request id to its action, so that neither needs to be stored. */
+  function signatureOf(requestId: string, action: string): string {
     return hmacSha256(clientSecret, `approval ${requestId} ${action}`);
   }
 
-  async function post(endpoint: 'ask' | 'token', form: Record<string, string>): Promise<Answer> {
+  async function post(endpoint: 'authentication' | 'token', form: Record<string, string>): Promise<JsonResponse> {
     endpoints ??= await findEndpoints();
     const url = endpoints[endpoint];
     try {
-      const response = await ask(url, {
+      const response = await request(url, {
         method: 'POST',
         redirect: 'manual',
         headers: { authorization: `Basic ${btoa(`${encode(clientId)}:${encode(clientSecret)}`)}` },
         body: new URLSearchParams(form),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
-      if (response.status >= 500 || response.status === 429) throw new Error(`it answers ${response.status}`);
+      if (response.status >= 500 || response.status === 429) throw new Error(`Unexpected status ${response.status}`);
       return { status: response.status, body: (await response.json()) as Record<string, unknown> };
     } catch (cause) {
-      throw new IssuerUnavailable(`${url} does not answer`, { cause });
+      throw new IssuerUnavailable(`${url} does not respond`, { cause });
     }
   }
 
   async function findEndpoints() {
-    const document = await discover(issuer, createJsonReader(ask));
-    const { backchannel_authentication_endpoint: asking, token_endpoint: token } = document;
-    if (typeof asking !== 'string' || typeof token !== 'string') throw new Error(`${issuer} asks nobody for approvals`);
-    return { ask: secureUrl(asking), token: secureUrl(token) };
+    const document = await discover(issuer, createJsonReader(request));
+    const { backchannel_authentication_endpoint: authentication, token_endpoint: token } = document;
+    if (typeof authentication !== 'string' || typeof token !== 'string') {
+      throw new Error(`${issuer} does not support approvals (CIBA)`);
+    }
+    return { authentication: secureUrl(authentication), token: secureUrl(token) };
   }
 }
 
-function allShortened(details: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(details).map(([name, value]) => [name, shortened(value, MAX_DETAIL_LENGTH)]),
-  );
+function truncateAll(details: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(details).map(([name, value]) => [name, truncate(value, MAX_DETAIL_LENGTH)]));
 }
 
-/** Not to half a character, and so that it is seen. */
-function shortened(text: string, maxLength: number): string {
+/** Truncates visibly, and not in the middle of a surrogate pair. */
+function truncate(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;
   return `${text.slice(0, maxLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
-/** As RFC 6749 (2.3.1) wants both halves of Basic. */
+/** Encodes the client id and secret for HTTP Basic (RFC 6749, 2.3.1). */
 const encode = (text: string) => new URLSearchParams([['', text]]).toString().slice(1);
 
-const refusedBy = ({ error, error_description: why = '' }: Record<string, unknown>) =>
-  new Error(`Signet refuses to ask for this approval: ${String(error)} ${String(why)}`.trim());
+const toError = ({ error, error_description: description = '' }: Record<string, unknown>) =>
+  new Error(`Signet rejected the approval request: ${String(error)} ${String(description)}`.trim());

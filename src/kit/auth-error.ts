@@ -14,6 +14,7 @@ export interface AuthError {
 /** @deprecated Use `AuthError`. */
 export type Refusal = AuthError;
 
+/** Creates an error. */
 export function refusal(
   status: number,
   error: string,
@@ -38,6 +39,7 @@ export function insufficientScope(scopes: readonly string[]): AuthError {
   });
 }
 
+/** Returns the JSON body of the response for an error. */
 export const bodyOf = ({ error, description }: AuthError) => ({ error, error_description: description });
 
 /** Returns the error as a JSON response that is not cached. */

@@ -1,6 +1,6 @@
 /**
- * A service that keeps its own sessions and keys: who is behind a request, by its session cookie,
- * else by its API key, else by the certificate of a workload, else nobody.
+ * Authenticates the requests of a service with its own sessions and keys: by session cookie, by API
+ * key, or by the certificate of a workload, in this order.
  */
 import { apiKeyLookup, DEFAULT_KEY_PREFIX, verifyApiKey } from './api-key.js';
 import { unauthorized } from './auth-error.js';
@@ -13,18 +13,18 @@ import { createMemoryReplayStore } from './replay-store.js';
 import { verifySession } from './session.js';
 import { createWorkloadVerifier, type WorkloadIdentityOptions } from './workload-identity.js';
 
-/** A key of an agent, as the service stores it. */
+/** The key of an agent, as the service stores it. */
 export interface AgentCredential {
   id: string;
   name: string;
-  /** SHA-256, hexadecimal. */
+  /** SHA-256 in hexadecimal. */
   apiKeyHash: string;
   apiKeyPrefix: string;
   permissions: string[];
   revokedAt?: string | Date | null;
   /**
-   * The thumbprint of the key that must be proved with it (RFC 9449); without one, `dpop` takes any
-   * key of the sender.
+   * The thumbprint of the key that a DPoP proof must be signed with (RFC 9449). Without one, `dpop`
+   * accepts any key of the sender.
    */
   jkt?: string | null;
 }
@@ -32,43 +32,40 @@ export interface AgentCredential {
 export interface AuthConfig {
   session: {
     secret: string;
-    /** A session is refused when it is older, whatever was signed into it. */
+    /** The maximum age of a session, even if it was signed for longer. */
     maxAge?: string;
     strategy?: 'jwt';
     cookieName?: string;
     /**
-     * Whoever sends an `Authorization` header must send a DPoP proof with it. Give `replays` where
-     * there are several processes.
+     * Requires a DPoP proof with every key in an `Authorization` header. Set `replays` if the
+     * service runs as several processes.
      */
     dpop?: boolean | Partial<Pick<DpopOptions, 'replays' | 'nonces' | 'maxAgeSeconds'>>;
   };
   apiKeys?: { prefix?: string; headerName?: string };
   workloadIdentity?: WorkloadIdentityOptions;
-  /**
-   * The origin that the world knows this service by, for what DPoP proofs name. Else that of the
-   * request's URL.
-   */
+  /** The public origin of this service, for DPoP proofs. Default: that of the request URL. */
   origin?: string;
 }
 
 export interface AuthDependencies {
   /**
-   * By the prefix that `generateApiKey` gave. When the store cannot be asked, reject: nobody is let
-   * in then.
+   * Finds an agent by the prefix that `generateApiKey` returned. Reject if the store is
+   * unavailable: the request then fails, and is not treated as anonymous.
    */
   findAgentByKeyPrefix?: (prefix: string) => Promise<AgentCredential | null | undefined>;
 }
 
 /**
- * Throws a TypeError for settings that cannot work. Sessions are not looked up anywhere; keys are,
- * each time.
+ * Returns a function that authenticates requests. Sessions are verified without a store; keys are
+ * looked up on each request. Throws a TypeError for settings that cannot work.
  */
 export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix }: AuthDependencies = {}): ResolveAuth {
   const { secret, maxAge = '7d', cookieName = 'capstan_session' } = config.session;
   const { prefix = DEFAULT_KEY_PREFIX, headerName = 'Authorization' } = config.apiKeys ?? {};
   if (!secret) throw new TypeError('session.secret is empty');
   const maxAgeSeconds = parseDurationOrThrow('session.maxAge', maxAge);
-  const inAuthorization = headerName.toLowerCase() === 'authorization';
+  const usesAuthorization = headerName.toLowerCase() === 'authorization';
   const { dpop = false } = config.session;
   const proofs: DpopOptions = {
     replays: createMemoryReplayStore(),
@@ -93,16 +90,16 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
   async function fromHeader(request: RequestLike): Promise<AuthContext | undefined> {
     const header = request.headers.get(headerName);
     if (!header) return undefined;
-    const credential = inAuthorization ? readAuthorization(header)?.value : header;
+    const credential = usesAuthorization ? readAuthorization(header)?.value : header;
     const lookup = credential ? apiKeyLookup(credential, prefix) : null;
-    if (!lookup) return undefined; // not one of ours: perhaps for somebody else
+    if (!lookup) return undefined; // not one of our keys; it can be meant for another middleware
     const agent = await findAgentByKeyPrefix?.(lookup);
     if (!agent || agent.revokedAt || !(await verifyApiKey(credential!, agent.apiKeyHash)))
-      return anonymous(unauthorized('invalid_token', 'This key is not valid, or no longer.'));
-    return withProof(request, credential!, agent);
+      return anonymous(unauthorized('invalid_token', 'This key is invalid or was revoked.'));
+    return checkProof(request, credential!, agent);
   }
 
-  async function withProof(request: RequestLike, key: string, agent: AgentCredential): Promise<AuthContext> {
+  async function checkProof(request: RequestLike, key: string, agent: AgentCredential): Promise<AuthContext> {
     const { id, name, permissions, jkt } = agent;
     const context = {
       type: 'agent',
@@ -114,13 +111,13 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
     } as const;
     if (!dpop && !jkt) return context;
     const { method, url, headers } = request;
-    const checked = await verifyDpop(
+    const result = await verifyDpop(
       headers.get('dpop') ?? '',
       { method, url: publicUrl(url, config.origin), accessToken: key, boundTo: jkt ?? undefined },
       proofs,
     );
-    if (checked.ok) return { ...context, jkt: checked.jkt };
-    return anonymous(dpopRequired(checked, proofs.nonces));
+    if (result.ok) return { ...context, jkt: result.jkt };
+    return anonymous(dpopRequired(result, proofs.nonces));
   }
 
   async function fromCertificate(request: RequestLike): Promise<AuthContext | undefined> {

@@ -1,4 +1,4 @@
-/** The configuration of a service, in one typed value. */
+/** The configuration of a service as one typed value. */
 import type { AuthConfig } from './auth-middleware.js';
 import { parseDurationOrThrow } from './duration.js';
 import { defineRateLimit, type RateLimitConfig } from './rate-limit.js';
@@ -10,10 +10,7 @@ export interface KitConfig {
   [more: string]: unknown;
 }
 
-/**
- * The configuration itself, when its durations and limits are some; else a TypeError that says
- * which is not.
- */
+/** Returns the configuration. Throws a TypeError that names the first invalid duration or limit. */
 export function defineConfig<Config extends KitConfig>(config: Config): Config {
   const { auth, agent } = config;
   if (auth?.session?.maxAge !== undefined) parseDurationOrThrow('auth.session.maxAge', auth.session.maxAge);
@@ -22,8 +19,8 @@ export function defineConfig<Config extends KitConfig>(config: Config): Config {
 }
 
 /**
- * An environment variable, or an empty string: what is needed has to be checked, and everything
- * here that needs a secret does.
+ * Returns an environment variable, or an empty string if it is not set. Functions of the kit that
+ * need a secret throw if it is empty.
  */
 export function env(name: string): string {
   return globalThis.process?.env?.[name] ?? '';

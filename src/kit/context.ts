@@ -1,41 +1,42 @@
-/** Who is behind a request, and what of a request is looked at to know. */
+/** The result of authentication, and the part of a request that it reads. */
 import type { AuthError } from './auth-error.js';
 
-/** As much of a Web `Request` as the kit reads; adapters make one of what their framework has. */
+/** The part of a Web `Request` that the kit reads. The adapters create it from other requests. */
 export interface RequestLike {
   method: string;
   /** Absolute. */
   url: string;
   headers: { get(name: string): string | null };
-  /** The address of whoever is at the other end of the connection, where an adapter knows it. */
+  /** The IP address of the peer of the connection, if the adapter knows it. */
   peer?: string;
 }
 
 /**
- * How it was proved: a session cookie or an API key of this service, an access token, a first-party
- * login or a credential that Signet was asked about, a certificate or a JWT of a workload.
+ * How a caller was authenticated: by a session cookie or an API key of this service, an access
+ * token or a first-party login of Signet, a credential that Signet verified, or a workload's
+ * certificate.
  */
 export type Proof = 'session' | 'api-key' | 'access-token' | 'login' | 'introspected' | 'workload';
 export type ToolLevel = 'read' | 'write' | 'admin';
 
-interface Proven {
+interface AuthenticatedBase {
   isAuthenticated: true;
   via: Proof;
-  /** Came as a cookie, which a browser sends on its own: a change also needs `csrfProtect`. */
+  /** Sent as a cookie, which browsers attach on their own: changes also need `csrfProtect`. */
   byCookie?: boolean;
-  /** Of an access token. */
+  /** The scopes of an access token. */
   scopes?: string[];
   clientId?: string;
-  /** What this credential may at the tool that the verifier was made for; null for nothing. */
+  /** The access level at the `tool` of the verifier. Null: no access. */
   level?: ToolLevel | null;
   expiresAt?: Date;
-  /** The thumbprint of the key whose possession was proved (RFC 9449). */
+  /** The thumbprint of the key in the DPoP proof (RFC 9449). */
   jkt?: string;
-  /** All that the token says, or what Signet says of the key or app behind it. */
+  /** All claims of the token, or what Signet returned about the key or client. */
   claims?: Record<string, unknown>;
 }
 
-export interface HumanContext extends Proven {
+export interface HumanContext extends AuthenticatedBase {
   type: 'human';
   userId: string;
   email?: string;
@@ -43,20 +44,20 @@ export interface HumanContext extends Proven {
   role?: string;
 }
 
-export interface AgentContext extends Proven {
+export interface AgentContext extends AuthenticatedBase {
   type: 'agent';
   /** An id, or the SPIFFE ID of a workload. */
   agentId: string;
   agentName?: string;
   permissions: string[];
-  /** The person for whom it acts, when a person let it (RFC 8693). */
+  /** The user that the agent acts for (RFC 8693), if any. */
   onBehalfOf?: string;
 }
 
 export interface AnonymousContext {
   type: 'anonymous';
   isAuthenticated: false;
-  /** A credential came and was refused: what to answer. Without one, nothing came. */
+  /** The error to respond with if a credential was rejected. Absent if none was sent. */
   refusal?: AuthError;
 }
 
@@ -64,16 +65,16 @@ export type AuthContext = HumanContext | AgentContext | AnonymousContext;
 export type Authenticated = HumanContext | AgentContext;
 
 /**
- * Says who is behind a request. Rejects when that cannot be known now; a bad credential is an
- * anonymous with a refusal.
+ * Authenticates a request. Resolves to an anonymous context with a `refusal` if the credential is
+ * invalid. Rejects if it cannot be verified now.
  */
 export type ResolveAuth = (request: RequestLike) => Promise<AuthContext>;
 
 /**
- * Nobody. Why is beside it and not in it: what is printed, compared or sent on is `{ type,
- * isAuthenticated }` and no more.
+ * Returns an anonymous context. The error is not enumerable, so that a context that is logged,
+ * compared or sent consists of `{ type, isAuthenticated }` only.
  */
-export function anonymous(refusal?: AuthError): AnonymousContext {
-  const nobody: AnonymousContext = { type: 'anonymous', isAuthenticated: false };
-  return refusal ? Object.defineProperty(nobody, 'refusal', { value: refusal, enumerable: false }) : nobody;
+export function anonymous(error?: AuthError): AnonymousContext {
+  const context: AnonymousContext = { type: 'anonymous', isAuthenticated: false };
+  return error ? Object.defineProperty(context, 'refusal', { value: error, enumerable: false }) : context;
 }

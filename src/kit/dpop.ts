@@ -1,60 +1,57 @@
 /**
- * Proof of possession (RFC 9449): whether a DPoP proof was made for this very request, with which
- * key, and when. Pure: whether its id was seen before is for whoever has a memory.
+ * Verifies DPoP proofs (RFC 9449): that a proof was signed for this request, by which key, and
+ * when. Pure; the caller rejects proofs that were used before.
  */
 import { base64url, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from 'jose';
 import { sha256Base64url } from './bytes.js';
 
-/** Asymmetric, all of them: whoever could check a symmetric proof could make one. */
+/** Asymmetric algorithms only: a verifier of symmetric signatures could forge them. */
 export const DPOP_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'] as const;
 
 export interface DpopRequest {
-  /** As it stands in the request line. */
+  /** The method in the request line. */
   method: string;
-  /** The address that was asked, as its callers know it. Query and fragment do not count. */
+  /** The public URL of the request. Query and fragment are ignored. */
   url: string;
-  /** The access token that came along. */
+  /** The access token that was sent with the proof. */
   accessToken?: string;
-  /** Where it is given, a proof needs a nonce of ours: says whether one is, and is fresh. */
+  /** Reports whether a nonce is ours and fresh. If set, a proof must contain a nonce. */
   isNonce?: (nonce: string) => boolean;
   algorithms?: readonly string[];
   now?: Date;
-  /** How far its time may be from ours, in either direction. */
+  /** The maximum difference between `iat` and now, in both directions. */
   maxAgeSeconds?: number;
 }
 
 export interface DpopProof {
   kind: 'valid';
-  /** Of the key (RFC 7638): what `cnf.jkt` of the token must be. */
+  /** The thumbprint of the key (RFC 7638), which must equal `cnf.jkt` of the token. */
   thumbprint: string;
   jti: string;
   issuedAt: Date;
 }
 
-/** `nonce`: right but for the nonce, so that it can be made anew with one of ours. */
+/** `nonce`: valid except for the nonce, so the client can try again with one of ours. */
 export type DpopVerdict = DpopProof | { kind: 'nonce'; reason: string } | { kind: 'invalid'; reason: string };
 
 const MAX_AGE_SECONDS = 300;
 const MAX_PROOF_LENGTH = 4096;
 const MAX_JTI_LENGTH = 256;
 /**
- * Not every runtime compares the curve that a key names with the one that it is read for; another
- * name would be another thumbprint.
+ * The curve of each algorithm. Not every runtime compares it with the `crv` of the key, and another
+ * `crv` would give the same key another thumbprint.
  */
 const CURVES: Record<string, string> = { ES256: 'P-256', Ed25519: 'Ed25519', EdDSA: 'Ed25519' };
-/** What only the owner of a key may know (RFC 7518, 6; RFC 8037, 2). */
+/** JWK members that only the owner of a key knows (RFC 7518, 6; RFC 8037, 2). */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 
-/**
- * Never throws: whatever is no proof for this request is told with a reason that holds nothing of
- * it.
- */
+/** Verifies a proof. Never throws; the reason for a rejection contains nothing from the proof. */
 export async function verifyDpopProof(proof: string, request: DpopRequest): Promise<DpopVerdict> {
   if (proof.length > MAX_PROOF_LENGTH) return invalid('the proof is too long');
-  // Of several ways to write one signature only one is taken, so that a proof cannot be made to
-  // look like another.
+  // One signature has several encodings. Only one is accepted, so that a used proof cannot be
+  // re-encoded to look new.
   const signature = proof.split('.')[2];
-  if (!signature || !isCanonical(signature)) return invalid('the proof is no signed JWT');
+  if (!signature || !isCanonical(signature)) return invalid('the proof is not a signed JWT');
   try {
     const { algorithms = DPOP_ALGORITHMS, now = new Date() } = request;
     const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
@@ -64,49 +61,49 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
     });
     const jwk = protectedHeader.jwk!;
     const curve = CURVES[protectedHeader.alg];
-    if (curve && jwk.crv !== curve) return invalid('its key is on another curve than its algorithm');
-    if (PRIVATE_MEMBERS.some((member) => member in jwk)) return invalid('the proof holds a private key');
-    const error = errorOf(payload, request) ?? timeFault(payload, request);
+    if (curve && jwk.crv !== curve) return invalid('the curve of the key does not match the algorithm');
+    if (PRIVATE_MEMBERS.some((member) => member in jwk)) return invalid('the proof contains a private key');
+    const error = bindingError(payload, request) ?? timeError(payload, request);
     if (error) return invalid(error);
-    const nonceFault = request.isNonce && faultOfNonce(payload.nonce, request.isNonce);
-    if (nonceFault) return { kind: 'nonce', reason: nonceFault };
+    const nonceProblem = request.isNonce && nonceError(payload.nonce, request.isNonce);
+    if (nonceProblem) return { kind: 'nonce', reason: nonceProblem };
     const { jti, iat } = payload as { jti: string; iat: number };
     return { kind: 'valid', thumbprint: thumbprintOf(jwk), jti, issuedAt: new Date(iat * 1000) };
   } catch {
-    return invalid('the proof is no JWT that its own key signed');
+    return invalid('the proof is not a JWT signed with its own key');
   }
 }
 
-/** Whether it was made for something else. */
-function errorOf(payload: JWTPayload, { method, url, accessToken }: DpopRequest): string | undefined {
+/** Returns an error if the proof was signed for another request or token. */
+function bindingError(payload: JWTPayload, { method, url, accessToken }: DpopRequest): string | undefined {
   const { jti, htm, htu, ath } = payload;
   if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH) return 'the proof has no id (jti)';
   if (htm !== method) return 'the proof is for another method (htm)';
-  const asked = withoutQuery(url);
-  if (!asked || withoutQuery(htu) !== asked) return 'the proof is for another address (htu)';
+  const expected = withoutQuery(url);
+  if (!expected || withoutQuery(htu) !== expected) return 'the proof is for another URL (htu)';
   if (accessToken !== undefined && ath !== sha256Base64url(accessToken)) return 'the proof is for another token (ath)';
   return undefined;
 }
 
-function timeFault({ iat }: JWTPayload, { now = new Date(), maxAgeSeconds = MAX_AGE_SECONDS }: DpopRequest) {
+function timeError({ iat }: JWTPayload, { now = new Date(), maxAgeSeconds = MAX_AGE_SECONDS }: DpopRequest) {
   const age = typeof iat === 'number' ? Math.abs(now.getTime() / 1000 - iat) : Number.POSITIVE_INFINITY;
-  return age > maxAgeSeconds ? 'the proof is not of now (iat)' : undefined;
+  return age > maxAgeSeconds ? 'the proof is too old or from the future (iat)' : undefined;
 }
 
-function faultOfNonce(nonce: unknown, isNonce: (nonce: string) => boolean): string | undefined {
+function nonceError(nonce: unknown, isNonce: (nonce: string) => boolean): string | undefined {
   if (nonce === undefined) return 'the proof needs a nonce of this server';
-  return typeof nonce === 'string' && isNonce(nonce) ? undefined : 'the nonce of the proof is too old, or none of ours';
+  return typeof nonce === 'string' && isNonce(nonce) ? undefined : 'the nonce of the proof is unknown or has expired';
 }
 
 /**
- * RFC 7638: of what makes the key, by the order of its names. Hashed here, for Web Crypto would go
- * through a thread for it.
+ * Returns the thumbprint of a key (RFC 7638): the hash of its required members in alphabetical
+ * order. Not by Web Crypto, whose hashes go through a thread pool.
  */
 function thumbprintOf({ crv, e, kty, n, x, y }: JWK): string {
   return sha256Base64url(JSON.stringify(kty === 'RSA' ? { e, kty, n } : { crv, kty, x, ...(kty === 'EC' && { y }) }));
 }
 
-/** The address in its usual form (RFC 3986, 6.2), without query and fragment. */
+/** Returns the normalized URL (RFC 3986, 6.2) without query and fragment; undefined if invalid. */
 export function withoutQuery(text: unknown): string | undefined {
   if (typeof text !== 'string' || !URL.canParse(text)) return undefined;
   const url = new URL(text);

@@ -1,4 +1,4 @@
-/** What a request carries to prove who sent it, before any of it is believed. */
+/** Reads credentials from request headers, without verifying them. */
 import type { RequestLike } from './context.js';
 
 export interface PresentedCredential {
@@ -9,8 +9,8 @@ export interface PresentedCredential {
 const CREDENTIAL = /^(Bearer|DPoP) +([\w.~+/-]+=*)$/i;
 
 /**
- * Of an `Authorization` header; undefined where there is none, null for another scheme or what is
- * none.
+ * Parses an `Authorization` header. Returns undefined without one, and null if it is malformed
+ * or has another scheme.
  */
 export function readAuthorization(value: string | null): PresentedCredential | undefined | null {
   if (!value) return undefined;
@@ -18,21 +18,21 @@ export function readAuthorization(value: string | null): PresentedCredential | u
   return credential ? { scheme: scheme!.toLowerCase() as PresentedCredential['scheme'], value: credential } : null;
 }
 
-/** What Node tells of a request beside its headers. */
+/** The property of Node's requests that preserves repeated headers. */
 export interface NodeRequest {
   headersDistinct?: Record<string, string[] | undefined>;
 }
 
 /**
- * A header as Node keeps it. Of several `Authorization` it keeps the first, and a proxy on the way
- * may have looked at another: all of them are read as one, which is none.
+ * Joins repeated `Authorization` headers, which makes them invalid. Node keeps the first one only,
+ * while a proxy could have checked another.
  */
-export function severalAsOne({ headersDistinct }: NodeRequest, name: string, kept: string | null): string | null {
-  const isSingle = name.toLowerCase() === 'authorization';
-  return (isSingle && headersDistinct?.authorization?.join(', ')) || kept;
+export function joinAuthorization({ headersDistinct }: NodeRequest, name: string, kept: string | null): string | null {
+  const isAuthorization = name.toLowerCase() === 'authorization';
+  return (isAuthorization && headersDistinct?.authorization?.join(', ')) || kept;
 }
 
-/** The value of a cookie, as it was sent; of several with one name the first. */
+/** Returns the value of a cookie as it was sent, of several with one name the first. */
 export function readCookie({ headers }: Pick<RequestLike, 'headers'>, name: string): string | undefined {
   for (const pair of (headers.get('cookie') ?? '').split(';')) {
     const at = pair.indexOf('=');
@@ -42,14 +42,16 @@ export function readCookie({ headers }: Pick<RequestLike, 'headers'>, name: stri
 }
 
 /**
- * Where a request went, under the origin that the world knows the service by. What is no URL, as a
- * stranger may write `Host`, stays so.
+ * Returns a request URL with the public origin of the service. An invalid URL is returned
+ * unchanged: clients can send any `Host`.
  */
 export function publicUrl(url: string, origin: string | undefined): string {
   if (!origin || !URL.canParse(url)) return url;
   const { pathname, search } = new URL(url);
-  return new URL(origin).origin + pathname + search; // not `new URL(path, origin)`: a path may begin with two slashes
+  return new URL(origin).origin + pathname + search; // not `new URL(path, origin)`: a path can start with //
 }
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
-export const changesSomething = (method: string): boolean => !SAFE_METHODS.has(method.toUpperCase());
+
+/** Reports whether a method can change data (RFC 9110, 9.2.1). */
+export const isUnsafeMethod = (method: string): boolean => !SAFE_METHODS.has(method.toUpperCase());

@@ -1,6 +1,6 @@
 /**
- * `signet/kit`: for services that protect themselves. Knows nothing of Signet's server but what
- * goes over the wire.
+ * `signet/kit`: authentication and authorization for services. It knows of Signet only its public
+ * protocols.
  */
 export {
   APPROVAL_HEADER,

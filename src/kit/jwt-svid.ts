@@ -1,32 +1,22 @@
-/**
- * Tokens of workloads (JWT-SVID): whose one is, by the keys of its trust domain. Pure, and on any
- * runtime.
- */
+/** Verifies the tokens of workloads (JWT-SVID) with the keys of their trust domain. Pure. */
 import { createLocalJWKSet, decodeJwt, type JWK, jwtVerify } from 'jose';
 import { invalidSvid, parseSpiffeId, type SvidVerdict } from './spiffe-id.js';
 
-/**
- * The keys that sign tokens for the workloads of a trust domain, or undefined where it is not
- * trusted.
- */
+/** Returns the token-signing keys of a trust domain, or undefined if it is not trusted. */
 export type JwtBundles = (trustDomain: string) => { jwtAuthorities: JWK[] } | undefined;
 
 const MAX_TOKEN_LENGTH = 8192;
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
 
-/** Of a bundle in the SPIFFE format those keys that sign tokens. */
+/** Returns the token-signing keys among the keys of a bundle in the SPIFFE format. */
 export function jwtAuthoritiesOf(keys: (JWK & { use?: string })[]): JWK[] {
-  // Symmetric keys sign for nobody in particular. What is left of `use` would keep jose from using
-  // the key.
+  // Symmetric keys are not allowed. `use` is removed, because jose only verifies with `sig` keys.
   return keys
     .filter(({ use, kty, kid }) => use === 'jwt-svid' && kty !== 'oct' && kid)
     .map(({ use: _use, ...key }) => key as JWK);
 }
 
-/**
- * Whose token it is (JWT-SVID, 4 and 5). `audience`: who we are; the token must be for one of
- * these.
- */
+/** Verifies a token (JWT-SVID, 4 and 5). It must be issued for one of the audiences. */
 export async function verifyJwtSvid(
   token: string,
   bundles: JwtBundles,
@@ -36,9 +26,9 @@ export async function verifyJwtSvid(
   try {
     const { sub } = decodeJwt(token);
     const spiffeId = typeof sub === 'string' ? parseSpiffeId(sub) : undefined;
-    if (!spiffeId || spiffeId.path === '') return invalidSvid('its subject is no SPIFFE ID of a workload');
+    if (!spiffeId || spiffeId.path === '') return invalidSvid('the subject is not the SPIFFE ID of a workload');
     const bundle = bundles(spiffeId.trustDomain);
-    if (!bundle) return invalidSvid('the trust domain is not trusted here');
+    if (!bundle) return invalidSvid('the trust domain is not trusted');
     const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet({ keys: bundle.jwtAuthorities }), {
       audience,
       algorithms: ALGORITHMS,
@@ -46,9 +36,9 @@ export async function verifyJwtSvid(
       currentDate: now,
     });
     const { typ = 'JWT', kid } = protectedHeader;
-    if (!/^(JWT|JOSE)$/.test(typ) || !kid) return invalidSvid('its header is not that of a JWT-SVID');
+    if (!/^(JWT|JOSE)$/.test(typ) || !kid) return invalidSvid('the header is not that of a JWT-SVID');
     return { kind: 'valid', spiffeId, expiresAt: new Date(payload.exp! * 1000) };
   } catch {
-    return invalidSvid('it is not signed by an authority of its trust domain, for us, and for now');
+    return invalidSvid('the token has expired, is for another audience, or has no valid signature of its trust domain');
   }
 }

@@ -1,7 +1,4 @@
-/**
- * Whether what was granted covers what is needed. A star stands for a whole part, never for a piece
- * of one.
- */
+/** Compares granted permissions and scopes with required ones. `*` matches a whole part. */
 import type { AgentContext } from './context.js';
 
 export interface RequiredPermission {
@@ -10,33 +7,33 @@ export interface RequiredPermission {
 }
 
 const ANY = '*';
-/** The capability that *is* full access, and has no resource. */
+/** The scope that grants full access. It has no resource. */
 const ADMIN = 'admin';
 
 /**
- * Permissions are `resource:action`; `*:write`, `ticket:*` and `*:*` cover what they say. Whatever
- * is written otherwise covers nothing.
+ * Reports whether the granted permissions, `resource:action`, include the required one. `*:write`,
+ * `ticket:*` and `*:*` are wildcards. Malformed permissions grant nothing.
  */
 export function checkPermission({ resource, action }: RequiredPermission, granted: readonly string[]): boolean {
-  return covers(granted, resource, action);
+  return includesPair(granted, resource, action);
 }
 
 /**
- * Scopes as Signet's agents have them, `action:resource` (`read:cap-table`), or one word. They are
- * granted as a list or, as in a token, separated by spaces; `read:*` and `*:*` cover what they say,
- * and `admin` covers everything.
+ * Reports whether the granted scopes, a list or a space-separated string, include the required one:
+ * `action:resource` (`read:cap-table`), or one word. `read:*` and `*:*` are wildcards; `admin`
+ * includes everything.
  */
 export function hasScope(required: string, granted: readonly string[] | string): boolean {
   const scopes = typeof granted === 'string' ? granted.split(' ') : granted;
   if (!Array.isArray(scopes) || typeof required !== 'string' || required === '') return false;
   if (scopes.includes(required) || scopes.includes(ADMIN)) return true;
   const [first, second] = partsOf(required) ?? [];
-  return first !== undefined && second !== undefined && covers(scopes, first, second);
+  return first !== undefined && second !== undefined && includesPair(scopes, first, second);
 }
 
 /**
- * Whether an agent may do this. What a service granted itself is `resource:action`; what Signet
- * granted may also be written as its scopes are, `action:resource` or `admin`.
+ * Reports whether an agent has a permission. Services grant `resource:action`; Signet also grants
+ * scopes, `action:resource` or `admin`.
  */
 export function agentMay(
   { via, permissions }: Pick<AgentContext, 'via' | 'permissions'>,
@@ -47,7 +44,7 @@ export function agentMay(
   return bySignet && hasScope(`${required.action}:${required.resource}`, permissions);
 }
 
-function covers(granted: readonly string[], first: string, second: string): boolean {
+function includesPair(granted: readonly string[], first: string, second: string): boolean {
   if (!Array.isArray(granted) || !first || !second) return false;
   return granted.some((permission) => {
     const parts = partsOf(permission);

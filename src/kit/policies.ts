@@ -1,6 +1,6 @@
 /**
- * Rules that look at who asks, and say allow, deny, or that a person has to approve. Of several the
- * strictest counts.
+ * Policies: rules that allow a request, deny it, or require the approval of a user. The strictest
+ * result counts.
  */
 import type { AuthContext, RequestLike } from './context.js';
 
@@ -24,7 +24,7 @@ export interface PolicyVerdict {
 export interface Policy<Context extends PolicyContext = PolicyContext> {
   key: string;
   title: string;
-  /** What it is when `check` says nothing. */
+  /** The effect if `check` returns undefined. */
   effect: Effect;
   check(asked: PolicyInput<Context>): Promise<PolicyVerdict | undefined> | PolicyVerdict | undefined;
 }
@@ -37,12 +37,12 @@ interface Objection {
 export type PolicyDecision =
   | { effect: 'allow' }
   | ({ effect: 'deny' } & Objection)
-  /** A person who approves, approves of what `also` says as well. */
+  /** `also`: the other policies that require approval. One approval covers all of them. */
   | ({ effect: 'approve'; also?: Objection[] } & Objection);
 
 const EFFECTS: readonly unknown[] = ['allow', 'approve', 'deny'] satisfies Effect[];
 
-/** The policy, unless it is none: then a TypeError. */
+/** Returns the policy. Throws a TypeError if it has no key or an unknown effect. */
 export function definePolicy<Context extends PolicyContext = PolicyContext>(policy: Policy<Context>): Policy<Context> {
   if (!policy.key) throw new TypeError('A policy needs a key');
   if (!EFFECTS.includes(policy.effect))
@@ -51,17 +51,17 @@ export function definePolicy<Context extends PolicyContext = PolicyContext>(poli
 }
 
 /**
- * Asks policies in order, until one denies; of those that want an approval, all are told. Allowed
- * is what all of them allow, and what none was asked about. Rejects when a policy does, and denies
- * when it answers what is no verdict: a rule that is broken lets nobody in.
+ * Evaluates policies in order, until one denies. Allows only what all of them allow; without
+ * policies, everything. Rejects if a policy throws, and denies if it returns an unknown effect: a
+ * broken policy must not grant access.
  */
 export async function enforcePolicies<Context extends PolicyContext>(
   policies: readonly Policy<Context>[],
   asked: PolicyInput<Context>,
 ): Promise<PolicyDecision> {
   const objections: Objection[] = [];
-  for (const { key, title, effect: otherwise, check } of policies) {
-    const { effect, reason = title } = (await check(asked)) ?? { effect: otherwise };
+  for (const { key, title, effect: byDefault, check } of policies) {
+    const { effect, reason = title } = (await check(asked)) ?? { effect: byDefault };
     if (effect === 'allow') continue;
     if (effect !== 'approve') return { effect: 'deny', reason, policy: key };
     objections.push({ reason, policy: key });

@@ -1,20 +1,21 @@
 /**
- * Proof of possession for a service (RFC 9449): a proof for this request, with a nonce where one is
- * wanted, of the right key, and once.
+ * Proof of possession for a service (RFC 9449): verifies that a DPoP proof is for this request, has
+ * a fresh nonce if one is required, is signed with the right key, and is used once.
  */
-
 import { type AuthError, refusal } from './auth-error.js';
 import { sha256Base64url } from './bytes.js';
 import { DPOP_ALGORITHMS, verifyDpopProof } from './dpop.js';
 import type { DpopNonces } from './dpop-nonces.js';
 import type { ReplayStore } from './replay-store.js';
 
-/** What the proof has to be for. */
+/** The request that the proof must be for. */
 export interface BoundRequest {
   method: string;
-  /** As the client knows it: behind a proxy, the public URL. Query and fragment do not count. */
+  /**
+   * The URL as the client knows it: behind a proxy, the public one. Query and fragment are ignored.
+   */
   url: string;
-  /** The credential that came with it; then the proof must name its hash. */
+  /** The credential that was sent with the proof. If set, the proof must contain its hash. */
   accessToken?: string;
   /** The thumbprint of the key that the credential is bound to (`cnf.jkt`). */
   boundTo?: string;
@@ -22,9 +23,9 @@ export interface BoundRequest {
 
 export interface DpopOptions {
   replays: ReplayStore;
-  /** When given, proofs must contain a nonce of this server. */
+  /** If set, proofs must contain a nonce of this server. */
   nonces?: DpopNonces;
-  /** How far the time of a proof may be from ours. */
+  /** The maximum difference between the time of a proof and now. Default: 60. */
   maxAgeSeconds?: number;
   now?: () => number;
 }
@@ -36,33 +37,32 @@ export type DpopResult =
 const MAX_AGE_SECONDS = 60;
 
 /**
- * Checks a proof by RFC 9449, 4.3, then that its key is the one that the token is bound to, then
- * that it was not used before. Never rejects, unless the store of used proofs does.
+ * Verifies a proof (RFC 9449, 4.3), then that its key is the one that the token is bound to, then
+ * that it was not used before. Rejects only if the replay store does.
  */
 export async function verifyDpop(
   proof: string,
   { boundTo, ...request }: BoundRequest,
   { replays, nonces, maxAgeSeconds = MAX_AGE_SECONDS, now = Date.now }: DpopOptions,
 ): Promise<DpopResult> {
-  if (typeof proof !== 'string' || proof === '') return nonces ? nonceWanted : wrong('a proof is missing');
+  if (typeof proof !== 'string' || proof === '') return nonces ? NONCE_REQUIRED : invalidProof('the proof is missing');
   const verdict = await verifyDpopProof(proof, {
     ...request,
     isNonce: nonces?.accepts,
     now: new Date(now()),
     maxAgeSeconds,
   });
-  if (verdict.kind === 'nonce') return nonceWanted;
-  if (verdict.kind === 'invalid') return wrong(verdict.reason);
+  if (verdict.kind === 'nonce') return NONCE_REQUIRED;
+  if (verdict.kind === 'invalid') return invalidProof(verdict.reason);
   const { thumbprint: jkt, jti, issuedAt } = verdict;
-  if (boundTo !== undefined && boundTo !== jkt) return wrong('the token is bound to another key');
-  // Last of all: only what would have been good is remembered, so that nobody can fill the store
-  // with less.
+  if (boundTo !== undefined && boundTo !== jkt) return invalidProof('the token is bound to another key');
+  // Last, so that invalid proofs cannot fill the store.
   const until = new Date(issuedAt.getTime() + maxAgeSeconds * 1000);
   const isFirst = await replays.firstUse(sha256Base64url(`${jkt} ${jti}`), until);
-  return isFirst ? { ok: true, jkt } : wrong('the proof was used before');
+  return isFirst ? { ok: true, jkt } : invalidProof('the proof was used before');
 }
 
-/** 401 for a proof that was not right, with the nonce for the next one. */
+/** Returns a 401 for a rejected proof, with the nonce for the next one. */
 export function dpopRequired(
   { error, description }: Extract<DpopResult, { ok: false }>,
   nonces?: DpopNonces,
@@ -74,12 +74,12 @@ export function dpopRequired(
   });
 }
 
-const nonceWanted: DpopResult = {
+const NONCE_REQUIRED: DpopResult = {
   ok: false,
   error: 'use_dpop_nonce',
-  description: 'DPoP: the proof needs the nonce of this answer.',
+  description: 'DPoP: the proof needs the nonce of this response.',
 };
-const wrong = (reason: string): DpopResult => ({
+const invalidProof = (reason: string): DpopResult => ({
   ok: false,
   error: 'invalid_dpop_proof',
   description: `DPoP: ${reason}.`,

@@ -1,5 +1,4 @@
-/** How many requests are taken of whom: by kind of principal, in fixed windows. */
-
+/** Rate limits for users, agents and anonymous callers, in fixed windows. */
 import { type AuthError, refusal } from './auth-error.js';
 import type { AuthContext } from './context.js';
 import { parseDurationOrThrow } from './duration.js';
@@ -12,16 +11,16 @@ export interface RateLimit {
 export interface RateLimitConfig {
   default: RateLimit;
   perAuthType?: Partial<Record<AuthContext['type'], RateLimit>>;
-  /** Count each agent by itself (the default), or all agents together. */
+  /** Whether each agent has its own limit (default), or all agents share one. */
   perAgent?: boolean;
 }
 
 /**
- * Counts. Put one on Redis (`INCR`, then `PEXPIRE` for the first) where a service has several
- * processes.
+ * Counts requests. If a service runs as several processes, implement it on Redis: `INCR`, then
+ * `PEXPIRE` for the first request.
  */
 export interface RateLimitStore {
-  /** Counts one more in the window that is open for this key, or opens one. */
+  /** Counts one request in the current window of this key. Opens a window if no window is open. */
   hit(key: string, windowSeconds: number): Count | Promise<Count>;
 }
 
@@ -35,63 +34,59 @@ export interface RateLimitResult {
   limit: number;
   remaining: number;
   resetSeconds: number;
-  /** For every answer: `RateLimit-*`, and `Retry-After` when it was too much. */
+  /** For every response: `RateLimit-*`, and `Retry-After` when the limit is exceeded. */
   headers: Record<string, string>;
-  /** What to answer when it was too much. */
+  /** The error to respond with when the limit is exceeded. */
   refusal?: AuthError;
 }
 
 export interface RateLimiter extends RateLimitConfig {
   /**
-   * Counts a request. Strangers are told apart by what the caller knows of them, their address for
-   * example; else all are one.
+   * Counts a request. `from` distinguishes anonymous callers, for example by IP address; without it
+   * they share one limit.
    */
   check(auth: AuthContext, from?: string): Promise<RateLimitResult>;
 }
 
 const MAX_KEYS = 10_000;
 
-/** A limiter that is also its own configuration. Throws a TypeError for limits that are none. */
+/**
+ * Creates a limiter, which is also its own configuration. Throws a TypeError for invalid limits.
+ */
 export function defineRateLimit(
   config: RateLimitConfig,
   { store = createMemoryRateLimitStore(), now = Date.now }: { store?: RateLimitStore; now?: () => number } = {},
 ): RateLimiter {
   const { perAuthType = {}, perAgent = true } = config;
-  const rateLimiter = { default: settle('default', config.default) } as Record<
-    string,
-    { points: number; seconds: number }
-  >;
-  for (const [type, limit] of Object.entries(perAuthType)) rateLimiter[type] = settle(type, limit);
+  const limits = new Map(Object.entries(perAuthType).map(([type, limit]) => [type, parseLimit(type, limit)]));
+  const defaultLimit = parseLimit('default', config.default);
 
   return { ...config, check };
 
   async function check(auth: AuthContext, from = ''): Promise<RateLimitResult> {
-    const { points, seconds } = rateLimiter[auth.type] ?? rateLimiter.default!;
-    const { count, endsAt } = await store.hit(`${auth.type}:${whoOf(auth, from)}`, seconds);
+    const { requests: limit, windowSeconds } = limits.get(auth.type) ?? defaultLimit;
+    const { count, endsAt } = await store.hit(`${auth.type}:${keyOf(auth, from)}`, windowSeconds);
     const resetSeconds = Math.max(0, Math.ceil((endsAt.getTime() - now()) / 1000));
-    const [allowed, remaining] = [count <= points, Math.max(0, points - count)];
+    const [allowed, remaining] = [count <= limit, Math.max(0, limit - count)];
     const headers = {
-      'RateLimit-Limit': String(points),
+      'RateLimit-Limit': String(limit),
       'RateLimit-Remaining': String(remaining),
       'RateLimit-Reset': String(resetSeconds),
     };
-    const result = { allowed, limit: points, remaining, resetSeconds };
+    const result = { allowed, limit, remaining, resetSeconds };
     if (allowed) return { ...result, headers };
     const withRetry = { ...headers, 'Retry-After': String(Math.max(1, resetSeconds)) };
     return { ...result, headers: withRetry, refusal: refusal(429, 'rate_limited', 'Too many requests.', withRetry) };
   }
 
-  function whoOf(auth: AuthContext, from: string): string {
+  function keyOf(auth: AuthContext, from: string): string {
     if (auth.type === 'human') return auth.userId;
     if (auth.type === 'agent') return perAgent ? auth.agentId : '';
     return from;
   }
 }
 
-/**
- * For one process. When there are too many keys, those that were counted least lately are
- * forgotten.
- */
+/** Counts in memory, for one process. Evicts the least recently used keys when it is full. */
 export function createMemoryRateLimitStore({ maxKeys = MAX_KEYS, now = Date.now } = {}): RateLimitStore {
   const windows = new Map<string, { count: number; endsAt: number }>();
 
@@ -100,7 +95,7 @@ export function createMemoryRateLimitStore({ maxKeys = MAX_KEYS, now = Date.now 
       const open = windows.get(key);
       const window = open && open.endsAt > now() ? open : { count: 0, endsAt: now() + windowSeconds * 1000 };
       window.count += 1;
-      windows.delete(key); // so that it stands last
+      windows.delete(key); // re-inserted last: a Map keeps the order of insertion
       windows.set(key, window);
       if (windows.size > maxKeys) windows.delete(windows.keys().next().value!);
       return { count: window.count, endsAt: new Date(window.endsAt) };
@@ -108,7 +103,7 @@ export function createMemoryRateLimitStore({ maxKeys = MAX_KEYS, now = Date.now 
   };
 }
 
-function settle(name: string, { requests, window }: RateLimit) {
+function parseLimit(name: string, { requests, window }: RateLimit) {
   if (!Number.isInteger(requests) || requests < 1) throw new TypeError(`${name}.requests is ${requests}`);
-  return { points: requests, seconds: parseDurationOrThrow(`${name}.window`, window) };
+  return { requests, windowSeconds: parseDurationOrThrow(`${name}.window`, window) };
 }

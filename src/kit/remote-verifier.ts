@@ -1,12 +1,13 @@
 /**
- * Checks what Signet hands out, in a service of somebody else. Access tokens are checked here, by
- * Signet's published keys: fast, also while Signet is away, and **blind to a revocation until the
- * token expires**. API keys and opaque tokens are asked about at `/api/validate`, and with `online`
- * or `tool` every token is, after it was checked here: then a revocation counts within `cacheFor`.
+ * Verifies the credentials that Signet issues, in another service. Access tokens are verified
+ * locally with Signet's public keys: this is fast, works while Signet is down, and **does not see a
+ * revocation until the token expires**. API keys and opaque tokens are verified at `/api/validate`.
+ * With `online` or `tool`, so is every token after the local check, and a revocation takes effect
+ * within `cacheFor`.
  *
- * A key is not made for this service, and whoever makes one chooses its scopes or capabilities: it
- * is taken only where Signet says what it may (`tool`), or where the service says so
- * (`acceptKeys`). An agent that nobody answers for is a stranger, whatever it carries.
+ * Keys are not issued for one service, and their creator chooses their scopes or capabilities. They
+ * are accepted only if Signet decides what they can do (`tool`), or with `acceptKeys`. Unclaimed
+ * agents are rejected by default, whatever their credential.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { type AuthError, unauthorized } from './auth-error.js';
@@ -18,260 +19,205 @@ import { publicUrl, readAuthorization } from './headers.js';
 import { createJsonReader, type IssuerOptions, readKeySet, secureUrl } from './issuer.js';
 import { createIssuerKeys } from './issuer-keys.js';
 import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
+import { isKey, toContext, toIntrospected, toLogin } from './remote-context.js';
 import { createMemoryReplayStore } from './replay-store.js';
-import { createValidation, type ForwardedProof, type ValidAnswer } from './validation.js';
+import { createValidation, type ForwardedProof } from './validation.js';
 
 export interface RemoteVerifierOptions extends IssuerOptions {
   /**
-   * This service, as it is registered at Signet: the resource (`aud`) of the access tokens that it
-   * takes.
+   * This service, as registered at Signet: the resource (`aud`) of the access tokens it accepts.
    */
   audience: string | string[];
   /**
-   * Also take the access tokens of first-party logins (`session+jwt`), which are made for Signet's
-   * own API. For your own apps only.
+   * Also accepts access tokens of first-party logins (`session+jwt`), which are issued for Signet's
+   * own API. Only for your own apps.
    */
   acceptLogins?: boolean;
   /**
-   * Also take API keys and the keys of agents without asking what they may here. **Their scopes and
-   * capabilities then count as `scope` and `permission`, though whoever made the key chose them**:
-   * for services where everybody with a key may do all that the rules ask for.
+   * Also accepts API keys and agent keys without asking Signet what they can do here. **Their
+   * scopes and capabilities then satisfy `scope` and `permission`, although their creator chose
+   * them.** For services in which every key holder has the same access.
    */
   acceptKeys?: boolean;
-  /**
-   * Also take agents that onboarded themselves and that no person answers for. Anybody can have
-   * one.
-   */
+  /** Also accepts self-onboarded agents that no user has claimed. Anyone can create one. */
   acceptUnclaimedAgents?: boolean;
-  /** Ask Signet about every token, not only about those that cannot be checked here. */
+  /** Verifies every token at Signet, not only those that cannot be verified locally. */
   online?: boolean;
   /**
-   * Ask what the credential may at this tool as well (its slug). Implies `online`. Keys are taken
-   * then, by that level; where it is none, their scopes and capabilities are left out.
+   * The slug of a tool at Signet. Signet also returns the access level of each credential there.
+   * Implies `online`. Keys are accepted with that level; without one, their scopes do not count.
    */
   tool?: string;
-  /**
-   * The origin that the world knows this service by, for DPoP proofs. Else that of the request's
-   * URL.
-   */
+  /** The public origin of this service, for DPoP proofs. Default: that of the request URL. */
   origin?: string;
-  /**
-   * Proofs for tokens that are bound to a key. Give `replays` where there are several processes.
-   */
+  /** For tokens that are bound to a key. Set `replays` if the service runs as several processes. */
   dpop?: Partial<Pick<DpopOptions, 'replays' | 'nonces' | 'maxAgeSeconds'>>;
   /**
-   * Keys of Signet: how old before they are read again (5m), and how long they serve while Signet
-   * cannot be reached (24h).
+   * When Signet's keys are fetched again (default: after 5m), and how long they are used while
+   * Signet cannot be reached (24h).
    */
   keys?: { refreshAfter?: string; keepFor?: string };
   /**
-   * Answers of `/api/validate`: how long a yes and a no are remembered (1s each; 0s for never), and
-   * how many of them (1000).
+   * How long a response of `/api/validate` is cached if the credential is valid (default 1s; 0s:
+   * never) and if it is not (1s), and the number of cached responses (1000).
    */
   validation?: { cacheFor?: string; refusalsFor?: string; maxEntries?: number };
 }
 
 export interface RemoteVerifier {
   /**
-   * Who is behind a request, by its `Authorization` or `X-API-Key`. A credential that is refused
-   * makes an anonymous whose `refusal` says what to answer. Rejects with IssuerUnavailable when it
-   * cannot be known now: answer 503.
+   * Authenticates a request by its `Authorization` or `X-API-Key` header. For an invalid credential
+   * the result is anonymous, with the response to send in `refusal`. Rejects with
+   * `IssuerUnavailable` if the credential cannot be verified now: send a 503.
    */
   resolve(request: RequestLike): Promise<AuthContext>;
   /**
-   * The same for a bearer credential that came another way, in a cookie for example. Tokens that
-   * are bound to a key are refused.
+   * Verifies a bearer credential from another source, such as a cookie. Rejects tokens that are
+   * bound to a key.
    */
   verify(credential: string): Promise<AuthContext>;
 }
 
-type Checked = { claims: JWTPayload; login: boolean } | AuthError;
+type LocalResult = { claims: JWTPayload; isLogin: boolean } | AuthError;
 
-const ALGORITHM = 'ES256'; // what Signet signs access tokens with, whatever the token says
+/** The algorithm of Signet's access tokens. The header of a token does not choose it. */
+const ALGORITHM = 'ES256';
 const TYP = { access: 'at+jwt', login: 'session+jwt' };
 const CREDENTIAL = /^[\w.~+/-]{1,8192}=*$/;
 
+/** Creates a verifier. Throws a TypeError for options that cannot work. */
 export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVerifier {
   const issuer = secureUrl(options.issuer);
   const { acceptLogins = false, acceptKeys = false, acceptUnclaimedAgents = false } = options;
   const { tool, online = tool !== undefined, origin, fetch: request = fetch, now = Date.now } = options;
   if (options.audience.length === 0) throw new TypeError('The verifier needs an audience');
   const read = () => readKeySet(issuer, createJsonReader(request));
-  const findKey = createIssuerKeys({ issuer, read, now, ...settleKeys(options.keys) });
-  const validate = createValidation({ issuer, fetch: request, now, tool, ...settleValidation(options.validation) });
+  const findKey = createIssuerKeys({ issuer, read, now, ...parseKeyOptions(options.keys) });
+  const validate = createValidation({ issuer, fetch: request, now, tool, ...parseCacheOptions(options.validation) });
   const proofs: DpopOptions = { replays: createMemoryReplayStore({ now }), now, ...options.dpop };
 
-  return { resolve, verify: (credential) => judge(credential) };
+  return { resolve, verify: (credential) => authenticate(credential) };
 
   async function resolve(request: RequestLike): Promise<AuthContext> {
     const { headers } = request;
     const [authorization, key] = [readAuthorization(headers.get('authorization')), headers.get('x-api-key')];
     if (authorization === undefined && !key) return anonymous();
-    if (authorization === null) return refused('Send "Authorization: Bearer <token>".');
-    if (authorization && key && authorization.value !== key) return refused('Two credentials disagree.');
-    const credential = authorization?.value ?? key!;
-    return judge(credential, authorization?.scheme === 'dpop' ? request : undefined);
-  }
-
-  async function judge(credential: string, proving?: RequestLike): Promise<AuthContext> {
-    if (typeof credential !== 'string' || !CREDENTIAL.test(credential)) return refused();
-    // Neither keys nor opaque tokens have dots. A token that is spelt in another way than it was
-    // signed is not passed on as one of them.
-    if (!credential.includes('.')) return ask(credential, proving);
-    const checked = isCompactJws(credential) ? await checkToken(credential) : invalid();
-    if ('status' in checked) return anonymous(checked);
-    const { claims, login } = checked;
-    if (isStranger(claims)) return refused(UNCLAIMED);
-    const boundTo = thumbprintOf(claims.cnf);
-    if (claims.cnf !== undefined && boundTo === undefined) return refused(BOUND_OTHERWISE);
-    if (claims.cnf !== undefined && !proving) {
-      return refused('This token is bound to a key: send it as "Authorization: DPoP" with its proof.');
+    if (authorization === null) return rejected('Send "Authorization: Bearer <token>".');
+    if (authorization && key && authorization.value !== key) {
+      return rejected('The request contains two different credentials.');
     }
-    if (claims.cnf === undefined && proving) return refused('This token is bound to no key: send it as Bearer.');
-    const known = login ? toLogin(claims) : toContext(claims);
-    const proven = proving ? await prove(credential, known, proving, boundTo!) : known;
-    return online && proven.isAuthenticated ? ask(credential, proving, proven) : proven;
+    const credential = authorization?.value ?? key!;
+    return authenticate(credential, authorization?.scheme === 'dpop' ? request : undefined);
   }
 
-  /** Signet's own judgement. What was read from the token already is kept. */
-  async function ask(credential: string, proving?: RequestLike, known?: Authenticated): Promise<AuthContext> {
-    const proof = proving && forwarded(proving);
-    if (proof === null) return refused('The proof is missing.');
-    const answer = await validate(credential, proof);
-    if (answer === 'invalid') return refused();
-    if (answer === 'expired') return anonymous(expired());
-    if (isStranger(answer.principal)) return refused(UNCLAIMED);
-    const level = answer.permission ?? null;
-    if (tool !== undefined) return { ...(known ?? toIntrospected(answer, acceptKeys || level !== null)), level };
-    if (!known && isKey(answer) && !acceptKeys) return refused('Keys are not taken here: send an access token.');
-    return known ?? toIntrospected(answer, true);
+  /** `boundRequest`: the request, if the credential was sent with the DPoP scheme. */
+  async function authenticate(credential: string, boundRequest?: RequestLike): Promise<AuthContext> {
+    if (typeof credential !== 'string' || !CREDENTIAL.test(credential)) return rejected();
+    // Keys and opaque tokens contain no dots. A malformed JWT is not forwarded as one of them.
+    if (!credential.includes('.')) return introspect(credential, boundRequest);
+    const result = isCompactJws(credential) ? await verifyLocally(credential) : invalidToken();
+    if ('status' in result) return anonymous(result);
+    const { claims, isLogin } = result;
+    if (isUnacceptedAgent(claims)) return rejected(UNCLAIMED);
+    const boundTo = thumbprintOf(claims.cnf);
+    if (claims.cnf !== undefined && boundTo === undefined) return rejected(UNSUPPORTED_BINDING);
+    if (claims.cnf !== undefined && !boundRequest) {
+      return rejected('This token is bound to a key: send it as "Authorization: DPoP" with a proof.');
+    }
+    if (claims.cnf === undefined && boundRequest) {
+      return rejected('This token is not bound to a key: send it as "Authorization: Bearer".');
+    }
+    const context = isLogin ? toLogin(claims) : toContext(claims);
+    const auth = boundRequest ? await checkProof(credential, context, boundRequest, boundTo!) : context;
+    return online && auth.isAuthenticated ? introspect(credential, boundRequest, auth) : auth;
   }
 
-  /** An agent that onboarded itself, and that no person has claimed. */
-  function isStranger(claims: Record<string, unknown> | undefined): boolean {
+  /** Verifies a credential at Signet. `local`: the context from the token, which is kept. */
+  async function introspect(
+    credential: string,
+    boundRequest?: RequestLike,
+    local?: Authenticated,
+  ): Promise<AuthContext> {
+    const proof = boundRequest && forwardedProof(boundRequest);
+    if (proof === null) return rejected('The DPoP proof is missing.');
+    const response = await validate(credential, proof);
+    if (response === 'invalid') return rejected();
+    if (response === 'expired') return anonymous(expiredToken());
+    if (isUnacceptedAgent(response.principal)) return rejected(UNCLAIMED);
+    const level = response.permission ?? null;
+    if (tool !== undefined) return { ...(local ?? toIntrospected(response, acceptKeys || level !== null)), level };
+    if (!local && isKey(response) && !acceptKeys) {
+      return rejected('This service does not accept keys: send an access token.');
+    }
+    return local ?? toIntrospected(response, true);
+  }
+
+  function isUnacceptedAgent(claims: Record<string, unknown> | undefined): boolean {
     return claims?.claimed === false && !acceptUnclaimedAgents;
   }
 
-  function forwarded({ method, url, headers }: RequestLike): ForwardedProof | null {
+  function forwardedProof({ method, url, headers }: RequestLike): ForwardedProof | null {
     const proof = headers.get('dpop');
     return proof ? { proof, htm: method, htu: withoutQuery(publicUrl(url, origin)) ?? url } : null;
   }
 
-  async function checkToken(token: string): Promise<Checked> {
-    const login = acceptLogins && typOf(token) === TYP.login;
+  async function verifyLocally(token: string): Promise<LocalResult> {
+    const isLogin = acceptLogins && unverifiedTyp(token) === TYP.login;
     try {
       const { payload } = await jwtVerify(token, findKey, {
         issuer,
-        audience: login ? `${issuer}/api/v1` : options.audience,
-        typ: login ? TYP.login : TYP.access,
+        audience: isLogin ? `${issuer}/api/v1` : options.audience,
+        typ: isLogin ? TYP.login : TYP.access,
         algorithms: [ALGORITHM],
         currentDate: new Date(now()),
         requiredClaims: ['exp', 'iat', 'sub', 'jti', 'client_id'],
       });
-      return { claims: payload, login };
+      return { claims: payload, isLogin };
     } catch (error) {
-      if (error instanceof errors.JWTExpired) return expired();
-      if (error instanceof errors.JOSEError) return invalid();
+      if (error instanceof errors.JWTExpired) return expiredToken();
+      if (error instanceof errors.JOSEError) return invalidToken();
       throw error;
     }
   }
 
-  async function prove(
+  async function checkProof(
     credential: string,
-    known: Authenticated,
+    context: Authenticated,
     { method, url, headers }: RequestLike,
     boundTo: string,
   ): Promise<AuthContext> {
     const request = { method, url: publicUrl(url, origin), accessToken: credential, boundTo };
     const proof = await verifyDpop(headers.get('dpop') ?? '', request, proofs);
-    return proof.ok ? { ...known, jkt: proof.jkt } : anonymous(dpopRequired(proof, proofs.nonces));
+    return proof.ok ? { ...context, jkt: proof.jkt } : anonymous(dpopRequired(proof, proofs.nonces));
   }
 }
 
-/** Before anything is verified: it only decides as what the token is then checked. */
-const typOf = (token: string) => jsonObject(token.split('.')[0]!)?.typ;
+/** Returns the type that a token claims, which only selects the rules that it is verified by. */
+const unverifiedTyp = (token: string) => jsonObject(token.split('.')[0]!)?.typ;
 
-const invalid = (why = 'This token is not valid, or no longer.') => unauthorized('invalid_token', why);
-const expired = () => unauthorized('expired_token', 'This token has expired.');
-const refused = (why?: string) => anonymous(invalid(why));
+const UNCLAIMED = 'No user has claimed this agent.';
+const UNSUPPORTED_BINDING =
+  'This token is bound to a client certificate or in another way that this service cannot verify.';
 
-const UNCLAIMED = 'No person answers for this agent.';
-const BOUND_OTHERWISE =
-  'This token is bound to a client certificate, or to what is not checked here: send one that is not.';
+const invalidToken = (description = 'This token is invalid or was revoked.') =>
+  unauthorized('invalid_token', description);
+const expiredToken = () => unauthorized('expired_token', 'This token has expired.');
+const rejected = (description?: string) => anonymous(invalidToken(description));
 
-/**
- * Undefined as well where something else has to be proved with it: what is not checked here is not
- * taken.
- */
+/** Returns the key thumbprint in `cnf`. Undefined if `cnf` contains any other binding. */
 function thumbprintOf(confirmation: unknown): string | undefined {
-  const { jkt, ...more } = (confirmation ?? {}) as { jkt?: unknown };
-  return typeof jkt === 'string' && Object.keys(more).length === 0 ? jkt : undefined;
+  const { jkt, ...others } = (confirmation ?? {}) as { jkt?: unknown };
+  return typeof jkt === 'string' && Object.keys(others).length === 0 ? jkt : undefined;
 }
 
-function toLogin(claims: JWTPayload): Authenticated {
-  const { sub, email, role, exp } = claims as { sub: string; email?: string; role?: string; exp: number };
-  const expiresAt = new Date(exp * 1000);
-  return { type: 'human', isAuthenticated: true, via: 'login', userId: sub, email, role, expiresAt, claims };
-}
-
-/**
- * RFC 9068. A client with a token for itself is an agent; so is whoever acts for a person (RFC
- * 8693, 4.1).
- */
-function toContext(claims: JWTPayload): Authenticated {
-  const { sub, client_id: clientId, scope = '', exp } = claims as unknown as AccessTokenClaims;
-  const scopes = typeof scope === 'string' && scope ? scope.split(' ') : [];
-  const proven = {
-    isAuthenticated: true,
-    via: 'access-token',
-    scopes,
-    clientId,
-    expiresAt: new Date(exp * 1000),
-    claims,
-  } as const;
-  const agent = { ...proven, type: 'agent', permissions: scopes } as const;
-  const actor = (claims.act as { sub?: unknown } | undefined)?.sub;
-  if (typeof actor === 'string') return { ...agent, agentId: actor, onBehalfOf: sub };
-  if (sub === clientId) return { ...agent, agentId: sub };
-  return { ...proven, type: 'human', userId: sub };
-}
-
-interface AccessTokenClaims {
-  sub: string;
-  client_id: string;
-  scope?: string;
-  exp: number;
-}
-
-/**
- * What its holder chose the scopes or capabilities of. Apps have theirs from Signet; a login has
- * none, and no principal.
- */
-const isKey = ({ principal }: ValidAnswer) => principal !== undefined && principal.type !== 'client';
-
-/** A key acts for its owner; an app for a person or, where it is the user itself, for nobody. */
-function toIntrospected(answer: ValidAnswer, keysCount: boolean): Authenticated {
-  const { user, principal } = answer;
-  const { type, client_id: clientId } = principal ?? {};
-  const scopes = isKey(answer) && !keysCount ? [] : principal?.scopes;
-  const proven = { isAuthenticated: true, via: 'introspected', scopes, clientId, claims: principal } as const;
-  if (type === 'agent' || (type === 'client' && user.id === clientId)) {
-    const agentId = principal?.id ?? user.id; // `agent_id` is unique in its organization only
-    const agentName = principal?.name ?? user.name ?? undefined;
-    return { ...proven, type: 'agent', agentId, agentName, permissions: scopes ?? [] };
-  }
-  const { id: userId, name, email, role } = user;
-  return { ...proven, type: 'human', userId, name: name ?? undefined, email: email ?? undefined, role };
-}
-
-function settleKeys({ refreshAfter = '5m', keepFor = '24h' }: RemoteVerifierOptions['keys'] = {}) {
+function parseKeyOptions({ refreshAfter = '5m', keepFor = '24h' }: RemoteVerifierOptions['keys'] = {}) {
   return {
     refreshAfterSeconds: parseDurationOrThrow('keys.refreshAfter', refreshAfter),
     keepForSeconds: parseDurationOrThrow('keys.keepFor', keepFor),
   };
 }
 
-function settleValidation(options: RemoteVerifierOptions['validation'] = {}) {
+function parseCacheOptions(options: RemoteVerifierOptions['validation'] = {}) {
   const { cacheFor = '1s', refusalsFor = '1s', maxEntries = 1000 } = options;
   return {
     cacheSeconds: parseDurationOrThrow('validation.cacheFor', cacheFor, { zero: true }),

@@ -1,10 +1,10 @@
-/** What may be used once, is remembered until it could not be used anyway. */
+/** Remembers ids that can be used once, for as long as they would be valid. */
 
-/** Put one on Redis (`SET key 1 NX PXAT …`) where a service has several processes. */
+/** If a service runs as several processes, implement it on Redis: `SET key 1 NX PXAT …`. */
 export interface ReplayStore {
   /**
-   * Marks an id as used. False when it was already, or when it cannot be remembered. One atomic
-   * step.
+   * Marks an id as used until a time, atomically. Returns false if it was used before, or cannot be
+   * stored.
    */
   firstUse(id: string, until: Date): boolean | Promise<boolean>;
 }
@@ -12,8 +12,8 @@ export interface ReplayStore {
 const MAX_ENTRIES = 100_000;
 
 /**
- * For one process. When it is full of what still counts it says no: forgetting would let the
- * forgotten be used again.
+ * Remembers ids in memory, for one process. Rejects new ids when it is full of valid ones: evicting
+ * an id would allow its reuse.
  */
 export function createMemoryReplayStore({ maxEntries = MAX_ENTRIES, now = Date.now } = {}): ReplayStore {
   const used = new Map<string, number>();
@@ -21,14 +21,14 @@ export function createMemoryReplayStore({ maxEntries = MAX_ENTRIES, now = Date.n
   return {
     firstUse(id, until) {
       if (used.has(id)) return false;
-      if (used.size >= maxEntries) sweep();
+      if (used.size >= maxEntries) removeExpired();
       if (used.size >= maxEntries) return false;
       used.set(id, until.getTime());
       return true;
     },
   };
 
-  function sweep(): void {
+  function removeExpired(): void {
     for (const [id, until] of used) if (until < now()) used.delete(id);
   }
 }

@@ -1,9 +1,9 @@
-/** What is not the same on every runtime. */
+/** Differences between runtimes. */
 
 /**
- * Whether a request may wait for an answer that another one asked for. On Cloudflare's Workers and
- * on Vercel's edge it may not: what a request asked ends with it, also when its client hung up, and
- * whoever else waits for that would wait for ever.
+ * Reports whether a request can wait for a fetch that another request started. On Cloudflare
+ * Workers and Vercel's edge runtime it cannot: a fetch is cancelled when its request ends, and
+ * other requests that wait for it never continue.
  */
 export function canShareRequests(): boolean {
   const { navigator, EdgeRuntime } = globalThis as { navigator?: { userAgent?: string }; EdgeRuntime?: unknown };

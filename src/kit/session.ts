@@ -1,5 +1,5 @@
 /**
- * Sessions of a service's own people: JWTs signed with a secret of the service (HS256), synchronous
+ * Sessions of a service's own users: JWTs signed with a secret of the service (HS256), synchronous
  * on every runtime.
  */
 import { constantTimeEqual, hmacSha256, isCompactJws, jsonObject, toBase64url, utf8 } from './bytes.js';
@@ -14,17 +14,15 @@ export interface SessionPayload {
   exp: number;
 }
 
-/**
- * Every token that is made here begins with this; another algorithm, or none, is never looked at.
- */
+/** The header of every session. Tokens with another one, or another algorithm, are rejected. */
 const HEADER = toBase64url(utf8('{"alg":"HS256","typ":"JWT"}'));
 
 /**
- * Signs a session from now on for `maxAge`. The secret should have 32 random bytes; an empty one is
- * refused with a TypeError, as is what is no duration.
+ * Signs a session that is valid for `maxAge` from now. The secret should be 32 random bytes. Throws
+ * a TypeError if it is empty, if there is no `userId`, or if `maxAge` is not a duration.
  */
 export function signSession(payload: Omit<SessionPayload, 'iat' | 'exp'>, secret: string, maxAge = '7d'): string {
-  if (!secret) throw new TypeError('A session needs a secret to be signed with, and it is empty');
+  if (!secret) throw new TypeError('The session secret is empty');
   if (!payload.userId) throw new TypeError('A session needs a userId');
   const iat = Math.floor(Date.now() / 1000);
   const claims = { ...payload, iat, exp: iat + parseDurationOrThrow('maxAge', maxAge) };
@@ -33,9 +31,8 @@ export function signSession(payload: Omit<SessionPayload, 'iat' | 'exp'>, secret
 }
 
 /**
- * The session, or null when it is not one, has another signature, or has expired. Never throws. It
- * asks no store: a session that was signed is good until it expires, unless you keep a list of
- * those that are not.
+ * Returns the session, or null if it is malformed, has another signature or has expired. Never
+ * throws. A session cannot be revoked, unless you keep a list of revoked sessions.
  */
 export function verifySession(token: string, secret: string): SessionPayload | null {
   if (typeof token !== 'string' || !secret || !isCompactJws(token)) return null;

@@ -1,18 +1,17 @@
 /**
- * Asks Signet about credentials that only it can judge: API keys, opaque tokens, and whether a
- * token was revoked.
+ * Verifies credentials at Signet's `/api/validate`: API keys and opaque tokens, which cannot be
+ * verified locally, and whether a token was revoked.
  */
-
 import { IssuerUnavailable } from './auth-error.js';
 import { sha256Base64url } from './bytes.js';
 import type { ToolLevel } from './context.js';
 import type { IssuerOptions } from './issuer.js';
 import { canShareRequests } from './runtime.js';
 
-/** A yes of `POST /api/validate`. */
-export interface ValidAnswer {
+/** The response for a valid credential. */
+export interface ValidResponse {
   user: { id: string; name?: string | null; email?: string | null; role?: string };
-  /** The key, the app or the agent, where the credential is not the person's own login. */
+  /** The key, client or agent. Absent for a first-party login. */
   principal?: ActingPrincipal;
   permission?: ToolLevel | null;
 }
@@ -26,8 +25,7 @@ export interface ActingPrincipal {
   [more: string]: unknown;
 }
 
-/** What Signet says of a credential. */
-export type Judgement = ValidAnswer | 'invalid' | 'expired';
+export type ValidationResult = ValidResponse | 'invalid' | 'expired';
 
 export interface ValidationOptions extends IssuerOptions {
   tool?: string;
@@ -36,7 +34,7 @@ export interface ValidationOptions extends IssuerOptions {
   maxEntries: number;
 }
 
-/** The proof that came with a bound token, for Signet to check. */
+/** The DPoP proof of a bound token, which Signet verifies. */
 export interface ForwardedProof {
   proof: string;
   htm: string;
@@ -44,50 +42,50 @@ export interface ForwardedProof {
 }
 
 interface Entry {
-  answer: Promise<Judgement>;
-  until: number;
+  result: Promise<ValidationResult>;
+  expiresAtMs: number;
 }
 
 const TIMEOUT_MS = 5000;
 
 /**
- * Answers are remembered for as long as the options say, by the hash of the credential, and no more
- * than so many of them; those who ask for the same one meanwhile share the answer, where they may.
- * What came with a proof is asked each time. Rejects with IssuerUnavailable.
+ * Returns a function that verifies a credential at Signet. Results are cached by the hash of the
+ * credential, and concurrent requests for one credential share a result if the runtime allows it.
+ * Requests with a proof are not cached. Rejects with `IssuerUnavailable`.
  */
 export function createValidation(options: ValidationOptions) {
-  const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: ask = fetch, now = Date.now } = options;
+  const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: request = fetch, now = Date.now } = options;
   const entries = new Map<string, Entry>();
-  const untilAnswered = canShareRequests() ? Number.POSITIVE_INFINITY : 0;
+  const whilePending = canShareRequests() ? Number.POSITIVE_INFINITY : 0;
 
-  return function validate(credential: string, proof?: ForwardedProof): Promise<Judgement> {
-    if (proof) return request(credential, proof);
+  return function validate(credential: string, proof?: ForwardedProof): Promise<ValidationResult> {
+    if (proof) return send(credential, proof);
     const key = sha256Base64url(credential);
-    const known = entries.get(key);
-    if (known && known.until > now()) return known.answer;
-    const entry: Entry = { answer: request(credential), until: untilAnswered };
-    remember(key, entry);
-    entry.answer.then(
-      (answer) => {
-        entry.until = now() + (typeof answer === 'object' ? cacheSeconds : refusalSeconds) * 1000;
+    const cached = entries.get(key);
+    if (cached && cached.expiresAtMs > now()) return cached.result;
+    const entry: Entry = { result: send(credential), expiresAtMs: whilePending };
+    store(key, entry);
+    entry.result.then(
+      (result) => {
+        entry.expiresAtMs = now() + (typeof result === 'object' ? cacheSeconds : refusalSeconds) * 1000;
       },
       () => {
-        if (entries.get(key) === entry) entries.delete(key); // that nobody answered is not remembered
+        if (entries.get(key) === entry) entries.delete(key); // failures are not cached
       },
     );
-    return entry.answer;
+    return entry.result;
   };
 
-  function remember(key: string, entry: Entry): void {
+  function store(key: string, entry: Entry): void {
     entries.delete(key);
     const oldest = entries.size >= maxEntries ? entries.keys().next().value : undefined;
     if (oldest !== undefined) entries.delete(oldest);
     if (maxEntries > 0) entries.set(key, entry);
   }
 
-  async function request(credential: string, proof?: ForwardedProof): Promise<Judgement> {
+  async function send(credential: string, proof?: ForwardedProof): Promise<ValidationResult> {
     try {
-      const response = await ask(`${issuer}/api/validate`, {
+      const response = await request(`${issuer}/api/validate`, {
         method: 'POST',
         redirect: 'manual',
         headers: {
@@ -98,13 +96,13 @@ export function createValidation(options: ValidationOptions) {
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const { status } = response;
-      if (status !== 200 && status !== 401) throw new Error(`it answers ${status}`);
-      const body = (await response.json()) as Partial<ValidAnswer> & { valid?: unknown; error?: unknown };
+      if (status !== 200 && status !== 401) throw new Error(`Unexpected status ${status}`);
+      const body = (await response.json()) as Partial<ValidResponse> & { valid?: unknown; error?: unknown };
       if (status === 401 && body?.valid === false) return body.error === 'expired_token' ? 'expired' : 'invalid';
-      if (status === 200 && body?.valid === true && typeof body.user?.id === 'string') return body as ValidAnswer;
-      throw new Error('its answer is not understood');
+      if (status === 200 && body?.valid === true && typeof body.user?.id === 'string') return body as ValidResponse;
+      throw new Error('Unexpected response body');
     } catch (cause) {
-      throw new IssuerUnavailable(`${issuer} cannot be asked about a credential`, { cause });
+      throw new IssuerUnavailable(`${issuer} cannot verify credentials at the moment`, { cause });
     }
   }
 }

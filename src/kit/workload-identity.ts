@@ -1,7 +1,7 @@
 /**
- * Workloads (SPIFFE) that come to a service, by the certificate that its proxy has checked, or by a
- * token that is checked here with the keys of its trust domain. On any runtime; where TLS ends in
- * the service itself, `signet/kit/spiffe` checks the chain of a certificate.
+ * Authenticates workloads (SPIFFE) on any runtime: by a client certificate that a proxy verified
+ * and passes on, or by a token, which is verified here. A service that terminates TLS itself
+ * verifies certificate chains with `signet/kit/spiffe`.
  */
 import type { JWK } from 'jose';
 import { fromBase64 } from './bytes.js';
@@ -16,19 +16,19 @@ import { parseSpiffeId, type SpiffeId } from './spiffe-id.js';
 
 export interface WorkloadIdentityOptions {
   trustDomain: string;
-  /** Others whose workloads are known here. */
+  /** Other trust domains whose workloads are accepted. */
   trustedDomains?: string[];
-  /** The header in which the proxy that ends TLS passes on the client's certificate. */
+  /** The header in which the proxy passes on the client certificate. Default: `X-Client-Cert`. */
   certHeader?: string;
   /**
-   * Whether a request comes from that proxy, which must drop this header from whatever it receives.
-   * Not set: the header is not believed, since anybody can send one. The chain of the certificate
-   * is the proxy's to check.
+   * Whether a request comes from the proxy that terminates TLS. The proxy must verify the
+   * certificate chain, and remove the header from requests that it receives. Default: false, since
+   * any client can send the header.
    */
   fromTrustedPeer?: boolean | ((request: RequestLike) => boolean);
-  /** The bundle of each trust domain in the SPIFFE format, for tokens. */
+  /** The bundle of each trust domain in the SPIFFE format, to verify tokens. */
   bundles?: Record<string, { keys: object[] }>;
-  /** What a workload may do. */
+  /** Returns the permissions of a workload. Default: none. */
   permissionsOf?: (spiffeId: string) => string[] | Promise<string[]>;
   now?: () => number;
 }
@@ -43,19 +43,19 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
   return { fromRequest, verifyToken };
 
   /**
-   * The workload whose certificate a trusted proxy passed on; null for none, one that does not
-   * count now, or one from elsewhere.
+   * Returns the workload whose certificate a trusted proxy passed on. Returns null without one, and
+   * for a certificate that is not valid now or belongs to another trust domain.
    */
   function fromRequest(request: RequestLike): SpiffeId | null {
     const { fromTrustedPeer = false } = options;
     if (!(typeof fromTrustedPeer === 'function' ? fromTrustedPeer(request) : fromTrustedPeer)) return null;
     const header = request.headers.get(certHeader);
-    const traits = header ? readCertificate(header) : undefined;
-    const id = traits && isWorkload(traits) ? parseSpiffeId(traits.uris[0]!) : undefined;
+    const extensions = header ? parseHeader(header) : undefined;
+    const id = extensions && isWorkload(extensions) ? parseSpiffeId(extensions.uris[0]!) : undefined;
     return id?.path && domains.has(id.trustDomain) ? id : null;
   }
 
-  /** Whose token it is (JWT-SVID), for one of these audiences; null for anything else. */
+  /** Returns the workload that a token was issued to, or null if it is invalid for the audience. */
   async function verifyToken(token: string, audience: string | string[]): Promise<SpiffeId | null> {
     if (typeof token !== 'string') return null;
     const bundleOf = (domain: string) => (domains.has(domain) ? authorities.get(domain) : undefined);
@@ -63,19 +63,18 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
     return verdict.kind === 'valid' ? verdict.spiffeId : null;
   }
 
-  /** X509-SVID, 2 and 4: one URI, no authority, for signatures of clients, and in its time. */
-  function isWorkload(traits: CertificateExtensions): boolean {
-    const { uris, isAuthority, keyUsage, notBefore, notAfter } = traits;
-    const isOfNow = notBefore.getTime() <= now() && now() <= notAfter.getTime();
-    const maySign = keyUsage?.has('digitalSignature') !== false;
+  /** The rules for the certificate of a workload (X509-SVID, 2 and 4), and its validity period. */
+  function isWorkload(extensions: CertificateExtensions): boolean {
+    const { uris, isAuthority, keyUsage, notBefore, notAfter } = extensions;
+    const isValidNow = notBefore.getTime() <= now() && now() <= notAfter.getTime();
     return (
       uris.length === 1 &&
       !isAuthority &&
-      maySign &&
-      allowsClientAuthentication(traits) &&
+      keyUsage?.has('digitalSignature') !== false &&
+      allowsClientAuthentication(extensions) &&
       !keyUsage?.has('keyCertSign') &&
       !keyUsage?.has('cRLSign') &&
-      isOfNow
+      isValidNow
     );
   }
 }
@@ -83,16 +82,17 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
 const toAuthorities = (keys: object[]) => ({ jwtAuthorities: jwtAuthoritiesOf(keys as JWK[]) });
 
 /**
- * From a header: PEM, also percent-encoded or with its line breaks lost, or the Base64 of RFC 9440.
- * Undefined for anything else.
+ * Parses a certificate header: PEM, also percent-encoded or without line breaks, or Base64 as in
+ * RFC
+ * 9440. Returns undefined for anything else.
  */
-function readCertificate(header: string): CertificateExtensions | undefined {
+function parseHeader(header: string): CertificateExtensions | undefined {
   if (header.length > MAX_HEADER_LENGTH) return undefined;
   try {
     const text = header.includes('%') ? decodeURIComponent(header) : header;
     const base64 = text.replace(/-----(BEGIN|END) CERTIFICATE-----|\s|^:|:$/g, '');
     return parseCertificateExtensions(fromBase64(base64));
   } catch {
-    return undefined; // neither percent-encoding nor Base64
+    return undefined; // invalid percent-encoding or Base64
   }
 }

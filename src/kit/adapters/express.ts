@@ -1,14 +1,13 @@
 /**
- * Express: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }),
- * handler)`. Also for Connect, and bare Node.
+ * Express: `app.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`.
+ * Also for Connect and plain Node.js servers.
  */
-
 import { bodyOf } from '../auth-error.js';
 import type { AuthContext, RequestLike, ResolveAuth } from '../context.js';
-import { type NodeRequest, severalAsOne } from '../headers.js';
+import { joinAuthorization, type NodeRequest } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
 
-/** As much of Express as is used here. */
+/** The part of an Express request that is used here. */
 export interface ExpressRequest extends NodeRequest {
   method: string;
   url: string;
@@ -23,24 +22,24 @@ interface ExpressResponse {
   end(body: string): unknown;
 }
 
-const known = new WeakMap<ExpressRequest, AuthContext>();
+const contexts = new WeakMap<ExpressRequest, AuthContext>();
 
 /**
- * Lets through whom the rules admit, and answers all others. The handler finds them with
- * `authOf(req)`.
+ * Returns a middleware that allows the requests that satisfy the rules, and responds to all others
+ * with an error. The handler gets the caller from `authOf(req)`.
  */
 export function protect(resolve: ResolveAuth, rules?: Rules) {
   const admit = createAdmission(resolve, rules);
 
   return async function protectRoute(req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) {
     try {
-      const authResult = await admit(toRequest(req));
-      if ('auth' in authResult) {
-        known.set(req, authResult.auth);
+      const result = await admit(toRequest(req));
+      if ('auth' in result) {
+        contexts.set(req, result.auth);
         next();
         return;
       }
-      const { refusal } = authResult;
+      const { refusal } = result;
       res.statusCode = refusal.status;
       const headers = { ...refusal.headers, 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
       for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
@@ -51,17 +50,18 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
   };
 }
 
-/** Who it is. Throws on a route that nothing protects. */
+/** Returns the caller of a request. Throws on a route without `protect()`. */
 export function authOf(req: ExpressRequest): AuthContext {
-  const auth = known.get(req);
-  if (!auth) throw new Error('This route has no protect() before it');
+  const auth = contexts.get(req);
+  if (!auth) throw new Error('This route has no protect() before its handler');
   return auth;
 }
 
-/** A header that came several times is read as one: none of the kit's is valid then. */
+/** Joins repeated headers. None of the headers that the kit reads is valid then. */
 function toRequest(req: ExpressRequest): RequestLike {
   const { method, url, originalUrl = url, protocol = 'http', headers, socket } = req;
-  const get = (name: string) => severalAsOne(req, name, [headers[name.toLowerCase()] ?? []].flat().join(', ') || null);
+  const get = (name: string) =>
+    joinAuthorization(req, name, [headers[name.toLowerCase()] ?? []].flat().join(', ') || null);
   const base = `${protocol}://${get('host') ?? 'localhost'}`;
   return { method, url: base + originalUrl, headers: { get }, peer: socket.remoteAddress };
 }

@@ -1,27 +1,28 @@
 /**
- * Hono: `app.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`;
- * the handler finds them with `c.get('auth')`. And whatever else is a function from Request to
- * Response (Bun, Deno, Workers): `protectFetch`.
+ * Hono: `app.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`.
+ * `protectFetch` wraps any other function from `Request` to `Response` (Bun, Deno, Workers).
  */
-
 import { refusalResponse } from '../auth-error.js';
 import type { AuthContext, ResolveAuth } from '../context.js';
 import { createAdmission, type Rules } from '../protect.js';
 
-/** As much of Hono as is used here. */
+/** The part of a Hono context that is used here. */
 export interface HonoContext {
   req: { raw: Request };
   set(name: 'auth', value: AuthContext): void;
 }
 
-/** Lets through whom the rules admit, and answers all others. */
+/**
+ * Returns a middleware that allows the requests that satisfy the rules, and responds to all others
+ * with an error. The handler gets the caller from `c.get('auth')`.
+ */
 export function protect(resolve: ResolveAuth, rules?: Rules) {
   const admit = createAdmission(resolve, rules);
 
   return async function protectRoute(c: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
-    const authResult = await admit(c.req.raw);
-    if ('refusal' in authResult) return refusalResponse(authResult.refusal);
-    c.set('auth', authResult.auth);
+    const result = await admit(c.req.raw);
+    if ('refusal' in result) return refusalResponse(result.refusal);
+    c.set('auth', result.auth);
     await next();
     return undefined;
   };
@@ -29,11 +30,12 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
 
 type Handler = (request: Request, auth: AuthContext) => Response | Promise<Response>;
 
+/** Wraps a handler, which gets the caller as its second argument. */
 export function protectFetch(resolve: ResolveAuth, rules: Rules, handler: Handler) {
   const admit = createAdmission(resolve, rules);
 
-  return async function answerProtected(request: Request): Promise<Response> {
-    const authResult = await admit(request);
-    return 'refusal' in authResult ? refusalResponse(authResult.refusal) : handler(request, authResult.auth);
+  return async function handleProtected(request: Request): Promise<Response> {
+    const result = await admit(request);
+    return 'refusal' in result ? refusalResponse(result.refusal) : handler(request, result.auth);
   };
 }

@@ -1,14 +1,10 @@
-/**
- * Koa: `router.get('/mfaChallenges', protect(verifier.resolve, { scope: 'ticket:read' }),
- * handler)`; the handler finds them in `ctx.state.auth`.
- */
-
+/** Koa: `router.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`. */
 import { bodyOf } from '../auth-error.js';
 import type { ResolveAuth } from '../context.js';
-import { type NodeRequest, severalAsOne } from '../headers.js';
+import { joinAuthorization, type NodeRequest } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
 
-/** As much of Koa as is used here. */
+/** The part of a Koa context that is used here. */
 export interface KoaContext {
   method: string;
   href: string;
@@ -20,20 +16,23 @@ export interface KoaContext {
   body: unknown;
 }
 
-/** Lets through whom the rules admit, and answers all others. */
+/**
+ * Returns a middleware that allows the requests that satisfy the rules, and responds to all others
+ * with an error. The handler gets the caller from `ctx.state.auth`.
+ */
 export function protect(resolve: ResolveAuth, rules?: Rules) {
   const admit = createAdmission(resolve, rules);
 
   return async function protectRoute(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
     const { method, href: url, req } = ctx;
-    const headers = { get: (name: string) => severalAsOne(req, name, ctx.get(name) || null) };
-    const authResult = await admit({ method, url, headers, peer: req.socket.remoteAddress });
-    if ('auth' in authResult) {
-      Object.assign(ctx.state, { auth: authResult.auth });
+    const headers = { get: (name: string) => joinAuthorization(req, name, ctx.get(name) || null) };
+    const result = await admit({ method, url, headers, peer: req.socket.remoteAddress });
+    if ('auth' in result) {
+      Object.assign(ctx.state, { auth: result.auth });
       await next();
       return;
     }
-    const { refusal } = authResult;
+    const { refusal } = result;
     ctx.status = refusal.status;
     ctx.set({ ...refusal.headers, 'Cache-Control': 'no-store' });
     ctx.body = bodyOf(refusal);

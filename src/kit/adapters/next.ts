@@ -1,9 +1,8 @@
 /**
- * Next.js: `export default protect(verifier, { signIn: '/login' })` in `middleware.ts` (from Next
- * 16 on, `proxy.ts`). Runs on the edge. It reads the cookie that a page set after signing in at
- * Signet's JSON login, which needs a verifier with `acceptLogins`.
+ * Next.js: `export default protect(verifier, { signIn: '/login' })` in `middleware.ts` (`proxy.ts`
+ * since Next.js 16). Runs at the edge. Reads the cookie that a page set after a login at Signet's
+ * JSON API, which requires a verifier with `acceptLogins`.
  */
-
 import { refusalResponse } from '../auth-error.js';
 import type { AuthContext, RequestLike } from '../context.js';
 import { readCookie } from '../headers.js';
@@ -11,42 +10,44 @@ import { createAdmission, type Rules } from '../protect.js';
 import type { RemoteVerifier } from '../remote-verifier.js';
 
 export interface NextOptions extends Rules {
-  /** The cookie that holds the access token. */
+  /** The cookie that contains the access token. Default: `session`. */
   cookie?: string;
   /**
-   * The page to sign in at; it is told in `next` from where somebody came, as a path. Without one,
-   * everybody gets 401.
+   * The path of the sign-in page, which gets the requested path in `next`. Without it, pages
+   * respond with 401 as well.
    */
   signIn?: string;
 }
 
 /**
- * Undefined lets a request through. A page that is asked for by somebody who is not signed in
- * becomes the page to sign in at.
+ * Returns a middleware. Undefined allows the request. Unauthenticated requests for a page are
+ * redirected to the sign-in page.
  */
 export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, ...rules }: NextOptions = {}) {
-  const admit = createAdmission(fromHeaderOrCookie, rules);
+  const admit = createAdmission(resolve, rules);
 
   return async function middleware(request: Request): Promise<Response | undefined> {
     const url = new URL(request.url);
     if (signIn && url.pathname === signIn) return undefined;
-    const authResult = await admit(request);
-    if ('auth' in authResult) return undefined;
-    if (!signIn || authResult.refusal.status !== 401 || !isForPage(request)) return refusalResponse(authResult.refusal);
+    const result = await admit(request);
+    if ('auth' in result) return undefined;
+    if (!signIn || result.refusal.status !== 401 || !isForPage(request)) return refusalResponse(result.refusal);
     const to = new URL(signIn, url);
-    to.searchParams.set('next', url.pathname.replace(/^\/+/, '/') + url.search); // two slashes would be another host
+    to.searchParams.set('next', url.pathname.replace(/^\/+/, '/') + url.search); // `//` would start a host name
     return Response.redirect(to, 307);
   };
 
-  async function fromHeaderOrCookie(request: RequestLike): Promise<AuthContext> {
+  async function resolve(request: RequestLike): Promise<AuthContext> {
     const auth = await verifier.resolve(request);
     const token = readCookie(request, cookie);
     if (auth.isAuthenticated || auth.refusal || !token) return auth;
-    const byCookie = await verifier.verify(token);
-    return byCookie.isAuthenticated ? { ...byCookie, byCookie: true } : byCookie;
+    const fromCookie = await verifier.verify(token);
+    return fromCookie.isAuthenticated ? { ...fromCookie, byCookie: true } : fromCookie;
   }
 }
 
-/** What a person sees in the address bar; a script that asks for data wants to be told. */
+/**
+ * Reports whether a browser navigates to a page. Scripts that request data get an error instead.
+ */
 const isForPage = ({ method, headers }: Request) =>
   method === 'GET' && (headers.get('accept') ?? '').includes('text/html');

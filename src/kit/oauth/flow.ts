@@ -1,39 +1,34 @@
-/**
- * What is known between the way to a provider and the way back: one signed cookie, and what follows
- * from it.
- */
+/** The state of a sign-in at a provider. It is stored in one signed cookie of the browser. */
 import { constantTimeEqual, hmacSha256, randomToken, sha256Base64url } from '../bytes.js';
 
 export const FLOW_SECONDS = 600;
 
 export interface Flow {
-  /**
-   * `provider.time.chance.signature`: goes to the provider, and into the cookie of the browser that
-   * began.
-   */
+  /** `provider.time.random.signature`: sent to the provider, and stored in a cookie. */
   state: string;
   provider: string;
-  /**
-   * PKCE (RFC 7636) and OpenID Connect's nonce follow from the state and the secret: there is
-   * nothing to keep.
-   */
+  /** The PKCE verifier (RFC 7636). Derived from state and secret, like the nonce; not stored. */
   verifier: string;
   challenge: string;
   nonce: string;
 }
 
+/** Starts a flow with a random state. */
 export function beginFlow(provider: string, secret: string): Flow {
   const body = `${provider}.${Math.floor(Date.now() / 1000)}.${randomToken()}`;
-  return toFlow(`${body}.${seal(body, secret)}`, provider, secret);
+  return toFlow(`${body}.${signatureOf(body, secret)}`, provider, secret);
 }
 
-/** The flow that came back, if this browser began it here, and lately. */
+/**
+ * Returns the flow of a callback. Returns undefined if it was not started here by this browser
+ * within the last `FLOW_SECONDS`.
+ */
 export function resumeFlow(state: string | null, cookie: string | undefined, secret: string): Flow | undefined {
   if (!state || !cookie || !constantTimeEqual(state, cookie)) return undefined;
-  const [provider, begun, chance, signature, ...more] = state.split('.');
-  if (!provider || !begun || !chance || !signature || more.length > 0) return undefined;
-  if (!constantTimeEqual(signature, seal(`${provider}.${begun}.${chance}`, secret))) return undefined;
-  return Number(begun) + FLOW_SECONDS > Date.now() / 1000 ? toFlow(state, provider, secret) : undefined;
+  const [provider, startedAt, random, signature, ...more] = state.split('.');
+  if (!provider || !startedAt || !random || !signature || more.length > 0) return undefined;
+  if (!constantTimeEqual(signature, signatureOf(`${provider}.${startedAt}.${random}`, secret))) return undefined;
+  return Number(startedAt) + FLOW_SECONDS > Date.now() / 1000 ? toFlow(state, provider, secret) : undefined;
 }
 
 function toFlow(state: string, provider: string, secret: string): Flow {
@@ -47,4 +42,4 @@ function toFlow(state: string, provider: string, secret: string): Flow {
   };
 }
 
-const seal = (body: string, secret: string) => hmacSha256(secret, `oauth state ${body}`);
+const signatureOf = (body: string, secret: string) => hmacSha256(secret, `oauth state ${body}`);

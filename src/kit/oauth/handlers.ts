@@ -1,36 +1,32 @@
 /**
- * Signing people in at Google, GitHub and others: two handlers, from Web Request to Response, and a
- * session of the service's own.
+ * Signs users in at Google, GitHub and other providers: two handlers from Web `Request` to
+ * `Response`, which start a session of the service's own.
  */
-
 import { refusal, refusalResponse } from '../auth-error.js';
 import { parseDurationOrThrow } from '../duration.js';
 import { readCookie } from '../headers.js';
 import { signSession } from '../session.js';
 import { beginFlow, FLOW_SECONDS, resumeFlow } from './flow.js';
-import { CodeRefused, ProviderFailed, readProfile } from './profile.js';
+import { InvalidCode, ProviderFailed, readProfile } from './profile.js';
 import type { OAuthProfile, OAuthProvider } from './providers.js';
 
 export interface OAuthHandlersOptions {
   providers: OAuthProvider[];
   sessionSecret: string;
-  /** Its path is registered at the providers, under the origin of this service. */
+  /** The path of the redirect URI that is registered at the providers. */
   callbackPath?: string;
-  /** Before the name of a provider. */
+  /** The path before the name of a provider. */
   loginPath?: string;
-  /** Where everybody goes afterwards. A path: nobody is sent elsewhere. */
+  /** The path that users are sent to after the sign-in. Not a URL, to prevent open redirects. */
   redirectTo?: string;
   sessionMaxAge?: string;
   cookies?: { state?: string; session?: string };
-  /**
-   * The origin that the world knows this service by. Else that of the request's URL: behind a
-   * proxy, name it.
-   */
+  /** The public origin of this service. Default: that of the request URL. Set it behind a proxy. */
   origin?: string;
   /**
-   * Who this is here; null for nobody, who is then refused. Without it, a session has the id
-   * `provider:id`, and the address only if the provider vouches for it. An address that is not
-   * verified belongs to nobody: never find an account by it.
+   * Returns the account of a user, or null to reject the sign-in. Default: a session with the id
+   * `provider:id`, and the e-mail address if the provider verified it. Never look up an account by
+   * an unverified address.
    */
   onSignIn?(profile: OAuthProfile, provider: string): Promise<SignedIn | null> | SignedIn | null;
   fetch?: typeof fetch;
@@ -42,25 +38,25 @@ export interface SignedIn {
   role?: string;
 }
 
+/** Creates the handlers. Throws a TypeError for options that cannot work. */
 export function createOAuthHandlers(options: OAuthHandlersOptions) {
   const { sessionSecret, callbackPath = '/auth/callback', loginPath = '/auth/login', redirectTo = '/' } = options;
-  const { sessionMaxAge = '7d', onSignIn = asTheyAre, fetch: ask = fetch } = options;
+  const { sessionMaxAge = '7d', onSignIn = toSignedIn, fetch: request = fetch } = options;
   const { state: stateCookie = 'capstan_oauth_state', session: sessionCookie = 'capstan_session' } =
     options.cookies ?? {};
   const providers = new Map(options.providers.map((provider) => [provider.name, provider]));
   if (!sessionSecret) throw new TypeError('sessionSecret is empty');
   if (!/^\/(?![/\\])/.test(redirectTo)) throw new TypeError('redirectTo must be a path of this service');
   for (const name of providers.keys()) {
-    if (!/^[\w-]+$/.test(name))
-      throw new TypeError(`A provider cannot be called ${name}: letters, digits, _ and - only`);
+    if (!/^[\w-]+$/.test(name)) {
+      throw new TypeError(`"${name}" is not a provider name: use letters, digits, _ and - only`);
+    }
   }
   const sessionSeconds = parseDurationOrThrow('sessionMaxAge', sessionMaxAge);
 
   return { login, callback };
 
-  /**
-   * `GET <loginPath>/<provider>`: remembers that this browser began, and sends it to the provider.
-   */
+  /** `GET <loginPath>/<provider>`: sets the state cookie, and redirects to the provider. */
   async function login(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
     const provider = pathname.startsWith(`${loginPath}/`)
@@ -83,33 +79,36 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
     return redirect(to.href, [cookie(request, stateCookie, flow.state, FLOW_SECONDS)]);
   }
 
-  /** `GET <callbackPath>`: only for the browser that began, and once. */
-  async function callback(request: Request): Promise<Response> {
-    const over = cookie(request, stateCookie, '', 0);
-    const { searchParams } = new URL(request.url);
-    const flow = resumeFlow(searchParams.get('state'), readCookie(request, stateCookie), sessionSecret);
+  /** `GET <callbackPath>`: only for the browser that started the sign-in, and once. */
+  async function callback(callbackRequest: Request): Promise<Response> {
+    const clearState = cookie(callbackRequest, stateCookie, '', 0);
+    const { searchParams } = new URL(callbackRequest.url);
+    const flow = resumeFlow(searchParams.get('state'), readCookie(callbackRequest, stateCookie), sessionSecret);
     const provider = flow && providers.get(flow.provider);
-    if (!flow || !provider) return no(400, 'invalid_state', 'This sign-in did not begin here, or too long ago.');
+    if (!flow || !provider) {
+      return fail(400, 'invalid_state', 'This sign-in was not started in this browser, or has expired.');
+    }
     const [code, issuer] = [searchParams.get('code'), searchParams.get('iss')];
     if (issuer && provider.openId && !provider.openId.issuers.includes(issuer)) {
-      return no(400, 'invalid_issuer', 'Another provider answers than was asked.'); // RFC 9207
+      return fail(400, 'invalid_issuer', 'The response comes from another provider.'); // RFC 9207
     }
-    if (!code) return no(400, 'access_denied', 'The provider did not sign you in.');
+    if (!code) return fail(400, 'access_denied', 'The provider did not sign you in.');
     try {
-      const profile = await readProfile({ provider, flow, code, redirectUri: redirectUri(request), ask });
-      const person = await onSignIn(profile, provider.name);
-      if (!person) return no(403, 'access_denied', 'You are not known here.');
-      const session = signSession(person, sessionSecret, sessionMaxAge);
-      return redirect(redirectTo, [over, cookie(request, sessionCookie, session, sessionSeconds)]);
+      const profile = await readProfile({ provider, flow, code, redirectUri: redirectUri(callbackRequest), request });
+      const user = await onSignIn(profile, provider.name);
+      if (!user) return fail(403, 'access_denied', 'You do not have an account here.');
+      const session = signSession(user, sessionSecret, sessionMaxAge);
+      return redirect(redirectTo, [clearState, cookie(callbackRequest, sessionCookie, session, sessionSeconds)]);
     } catch (error) {
-      if (error instanceof CodeRefused) return no(400, 'invalid_grant', 'This code is not valid, or no longer.');
-      if (error instanceof ProviderFailed)
-        return no(502, 'upstream_invalid_response', 'The provider could not be asked.');
+      if (error instanceof InvalidCode) return fail(400, 'invalid_grant', 'This code is invalid or has expired.');
+      if (error instanceof ProviderFailed) {
+        return fail(502, 'upstream_invalid_response', 'The provider did not respond as expected.');
+      }
       throw error;
     }
 
-    function no(status: number, code: string, why: string): Response {
-      return refusalResponse(refusal(status, code, why, { 'Set-Cookie': over }));
+    function fail(status: number, code: string, description: string): Response {
+      return refusalResponse(refusal(status, code, description, { 'Set-Cookie': clearState }));
     }
   }
 
@@ -121,20 +120,20 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
     return originOf(request) + callbackPath;
   }
 
-  /** SameSite=Lax: the way back from a provider is a link from another site. */
+  /** SameSite=Lax, because the redirect from the provider comes from another site. */
   function cookie(request: Request, name: string, value: string, seconds: number): string {
     const secure = originOf(request).startsWith('https:') ? '; Secure' : '';
     return `${name}=${value}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Lax${secure}`;
   }
 }
 
-const asTheyAre = ({ id, email, emailVerified }: OAuthProfile, provider: string): SignedIn => ({
+const toSignedIn = ({ id, email, emailVerified }: OAuthProfile, provider: string): SignedIn => ({
   userId: `${provider}:${id}`,
   ...(emailVerified && email && { email }),
 });
 
 function redirect(to: string, cookies: string[]): Response {
   const headers = new Headers({ Location: to, 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' });
-  for (const one of cookies) headers.append('Set-Cookie', one);
+  for (const value of cookies) headers.append('Set-Cookie', value);
   return new Response(null, { status: 302, headers });
 }

@@ -1,4 +1,4 @@
-/** From a code to the profile of a person, at their provider. */
+/** Exchanges an authorization code for the user's profile at their provider. */
 import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose';
 import { readText } from '../bytes.js';
 import type { Flow } from './flow.js';
@@ -9,45 +9,47 @@ interface Exchange {
   flow: Flow;
   code: string;
   redirectUri: string;
-  ask: typeof fetch;
+  request: typeof fetch;
 }
 
 const TIMEOUT_MS = 10_000;
-const MAX_ANSWER_BYTES = 65_536;
+const MAX_RESPONSE_BYTES = 65_536;
 
-/** The provider does not answer as it should. Nothing of what it said is in the message. */
+/** The provider did not respond as expected. The message contains nothing from the response. */
 export class ProviderFailed extends Error {
   override readonly name = 'ProviderFailed';
 }
 
-/** The code is none, or was used already: whoever brought it is at fault, not the provider. */
-export class CodeRefused extends Error {
-  override readonly name = 'CodeRefused';
+/** The authorization code is invalid or was used before: the caller's fault, not the provider's. */
+export class InvalidCode extends Error {
+  override readonly name = 'InvalidCode';
 }
 
+/** Returns the profile of the user. Rejects with `InvalidCode` or `ProviderFailed`. */
 export async function readProfile(exchange: Exchange): Promise<OAuthProfile> {
-  const { provider, ask } = exchange;
-  const { access_token: accessToken, id_token: idToken } = await redeem(exchange);
+  const { provider, request } = exchange;
+  const { access_token: accessToken, id_token: idToken } = await exchangeCode(exchange);
   if (provider.openId) return verifyIdToken(String(idToken), exchange);
-  if (!provider.readProfile) throw new ProviderFailed(`${provider.name} has no profile to read`);
+  if (!provider.readProfile) throw new ProviderFailed(`${provider.name} has neither openId nor readProfile`);
   const headers = {
     authorization: `Bearer ${String(accessToken)}`,
     accept: 'application/json',
     'user-agent': 'signet-kit',
   };
   try {
-    const profile = await provider.readProfile((url) => requestJson(ask, url, { headers }));
+    const profile = await provider.readProfile((url) => requestJson(request, url, { headers }));
     if (profile.id && profile.id !== 'undefined') return profile;
-    throw new Error('it gives no id');
+    throw new Error('The profile has no id');
   } catch (cause) {
-    throw new ProviderFailed(`${provider.name} does not say who it is`, { cause });
+    throw new ProviderFailed(`The profile at ${provider.name} cannot be read`, { cause });
   }
 }
 
-/** RFC 6749, 4.1.3, with PKCE. */
-async function redeem({ provider, flow, code, redirectUri, ask }: Exchange): Promise<Record<string, unknown>> {
+/** Requests tokens for the code (RFC 6749, 4.1.3), with PKCE. */
+async function exchangeCode(exchange: Exchange): Promise<Record<string, unknown>> {
+  const { provider, flow, code, redirectUri, request } = exchange;
   const tokens = (await requestJson(
-    ask,
+    request,
     provider.tokenUrl,
     {
       method: 'POST',
@@ -61,19 +63,19 @@ async function redeem({ provider, flow, code, redirectUri, ask }: Exchange): Pro
         code_verifier: flow.verifier,
       }),
     },
-    [200, 400], // GitHub answers 200 to a wrong code as well
+    [200, 400], // GitHub responds to an invalid code with 200
   )) as Record<string, unknown>;
-  if (tokens.error === 'invalid_grant' || tokens.error === 'bad_verification_code') throw new CodeRefused();
-  if (typeof tokens.access_token !== 'string') throw new ProviderFailed(`${provider.name} gives no token`);
+  if (tokens.error === 'invalid_grant' || tokens.error === 'bad_verification_code') throw new InvalidCode();
+  if (typeof tokens.access_token !== 'string') throw new ProviderFailed(`${provider.name} returned no access token`);
   return tokens;
 }
 
-/** OpenID Connect Core, 3.1.3.7. */
-async function verifyIdToken(idToken: string, { provider, flow, ask }: Exchange): Promise<OAuthProfile> {
+/** Verifies an ID token (OpenID Connect Core, 3.1.3.7), and returns the profile it contains. */
+async function verifyIdToken(idToken: string, { provider, flow, request }: Exchange): Promise<OAuthProfile> {
   const { issuers, jwksUri } = provider.openId!;
   try {
     const keys = createRemoteJWKSet(new URL(jwksUri), {
-      [customFetch]: (url: string, init: RequestInit) => request(ask, url, init),
+      [customFetch]: (url: string, init: RequestInit) => requestLimited(request, url, init),
     });
     const { payload } = await jwtVerify(idToken, keys, {
       issuer: issuers,
@@ -81,45 +83,37 @@ async function verifyIdToken(idToken: string, { provider, flow, ask }: Exchange)
       algorithms: ['RS256', 'ES256'],
       requiredClaims: ['sub', 'exp', 'iat', 'nonce'],
     });
-    if (payload.nonce !== flow.nonce) throw new Error('another nonce');
-    const {
-      sub,
-      email,
-      email_verified: verified,
-      name,
-      picture,
-    } = payload as Record<string, string | boolean | undefined>;
+    if (payload.nonce !== flow.nonce) throw new Error('The nonce does not match');
+    const claims = payload as Record<string, unknown>;
     const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
     return {
-      id: String(sub),
-      email: text(email),
-      emailVerified: verified === true,
-      name: text(name),
-      picture: text(picture),
+      id: String(claims.sub),
+      email: text(claims.email),
+      emailVerified: claims.email_verified === true,
+      name: text(claims.name),
+      picture: text(claims.picture),
     };
   } catch (cause) {
-    throw new ProviderFailed(`The ID token of ${provider.name} is not one for this sign-in`, { cause });
+    throw new ProviderFailed(`The ID token of ${provider.name} is invalid`, { cause });
   }
 }
 
-async function requestJson(ask: typeof fetch, url: string, init: RequestInit, good = [200]): Promise<object> {
+async function requestJson(request: typeof fetch, url: string, init: RequestInit, expected = [200]): Promise<object> {
   try {
-    const response = await request(ask, url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const body: unknown = good.includes(response.status) ? await response.json() : undefined;
+    const options: RequestInit = { ...init, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const response = await requestLimited(request, url, options);
+    const body: unknown = expected.includes(response.status) ? await response.json() : undefined;
     if (typeof body === 'object' && body !== null) return body;
-    throw new Error(`it answers ${response.status}, or no JSON`);
+    throw new Error(`The response has status ${response.status} or is not JSON`);
   } catch (cause) {
-    throw new ProviderFailed(`${new URL(url).host} does not answer as it should`, { cause });
+    throw new ProviderFailed(`${new URL(url).host} did not respond as expected`, { cause });
   }
 }
 
-/**
- * What a provider answers is read to its end, or to where it is longer than any that says
- * something.
- */
-async function request(ask: typeof fetch, url: string, init: RequestInit): Promise<Response> {
-  const { body, status, headers } = await ask(url, init);
-  const text = await readText(body, MAX_ANSWER_BYTES);
-  if (text === undefined) throw new Error('its answer is too long');
+/** Sends a request, and rejects if the response is longer than `MAX_RESPONSE_BYTES`. */
+async function requestLimited(request: typeof fetch, url: string, init: RequestInit): Promise<Response> {
+  const { body, status, headers } = await request(url, init);
+  const text = await readText(body, MAX_RESPONSE_BYTES);
+  if (text === undefined) throw new Error('The response is too long');
   return new Response(text || null, { status, headers });
 }

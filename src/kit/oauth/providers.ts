@@ -1,29 +1,26 @@
-/**
- * Who a service can send its people to. A provider is a value; another one is an object of the same
- * form.
- */
+/** The providers that users can sign in at. Another provider is an object of the same form. */
 
 export interface OAuthProfile {
-  /** The provider's id of the person, which never changes. */
+  /** The provider's id of the user, which never changes. */
   id: string;
   email?: string;
-  /** Whether the provider says that the address is theirs. */
+  /** Whether the provider verified the e-mail address. */
   emailVerified: boolean;
   name?: string;
   picture?: string;
 }
 
 export interface OAuthProvider {
-  /** Stands in paths and in the state: letters, digits, `_` and `-`. */
+  /** Part of paths and of the state: letters, digits, `_` and `-`. */
   name: string;
   clientId: string;
   clientSecret: string;
   authorizationUrl: string;
   tokenUrl: string;
   scope: string;
-  /** Of a provider that speaks OpenID Connect: the ID token is checked, and is the profile. */
+  /** For OpenID Connect providers: the profile is read from the verified ID token. */
   openId?: { issuers: string[]; jwksUri: string };
-  /** Of any other: reads the profile with the access token. */
+  /** For other providers: reads the profile with the access token. */
   readProfile?(get: (url: string) => Promise<unknown>): Promise<OAuthProfile>;
 }
 
@@ -33,6 +30,7 @@ interface ProviderOptions {
   scope?: string;
 }
 
+/** Google, by OpenID Connect. */
 export const googleProvider = ({ scope = 'openid email profile', ...client }: ProviderOptions): OAuthProvider => ({
   name: 'google',
   ...client,
@@ -45,6 +43,7 @@ export const googleProvider = ({ scope = 'openid email profile', ...client }: Pr
   },
 });
 
+/** GitHub, by OAuth and its REST API. The address is the verified primary one. */
 export const githubProvider = ({ scope = 'read:user user:email', ...client }: ProviderOptions): OAuthProvider => ({
   name: 'github',
   ...client,
@@ -58,7 +57,8 @@ export const githubProvider = ({ scope = 'read:user user:email', ...client }: Pr
       primary: boolean;
       verified: boolean;
     }[];
-    const email = emails.find(({ primary, verified }) => primary && verified)?.email; // what a profile shows publicly proves nothing
+    // Not the address in the public profile, which is not verified.
+    const email = emails.find(({ primary, verified }) => primary && verified)?.email;
     return {
       id: String(user.id),
       email,
