@@ -1,4 +1,4 @@
-/** The HTTP application: the request pipeline, then the direct routes, then the routers, in order. */
+/** The HTTP application: the pipeline, then the direct routes, then the routers, in order. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Router from '@koa/router';
 import Koa from 'koa';

@@ -17,7 +17,6 @@ const EXCEPTIONS = [
   'prisma/',
   'public/',
   'scripts/',
-  'src/app.ts',
   'src/base/',
   'src/cli',
   'src/core/account-management/',
@@ -31,14 +30,9 @@ const EXCEPTIONS = [
   'src/main.ts',
   'src/web/account/',
   'src/web/api/',
-  'src/web/cookies/',
   'src/web/developers/',
   'src/web/endpoints/',
-  'src/web/home.ts',
-  'src/web/http/',
   'src/web/oidc/',
-  'src/web/outbox.ts',
-  'src/web/pages/',
   'src/web/sign-in/',
   'src/web/tools/',
   'test/base/',
@@ -58,7 +52,6 @@ const EXCEPTIONS = [
   'test/snapshots/',
   'test/support/',
   'test/web/',
-  'views/',
 ];
 
 const BANNED =

@@ -1,4 +1,4 @@
-/** The front page, and how the server feels: `/`, `/healthz`, `/readyz`. */
+/** The home page and the health checks: `/`, `/healthz`, `/readyz`. */
 import Router from '@koa/router';
 import type { LoginCookie } from './cookies/login-cookie.js';
 import type { Context, State } from './http/context.js';
@@ -10,7 +10,7 @@ interface Deps {
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
   views: Views;
-  /** Rejects with the name of what is missing. */
+  /** Rejects with the name of the store that does not respond. */
   isReady: () => Promise<void>;
 }
 
@@ -26,12 +26,12 @@ export function createHome({ issuer, signup, loginCookie, views, isReady }: Deps
     });
   }
 
-  /** The process answers. */
+  /** Reports that the process responds. */
   function health(ctx: Context): void {
     ctx.body = { status: 'ok' };
   }
 
-  /** Its stores answer too. */
+  /** Reports that its stores respond too. */
   async function readiness(ctx: Context): Promise<void> {
     await isReady();
     ctx.body = { status: 'ready' };

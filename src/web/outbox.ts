@@ -1,6 +1,6 @@
 /**
- * The mails of a machine that sends none, for whoever develops on it: `/dev/outbox`. Elsewhere it
- * does not exist.
+ * Mail that was stored instead of sent, for developers: `/dev/outbox`. Not available on other
+ * hosts.
  */
 import Router from '@koa/router';
 import { notFound } from '../base/app-error.js';
@@ -34,9 +34,8 @@ export function createOutboxPage({ config, mail, views }: Deps): Router<State> {
 }
 
 /**
- * Only a browser on this machine that asks for this machine: not what a tunnel brings from
- * elsewhere, nor a page whose own name was made to lead here. Such headers were overwritten on the
- * way in, but for the raw ones.
+ * Accepts only browsers on this machine that request a loopback host: no tunnels, no DNS rebinding.
+ * Reads the raw headers, because the pipeline has overwritten the others.
  */
 const fromThisMachine: Handler = async function fromThisMachine(ctx, next) {
   const headers = new Headers();

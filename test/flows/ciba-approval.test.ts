@@ -81,8 +81,8 @@ describe('an agent that asks a person', () => {
     expect((await browser.submit(page, { decision: 'approve', csrf: 'x' }, form)).status).toBe(403);
     expect((await browser.submit(page, { decision: 'maybe' }, form)).status).toBe(400);
     const done = await browser.submit(page, { decision: 'approve' }, form);
-    expect(done.html).toContain('Allowed. The agent can do it now');
-    expect(done.html).toContain('Nothing to decide');
+    expect(done.html).toContain('Approved. The agent can now do this once');
+    expect(done.html).toContain('No pending requests');
     expect((await browser.submit(page, { decision: 'deny' }, form)).html).toContain('already been decided');
 
     const tokens = await pollOnce(config, asked);

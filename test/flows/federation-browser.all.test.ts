@@ -69,15 +69,15 @@ it('leads to another site and back, and then shows who the person is elsewhere',
   expect(await page.locator('#links + ul li').count()).toBe(3);
   google.person = newPerson({ email: 'mara@gmail.com' });
   await press('Link Google');
-  expect(await page.getByRole('status').innerText()).toContain('From now on you can sign in that way, too');
+  expect(await page.getByRole('status').innerText()).toContain('You can now also sign in with this provider');
   await look('links');
   await press('Remove Google');
   expect(await page.getByRole('status').innerText()).toContain('That way in is closed');
   await press('Remove GitHub');
-  expect(await page.getByRole('alert').innerText()).toContain('only way in which you can sign in');
+  expect(await page.getByRole('alert').innerText()).toContain('your only sign-in method');
   await look('last-way-in');
   await page.fill('[name=password]', PASSWORD);
-  await press('Choose password');
+  await press('Set password');
   expect(await page.getByRole('status').innerText()).toContain('Your password is changed');
   await press('Remove GitHub');
   expect(await page.getByRole('status').innerText()).toContain('That way in is closed');

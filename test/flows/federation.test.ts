@@ -130,7 +130,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const account = (await accountAt(person.email!))!;
     const { app } = await enrol(server, new Date(), account);
     const { page, browser } = await continueWith(id, person);
-    expect(page.html).toContain('One more step');
+    expect(page.html).toContain('Two-factor authentication');
     expect(browser.cookies.has('signet_login')).toBe(false);
     const wrong = await browser.submit(page, { otp: app.wrongCode() });
     expect(wrong.status).toBe(401);
@@ -309,7 +309,7 @@ describe('linking on the page', () => {
     const back = await browser.open(await sayYes('github', (await begin(browser, page, 'github')).url, person));
     expect([back.url.pathname, notice(back)]).toEqual([
       '/account/security',
-      'From now on you can sign in that way, too.',
+      'You can now also sign in with this provider.',
     ]);
     expect((await continueWith('github', person)).page.html).toContain(account.email);
 
@@ -336,10 +336,10 @@ describe('linking on the page', () => {
     await continueWith('google', person);
     const { account, browser, page } = await atHome();
     const taken = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, person));
-    expect(notice(taken)).toContain('Somebody signs in to another account here that way');
+    expect(notice(taken)).toContain('This sign-in method belongs to another account');
     const { url } = await begin(browser, taken, 'google');
     const no = `error=access_denied&state=${url.searchParams.get('state')}`;
-    expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain('you said no there');
+    expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain('you canceled at the provider');
     elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
     const failed = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, newPerson()));
     expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google is not available')]);
@@ -356,14 +356,14 @@ describe('linking on the page', () => {
         {},
         formsOf(page.html).findIndex(({ fields }) => 'id' in fields),
       );
-    expect(notice(await unlink())).toContain('only way in which you can sign in');
+    expect(notice(await unlink())).toContain('your only sign-in method');
     const password = formsOf(page.html).findIndex(({ fields }) => 'password' in fields);
     expect(page.html).not.toContain('name="current_password"');
     const weak = await browser.submit(page, { password: 'short' }, password);
     expect(weak.status).toBe(400);
-    expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password is changed.');
+    expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password was changed.');
     expect((await browser.submit(page, { password: 'another long one' }, password)).status, 'once').toBe(400);
-    expect(notice(await unlink())).toContain('That way in is closed');
+    expect(notice(await unlink())).toContain('The sign-in method was removed');
     const { url } = await new Browser(server.origin).signIn(person.email!, PASSWORD);
     expect(url.pathname).toBe('/account');
   });

@@ -25,7 +25,7 @@ describe('a person who forgot the password', () => {
     await browser.signIn(email, PASSWORD);
     const sent = await ask(email);
     expect(sent.status).toBe(200);
-    expect(sent.html).toContain('Look into your mailbox');
+    expect(sent.html).toContain('Check your e-mail');
 
     const link = linkIn(await mailTo(server, email, /Choose/));
     expect(link.origin).toBe(server.issuer);
@@ -65,7 +65,7 @@ describe('a person who forgot the password', () => {
       await browser.open('/verify-email?token=x'),
     ]) {
       expect(page.status).toBe(401);
-      expect(page.html).toContain('This link does not work any more');
+      expect(page.html).toContain('This link has expired');
     }
     expect((await browser.open('/reset-password')).html).toContain('href="/forgot-password"');
   });

@@ -59,7 +59,7 @@ describe('an invitation', () => {
     expect([joined.status, joined.html]).toEqual([200, expect.stringContaining('You are a member of Northwind')]);
     expect(await roleOf(email)).toBe('operator');
     for (const again of [await browser.open(path), await browser.submit(back)]) {
-      expect([again.status, again.html]).toEqual([404, expect.stringContaining('does not work any more')]);
+      expect([again.status, again.html]).toEqual([404, expect.stringContaining('This link has expired')]);
     }
   });
 
@@ -114,7 +114,7 @@ describe('an invitation', () => {
     expect([again.status, again.html]).toEqual([200, expect.stringContaining('Create an account')]);
     for (let n = 0; n < 3; n += 1) expect((await new Browser(server.origin).open(path)).status).toBe(200);
     const unknown = await browser.open('/invitations/accept?token=x');
-    expect([unknown.status, unknown.html]).toEqual([404, expect.stringContaining('Ask for another one')]);
+    expect([unknown.status, unknown.html]).toEqual([404, expect.stringContaining('Ask for a new one')]);
     expect(server.lines.join('\n')).not.toContain(new URL(path, server.origin).searchParams.get('token'));
   });
 });

@@ -267,7 +267,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       const page = await browser.open(attempt.url);
       expect(page.status).toBe(400);
       expect(page.url.origin).toBe(server.origin);
-      expect(page.html).toContain('This sign-in cannot go on');
+      expect(page.html).toContain('Sign-in failed');
     });
   });
 
@@ -368,7 +368,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
 
       const home = await elsewhere.open('/account');
       const removal = home.html.split('<form').findIndex((part) => part.includes(client.id)) - 1;
-      expect((await elsewhere.submit(home, {}, removal)).html).toContain('No app has access to your account.');
+      expect((await elsewhere.submit(home, {}, removal)).html).toContain('No apps have access to your account.');
       await expect(oidc.fetchUserInfo(config, tokens.access_token, account.id)).rejects.toMatchObject({ status: 401 });
       await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject({
         error: 'invalid_grant',

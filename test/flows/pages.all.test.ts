@@ -146,7 +146,7 @@ describe('the real pages, in Chromium', () => {
     await look('forgot-password', 'Forgot your password?');
     await page.fill('[name=email]', email);
     await page.click('main button[type=submit]');
-    await look('forgot-password-sent', 'Look into your mailbox');
+    await look('forgot-password-sent', 'Check your e-mail');
     await page.goto(linkIn(await mailTo(server, email, /Choose/)).href);
     await look('reset-password', 'Choose a new password');
     await page.fill('[name=password]', 'password1234');
@@ -156,7 +156,7 @@ describe('the real pages, in Chromium', () => {
     await page.click('main button[type=submit]');
     await look('password-set', 'Your new password is set');
     await page.goto(linkIn(await mailTo(server, email, /Choose/)).href);
-    await look('link-expired', 'This link does not work any more');
+    await look('link-expired', 'This link has expired');
     await server.base.db.account.update({ where: { id }, data: { emailVerified: false } });
     await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
     await page.goto(linkIn(await mailTo(server, email, /Confirm/)).href);
@@ -226,7 +226,7 @@ describe('the real pages, in Chromium', () => {
     await enter('WXYZ-WXYZ');
     await look('device-input-wrong', 'Connect a device');
     await enter((await start()).user_code);
-    await look('device-confirm', 'Does your device show this code?');
+    await look('device-confirm', 'Is this the code on your device?');
     await page.click('button[name=confirm]');
     await signIn(email);
     await page.click('button[value=allow]');
@@ -284,7 +284,7 @@ describe('the real pages, in Chromium', () => {
     await page.check('[name="scope.memory:read"]');
     await page.check('[name="scope.read:financials"]');
     await page.click('main button[type=submit]');
-    await look('key-made', 'Keep this key');
+    await look('key-made', 'Save this key');
     const [key = ''] = await page.locator('.copy').allInnerTexts();
     expect((await fetch(`${server.origin}/api/v1/auth/me`, { headers: { 'x-api-key': key } })).status).toBe(200);
     await page.click('main a.primary');
@@ -292,7 +292,7 @@ describe('the real pages, in Chromium', () => {
     await page.click('text=Replace');
     await look('replace-key', 'Replace Nightly build of the reporting service?');
     await page.click('main button[type=submit]');
-    await look('key-replaced', 'Keep this key');
+    await look('key-replaced', 'Save this key');
     await page.click('main a.primary');
     await page.click('text=Revoke');
     await look('revoke-key', 'Revoke Nightly build of the reporting service?');
@@ -325,14 +325,14 @@ describe('the real pages, in Chromium', () => {
     await page.click('text=Replace key');
     await look('replace-agent-key', 'Replace the key of Stray helper?');
     await page.click('main button[type=submit]');
-    await look('agent-key', 'Keep this key');
+    await look('agent-key', 'Save this key');
     const [key = ''] = await page.locator('.copy').allInnerTexts();
     expect([(await self(server, stray, stray.api_key)).status, (await self(server, stray, key)).status]).toEqual([
       401, 200,
     ]);
     await page.click('main a.primary');
     await page.click('a[href$="/end"]');
-    await look('end-agent', 'End Stray helper?');
+    await look('end-agent', 'Delete Stray helper?');
     await page.click('main button[type=submit]');
     await look('agents-ended', 'Agents');
     await page.goto(`${server.origin}/account`);
@@ -367,7 +367,7 @@ describe('the real pages, in Chromium', () => {
     await page.click('main button[type=submit]');
     await look('invitation-accepted', 'You are a member of Northwind Traders & Reporting');
     await page.goto(link);
-    await look('invitation-used', 'This link does not work any more');
+    await look('invitation-used', 'This link has expired');
   });
 
   it('ask a person what an agent wants to be allowed', async () => {
@@ -430,7 +430,7 @@ describe('the real pages, in Chromium', () => {
     await enter(app.wrongCode());
     await look('factor-wrong', 'Set up an authenticator app');
     await enter(app.code());
-    await look('recovery-codes', 'Keep these recovery codes');
+    await look('recovery-codes', 'Save your recovery codes');
     const [code = ''] = await page.locator('.codes code').allInnerTexts();
     await page.click('main a.primary');
     await look('security-on', 'Security');
@@ -440,9 +440,9 @@ describe('the real pages, in Chromium', () => {
     await context.clearCookies();
     await page.goto(`${server.origin}/login`);
     await signIn(email);
-    await look('login-factor', 'One more step');
+    await look('login-factor', 'Two-factor authentication');
     await enter(app.wrongCode());
-    await look('login-factor-wrong', 'One more step');
+    await look('login-factor-wrong', 'Two-factor authentication');
     await enter(code);
     expect(page.url()).toBe(`${server.origin}/account`);
   });
@@ -451,11 +451,11 @@ describe('the real pages, in Chromium', () => {
     await page.goto(`${server.origin}/nowhere`);
     await look('not-found', 'Page not found');
     await page.goto(`${server.origin}/oauth/authorize?client_id=nobody&response_type=code`);
-    await look('sign-in-failed', 'This sign-in cannot go on');
+    await look('sign-in-failed', 'Sign-in failed');
     await page.goto(`${server.origin}/setup?token=used`);
-    await look('setup-used', 'That did not work');
+    await look('setup-used', 'Something went wrong');
     await page.goto(`${server.origin}/interaction/old`);
-    await look('interaction-expired', 'That did not work');
+    await look('interaction-expired', 'Something went wrong');
   });
 });
 

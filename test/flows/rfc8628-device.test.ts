@@ -33,7 +33,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   const poll = (config: oidc.Configuration, shown: Awaited<ReturnType<typeof oidc.initiateDeviceAuthorization>>) =>
     oidc.pollDeviceAuthorizationGrant(config, { ...shown, interval: 0.05 });
 
-  const isConfirmation = (page: Page) => page.html.includes('Does your device show this code?');
+  const isConfirmation = (page: Page) => page.html.includes('Is this the code on your device?');
 
   it('gets its tokens when the person types the code, says it is theirs, signs in and allows it', async () => {
     const { account, config, shown, browser } = await provisioning();
@@ -113,13 +113,13 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
     await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     const again = await browser.submit(await browser.open('/device'), { user_code: shown.user_code });
-    expect(again.html).toContain('That code is not right, or has expired.');
+    expect(again.html).toContain('The code is wrong or has expired.');
   });
 
   it.each(['WXYZ-WXYZ', '', '<b>'])('is not found by the code %j', async (userCode) => {
     const browser = browserFor(server);
     const page = await browser.submit(await browser.open('/device'), { user_code: userCode });
-    expect(page.html).toContain('That code is not right, or has expired.');
+    expect(page.html).toContain('The code is wrong or has expired.');
     expect(page.html).not.toContain('<b>');
   });
 
@@ -146,7 +146,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 11 * 60_000 });
     try {
       const page = await browser.submit(await browser.open('/device'), { user_code: shown.user_code });
-      expect(page.html).toContain('That code is not right, or has expired.');
+      expect(page.html).toContain('The code is wrong or has expired.');
       await expect(askOnce(config, shown.device_code)).rejects.toMatchObject({ error: 'expired_token' });
     } finally {
       vi.useRealTimers();

@@ -223,7 +223,7 @@ describe('what bites in the OpenID certification', () => {
     const page = await new Browser(server.origin).open(start({ redirect_uri: 'https://evil.example/cb' }));
     expect([page.status, page.url.origin]).toEqual([400, server.origin]);
     expect(page.headers.get('content-type')).toMatch(/^text\/html/);
-    expect(page.html).toContain('This sign-in cannot go on');
+    expect(page.html).toContain('Sign-in failed');
     expect(page.html).toMatch(/redirect_uri/);
   });
 

@@ -64,7 +64,7 @@ export const examplePages: Pages = {
     pageStylesheetHref: '/assets/api-reference.css',
   },
   error: {
-    heading: 'This link does not work any more',
+    heading: 'This link has expired',
     message: 'It was used already, or it is older than ten minutes. Go back to the app and start again.',
     code: 'invalid_request',
     requestId: '01JX4T9C7M2Q8K5ZB3VN6WHRDE',
@@ -118,9 +118,9 @@ export const examplePages: Pages = {
   'sign-in/verify-email': { csrfToken, token: 'n2M5xW8cL0pD4hJ6' },
   'sign-in/email-verified': {},
   'sign-in/link-expired': {
-    advice: 'It works once, within an hour, and only as long as you ask for no newer one.',
+    advice: 'The link works once, within one hour, until you request a newer one.',
     href: '/forgot-password',
-    action: 'Ask for a new link',
+    action: 'Request a new link',
   },
   'account/claim-agent': {
     csrfToken: 'csrf',
@@ -135,7 +135,7 @@ export const examplePages: Pages = {
   'account/agent-claimed': { name: 'Cap Table Automation' },
   'account/agents': {
     csrfToken,
-    notice: 'That agent is gone: it is refused from now on.',
+    notice: 'The agent was deleted.',
     agents: [
       agent,
       { ...agent, id: 'agt_2', agentId: 'filer', name: 'Filing', yours: false },
@@ -224,8 +224,8 @@ export const examplePages: Pages = {
     passwordRule: 'At least 8 characters. A few unrelated words make a good one.',
     errors: { current: 'The current password is not right.', password: errors.password },
     factor: { enrolled: true, recoveryCodesLeft: 2 },
-    notice: 'Your password is changed.',
-    problem: 'Nothing was linked: you said no there.',
+    notice: 'Your password was changed.',
+    problem: 'Nothing was linked, because you canceled at the provider.',
     hasPassword: true,
     links: [
       {
@@ -252,7 +252,7 @@ export const examplePages: Pages = {
   'account/approvals': {
     csrfToken,
     email: 'mara.lindqvist@example.com',
-    notice: 'Refused. The agent is told.',
+    notice: 'Denied. The agent is notified.',
     questions: [
       {
         id: '019ab2f4-7c1e-7000-8000-2f6d1c0e5a77',
@@ -294,7 +294,7 @@ export const examplePages: Pages = {
       { value: 'prj_1', label: apiKey.place, selected: true },
     ],
     roles: [
-      { value: '', label: 'As much as you', selected: false },
+      { value: '', label: 'Same as my role', selected: false },
       { value: 'viewer', label: 'viewer', selected: true },
     ],
     lives: [{ value: '7776000', label: '90 days', selected: true }],
@@ -304,7 +304,7 @@ export const examplePages: Pages = {
     ],
     errors: {
       name: 'Use at most 100 ordinary characters.',
-      place: 'You are no member there.',
+      place: 'You are not a member of this organization.',
       role: 'A key cannot have a higher role than its creator.',
       scopes: 'Unknown scope: memory:erase.',
     },
@@ -315,7 +315,7 @@ export const examplePages: Pages = {
     name: 'Nightly build',
     key: 'sk_live_9fQ2xLmA0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT',
     ends: 'on 1 June 2026',
-    oldKey: 'The old key works no more.',
+    oldKey: 'The old key no longer works.',
   },
   'account/replace-key': {
     csrfToken,

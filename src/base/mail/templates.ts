@@ -57,8 +57,8 @@ const SUBJECTS: Record<keyof MailTemplates, string> = {
   'reset-password': 'Choose a new password',
   'password-changed': 'Your password was changed',
   'new-device': 'New sign-in to your account',
-  'provider-linked': 'A new way to sign in to your account',
-  'approval-requested': 'An agent asks for your approval',
+  'provider-linked': 'New sign-in method for your account',
+  'approval-requested': 'An agent needs your approval',
   invitation: 'You are invited to an organization',
 };
 

@@ -1,4 +1,4 @@
-/** The door of a person at home: where am I signed in, which apps did I let in. */
+/** The account home page: sessions, and apps with access. */
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -46,7 +46,7 @@ interface Deps
     | 'approvals'
   > {
   issuer: string;
-  /** Of an API key whose maker chooses no other life. */
+  /** Default lifetime of an API key. */
   keySeconds: number;
   clock: Clock;
   loginCookie: LoginCookie;
@@ -68,7 +68,7 @@ const IDENTITY: Record<string, string> = {
   offline_access: 'Access while you are away',
 };
 
-/** What was just done; the address names it. */
+/** Notices by the value of `?done`. */
 const NOTICES: Record<string, string | undefined> = {
   'link-sent': 'A link that confirms your address is on its way to you. It works once, within a day.',
   'links-sent': 'Several links were sent to you already. Look among the junk mail, or try again in an hour.',

@@ -1,7 +1,4 @@
-/**
- * The page behind an agent's claim link: it tells what the agent is, and takes it on when its
- * button is pressed. Opening it spends nothing.
- */
+/** The page of an agent's claim link. Opening it changes nothing; its form claims the agent. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -58,8 +55,7 @@ export function addAgentClaims(router: Router<State>, deps: Deps): void {
     const form = readForm(ctx, ClaimForm);
     if (!login) return sendToSignIn(ctx, form.token);
     csrf.check(ctx, form.csrf);
-    // Whoever takes on an agent answers for it: the person themselves, not whoever found their
-    // browser open.
+    // The user becomes responsible for the agent, so an unattended browser must not be enough.
     if (!isRecentlyAuthenticated(login.session, clock.now())) return sendToSignIn(ctx, form.token, login.account.email);
     try {
       const { name } = await ownershipClaims.claim(form.token, login.account, ctx.state.meta);
@@ -78,7 +74,7 @@ export function addAgentClaims(router: Router<State>, deps: Deps): void {
   function renderExpired(ctx: Context): void {
     renderFormErrors(ctx, invalidClaim());
     ctx.body = views.render('sign-in/link-expired', {
-      advice: 'An agent can be claimed once, within a week after it was onboarded. Onboard it anew.',
+      advice: 'An agent can be claimed once, within a week after onboarding. Onboard it again.',
       href: '/account',
       action: 'Your account',
     });

@@ -1,7 +1,4 @@
-/**
- * The pages on which a person takes on agents, sees and ends them, and the values that each prints,
- * ready to print.
- */
+/** Pages on which a user claims, lists and deletes agents, and the values that each prints. */
 
 export interface AgentPages {
   'account/claim-agent': ClaimAgentPage;
@@ -15,17 +12,17 @@ export interface AgentPages {
 /** Posts `csrf` and `token` to `/account/agents/claim`. */
 interface ClaimAgentPage {
   csrfToken: string;
-  /** Of the link. */
+  /** The token of the claim link. */
   token: string;
   name: string;
-  /** As whoever made it calls it. */
+  /** The name that the agent registered with. */
   agentId: string;
   /** "22 November 2026" */
   made: string;
   ends: string;
-  /** A sentence each. */
+  /** A description of each capability. */
   capabilities: string[];
-  /** Of the person who is signed in. */
+  /** The e-mail address of the signed-in user. */
   email: string;
 }
 
@@ -40,25 +37,25 @@ interface AgentsPage {
 }
 
 export interface AgentRow {
-  /** Its client id. */
+  /** The client id. */
   id: string;
-  /** As whoever made it calls it. */
+  /** The name that the agent registered with. */
   agentId: string;
   name: string;
   organization: string;
   /** Names of scopes. */
   capabilities: string[];
-  /** Whether the person who is signed in answers for it. */
+  /** True if the signed-in user has claimed the agent. */
   yours: boolean;
-  /** Whether anybody does. */
+  /** True if any user has claimed the agent. */
   answeredFor: boolean;
-  /** Whether that person may replace its key and end it. */
+  /** True if the signed-in user can replace its key and delete it. */
   managed: boolean;
   /** "5 minutes ago" */
   made: string;
 }
 
-/** Shown this once. */
+/** Shown once. */
 interface AgentKeyPage {
   csrfToken: string;
   name: string;

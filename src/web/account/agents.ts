@@ -1,7 +1,4 @@
-/**
- * The agents of a person's organizations: which there are, another key for one of them, and ending
- * one, which is asked about first.
- */
+/** Lists the agents of a user's organizations, replaces their keys and deletes them. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
@@ -29,7 +26,7 @@ interface Deps extends Pick<Core, 'agents' | 'organizations'> {
 const PAGE = '/account/agents';
 const ConfirmForm = z.object({ csrf: z.string() });
 const NOTICES: Record<string, string | undefined> = {
-  ended: 'That agent is gone: it is refused from now on.',
+  ended: 'The agent was deleted.',
 };
 
 export function addAgents(router: Router<State>, deps: Deps): void {
@@ -40,8 +37,8 @@ export function addAgents(router: Router<State>, deps: Deps): void {
   router.get(`${PAGE}/:id/replace-key`, requireRecentAuthentication, confirmReplacement);
   router.post(`${PAGE}/:id/replace-key`, requireRecentAuthentication, parseForm, replaceKey);
   router.get(`${PAGE}/:id/end`, requireLogin, confirmEnd);
-  // Without a recent proof, as at the API's door: whoever sees an agent that should not be there
-  // ends it at once.
+  // Requires no recent authentication, like the API: a user who sees a suspicious agent must be
+  // able to delete it immediately.
   router.post(`${PAGE}/:id/end`, requireLogin, parseForm, end);
 
   async function show(ctx: Context): Promise<void> {
@@ -58,7 +55,7 @@ export function addAgents(router: Router<State>, deps: Deps): void {
     ctx.body = views.render('account/replace-agent-key', await aboutManaged(ctx));
   }
 
-  /** Answered to the form itself: an address, or a page to come back to, would keep the key. */
+  /** Renders the response to the form itself. A redirect would have to store the key. */
   async function replaceKey(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, ConfirmForm).csrf);
     const { member, agent } = await named(ctx);
@@ -78,7 +75,7 @@ export function addAgents(router: Router<State>, deps: Deps): void {
     seeOther(ctx, `${PAGE}?notice=ended`);
   }
 
-  /** Nobody is asked about what they may not do. */
+  /** Shows no confirmation page to a user who cannot do this. */
   async function aboutManaged(ctx: Context) {
     const { member, agent } = await named(ctx);
     await organizations.requireMember(member, agent.organizationId, 'admin');

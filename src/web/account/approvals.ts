@@ -1,7 +1,4 @@
-/**
- * What agents ask of the person, one thing at a time. The answer takes a recent proof of who gives
- * it.
- */
+/** Approval requests of agents. A decision requires recent authentication. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -28,9 +25,9 @@ const APPROVALS_PAGE = '/account/approvals';
 const DecisionForm = z.object({ csrf: z.string(), decision: z.enum(['approve', 'deny']) });
 
 const NOTICES: Record<string, string | undefined> = {
-  approve: 'Allowed. The agent can do it now, within minutes, and nothing else.',
-  deny: 'Refused. The agent is told.',
-  late: 'That question was answered already, or is not open any more. Nothing was changed.',
+  approve: 'Approved. The agent can now do this once, within 5 minutes.',
+  deny: 'Denied. The agent is notified.',
+  late: 'This request has already been decided or has expired. Nothing was changed.',
 };
 
 export function addApprovals(router: Router<State>, { approvals, resources, clock, csrf, guards, views }: Deps): void {

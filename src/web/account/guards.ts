@@ -1,7 +1,4 @@
-/**
- * Who may open the pages of an account: whoever is signed in, and for some of them has proved it
- * lately.
- */
+/** Guards of the account pages: signed in, and recently authenticated. */
 import type { Next } from 'koa';
 import type { Clock } from '../../base/clock.js';
 import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
@@ -25,8 +22,8 @@ export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
   return { requireLogin, requireRecentAuthentication };
 
   /**
-   * Sends to the sign-in page whoever is not signed in; back to the page that they wanted, or home
-   * after a form.
+   * Redirects a user who is not signed in to the sign-in page. Afterwards the user returns to this
+   * page, or to the account page after a form.
    */
   async function requireLogin(ctx: Context, next: Next): Promise<void> {
     const login = await loginCookie.read(ctx);
@@ -37,9 +34,9 @@ export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
   }
 
   /**
-   * Sends to the sign-in page, and then to this page, whoever proved too long ago who they are: the
-   * login goes on when they come back. What a form held is not done; the page shows it again.
-   * Without a page named, it is the one at the form's own address.
+   * Redirects a user who authenticated too long ago to the sign-in page, and then to `page`
+   * (default: the form's URL). The session continues. The form is not submitted; the page shows it
+   * again.
    */
   function requireRecentAuthentication(page?: string) {
     return async function requireRecentProof(ctx: Context, next: Next): Promise<void> {

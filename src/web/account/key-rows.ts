@@ -1,11 +1,11 @@
-/** API keys as their owner's pages tell of them, and the places where somebody's keys can work. */
+/** View models of API keys, and the organizations and projects that a key can be limited to. */
 import type { ApiKey, KeyRole } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
 import { minRole, type OrganizationRole } from '../../core/organizations/roles.js';
 import { describeAge, describeExpiry } from '../pages/format.js';
 import type { KeyRow } from './view-models.js';
 
-/** An organization, or one of its projects, as a member of it sees it. */
+/** An organization or one of its projects, for a member. */
 export interface Place {
   organizationId: string;
   projectId: string | null;

@@ -1,7 +1,4 @@
-/**
- * A person's API keys: which there are, and revoking one, which is asked about first. New ones are
- * made elsewhere (new-keys.ts).
- */
+/** Lists and revokes a user's API keys. new-keys.ts creates them. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
@@ -28,7 +25,7 @@ export const KEYS_PAGE = '/account/keys';
 const MAX_ENDED = 20;
 const RevokeForm = z.object({ csrf: z.string() });
 const NOTICES: Record<string, string | undefined> = {
-  revoked: 'That key is revoked: it is refused from now on.',
+  revoked: 'The key was revoked and no longer works.',
 };
 
 export function addKeys(router: Router<State>, deps: Deps): void {
@@ -36,8 +33,8 @@ export function addKeys(router: Router<State>, deps: Deps): void {
   const { requireLogin } = guards;
   router.get(KEYS_PAGE, requireLogin, show);
   router.get(`${KEYS_PAGE}/:id/revoke`, requireLogin, confirm);
-  // Without a recent proof, as at the API's door: whoever sees a key that should not be there ends
-  // it at once.
+  // Requires no recent authentication, like the API: a user who sees a suspicious key must be able
+  // to revoke it immediately.
   router.post(`${KEYS_PAGE}/:id/revoke`, requireLogin, parseForm, revoke);
 
   async function show(ctx: Context): Promise<void> {
@@ -73,5 +70,5 @@ export function addKeys(router: Router<State>, deps: Deps): void {
   }
 }
 
-/** Of a key that has ended: when. */
+/** Returns when a revoked or expired key stopped working. */
 const endOf = ({ revokedAt, expiresAt }: ApiKey) => revokedAt ?? expiresAt!;

@@ -1,7 +1,4 @@
-/**
- * Providers elsewhere by which a person signs in: added by going there once, and removed. Each
- * change needs a recent proof.
- */
+/** Pages that link and unlink external providers. Each change requires recent authentication. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -30,7 +27,7 @@ export function addLinks(router: Router<State>, deps: Deps): void {
   if (federation.offered.length > 0) router.post(`${PAGE}/link`, requireRecentAuthentication, parseForm, begin);
   router.post(`${PAGE}/unlink`, requireRecentAuthentication, parseForm, unlink);
 
-  /** The way back is that of a sign-in: a provider knows one address of ours. */
+  /** Uses the callback of the sign-in, because a provider registers one URL. */
   async function begin(ctx: Context): Promise<void> {
     const { csrf: token, provider } = readForm(ctx, LinkForm);
     csrf.check(ctx, token);

@@ -1,6 +1,6 @@
 /**
- * API keys that a person makes: new ones, and one in the place of another. The key is on the
- * answer's page, once; both want a recent proof.
+ * Pages that create and replace API keys. Both require recent authentication. The key is shown
+ * once, in the response to the form.
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
@@ -58,7 +58,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
     const place = places.find((candidate) => idOf(candidate) === wish.place);
     if (wish.place && !place) {
       ctx.status = 404;
-      return renderForm(ctx, places, wish, { errors: { place: 'You are no member there.' } });
+      return renderForm(ctx, places, wish, { errors: { place: 'You are not a member of this organization.' } });
     }
     try {
       const fresh = await apiKeys.create(
@@ -95,9 +95,9 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
         places.map((place) => [idOf(place), place.name]),
         wish.place,
       ),
-      roles: choices([['', 'As much as you'], ...KEY_ROLES.map((role) => [role, role] as const)], wish.role),
+      roles: choices([['', 'Same as my role'], ...KEY_ROLES.map((role) => [role, role] as const)], wish.role),
       lives: choices(
-        [...lives.map((life) => [String(life), describeSpan(life)] as const), [NEVER, 'No end']],
+        [...lives.map((life) => [String(life), describeSpan(life)] as const), [NEVER, 'Never expires']],
         wish.life,
       ),
       scopes: resources.scopes().map((name) => {
@@ -115,7 +115,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
       csrfToken: csrf.tokenFor(ctx),
       key: toKeyRow(key, await placesOf(account.id, deps), clock.now()),
       graces: choices(
-        GRACES.map((grace) => [String(grace), grace === 0 ? 'Not at all' : describeSpan(grace)]),
+        GRACES.map((grace) => [String(grace), grace === 0 ? 'Revoke it now' : describeSpan(grace)]),
         String(DAY_SECONDS),
       ),
     });
@@ -128,7 +128,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
     renderKey(ctx, await apiKeys.rotate(account.id, ctx.params.id, Number(grace), ctx.state.meta), Number(grace));
   }
 
-  /** Answered to the form itself: an address, or a page to come back to, would keep the key. */
+  /** Renders the response to the form itself. A redirect would have to store the key. */
   function renderKey(ctx: Context, { key, record }: FreshApiKey, graceSeconds?: number): void {
     const now = clock.now();
     ctx.status = 201;
@@ -147,7 +147,7 @@ const idOf = ({ organizationId, projectId }: Place) => projectId ?? organization
 const choices = (pairs: (readonly [value: string, label: string])[], chosen: string): Choice[] =>
   pairs.map(([value, label]) => ({ value, label, selected: value === chosen }));
 
-/** The fields that were left out say what a program says that leaves them out. */
+/** Defaults for absent fields, the same as in the JSON API. */
 const formOf = (lives: number[], keySeconds: number) =>
   z
     .object({
@@ -165,11 +165,11 @@ const formOf = (lives: number[], keySeconds: number) =>
 type AuthorizationOptions = z.output<ReturnType<typeof formOf>>;
 
 function describeGrace(seconds: number, now: Date): string {
-  if (seconds === 0) return 'The old key works no more.';
-  return `The old key ends ${describeExpiry(addSeconds(now, seconds), now)}, if not before.`;
+  if (seconds === 0) return 'The old key no longer works.';
+  return `The old key expires ${describeExpiry(addSeconds(now, seconds), now)} at the latest.`;
 }
 
-/** Beside the field that has to change, where it is known. */
+/** Assigns an error to the field that must change, if it is known. */
 function errorOf({ code, message, fields }: AppError): { errors?: NewKeyErrors; problem?: string } {
   if (fields) return { errors: { name: fields.name, scopes: fields.scopes, place: fields.organization_id } };
   if (code === 'insufficient_role') return { errors: { role: message } };

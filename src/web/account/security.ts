@@ -1,6 +1,6 @@
 /**
- * How a person proves who they are: the password, the second factor, its recovery codes, providers
- * elsewhere (see links.ts). Each change needs a recent proof.
+ * The security page: password, two-factor authentication, recovery codes, external providers
+ * (links.ts). Each change requires recent authentication.
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
@@ -28,17 +28,17 @@ interface Deps extends Pick<Core, 'mfa' | 'passwords' | 'passwordReset' | 'feder
 
 export const PAGE = '/account/security';
 const CHANGED = 'password-changed';
-/** What was just done, or could not be; the address names it. */
+/** Notices and errors by the value of the query parameter. */
 const NOTICES: Record<string, { notice: string } | { problem: string } | undefined> = {
-  [CHANGED]: { notice: 'Your password is changed.' },
-  linked: { notice: 'From now on you can sign in that way, too.' },
-  unlinked: { notice: 'That way in is closed. You were signed out everywhere but here.' },
+  [CHANGED]: { notice: 'Your password was changed.' },
+  linked: { notice: 'You can now also sign in with this provider.' },
+  unlinked: { notice: 'The sign-in method was removed. You were signed out on all other devices.' },
   'link-taken': {
-    problem: 'Somebody signs in to another account here that way. Sign in to that one, and remove it there first.',
+    problem: 'This sign-in method belongs to another account. Sign in to that account and remove it there first.',
   },
-  'link-refused': { problem: 'Nothing was linked: you said no there.' },
+  'link-refused': { problem: 'Nothing was linked, because you canceled at the provider.' },
   'last-way-in': {
-    problem: 'This is the only way in which you can sign in. Choose a password, or link another provider, first.',
+    problem: 'This is your only sign-in method. Set a password or link another provider first.',
   },
 };
 const ChangeForm = z.object({ csrf: z.string() });
@@ -122,7 +122,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
     }
   }
 
-  /** Inside an image the SVG can do nothing, whatever it holds. */
+  /** An SVG inside an `img` element cannot run scripts. */
   function renderFactor(ctx: Context, { secret, qrSvg }: Enrolment, error?: string): void {
     ctx.body = views.render('account/factor', {
       csrfToken: csrf.tokenFor(ctx),

@@ -1,6 +1,6 @@
 /**
- * The pages of a person at home, and the values that each prints, ready to print. Those of agents
- * stand in agent-pages.ts.
+ * Pages of a signed-in user, and the values that each prints. agent-view-models.ts has those of
+ * agents.
  */
 import type { AgentPages } from './agent-view-models.js';
 
@@ -25,31 +25,25 @@ interface AccountPage {
   csrfToken: string;
   account: { name?: string; email: string; emailVerified: boolean; initial: string };
   isAdmin: boolean;
-  /** Whether a second factor is set up. */
   hasFactor: boolean;
   logins: AccountLogin[];
   apps: AccountApp[];
-  /** How many API keys work. */
+  /** The number of active API keys. */
   keys: number;
-  /** How many agents their organizations have. */
+  /** The number of agents in the user's organizations. */
   agents: number;
-  /** How many questions of agents wait for an answer. */
+  /** The number of pending approval requests. */
   openApprovals: number;
-  /** One sentence about what was just done: "Signed out of Firefox on Linux." */
+  /** Describes what was just done: "Signed out of Firefox on Linux." */
   notice?: string;
-  /**
-   * Whether a link that verifies the address can be sent: posts `csrf` to `/account/verify-email`.
-   */
+  /** Reports whether a verification link can be sent: posts `csrf` to `/account/verify-email`. */
   canVerifyEmail: boolean;
 }
 
-/**
- * One place where the person is signed in. Times are ready to print: "2 minutes ago", "3 March
- * 2026".
- */
+/** A session of the user. Times are formatted: "2 minutes ago", "3 March 2026". */
 interface AccountLogin {
   id: string;
-  /** The login that shows this page. */
+  /** True for the session of this browser. */
   current: boolean;
   /** "Firefox on Linux" */
   device: string;
@@ -62,7 +56,7 @@ interface AccountApp {
   clientId: string;
   name: string;
   host?: string;
-  /** What it may do, as short phrases. */
+  /** Short descriptions of what the app can do. */
   scopes: string[];
   since: string;
 }
@@ -76,22 +70,22 @@ interface AccountApp {
 interface SecurityPage {
   csrfToken: string;
   email: string;
-  /** What a password must be like. */
+  /** Describes the requirements for a password. */
   passwordRule: string;
   errors: PasswordErrors;
   notice?: string;
-  /** What could not be done. */
+  /** Describes what failed. */
   problem?: string;
   factor: { enrolled: boolean; recoveryCodesLeft: number };
-  /** False for somebody who always came by a provider elsewhere. */
+  /** False for an account that was created with an external provider. */
   hasPassword: boolean;
-  /** Who the person is elsewhere. */
+  /** The linked external identities. */
   links: SecurityLink[];
-  /** The providers that are not linked yet. */
+  /** Providers that are not linked yet. */
   linkable: { id: string; name: string }[];
 }
 
-/** One sentence beside the field that has to change. */
+/** Errors by field. */
 export interface PasswordErrors {
   current?: string;
   password?: string;
@@ -101,35 +95,33 @@ interface SecurityLink {
   id: string;
   /** "Google", or an issuer. */
   name: string;
-  /** As the provider told it last. */
+  /** The address in the provider's latest response. */
   email?: string;
   since: string;
   lastUsed?: string;
-  /** What the provider gives for the person is kept here. */
+  /** True if the provider's tokens are stored. */
   keepsToken: boolean;
 }
 
-/**
- * What an authenticator app has to learn. Posts `csrf` and `otp` to
- * `/account/security/factor/confirm`.
- */
+/** The TOTP secret. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */
 interface EnrolmentPage {
   csrfToken: string;
   /** The QR code, a `data:` URI. */
   qrSrc: string;
-  /** The same to type, in groups of four letters. */
+  /** The same secret for typing, in groups of four letters. */
   secret: string[];
   error?: string;
 }
 
-/** Shown this once. */
+/** Shown once. */
 interface RecoveryCodesPage {
   csrfToken: string;
   codes: string[];
 }
 
 /**
- * What agents ask. Posts `csrf` and `decision` = `approve` | `deny` to `/account/approvals/:id`.
+ * Requests from agents. Posts `csrf` and `decision` = `approve` or `deny` to
+ * `/account/approvals/:id`.
  */
 interface ApprovalsPage {
   csrfToken: string;
@@ -141,7 +133,7 @@ interface ApprovalsPage {
 export interface ApprovalQuestion {
   id: string;
   agent: { name: string; agentId: string; initial: string };
-  /** What the agent shows elsewhere, so that the person knows which question this is. */
+  /** The message that the agent also shows to the user, so that both can be compared. */
   bindingMessage: string;
   actions: ApprovalAction[];
   resource: { name: string; identifier: string };
@@ -152,7 +144,7 @@ export interface ApprovalQuestion {
   timeLeft: string;
 }
 
-/** One thing that the agent wants to do: all that it says of it. */
+/** One requested action with all its details. */
 export interface ApprovalAction {
   titles: string[];
   facts: { name: string; value: string }[];
@@ -162,14 +154,14 @@ interface KeysPage {
   csrfToken: string;
   notice?: string;
   keys: KeyRow[];
-  /** The last ones that work no more. */
+  /** Keys that were revoked or expired lately. */
   ended: { name: string; hint: string; place: string; how: 'Revoked' | 'Expired'; since: string }[];
 }
 
 export interface KeyRow {
   id: string;
   name: string;
-  /** Its first characters. */
+  /** The first characters of the key. */
   hint: string;
   /** "Northwind, project Reporting" */
   place: string;
@@ -178,11 +170,11 @@ export interface KeyRow {
   made: string;
   /** "5 minutes ago" */
   lastUsed?: string;
-  /** "on 3 March 2026"; never, when it is left out. */
+  /** "on 3 March 2026". Absent if the key never expires. */
   ends?: string;
 }
 
-/** One of a few to choose from. */
+/** An option of a select. */
 export interface Choice {
   value: string;
   label: string;
@@ -190,7 +182,7 @@ export interface Choice {
 }
 
 /**
- * Posts `csrf`, `name`, `place`, `role`, `life`, and `scope.<name>` for each that is ticked, to
+ * Posts `csrf`, `name`, `place`, `role`, `life`, and `scope.<name>` for each checked scope, to
  * `/account/keys/new`.
  */
 interface NewKeyPage {
@@ -201,11 +193,11 @@ interface NewKeyPage {
   lives: Choice[];
   scopes: { name: string; sentence?: string; ticked: boolean }[];
   errors: NewKeyErrors;
-  /** What is wrong with none of the fields. */
+  /** An error that concerns no single field. */
   problem?: string;
 }
 
-/** One sentence beside the field that has to change. */
+/** Errors by field. */
 export interface NewKeyErrors {
   name?: string;
   place?: string;
@@ -213,13 +205,13 @@ export interface NewKeyErrors {
   scopes?: string;
 }
 
-/** Shown this once. */
+/** Shown once. */
 interface KeyMadePage {
   csrfToken: string;
   name: string;
   key: string;
   ends?: string;
-  /** One sentence about the key that it replaces. */
+  /** Describes when the replaced key expires. */
   oldKey?: string;
 }
 

@@ -1,8 +1,8 @@
-/** The house's cookies: what their names and attributes promise a browser. */
+/** Names and attributes of cookies. */
 
 /**
- * A cookie of this very host, for all its paths. On https its name has the `__Host-` prefix, with
- * which no other host, and no page without TLS, can set it.
+ * Returns name and options of a cookie for all paths of this host. With HTTPS its name has the
+ * `__Host-` prefix, so that no other host and no page without TLS can set it.
  */
 export function hostCookie(issuer: string, name: string) {
   const secure = issuer.startsWith('https:');
@@ -12,6 +12,6 @@ export function hostCookie(issuer: string, name: string) {
   };
 }
 
-/** The name of a cookie that is confined to a path, which `__Host-` does not allow. */
+/** Returns the name of a cookie with a path, which the `__Host-` prefix does not allow. */
 export const pathCookieName = (issuer: string, name: string) =>
   issuer.startsWith('https:') ? `__Secure-${name}` : name;

@@ -1,7 +1,4 @@
-/**
- * By what a browser is recognised when somebody signs in with it again. It proves nothing, and
- * signs nobody in.
- */
+/** Recognizes a browser from which the account has signed in before. Grants no access. */
 import { DAY_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { RequestMeta } from '../../core/request-meta.js';
@@ -17,14 +14,14 @@ export function createDeviceCookie({ issuer }: { issuer: string }) {
 
   return { withDevice, remember };
 
-  /** The request's caller, with the device. Gives the browser its cookie, for another year. */
+  /** Returns the request metadata with the device. Sets or renews the cookie, for one year. */
   function withDevice(ctx: Context): RequestMeta {
     const { device = randomToken(), ...meta } = remember(ctx);
     ctx.cookies.set(name, device, { ...options, maxAge: YEAR_MS });
     return { ...meta, device };
   }
 
-  /** The same, for somebody who may not get in: a browser that is not known stays so. */
+  /** Returns the same without setting a cookie, for a sign-in that has not succeeded yet. */
   function remember(ctx: Context): RequestMeta {
     const known = ctx.cookies.get(name, { signed: false });
     return known && /^[\w-]{43}$/.test(known) ? { ...ctx.state.meta, device: known } : ctx.state.meta;

@@ -1,6 +1,6 @@
 /**
- * By what a browser is known that went to a provider elsewhere: only there does the answer open
- * anything. It signs nobody in.
+ * Binds a federated login to the browser that started it, so that a stolen callback URL is useless
+ * in another one. Grants no access by itself.
  */
 import { SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
@@ -19,9 +19,7 @@ export function createFederationCookie({ issuer }: { issuer: string }) {
     return ctx.cookies.get(name, { signed: false });
   }
 
-  /**
-   * The browser's key; a browser that has none gets one. Several sign-ins may be under way in it.
-   */
+  /** Returns the browser's key; creates it if it is missing. Several sign-ins can share it. */
   function issue(ctx: Context): string {
     const known = read(ctx);
     const key = known && /^[\w-]{43}$/.test(known) ? known : randomToken();
@@ -30,5 +28,5 @@ export function createFederationCookie({ issuer }: { issuer: string }) {
   }
 }
 
-/** Where a provider sends people back to; to be registered there. */
+/** Returns the callback path, which is registered at the provider. */
 export const callbackPath = (providerId: string) => `/login/with/${providerId}/callback`;

@@ -1,7 +1,4 @@
-/**
- * The cookie that says who is signed in in this browser. It holds a token of core/sessions and
- * nothing else.
- */
+/** The cookie of a browser session. It contains a token of core/sessions. */
 import type { IncomingMessage } from 'node:http';
 import type { AuthenticatedSession, Sessions } from '../../core/sessions/sessions.js';
 import type { NewBrowserSession } from '../../core/sign-in/session-issuance.js';
@@ -19,13 +16,12 @@ export type LoginCookie = ReturnType<typeof createLoginCookie>;
 
 export function createLoginCookie({ issuer, sessions }: { issuer: string; sessions: Sessions }) {
   const { name, options } = hostCookie(issuer, 'signet_login');
-  // The provider has a context of its own for the same request: what was looked up once is known to
-  // both.
+  // oidc-provider has its own context for the same request; this lets both share one lookup.
   const known = new WeakMap<IncomingMessage, Promise<AuthenticatedSession | undefined>>();
 
   return { read, set, clear };
 
-  /** The living login of this browser. */
+  /** Returns the active session of this browser. */
   function read(ctx: CookieContext): Promise<AuthenticatedSession | undefined> {
     let login = known.get(ctx.req);
     if (!login) {

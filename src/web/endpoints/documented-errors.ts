@@ -24,7 +24,7 @@ export const DOCUMENTED_ERRORS = {
   link_required: [409, 'The e-mail address belongs to an account here: sign in, then link.'],
   provider_sign_in_required: [409, 'What the provider gave is no longer good: sign in with it again.'],
   payload_too_large: [413, 'The body is too large.'],
-  unsupported_media_type: [415, 'The body has a type that is not accepted here.'],
+  unsupported_media_type: [415, 'This content type is not supported.'],
   rate_limited: [429, 'Too many requests.'],
   auth_rate_limited: [429, 'Too many failed attempts.'],
   upstream_invalid_response: [502, 'The upstream provider answered nonsense.'],

@@ -1,18 +1,12 @@
-/**
- * What goes wrong when an answer is on its way already, or nobody is there any more to take it: a
- * line of the log is all that is left.
- */
+/** Errors while a response is being sent. They can only be logged. */
 import type { Log } from '../../base/log.js';
 
-/**
- * For the `error` event of whatever answers. Koa writes a stack to standard error where nobody
- * listens.
- */
+/** Returns a listener for Koa's `error` event. Without one, Koa prints a stack trace. */
 export function createRecordAborted(log: Log) {
   return function recordAborted(error: Error & { code?: string }): void {
     log[isClientAbort(error) ? 'debug' : 'error']({ error }, 'the answer could not be sent');
   };
 }
 
-/** The other side closed the connection, or sent what is no HTTP: nothing is wrong here. */
+/** Reports whether the client disconnected or sent invalid HTTP, which is not an error of ours. */
 const isClientAbort = ({ code }: { code?: string }) => /^(HPE_|ECONNRESET|EPIPE|ERR_STREAM)/.test(code ?? '');

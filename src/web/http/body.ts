@@ -11,7 +11,7 @@ import type { Context, Handler } from './context.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** koa-body reads a body of any other type as text, so that an empty one can be told from others. */
+/** koa-body reads a body of any other type as text, to find out whether it is empty. */
 const OTHER_TYPE = 'application/octet-stream';
 
 const OPTIONS = {
@@ -36,7 +36,8 @@ export const field = z.string().max(4096).default('');
 
 /**
  * Parses a body of one of these types; an empty one is `{}`. Throws `AppError`:
- * `unsupported_media_type`, `payload_too_large`, or `invalid_request` if it is malformed or not UTF-8.
+ * `unsupported_media_type`, `payload_too_large`, or `invalid_request` if it is not
+ * valid UTF-8 or cannot be parsed.
  */
 export async function parseBody(ctx: Context, types: BodyType[]): Promise<unknown> {
   limitBody(ctx.req, ctx.res, MAX_BODY_BYTES);
@@ -139,7 +140,7 @@ function watchEncoding(req: IncomingMessage): () => void {
   }
 }
 
-/** Rejects duplicate fields: which value counts is ambiguous, and a proxy may have checked the other. */
+/** Rejects duplicate fields: a proxy may have checked another value than the one used here. */
 function uniqueFields(fields: Record<string, unknown>): Record<string, string> {
   const duplicates = Object.keys(fields).filter((name) => typeof fields[name] !== 'string');
   if (duplicates.length === 0) return fields as Record<string, string>;

@@ -1,7 +1,7 @@
 /**
- * The certificate whose key a client holds, as TLS has proven: to a trusted proxy, which hands it
- * on in a header, or to this very server. A header of anybody else is no proof, for certificates
- * are public (RFC 9700, 4.13).
+ * Client certificates (mTLS) whose private key was proven by TLS: to a trusted proxy, which passes
+ * the certificate in a header, or to this server. The header is ignored from any other sender,
+ * because certificates are public (RFC 9700, 4.13).
  */
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -10,45 +10,41 @@ import { TLSSocket } from 'node:tls';
 const MAX_LENGTH = 16 * 1024;
 const MAX_CERTIFICATES = 5;
 const PEM = /-----BEGIN CERTIFICATE-----([\s\w+/=]+)-----END CERTIFICATE-----/g;
-/** Also between colons, as RFC 9440 has it. */
+/** RFC 9440 puts colons around the value. */
 const DER = /^:?([\w+/]+={0,2}):?$/;
 
 export type ClientCertificateReader = ReturnType<typeof createClientCertificateReader>;
 
-/** `header`: its name, in small letters. */
+/** `header` is the name of the header, in lower case. */
 export function createClientCertificateReader({ header }: { header: string }) {
   const chains = new WeakMap<IncomingMessage, X509Certificate[]>();
 
   return { captureHeader, certificatesOf };
 
-  /**
-   * Done before anything else looks at a request, which then holds no such header any more. A
-   * second time changes nothing.
-   */
+  /** Reads the certificate and removes the header, before any handler sees the request. */
   function captureHeader(req: IncomingMessage, fromProxy: boolean): void {
     const text = req.headers[header];
     if (text !== undefined) delete req.headers[header];
     if (chains.has(req)) return;
-    // What a proxy shows of itself says nothing of its clients.
+    // A connection from a proxy carries the proxy's own certificate, so only the header counts.
     if (fromProxy && typeof text === 'string') chains.set(req, isAlone(req) ? chainIn(text) : []);
     else if (!fromProxy && req.socket instanceof TLSSocket) chains.set(req, chainOf(req.socket));
   }
 
-  /** Of several headers, one is a stranger's that the proxy let pass: none is believed. */
+  /** Reports whether there is one header. Of several, one may come from the client. */
   function isAlone(req: IncomingMessage): boolean {
     return req.headersDistinct[header]?.length === 1;
   }
 
   /**
-   * The certificate, and after it those that came along. Empty where there is none, or none that
-   * can be read.
+   * Returns the certificate, then the rest of its chain. Empty without a valid certificate.
    */
   function certificatesOf(req: IncomingMessage): X509Certificate[] {
     return chains.get(req) ?? [];
   }
 }
 
-/** One or more certificates as PEM, plain or URL-encoded, or one as base64 DER. */
+/** Parses certificates in PEM, plain or URL-encoded, or one in base64 DER. */
 function chainIn(text: string): X509Certificate[] {
   if (text.length > MAX_LENGTH) return [];
   try {

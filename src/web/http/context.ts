@@ -1,4 +1,4 @@
-/** What every request carries through the house, whatever its door. */
+/** The state of a request that passes through Koa. */
 import type { X509Certificate } from 'node:crypto';
 import type { DefaultContext, Middleware, ParameterizedContext } from 'koa';
 import type { Principal } from '../../core/credentials/principal.js';
@@ -7,11 +7,10 @@ import type { RequestMeta } from '../../core/request-meta.js';
 export interface State {
   meta: RequestMeta;
   /**
-   * Its own certificate, whose key it has proven to hold, and those that came along. Who it is,
-   * they alone do not say.
+   * The client certificate, whose key TLS has proven, and its chain. Identifies no one by itself.
    */
   certificates: X509Certificate[];
-  /** Who sent a request of the JSON API, once it is proven. */
+  /** The authenticated caller of the JSON API. */
   principal?: Principal;
 }
 

@@ -1,7 +1,4 @@
-/**
- * How a no, or a bug, is told to programs: its status, its headers and its body, whichever way the
- * request went.
- */
+/** Formats errors for programs: headers and body, for Koa and for the direct routes. */
 import { AppError, isInvalidText, isStoreUnavailable, serviceUnavailable } from '../../base/app-error.js';
 import type { Log } from '../../base/log.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
@@ -19,7 +16,7 @@ const CHALLENGE_ERRORS: Record<string, string> = {
   insufficient_scope: 'insufficient_scope',
   reauth_required: 'insufficient_user_authentication',
 };
-const BUG = new AppError(500, 'server_error', 'Something went wrong on our side.');
+const BUG = new AppError(500, 'server_error', 'Something went wrong. Try again later.');
 
 export type ErrorResponses = ReturnType<typeof createErrorResponses>;
 
@@ -28,7 +25,7 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
 
   return { toAppError, responseFor };
 
-  /** What was thrown, as a refusal. A bug is logged, and told to nobody. */
+  /** Converts anything thrown into an `AppError`. Logs bugs; their details are never sent. */
   function toAppError(error: unknown, requestId: string): AppError {
     if (error instanceof AppError) {
       if (error.status >= 500) log.error({ error, requestId }, 'unavailable');
@@ -38,19 +35,19 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
     if (status && expose && status < 500) return fromHttpError(status);
     if (isInvalidText(error)) return fromHttpError(400);
     log.error({ error, requestId }, 'failed');
-    return isStoreUnavailable(error) ? serviceUnavailable('Please try again in a moment.') : BUG;
+    return isStoreUnavailable(error) ? serviceUnavailable('Try again in a moment.') : BUG;
   }
 
-  /** What goes with its status. */
-  function responseFor(refusal: AppError, path: string, requestId: string): FailureAnswer {
-    const { status, code, message, fields, retryAfterSeconds, limit, dpop, scope, members } = refusal;
+  /** Returns headers and body for an error. */
+  function responseFor(error: AppError, path: string, requestId: string): FailureAnswer {
+    const { status, code, message, fields, retryAfterSeconds, limit, dpop, scope, members } = error;
     const canDoBetter = status === 401 || scope !== undefined;
     return {
       headers: {
         'Cache-Control': 'no-store',
         ...(retryAfterSeconds !== undefined && { 'Retry-After': String(retryAfterSeconds) }),
         ...(limit && limitHeaders(limit)),
-        ...(canDoBetter && isApiPath(path) && { 'WWW-Authenticate': challenge(refusal) }),
+        ...(canDoBetter && isApiPath(path) && { 'WWW-Authenticate': challenge(error) }),
         ...(dpop && { 'DPoP-Nonce': dpop.nonce }),
       },
       body: { ...members, error: code, error_description: message, ...(fields && { fields }), request_id: requestId },
@@ -58,8 +55,8 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
   }
 
   /**
-   * How to come in (RFC 6750, 3; RFC 9449, 7.1; RFC 9728, 5.1; RFC 9470, 3). Whoever sent nothing
-   * is told of no error.
+   * Returns the `WWW-Authenticate` challenge (RFC 6750, 3; RFC 9449, 7.1; RFC 9728, 5.1; RFC 9470,
+   * 3). Names no error if the request had no credential.
    */
   function challenge({ code, dpop, scope }: AppError): string {
     const error = dpop?.error ?? CHALLENGE_ERRORS[code];
@@ -69,14 +66,14 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
   }
 }
 
-/** What libraries throw for a request that is wrong by itself. */
+/** Returns the error for a status that a library has chosen. */
 export function fromHttpError(given: number): AppError {
-  const status = given === 501 ? 405 : given; // a method that nobody knows is one that this address does not know
+  const status = given === 501 ? 405 : given;
   const codes: Record<number, [string, string]> = {
-    404: ['not_found', 'There is nothing here.'],
-    405: ['method_not_allowed', 'This address does not know that method.'],
+    404: ['not_found', 'Page not found'],
+    405: ['method_not_allowed', 'This URL does not support that method.'],
     413: ['payload_too_large', 'The body is too large.'],
-    415: ['unsupported_media_type', 'The body has a type that is not accepted here.'],
+    415: ['unsupported_media_type', 'This content type is not supported.'],
   };
   const [code, message] = codes[status] ?? ['invalid_request', 'The request is malformed.'];
   return new AppError(status, code, message);

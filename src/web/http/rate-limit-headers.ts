@@ -1,4 +1,4 @@
-/** The fields `RateLimit-*` (draft-ietf-httpapi-ratelimit-headers), for clients that pace themselves. */
+/** The `RateLimit-*` fields of draft-ietf-httpapi-ratelimit-headers. */
 import type { ServerResponse } from 'node:http';
 import type { LimitState } from '../../base/app-error.js';
 
@@ -9,6 +9,7 @@ export const limitHeaders = ({ limit, remaining, resetSeconds }: LimitState): Re
   'RateLimit-Reset': String(resetSeconds),
 });
 
+/** Sets the headers for this state of a rate limit. */
 export function setLimitHeaders(res: ServerResponse, { limit, remaining, resetSeconds }: LimitState): void {
   res.setHeader('RateLimit-Limit', String(limit));
   res.setHeader('RateLimit-Remaining', String(remaining));

@@ -1,5 +1,5 @@
-// Serves the handful of files in public/ under /assets/. They are read once at the start, and only
-// their exact names can be asked for: no path from a request ever reaches the disk.
+// Serves the files of public/ under /assets/. They are read once, at start. Only exact names match,
+// so no path of a request reaches the disk.
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ interface StaticFile {
   version: string;
 }
 
-/** Files with an ending that is not in the table above are left out. */
+/** Reads the directory. Skips files whose extension is not in the table above. */
 export function createStaticFiles({ directory = PUBLIC }: { directory?: string } = {}) {
   const files = readFiles(directory);
   return { serve, urlOf };
@@ -33,7 +33,7 @@ export function createStaticFiles({ directory = PUBLIC }: { directory?: string }
   async function serve(ctx: Context, next: Next): Promise<void> {
     if (!ctx.path.startsWith(PREFIX)) return next();
     const file = files.get(ctx.path.slice(PREFIX.length));
-    if (!file) return; // 404, said by whoever dresses it
+    if (!file) return; // the error handler sends the 404
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
       ctx.set('Allow', 'GET, HEAD');
       ctx.status = 405;
@@ -50,10 +50,7 @@ export function createStaticFiles({ directory = PUBLIC }: { directory?: string }
     ctx.body = file.body;
   }
 
-  /**
-   * The address of a file, with its version: it changes when the file does, so browsers may keep it
-   * for a year.
-   */
+  /** Returns the URL of a file with its version, so that browsers can cache it for a year. */
   function urlOf(name: string): string {
     const file = files.get(name);
     if (!file) throw new Error(`There is no public file named ${name}`);
@@ -62,8 +59,8 @@ export function createStaticFiles({ directory = PUBLIC }: { directory?: string }
 }
 
 /**
- * While a new release rolls out, a page of one process may ask another for a version that it does
- * not have. That gets what is here, but is never kept under the wrong name.
+ * During a rollout, a page may request a version that this process does not have. It gets the
+ * current file, uncached.
  */
 function cacheControl(ctx: Context, file: StaticFile): string {
   return ctx.query.v === file.version ? `public, max-age=${YEAR_SECONDS}, immutable` : 'no-cache';

@@ -1,7 +1,4 @@
-/**
- * Against forms that another site submits: a token in the form that only this browser's own cookie
- * can answer for.
- */
+/** CSRF protection of forms: a token that is bound to a cookie of the browser. */
 
 import { forbidden } from '../../base/app-error.js';
 import type { Secrets } from '../../base/crypto.js';
@@ -17,9 +14,9 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
   return { tokenFor, check, renew };
 
   /**
-   * The token for this browser's forms. Makes the cookie that goes with it when there is none.
+   * Returns the token for this browser's forms. Sets the cookie if it is missing.
    *
-   * @param held what else the form holds that must not come from another browser
+   * @param held other form content that must not come from another browser
    */
   function tokenFor(ctx: Context, held = ''): string {
     let seed = ctx.cookies.get(name, { signed: false });
@@ -30,14 +27,13 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
     return hmacSha256(secrets.key('csrf'), seed + held);
   }
 
-  /** Somebody signed in: what was known to this browser before is worth nothing afterwards. */
+  /** Replaces the seed after a sign-in, so that earlier tokens become invalid. */
   function renew(ctx: Context): void {
     ctx.cookies.set(name, randomToken(), options);
   }
 
   /**
-   * Refuses with `csrf_validation_failed` unless the form came from a page that we gave to this
-   * browser.
+   * Throws `csrf_validation_failed` unless the form came from a page that this browser received.
    */
   function check(ctx: Context, token: unknown, held = ''): void {
     const site = ctx.get('Sec-Fetch-Site');

@@ -1,4 +1,4 @@
-/** Moments, in words for people's pages. */
+/** Formats times for pages. */
 import { DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 
 const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
@@ -6,7 +6,7 @@ const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC
 /** "22 November 2026" */
 export const describeDay = (date: Date) => DAY.format(date);
 
-/** "5 minutes ago", "3 hours ago", then the day: nobody here knows the reader's time zone. */
+/** "5 minutes ago", "3 hours ago", then the day, because the user's time zone is unknown. */
 export function describeAge(date: Date, now: Date): string {
   const minutes = Math.floor((now.getTime() - date.getTime()) / (MINUTE_SECONDS * SECOND_MS));
   if (minutes < 1) return 'just now';
@@ -15,7 +15,7 @@ export function describeAge(date: Date, now: Date): string {
   return describeDay(date);
 }
 
-/** The same for the last use of a login, which is noted once an hour. */
+/** Formats the last use of a session, which is recorded once an hour. */
 export function describeLastUse(date: Date, now: Date): string {
   return now.getTime() - date.getTime() < HOUR_SECONDS * SECOND_MS ? 'within the last hour' : describeAge(date, now);
 }
@@ -23,7 +23,7 @@ export function describeLastUse(date: Date, now: Date): string {
 /** "for 9 more minutes" */
 export function describeTimeLeft(until: Date, now: Date): string {
   const minutes = Math.ceil((until.getTime() - now.getTime()) / (MINUTE_SECONDS * SECOND_MS));
-  return minutes <= 1 ? 'for a minute at most' : `for ${minutes} more minutes`;
+  return minutes <= 1 ? 'for at most a minute' : `for ${minutes} more minutes`;
 }
 
 /** "in 9 minutes", "in 5 hours", then the day. */

@@ -1,7 +1,4 @@
-/**
- * Where a person goes after signing in: a path of ours, or nowhere. And for which app, if we said
- * so ourselves.
- */
+/** The destination after a sign-in, and the app that requested it. Never leads to another site. */
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import { queryParam } from '../http/body.js';
 import type { Context } from '../http/context.js';
@@ -12,26 +9,20 @@ const MAX_LENGTH = 2000;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
 const UNSAFE = /[\u0000-\u0020\u007f\\]/;
 
-/** Why somebody is sent to sign in. */
+/** The destination of a sign-in. */
 export interface LoginRedirect {
   returnTo: string;
-  /** The app that waits for it. */
+  /** The app that requested the sign-in. */
   appName?: string;
-  /**
-   * Where the app's answer goes, where the forms on the way must be allowed to lead there (see
-   * formTarget).
-   */
+  /** The source that `form-action` needs for the app's redirect URI. See `formTarget`. */
   formTarget?: string | undefined;
-  /** What the app thinks the person's address is. */
+  /** The app's `login_hint`. */
   email?: string;
 }
 
 export type LoginRedirects = ReturnType<typeof createLoginRedirects>;
 
-/**
- * The path if it is one of ours, else the account's home: never an address somebody else chose (RFC
- * 9700, 4.11).
- */
+/** Returns the path if it belongs to this server, else the account page (RFC 9700, 4.11). */
 export function safeReturnTo(value: unknown): string {
   if (typeof value !== 'string' || value.length > MAX_LENGTH || UNSAFE.test(value)) return HOME;
   if (!value.startsWith('/') || value.startsWith('//')) return HOME;
@@ -41,8 +32,8 @@ export function safeReturnTo(value: unknown): string {
 }
 
 /**
- * Links to the sign-in page and back. What is told of the app is signed: nobody can make our page
- * speak for an app of his choice.
+ * Creates and reads the query of the sign-in page. The name of the app is signed, so that nothing
+ * else can make the page name an app.
  */
 export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
   return { urlFor, read };
@@ -54,13 +45,13 @@ export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
     const query = new URLSearchParams({
       ...(returnTo !== HOME && { return_to: returnTo }),
       ...(appName && { app: appName, ...(formTarget && { to: formTarget }) }),
-      ...(appName && { proof: sign(secrets.key('errands'), returnTo, appName, formTarget) }),
+      ...(appName && { proof: sign(secrets.key('login-redirect'), returnTo, appName, formTarget) }),
       ...(email && { login_hint: email }),
     });
     return query.size > 0 ? `${path}?${query}` : path;
   }
 
-  /** The page that is being answered may lead to where the app waits. */
+  /** Reads the destination, and allows the forms of this page to lead there. */
   function read(ctx: Context): LoginRedirect {
     const returnTo = safeReturnTo(queryParam(ctx, 'return_to'));
     const appName = queryParam(ctx, 'app');
@@ -68,7 +59,7 @@ export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
     const proof = queryParam(ctx, 'proof') ?? '';
     const genuine =
       appName &&
-      secrets.keys('errands').some((key) => constantTimeEqual(sign(key, returnTo, appName, formTarget), proof));
+      secrets.keys('login-redirect').some((key) => constantTimeEqual(sign(key, returnTo, appName, formTarget), proof));
     const email = queryParam(ctx, 'login_hint')?.slice(0, 254);
     if (!genuine) return { returnTo, appName: undefined, email };
     allowFormTarget(ctx, formTarget);

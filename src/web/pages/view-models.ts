@@ -1,6 +1,4 @@
-/**
- * The pages that belong to no door or to several, and the values that each prints, ready to print.
- */
+/** Pages shared by several modules, and the values that each prints. */
 
 export interface SharedPages {
   home: HomePage;
@@ -10,42 +8,42 @@ export interface SharedPages {
 }
 
 interface HomePage {
-  /** Present when somebody is signed in. */
+  /** Present if a user is signed in. */
   account?: { name?: string; email: string };
-  /** Left out where nobody may create an account. */
+  /** Absent if sign-up is disabled. */
   registerHref?: string;
   /** `<ISSUER>/.well-known/openid-configuration` */
   discoveryUrl: string;
 }
 
 interface ErrorPage {
-  /** "This page does not exist" */
+  /** "Page not found" */
   heading: string;
   message: string;
-  /** For whoever reports it: `invalid_request`. */
+  /** For a report of the error: `invalid_request`. */
   code?: string;
   requestId?: string;
   backHref?: string;
 }
 
-/** A mailed link that does not work any more. */
+/** A mailed link that was used or has expired. */
 interface LinkExpiredPage {
-  /** One sentence: where another one comes from. */
+  /** Describes how to get a new link. */
   advice: string;
   href: string;
   action: string;
 }
 
-/** What a machine without a mail server would have sent. */
+/** Mail that was stored instead of sent. */
 interface OutboxPage {
-  /** The folder that holds all of them. */
+  /** The folder that stores the mail. */
   folder: string;
   mails: {
     subject: string;
     to: string;
     /** "2026-11-22 13:20:59 UTC" */
     at: string;
-    /** Its text, in pieces of which some are links. */
+    /** The text, split at links. */
     parts: { text: string; href?: string }[];
   }[];
 }

@@ -1,7 +1,6 @@
 /**
- * Turns a page's name and its values into HTML. Templates live in views/; which page takes which
- * values stands in the `pages.ts` of its door. Every value is escaped by the template; none is
- * trusted to be HTML.
+ * Renders pages from the templates in views/. The `view-models.ts` of each module says which page
+ * prints which values. Templates escape every value.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,31 +11,31 @@ import type { SharedPages } from './view-models.js';
 const VIEWS = fileURLToPath(new URL('../../../views/', import.meta.url));
 
 interface Options {
-  /** The display name, from `BRAND_NAME`; in the header and the title of every page. */
+  /** The display name from `BRAND_NAME`, in the header and title of every page. */
   brandName: string;
-  /** Where the templates are. Default: `views/` beside the compiled code. */
+  /** The folder with the templates. Default: `views/`. */
   directory?: string;
-  /** False reads the templates from disk for every page, for work on them. Default: true. */
+  /** False reads the templates for every page, for development. Default: true. */
   cache?: boolean;
   /**
-   * The address of a file of `public/`; `staticFiles().urlOf` adds the version that makes it
-   * cacheable for a year.
+   * Returns the URL of a file in `public/`. `staticFiles().urlOf` adds a version, so that browsers
+   * can cache it for a year.
    */
   assetUrl?: (file: string) => string;
 }
 
-/** What a door is given: its own pages, and those that are everybody's. */
+/** Renders the pages of one module, and the shared ones. */
 export interface Views<Own = unknown> {
   render<Name extends keyof (Own & SharedPages)>(name: Name, values: (Own & SharedPages)[Name]): string;
 }
 
-/** For all doors: each names, by `Views`, the pages that it renders. */
+/** Each module names its pages with `Views`. */
 export function createViews({ brandName, directory = VIEWS, cache = true, assetUrl = plainAssetUrl }: Options) {
   const templates = new Map<string, ejs.TemplateFunction>();
   const layout = { brandName, stylesheetHref: assetUrl('signet.css'), iconHref: assetUrl('favicon.svg') };
   return { render };
 
-  /** The whole page. An unknown name or a broken template throws: that is a bug, not a refusal. */
+  /** Returns the HTML. Throws for an unknown name or a broken template, which is a bug. */
   function render(name: string, values: object): string {
     return template(name)({ ...values, ...layout });
   }
@@ -46,8 +45,7 @@ export function createViews({ brandName, directory = VIEWS, cache = true, assetU
     if (known) return known;
     const filename = join(directory, `${name}.ejs`);
     if (!existsSync(filename)) throw new Error(`There is no page named ${name}`);
-    // Strict mode: a template reads `page.x` only, so a value that was left out is empty instead of
-    // a ReferenceError.
+    // Strict mode: a template reads `page.x`, so an absent value is empty and not a ReferenceError.
     const compiled = ejs.compile(readFileSync(filename, 'utf8'), {
       filename,
       root: directory,

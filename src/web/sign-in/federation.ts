@@ -1,7 +1,6 @@
 /**
- * The way to a provider elsewhere and back. It begins with a form of ours, so that no other site
- * sends somebody on it, and ends in the browser in which it began, with a sign-in or with a link
- * for whoever is signed in.
+ * Sign-in with an external provider, and linking one. It starts with a form, so that no other site
+ * can start it, and must end in the same browser.
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
@@ -26,7 +25,7 @@ interface Deps extends Pick<Core, 'federation' | 'links'> {
   loginCookie: LoginCookie;
   csrf: Csrf;
   loginRedirects: LoginRedirects;
-  /** What every page of a sign-in does first. */
+  /** The first middleware of each page of a sign-in. */
   allowPopupOpener: Handler;
   continueSignIn(ctx: Context, loginRedirect: LoginRedirect, authResult: AuthResult): Promise<void>;
   renderLogin(ctx: Context, loginRedirect: LoginRedirect, values: { email?: string; error?: string }): void;
@@ -34,7 +33,7 @@ interface Deps extends Pick<Core, 'federation' | 'links'> {
 
 const BeginForm = z.object({ csrf: field });
 const NO_REDIRECT: LoginRedirect = { returnTo: safeReturnTo(undefined) };
-/** What goes back to the page where the link was begun, and by what name. */
+/** The query parameter that reports the result to the page where the link was started. */
 const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_denied: 'link-refused' };
 
 export function addFederation(router: Router<State>, deps: Deps): void {
@@ -109,7 +108,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
     seeOther(ctx, await federation.restartWithConsent(flow, federationCookie.issue(ctx)));
   }
 
-  /** The sign-in page again, with what went wrong: there are other ways in. */
+  /** Shows the sign-in page with the error, because other sign-in methods may work. */
   function refuse(ctx: Context, loginRedirect: LoginRedirect, error: unknown): void {
     if (!(error instanceof AppError) || error.status === 404) throw error;
     renderFormErrors(ctx, error);
@@ -117,7 +116,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   }
 }
 
-/** The buttons of a page, with where the person goes afterwards. */
+/** Returns the buttons of the providers. They keep the user's destination. */
 export function providerButtons(
   { offered }: Core['federation'],
   loginRedirects: LoginRedirects,

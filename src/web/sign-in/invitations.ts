@@ -1,6 +1,6 @@
 /**
- * The page behind a mailed invitation: it tells who invites into what, leads through the sign-in or
- * a registration and back, and accepts when its button is pressed. Opening the link spends nothing.
+ * The page of a mailed invitation. It leads through sign-in or sign-up and back. Opening the link
+ * changes nothing; its form accepts the invitation.
  */
 import Router from '@koa/router';
 import { z } from 'zod';
@@ -101,7 +101,7 @@ export function createInvitationPages({
   function renderExpired(ctx: Context): void {
     renderFormErrors(ctx, invalidInvitation());
     ctx.body = views.render('sign-in/link-expired', {
-      advice: 'An invitation works once, within a week, and as long as nobody takes it back. Ask for another one.',
+      advice: 'An invitation works once, within one week, unless it is revoked. Ask for a new one.',
       href: '/account',
       action: 'Your account',
     });

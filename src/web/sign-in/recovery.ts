@@ -1,7 +1,6 @@
 /**
- * The pages behind mailed links, and the one that asks for them: a forgotten password, an address
- * to verify. Opening a link spends nothing, since mail scanners open every link; pressing the
- * button does.
+ * Password reset and e-mail verification. Opening a mailed link consumes nothing, because mail
+ * scanners open every link; the form does.
  */
 import Router from '@koa/router';
 import { z } from 'zod';
@@ -106,12 +105,12 @@ export function createRecoveryPages({ passwordReset, emailVerification, password
 
 const EXPIRED = {
   reset: {
-    advice: 'It works once, within an hour, and only as long as you ask for no newer one.',
+    advice: 'The link works once, within one hour, until you request a newer one.',
     href: '/forgot-password',
-    action: 'Ask for a new link',
+    action: 'Request a new link',
   },
   verify: {
-    advice: 'It works once, within a day. If your address is not verified yet, your account sends you a new link.',
+    advice: 'The link works once, within one day. You can request a new one in your account.',
     href: '/account',
     action: 'Your account',
   },

@@ -1,7 +1,4 @@
-/**
- * The door of a person arriving: sign in, make an account, set the server up, sign out. It knows
- * nothing of OAuth.
- */
+/** Sign-in, sign-up, setup and sign-out. Knows nothing of OAuth. */
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -122,15 +119,13 @@ export function createSignInRouter({
     }
   }
 
-  /** In, or to the second step. */
+  /** Completes the sign-in, or continues with the second factor. */
   async function continueSignIn(ctx: Context, loginRedirect: LoginRedirect, authResult: AuthResult): Promise<void> {
     if (authResult.kind === 'complete') await completeSignIn(ctx, authResult, loginRedirect.returnTo);
     else renderFactor(ctx, loginRedirect, authResult.challenge);
   }
 
-  /**
-   * The second step begins with the first one: there is nothing to show to who did not come by it.
-   */
+  /** Redirects to the first step, because the second one needs its challenge. */
   function restart(ctx: Context): void {
     seeOther(ctx, loginRedirects.urlFor('/login', loginRedirects.read(ctx)));
   }
@@ -282,7 +277,7 @@ export function createSignInRouter({
   }
 }
 
-/** These pages are steps of an app's sign-in, which may run in a popup. */
+/** An app can open these pages in a popup. */
 const allowPopupOpener: Handler = async function allowPopupOpener(ctx, next) {
   keepOpener(ctx);
   await next();

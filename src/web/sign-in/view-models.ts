@@ -1,4 +1,4 @@
-/** The pages of a person arriving, and the values that each prints, ready to print. */
+/** Pages of a user who signs in, and the values that each prints. */
 
 export interface SignInPages {
   'sign-in/login': LoginPage;
@@ -19,17 +19,17 @@ export interface SignInPages {
 /** Posts `csrf`, `email` and `password` to `action`. */
 interface LoginPage {
   csrfToken: string;
-  /** `/login`, with where the person goes afterwards in its query. */
+  /** `/login`, with the user's destination in the query. */
   action: string;
   /** Kept from the last attempt, or from the app's `login_hint`. */
   email?: string;
-  /** One sentence. It must read the same for an unknown e-mail and for a wrong password. */
+  /** The same for an unknown e-mail address and for a wrong password. */
   error?: string;
-  /** The app that sent the person here: "to continue to Acme". */
+  /** The app that requested the sign-in: "to continue to Acme". */
   appName?: string;
-  /** Goes back to the app with a no. */
+  /** Cancels the app's request. */
   cancelHref?: string;
-  /** Left out where nobody may create an account. */
+  /** Absent if sign-up is disabled. */
   registerHref?: string;
   forgotHref?: string;
   providers?: FederatedProvider[];
@@ -42,15 +42,15 @@ export interface FederatedProvider {
   action: string;
 }
 
-/** The second step of a sign-in. Posts `csrf`, `challenge` and `otp` to `action`. */
+/** The second factor. Posts `csrf`, `challenge` and `otp` to `action`. */
 interface FactorPage {
   csrfToken: string;
-  /** `/login/otp`, with where the person goes afterwards in its query. */
+  /** `/login/otp`, with the user's destination in the query. */
   action: string;
-  /** Stands for the first step. */
+  /** Identifies the completed first factor. */
   challenge: string;
   error?: string;
-  /** The app that sent the person here. */
+  /** The app that requested the sign-in. */
   appName?: string;
   startOverHref: string;
 }
@@ -58,25 +58,23 @@ interface FactorPage {
 /** Posts `csrf`, `name`, `email` and `password` to `action`. */
 interface RegisterPage {
   csrfToken: string;
-  /** `/register`, with where the person goes afterwards in its query. */
+  /** `/register`, with the user's destination in the query. */
   action: string;
   name?: string;
   email?: string;
   errors: AccountFormErrors;
   loginHref: string;
-  /** What a password must be, told beside the field before the first attempt. */
+  /** Describes the requirements for a password. */
   passwordRule: string;
-  /** The app that sent the person here. */
+  /** The app that requested the sign-in. */
   appName?: string;
   providers?: FederatedProvider[];
 }
 
-/**
- * The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/bootstrap`.
- */
+/** The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/setup`. */
 interface SetupPage {
   csrfToken: string;
-  /** The one-time token of the link that was printed when the server first started. */
+  /** The one-time token of the setup link, which the server prints when it first starts. */
   token: string;
   name?: string;
   email?: string;
@@ -84,7 +82,7 @@ interface SetupPage {
   passwordRule: string;
 }
 
-/** One sentence beside each field that has to change; `form` is about all of it. */
+/** Errors by field. `form` concerns the whole form. */
 export interface AccountFormErrors {
   name?: string;
   email?: string;
@@ -97,17 +95,17 @@ interface ForgotPasswordPage {
   csrfToken: string;
   email?: string;
   error?: string;
-  /** The address that was asked for: the answer is the same whether there is an account or not. */
+  /** The requested address. The response is the same whether the account exists or not. */
   sentTo?: string;
 }
 
 /** Posts `csrf`, `token` and `password` to `/reset-password`. */
 interface ResetPasswordPage {
   csrfToken: string;
-  /** Of the mailed link. */
+  /** The token of the mailed link. */
   token: string;
   error?: string;
-  /** What is asked of a password, in one sentence. */
+  /** Describes the requirements for a password. */
   passwordRule: string;
 }
 
@@ -119,7 +117,7 @@ interface PasswordSetPage {
 /** Posts `csrf` and `token` to `/verify-email`. */
 interface VerifyEmailPage {
   csrfToken: string;
-  /** Of the mailed link. */
+  /** The token of the mailed link. */
   token: string;
 }
 
@@ -128,32 +126,26 @@ interface EmailVerifiedPage {
   accountHref?: string;
 }
 
-/**
- * What an invitation says, and what its reader can do about it: one of `accept`, `signIn`, `change`
- * and `verify`.
- */
+/** An invitation, and what its reader can do: one of `accept`, `signIn`, `change`, `verify`. */
 export interface InvitationPage {
   csrfToken: string;
-  /** Of the mailed link. */
+  /** The token of the mailed link. */
   token: string;
   organization: string;
   inviter: { name?: string; email: string };
   /** "operator" */
   role: string;
-  /** The address that was invited. */
+  /** The invited address. */
   email: string;
   /** "22 November 2026" */
   expires: string;
   /** Posts `csrf` and `token` to `/invitations/accept`. */
   accept?: true;
-  /** Nobody is signed in. */
+  /** Present if no user is signed in. */
   signIn?: { loginHref: string; registerHref?: string };
-  /** Somebody with another address is. */
+  /** Present if a user with another address is signed in. */
   change?: { signedInAs: string; loginHref: string };
-  /**
-   * The address is not confirmed. Posts `csrf` to `/account/verify-email`, where a link can be
-   * sent.
-   */
+  /** Present if the address is not verified. Posts `csrf` to `/account/verify-email`. */
   verify?: { canSend: boolean };
 }
 
@@ -166,7 +158,7 @@ interface InvitationAcceptedPage {
 interface SignOutPage {
   csrfToken: string;
   email: string;
-  /** Where "Stay signed in" goes. Default: `/account`. */
+  /** The target of "Stay signed in". Default: `/account`. */
   stayHref?: string;
 }
 

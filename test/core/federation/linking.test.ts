@@ -316,7 +316,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(await server.core.sessions.findByToken(cookie)).toBeUndefined();
       expect((await call(server, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
       const { text } = await mailTo(server, account.email, /new way to sign in/);
-      expect(text).toMatch(/Google signs you in.*did not choose the password.*\/forgot-password/s);
+      expect(text).toMatch(/with Google.*did not set the password.*\/forgot-password/s);
       for (const page of ['keys', 'agents']) expect(text).toContain(`${server.issuer}/account/${page}\n`);
     });
 
@@ -410,7 +410,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       for (let i = 0; i < 2; i++) expect((await link('github', person, token)).status).toBe(200);
       const mails = (await mailsTo(server, email)).filter(({ subject }) => subject.includes('new way to sign in'));
       expect(mails).toHaveLength(1);
-      expect(mails[0]!.text).toMatch(/GitHub signs you in.*somebody else has your account.*\/forgot-password/s);
+      expect(mails[0]!.text).toMatch(/with GitHub.*someone else has access to your account.*\/forgot-password/s);
       expect((await call(server, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
     });
 
@@ -423,7 +423,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
         subject.includes('new way to sign in'),
       );
       expect(mails).toHaveLength(1);
-      expect(mails[0]!.text).toMatch(/auth\.example signs you in.*An administrator of .* added it/s);
+      expect(mails[0]!.text).toMatch(/with auth\.example.*An administrator of .* added it/s);
       expect(mails[0]!.text).not.toContain('Device:');
     });
 

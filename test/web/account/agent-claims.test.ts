@@ -23,13 +23,13 @@ it('leads through the sign-in and back, tells what the agent may, and takes it o
     expect(page.html).toContain(text);
   expect((await self(server, agent, agent.api_key)).json.claimed).toBe(false); // looking at it takes nothing on
   const done = await browser.submit(page);
-  expect(done.html).toContain('You answer for &lt;b&gt;Stray&lt;/b&gt; now');
+  expect(done.html).toContain('You have claimed &lt;b&gt;Stray&lt;/b&gt;');
   expect(done.html).toContain('href="/account/agents"');
   expect((await self(server, agent, agent.api_key)).json.claimed).toBe(true);
   const { browser: other, email: theirs } = await visitor();
   await other.signIn(theirs, PASSWORD);
   const spent = await other.open(agent.claim_url!);
-  expect([spent.status, spent.html.includes('does not work any more')]).toEqual([404, true]);
+  expect([spent.status, spent.html.includes('This link has expired')]).toEqual([404, true]);
   expect(server.lines.join('')).not.toContain(agent.claim_url!.slice(-43));
 });
 

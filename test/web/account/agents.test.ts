@@ -54,9 +54,9 @@ describe('the pages of agents', () => {
     const login = await stranger.open(AGENTS);
     expect(login.url.pathname).toBe('/login');
     const back = await stranger.signIn(email, PASSWORD, login);
-    expect([back.url.pathname, back.html]).toEqual([AGENTS, expect.stringContaining('There is no agent.')]);
+    expect([back.url.pathname, back.html]).toEqual([AGENTS, expect.stringContaining('There are no agents.')]);
     await giveAgent(id);
-    expect((await browser.open('/account')).html).toMatch(/One agent[\s\S]+href="\/account\/agents"/);
+    expect((await browser.open('/account')).html).toMatch(/1 agent[\s\S]+href="\/account\/agents"/);
   });
 
   it('tell what each is, and who answers for it', async () => {
@@ -65,19 +65,25 @@ describe('the pages of agents', () => {
     const stray = await onboard(server, { agent_id: 'stray', agent_name: 'Stray' });
     await browser.submit(await browser.open(stray.claim_url!));
     const { html } = await browser.open(AGENTS);
-    for (const text of ['&lt;i&gt;Book&lt;/i&gt;keeper', 'books', 'Jane Developer', 'read:cap-table', 'Made just now'])
+    for (const text of [
+      '&lt;i&gt;Book&lt;/i&gt;keeper',
+      'books',
+      'Jane Developer',
+      'read:cap-table',
+      'Created just now',
+    ])
       expect(html).toContain(text);
-    expect(html).toMatch(/Stray<\/strong><code>stray<[\s\S]+you answer for it[\s\S]+write:stakeholders/);
+    expect(html).toMatch(/Stray<\/strong><code>stray<[\s\S]+claimed by you[\s\S]+write:stakeholders/);
   });
 
   it('ask before they end one, and from then on it is refused', async () => {
     const { id, browser } = await person();
     const agent = await giveAgent(id);
     const asked = await browser.open(`${AGENTS}/${agent.id}/end`);
-    expect(asked.html).toContain('End Bookkeeper?');
+    expect(asked.html).toContain('Delete Bookkeeper?');
     expect(await statusOf(agent, agent.key)).toBe(200); // asking ends nothing
     const done = await press(browser, asked, 'end');
-    expect([done.url.pathname, done.html]).toEqual([AGENTS, expect.stringContaining('refused from now on')]);
+    expect([done.url.pathname, done.html]).toEqual([AGENTS, expect.stringContaining('The agent was deleted')]);
     expect(await statusOf(agent, agent.key)).toBe(401);
     const [event] = await server.core.audit.list({ accountId: id, action: 'agent.deleted' });
     expect(event).toMatchObject({ actorId: id, clientId: agent.id });
@@ -107,19 +113,19 @@ describe('the pages of agents', () => {
 
   it('let every administrator of its organization do both, and tell who answers for it then', async () => {
     const { owner, member, agent } = await shared('admin');
-    expect((await member.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>somebody else answers for it/);
+    expect((await member.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>claimed by another user/);
     const asked = await member.browser.open(`${AGENTS}/${agent.id}/replace-key`);
-    expect(asked.html).toContain('You answer for it from then on.');
+    expect(asked.html).toContain('You become responsible for the agent.');
     const key = shownIn(await press(member.browser, asked, 'replace-key'));
     expect(await statusOf(agent, key)).toBe(200);
-    expect((await member.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>you answer for it/);
-    expect((await owner.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>somebody else answers for it/);
+    expect((await member.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>claimed by you/);
+    expect((await owner.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>claimed by another user/);
     await server.base.db.membership.deleteMany({
       where: { accountId: member.id, organizationId: agent.organizationId },
     });
     await server.base.invalidationBus.publish('organizations', agent.organizationId);
     const left = await owner.browser.open(AGENTS);
-    expect(left.html).toMatch(/Northwind<\/span><span>nobody answers for it/);
+    expect(left.html).toMatch(/Northwind<\/span><span>unclaimed/);
     await press(owner.browser, await owner.browser.open(`${AGENTS}/${agent.id}/end`), 'end');
     expect(await statusOf(agent, key)).toBe(401);
   });

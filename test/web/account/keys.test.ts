@@ -46,7 +46,7 @@ describe('the pages of API keys', () => {
     const login = await stranger.open(KEYS);
     expect(login.url.pathname).toBe('/login');
     const back = await stranger.signIn(email, PASSWORD, login);
-    expect([back.url.pathname, back.html]).toEqual([KEYS, expect.stringContaining('You have no key')]);
+    expect([back.url.pathname, back.html]).toEqual([KEYS, expect.stringContaining('You have no API keys')]);
   });
 
   it('make a key that is what was chosen, and show it once, on the answer to the form', async () => {
@@ -101,7 +101,7 @@ describe('the pages of API keys', () => {
     const [endless, usual] = (await keysOf(id)).sort((a, b) => a.name.localeCompare(b.name));
     expect([endless!.expiresAt, endless!.role, endless!.scopes]).toEqual([null, 'admin', []]);
     expect(lifeOf(usual!)).toBe(server.config.apiKeySeconds);
-    expect((await browser.open(KEYS)).html).toMatch(/never used<\/span><span>never ends/);
+    expect((await browser.open(KEYS)).html).toMatch(/never used<\/span><span>never expires/);
   });
 
   it('tell beside the field what cannot be, and keep what was written', async () => {
@@ -130,9 +130,9 @@ describe('the pages of API keys', () => {
     expect(await statusOf(key)).toBe(200); // asking ends nothing
     const form = formsOf(asked.html).findIndex(({ action }) => action.endsWith('/revoke'));
     const done = await browser.submit(asked, {}, form);
-    expect([done.url.pathname, done.html]).toEqual([KEYS, expect.stringContaining('refused from now on')]);
+    expect([done.url.pathname, done.html]).toEqual([KEYS, expect.stringContaining('The key was revoked')]);
     expect(await statusOf(key)).toBe(401);
-    expect(done.html).toMatch(/Keys that work no more[\s\S]+laptop[\s\S]+Revoked just now/);
+    expect(done.html).toMatch(/Revoked and expired keys[\s\S]+laptop[\s\S]+Revoked just now/);
     expect(await server.core.audit.list({ accountId: id, action: 'api_key.revoked' })).toHaveLength(1);
     expect((await browser.submit(asked, {}, form)).status).toBe(404); // it is gone already
   });
@@ -151,7 +151,7 @@ describe('the pages of API keys', () => {
     const page = await replace(first.record.id, '3600');
     const second = shownIn(page);
     expect([page.status, page.headers.get('cache-control')]).toEqual([201, 'no-store']);
-    expect(page.html).toContain('The old key ends in 1 hour');
+    expect(page.html).toContain('The old key expires in 1 hour');
     expect([await statusOf(first.key), await statusOf(second)]).toEqual([200, 200]);
     const replacing = (await alive(id)).find((made) => made.id !== first.record.id)!;
     const third = shownIn(await replace(replacing.id, '0'));
@@ -159,7 +159,7 @@ describe('the pages of API keys', () => {
     expect((await replace(first.record.id, '31')).status).toBe(400); // none of those to choose from
     await later(3601 * 1000, async () => {
       expect(await statusOf(first.key)).toBe(401);
-      expect((await browser.open(KEYS)).html).toMatch(/Keys that work no more[\s\S]+Expired/);
+      expect((await browser.open(KEYS)).html).toMatch(/Revoked and expired keys[\s\S]+Expired/);
     });
   });
 

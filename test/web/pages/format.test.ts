@@ -34,8 +34,8 @@ describe('a moment, in words', () => {
     [600, 'for 10 more minutes'],
     [541, 'for 10 more minutes'],
     [61, 'for 2 more minutes'],
-    [60, 'for a minute at most'],
-    [-5, 'for a minute at most'],
+    [60, 'for at most a minute'],
+    [-5, 'for at most a minute'],
   ])('%i seconds ahead is "%s"', (seconds, words) => {
     expect(describeTimeLeft(ago(-seconds), NOW)).toBe(words);
   });

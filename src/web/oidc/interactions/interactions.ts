@@ -50,7 +50,7 @@ const Decision = z.object({ csrf: z.string(), decision: z.enum(['allow', 'deny']
 const CONTENT_WITH_LOGIN = new Set(['no_session']);
 
 const IDENTITY_SCOPES: Record<string, [title: string, sentence: string]> = {
-  openid: ['Who you are', 'A number that stands for your account, the same each time.'],
+  openid: ['Who you are', 'Your user ID'],
   profile: ['Your profile', 'Your name, picture, language and plan.'],
   email: ['Your e-mail address', 'The address, and whether it is confirmed.'],
   phone: ['Your phone number', 'The number, and whether it is confirmed.'],
@@ -232,7 +232,7 @@ export function createInteractions({
   }
 
   function describeClaim(claim: string): ConsentScope {
-    return { title: claim.replaceAll('_', ' '), sentence: 'Asked for by itself.', kind: 'identity' };
+    return { title: claim.replaceAll('_', ' '), sentence: 'Requested individually.', kind: 'identity' };
   }
 
   async function describeResource(identifier: string, names: string[]) {

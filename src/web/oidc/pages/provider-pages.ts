@@ -28,8 +28,8 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
     keepOpener(ctx as never);
     ctx.type = 'html';
     ctx.body = views.render('error', {
-      heading: 'This sign-in cannot go on',
-      message: sentence(out.error_description) ?? 'The app sent a request that we cannot follow.',
+      heading: 'Sign-in failed',
+      message: sentence(out.error_description) ?? 'The app sent an invalid request.',
       code: out.error,
       requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
       backHref: (cause as ProviderError | undefined)?.allow_redirect === false ? wayBack(ctx, out) : undefined,
@@ -63,7 +63,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
     }
     const failed =
       userCode !== undefined || name === 'NoCodeError'
-        ? 'That code is not right, or has expired. Check it and try again.'
+        ? 'The code is wrong or has expired. Check it and try again.'
         : undefined;
     ctx.body = views.render('oidc/device-input', {
       action: ROUTES.code_verification,

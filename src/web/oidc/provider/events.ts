@@ -144,7 +144,7 @@ function setRetryAfter(ctx: KoaContextWithOIDC): void {
   ctx.status = 503;
   ctx.set('Retry-After', '5');
   if (ctx.type === 'text/html') return;
-  ctx.body = { error: 'temporarily_unavailable', error_description: 'Please try again in a moment.' };
+  ctx.body = { error: 'temporarily_unavailable', error_description: 'Try again in a moment.' };
 }
 
 /** The provider answers 400 to a body that is too long; the right word is 413. */
