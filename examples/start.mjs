@@ -1,14 +1,15 @@
-// `npm run example -- <name>`: Signet and one of the examples beside it. Installs the libraries of
-// the examples when they are missing.
+// `npm run example -- <name>`: starts Signet and one of the examples. Installs the libraries of the
+// examples if they are missing.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { demoEnvironment, ISSUER, PERSON, startSignet, untilReady } from './signet.mjs';
+import { demoEnvironment, ISSUER, startSignet, USER, untilReady } from './signet.mjs';
 
 const PORT = '3001';
 const NOTES = 'notes:read=Read your notes.';
 /**
- * What runs; a command of the keeper before it, and another program after it; where to look;
- * whether Signet stays when it has ended.
+ * For each example: the program (`file`, run by `command`), an admin command to run `before` it, a
+ * second program to run `after` it has started, the URL to `open`, and whether Signet keeps running
+ * after the program exits (`stays`).
  */
 const EXAMPLES = {
   'auth-js': { file: 'auth-js/app.mjs', open: 'http://localhost:3001' },
@@ -26,7 +27,9 @@ const EXAMPLES = {
 const name = process.argv[2] ?? '';
 const example = EXAMPLES[name];
 if (!example) {
-  console.error(`There is no example ${name || 'without a name'}; there are ${Object.keys(EXAMPLES).join(', ')}.`);
+  console.error(
+    `${name ? `There is no example "${name}".` : 'Name an example.'} Examples: ${Object.keys(EXAMPLES).join(', ')}.`,
+  );
   process.exit(64);
 }
 if (!existsSync('examples/node_modules')) {
@@ -36,7 +39,7 @@ if (!existsSync('examples/node_modules')) {
 }
 
 await startSignet(example.command ? [] : [PORT]);
-// The second time it is there already.
+// Fails without harm if the resource exists from an earlier run.
 if (example.before) spawnSync(process.execPath, ['dist/cli.js', ...example.before], { env: demoEnvironment() });
 const first = run(example.command ?? process.execPath, example.file);
 if (example.after) {
@@ -45,10 +48,10 @@ if (example.after) {
 } else first.once('exit', (code) => (example.stays && code === 0 ? undefined : stop()));
 
 console.log(`
-${example.open ? `Open   ${example.open}   and sign in.` : 'Where somebody has to sign in:'}
+${example.open ? `Open   ${example.open}   and sign in.` : 'When the example asks you to sign in:'}
 
-  e-mail    ${PERSON.email}
-  password  ${PERSON.password}      (or make an account of your own)
+  e-mail    ${USER.email}
+  password  ${USER.password}      (or create your own account)
 
 Stop with Ctrl-C; ./data/demo can be deleted.
 `);

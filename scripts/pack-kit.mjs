@@ -1,6 +1,6 @@
-// `npm run pack:kit [-- <folder>]`: makes dist-kit/, a package of its own named signet, out of what
-// was compiled of src/kit; then `npm publish dist-kit`. The server's package stays what it is:
-// whoever imports the kit installs jose and a hash library, and nothing of a server.
+// `npm run pack:kit [-- <folder>]`: creates dist-kit/, a separate package named signet, from the
+// compiled src/kit. Publish it with `npm publish dist-kit`. Services that install it get none of
+// the server's dependencies.
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -23,7 +23,7 @@ function packKit() {
   cpSync('LICENSE', join(TO, 'LICENSE'));
 }
 
-/** The same types, found by `require`: those of jose are of an ES module whoever asks. */
+/** The same types for `require`. The types of jose must be imported as those of an ES module. */
 function forCommonJs(types) {
   return types
     .replace(/(from '\..*?)\.js'/g, "$1.cjs'")
@@ -34,9 +34,9 @@ function forCommonJs(types) {
 }
 
 /**
- * One set of modules for `import` and `require`: Node from 20.19 on requires ES modules, and two
- * sets would be two classes of each error. The types exist twice, because TypeScript judges by them
- * which kind of module it is.
+ * Returns package.json. `import` and `require` load the same modules (Node.js 20.19 can require ES
+ * modules): two sets would contain every error class twice. The types exist twice, because
+ * TypeScript derives the kind of a module from them.
  */
 function manifest() {
   const { name, version, license, engines, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -44,8 +44,7 @@ function manifest() {
   return {
     name,
     version,
-    description:
-      'Sessions, API keys, access tokens of Signet, policies and more, for services that protect themselves.',
+    description: 'Authentication and authorization for services: Signet access tokens, sessions, API keys, policies.',
     license,
     type: 'module',
     sideEffects: false,

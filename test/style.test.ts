@@ -13,7 +13,6 @@ const ABOUT_WORDS = ['docs/style.md', 'test/style.test.ts'];
 
 /** Folders that are still to be rewritten. */
 const EXCEPTIONS = [
-  'examples/',
   'prisma/',
   'public/',
   'scripts/',
@@ -45,9 +44,7 @@ const EXCEPTIONS = [
   'test/direct-tls',
   'test/floors',
   'test/flows/',
-  'test/kit/',
   'test/main',
-  'test/runtimes/',
   'test/security/',
   'test/snapshots/',
   'test/support/',

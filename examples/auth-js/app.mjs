@@ -1,5 +1,5 @@
-// An app on Auth.js (NextAuth 5), here on Express: the same provider object goes into NextAuth({
-// providers: [...] }) of a Next.js app.
+// An app on Auth.js (NextAuth 5), here on Express. In a Next.js app, pass the same provider object
+// to `NextAuth({ providers: [...] })`.
 import { ExpressAuth, getSession } from '@auth/express';
 import express from 'express';
 import { register } from '../signet.mjs';
@@ -13,7 +13,7 @@ const { client_id: clientId, client_secret: clientSecret } = SIGNET_CLIENT_ID
 
 const config = {
   trustHost: true,
-  secret: process.env.AUTH_SECRET ?? 'an example keeps its sessions under this',
+  secret: process.env.AUTH_SECRET ?? 'use 32 random bytes in production',
   providers: [
     {
       id: 'signet',
@@ -41,4 +41,4 @@ app.get('/', async (req, res) => {
 
 app.listen(Number(PORT), () => console.log(`listening on ${origin}`));
 
-const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (sign) => `&#${sign.codePointAt(0)};`);
+const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (char) => `&#${char.codePointAt(0)};`);

@@ -1,5 +1,4 @@
-// A third-party app: everything that it knows of the identity provider is the issuer's URL. It
-// registers itself on first start.
+// A third-party app. It needs only the issuer URL, and registers itself when it starts.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -21,7 +20,7 @@ export async function startApp({ issuer, url, api }) {
       token_endpoint_auth_method: 'client_secret_basic',
     },
     client.ClientSecretBasic(),
-    { execute: [client.allowInsecureRequests] }, // http is for this machine only
+    { execute: [client.allowInsecureRequests] }, // only for an issuer on localhost
   );
   const sessions = new Map();
 
@@ -30,13 +29,13 @@ export async function startApp({ issuer, url, api }) {
     const id = /(?:^|; )demo=([\w-]+)/.exec(req.headers.cookie ?? '')?.[1];
     try {
       const route = { '/': home, '/sign-in': signIn, '/callback': callback, '/sign-out': signOut }[here.pathname];
-      if (!route) return page(res, 404, '<h1>Nothing here</h1>');
+      if (!route) return page(res, 404, '<h1>Page not found</h1>');
       await route(res, here, id);
     } catch (error) {
       page(
         res,
         400,
-        `<h1>That did not work</h1><p>${escapeHtml(error.error ?? error.message)}</p><p><a href="/">Back</a></p>`,
+        `<h1>Sign-in failed</h1><p>${escapeHtml(error.error ?? error.message)}</p><p><a href="/">Back</a></p>`,
       );
     }
   });
@@ -53,12 +52,12 @@ export async function startApp({ issuer, url, api }) {
       `<h1>Hello ${escapeHtml(session.claims.name ?? session.claims.email)}</h1>
        <h2>Claims of the ID token</h2><pre>${json(session.claims)}</pre>
        <h2>Userinfo</h2><pre>${json(session.userinfo)}</pre>
-       <h2>What the API answered</h2><p>called with an access token for <code>${escapeHtml(apiAudience)}</code></p><pre>${json(session.memories)}</pre>
+       <h2>API response</h2><p>requested with an access token for <code>${escapeHtml(apiAudience)}</code></p><pre>${json(session.memories)}</pre>
        <p><a class="button" href="/sign-out">Sign out</a></p>`,
     );
   }
 
-  /** The way out: state, nonce and the PKCE verifier stay here, bound to this browser. */
+  /** Starts the sign-in. State, nonce and PKCE verifier are stored for this browser. */
   async function signIn(res) {
     const id = randomUUID();
     const verifier = client.randomPKCECodeVerifier();
@@ -76,7 +75,7 @@ export async function startApp({ issuer, url, api }) {
     redirect(res, to.href, id);
   }
 
-  /** The way back: one token for userinfo, then, by the refresh token, one for the API. */
+  /** Completes the sign-in: gets a token for userinfo, then a token for the API. */
   async function callback(res, here, id) {
     const pending = sessions.get(id);
     if (!pending?.verifier) return redirect(res, '/');
@@ -88,10 +87,10 @@ export async function startApp({ issuer, url, api }) {
     const claims = tokens.claims();
     const userinfo = await client.fetchUserInfo(config, tokens.access_token, claims.sub);
     const forApi = await client.refreshTokenGrant(config, tokens.refresh_token, { resource: apiAudience });
-    const answer = await fetch(`${api}/memories`, { headers: { authorization: `Bearer ${forApi.access_token}` } });
-    const fresh = randomUUID(); // what was known before signing in is worth nothing afterwards
+    const response = await fetch(`${api}/memories`, { headers: { authorization: `Bearer ${forApi.access_token}` } });
+    const fresh = randomUUID(); // a new session id after the sign-in prevents session fixation
     sessions.delete(id);
-    sessions.set(fresh, { claims, userinfo, memories: await answer.json(), idToken: tokens.id_token });
+    sessions.set(fresh, { claims, userinfo, memories: await response.json(), idToken: tokens.id_token });
     redirect(res, '/', fresh);
   }
 
@@ -123,5 +122,5 @@ function page(res, status, body) {
   );
 }
 
-const escapeHtml = (value) => String(value).replace(/[&<>"']/g, (sign) => `&#${sign.codePointAt(0)};`);
+const escapeHtml = (value) => String(value).replace(/[&<>"']/g, (char) => `&#${char.codePointAt(0)};`);
 const json = (value) => escapeHtml(JSON.stringify(value, null, 2));

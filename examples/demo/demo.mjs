@@ -1,6 +1,6 @@
-// `npm run demo`: Signet, a third-party app with a "Sign in" button, and an API that the app calls
-// for the person.
-import { ISSUER, PERSON, startSignet } from '../signet.mjs';
+// `npm run demo`: starts Signet, a third-party app with a "Sign in" button, and an API that the app
+// calls for its user.
+import { ISSUER, startSignet, USER } from '../signet.mjs';
 import { startApi } from './api.mjs';
 import { startApp } from './app.mjs';
 
@@ -14,9 +14,8 @@ await startApp({ issuer: ISSUER, url: APP, api: API });
 console.log(`
 Open   ${APP}   and sign in.
 
-  e-mail    ${PERSON.email}
-  password  ${PERSON.password}      (or make an account of your own)
+  e-mail    ${USER.email}
+  password  ${USER.password}      (or create your own account)
 
-You will be asked what the app may know and do. Afterwards ${ISSUER}/account shows what you allowed,
-and lets you take it back. Stop with Ctrl-C; ./data/demo can be deleted.
+Signet asks you which access the app gets. Later you can see and revoke it at ${ISSUER}/account. Stop with Ctrl-C; ./data/demo can be deleted.
 `);

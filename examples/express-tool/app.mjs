@@ -1,7 +1,7 @@
-// An internal tool on Express: Signet says who comes and what they may here. It keeps no accounts,
-// no passwords and no sessions.
+// An internal tool on Express. Signet authenticates its users and decides their access level, so
+// the tool has no accounts, passwords or sessions.
 import express from 'express';
-// In a project of its own: from 'signet/kit/express' and 'signet/kit'.
+// In your own project, import from 'signet/kit/express' and 'signet/kit'.
 import { authOf, protect } from '../../dist/kit/adapters/express.js';
 import { createRemoteVerifier } from '../../dist/kit/index.js';
 import { registerTool } from './register.mjs';
@@ -31,7 +31,7 @@ app.post('/deals', protect(resolve, { level: 'write' }), (req, res) => {
 app.listen(Number(PORT), () => {
   console.log(`listening on ${origin}
 
-  curl ${origin}/deals                                            # 401: nobody
+  curl ${origin}/deals                                            # 401: no credential
   curl ${origin}/deals -H 'Authorization: Bearer ${key}'
   curl ${origin}/deals -H 'Authorization: Bearer ${key}' --json '{"name":"Note G"}'
 `);

@@ -1,5 +1,5 @@
-// An MCP client that knows nothing but the address of the server: it finds the issuer, registers,
-// and sends a person to sign in.
+// An MCP client that needs only the URL of the server. It discovers the issuer, registers itself,
+// and asks the user to sign in.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
@@ -7,12 +7,12 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 
 const SERVER = new URL(process.env.MCP_SERVER ?? 'http://localhost:3001/mcp');
 
-// Where the answer comes: a free port of this computer (RFC 8252, section 7.3).
+// The redirect URI is a free port on this machine (RFC 8252, section 7.3).
 const listener = createServer();
 await once(listener.listen(0, '127.0.0.1'), 'listening');
 const redirectUrl = `http://127.0.0.1:${listener.address().port}/callback`;
 
-const kept = {};
+const store = {};
 const authProvider = {
   redirectUrl,
   clientMetadata: {
@@ -21,12 +21,12 @@ const authProvider = {
     grant_types: ['authorization_code', 'refresh_token'],
     token_endpoint_auth_method: 'none',
   },
-  clientInformation: () => kept.client,
-  saveClientInformation: (client) => Object.assign(kept, { client }),
-  tokens: () => kept.tokens,
-  saveTokens: (tokens) => Object.assign(kept, { tokens }),
-  codeVerifier: () => kept.verifier,
-  saveCodeVerifier: (verifier) => Object.assign(kept, { verifier }),
+  clientInformation: () => store.client,
+  saveClientInformation: (client) => Object.assign(store, { client }),
+  tokens: () => store.tokens,
+  saveTokens: (tokens) => Object.assign(store, { tokens }),
+  codeVerifier: () => store.verifier,
+  saveCodeVerifier: (verifier) => Object.assign(store, { verifier }),
   redirectToAuthorization: (url) => console.log(`\nOpen this and sign in:\n\n  ${url}\n`),
 };
 const transport = () => new StreamableHTTPClientTransport(SERVER, { authProvider });
@@ -36,7 +36,7 @@ let connected = client();
 try {
   await connected.connect(transport());
 } catch {
-  const code = await codeFromBrowser(); // nobody is signed in yet
+  const code = await codeFromBrowser(); // not signed in yet
   await transport().finishAuth(code);
   connected = client();
   await connected.connect(transport());

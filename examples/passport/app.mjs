@@ -1,4 +1,4 @@
-// An app on Passport: the strategy of openid-client finds everything by discovery, and does PKCE.
+// An app on Passport. The strategy of openid-client uses discovery and PKCE.
 import express from 'express';
 import session from 'express-session';
 import * as oidc from 'openid-client';
@@ -28,7 +28,7 @@ passport.serializeUser((user, done) => done(null, user));
 passport.deserializeUser((user, done) => done(null, user));
 
 const app = express();
-app.use(session({ secret: 'an example keeps its sessions under this', resave: false, saveUninitialized: false }));
+app.use(session({ secret: 'use 32 random bytes in production', resave: false, saveUninitialized: false }));
 app.use(passport.session());
 
 app.get('/', ({ user }, res) =>
@@ -42,4 +42,4 @@ app.get('/logout', (req, res, next) => req.logout((error) => (error ? next(error
 
 app.listen(Number(PORT), () => console.log(`listening on ${origin}`));
 
-const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (sign) => `&#${sign.codePointAt(0)};`);
+const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (char) => `&#${char.codePointAt(0)};`);

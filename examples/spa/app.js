@@ -1,4 +1,4 @@
-// An app that lives in the browser: code flow with PKCE and no secret. Its tokens stay in this tab.
+// A single-page app: authorization code flow with PKCE and no secret. Tokens are kept for this tab.
 /* global oidc */
 const config = await (await fetch('/config.json')).json();
 const manager = new oidc.UserManager({
@@ -21,6 +21,6 @@ const show = (id, text) => {
   if (text) element.textContent = text;
   return element;
 };
-show('who', user ? `Hello ${user.profile.email}` : 'Nobody is signed in.');
+show('who', user ? `Hello ${user.profile.email}` : 'You are not signed in.');
 if (user) show('sign-out').onclick = () => manager.signoutRedirect();
 else show('sign-in').onclick = () => manager.signinRedirect();

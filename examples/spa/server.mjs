@@ -1,5 +1,5 @@
-// Serves the files of the app, and which client it is. All the rest happens in the browser: see
-// app.js.
+// Serves the files of the app and its client id. The sign-in itself happens in the browser
+// (app.js).
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ import { register } from '../signet.mjs';
 const { ISSUER = 'http://localhost:3000', PORT = '3001', SIGNET_CLIENT_ID } = process.env;
 const origin = `http://localhost:${PORT}`;
 
-/** A public client: it has no secret, for a browser could not keep one. */
+/** A public client: a browser cannot keep a secret. */
 const { client_id: clientId } = SIGNET_CLIENT_ID
   ? { client_id: SIGNET_CLIENT_ID }
   : await register(ISSUER, {

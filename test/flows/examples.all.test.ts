@@ -61,7 +61,7 @@ it('the demo says which port is taken, and starts nothing', async () => {
   const demo = spawnSync(process.execPath, ['examples/demo/demo.mjs'], { encoding: 'utf8', timeout: 20_000 });
   other.close();
   expect([demo.status, demo.stdout]).toEqual([1, '']);
-  expect(demo.stderr).toMatch(/^Ports? .*3001.* taken\. Stop what listens there, and start again\.\n$/);
+  expect(demo.stderr).toMatch(/^Ports? .*3001.* in use\. Stop the programs that use them, and start again\.\n$/);
 });
 
 describe('an example', () => {
@@ -134,8 +134,8 @@ describe('an example', () => {
 
   it('of an agent, in Python without libraries', async () => {
     const agent = run('python3', 'agent/agent.py');
-    expect(await agent.says(/^Whoever answers for me opens (\S+)$/m)).toContain(server.issuer);
-    expect(await agent.says(/^My token is good for (\S+),/m)).toBe('read:analytics');
+    expect(await agent.says(/^Claim me at (\S+)$/m)).toContain(server.issuer);
+    expect(await agent.says(/^My token has the scope (\S+) and/m)).toBe('read:analytics');
     expect(await agent.says(/^Tools see me as (.+)\.$/m)).toBe('Python example');
   });
 
@@ -161,7 +161,7 @@ describe('an example', () => {
       expect(page.url()).toBe(`${origin}/`); // no code stays in the address
       await page.click('#sign-out');
       await page.getByRole('button', { name: 'Sign out' }).click(); // the house asks whether from everywhere
-      await page.getByText('Nobody is signed in.').waitFor();
+      await page.getByText('You are not signed in.').waitFor();
       expect(complaints).toEqual([]);
       await context.close();
     });

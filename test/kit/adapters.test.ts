@@ -1,4 +1,4 @@
-// The same rules behind every framework: who comes in, and what everybody else is told.
+// The adapters apply the same rules in every framework, and respond with the same errors.
 
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, request } from 'node:http';
@@ -17,7 +17,7 @@ type Send = (headers?: Record<string, string>) => Promise<Response>;
 
 interface Framework {
   name: string;
-  /** Serves one protected route that answers with whom it sees. */
+  /** Serves one protected route that responds with the caller. */
   open(verifier: RemoteVerifier, rules?: Rules): Promise<{ send: Send; close(): void; url?: string }>;
 }
 
@@ -78,7 +78,7 @@ const frameworks: Framework[] = [
   },
 ];
 
-describe.each(frameworks)('a route behind $name', ({ open }) => {
+describe.each(frameworks)('a route protected on $name', ({ open }) => {
   let issuer: Issuer;
   let route: Awaited<ReturnType<Framework['open']>>;
   let verifier: RemoteVerifier;
@@ -91,13 +91,13 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
 
   const bearing = async (claims = {}) => ({ authorization: `Bearer ${await issuer.token(claims)}` });
 
-  it('lets in whom the rules admit, and knows who it is', async () => {
+  it('allows requests that satisfy the rules, and identifies the caller', async () => {
     const response = await route.send(await bearing());
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ type: 'human', userId: 'person-1' });
   });
 
-  it('tells all others what is missing', async () => {
+  it('responds to other requests with what is missing', async () => {
     const answers = [
       [{}, 401, 'no_auth', 'Bearer realm="api"'],
       [
@@ -124,7 +124,7 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
     }
   });
 
-  it('lets nobody in by one of several credentials, whichever comes first', async () => {
+  it('rejects requests with several credentials, in any order', async () => {
     const { authorization } = await bearing();
     for (const several of [
       [authorization, 'Bearer other'],
@@ -134,7 +134,7 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
       expect(await statusOf(several)).toBe(401);
 
     /**
-     * Node keeps the first of several lines; elsewhere they are one already when the kit gets them.
+     * Node.js keeps the first of several headers; other runtimes join them.
      */
     async function statusOf(several: string[]): Promise<number> {
       if (!route.url) return (await route.send({ authorization: several.join(', ') })).status;
@@ -146,18 +146,18 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
     }
   });
 
-  it('answers 503 when nobody can know, and a bug is not a yes', async () => {
+  it('responds with 503 if the issuer is unavailable, and does not treat a bug as success', async () => {
     issuer.state.away = true;
     const response = await route.send({ authorization: 'Bearer sk_live_x' });
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '2']);
     issuer.state.away = false;
     const broken = await open({ ...verifier, resolve: () => Promise.reject(new Error('bug')) });
-    const status = await broken.send().then((answer) => answer.status, () => 500); // biome-ignore format: one question
+    const status = await broken.send().then((answer) => answer.status, () => 500); // biome-ignore format: one condition
     expect(status).toBe(500);
     broken.close();
   });
 
-  it('may be open to those who carry nothing, not to those who carry something wrong', async () => {
+  it('can be open to anonymous requests, but not to invalid credentials', async () => {
     const optional = await open(verifier, { optional: true });
     expect(await (await optional.send()).json()).toEqual({ type: 'anonymous', isAuthenticated: false });
     expect((await optional.send({ authorization: 'Bearer a.b.c' })).status).toBe(401);
@@ -165,7 +165,7 @@ describe.each(frameworks)('a route behind $name', ({ open }) => {
   });
 });
 
-describe('rules', () => {
+describe('access rules', () => {
   const human: AuthContext = { type: 'human', isAuthenticated: true, via: 'introspected', userId: 'a' };
   const agent: AuthContext = {
     type: 'agent',
@@ -185,7 +185,7 @@ describe('rules', () => {
     ).status;
   };
 
-  it('look at kind, scope, permission and level', async () => {
+  it('check type, scope, permission and level', async () => {
     expect(await status(human, { type: 'agent' })).toBe(403);
     expect(await status(agent, { type: 'agent' })).toBe(200);
     expect(await status(human, { scope: 'ticket:read' })).toBe(403);
@@ -207,7 +207,7 @@ describe('rules', () => {
     expect(await status(human, { level: 'read' })).toBe(403);
   });
 
-  it('take no change from another site by cookie', async () => {
+  it('reject cross-site changes that are authenticated by a cookie', async () => {
     expect(await status({ ...human, byCookie: true }, {})).toBe(403);
     expect(await status({ ...human, byCookie: true }, { csrf: { allowedOrigins: ['https://evil.example'] } })).toBe(
       200,
@@ -215,8 +215,8 @@ describe('rules', () => {
   });
 });
 
-describe('a request that names no host', () => {
-  it('is told no like any other', async () => {
+describe('a request without a Host header', () => {
+  it('is rejected like any other', async () => {
     const issuer = await openIssuer();
     const verifier = createRemoteVerifier({
       issuer: ISSUER,
@@ -242,7 +242,7 @@ describe('a request that names no host', () => {
   });
 });
 
-describe('a Next.js middleware', () => {
+describe('the Next.js middleware', () => {
   let issuer: Issuer;
   let login: string;
   let middleware: (request: Request) => Promise<Response | undefined>;
@@ -261,11 +261,11 @@ describe('a Next.js middleware', () => {
   const page = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
     new Request(`https://app.example.com${path}`, { method, headers: { accept: 'text/html', ...headers } });
 
-  it('lets through whose session cookie holds a login that is good', async () => {
+  it('allows requests with a valid login in the session cookie', async () => {
     expect(await middleware(page('/board', { cookie: `theme=dark; session=${login}` }))).toBeUndefined();
   });
 
-  it('sends pages to the sign-in, with the way back, and tells scripts 401', async () => {
+  it('redirects pages to the sign-in page with a return path, and responds to scripts with 401', async () => {
     for (const cookie of ['', 'session=a.b.c', `session=${login.slice(0, -2)}`, `other=${login}`]) {
       const response = await middleware(page('/board?x=1', { cookie }));
       expect(response?.status).toBe(307);
@@ -273,11 +273,11 @@ describe('a Next.js middleware', () => {
     }
     expect((await middleware(page('/api/board', { accept: 'application/json' })))?.status).toBe(401);
     expect(await middleware(page('/login'))).toBeUndefined();
-    const elsewhere = await middleware(page('//evil.example/x'));
-    expect(elsewhere!.headers.get('location')).toBe('https://app.example.com/login?next=%2Fevil.example%2Fx');
+    const crossHost = await middleware(page('//evil.example/x'));
+    expect(crossHost!.headers.get('location')).toBe('https://app.example.com/login?next=%2Fevil.example%2Fx');
   });
 
-  it('takes a header before the cookie, and no change from another site', async () => {
+  it('prefers a header to the cookie, and rejects cross-site changes', async () => {
     const cookie = `session=${login}`;
     expect((await middleware(page('/board', { cookie, authorization: 'Bearer a.b.c' })))?.status).toBe(307);
     const site = (from: string) => middleware(page('/board', { cookie, 'sec-fetch-site': from }, 'POST'));

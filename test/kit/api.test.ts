@@ -1,5 +1,5 @@
-// Policies, approvals, limits and the origin of changes: who gets to a handler, and what everybody
-// else is told.
+// Policies, approvals, rate limits and CSRF: which requests reach a handler, and the responses to
+// all others.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type AuthContext,
@@ -17,7 +17,7 @@ import {
 } from '../../src/kit/index.js';
 import { ISSUER } from './issuer.js';
 
-const nobody: AuthContext = { type: 'anonymous', isAuthenticated: false };
+const anonymous: AuthContext = { type: 'anonymous', isAuthenticated: false };
 const alice: AuthContext = { type: 'human', isAuthenticated: true, via: 'session', byCookie: true, userId: 'alice' };
 const bot: AuthContext = {
   type: 'agent',
@@ -30,7 +30,7 @@ const bot: AuthContext = {
 const allow = definePolicy({ key: 'allow', title: 'Everybody', effect: 'allow', check: () => ({ effect: 'allow' }) });
 const deny = definePolicy({
   key: 'deny',
-  title: 'Nobody',
+  title: 'No access',
   effect: 'deny',
   check: () => ({ effect: 'deny', reason: 'no' }),
 });
@@ -42,11 +42,11 @@ const agentApproval = definePolicy({
   check: ({ ctx }) => ({ effect: ctx.auth.type === 'agent' ? 'approve' : 'allow', reason: 'An agent wants to write' }),
 });
 
-describe('policies', () => {
+describe('enforcePolicies', () => {
   const of = (policies: Parameters<typeof enforcePolicies>[0], auth: AuthContext = bot) =>
     enforcePolicies(policies, { ctx: { auth } });
 
-  it('are as strict as the strictest', async () => {
+  it('applies the strictest of several policies', async () => {
     expect(await of([])).toEqual({ effect: 'allow' });
     expect(await of([allow])).toEqual({ effect: 'allow' });
     expect(await of([allow, agentApproval])).toEqual({
@@ -70,7 +70,7 @@ describe('policies', () => {
     expect(await of([agentApproval, second, deny])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
   });
 
-  it('let nobody in when they are silent, or broken', async () => {
+  it('grants no access if a policy returns nothing or throws', async () => {
     expect(await of([silent])).toEqual({ effect: 'deny', policy: 'silent', reason: 'Says nothing' });
     const odd = { ...allow, check: () => ({ effect: 'maybe' as never }) };
     expect(await of([odd])).toMatchObject({ effect: 'deny' });
@@ -80,14 +80,14 @@ describe('policies', () => {
     await expect(of([failing])).rejects.toThrow('broken');
   });
 
-  it('need a key and an effect', () => {
+  it('requires each policy to have a key and an effect', () => {
     expect(() => definePolicy({ ...allow, key: '' })).toThrow(TypeError);
     for (const effect of ['permit', 'constructor', 'toString'])
       expect(() => definePolicy({ ...allow, effect: effect as never })).toThrow(TypeError);
   });
 });
 
-/** Signet as far as it asks people, in the words of CIBA. */
+/** The part of Signet that asks users for approval (CIBA). */
 function openCiba() {
   const decided = new Map<string, string>();
   const asked: URLSearchParams[] = [];
@@ -108,7 +108,7 @@ function openCiba() {
       const id = form.get('auth_req_id')!;
       const decision = decided.get(id) ?? 'authorization_pending';
       if (decision !== 'approved') return Response.json({ error: decision }, { status: 400 });
-      decided.set(id, 'invalid_grant'); // good for one answer
+      decided.set(id, 'invalid_grant'); // consumed
       return Response.json({ access_token: 'unused', token_type: 'bearer' });
     },
   };
@@ -122,7 +122,7 @@ function openCiba() {
 
 const FOR = { resource: 'https://api.example.com', scope: 'write:ticket' };
 
-describe('asking a person', () => {
+describe('the approval client', () => {
   const open = (ciba = openCiba()) => ({
     ciba,
     approvals: createApprovalClient({
@@ -135,7 +135,7 @@ describe('asking a person', () => {
   });
   const question = { person: 'alice@example.com', message: 'Delete ticket 7?', action: 'bot deletes 7' };
 
-  it('leads to a yes that is said once, for that action', async () => {
+  it('reports an approval once, for its action only', async () => {
     const { ciba, approvals } = open();
     const pending = await approvals.begin(question);
     expect(pending).toMatchObject({ expiresInSeconds: 120, intervalSeconds: 2 });
@@ -159,14 +159,14 @@ describe('asking a person', () => {
     ['access_denied', 'denied'],
     ['expired_token', 'expired'],
     ['slow_down', 'pending'],
-  ])('%s means %s', async (error, state) => {
+  ])('translates %s to %s', async (error, state) => {
     const { ciba, approvals } = open();
     const { id } = (await approvals.begin(question))!;
     ciba.decided.set('req-1', error);
     expect(await approvals.check(id, question.action)).toBe(state);
   });
 
-  it('tells a stranger, an outage and a client that may not ask apart', async () => {
+  it('distinguishes an unknown user, an outage and an unauthorized client', async () => {
     const { ciba, approvals } = open();
     expect(await approvals.begin({ ...question, person: 'stranger' })).toBeUndefined();
     const { id } = (await approvals.begin(question))!;
@@ -178,7 +178,7 @@ describe('asking a person', () => {
   });
 });
 
-describe('an API', () => {
+describe('serveAPI', () => {
   const handler = vi.fn(async ({ input }: { input: unknown }) => ({ deleted: true, input }));
   beforeEach(() => {
     handler.mockClear();
@@ -194,11 +194,11 @@ describe('an API', () => {
     return { status: response.status, headers: response.headers, body: await response.json() };
   }
 
-  it('is for those who are somebody, unless it says otherwise', async () => {
-    expect(await answer(nobody)).toMatchObject({ status: 401, body: { error: 'no_auth' } });
+  it('requires authentication unless the API allows anonymous requests', async () => {
+    expect(await answer(anonymous)).toMatchObject({ status: 401, body: { error: 'no_auth' } });
     expect(await answer(alice)).toMatchObject({ status: 200, body: { deleted: true, input: { n: 1 } } });
-    expect(await answer(nobody, [])).toMatchObject({ status: 200 });
-    expect(await answer(nobody, 'deny')).toMatchObject({ status: 401 });
+    expect(await answer(anonymous, [])).toMatchObject({ status: 200 });
+    expect(await answer(anonymous, 'deny')).toMatchObject({ status: 401 });
     expect(await answer(alice, 'deny')).toMatchObject({
       status: 403,
       body: { error: 'policy_denied', error_description: 'no' },
@@ -206,17 +206,17 @@ describe('an API', () => {
     expect(handler).toHaveBeenCalledTimes(2);
   });
 
-  it('wants of an agent what was granted to it', async () => {
+  it('requires agents to have the permission', async () => {
     expect(await answer(bot)).toMatchObject({ status: 200 });
     const reader = { ...bot, permissions: ['ticket:read'] };
     expect(await answer(reader)).toMatchObject({ status: 403, body: { error: 'insufficient_scope' } });
   });
 
-  it('does not start with a policy that is not there', () => {
+  it('throws for a policy that does not exist', () => {
     expect(() => serveAPI(api('requireAuht'), { resolve: async () => alice, policies })).toThrow('requireAuht');
   });
 
-  it('takes no change by cookie from elsewhere', async () => {
+  it('rejects cross-site changes that are authenticated by a cookie', async () => {
     const from = (site: string) => request('{}', { cookie: 'capstan_session=x', 'sec-fetch-site': site });
     expect(await answer(alice, undefined, {}, from('cross-site'))).toMatchObject({
       status: 403,
@@ -225,7 +225,7 @@ describe('an API', () => {
     expect(await answer(alice, undefined, {}, from('same-origin'))).toMatchObject({ status: 200 });
   });
 
-  it('tells what is wrong with a body', async () => {
+  it('responds with what is wrong with a body', async () => {
     expect(await answer(alice, [], {}, request('{'))).toMatchObject({
       status: 400,
       body: { error: 'invalid_request' },
@@ -233,21 +233,21 @@ describe('an API', () => {
     expect(await answer(alice, [], {}, request('x'.repeat(1_048_577)))).toMatchObject({ status: 413 });
     const strict = defineAPI({
       ...api([]),
-      input: { parse: () => { throw new Error('n is missing'); } }, // biome-ignore format: a schema that refuses
+      input: { parse: () => { throw new Error('n is missing'); } }, // biome-ignore format: a schema that rejects
     });
     const response = await serveAPI(strict, { resolve: async () => alice })(request('{}'));
     expect(await response.json()).toEqual({ error: 'invalid_request', error_description: 'n is missing' });
     expect(handler).not.toHaveBeenCalled();
   });
 
-  it('answers 503 when nobody knows who comes, and passes on what is a bug', async () => {
+  it('responds with 503 if the issuer is unavailable, and rethrows bugs', async () => {
     const away = serveAPI(api(), { resolve: () => Promise.reject(new IssuerUnavailable('away')) });
     expect((await away(request())).status).toBe(503);
     const broken = serveAPI(api(), { resolve: () => Promise.reject(new Error('bug')) });
     await expect(broken(request())).rejects.toThrow('bug');
   });
 
-  it('waits for a person: 202, then the same request with the approval', async () => {
+  it('responds with 202 until a user approves the same request', async () => {
     const ciba = openCiba();
     const by = createApprovalClient({ issuer: ISSUER, clientId: 'api', clientSecret: 's', ...FOR, fetch: ciba.fetch });
     const approvals = { by, person: () => 'alice@example.com' };
@@ -265,11 +265,11 @@ describe('an API', () => {
     expect(handler).not.toHaveBeenCalled();
     expect(await again()).toMatchObject({ status: 200, body: { deleted: true } });
     expect(await again()).toMatchObject({ status: 403, body: { error: 'approval_expired' } });
-    const nobodyThere = { by, person: () => 'stranger' };
-    expect(await answer(bot, 'agentApproval', { approvals: nobodyThere })).toMatchObject({ status: 403 });
+    const unknownUser = { by, person: () => 'stranger' };
+    expect(await answer(bot, 'agentApproval', { approvals: unknownUser })).toMatchObject({ status: 403 });
   });
 
-  it('shows a person all reasons why they are asked, and an approval of one counts for no other', async () => {
+  it('shows the user all reasons, and accepts an approval for those policies only', async () => {
     const ciba = openCiba();
     const by = createApprovalClient({ issuer: ISSUER, clientId: 'api', clientSecret: 's', ...FOR, fetch: ciba.fetch });
     const approvals = { by, person: () => 'alice@example.com' };
@@ -287,7 +287,7 @@ describe('an API', () => {
     });
   });
 
-  it('counts who comes', async () => {
+  it('applies the rate limit', async () => {
     const rateLimit = defineRateLimit({ default: { requests: 1, window: '1m' } });
     expect((await answer(alice, [], { rateLimit })).headers.get('ratelimit-remaining')).toBe('0');
     const second = await answer(alice, [], { rateLimit });
@@ -302,7 +302,7 @@ describe('a rate limit', () => {
     perAuthType: { anonymous: { requests: 1, window: '10s' }, agent: { requests: 2, window: '1m' } },
   };
 
-  it('is one for each kind, each person, each agent and each address, by the window', async () => {
+  it('counts per type, user, agent and IP address, in windows', async () => {
     let time = 0;
     const now = () => time;
     const { check } = defineRateLimit(rateLimiter, { store: createMemoryRateLimitStore({ now }), now });
@@ -316,29 +316,29 @@ describe('a rate limit', () => {
     expect(await times(3, bot)).toEqual([true, true, false]);
     expect(await allowed({ ...bot, agentId: 'other' })).toBe(true);
     expect([
-      await allowed(nobody, '1.2.3.4'),
-      await allowed(nobody, '1.2.3.4'),
-      await allowed(nobody, '5.6.7.8'),
+      await allowed(anonymous, '1.2.3.4'),
+      await allowed(anonymous, '1.2.3.4'),
+      await allowed(anonymous, '5.6.7.8'),
     ]).toEqual([true, false, true]);
     time = 10_001;
-    expect([await allowed(nobody, '1.2.3.4'), await allowed(alice)]).toEqual([true, false]);
+    expect([await allowed(anonymous, '1.2.3.4'), await allowed(alice)]).toEqual([true, false]);
     time = 60_001;
     expect(await allowed(alice)).toBe(true);
   });
 
-  it('may count all agents together', async () => {
+  it('can count all agents together', async () => {
     const { check } = defineRateLimit({ ...rateLimiter, perAgent: false });
     for (const agentId of ['a', 'b']) await check({ ...bot, agentId });
     expect(await check({ ...bot, agentId: 'c' })).toMatchObject({ allowed: false, remaining: 0, limit: 2 });
   });
 
-  it('remembers a bounded number of callers, those who came last', async () => {
+  it('remembers a bounded number of callers, the most recent ones', async () => {
     const store = createMemoryRateLimitStore({ maxKeys: 2 });
     const counts = ['a', 'b', 'a', 'c', 'a', 'b'].map((key) => (store.hit(key, 60) as { count: number }).count);
     expect(counts).toEqual([1, 1, 2, 1, 3, 1]);
   });
 
-  it('that is none stops the start', () => {
+  it('throws for invalid limits', () => {
     for (const wrong of [
       { requests: 0, window: '1m' },
       { requests: 1.5, window: '1m' },
@@ -350,7 +350,7 @@ describe('a rate limit', () => {
   });
 });
 
-describe('a change by cookie', () => {
+describe('csrfProtect', () => {
   const check = csrfProtect({ allowedOrigins: ['https://app.example.com'] });
   const sent = (headers: Record<string, string>, method = 'POST') =>
     check(new Request('https://api.example.com/x', { method, headers: { cookie: 's=1', ...headers } })) === undefined;
@@ -373,19 +373,19 @@ describe('a change by cookie', () => {
     [{ referer: 'https://api.example.com/form?x' }, true],
     [{ referer: 'https://evil.example/https://api.example.com/' }, false],
     [{}, false],
-  ])('with %j: %s', (headers, expected) => {
+  ])('decides on the headers %j: %s', (headers, expected) => {
     expect(sent(headers)).toBe(expected);
     expect(sent(headers, 'DELETE')).toBe(expected);
     expect(sent(headers, 'GET')).toBe(true);
   });
 
-  it('is not what a request without cookies is', () => {
+  it('ignores requests without cookies', () => {
     expect(check(new Request('https://api.example.com/x', { method: 'POST' }))).toBeUndefined();
   });
 });
 
-describe('the environment', () => {
-  it('is read by name, and empty where it says nothing', () => {
+describe('env', () => {
+  it('returns a variable by name, or an empty string', () => {
     vi.stubEnv('SIGNET_KIT_TEST', 'x');
     expect([env('SIGNET_KIT_TEST'), env('SIGNET_KIT_TEST_NOT')]).toEqual(['x', '']);
     vi.unstubAllEnvs();

@@ -1,11 +1,11 @@
-// The kit asks a person at a real house, who says yes on their page; the yes counts once.
+// The approval client with a real Signet, on which a user approves the request.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApprovalClient } from '../../src/kit/index.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
-describe('a service that asks for an approval', () => {
+describe('the approval client with Signet', () => {
   let server: TestServer;
   let aheadMs = 0;
   beforeAll(async () => {
@@ -14,15 +14,15 @@ describe('a service that asks for an approval', () => {
   });
   afterAll(() => server.close());
 
-  it('hears of it once, and for that action', async () => {
+  it('receives an approval once, for its action only', async () => {
     const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(server);
     const client = { issuer: server.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
     const { begin, check } = createApprovalClient(client);
     const question = { message: 'An agent wants to write', details: { request: 'POST /grants' }, action: 'a' };
-    expect(await begin({ ...question, person: 'nobody@example.com' })).toBeUndefined();
+    expect(await begin({ ...question, person: 'unknown@example.com' })).toBeUndefined();
     const { id } = (await begin({ ...question, person: ownerEmail }))!;
     const later = (action: string) => {
-      aheadMs += 6000; // polls have a pace
+      aheadMs += 6000; // the minimum interval between polls
       return check(id, action);
     };
     expect(await later('a')).toBe('pending');
@@ -37,7 +37,7 @@ describe('a service that asks for an approval', () => {
     expect(await later('a')).toBe('expired');
   });
 
-  it('may say more than is shown: it is cut to whole characters, and that is seen', async () => {
+  it('truncates long texts visibly and at whole characters', async () => {
     const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(server);
     const client = { issuer: server.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
     const long = `Pay ${'😀'.repeat(200)}`;

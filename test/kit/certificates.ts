@@ -1,4 +1,4 @@
-// Certificates of workloads, made with OpenSSL for the years 2026 to 2126; nobody has their keys.
+// Certificates of workloads, created with OpenSSL for 2026 to 2126. Their private keys are deleted.
 
 /** spiffe://example.org/billing, and a DNS name. */
 export const leaf = `-----BEGIN CERTIFICATE-----
@@ -13,7 +13,7 @@ RRBvMAoGCCqGSM49BAMCA0kAMEYCIQDwYz+b2J1Fq4L/enlMXZibfK/kNTp2C3tP
 sQjk5RLzngIhAOUYsq6MlwIFLWHGQ1ld7DNUjFTADaKWu+R7DGjm7VN5
 -----END CERTIFICATE-----`;
 
-/** An authority of the trust domain. */
+/** A certificate authority of the trust domain. */
 export const ca = `-----BEGIN CERTIFICATE-----
 MIIBijCCATGgAwIBAgIUXZYw8bgSvLyVzfzD5KCP2JCHpXQwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UECgwHRXhhbXBsZTAgFw0yNjExMjQyMjIwMzRaGA8yMTI2MTAzMTIy
@@ -26,7 +26,7 @@ v5MxvzLua/PiltSIcYe4JZFMO3WoutKyTdHFRgIgTNZRlyfvKKpWPJZ34+4jWfow
 trQ04C/hmREjQllltj0=
 -----END CERTIFICATE-----`;
 
-/** Two SPIFFE IDs in one. */
+/** A certificate with two SPIFFE IDs. */
 export const two = `-----BEGIN CERTIFICATE-----
 MIIBqTCCAVCgAwIBAgIURnW/5ThiZ0jF38ifb9GhxIVvCkQwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UECgwHRXhhbXBsZTAgFw0yNjExMjQyMjIwMzRaGA8yMTI2MTAzMTIy
@@ -39,7 +39,7 @@ vSQhtVMm9GYwCgYIKoZIzj0EAwIDRwAwRAIgWi/TRuuHshq9f1UKfvQRaK1EcEQM
 bKop4pJVBipEF8ACIDQXbfdCrGQNYhXoKos+KzFcWhZoIYgjw+8tIFUkBo+V
 -----END CERTIFICATE-----`;
 
-/** Of another trust domain. */
+/** A workload of another trust domain. */
 export const stranger = `-----BEGIN CERTIFICATE-----
 MIIBjTCCATSgAwIBAgIUR1ZB/ODxvNpp+ic1uvg7l9M6ItQwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UECgwHRXhhbXBsZTAgFw0yNjExMjQyMjIwMzRaGA8yMTI2MTAzMTIy
@@ -52,7 +52,7 @@ A1UdDgQWBBQWNAzbB2J9LGoz11Y+HocoD158SjAKBggqhkjOPQQDAgNHADBEAiBU
 PifXSeFE2tHx8A5zdZbpezc=
 -----END CERTIFICATE-----`;
 
-/** No SPIFFE ID at all. */
+/** A certificate without a SPIFFE ID. */
 export const plain = `-----BEGIN CERTIFICATE-----
 MIIBhTCCASqgAwIBAgIUJ5OURPpGJLIO00kM7h6lagd80VwwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UECgwHRXhhbXBsZTAgFw0yNjExMjQyMjIwMzRaGA8yMTI2MTAzMTIy

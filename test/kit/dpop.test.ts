@@ -1,5 +1,5 @@
-// The proof itself (RFC 9449, 4.3): what it must say, what it must be signed with, and that nothing
-// else passes or throws.
+// DPoP proofs (RFC 9449, 4.3): their claims, their signature, and that everything else is rejected
+// without throwing.
 import { createHash, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -18,7 +18,7 @@ beforeAll(async () => {
   key = await makeKey();
 });
 
-/** A proof that is right but for what is given; undefined takes a claim away. */
+/** A valid proof except for the given claims; undefined removes a claim. */
 function sign(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}, by = key.privateKey) {
   const all = { htm: 'GET', htu: URL_ASKED, ath, jti: randomUUID(), iat: now(), ...claims };
   return new SignJWT(all)
@@ -29,8 +29,8 @@ function sign(claims: Record<string, unknown> = {}, header: Record<string, unkno
 const kindOf = async (proof: string, more: Partial<DpopRequest> = {}) =>
   (await verifyDpopProof(proof, { ...REQUEST, ...more })).kind;
 
-describe('a proof', () => {
-  it('tells the thumbprint of its key, its id and its time', async () => {
+describe('verifyDpopProof', () => {
+  it('returns the key thumbprint, the id and the time of a proof', async () => {
     const proof = await dpop(key, { htm: 'GET', htu: URL_ASKED, jti: 'proof-1', accessToken: TOKEN });
     const verdict = await verifyDpopProof(proof, REQUEST);
     expect(verdict).toEqual({
@@ -41,16 +41,16 @@ describe('a proof', () => {
     });
   });
 
-  it('may be signed with each of the algorithms, by a key that is known by its RFC 7638 thumbprint', async () => {
+  it('accepts each algorithm, and computes the thumbprint as in RFC 7638', async () => {
     for (const alg of ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA']) {
       const pair = await generateKeyPair(alg, { extractable: true });
-      const jwk = { use: 'sig', ...(await exportJWK(pair.publicKey)), kid: 'mine' }; // what a thumbprint leaves out
+      const jwk = { use: 'sig', ...(await exportJWK(pair.publicKey)), kid: 'mine' }; // with members that a thumbprint ignores
       const verdict = await verifyDpopProof(await sign({}, { alg, jwk }, pair.privateKey), REQUEST);
       expect(verdict, alg).toMatchObject({ kind: 'valid', thumbprint: await calculateJwkThumbprint(jwk) });
     }
   });
 
-  it('is for an address in whatever form, and whatever its query', async () => {
+  it('compares normalized URLs, without the query', async () => {
     for (const htu of ['HTTPS://API.example:443/v1/things', `${URL_ASKED}?a=b#c`, 'https://api.example/v1/x/../things'])
       expect(await kindOf(await sign({ htu })), htu).toBe('valid');
     expect(await kindOf(await sign(), { url: `${URL_ASKED}?page=2` })).toBe('valid');
@@ -63,8 +63,8 @@ describe('a proof', () => {
     ['another path', { htu: `${URL_ASKED}/1` }],
     ['another host', { htu: 'https://evil.example/v1/things' }],
     ['another scheme', { htu: URL_ASKED.replace('https', 'http') }],
-    ['somebody in front of the host', { htu: URL_ASKED.replace('//', '//somebody@') }],
-    ['an address that is none', { htu: '/v1/things' }],
+    ['a user in front of the host', { htu: URL_ASKED.replace('//', '//user@') }],
+    ['an address that is not a URL', { htu: '/v1/things' }],
     ['a list of addresses', { htu: [URL_ASKED] }],
     ['another token', { ath: createHash('sha256').update('another').digest('base64url') }],
     ['no token', { ath: undefined }],
@@ -76,11 +76,11 @@ describe('a proof', () => {
     ['a time to come', { iat: now() + 3600 }],
     ['no time', { iat: undefined }],
     ['an end that has passed', { exp: now() - 60 }],
-  ])('is refused with %s', async (_what, claims) => {
+  ])('rejects a proof with %s', async (_what, claims) => {
     expect(await kindOf(await sign(claims))).toBe('invalid');
   });
 
-  it('is refused with a key that is not its own, that is private, symmetric, or none', async () => {
+  it('rejects a key that is missing, private, symmetric, or not the one that signed', async () => {
     const other = await makeKey();
     const privateJwk = await exportJWK(key.privateKey);
     for (const header of [
@@ -102,7 +102,7 @@ describe('a proof', () => {
     expect(await kindOf(await sign({}, { alg: 'HS256', jwk }, secret as never))).toBe('invalid');
   });
 
-  it('is refused without a signature, and when it is too long', async () => {
+  it('rejects a proof without a signature, or that is too long', async () => {
     const [header, payload, signature] = (await sign()).split('.') as [string, string, string];
     const none = Buffer.from(JSON.stringify({ alg: 'none', typ: 'dpop+jwt', jwk: key.publicJwk }));
     for (const proof of [
@@ -117,7 +117,7 @@ describe('a proof', () => {
     expect(await kindOf(await sign({ filler: 'x'.repeat(4000) }))).toBe('invalid');
   });
 
-  it('needs a nonce where one is asked for, and is told so only when all else is right', async () => {
+  it('requires a nonce if asked to, and reports it only for otherwise valid proofs', async () => {
     const isNonce = (nonce: string) => nonce === 'fresh';
     expect(await kindOf(await sign({ nonce: 'fresh' }), { isNonce })).toBe('valid');
     for (const nonce of ['stale', undefined, 1, ['fresh']])
@@ -125,7 +125,7 @@ describe('a proof', () => {
     expect(await kindOf(await sign({ nonce: 'stale', htm: 'POST' }), { isNonce })).toBe('invalid');
   });
 
-  it('never makes the one who checks it throw, whatever it is', async () => {
+  it('never throws', async () => {
     const part = fc.oneof(
       fc.base64String(),
       fc.json().map((text) => Buffer.from(text).toString('base64url')),
@@ -143,7 +143,7 @@ describe('a proof', () => {
     );
   });
 
-  it('is worth nothing once a single character of it is changed', async () => {
+  it('rejects a proof with a single changed character', async () => {
     const proof = await sign();
     const characters = fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+ ');
     await fc.assert(

@@ -1,5 +1,5 @@
-// A real house, a real Express: an app that the kit protects takes what Signet hands out for it,
-// and nothing else, while keys change.
+// An Express app with a real Signet: it accepts the credentials that Signet issues for it, and no
+// others, while keys are rotated.
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -99,7 +99,7 @@ describe('an Express app that the kit protects', () => {
     return { id, token: ((await response.json()) as { access_token: string }).access_token };
   }
 
-  it('takes a token that was made for it', async () => {
+  it('accepts a token that was issued for it', async () => {
     const { status, body } = await ask('/tickets', await issue());
     expect([status, body]).toEqual([
       200,
@@ -107,20 +107,20 @@ describe('an Express app that the kit protects', () => {
     ]);
   });
 
-  it('takes none for another API, none for Signet itself, and no ID token', async () => {
+  it('rejects tokens for another API or for Signet itself, and ID tokens', async () => {
     expect(await ask('/tickets', await issue(OTHER))).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
     const { token: own } = await login();
     expect(await ask('/tickets', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
-  it('takes none when its time is over', async () => {
+  it('rejects an expired token', async () => {
     const old = await issue();
     aheadMs = 9 * 3600 * SECOND_MS;
     expect(await ask('/tickets', old)).toMatchObject({ status: 401, body: { error: 'expired_token' } });
     aheadMs = 0;
   });
 
-  it('takes those of a new key while it runs, and none of a key that leaked', async () => {
+  it('accepts tokens of a new signing key, and rejects those of a withdrawn one', async () => {
     const old = await issue();
     expect((await ask('/tickets', old)).status).toBe(200);
     aheadMs = 60 * SECOND_MS;
@@ -130,7 +130,7 @@ describe('an Express app that the kit protects', () => {
     aheadMs = 0;
   });
 
-  it('wants the proof of a token that is bound to a key', async () => {
+  it('requires a proof for a DPoP-bound token', async () => {
     const key = await makeKey();
     const { body } = await tokenWithProof(server, machine, key, {
       grant_type: 'client_credentials',
@@ -147,16 +147,16 @@ describe('an Express app that the kit protects', () => {
     });
   });
 
-  it('takes a login where it says so, until it expires, or until it ended where Signet is asked', async () => {
+  it('accepts a login with acceptLogins until it expires, and with online until it is revoked', async () => {
     const { id, token: own } = await login();
     expect(await ask('/mine', own)).toMatchObject({ status: 200, body: { type: 'human', userId: id, via: 'login' } });
     expect((await ask('/online', own)).status).toBe(200);
     await fetch(`${server.origin}/api/v1/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${own}` } });
-    expect((await ask('/mine', own)).status).toBe(200); // checked here, by its signature and its end
+    expect((await ask('/mine', own)).status).toBe(200); // verified locally, by signature and expiry
     expect(await ask('/online', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
-  it('takes the key of an agent that nobody answers for, and its token, only where it says so', async () => {
+  it('accepts the key and token of an unclaimed agent only with acceptUnclaimedAgents', async () => {
     const response = await fetch(`${server.origin}/api/v1/agents/onboard`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -173,7 +173,7 @@ describe('an Express app that the kit protects', () => {
     expect((await ask('/mine', agent.token)).status).toBe(401);
   });
 
-  it('takes an API key where it says so, until it is revoked, and no longer', async () => {
+  it('accepts an API key with acceptKeys until it is revoked', async () => {
     const { id, token: own } = await login();
     const api = (method: string, path = '', body?: object) =>
       fetch(`${server.origin}/api/v1/api-keys${path}`, {
@@ -187,7 +187,7 @@ describe('an Express app that the kit protects', () => {
       status: 200,
       body: { type: 'human', userId: id, via: 'introspected' },
     });
-    expect((await ask('/keys/tickets', made.api_key)).status).toBe(403); // it has not the scope
+    expect((await ask('/keys/tickets', made.api_key)).status).toBe(403); // without the scope
     await api('DELETE', `/${made.id}`);
     expect(await ask('/keys', made.api_key)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });

@@ -1,5 +1,5 @@
-// An issuer in memory, as a service sees Signet: discovery, keys, `/api/validate`. Can be away, can
-// rotate, counts what it is asked.
+// A fake Signet in memory: discovery, keys, `/api/validate`. It can be unavailable and rotate keys,
+// and counts requests.
 import { randomUUID } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 
@@ -16,7 +16,7 @@ export async function openIssuer(issuer = ISSUER) {
   let keys = [await makeKey()];
   let time = Date.now();
   const asked: Record<string, number> = {};
-  /** What `/api/validate` says of a credential. */
+  /** The responses of `/api/validate` by credential. */
   const answers = new Map<string, object>();
   const validated: { authorization: string | null; body: Record<string, unknown> }[] = [];
   const state = { away: false, calls: issuer, holdBack: Promise.resolve() };
@@ -27,7 +27,7 @@ export async function openIssuer(issuer = ISSUER) {
     time += seconds * 1000;
   }
 
-  /** A new key signs; the old ones are published still, unless they leaked. */
+  /** Signs with a new key. The old ones stay published unless they leaked. */
   async function rotate({ leaked = false } = {}): Promise<void> {
     keys = [await makeKey(), ...(leaked ? [] : keys)];
   }

@@ -1,4 +1,4 @@
-// The texts that are nearly another one: a character changed, left out, doubled, or two exchanged.
+// Generates texts that differ slightly: a character changed, removed or doubled, or two swapped.
 import fc from 'fast-check';
 
 const SIGNS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ \n';
@@ -12,7 +12,7 @@ export function mutations(text: string): fc.Arbitrary<string> {
       fc.tuple(at, sign).map(([n, more]) => text.slice(0, n) + more + text.slice(n)),
       at.map((n) => text.slice(0, n) + text.slice(n + 1)),
       at.map((n) => text.slice(0, n)),
-      // The last signs of a part are those that can be spelt in several ways.
+      // The last characters of a part are those with several encodings.
       fc.tuple(fc.constantFrom(...ends(text)), sign).map(([n, other]) => text.slice(0, n) + other + text.slice(n + 1)),
     )
     .filter((other) => other !== text);

@@ -1,5 +1,5 @@
-// Signing people in at a provider: what is taken along, what may come back, and what nobody can
-// slip in.
+// Signing in at a provider: the authorization request, the callback, and forged or replayed
+// callbacks.
 import { createHash } from 'node:crypto';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -17,10 +17,7 @@ const GOOGLE = 'https://accounts.google.com';
 const client = { clientId: 'client-1', clientSecret: 'client-secret' };
 const keys = await generateKeyPair('RS256');
 
-/**
- * Google and GitHub as they answer. `at` is what they know of the sign-in: nonce and challenge from
- * the way out.
- */
+/** Fake Google and GitHub. `at` contains nonce and challenge of the authorization request. */
 function openProviders() {
   const state = {
     nonce: '',
@@ -92,7 +89,7 @@ const cookiesOf = (response: Response) => response.headers.getSetCookie();
 const cookieOf = (response: Response, name: string) =>
   cookiesOf(response).flatMap((one) => new RegExp(`^${name}=([^;]*)`).exec(one)?.[1] ?? [])[0];
 
-/** The way out, and what is needed for the way back. */
+/** Starts a sign-in, and returns what the callback needs. */
 async function begin(handlers = open(), provider = 'google') {
   const response = await handlers.login(get(`/auth/login/${provider}`));
   const to = new URL(response.headers.get('location')!);
@@ -105,8 +102,8 @@ async function begin(handlers = open(), provider = 'google') {
 
 const sessionOf = (response: Response) => verifySession(cookieOf(response, 'capstan_session') ?? '', SECRET);
 
-describe('the way out', () => {
-  it('leads to the provider with state, PKCE and nonce, and marks the browser', async () => {
+describe('the login handler', () => {
+  it('redirects to the provider with state, PKCE and nonce, and sets the state cookie', async () => {
     const { response, to, state } = await begin();
     expect(response.status).toBe(302);
     expect(to.origin + to.pathname).toBe('https://accounts.google.com/o/oauth2/v2/auth');
@@ -127,7 +124,7 @@ describe('the way out', () => {
     expect((await begin()).state).not.toBe(state);
   });
 
-  it('leads nowhere for a provider that is none', async () => {
+  it('responds with 404 for an unknown provider', async () => {
     for (const path of [
       '/auth/login/evil',
       '/auth/login/',
@@ -140,8 +137,8 @@ describe('the way out', () => {
   });
 });
 
-describe('the way back', () => {
-  it('signs in at Google by the ID token', async () => {
+describe('the callback handler', () => {
+  it('signs in with the ID token of Google', async () => {
     const { back } = await begin();
     const response = await back();
     expect(response.status).toBe(302);
@@ -151,7 +148,7 @@ describe('the way back', () => {
     expect(providers.forms[0]!.get('redirect_uri')).toBe(`${ORIGIN}/auth/callback`);
   });
 
-  it('signs in at GitHub, with the address that is proven there', async () => {
+  it('signs in with the verified address of GitHub', async () => {
     const { to, back } = await begin(open(), 'github');
     expect(to.searchParams.get('nonce')).toBeNull();
     expect(sessionOf(await back())).toMatchObject({ userId: 'github:583231', email: 'octo@example.com' });
@@ -160,7 +157,7 @@ describe('the way back', () => {
     expect(sessionOf(await again.back())?.email).toBeUndefined();
   });
 
-  it('is for whom the service says, and nobody else', async () => {
+  it('creates a session only for the users that onSignIn accepts', async () => {
     const onSignIn = vi.fn(() => ({ userId: 'u1', role: 'admin' }));
     const { back } = await begin(open({ onSignIn }));
     expect(sessionOf(await back())).toMatchObject({ userId: 'u1', role: 'admin' });
@@ -169,7 +166,7 @@ describe('the way back', () => {
     expect((await unknown.back()).status).toBe(403);
   });
 
-  it('is only for the browser that began, for ten minutes, as it began', async () => {
+  it('accepts only the browser that started, within ten minutes, with an unchanged state', async () => {
     const { state, back } = await begin();
     const [provider, begun, chance, signature] = state.split('.') as [string, string, string, string];
     const forged = `github.${begun}.${chance}.${signature}`;
@@ -191,7 +188,7 @@ describe('the way back', () => {
     vi.useRealTimers();
   });
 
-  it('is no way for another issuer, a refusal, or a code that is none', async () => {
+  it('rejects another issuer, a denied authorization and an invalid code', async () => {
     const { back } = await begin();
     expect(await (await back({ iss: 'https://evil.example' })).json()).toMatchObject({ error: 'invalid_issuer' });
     const { state } = await begin();
@@ -210,13 +207,13 @@ describe('the way back', () => {
     ['another audience', { aud: 'client-2' }],
     ['another issuer', { iss: 'https://evil.example' }],
     ['its time over', { exp: 1 }],
-  ])('refuses an ID token with %s', async (_, claims) => {
+  ])('rejects an ID token with %s', async (_, claims) => {
     providers.claims = claims;
     const response = await (await begin()).back();
     expect([response.status, sessionOf(response)]).toEqual([502, null]);
   });
 
-  it('says 502 when the provider talks nonsense, and never repeats it', async () => {
+  it('responds with 502 to an unexpected response, without its content', async () => {
     for (const token of [
       new Response('<html>client-secret</html>'),
       Response.json([]),
@@ -231,7 +228,7 @@ describe('the way back', () => {
     }
   });
 
-  it('reads no more of an answer than one can have', async () => {
+  it('limits the size of responses', async () => {
     let sent = 0;
     const endless = () =>
       new Response(
@@ -256,12 +253,12 @@ describe('the way back', () => {
     expect((await (await begin()).back()).status).toBe(502);
   });
 
-  it('is for providers whose names fit into a state', () => {
+  it('accepts provider names that are safe in paths and in the state', () => {
     for (const name of ['my.provider', '', 'a b', 'a;b', 'a/b'])
       expect(() => open({ providers: [{ ...googleProvider(client), name }] }), name).toThrow(TypeError);
   });
 
-  it('leads to a path of this service and nowhere else', async () => {
+  it('redirects to a path of this service only', async () => {
     for (const redirectTo of ['https://evil.example', '//evil.example', '/\\evil.example', 'home'])
       expect(() => open({ redirectTo })).toThrow(TypeError);
     const { back } = await begin(open({ redirectTo: '/home' }));
@@ -271,7 +268,7 @@ describe('the way back', () => {
 });
 
 describe('behind a proxy', () => {
-  it('the public origin decides on the addresses and on Secure', async () => {
+  it('uses the public origin for redirect URIs and for Secure cookies', async () => {
     const handlers = open({ origin: 'https://public.example' });
     const inside = new Request('http://10.0.0.7:8080/auth/login/github');
     const response = await handlers.login(inside);

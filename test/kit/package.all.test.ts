@@ -1,5 +1,5 @@
-// The package as somebody installs it: an empty project, nothing else, from ES modules, from
-// CommonJS, with its types, and the snippets of the documentation that it was made for.
+// The package, installed into an empty project: from ES modules and CommonJS, with its types, and
+// with the snippets of a service's documentation.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-/** The faults that the compiler finds, in a project of this kind. */
+/** Returns the errors of the compiler for a project with this module setting. */
 function compile(files: string[], module: string, ...more: string[]): string[] {
   const types = ['--types', 'node', '--typeRoots', resolve('node_modules/@types')];
   const strict = ['--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', module, ...types];
@@ -54,7 +54,7 @@ describe('the package of the kit', () => {
     ]);
   });
 
-  it('is imported and required, and is one and the same', () => {
+  it('loads the same modules by import and require', () => {
     write(
       'both.mjs',
       `
@@ -73,7 +73,7 @@ describe('the package of the kit', () => {
     expect([stdout.trim().split('\n'), stderr]).toEqual([ADAPTERS.map(() => 'function'), '']);
   });
 
-  it.each(['node16', 'nodenext', 'preserve'])('has types for both, where modules are %s', (module) => {
+  it.each(['node16', 'nodenext', 'preserve'])('has types for both with module %s', (module) => {
     const text = `
       import { createRemoteVerifier, type AuthContext, signSession } from 'signet/kit';
       ${ADAPTERS.map((name) => `import { protect as ${name} } from 'signet/kit/${name}';`).join('\n')}
@@ -90,7 +90,7 @@ describe('the package of the kit', () => {
     for (const error of errors) expect(error).toMatch(/^types\.[mc]ts.*TS2322/);
   });
 
-  it('runs the snippets of the documentation with nothing but its name changed', () => {
+  it('runs the snippets of the documentation with only the package name changed', () => {
     expect(compile(SNIPPETS, 'nodenext', '--outDir', 'out')).toEqual([]);
     write(
       'out/run.mjs',

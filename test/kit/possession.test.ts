@@ -1,4 +1,4 @@
-// Proofs of possession (RFC 9449): what is accepted, once, and everything near it that is not.
+// Proof of possession (RFC 9449): a valid proof is accepted once, and similar ones are rejected.
 import fc from 'fast-check';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -25,8 +25,8 @@ beforeAll(async () => {
 
 const fresh = (options: Partial<DpopOptions> = {}): DpopOptions => ({ replays: createMemoryReplayStore(), ...options });
 
-describe('a proof', () => {
-  it('is accepted for its request, and tells the key', async () => {
+describe('verifyDpop', () => {
+  it('accepts a proof for its request, and returns the key thumbprint', async () => {
     const proof = await dpop(key, right);
     expect(await verifyDpop(proof, { ...request, boundTo: key.thumbprint }, fresh())).toEqual({
       ok: true,
@@ -34,7 +34,7 @@ describe('a proof', () => {
     });
   });
 
-  it('is accepted once, also of twenty at once', async () => {
+  it('accepts a proof once, also of twenty concurrent requests', async () => {
     const [options, proof] = [fresh(), await dpop(key, right)];
     const results = await Promise.all(Array.from({ length: 20 }, () => verifyDpop(proof, request, options)));
     expect(results.filter(({ ok }) => ok)).toHaveLength(1);
@@ -51,7 +51,7 @@ describe('a proof', () => {
     ['no token', { accessToken: undefined }],
     ['no jti', { jti: '' }],
     ['an endless jti', { jti: 'x'.repeat(1000) }],
-  ])('for %s is refused', async (_, other) => {
+  ])('rejects a proof for %s', async (_, other) => {
     const proof = await sign(key, { ...(await claimsOf(right)), ...other, ath: undefined, ...(await athOf(other)) });
     expect(await verifyDpop(proof, request, fresh())).toMatchObject({ ok: false, error: 'invalid_dpop_proof' });
   });
@@ -63,7 +63,7 @@ describe('a proof', () => {
     },
   );
 
-  it('is refused when it is old or from the future', async () => {
+  it('rejects a proof that is too old or from the future', async () => {
     const proof = await dpop(key, right);
     for (const [later, ok] of [
       [-62, false],
@@ -76,13 +76,13 @@ describe('a proof', () => {
     }
   });
 
-  it('is refused by another key than the token is bound to', async () => {
+  it('rejects a proof of another key than the token is bound to', async () => {
     const thief = await makeKey();
     const result = await verifyDpop(await dpop(thief, right), { ...request, boundTo: key.thumbprint }, fresh());
     expect(result).toMatchObject({ ok: false, error: 'invalid_dpop_proof' });
   });
 
-  it('is refused with a private key, another type, a shared secret, or a signature of somebody else', async () => {
+  it('rejects a private key, another type, a symmetric key and a foreign signature', async () => {
     const pair = await generateKeyPair('ES256', { extractable: true });
     const [secret, other] = [await exportJWK(pair.privateKey), await makeKey()];
     const claims = await claimsOf(right);
@@ -101,7 +101,7 @@ describe('a proof', () => {
     for (const proof of refused) expect((await verifyDpop(proof, request, fresh())).ok, proof).toBe(false);
   });
 
-  it('is refused with anything changed, and nothing is thrown', async () => {
+  it('rejects any change, and never throws', async () => {
     const proof = await dpop(key, right);
     await fc.assert(
       fc.asyncProperty(mutations(proof), async (other) => !(await verifyDpop(other, request, fresh())).ok),
@@ -120,10 +120,10 @@ describe('a proof', () => {
   });
 });
 
-describe('a nonce of the server', () => {
+describe('DPoP nonces', () => {
   const secret = 'a secret';
 
-  it('is asked for, and accepted for its time by every process with the secret', async () => {
+  it('are required, and accepted for their time by every process with the secret', async () => {
     let time = Date.now();
     const now = () => time;
     const nonces = createDpopNonces({ secret, now });
@@ -138,15 +138,15 @@ describe('a nonce of the server', () => {
     expect(nonces.accepts(nonce)).toBe(false);
   });
 
-  it('cannot be made by somebody else', () => {
+  it('cannot be forged', () => {
     const nonces = createDpopNonces({ secret });
     expect(nonces.accepts(createDpopNonces({ secret: 'another' }).current())).toBe(false);
     fc.assert(fc.property(mutations(nonces.current()), (other) => !nonces.accepts(other)));
   });
 });
 
-describe('the memory of what was used', () => {
-  it('is bounded, and says no rather than to forget what counts', () => {
+describe('the replay store', () => {
+  it('is bounded, and rejects new ids instead of forgetting valid ones', () => {
     let time = 0;
     const replays = createMemoryReplayStore({ maxEntries: 2, now: () => time });
     const used = ['a', 'b', 'a', 'c'].map((id) => replays.firstUse(id, new Date(1000)));
@@ -155,7 +155,7 @@ describe('the memory of what was used', () => {
     expect(replays.firstUse('c', new Date(3000))).toBe(true);
   });
 
-  it('takes no proof while it is full, and none again that it took before', async () => {
+  it('accepts no proof while it is full, and no used one', async () => {
     let time = Date.now();
     const now = () => time;
     const options = { replays: createMemoryReplayStore({ maxEntries: 3, now }), now };
@@ -165,13 +165,13 @@ describe('the memory of what was used', () => {
     for (const proof of [first!, ...others]) taken.push(await prove(proof));
     expect(taken).toEqual([true, true, true, ...Array(5).fill(false)]);
     expect(await prove(first!)).toBe(false);
-    expect(await prove(await dpop(await makeKey(), right))).toBe(false); // whoever fills it keeps others out as well
+    expect(await prove(await dpop(await makeKey(), right))).toBe(false); // a full store rejects all callers
     time += 59_000;
     expect(await prove(first!)).toBe(false);
   });
 });
 
-describe('a service that demands proofs', () => {
+describe('a service that requires proofs', () => {
   const url = 'http://10.0.0.7/tickets';
   const { key: apiKey, hash, prefix } = generateApiKey();
   const agent = { id: 'a1', name: 'Bot', apiKeyHash: hash, apiKeyPrefix: prefix, permissions: ['ticket:read'] };
@@ -183,7 +183,7 @@ describe('a service that demands proofs', () => {
   const send = (proof?: string) =>
     new Request(url, { method: 'POST', headers: { authorization: `DPoP ${apiKey}`, ...(proof && { dpop: proof }) } });
 
-  it('answers 401 with a nonce, and lets in who comes back with it, once', async () => {
+  it('responds with 401 and a nonce, and accepts a proof with it once', async () => {
     const resolve = resolveWith(key.thumbprint);
     const first = await resolve(send());
     expect(first).toEqual({ type: 'anonymous', isAuthenticated: false });
@@ -195,7 +195,7 @@ describe('a service that demands proofs', () => {
     expect(await resolve(send(proof))).toMatchObject({ type: 'anonymous' });
   });
 
-  it('asks for the proof of a key that is bound, whatever else it demands', async () => {
+  it('requires a proof for a bound key even if proofs are optional', async () => {
     const resolve = resolveWith(key.thumbprint, false);
     expect((await resolve(send())).type).toBe('anonymous');
     const nonce = ((await resolve(send())) as { refusal?: { headers: Record<string, string> } }).refusal!.headers[

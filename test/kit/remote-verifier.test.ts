@@ -1,5 +1,5 @@
-// Tokens of an issuer elsewhere: which are taken, what happens when its keys change, and when it is
-// away.
+// The verifier for Signet's credentials: which are accepted, key rotation, and outages of the
+// issuer.
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { decodeProtectedHeader } from 'jose';
@@ -22,8 +22,8 @@ const bearing = (authorization: string, headers: Record<string, string> = {}) =>
 const jwks = () => issuer.asked['/oauth/jwks'] ?? 0;
 const validations = () => issuer.asked['/api/validate'] ?? 0;
 
-describe('an access token', () => {
-  it('says who is behind it, and is checked without a question', async () => {
+describe('the remote verifier, for an access token,', () => {
+  it('identifies the caller without a request to the issuer', async () => {
     const { resolve } = open();
     const token = await issuer.token();
     expect(await resolve(bearing(`Bearer ${token}`))).toMatchObject({
@@ -39,7 +39,7 @@ describe('an access token', () => {
     expect(validations()).toBe(0);
   });
 
-  it('of a client for itself, or for a person who let it, is that of an agent', async () => {
+  it('treats a client that acts for itself or for a user as an agent', async () => {
     const { verify } = open();
     expect(await verify(await issuer.token({ sub: 'app-1' }))).toMatchObject({
       type: 'agent',
@@ -53,15 +53,15 @@ describe('an access token', () => {
   it.each([
     ['another audience', { aud: 'https://other.example' }, {}, 'invalid_token'],
     ['another issuer', { iss: 'https://evil.example' }, {}, 'invalid_token'],
-    ['its time over', { exp: 1 }, {}, 'expired_token'],
-    ['no end', { exp: undefined }, {}, 'invalid_token'],
+    ['an expiry in the past', { exp: 1 }, {}, 'expired_token'],
+    ['no expiry', { exp: undefined }, {}, 'invalid_token'],
     ['no client', { client_id: undefined }, {}, 'invalid_token'],
-    ['a beginning later on', { nbf: 9_999_999_999 }, {}, 'invalid_token'],
+    ['a start in the future', { nbf: 9_999_999_999 }, {}, 'invalid_token'],
     ['no type', {}, { typ: undefined }, 'invalid_token'],
     ['the type of an ID token', {}, { typ: 'JWT' }, 'invalid_token'],
     ['the type of a login', {}, { typ: 'session+jwt' }, 'invalid_token'],
     ['an unknown key', {}, { kid: 'unknown' }, 'invalid_token'],
-  ])('with %s is refused', async (_, claims, header, error) => {
+  ])('rejects a token with %s', async (_, claims, header, error) => {
     const token = await issuer.token(claims, header);
     const { resolve } = open();
     expect(await resolve(bearing(`Bearer ${token}`))).toMatchObject({
@@ -71,7 +71,7 @@ describe('an access token', () => {
     expect(validations()).toBe(0);
   });
 
-  it('is refused when it is signed with the public key as a secret, or with nothing', async () => {
+  it('rejects HMAC signatures and unsigned tokens', async () => {
     const token = await issuer.token();
     const [, payload, signature] = token.split('.');
     const head = (alg: string) =>
@@ -88,7 +88,7 @@ describe('an access token', () => {
       expect((await verify(other)).type).toBe('anonymous');
   });
 
-  it('is refused with anything changed, and is not asked about as if it were something else', async () => {
+  it('rejects any change, and does not forward the token to the issuer', async () => {
     const { verify } = open();
     const token = await issuer.token();
     const changed = mutations(token).filter((other) => other.includes('.'));
@@ -99,12 +99,12 @@ describe('an access token', () => {
     expect(validations()).toBe(0);
   });
 
-  it('is nobody, whatever comes, and nothing is thrown', async () => {
+  it('never throws, and returns anonymous for any other input', async () => {
     const { verify } = open();
     await fc.assert(fc.asyncProperty(fc.anything(), async (any) => !(await verify(any as string)).isAuthenticated));
   });
 
-  it('of a login is taken only by those who say so, and by them not as anything else', async () => {
+  it('accepts login tokens only with acceptLogins, and only with their own audience', async () => {
     const login = await issuer.token(
       { aud: `${ISSUER}/api/v1`, role: 'admin', email: 'a@b.c' },
       { typ: 'session+jwt' },
@@ -117,7 +117,7 @@ describe('an access token', () => {
     expect((await ours.verify(await issuer.token({}, { typ: 'session+jwt' }))).type).toBe('anonymous');
   });
 
-  it('is one credential, or none', async () => {
+  it('rejects several and malformed credentials', async () => {
     const { resolve } = open();
     const token = await issuer.token();
     for (const headers of [
@@ -134,8 +134,8 @@ describe('an access token', () => {
   });
 });
 
-describe('a token that is bound to a key', () => {
-  it('is worth nothing without its proof, and the proof counts once', async () => {
+describe('a DPoP-bound token', () => {
+  it('requires a proof, which is accepted once', async () => {
     const [key, thief] = [await makeKey(), await makeKey()];
     const { resolve, verify } = open();
     const token = await issuer.token({ cnf: { jkt: key.thumbprint } });
@@ -160,7 +160,7 @@ describe('a token that is bound to a key', () => {
     expect((await verify(token)).type).toBe('anonymous');
   });
 
-  it('says what it is bound to: a proof is no help with a certificate', async () => {
+  it('is rejected if it is bound to a certificate, even with a proof', async () => {
     const { resolve } = open();
     const why = async (cnf: object) => {
       const auth = await resolve(bearing(`Bearer ${await issuer.token({ cnf })}`));
@@ -173,7 +173,7 @@ describe('a token that is bound to a key', () => {
     }
   });
 
-  it('and to a certificate as well is refused, as no certificate is looked at', async () => {
+  it('is rejected if it is also bound to a certificate', async () => {
     const key = await makeKey();
     const { resolve } = open();
     for (const more of [{}, { 'x5t#S256': 'abc' }]) {
@@ -185,8 +185,8 @@ describe('a token that is bound to a key', () => {
   });
 });
 
-describe('keys', () => {
-  it('are read once for all who come at first, and again for a new one', async () => {
+describe('the keys of the issuer', () => {
+  it('are fetched once for concurrent requests, and again for a new key', async () => {
     const { verify } = open();
     const old = await issuer.token();
     await Promise.all(Array.from({ length: 20 }, () => verify(old)));
@@ -200,7 +200,7 @@ describe('keys', () => {
     expect((await verify(old)).type).toBe('human');
   });
 
-  it('that nobody has are asked for at most every 30 s', async () => {
+  it('are fetched for unknown keys at most every 30 s', async () => {
     const { verify } = open();
     for (let n = 0; n < 5; n += 1)
       expect((await verify(await issuer.token({}, { kid: `made-up-${n}` }))).type).toBe('anonymous');
@@ -210,7 +210,7 @@ describe('keys', () => {
     expect(jwks()).toBe(2);
   });
 
-  it('that leaked are refused after ten minutes, also when nobody came for long', async () => {
+  it('are rejected ten minutes after they were withdrawn, also without traffic', async () => {
     const { verify } = open();
     const stolen = await issuer.token();
     await verify(stolen);
@@ -219,7 +219,7 @@ describe('keys', () => {
     expect((await verify(stolen)).type).toBe('anonymous');
   });
 
-  it('serve while the issuer is away, for as long as that was said, and no longer', async () => {
+  it('stay in use during an outage for keepFor, and no longer', async () => {
     const { verify } = open({ keys: { keepFor: '30m' } });
     const token = await issuer.token();
     await verify(token);
@@ -233,7 +233,7 @@ describe('keys', () => {
     expect((await verify(token)).type).toBe('human');
   });
 
-  it('are read again when the clock was put back', async () => {
+  it('are fetched again after the clock was set back', async () => {
     issuer.wait(3600);
     const { verify } = open();
     await verify(await issuer.token());
@@ -242,7 +242,7 @@ describe('keys', () => {
     expect((await verify(await issuer.token())).type).toBe('human');
   });
 
-  it('that were never read are a 503, not a no', async () => {
+  it('cause a 503 if they were never fetched', async () => {
     issuer.state.away = true;
     const failure = await open()
       .verify(await issuer.token())
@@ -253,16 +253,16 @@ describe('keys', () => {
     });
   });
 
-  it('of whoever calls itself otherwise are not believed', async () => {
+  it('are not accepted from a server that identifies as another issuer', async () => {
     issuer.state.calls = 'https://evil.example';
     await expect(open().verify(await issuer.token())).rejects.toBeInstanceOf(IssuerUnavailable);
   });
 });
 
-describe('what only the issuer knows', () => {
+describe('introspection', () => {
   const user = { id: 'person-1', name: 'Alice', email: 'alice@example.com', role: 'viewer' };
 
-  it('is asked, and remembered for a second, yes or no', async () => {
+  it('caches a result for a second, valid or not', async () => {
     const { verify } = open();
     issuer.answers.set('sk_live_good', { user });
     const ask = () => Promise.all(Array.from({ length: 10 }, () => verify('sk_live_good')));
@@ -279,13 +279,13 @@ describe('what only the issuer knows', () => {
     expect(issuer.validated[0]).toEqual({ authorization: 'Bearer sk_live_good', body: {} });
   });
 
-  it('is remembered of a bounded number of credentials', async () => {
+  it('caches a bounded number of results', async () => {
     const { verify } = open({ validation: { maxEntries: 2 } });
     for (const key of ['a', 'b', 'c', 'c', 'b', 'a']) await verify(key);
     expect(validations()).toBe(4);
   });
 
-  it('is a 503 while the issuer is away, and that is not remembered', async () => {
+  it('results in 503 during an outage, which is not cached', async () => {
     const { verify } = open();
     issuer.answers.set('sk_live_good', { user });
     issuer.state.away = true;
@@ -294,7 +294,7 @@ describe('what only the issuer knows', () => {
     expect((await verify('sk_live_good')).type).toBe('human');
   });
 
-  it('is a person with the bounds of their key, or an agent where one acts, where keys are taken', async () => {
+  it('returns a user limited by the key, or an agent, with acceptKeys', async () => {
     const { verify } = open({ acceptKeys: true });
     const key = {
       type: 'api_key',
@@ -324,7 +324,7 @@ describe('what only the issuer knows', () => {
     expect(await verify('opaque')).toMatchObject({ type: 'agent', agentId: 'app-1', permissions: ['a'] });
   });
 
-  describe('of a key, whose holder chose what it says,', () => {
+  describe('of a key, whose creator chose its scopes,', () => {
     const apiKey = { type: 'api_key', id: 'key_1', name: 'CI', role: 'viewer', scopes: ['ticket:delete'] };
     const agent = { type: 'agent', id: 'agt_1', agent_id: 'bot', name: 'Bot', scopes: ['admin'], claimed: true };
     const unclaimed = { ...agent, claimed: false };
@@ -335,7 +335,7 @@ describe('what only the issuer knows', () => {
       return 'auth' in authResult ? 'admitted' : authResult.refusal.status;
     };
 
-    it('is nothing, unless the service takes keys or is told what they may', async () => {
+    it('grants nothing without acceptKeys or tool', async () => {
       for (const principal of [apiKey, agent, unclaimed, { ...agent, type: 'something new' }]) {
         expect(await admits(principal), JSON.stringify(principal)).toBe(401);
         expect(await admits(principal, { online: true })).toBe(401);
@@ -349,7 +349,7 @@ describe('what only the issuer knows', () => {
       expect(await admits(app)).toBe('admitted');
     });
 
-    it('is left out where it may do nothing at the tool', async () => {
+    it('drops the scopes without access to the tool', async () => {
       const { verify } = open({ tool: 'tickets', validation: { cacheFor: '0s' } });
       issuer.answers.set('key', { user, principal: agent });
       expect(await verify('key')).toMatchObject({ type: 'agent', permissions: [], scopes: [], level: null });
@@ -357,7 +357,7 @@ describe('what only the issuer knows', () => {
       expect(await verify('key')).toMatchObject({ type: 'human', scopes: [], level: null });
     });
 
-    it('is nothing of an agent that nobody answers for, unless the service says so', async () => {
+    it('rejects unclaimed agents without acceptUnclaimedAgents', async () => {
       expect(await admits(unclaimed, { acceptKeys: true })).toBe(401);
       expect(await admits(unclaimed, { tool: 'tickets' }, 'admin')).toBe(401);
       expect(await admits(unclaimed, { acceptUnclaimedAgents: true })).toBe(401);
@@ -371,7 +371,7 @@ describe('what only the issuer knows', () => {
     });
   });
 
-  it('includes what the credential may at a tool, and then every token is asked about', async () => {
+  it('includes the access level at a tool, for every token', async () => {
     const { verify } = open({ tool: 'tickets' });
     const token = await issuer.token();
     issuer.answers.set(token, { user, permission: 'write' });
@@ -381,7 +381,7 @@ describe('what only the issuer knows', () => {
     expect(await verify('cb_1')).toMatchObject({ type: 'human', level: null });
   });
 
-  it('includes that a token was revoked, for those who ask', async () => {
+  it('sees a revocation with online', async () => {
     const { verify } = open({ online: true });
     const token = await issuer.token();
     issuer.answers.set(token, { user });
@@ -393,7 +393,7 @@ describe('what only the issuer knows', () => {
     expect(validations()).toBe(2);
   });
 
-  it('hears the proof of an opaque token each time', async () => {
+  it('forwards the proof of an opaque token each time', async () => {
     const { resolve } = open();
     issuer.answers.set('opaque', { user });
     const request = () => bearing('DPoP opaque', { dpop: 'the.proof.itself' });
@@ -404,13 +404,13 @@ describe('what only the issuer knows', () => {
   });
 });
 
-describe('at the edge, where a question ends with the request that asked it', () => {
+describe('at the edge, where a fetch is cancelled with its request,', () => {
   beforeEach(() => {
     vi.stubGlobal('EdgeRuntime', 'edge-runtime');
     return () => vi.unstubAllGlobals();
   });
 
-  it('nobody waits for the answer to somebody else, and what was answered is known to all', async () => {
+  it('requests do not wait for each other, and share results afterwards', async () => {
     const { verify } = open({ acceptKeys: true });
     issuer.answers.set('sk_live_good', { user: { id: 'person-1' } });
     issuer.state.holdBack = new Promise(() => {});
@@ -424,13 +424,13 @@ describe('at the edge, where a question ends with the request that asked it', ()
     expect([jwks(), validations()]).toEqual(asked);
   });
 
-  it('keys are asked for at most every 30 s nevertheless', async () => {
+  it('keys are still fetched at most every 30 s', async () => {
     const { verify } = open();
     for (let n = 0; n < 5; n += 1) await verify(await issuer.token({}, { kid: `made-up-${n}` }));
     expect(jwks()).toBe(1);
   });
 
-  it('keys that are old are read again before the answer, while all others are served by those that are known', async () => {
+  it('old keys are refreshed before the response, while other requests use known keys', async () => {
     const { verify } = open();
     const token = await issuer.token();
     await verify(token);
@@ -445,8 +445,8 @@ describe('at the edge, where a question ends with the request that asked it', ()
   });
 });
 
-describe('settings', () => {
-  it('that cannot work stop the start', () => {
+describe('createRemoteVerifier', () => {
+  it('throws for options that cannot work', () => {
     for (const options of [
       { issuer: 'http://id.example.com' },
       { issuer: 'id.example.com' },

@@ -1,6 +1,5 @@
-// What stands around a service that is tried on several runtimes: a real house, an issuer that can
-// be slow, a provider that people sign in at, a trust domain, and keys that the service gave out
-// itself. The same for each runtime.
+// The environment of the service that the tests run on several runtimes: a real Signet, an issuer
+// that can be slow, a sign-in provider, a trust domain, and keys that the service issued itself.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -93,7 +92,7 @@ export async function openWorld() {
     return server.core.resourceRegistry.create(input, { kind: 'system' }, systemMeta);
   }
 
-  /** An access token of the house, of a machine. */
+  /** Issues an access token to a machine client. */
   async function issue(resource = AUDIENCE): Promise<string> {
     const { body } = await token(server, machine, { grant_type: 'client_credentials', resource });
     return body.access_token!;
@@ -114,8 +113,8 @@ const stored = (id: string, { hash, prefix }: { hash: string; prefix: string }) 
 });
 
 /**
- * The issuer of the other tests of the kit, over HTTP. `holdBack` keeps all answers until what it
- * gives is called.
+ * Serves the fake issuer over HTTP. `holdBack` delays all responses until the function that it
+ * returns is called.
  */
 async function serveIssuer() {
   let waiting = 0;
@@ -141,7 +140,7 @@ async function serveIssuer() {
   }
 }
 
-/** Takes the code `good.<nonce>`, and gives an ID token with that nonce. */
+/** Accepts the code `good.<nonce>`, and returns an ID token with that nonce. */
 async function serveProvider() {
   const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid: 'p', alg: 'RS256', use: 'sig' };
@@ -170,7 +169,7 @@ async function serveProvider() {
   return httpServer;
 }
 
-/** Where nobody listens. */
+/** Returns an origin without a server. */
 async function closedOrigin(): Promise<string> {
   const httpServer = createServer();
   await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve));

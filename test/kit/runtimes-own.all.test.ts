@@ -1,4 +1,4 @@
-// The same service on each runtime: what it gives out and decides itself. Sessions, keys, proofs,
+// The same service on each runtime, without Signet's credentials: sessions, keys, proofs, rate
 // limits, policies, approvals, sign-in at a provider.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ afterAll(() => world.close());
 
 const PROOF_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'];
 
-describe.each(runtimes)('what a service decides itself, on $name,', (runtime) => {
+describe.each(runtimes)('a service with its own credentials on $name', (runtime) => {
   let running: RunningService;
   beforeAll(async () => {
     running = await startService(runtime, world.project.path, world.settings, world.hosts);
@@ -36,13 +36,13 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     ask(path, headers, { method: 'POST', body });
   const bearing = (key: string) => ({ authorization: `Bearer ${key}` });
 
-  it('is who comes by a session: the one that was signed, while it lasts, and for a change from nowhere else', async () => {
+  it('accepts a valid session, and cross-site changes with it never', async () => {
     const { body, headers } = await ask('/sign-in');
     const [cookie] = headers.getSetCookie()[0]!.split(';');
     const person = { type: 'human', via: 'session', userId: 'user_1', role: 'admin' };
     expect(await ask('/own', { cookie: cookie! })).toMatchObject({ status: 200, body: person });
-    const elsewhere = signSession({ userId: 'user_2' }, world.secret, '1h');
-    expect((await ask('/own', { cookie: `capstan_session=${elsewhere}` })).body.userId).toBe('user_2');
+    const signedHere = signSession({ userId: 'user_2' }, world.secret, '1h');
+    expect((await ask('/own', { cookie: `capstan_session=${signedHere}` })).body.userId).toBe('user_2');
     expect((await post('/session', body.token)).body).toMatchObject({ userId: 'user_1', role: 'admin' });
     const expired = signSession({ userId: 'user_1' }, world.secret, '1s');
     for (const other of [`${body.token}A`, body.token.slice(0, -2), body.token.replace('.', '.e'), ''])
@@ -57,7 +57,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect((await post('/session', expired)).body).toBeNull();
   });
 
-  it('is who comes by a key of its own, until that is revoked', async () => {
+  it('accepts its own keys until they are revoked', async () => {
     const { key, revoked } = world.keys;
     const bot = { type: 'agent', via: 'api-key', agentId: 'bot', permissions: ['ticket:read', 'order:write'] };
     expect(await ask('/own', bearing(key))).toMatchObject({ status: 200, body: bot });
@@ -65,7 +65,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
       expect(await ask('/own', bearing(other))).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
-  it('is whether a key is held by whom it is bound to: with a nonce, for this request, once', async () => {
+  it('accepts a bound key with a proof that has a nonce, for this request, once', async () => {
     const send = async (
       by: ClientKey,
       { nonce, htu = `${running.service}/bound` }: { nonce?: string; htu?: string },
@@ -88,7 +88,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect((await invented()).body.error).toBe('use_dpop_nonce');
   });
 
-  it('is whether a proof is one, by each algorithm, and none any more when its memory is full', async () => {
+  it('verifies proofs of each algorithm, and rejects new ones when its store is full', async () => {
     const nonce = (await ask('/proof')).headers.get('dpop-nonce')!;
     const make = async (alg: string, more: object = {}) => {
       const { privateKey, publicKey } = await generateKeyPair(alg);
@@ -107,7 +107,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect(await statuses([seventh, ...proofs, sixth])).toEqual(Array(7).fill(401));
   });
 
-  it('is how many requests are taken of whom', async () => {
+  it('limits the rate per caller', async () => {
     const from = (stranger: string) => ask('/limited', { 'x-stranger': stranger });
     for (const remaining of ['2', '1', '0']) {
       const { status, headers } = await from('a');
@@ -125,7 +125,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect(byPerson.map(({ status }) => status)).toEqual([200, 200, 429]);
   });
 
-  it('is what its policies allow, and what is no order', async () => {
+  it('enforces policies, and rejects invalid input', async () => {
     const { token } = (await ask('/sign-in')).body;
     const order = (body: string, more = bearing(world.keys.key) as Record<string, string>) =>
       post('/orders', body, more);
@@ -138,7 +138,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect((await order(`"${'x'.repeat(1_100_000)}"`)).status).toBe(413);
   });
 
-  it('is what a person approved at Signet, once', async () => {
+  it('runs what a user approved at Signet, once', async () => {
     const amount = 1000 + runtimes.indexOf(runtime);
     const order = (id = '') =>
       post('/orders', `{"amount":${amount}}`, { ...bearing(world.keys.key), ...(id && { 'approval-id': id }) });
@@ -151,7 +151,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect(page.html).toContain('A large amount');
     const form = formsOf(page.html).findIndex(({ action }) => action.startsWith('/account/approvals/'));
     await browser.submit(page, { decision: 'approve' }, form);
-    world.time.aheadMs += 6000; // polls have a pace
+    world.time.aheadMs += 6000; // the minimum interval between polls
     expect(await post('/orders', '{"amount":9999}', { ...bearing(world.keys.key), 'approval-id': id })).toMatchObject({
       status: 403,
       body: { error: 'approval_denied' },
@@ -161,7 +161,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect((await order(id)).status).toBe(403);
   });
 
-  it('is who signed in at a provider, in the browser that began', async () => {
+  it('signs in at a provider, in the browser that started', async () => {
     const begin = async (provider = 'google') => {
       const { status, headers } = await ask(`/auth/login/${provider}`);
       const to = new URL(headers.get('location')!);
@@ -189,7 +189,7 @@ describe.each(runtimes)('what a service decides itself, on $name,', (runtime) =>
     expect(me.body).toMatchObject({ userId: 'google:1089', email: 'jane@example.com' });
   });
 
-  it('is the same in what is small', async () => {
+  it('returns the same results from small functions', async () => {
     expect((await ask('/small')).body).toEqual({
       key: [35, true, true, false],
       duration: [1_209_600, 'NaN'],

@@ -1,5 +1,5 @@
-// The same service on each runtime: which workload comes (SPIFFE), by its token, by a certificate
-// that a proxy passed on, or by a chain that the service checks itself.
+// The same service on each runtime: workloads (SPIFFE) with a token, with a certificate that a
+// proxy passed on, or with a chain that the service verifies itself.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningService, runtimes, startService } from '../support/runtimes.js';
@@ -35,7 +35,7 @@ describe.each(runtimes)('a service on $name', (runtime) => {
   const tell = async (path: string, body: string, at = running.service) =>
     (await fetch(at + path, { method: 'POST', body })).json();
 
-  it('knows which workload comes, by its token or by the certificate that a proxy passed on', async () => {
+  it('identifies workloads by token or by the certificate that a proxy passed on', async () => {
     const { domain } = world;
     const id = `spiffe://${domain.name}/ns/shop/sa/api`;
     for (const [alg, key] of keys) {
@@ -53,11 +53,11 @@ describe.each(runtimes)('a service on $name', (runtime) => {
       fetch(`${running.service}/own`, { headers: { 'x-client-cert': certificate } });
     const agent = { type: 'agent', via: 'workload', agentId: id, permissions: ['ticket:read'] };
     expect(await (await byProxy(asHeader(domain.workload()))).json()).toMatchObject(agent);
-    const elsewhere = makeTrustDomain('evil.example').workload();
-    for (const other of [elsewhere, domain.authority()]) expect((await byProxy(asHeader(other))).status).toBe(401);
+    const untrusted = makeTrustDomain('evil.example').workload();
+    for (const other of [untrusted, domain.authority()]) expect((await byProxy(asHeader(other))).status).toBe(401);
   });
 
-  it('knows whose certificate it is, where TLS ends in the service itself', async () => {
+  it('verifies certificate chains if it terminates TLS itself', async () => {
     const { domain } = world;
     const kindOf = async (...chain: { pem: string }[]) => {
       const body = chain.map(({ pem }) => pem).join('');

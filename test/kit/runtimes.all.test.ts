@@ -1,6 +1,5 @@
-// One service, made with the packed kit and Web standards only, on each runtime that the kit says
-// it runs on: what Signet hands out is taken there, and nothing near it. The same questions, the
-// same answers.
+// One service, built with the packed kit and Web standards only, on each supported runtime: it
+// accepts the credentials that Signet issues, and no others.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as kit from '../../src/kit/index.js';
@@ -18,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-it('the service uses all that the kit has', () => {
+it('the service uses every export of the kit', () => {
   const [, imported] = /import \{([^}]+)\} from 'signet\/kit'/.exec(readFileSync('test/runtimes/service.mjs', 'utf8'))!;
   expect(
     imported!
@@ -28,7 +27,7 @@ it('the service uses all that the kit has', () => {
   ).toEqual(Object.keys(kit).sort());
 });
 
-describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtime) => {
+describe.each(runtimes)('a credential of Signet, at a service on $name,', (runtime) => {
   let running: RunningService;
   beforeAll(async () => {
     running = await startService(runtime, world.project.path, world.settings, world.hosts);
@@ -47,7 +46,7 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
   const bearing = (path: string, credential: string) => answer(path, `Bearer ${credential}`);
   const moveTo = async (seconds: number) => void (await ask(`/ahead?seconds=${seconds}`, ''));
 
-  it('is taken when it was made for it, by twenty at once as well', async () => {
+  it('is accepted for its audience, also by twenty concurrent requests', async () => {
     const token = await world.issue();
     for (const { status, body } of await Promise.all(Array.from({ length: 20 }, () => bearing('/tickets', token))))
       expect([status, body]).toEqual([
@@ -63,7 +62,7 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
     expect((await bearing('/pages', token)).body).toBe('let through');
   });
 
-  it('is refused when it was made for another API, has anything changed, or is over', async () => {
+  it('is rejected for another API, after any change, and when it has expired', async () => {
     const token = await world.issue();
     const invalid = { status: 401, body: { error: 'invalid_token' } };
     expect(await bearing('/tickets', await world.issue(OTHER))).toMatchObject(invalid);
@@ -79,13 +78,13 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
     await moveTo(0);
   });
 
-  it('sends a page to where people sign in', async () => {
+  it('is required for a page, which redirects to the sign-in page', async () => {
     const response = await ask('/pages?a=1', '', { accept: 'text/html' });
     const to = new URL(response.headers.get('location')!);
     expect([response.status, to.pathname + to.search]).toEqual([307, '/sign-in?next=%2Fpages%3Fa%3D1']);
   });
 
-  it('is taken as an API key until that is revoked', async () => {
+  it('is accepted as an API key until it is revoked', async () => {
     const { access_token: own } = await logIn(world.server, (await world.server.account()).email, PASSWORD);
     const api = (method: string, path = '', body?: object) =>
       fetch(`${world.server.origin}/api/v1/api-keys${path}`, {
@@ -103,7 +102,7 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
     expect(await bearing('/keys', made.api_key)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
-  it('wants a proof when it is bound to a key: for this request, by this key, and once', async () => {
+  it('requires a proof if it is bound: for this request, by this key, and once', async () => {
     const [key, thief] = [await makeKey(), await makeKey()];
     const params = { grant_type: 'client_credentials', resource: AUDIENCE };
     const bound = (await tokenWithProof(world.server, world.machine, key, params)).body.access_token!;
@@ -122,20 +121,20 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
     expect((await bearing('/tickets', bound)).status).toBe(401);
   });
 
-  it('is a 503 while the issuer cannot be asked', async () => {
-    const { status, headers, body } = await bearing('/nobody', await world.issue());
+  it('results in 503 while the issuer is unavailable', async () => {
+    const { status, headers, body } = await bearing('/unavailable', await world.issue());
     expect([status, headers.get('retry-after'), body.error]).toEqual([503, '2', 'temporarily_unavailable']);
   });
 
-  // At the edge, what a request asked ends with it. Nobody may wait for that then.
+  // At the edge, a fetch is cancelled with its request. No other request can wait for it.
   it.each([
     ['a token', () => world.slow.token()],
     ['a key', knownKey],
-  ])('is judged for everybody who brings %s though whoever came first did not wait', async (_, make) => {
+  ])('is verified for all who send %s even if the first request was abandoned', async (_, make) => {
     const credential = await make();
     await moveTo(0);
     const continueSignIn = world.slow.holdBack();
-    expect((await bearing('/slow/hasty', credential)).body).toBe('whoever you are');
+    expect((await bearing('/slow/hasty', credential)).body).toBe('accepted without waiting');
     const others = Array.from({ length: 5 }, () => bearing('/slow', credential));
     await until('it asks', world.slow.isAsked);
     await aMoment();
@@ -144,7 +143,7 @@ describe.each(runtimes)('what Signet hands out, at a service on $name,', (runtim
     expect((await bearing('/slow', credential)).status).toBe(200);
   });
 
-  it('is taken when a new key signed it, while the known ones are read again behind the back of a request', async () => {
+  it('is accepted with a new signing key while keys are refreshed in the background', async () => {
     const old = await world.slow.token();
     expect((await bearing('/slow', old)).status).toBe(200);
     await moveTo(301);

@@ -1,5 +1,5 @@
-// Sessions, durations, keys and permissions: what they accept, and that nothing else gets through
-// or breaks them.
+// Sessions, durations, keys and permissions: what they accept, and that all else is rejected
+// without throwing.
 import fc from 'fast-check';
 import { jwtVerify, SignJWT } from 'jose';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -22,13 +22,13 @@ const person = { userId: 'user_123', email: 'alice@example.com', role: 'admin' }
 afterEach(() => vi.useRealTimers());
 
 describe('a session', () => {
-  it('comes back as it was signed, with its times', () => {
+  it('is returned as it was signed, with its times', () => {
     vi.useFakeTimers({ now: 1_800_000_000_000, toFake: ['Date'] });
     const payload = verifySession(signSession(person, SECRET, '2h'), SECRET);
     expect(payload).toEqual({ ...person, iat: 1_800_000_000, exp: 1_800_007_200 });
   });
 
-  it('lasts seven days, and not a second longer', () => {
+  it('expires after exactly seven days', () => {
     vi.useFakeTimers({ now: 1_800_000_000_000, toFake: ['Date'] });
     const token = signSession(person, SECRET);
     vi.setSystemTime(1_800_000_000_000 + 604_799_000);
@@ -37,7 +37,7 @@ describe('a session', () => {
     expect(verifySession(token, SECRET)).toBeNull();
   });
 
-  it('is a JWT that other libraries read', async () => {
+  it('is a JWT that other libraries can read', async () => {
     const { payload } = await jwtVerify(signSession(person, SECRET), key, { algorithms: ['HS256'], typ: 'JWT' });
     expect(payload).toMatchObject(person);
     const theirs = await new SignJWT(person)
@@ -47,7 +47,7 @@ describe('a session', () => {
     expect(verifySession(await theirs.sign(key), SECRET)).toMatchObject(person);
   });
 
-  it('is refused under another secret, algorithm or form', async () => {
+  it('is rejected with another secret, algorithm or form', async () => {
     const token = signSession(person, SECRET);
     const [header, payload, signature] = token.split('.');
     const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url');
@@ -69,7 +69,7 @@ describe('a session', () => {
     expect(verifySession(token, '')).toBeNull();
   });
 
-  it('names somebody and its end, or is none', async () => {
+  it('is rejected without a user or an expiry', async () => {
     const sign = (claims: Record<string, unknown>) =>
       new SignJWT(claims).setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).sign(key);
     const [iat, exp] = [1, 9_999_999_999];
@@ -84,14 +84,14 @@ describe('a session', () => {
       expect(verifySession(await sign(claims), SECRET), JSON.stringify(claims)).toBeNull();
   });
 
-  it('is not signed without a secret, a person, or for no time', () => {
+  it('is not signed without a secret, a user or a duration', () => {
     expect(() => signSession(person, '')).toThrow(TypeError);
     expect(() => signSession({ userId: '' }, SECRET)).toThrow(TypeError);
     for (const maxAge of ['', '7', '7 d', '-1d', '0s', 'd', '1.5h'])
       expect(() => signSession(person, SECRET, maxAge)).toThrow(TypeError);
   });
 
-  it('is refused with any character changed, left out or added', () => {
+  it('is rejected with any character changed, removed or added', () => {
     const token = signSession(person, SECRET);
     fc.assert(
       fc.property(mutations(token), (other) => verifySession(other, SECRET) === null),
@@ -99,7 +99,7 @@ describe('a session', () => {
     );
   });
 
-  it('is null for whatever else comes, and nothing is thrown', () => {
+  it('is null for any other input, which never throws', () => {
     fc.assert(
       fc.property(fc.anything(), fc.string(), (token, secret) => verifySession(token as string, secret) === null),
     );
@@ -119,7 +119,7 @@ describe('a duration', () => {
     expect(parseDuration(text)).toBe(seconds);
   });
 
-  it('is its amount times its unit, and else NaN, and nothing is thrown', () => {
+  it('is its amount times its unit, or NaN, and never throws', () => {
     const unit = fc.constantFrom('s', 'm', 'h', 'd', 'w');
     fc.assert(
       fc.property(fc.nat(999_999_999), unit, (n, u) => parseDuration(`${n}${u}`) === n * parseDuration(`1${u}`)),
@@ -129,7 +129,7 @@ describe('a duration', () => {
   });
 });
 
-/** As a careless caller would pass it on. */
+/** A value of any type, as careless callers pass it on. */
 function safely(value: unknown): string {
   try {
     return String(value);
@@ -139,7 +139,7 @@ function safely(value: unknown): string {
 }
 
 describe('an API key', () => {
-  it('has its prefix, 128 bits, and a hash that only it has', async () => {
+  it('has its prefix, 128 bits, and its own hash', async () => {
     const { key, hash, prefix } = generateApiKey();
     expect(key).toMatch(/^cap_ak_[0-9a-f]{32}$/);
     expect(prefix).toBe(key.slice(0, 'cap_ak_'.length + 8));
@@ -150,7 +150,7 @@ describe('an API key', () => {
     expect(() => generateApiKey({ prefix: 'a b' })).toThrow(TypeError);
   });
 
-  it('is found by its own prefix alone', () => {
+  it('is looked up by its own prefix only', () => {
     const prefixes = fc.stringMatching(/^[a-z_-]{1,12}$/);
     fc.assert(
       fc.property(prefixes, (own) => {
@@ -164,7 +164,7 @@ describe('an API key', () => {
     );
   });
 
-  it('takes whatever comes for no key, and throws nothing', async () => {
+  it('is not recognized in any other input, which never throws', async () => {
     await fc.assert(
       fc.asyncProperty(fc.anything(), fc.anything(), async (some, hash) => {
         return apiKeyLookup(some as string) === null && !(await verifyApiKey(some as string, hash as string));
@@ -187,11 +187,11 @@ describe('permissions', () => {
     ['ticket', 'read', ['ticket:read:own', ':read', 'ticket:', 'TICKET:READ'], false],
     ['*', 'write', ['ticket:write'], false],
     ['', '', ['*:*'], false],
-  ])('for %s:%s by %j: %s', (resource, action, granted, expected) => {
+  ])('decide on %s:%s with %j: %s', (resource, action, granted, expected) => {
     expect(checkPermission({ resource, action }, granted)).toBe(expected);
   });
 
-  it('are covered by what is equal or a star, part by part, and nothing is thrown', () => {
+  it('match by equality or wildcard, part by part, and never throw', () => {
     const part = fc.constantFrom('a', 'b', '*', '', 'a:b');
     const grants = fc.array(
       fc.oneof(
@@ -225,7 +225,7 @@ describe('permissions', () => {
     ['openid', ['openid'], true],
     ['openid', ['*:*'], false],
     ['', ['', '*:*', 'admin'], false],
-  ])('scope %s by %j: %s', (scope, granted, expected) => {
+  ])('decide on scope %s with %j: %s', (scope, granted, expected) => {
     expect(hasScope(scope, granted)).toBe(expected);
   });
 });

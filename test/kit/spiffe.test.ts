@@ -1,4 +1,4 @@
-// Whose a certificate or a token of a workload is (SPIFFE), and the many that are nobody's.
+// Certificates and tokens of workloads (SPIFFE): which are accepted, and which are rejected.
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -45,20 +45,20 @@ describe('a SPIFFE ID', () => {
   });
 });
 
-describe('the certificate of a workload', () => {
+describe('verifyX509Svid', () => {
   const verdict = (...holders: { certificate: X509Certificate }[]) =>
     verifyX509Svid(
       holders.map(({ certificate }) => certificate),
       bundles,
     );
 
-  it('is told by its one URI, until it expires', () => {
+  it('returns the SPIFFE ID and the expiry of a certificate', () => {
     const holder = domain.workload();
     const expiresAt = new Date(holder.certificate.validTo);
     expect(verdict(holder)).toEqual({ kind: 'valid', spiffeId: parseSpiffeId(ID), expiresAt });
   });
 
-  it('may lead to its authority by way of others', () => {
+  it('accepts a chain through intermediate authorities, in any order', () => {
     const between = issue(domain.authority(), {
       commonName: 'Between',
       isAuthority: true,
@@ -71,7 +71,7 @@ describe('the certificate of a workload', () => {
     for (const chain of [[holder], [holder, below], [holder, between]]) expect(verdict(...chain).kind).toBe('invalid');
   });
 
-  it('is nobody’s when no authority of its own trust domain stands behind it', () => {
+  it('rejects a certificate without an authority of its own trust domain', () => {
     const other = makeTrustDomain('partner.com');
     const namesake = makeTrustDomain('example.org');
     const foreign = issue(other.authority(), { uris: [ID] });
@@ -86,7 +86,7 @@ describe('the certificate of a workload', () => {
       [],
     ])
       expect(verdict(...chain).kind).toBe('invalid');
-    // Both are trusted, each for its own.
+    // Both domains are trusted, each for its own workloads.
     const both = (name: string) => (name === other.name ? parseSpiffeBundle(other.bundle()) : bundles(name));
     expect(verifyX509Svid([unknown.certificate], both).kind).toBe('valid');
     expect(verifyX509Svid([foreign.certificate], both).kind).toBe('invalid');
@@ -102,21 +102,21 @@ describe('the certificate of a workload', () => {
     ['a comma that seems to begin another name', { uris: [`${ID}, URI:spiffe://example.org/admin`] }],
     ['its SPIFFE ID among the host names', { uris: [], dnsNames: [ID] }],
     ['the ID of the trust domain', { uris: ['spiffe://example.org'] }],
-    ['the mark of an authority', { isAuthority: true }],
+    ['the flag of an authority', { isAuthority: true }],
     ['a key that signs certificates', { keyUsage: [KEY_USE.digitalSignature, KEY_USE.keyCertSign] }],
-    ['a key that signs lists of revoked ones', { keyUsage: [KEY_USE.digitalSignature, KEY_USE.cRLSign] }],
+    ['a key that signs revocation lists', { keyUsage: [KEY_USE.digitalSignature, KEY_USE.cRLSign] }],
     ['a key that signs nothing', { keyUsage: [2] }],
     ['a use for servers only', { extendedKeyUsage: [SERVER_AUTH] }],
     ['a use for nothing', { extendedKeyUsage: [] }],
-    ['an end that has passed', { to: new Date(Date.now() - 1000) }],
-    ['a beginning that is to come', { from: new Date(Date.now() + HOUR_MS / 2) }],
-    ['something critical that nobody understands', { extensions: [extension('2a03', true, tlv(0x05))] }],
+    ['an expiry in the past', { to: new Date(Date.now() - 1000) }],
+    ['a start in the future', { from: new Date(Date.now() + HOUR_MS / 2) }],
+    ['an unknown critical extension', { extensions: [extension('2a03', true, tlv(0x05))] }],
     ['an extension twice', { extensions: [extension('551d11', false, tlv(0x30, tlv(0x86, Buffer.from(ID))))] }],
-  ])('is nobody’s with %s', (_what, more) => {
+  ])('rejects a certificate with %s', (_what, more) => {
     expect(verdict(domain.workload(undefined, more)).kind).toBe('invalid');
   });
 
-  it('is not vouched for by another workload, nor by an authority that may not, or not so far down', () => {
+  it('rejects issuers that are no authority, cannot sign, have expired, or exceed the path length', () => {
     const workload = domain.workload();
     const names = { uris: [ID] };
     const tooShort = issue(domain.authority(), { commonName: 'Short', isAuthority: true, pathLength: 0 });
@@ -146,18 +146,18 @@ describe('the certificate of a workload', () => {
     expect(verdict(issue(tooShort, names), tooShort).kind).toBe('valid');
   });
 
-  it.each([-1, -128])('is not vouched for by way of an authority whose path must be %i long', (pathLength) => {
+  it.each([-1, -128])('rejects an authority with the path length %i', (pathLength) => {
     const odd = issue(domain.authority(), { commonName: 'Odd', isAuthority: true, pathLength });
     const below = issue(odd, { commonName: 'Below', isAuthority: true });
     expect(verdict(issue(below, { uris: [ID] }), below, odd).kind).toBe('invalid');
   });
 
-  it('is nobody’s where its being an authority or not is said in another way than DER has', () => {
+  it('rejects a BER boolean in the basic constraints', () => {
     const flag = extension('551d13', true, tlv(0x30, tlv(0x01, Buffer.from([0x01]))));
     expect(verdict(domain.workload(undefined, { isAuthority: undefined, extensions: [flag] })).kind).toBe('invalid');
   });
 
-  it('is soon refused with a crowd of authorities that all vouch for each other', () => {
+  it('rejects many authorities that signed each other in a short time', () => {
     const crowd = [makeAuthority('Crowd')];
     for (let n = 1; n < 12; n += 1)
       crowd.push(issue(crowd[0], { commonName: 'Crowd', isAuthority: true, key: crowd[0] }));
@@ -166,14 +166,14 @@ describe('the certificate of a workload', () => {
     expect(Date.now() - began).toBeLessThan(2000);
   });
 
-  it('is not trusted for the name of its issuer alone', () => {
+  it('does not trust the name of an issuer without its signature', () => {
     const forged = makeAuthority(`Authority of ${domain.name}`);
     expect(verdict(issue(forged, { uris: [ID] })).kind).toBe('invalid');
     expect(verdict(issue(forged, { uris: [ID] }), forged).kind).toBe('invalid');
     expect(chainsToAuthority([], [forged.certificate])).toBe(false);
   });
 
-  it('never makes the one who reads it throw, however it is damaged', () => {
+  it('never throws for a damaged certificate', () => {
     const { raw } = domain.workload().certificate;
     fc.assert(
       fc.property(fc.nat(raw.length - 1), fc.nat(255), (at, byte) => {
@@ -194,11 +194,11 @@ describe('the certificate of a workload', () => {
   });
 });
 
-describe('the token of a workload', () => {
+describe('verifyJwtSvid', () => {
   const AUDIENCE = 'https://id.example.com';
   const verdict = (token: string) => verifyJwtSvid(token, bundles, { audience: [AUDIENCE, `${AUDIENCE}/token`] });
 
-  it('is told by its subject, until it expires', async () => {
+  it('returns the SPIFFE ID of a token', async () => {
     for (const header of [{}, { typ: 'JOSE' }, { typ: undefined }])
       expect(await verdict(await domain.token(AUDIENCE, {}, header))).toMatchObject({
         kind: 'valid',
@@ -207,7 +207,7 @@ describe('the token of a workload', () => {
     expect((await verdict(await domain.token([`${AUDIENCE}/token`, 'https://other.example']))).kind).toBe('valid');
   });
 
-  it('is nobody’s when it is not signed by its trust domain, for us, for now', async () => {
+  it('rejects tokens of other domains, for other audiences, expired or unsigned', async () => {
     const now = Math.floor(Date.now() / 1000);
     const other = makeTrustDomain('example.org');
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -245,7 +245,7 @@ describe('the token of a workload', () => {
   });
 });
 
-describe('a bundle', () => {
+describe('parseSpiffeBundle', () => {
   it.each([
     '',
     'null',
@@ -255,11 +255,11 @@ describe('a bundle', () => {
     '{"keys":{}}',
     '{"keys":[{"use":"sig","kty":"EC"}]}',
     '{"keys":[{"use":"x509-svid","x5c":["AAAA"]}]}',
-  ])('cannot be %s', (text) => {
+  ])('rejects %s', (text) => {
     expect(() => parseSpiffeBundle(text)).toThrow();
   });
 
-  it('has no use for symmetric keys', () => {
+  it('ignores symmetric keys', () => {
     const keys = [...JSON.parse(domain.bundle()).keys, { kty: 'oct', k: 'c2VjcmV0', use: 'jwt-svid', kid: 'x' }];
     expect(parseSpiffeBundle(JSON.stringify({ keys })).jwtAuthorities).toHaveLength(1);
   });

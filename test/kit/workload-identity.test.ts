@@ -1,5 +1,5 @@
-// Workloads that come to a service: by the certificate that a proxy passed on, or by a signed token
-// of their trust domain.
+// Authentication of workloads: by a certificate that a proxy passed on, or by a token of their
+// trust domain.
 import fc from 'fast-check';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ const carrying = (value: string, name = 'X-Client-Cert') =>
   new Request('https://api.example.com/', { headers: { [name]: value } });
 const base64 = (pem: string) => pem.replace(/-----.*?-----|\s/g, '');
 
-describe('a certificate in a header', () => {
+describe('a certificate header', () => {
   const { fromRequest } = createWorkloadVerifier(options);
 
   it.each([
@@ -24,15 +24,15 @@ describe('a certificate in a header', () => {
     ['PEM on one line', leaf.replaceAll('\n', ' ')],
     ['Base64', base64(leaf)],
     ['as RFC 9440 has it', `:${base64(leaf)}:`],
-  ])('is read as %s', (_, value) => {
+  ])('is accepted as %s', (_, value) => {
     expect(fromRequest(carrying(value))?.id).toBe(BILLING);
   });
 
-  it.each(Object.entries({ ca, two, stranger, plain }))('is refused: %s', (_, pem) => {
+  it.each(Object.entries({ ca, two, stranger, plain }))('is rejected: %s', (_, pem) => {
     expect(fromRequest(carrying(encodeURIComponent(pem)))).toBeNull();
   });
 
-  it('is nobody’s where it is for servers only', () => {
+  it('is rejected if it is for servers only', () => {
     const shown = (...extendedKeyUsage: string[]) =>
       fromRequest(carrying(encodeURIComponent(issue(undefined, { uris: [BILLING], to, extendedKeyUsage }).pem)));
     const to = new Date('2031-01-01');
@@ -40,14 +40,14 @@ describe('a certificate in a header', () => {
     expect(shown(SERVER_AUTH, CLIENT_AUTH)?.id).toBe(BILLING);
   });
 
-  it('counts only in its time', () => {
+  it('is accepted only in its validity period', () => {
     for (const year of [2020, 2130]) {
       const verifier = createWorkloadVerifier({ ...options, now: () => Date.UTC(year, 0, 1) });
       expect(verifier.fromRequest(carrying(escaped))).toBeNull();
     }
   });
 
-  it('is nobody’s where it does not say until when it counts', () => {
+  it('is rejected without two times', () => {
     const names = tlv(0x30, tlv(0x86, Buffer.from(BILLING)));
     const extensions = tlv(0xa3, tlv(0x30, extension('551d11', false, names)));
     const certificate = (...times: Buffer[]) =>
@@ -60,7 +60,7 @@ describe('a certificate in a header', () => {
     for (const times of [[], [from], [from, to, to]]) expect(fromRequest(carrying(certificate(...times)))).toBeNull();
   });
 
-  it('is not believed unless the peer is told to be trusted', () => {
+  it('is ignored unless the peer is trusted', () => {
     const { fromTrustedPeer: _, ...untold } = options;
     expect(createWorkloadVerifier(untold).fromRequest(carrying(escaped))).toBeNull();
     const { fromRequest: byPeer } = createWorkloadVerifier({
@@ -73,13 +73,13 @@ describe('a certificate in a header', () => {
     expect(from('203.0.113.9')).toBeNull();
   });
 
-  it('may be in another header', () => {
+  it('can have another name', () => {
     const { fromRequest } = createWorkloadVerifier({ ...options, certHeader: 'Client-Cert' });
     expect(fromRequest(carrying(escaped, 'Client-Cert'))?.id).toBe(BILLING);
     expect(fromRequest(carrying(escaped))).toBeNull();
   });
 
-  it('makes an agent of its workload', async () => {
+  it('authenticates its workload as an agent', async () => {
     const permissionsOf = (id: string) => (id === BILLING ? ['invoice:read'] : []);
     const resolve = createAuthMiddleware({ session: { secret: 's' }, workloadIdentity: { ...options, permissionsOf } });
     const agent = {
@@ -92,7 +92,7 @@ describe('a certificate in a header', () => {
     expect(await resolve(carrying(escaped))).toEqual(agent);
   });
 
-  it('breaks nothing, whatever is in it', () => {
+  it('never throws', () => {
     const der = Buffer.from(base64(leaf), 'base64');
     const bytes = fc.tuple(fc.nat(der.length - 1), fc.nat(255)).map(([at, byte]) => {
       const changed = Buffer.from(der);
@@ -115,7 +115,7 @@ describe('a certificate in a header', () => {
   });
 });
 
-describe('a JWT of a workload', async () => {
+describe('a workload token', async () => {
   const [ours, theirs] = [await generateKeyPair('ES256'), await generateKeyPair('ES256')];
   const bundle = async (key: CryptoKey) => ({ keys: [{ ...(await exportJWK(key)), kid: 'k', use: 'jwt-svid' }] });
   const bundles = { 'example.org': await bundle(ours.publicKey), 'partner.com': await bundle(theirs.publicKey) };
@@ -129,15 +129,15 @@ describe('a JWT of a workload', async () => {
   const exp = Math.floor(Date.now() / 1000) + 60;
   const claims = { sub: BILLING, aud: 'api', exp };
 
-  it('is believed by the keys of its own trust domain, for its audience', async () => {
+  it('is accepted with the keys of its own trust domain, for its audience', async () => {
     expect((await verifyToken(await sign(claims), 'api'))?.id).toBe(BILLING);
     const partner = { ...claims, sub: 'spiffe://partner.com/bot' };
     expect((await verifyToken(await sign(partner, theirs.privateKey), 'api'))?.trustDomain).toBe('partner.com');
   });
 
-  it('is refused otherwise', async () => {
+  it('is rejected otherwise', async () => {
     const refused = [
-      await sign(claims, theirs.privateKey), // a partner that claims to be one of us
+      await sign(claims, theirs.privateKey), // a partner that claims to be our workload
       await sign({ ...claims, aud: 'other' }),
       await sign({ ...claims, exp: exp - 120 }),
       await sign({ sub: BILLING, aud: 'api' }),

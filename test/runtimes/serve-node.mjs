@@ -1,4 +1,4 @@
-// The service on Node, which has no server from Request to Response of its own.
+// The service on Node.js, which has no built-in server from Request to Response.
 import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { env } from 'signet/kit';
@@ -17,7 +17,7 @@ async function serve(fetch) {
     const response = await fetch(
       new Request(`http://${headers.host}${url}`, { method, headers, body, duplex: 'half' }),
     );
-    if (!req.complete) res.setHeader('connection', 'close'); // what nobody reads would stand before the next request
+    if (!req.complete) res.setHeader('connection', 'close'); // an unread body would precede the next request
     res.writeHead(response.status, [...response.headers].flat());
     res.end(await response.text());
   });

@@ -1,5 +1,5 @@
-// The service on workerd, the runtime of Cloudflare's Workers, without anything of Node. It is made
-// while the module loads, as elsewhere.
+// The service on workerd, the runtime of Cloudflare Workers, without Node.js APIs. It is created
+// while the module loads, as on the other runtimes.
 import { env } from 'cloudflare:workers';
 import { createService } from './service.mjs';
 

@@ -1,5 +1,5 @@
-// A service that the kit protects, written with Web standards only, that uses everything the kit
-// has. The very same on every runtime.
+// A service that uses every export of the kit, with Web standards only. It is the same on every
+// runtime.
 import {
   APPROVAL_HEADER,
   apiKeyLookup,
@@ -39,8 +39,8 @@ import { protectFetch } from 'signet/kit/hono';
 import { protect as protectPages } from 'signet/kit/next';
 
 /**
- * From Request to Response. Nothing is asked, drawn or waited for until the first request comes:
- * the edge allows no more.
+ * Creates the service, a function from Request to Response. Before the first request it must not
+ * fetch, use random values or start timers: edge runtimes do not allow it.
  */
 export function createService(settings) {
   const { issuer, audience, secret } = settings;
@@ -51,7 +51,7 @@ export function createService(settings) {
   const verifier = createRemoteVerifier({ issuer, audience, now });
   const ofKeys = createRemoteVerifier({ issuer, audience, acceptKeys: true, validation: atOnce });
   const ofSlowOne = createRemoteVerifier({ issuer: settings.slowIssuer, audience, acceptKeys: true, now });
-  const ofNobody = createRemoteVerifier({ issuer: settings.closedIssuer, audience });
+  const ofUnreachable = createRemoteVerifier({ issuer: settings.closedIssuer, audience });
 
   const agents = new Map(settings.agents.map((agent) => [agent.apiKeyPrefix, agent]));
   const config = defineConfig({
@@ -133,7 +133,7 @@ export function createService(settings) {
     '/keys': protectFetch(ofKeys.resolve, {}, tell),
     '/slow': protectFetch(ofSlowOne.resolve, {}, tell),
     '/slow/hasty': hasty,
-    '/nobody': protectFetch(ofNobody.resolve, {}, tell),
+    '/unavailable': protectFetch(ofUnreachable.resolve, {}, tell),
     '/own': protectFetch(resolve, { csrf: {} }, tell),
     '/bound': protectFetch(resolveBound, { permission: { resource: 'ticket', action: 'read' } }, tell),
     '/pages': async (request) => (await pages(request)) ?? Response.json('let through'),
@@ -163,17 +163,17 @@ export function createService(settings) {
     return Response.json({ token }, { headers: { 'Set-Cookie': `capstan_session=${token}; HttpOnly; Path=/` } });
   }
 
-  /** Answers before it is known who it is. */
+  /** Responds before the caller is authenticated. */
   function hasty(request) {
     ofSlowOne.resolve(request).catch(() => {});
-    return Response.json('whoever you are');
+    return Response.json('accepted without waiting');
   }
 
   async function session(request) {
     return Response.json(verifySession(await request.text(), secret));
   }
 
-  /** A proof for a credential that somebody else gave out, with a memory for six. */
+  /** Verifies a proof without a credential, with a replay store for six proofs. */
   async function prove({ method, url, headers }) {
     const verdict = await verifyDpop(headers.get('dpop') ?? '', { method, url }, proofs);
     return verdict.ok ? Response.json(verdict) : refusalResponse(dpopRequired(verdict, proofs.nonces));
@@ -189,10 +189,10 @@ export function createService(settings) {
     return Response.json(aheadMs);
   }
 
-  /** What needs no request to be looked at. */
+  /** Calls the functions that need no request. */
   async function small(request) {
     const { key, hash, prefix } = generateApiKey({ prefix: 'tk_' });
-    const failure = await ofNobody
+    const failure = await ofUnreachable
       .resolve(new Request(request.url, { headers: { 'x-api-key': 'abc' } }))
       .catch((e) => e);
     const authResult = await createAdmission(resolve, { optional: true })(new Request(request.url));
