@@ -1,5 +1,5 @@
-// Whom a code of a provider elsewhere lets in, and as whom: by whom they are there, hardly ever by
-// an e-mail address. And the links that people make and take away themselves.
+// Federated login by the codes of apps: account resolution by identity, linking by e-mail address,
+// and links that users add and remove.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../../src/core/accounts/accounts.js';
 import type { ExternalLogin } from '../../../src/core/federation/provider.js';
@@ -32,15 +32,15 @@ const ACME = {
 };
 type Id = 'github' | 'google' | 'linkedin' | 'acme';
 
-describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
-  const elsewhere = {} as Record<Id, Elsewhere>;
+describe.each(stores)('external identities on $name', (store) => {
+  const external = {} as Record<Id, Elsewhere>;
   let server: TestServer;
   let closed: TestServer;
 
   beforeAll(async () => {
-    for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
-    elsewhere.acme = await openElsewhere('google');
-    const { acme, ...known } = elsewhere;
+    for (const kind of ['github', 'google', 'linkedin'] as const) external[kind] = await openElsewhere(kind);
+    external.acme = await openElsewhere('google');
+    const { acme, ...known } = external;
     const settings = {
       ...SETTINGS,
       OIDC_PROVIDERS: JSON.stringify([{ ...ACME, issuer: acme.issuer }]),
@@ -53,14 +53,14 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
   afterAll(async () => {
     await closed.close();
     await server.close();
-    for (const one of Object.values(elsewhere)) await one.close();
+    for (const one of Object.values(external)) await one.close();
   });
 
   const db = () => server.base.db;
 
-  /** What an app does with the code that it got of somebody. */
+  /** Sends a code as an app does. */
   async function callback(id: Id, person: PersonElsewhere, more: Record<string, unknown> = {}, at = server) {
-    const code = await codeFor(elsewhere[id], person, String(more.redirect_uri ?? APP));
+    const code = await codeFor(external[id], person, String(more.redirect_uri ?? APP));
     const answer = await call(at, 'POST', `/auth/${id}/callback`, { body: { code, redirect_uri: APP, ...more } });
     return {
       ...answer,
@@ -70,7 +70,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
   }
 
   async function link(id: Id, person: PersonElsewhere, token: string) {
-    const code = await codeFor(elsewhere[id], person, APP);
+    const code = await codeFor(external[id], person, APP);
     return call(server, 'POST', `/auth/${id}/link`, { token, body: { code, redirect_uri: APP } });
   }
 
@@ -97,7 +97,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     return { account, session, amr: ['pwd'] };
   };
   const toExternalLogin = (id: Id, { id: subject, email }: PersonElsewhere, emailProven = true): ExternalLogin => ({
-    issuer: elsewhere[id].issuer,
+    issuer: external[id].issuer,
     subject,
     email,
     emailProven,
@@ -106,7 +106,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     provider: { id, name: id },
   });
 
-  describe('lets somebody in', () => {
+  describe('a code signs a user in', () => {
     it.each<Id>(['github', 'google', 'linkedin', 'acme'])(
       'who comes from %s for the first time, and again',
       async (id) => {
@@ -132,14 +132,14 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
         expect((await call(server, 'GET', '/auth/me', { token: first.body.access_token })).status).toBe(200);
         const again = await callback(id, {
           ...person,
-          email: 'new@elsewhere.example',
+          email: 'new@other.example',
           picture: 'http://plain.example/x.png',
         });
         expect(again.body).toMatchObject({ id: first.body.id, email: person.email, user: { picture: person.picture } });
       },
     );
 
-    it('by a verifier where the app sent a challenge, and by its own scheme', async () => {
+    it('with PKCE and a custom URI scheme', async () => {
       const challenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'; // of RFC 7636, appendix B
       const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk';
       const more = { code_challenge: challenge, nonce: 'the app knows it' };
@@ -147,13 +147,13 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
         [verifier, 200],
         [verifier.replace('d', 'e'), 401],
       ] as const) {
-        const code = await codeFor(elsewhere.google, newPerson(), 'com.example.app:/callback', more);
+        const code = await codeFor(external.google, newPerson(), 'com.example.app:/callback', more);
         const body = { code, redirect_uri: 'com.example.app:/callback', code_verifier };
         expect((await call(server, 'POST', '/auth/google/callback', { body })).status).toBe(status);
       }
     });
 
-    it('only with the second factor that is set up here', async () => {
+    it('only with the local second factor', async () => {
       const person = newPerson();
       const { id } = (await callback('google', person)).body;
       const account = await db().account.findUniqueOrThrow({ where: { id } });
@@ -164,9 +164,9 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
   });
 
-  describe('lets nobody in', () => {
-    it('twice, by a made-up code, nor by one for another address', async () => {
-      const code = await codeFor(elsewhere.github, newPerson(), APP);
+  describe('a code is rejected', () => {
+    it('if it is used, forged or for another redirect URI', async () => {
+      const code = await codeFor(external.github, newPerson(), APP);
       const post = (body: object, id = 'github') => call(server, 'POST', `/auth/${id}/callback`, { body });
       expect((await post({ code, redirect_uri: APP })).status).toBe(200);
       for (const [id, body] of [
@@ -176,9 +176,9 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
         ['linkedin', { code: 'made-up', redirect_uri: APP }],
         [
           'google',
-          { code: await codeFor(elsewhere.google, newPerson(), 'com.example.app:/callback'), redirect_uri: APP },
+          { code: await codeFor(external.google, newPerson(), 'com.example.app:/callback'), redirect_uri: APP },
         ],
-        ['google', { code: await codeFor(elsewhere.acme, newPerson(), APP), redirect_uri: APP }],
+        ['google', { code: await codeFor(external.acme, newPerson(), APP), redirect_uri: APP }],
       ] as const) {
         const { status, json } = await post(body, id);
         expect([status, json.error]).toEqual([401, 'invalid_credentials']);
@@ -193,22 +193,22 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       'https://app.example/callback%3Ffrom=signet',
       'https://evil.example/',
       '',
-    ])('whose code was sent to %j, which is not on the list', async (redirect_uri) => {
-      elsewhere.google.asked.length = 0;
+    ])('if the redirect URI %j is not allowed', async (redirect_uri) => {
+      external.google.asked.length = 0;
       const body = { code: 'x', redirect_uri };
       const { status, json } = await call(server, 'POST', '/auth/google/callback', { body });
       expect([status, json.error]).toEqual([400, 'invalid_request']);
-      expect(elsewhere.google.asked).toEqual([]);
+      expect(external.google.asked).toEqual([]);
     });
 
-    it('whose account is suspended', async () => {
+    it('if the account is suspended', async () => {
       const person = newPerson();
       const { id } = (await callback('google', person)).body;
       await db().account.update({ where: { id }, data: { status: 'suspended' } });
       expect(await callback('google', person)).toMatchObject({ status: 403, error: 'account_suspended' });
     });
 
-    it('who is new where nobody may join, but whoever is known', async () => {
+    it('for new users if sign-up is closed, but not for known ones', async () => {
       const person = newPerson();
       expect(await callback('google', person, {}, closed)).toMatchObject({ status: 403, error: 'signup_closed' });
       expect(await db().account.count({ where: { email: person.email! } })).toBe(0);
@@ -219,7 +219,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
   });
 
-  describe('and an e-mail address that somebody has here', () => {
+  describe('an e-mail address that has an account', () => {
     let n = 0;
     const cases: [string, Id, (n: number) => Partial<PersonElsewhere>, object, boolean][] = [
       ['Google, at gmail.com', 'google', (i) => ({ email: `a${i}@gmail.com` }), {}, true],
@@ -227,8 +227,14 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       ['Google, in a hosted domain', 'google', (i) => ({ email: `c${i}@corp.example`, hd: 'corp.example' }), {}, true],
       ["GitHub's verified primary one", 'github', (i) => ({ email: `d${i}@any.example` }), {}, true],
       ['a provider that vouches for the domain', 'acme', (i) => ({ email: `e${i}@acme.example` }), {}, true],
-      ['Google, elsewhere', 'google', (i) => ({ email: `f${i}@any.example` }), {}, false],
-      ['Google, elsewhere, with an empty hd', 'google', (i) => ({ email: `f${i}@any.example`, hd: '' }), {}, false],
+      ['Google, in another domain', 'google', (i) => ({ email: `f${i}@any.example` }), {}, false],
+      [
+        'Google, in another domain with an empty hd',
+        'google',
+        (i) => ({ email: `f${i}@any.example`, hd: '' }),
+        {},
+        false,
+      ],
       ['Google, not verified there', 'google', (i) => ({ email: `g${i}@gmail.com`, verified: false }), {}, false],
       ['Google, like gmail.com', 'google', (i) => ({ email: `g${i}@gmail.com.example` }), {}, false],
       [
@@ -242,7 +248,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       ['a provider that vouches for another domain', 'acme', (i) => ({ email: `j${i}@gmail.com` }), {}, false],
       ['a provider that vouches for a part of it', 'acme', (i) => ({ email: `j${i}@sub.acme.example` }), {}, false],
       [
-        'one that nobody has proved here',
+        'one that was not verified here',
         'google',
         (i) => ({ email: `k${i}@gmail.com` }),
         { emailVerified: false },
@@ -279,7 +285,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await callback(id, person)).body.id).toBe(account.id);
     });
 
-    it('is no way in for whoever has the address at the provider after somebody else', async () => {
+    it('is not linked to a second user of the same provider', async () => {
       const before = newPerson({ email: 'shared@gmail.com' });
       const account = await local('shared@gmail.com');
       expect((await callback('google', before)).body.id).toBe(account.id);
@@ -287,7 +293,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await callback('github', newPerson({ email: 'shared@gmail.com' }))).body.id).toBe(account.id);
     });
 
-    it('is no way around the second factor: nothing is linked, and the answer does not change with a code', async () => {
+    it('is not linked if the account has a second factor, with or without a code', async () => {
       const account = await local('guarded@gmail.com');
       const { app } = await enrol(server, new Date(), account);
       const person = newPerson({ email: account.email });
@@ -298,14 +304,14 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(await mailsTo(server, account.email)).toEqual([]);
     });
 
-    it('ends the logins of whoever chose the password before its owner came, and tells the owner what to do', async () => {
+    it('revokes sessions from before its owner signed in and notifies the owner', async () => {
       const account = await local('prepared@gmail.com');
       const attacker = await logIn(server, account.email);
       const { token: cookie } = await server.core.sessions.open(account, ['pwd'], systemMeta);
       expect((await callback('linkedin', newPerson({ email: account.email }))).error).toBe('link_required');
       expect(
         (await call(server, 'GET', '/auth/me', { token: attacker.access_token })).status,
-        'a no ends nothing',
+        'a rejection revokes nothing',
       ).toBe(200);
 
       const owner = await callback('google', newPerson({ email: account.email }));
@@ -320,7 +326,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       for (const page of ['keys', 'agents']) expect(text).toContain(`${server.issuer}/account/${page}\n`);
     });
 
-    it('ends the keys and agents that were made before its owner proved the address, and none that came after', async () => {
+    it('deletes keys and agents from before the address was verified, and no later ones', async () => {
       const email = 'awaited@gmail.com';
       const { account } = await server.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemMeta);
       const before = { key: await keyOf(account), agent: await agentOf(account, 'before') };
@@ -342,7 +348,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(event!.detail).toMatchObject({ cleared: true });
     });
 
-    it('counts from the first proof of an address that the account has now, whatever proves it again', async () => {
+    it('counts from the first verification of the current address', async () => {
       const email = 'proven.twice@gmail.com';
       const { account } = await server.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemMeta);
       const confirm = tokenIn(await mailTo(server, email, /Confirm/));
@@ -354,7 +360,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await callback('google', newPerson({ email }))).body.id).toBe(account.id);
       expect(await worksStill(key)).toBe(true);
 
-      const adminLogin = await server.account('keeper@example.com');
+      const adminLogin = await server.account('admin@example.com');
       const admin = await db().account.update({ where: { id: adminLogin.id }, data: { role: 'admin' } });
       const other = 'moved.there@gmail.com';
       await server.core.adminUsers.change(account.id, { email: other }, admin, systemMeta);
@@ -363,7 +369,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(await worksStill(key)).toBe(false);
     });
 
-    it('leaves the keys of an account of which nobody knows when its address was proven, or that never had another owner', async () => {
+    it('keeps the keys if the time of verification is unknown or the account is new', async () => {
       const known = newPerson({ email: 'first@gmail.com' });
       const { id } = (await callback('github', known)).body; // proven from the first moment on
       const joined = await db().account.findUniqueOrThrow({ where: { id } });
@@ -375,7 +381,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       }
     });
 
-    it('does not let in whoever waited under it for its owner', async () => {
+    it('does not give access to an attacker who registered it first', async () => {
       const email = 'victim@gmail.com';
       const attacker = newPerson({ email });
       const { id } = (await callback('linkedin', attacker)).body;
@@ -391,7 +397,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
   });
 
-  describe('and a link', () => {
+  describe('a link', () => {
     it('belongs to one account', async () => {
       const person = newPerson();
       await callback('google', person);
@@ -403,7 +409,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await link('google', free, token)).status, 'once more changes nothing').toBe(200);
     });
 
-    it('that somebody with a stolen login adds is told to the owner by mail, once', async () => {
+    it('that is added with a stolen session is notified to the owner once', async () => {
       const { email } = await server.account();
       const { access_token: token } = await logIn(server, email);
       const person = newPerson();
@@ -414,7 +420,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await call(server, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
     });
 
-    it('that the keeper adds is told to the owner by mail, with who added it', async () => {
+    it('that an administrator adds is notified to the owner as such', async () => {
       const account = await server.account();
       const person = { issuer: 'https://auth.example/tenant', subject: 'jane' };
       await server.core.links.linkByAdmin(account, person);
@@ -427,7 +433,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(mails[0]!.text).not.toContain('Device:');
     });
 
-    it('is told of to its person alone, and removed by them alone', async () => {
+    it('is visible to its user only and removable by its user only', async () => {
       const [mine, theirs] = [await server.account(), await server.account()];
       const { access_token: token } = await logIn(server, mine.email);
       const { access_token: other } = await logIn(server, theirs.email);
@@ -439,9 +445,9 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect((await call(server, 'GET', '/auth/links', { token: other })).json).toEqual([]);
       expect((await call(server, 'DELETE', `/auth/links/${row!.id}`, { token: other })).status).toBe(404);
 
-      const elsewhereIn = (await callback('github', person)).body.access_token;
+      const externalToken = (await callback('github', person)).body.access_token;
       expect((await call(server, 'DELETE', `/auth/links/${row!.id}`, { token })).status).toBe(200);
-      expect((await call(server, 'GET', '/auth/me', { token: elsewhereIn })).status, 'came by it').toBe(401);
+      expect((await call(server, 'GET', '/auth/me', { token: externalToken })).status, 'signed in by it').toBe(401);
       expect((await call(server, 'GET', '/auth/me', { token })).status).toBe(200);
       expect((await callback('github', person)).body.id).not.toBe(mine.id);
       const trail = await db().auditEvent.findMany({
@@ -450,7 +456,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(trail.map(({ action }) => action).sort()).toEqual(['identity.linked', 'identity.unlinked']);
     });
 
-    it('needs a recent proof', async () => {
+    it('requires recent authentication to be removed', async () => {
       const account = await server.account();
       const { access_token: token } = await logIn(server, account.email);
       await db().session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
@@ -462,7 +468,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       }
     });
 
-    it('that is the last way in stays, and one by which nobody signs in does not count', async () => {
+    it('cannot be removed if it is the last sign-in method', async () => {
       const { id, access_token: token } = (await callback('google', newPerson())).body;
       const account = await db().account.findUniqueOrThrow({ where: { id } });
       await server.core.identities.linkByAdmin(account, { issuer: 'https://auth.example', subject: id });
@@ -479,8 +485,8 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
     });
   });
 
-  describe('at the same moment', () => {
-    it('makes one account of many arrivals of one person', async () => {
+  describe('concurrent requests', () => {
+    it('create one account for one identity', async () => {
       const person = newPerson();
       const all = await Promise.all(
         Array.from({ length: 5 }, () =>
@@ -491,7 +497,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(await db().account.count({ where: { email: person.email! } })).toBe(1);
     });
 
-    it('links one of two people of a provider to one account', async () => {
+    it('link one of two users of a provider to one account', async () => {
       const { id, email } = await local('race@gmail.com');
       const all = await Promise.allSettled(
         [newPerson({ email }), newPerson({ email })].map((person) =>
@@ -502,7 +508,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(await linksOf(id)).toHaveLength(1);
     });
 
-    it('links one person to one of two accounts', async () => {
+    it('link one identity to one of two accounts', async () => {
       const [a, b] = [await server.account(), await server.account()];
       const externalLogin = toExternalLogin('github', newPerson());
       const all = await Promise.allSettled(
@@ -512,7 +518,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect([...(await linksOf(a.id)), ...(await linksOf(b.id))]).toHaveLength(1);
     });
 
-    it('leaves one of two last ways in', async () => {
+    it('leave one of the last two sign-in methods', async () => {
       const { id } = (await callback('google', newPerson())).body;
       const login = await loginOf(id);
       await server.core.links.link(login.account, toExternalLogin('github', newPerson()), systemMeta);
@@ -522,7 +528,7 @@ describe.each(stores)('a code of a provider elsewhere, on $name', (store) => {
       expect(await linksOf(id)).toHaveLength(1);
     });
 
-    it('lets nobody in by a link that is taken away', async () => {
+    it('issue no session by a link that is being removed', async () => {
       const account = await server.account();
       const person = newPerson();
       const login = await loginOf(account.id);

@@ -1,4 +1,4 @@
-// What differs from one provider to the next, as far as it can be told without asking them.
+// The differences between providers, without network.
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { createProviders } from '../../../src/core/federation/providers.js';
@@ -14,7 +14,7 @@ const SECRETS = {
 const providersOf = (more: Record<string, string> = {}) =>
   createProviders(readConfig({ ...SECRETS, ...more }).providers);
 
-/** The addresses that GitHub's API is asked at. */
+/** Records the requested URLs of GitHub's API. */
 async function requestOf(url?: string): Promise<string[]> {
   const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
   const asked: string[] = [github.endpoints!.authorization, github.endpoints!.token];
@@ -30,11 +30,11 @@ async function requestOf(url?: string): Promise<string[]> {
 }
 
 describe('the providers', () => {
-  it('are none until they are set up', () => {
+  it('are empty without settings', () => {
     expect(createProviders(readConfig({}).providers)).toEqual([]);
   });
 
-  it('are where they are, and their people known by that', () => {
+  it('have the configured issuers', () => {
     expect(providersOf().map(({ id, issuer }) => [id, issuer])).toEqual([
       ['google', 'https://accounts.google.com'],
       ['github', 'https://github.com/login/oauth'],
@@ -46,7 +46,7 @@ describe('the providers', () => {
     [undefined, 'https://github.com', 'https://api.github.com'],
     ['https://github.example.com/', 'https://github.example.com', 'https://github.example.com/api/v3'],
     ['https://acme.ghe.com', 'https://acme.ghe.com', 'https://api.acme.ghe.com'],
-  ])('ask GitHub at %s where it has its API', async (url, home, api) => {
+  ])('use the API of GitHub at %s', async (url, home, api) => {
     expect(await requestOf(url)).toEqual([
       `${home}/login/oauth/authorize`,
       `${home}/login/oauth/access_token`,
@@ -56,7 +56,7 @@ describe('the providers', () => {
   });
 });
 
-describe('what a provider is asked for', () => {
+describe('the requested scope', () => {
   const KEPT = { FEDERATION_STORE_TOKENS: 'google, github, linkedin, acme' };
   const acme = (scope?: string) => ({
     OIDC_PROVIDERS: JSON.stringify([
@@ -71,7 +71,7 @@ describe('what a provider is asked for', () => {
       ]),
     );
 
-  it('is what a sign-in needs', () => {
+  it('contains what a sign-in needs', () => {
     const all = asked(acme());
     expect(all.github).toMatchObject({ scope: 'read:user user:email', storesTokens: false });
     for (const id of ['google', 'linkedin', 'acme']) {
@@ -79,7 +79,7 @@ describe('what a provider is asked for', () => {
     }
   });
 
-  it('is more where the keeper says so, each once', () => {
+  it('contains further scopes of the settings, each once', () => {
     const all = asked({
       ...KEPT,
       ...acme('email offline_access calendar'),
@@ -117,7 +117,7 @@ describe('what a provider is asked for', () => {
   });
 });
 
-describe('the word of a provider', () => {
+describe('the profile of a provider', () => {
   const google = () => providersOf().find(({ id }) => id === 'google')!;
   const profileOf = (claims: object, userInfo: object = {}) =>
     google().readProfile({
@@ -130,21 +130,26 @@ describe('the word of a provider', () => {
     ['one document', {}, { email: 'a@gmail.com', email_verified: true }, true],
     ['the ID token', { email: 'a@gmail.com', email_verified: true }, {}, true],
     ['two: the proof in the ID token', { email_verified: true }, { email: 'a@gmail.com' }, false],
-    ['two: a no beside it', { email_verified: true }, { email: 'a@gmail.com', email_verified: false }, false],
-    ['two: the proof elsewhere', { email: 'a@gmail.com' }, { email_verified: true }, false],
+    [
+      'two sources: verified at one, address from the other',
+      { email_verified: true },
+      { email: 'a@gmail.com', email_verified: false },
+      false,
+    ],
+    ['two sources: address at one, verified at the other', { email: 'a@gmail.com' }, { email_verified: true }, false],
     ['two: the domain in the ID token', { hd: 'x.example' }, { email: 'a@x.example', email_verified: true }, false],
-  ])('proves an address by %s', async (_what, claims, userInfo, emailProven) => {
+  ])('verifies an address: %s', async (_what, claims, userInfo, emailProven) => {
     expect(await profileOf(claims, userInfo)).toMatchObject({ email: expect.any(String), emailProven });
   });
 
   it.each(['mar\u212a@gmail.com', 'mara@\u212aiosk.example', '\u00a0mara@gmail.com', 'j\u00f6\u212a@gmail.com'])(
-    'on %j is no address: it would turn into that of somebody else',
+    'rejects the address %j, which would normalize to another one',
     async (email) => {
       expect(await profileOf({ email, email_verified: true })).toMatchObject({ email: undefined, emailProven: false });
     },
   );
 
-  it('on an address in another script, or in capitals, is one', async () => {
+  it('accepts addresses in other scripts and in capitals', async () => {
     expect(await profileOf({ email: 'J\u00d6rg@gmail.com' })).toMatchObject({ email: 'j\u00f6rg@gmail.com' });
   });
 
@@ -154,7 +159,7 @@ describe('the word of a provider', () => {
     ['https://github.example.com', false],
     ['https://acme.ghe.com', false],
     ['https://github.com.example', false],
-  ])('GitHub at %s on a verified primary address counts: %s', async (url, emailProven) => {
+  ])('is authoritative for primary addresses of GitHub at %s: %s', async (url, emailProven) => {
     const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
     const emails = [{ email: 'victim@example.com', primary: true, verified: true }];
     const get = async (address: string) => (address.endsWith('/user') ? { id: 1, login: 'mara' } : emails);
@@ -163,7 +168,7 @@ describe('the word of a provider', () => {
   });
 });
 
-describe('their settings', () => {
+describe('the settings of providers', () => {
   const ACME = {
     id: 'acme',
     name: 'Acme',
@@ -180,7 +185,7 @@ describe('their settings', () => {
     return [];
   };
 
-  it('take several OpenID providers, as they write themselves', () => {
+  it('accept several OpenID providers', () => {
     const text = JSON.stringify([
       ACME,
       { ...ACME, id: 'other', issuer: 'https://other.example/', email_domains: ['a.example'] },
@@ -193,9 +198,9 @@ describe('their settings', () => {
 
   it.each<[string, unknown]>([
     ['no JSON', '[{"client_secret":"hunter22"'],
-    ['no list', ACME],
-    ['an id that is no word', [{ ...ACME, id: 'Acme/..' }]],
-    ['an id that is taken', [{ ...ACME, id: 'google' }]],
+    ['an object', ACME],
+    ['an invalid id', [{ ...ACME, id: 'Acme/..' }]],
+    ['a reserved id', [{ ...ACME, id: 'google' }]],
     ['an id twice', [ACME, { ...ACME, issuer: 'https://b.example' }]],
     ['an issuer twice', [ACME, { ...ACME, id: 'b', issuer: 'https://id.acme.example/' }]],
     ['no name', [{ ...ACME, name: ' ' }]],
@@ -203,10 +208,10 @@ describe('their settings', () => {
     ['an issuer over http', [{ ...ACME, issuer: 'http://id.acme.example' }]],
     ['an issuer with a query', [{ ...ACME, issuer: 'https://id.acme.example/?x' }]],
     ['our own issuer', [{ ...ACME, issuer: 'http://localhost:3000' }]],
-    ['a word that means nothing', [{ ...ACME, trust: true }]],
-    ['domains that are none', [{ ...ACME, email_domains: ['*'] }]],
-    ['scopes that are none', [{ ...ACME, scope: 'calendar, "drive"' }]],
-  ])('refuse %s, and do not repeat a secret', (_what, value) => {
+    ['an unknown key', [{ ...ACME, trust: true }]],
+    ['invalid domains', [{ ...ACME, email_domains: ['*'] }]],
+    ['invalid scopes', [{ ...ACME, scope: 'calendar, "drive"' }]],
+  ])('reject %s without repeating a secret', (_what, value) => {
     const OIDC_PROVIDERS = typeof value === 'string' ? value : JSON.stringify(value);
     const errors = errorsOf({ OIDC_PROVIDERS });
     expect(errors).toHaveLength(1);
@@ -229,7 +234,7 @@ describe('their settings', () => {
     ['GITHUB_SCOPE', { ...SECRETS, GITHUB_SCOPE: 'repo' }],
     ['GOOGLE_SCOPE', { ...SECRETS, FEDERATION_STORE_TOKENS: 'github', GOOGLE_SCOPE: 'calendar' }],
     ['LINKEDIN_SCOPE', { ...SECRETS, FEDERATION_STORE_TOKENS: 'linkedin', LINKEDIN_SCOPE: 'a "b"' }],
-  ])('refuse %s as in %j', (name, environment) => {
+  ])('reject %s in %j', (name, environment) => {
     const errors = errorsOf(environment);
     expect(errors).toHaveLength(1);
     expect(errors[0]).toContain(name);

@@ -1,5 +1,4 @@
-// Proxy login against a second house as the upstream: who gets in, as whom, and what is left behind
-// at either.
+// Proxy login against a second server as the upstream provider.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../../support/authenticator.js';
@@ -63,7 +62,7 @@ describe('proxy login', () => {
     return upstream.base.db.account.update({ where: { id: account.id }, data: change });
   };
 
-  it('lets in who is let in upstream, with tokens of ours, and makes the account once', async () => {
+  it('signs in users of the upstream with our tokens and creates the account once', async () => {
     const { id, email } = await person();
     const first = await logIn(server, { email, password: PASSWORD }, { path: 'ainative-login' });
     expect(first.status).toBe(200);
@@ -81,7 +80,7 @@ describe('proxy login', () => {
     expect(await server.base.db.federatedIdentity.findMany({ where: { subject: id } })).toMatchObject([identity]);
   });
 
-  it('takes nothing over but name and address: no role, no plan, no password, no proof of the address', async () => {
+  it('imports only name and e-mail address, and the address as unverified', async () => {
     const { email } = await person({ role: 'admin', plan: 'gold', emailVerified: true });
     const { body } = await logIn(server, { email, password: PASSWORD });
     expect(body.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
@@ -93,7 +92,7 @@ describe('proxy login', () => {
     expect((await logIn(server, { email, password: '' }, { path: 'login-json' })).status).toBe(401);
   });
 
-  it('ends the login upstream again, and leaves it nothing to live by', async () => {
+  it('revokes the session at the upstream', async () => {
     const { id: accountId, email } = await person();
     expect((await logIn(server, { email, password: PASSWORD })).status).toBe(200);
     await expect
@@ -102,7 +101,7 @@ describe('proxy login', () => {
     expect(await upstream.base.db.grant.count({ where: { accountId } })).toBe(0);
   });
 
-  it('leaves a trail: where from, and what was made', async () => {
+  it('audits the issuer and the new account', async () => {
     const { id: subject, email } = await person();
     const address = nextAddress();
     const { body } = await logIn(server, { email, password: PASSWORD }, { address });
@@ -122,13 +121,13 @@ describe('proxy login', () => {
     );
   });
 
-  it('says the same to a wrong password and to an unknown address, and makes nothing', async () => {
+  it('returns the same error for a wrong password and an unknown address', async () => {
     const { email } = await person();
     const known = (await person()).email;
     await logIn(server, { email: known, password: PASSWORD });
     const before = await everythingOf(server);
     const answers = [];
-    for (const who of [email, known, 'nobody@example.com', 'no address', '']) {
+    for (const who of [email, known, 'unknown@example.com', 'no e-mail address', '']) {
       const { status, body } = await logIn(server, { email: who, password: 'a wrong password' });
       answers.push([status, { ...body, request_id: '' }]);
     }
@@ -144,14 +143,14 @@ describe('proxy login', () => {
     const { id, email } = await person();
     const before = (await logIn(server, { email, password: PASSWORD })).body.user;
     const other = await server.account('taken@example.com'); // the address that it will have is even taken here
-    await upstream.base.db.account.update({ where: { id }, data: { email: other.email, name: 'Somebody Else' } });
+    await upstream.base.db.account.update({ where: { id }, data: { email: other.email, name: 'Another Name' } });
     expect((await logIn(server, { email: other.email, password: PASSWORD })).body.user).toEqual(before);
     expect((await server.base.db.federatedIdentity.findFirstOrThrow({ where: { subject: id } })).email).toBe(
       other.email,
     );
   });
 
-  it('does not let anybody into an account that has the same address', async () => {
+  it('does not give access to an account with the same address', async () => {
     const { email } = await person({ emailVerified: true });
     const local = await server.account(email);
     await server.base.db.account.update({ where: { id: local.id }, data: { emailVerified: true } });
@@ -166,7 +165,7 @@ describe('proxy login', () => {
     expect((await logIn(server, { email, password: PASSWORD })).body.id).toBe(local.id);
   });
 
-  it('keeps out who is suspended there, or here', async () => {
+  it('rejects users who are suspended at either server', async () => {
     const there = await person({ status: 'suspended' });
     const answer = await logIn(server, { email: there.email, password: PASSWORD });
     expect([answer.status, answer.body.error]).toEqual([403, 'account_suspended']);
@@ -178,7 +177,7 @@ describe('proxy login', () => {
     expect([again.status, again.body.error, again.body.token]).toEqual([403, 'account_suspended', undefined]);
   });
 
-  it('passes the code of a second factor on, and passes back what is said to it', async () => {
+  it('forwards the code of a second factor and the result', async () => {
     const account = await person();
     const { email } = account;
     const { app } = await enrol(upstream, new Date(), account);
@@ -192,7 +191,7 @@ describe('proxy login', () => {
     expect(await ask(app.code(new Date(), 1))).toEqual([200, undefined]);
   });
 
-  it('asks for the second factor that is set up here, as any login does', async () => {
+  it('requires the local second factor', async () => {
     const { email } = await person();
     const { id } = (await logIn(server, { email, password: PASSWORD })).body;
     const local = await server.base.db.account.findUniqueOrThrow({ where: { id } });
@@ -207,7 +206,7 @@ describe('proxy login', () => {
     expect(events.at(-1)!.detail).toEqual({ amr: ['pwd', 'otp', 'mfa'], from: upstream.issuer });
   });
 
-  it('counts guesses like those at a password of ours, and then asks nobody', async () => {
+  it('limits attempts as for local passwords and then stops asking the upstream', async () => {
     const { id, email } = await person();
     const address = nextAddress();
     for (let n = 0; n < 10; n += 1) {
@@ -219,10 +218,10 @@ describe('proxy login', () => {
     expect([status, body.error]).toEqual([429, 'auth_rate_limited']);
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await trailOf(upstream, id)).length).toBe(before);
-    expect((await logIn(server, { email, password: PASSWORD })).status, 'from elsewhere').toBe(200);
+    expect((await logIn(server, { email, password: PASSWORD })).status, 'from another address').toBe(200);
   });
 
-  it('counts a right password without the code that is asked for as no guess, and one with a wrong code as one', async () => {
+  it('counts a wrong code as an attempt, but not a missing one', async () => {
     const { email } = await person();
     const { id } = (await logIn(server, { email, password: PASSWORD })).body;
     await enrol(server, new Date(), await server.base.db.account.findUniqueOrThrow({ where: { id } }));
@@ -234,7 +233,7 @@ describe('proxy login', () => {
     expect(await ask()).toBe('auth_rate_limited');
   });
 
-  it('writes the password down nowhere, nor a token', async () => {
+  it('never stores or logs passwords and tokens', async () => {
     const { email } = await person();
     const password = 'a password of its own kind';
     const { body } = await logIn(server, { email, password: PASSWORD });
@@ -246,12 +245,12 @@ describe('proxy login', () => {
 
   it.each([
     ['no password', { email: 'a@example.com' }],
-    ['no address', { password: PASSWORD }],
-    ['an address that is no text', { email: 1, password: PASSWORD }],
-    ['a password that is no text', { email: 'a@example.com', password: { $ne: '' } }],
+    ['no e-mail address', { password: PASSWORD }],
+    ['an e-mail address that is not a string', { email: 1, password: PASSWORD }],
+    ['a password that is not a string', { email: 'a@example.com', password: { $ne: '' } }],
     ['a password that cannot be stored', { email: 'a@example.com', password: 'a\0' }],
-    ['a code that is no text', { email: 'a@example.com', password: PASSWORD, otp: 123456 }],
-  ])('refuses %s by its field', async (_what, input) => {
+    ['a code that is not a string', { email: 'a@example.com', password: PASSWORD, otp: 123456 }],
+  ])('rejects %s and names the field', async (_what, input) => {
     const { status, body } = await logIn(server, input);
     expect([status, body.error]).toEqual([400, 'invalid_request']);
     expect(body.fields).toBeTruthy();
@@ -259,7 +258,7 @@ describe('proxy login', () => {
 });
 
 describe('proxy login without an upstream', () => {
-  it('takes the accounts that are here', async () => {
+  it('accepts local accounts', async () => {
     const server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
     const { id, email } = await server.account();
     const { status, body, headers } = await logIn(server, { email, password: PASSWORD });
@@ -269,10 +268,10 @@ describe('proxy login without an upstream', () => {
   });
 });
 
-describe('two houses that are each other’s upstream', () => {
-  it('say so at once, and nobody is let in or made', async () => {
+describe('two servers that have each other as upstream', () => {
+  it('report the loop and create no account', async () => {
     const path = { UPSTREAM_LOGIN_PATH: '/api/v1/auth/proxy-login' };
-    // Stands where the second house will be known to be: the first one is there before it.
+    // Reserves the second server's port, because the first server starts before it.
     const place = await openHttpServer(async (req, res) => {
       const { 'content-type': type = '', 'signet-hop': hop = '' } = req.headers;
       const headers = { 'content-type': type, 'signet-hop': String(hop) };
@@ -302,7 +301,7 @@ describe('two houses that are each other’s upstream', () => {
   });
 });
 
-describe.each(stores)('twenty first logins at once on $name', (store) => {
+describe.each(stores)('twenty concurrent first logins on $name', (store) => {
   const email = 'jane@example.com';
   let server: TestServer;
   let upstream: HttpServer;
@@ -318,7 +317,7 @@ describe.each(stores)('twenty first logins at once on $name', (store) => {
     await upstream.close();
   });
 
-  it('make one account, whole', async () => {
+  it('create one complete account', async () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, async (_, n) => {
         await sleep(n % 4);

@@ -1,5 +1,4 @@
-// An upstream provider at its worst, and others at their best: what is understood, what is
-// answered, and that nobody gets in by accident.
+// Responses of upstream providers, valid and invalid, and our errors for them.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
@@ -32,7 +31,7 @@ const trickle: Answer = (res) => {
   const drops = setInterval(() => res.write(' '), 200);
   return new Promise((resolve) => res.on('close', () => resolve(clearInterval(drops))));
 };
-const elsewhere: Answer = (res) => res.writeHead(307, { location: `${stack.origin}/stolen` }).end();
+const redirect: Answer = (res) => res.writeHead(307, { location: `${stack.origin}/stolen` }).end();
 
 const LOGIN = '/api/v1/auth/login';
 const ME = '/api/v1/auth/me';
@@ -77,7 +76,7 @@ async function logIn(body: object = {}, at: Pick<TestServer, 'origin'> = server)
 }
 
 describe('an upstream provider', () => {
-  it('is told e-mail and password by both names, and the code', async () => {
+  it('receives e-mail address and password by both names, and the code', async () => {
     answers = good;
     await logIn({ email: 'jane@example.com', otp: '123456' });
     const [login, profile] = asked;
@@ -93,7 +92,7 @@ describe('an upstream provider', () => {
     expect(profile!.headers.cookie).toBeUndefined();
   });
 
-  it('gets its token back, also when nobody could be let in by it', async () => {
+  it('gets its token revoked even if the sign-in fails', async () => {
     for (const answer of [good[ME]!, html]) {
       answers = { ...good, [ME]: answer };
       await logIn();
@@ -126,7 +125,7 @@ describe('an upstream provider', () => {
       { name: null },
     ],
     [
-      'a name that is none',
+      'an invalid name',
       { token: TOKEN },
       { id: 'usr_8', email: 'h@example.com', name: { first: 'H' } },
       { name: null },
@@ -137,14 +136,14 @@ describe('an upstream provider', () => {
       { id: 'usr_9', email: 'i@example.com', role: 'admin', plan: 'gold', email_verified: true, org_role: 'owner' },
       { role: 'viewer', plan: 'free', email_verified: false },
     ],
-  ])('may answer with %s', async (_what, login, profile, user) => {
+  ])('can answer with %s', async (_what, login, profile, user) => {
     answers = { [LOGIN]: json(login), [ME]: json(profile) };
     const answer = await logIn();
     expect(answer).toMatchObject({ status: 200, user });
     expect(answer.token).not.toBe(TOKEN);
   });
 
-  it('has one person for each id, text or number', async () => {
+  it('has one user for each id, string or number', async () => {
     answers = { ...good, [ME]: json({ id: 77, email: 'n@example.com' }) };
     const first = await logIn();
     answers = { ...good, [ME]: json({ id: '77', email: 'n@example.com' }) };
@@ -152,11 +151,11 @@ describe('an upstream provider', () => {
   });
 
   it.each<[string, Record<string, Answer>, number, string]>([
-    ['says no', { [LOGIN]: json({ error: 'whatever' }, 401) }, 401, 'invalid_credentials'],
-    ['says no without words', { [LOGIN]: (res) => res.writeHead(401).end() }, 401, 'invalid_credentials'],
+    ['rejects the password', { [LOGIN]: json({ error: 'whatever' }, 401) }, 401, 'invalid_credentials'],
+    ['rejects the password without a body', { [LOGIN]: (res) => res.writeHead(401).end() }, 401, 'invalid_credentials'],
     ['asks for a code', { [LOGIN]: json({ error: 'mfa_required' }, 401) }, 401, 'mfa_required'],
-    ['does not take the code', { [LOGIN]: json({ error: 'invalid_otp' }, 401) }, 401, 'invalid_otp'],
-    ['lets somebody not in', { [LOGIN]: json({ error: 'account_suspended' }, 403) }, 403, 'account_suspended'],
+    ['rejects the code', { [LOGIN]: json({ error: 'invalid_otp' }, 401) }, 401, 'invalid_otp'],
+    ['rejects the account', { [LOGIN]: json({ error: 'account_suspended' }, 403) }, 403, 'account_suspended'],
     [
       'is a page that says no',
       { [LOGIN]: (res) => res.writeHead(403).end('<html>') },
@@ -171,13 +170,13 @@ describe('an upstream provider', () => {
     ['is a page later', { [ME]: html }, 502, 'upstream_invalid_response'],
     ['is not there', { [LOGIN]: json({ token: TOKEN }, 404) }, 502, 'upstream_invalid_response'],
     ['does not understand', { [LOGIN]: json({ token: TOKEN }, 422) }, 502, 'upstream_invalid_response'],
-    ['sends elsewhere', { [LOGIN]: elsewhere }, 502, 'upstream_invalid_response'],
-    ['sends elsewhere later', { [ME]: elsewhere }, 502, 'upstream_invalid_response'],
+    ['redirects', { [LOGIN]: redirect }, 502, 'upstream_invalid_response'],
+    ['redirects later', { [ME]: redirect }, 502, 'upstream_invalid_response'],
     ['answers without end', { [LOGIN]: flood }, 502, 'upstream_invalid_response'],
     ['answers without end later', { [ME]: flood }, 502, 'upstream_invalid_response'],
     ['gives no token', { [LOGIN]: json({ ok: true }) }, 502, 'upstream_invalid_response'],
     ['gives an empty token', { [LOGIN]: json({ token: '' }) }, 502, 'upstream_invalid_response'],
-    ['gives a token that is no text', { [LOGIN]: json({ token: { a: 1 } }) }, 502, 'upstream_invalid_response'],
+    ['returns a token that is not a string', { [LOGIN]: json({ token: { a: 1 } }) }, 502, 'upstream_invalid_response'],
     ['gives a token with a header in it', { [LOGIN]: json({ token: 'a\r\nx: y' }) }, 502, 'upstream_invalid_response'],
     ['gives nothing', { [LOGIN]: json(null) }, 502, 'upstream_invalid_response'],
     ['gives a list', { [LOGIN]: json([{ token: TOKEN }]) }, 502, 'upstream_invalid_response'],
@@ -196,9 +195,19 @@ describe('an upstream provider', () => {
     ],
     ['gives an id with a NUL', { [ME]: json({ id: 'x\0', email: 'z@example.com' }) }, 502, 'upstream_invalid_response'],
     ['gives no address', { [ME]: json({ id: 'usr_z' }) }, 502, 'upstream_invalid_response'],
-    ['gives an address that is none', { [ME]: json({ id: 'usr_z', email: 'z' }) }, 502, 'upstream_invalid_response'],
-    ['gives an address that is no text', { [ME]: json({ id: 'usr_z', email: 1 }) }, 502, 'upstream_invalid_response'],
-  ])('that %s gets an answer of ours, and nobody in', async (_what, misbehave, status, error) => {
+    [
+      'returns an invalid e-mail address',
+      { [ME]: json({ id: 'usr_z', email: 'z' }) },
+      502,
+      'upstream_invalid_response',
+    ],
+    [
+      'returns an e-mail address that is not a string',
+      { [ME]: json({ id: 'usr_z', email: 1 }) },
+      502,
+      'upstream_invalid_response',
+    ],
+  ])('that %s leads to our error and no session', async (_what, misbehave, status, error) => {
     answers = { ...good, ...misbehave };
     const before = await server.base.db.account.count();
     const answer = await logIn();
@@ -213,7 +222,7 @@ describe('an upstream provider', () => {
     ['does not answer', { [LOGIN]: nothing }],
     ['answers by drops, in time for each', { [LOGIN]: trickle }],
     ['does not answer later', { [ME]: nothing }],
-  ])('that %s is waited for five seconds, and no longer', { timeout: 12_000 }, async (_what, misbehave) => {
+  ])('that %s is cancelled after five seconds', { timeout: 12_000 }, async (_what, misbehave) => {
     answers = { ...good, ...misbehave };
     const started = performance.now();
     expect(await logIn()).toMatchObject({ status: 503, error: 'upstream_unavailable', retryAfter: '5' });
@@ -230,7 +239,7 @@ describe('an upstream provider', () => {
     [undefined, 60],
     ['at a date', 100],
     ['Mon, 01 Jan 2001 00:00:00 GMT', 1],
-  ])('that has no time for %s is asked again when it says, within reason', async (said, expected) => {
+  ])('with Retry-After %s leads to a bounded waiting time', async (said, expected) => {
     const date = new Date(Date.now() + 100_000).toUTCString();
     const header: Record<string, string> =
       said === undefined ? {} : { 'retry-after': said === 'at a date' ? date : said };
@@ -249,10 +258,10 @@ describe('an upstream provider', () => {
     ['hangs up', hangUp, 503],
     ['fails', json({ error: 'server_error' }, 500), 503],
     ['talks nonsense', html, 502],
-    ['leads elsewhere', elsewhere, 502],
+    ['redirects', redirect, 502],
     ['asks for a code', json({ error: 'mfa_required' }, 401), 401],
     ['has no time', json({ error: 'auth_rate_limited' }, 429), 429],
-  ])('that %s shuts nobody out: those were no guesses', async (_does, answer, status) => {
+  ])('that %s does not use up attempts', async (_does, answer, status) => {
     const sent = { email: 'patient@example.com', password: 'a password' };
     const ask = () =>
       fetch(`${server.origin}/api/v1/auth/proxy-login`, {
@@ -264,7 +273,7 @@ describe('an upstream provider', () => {
     const statuses: number[] = [];
     for (let n = 0; n < 11; n += 1) statuses.push(await ask());
     expect(statuses).toEqual(Array(11).fill(status));
-    // What was wrong before still counts.
+    // Earlier wrong passwords still count.
     answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
     for (let n = 0; n < 9; n += 1) expect(await ask()).toBe(401);
     answers = { ...good, [LOGIN]: answer };
@@ -273,20 +282,20 @@ describe('an upstream provider', () => {
     expect(await ask()).toBe(200);
   });
 
-  it('is asked the same for a known and for an unknown address, and takes as long', async () => {
+  it('gets the same request for known and unknown addresses, in the same time', async () => {
     answers = good;
     const { user } = await logIn({ email: 'jane@example.com' });
     const known = String(user!.email);
     answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
     await server.core.settle();
     asked.length = 0;
-    // The quickest of each: whatever else this machine has to do only adds to a time. A machine
-    // that is busy throughout is given another try.
+    // Compares the fastest of each, because other load only adds time. A machine that is busy
+    // throughout gets another attempt.
     const quickest = { known: Number.POSITIVE_INFINITY, unknown: Number.POSITIVE_INFINITY };
     const isSame = ({ known, unknown }: typeof quickest) =>
       Math.abs(known - unknown) < Math.max(5, 0.3 * Math.max(known, unknown));
     for (let n = 0; n < 40 || (n < 90 && !isSame(quickest)); n += 1) {
-      for (const [kind, email] of [['known', known] as const, ['unknown', `nobody${n}@example.com`] as const]) {
+      for (const [kind, email] of [['known', known] as const, ['unknown', `unknown${n}@example.com`] as const]) {
         const started = performance.now();
         expect((await logIn({ email })).error).toBe('invalid_credentials');
         expect(asked.splice(0).map(({ path }) => path)).toEqual([LOGIN]);
@@ -298,7 +307,7 @@ describe('an upstream provider', () => {
 });
 
 describe('an upstream provider that cannot be reached', () => {
-  /** A port that nobody listens on. */
+  /** A port without a listener. */
   async function freePort(): Promise<number> {
     const httpServer = createServer();
     await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve));
@@ -307,7 +316,7 @@ describe('an upstream provider that cannot be reached', () => {
     return port;
   }
 
-  it('is unavailable: nobody listens, or it speaks no TLS, and no proxy of the environment is asked', async () => {
+  it('is unavailable without a listener or TLS, and no proxy of the environment is used', async () => {
     const proxied: string[] = [];
     const proxy = await openHttpServer((req, res) => {
       proxied.push(req.url!);

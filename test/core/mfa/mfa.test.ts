@@ -1,5 +1,4 @@
-// The second factor as a room: what it takes once and no more, who is slowed down, and what is left
-// in the database.
+// The second factor: single use of codes, rate limits, and what the database stores.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSecrets } from '../../../src/base/crypto.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -31,7 +30,7 @@ describe.each(stores)('the second factor on $name', (store) => {
   const trail = async (accountId: string) =>
     (await server.core.audit.list({ accountId })).map(({ action }) => action).reverse();
 
-  it('is learnt from a QR code, and counts once the app has shown a code', async () => {
+  it('is enrolled by a QR code and required after the first valid code', async () => {
     const account = await server.account();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
@@ -49,7 +48,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(await trail(account.id)).toContain('mfa.enrolled');
   });
 
-  it('is begun anew as long as it is not confirmed: the earlier secret is void', async () => {
+  it('replaces the secret of an unconfirmed enrollment', async () => {
     const account = await server.account();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
@@ -63,7 +62,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     await expect(server.core.mfa.begin(account)).rejects.toMatchObject({ code: 'conflict' });
   });
 
-  it('has one secret though 8 begin at once, and one set of recovery codes though 8 confirm', async () => {
+  it('keeps one secret after 8 concurrent enrollments and one set of recovery codes after 8 confirmations', async () => {
     const account = await server.account();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
@@ -77,7 +76,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
   });
 
-  it('takes a code once: not the one that confirmed, not one that came before it, nor one after its neighbour', async () => {
+  it('accepts each code once, and none older than the last accepted one', async () => {
     const at = now();
     const { account, app } = await enrol(server, at);
     expect(await verify(account, app.code(at))).toBeUndefined(); // it confirmed
@@ -90,7 +89,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(await verify(account, app.code(at, 2))).toEqual(['otp']);
   });
 
-  it('forgives a clock that is a step off, and no more', async () => {
+  it('tolerates a clock skew of one step and no more', async () => {
     for (const [away, taken] of [
       [-2, undefined],
       [-1, ['otp']],
@@ -105,7 +104,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     }
   });
 
-  it('takes a code once though 20 come with it at the same moment', async () => {
+  it('accepts a code once in 20 concurrent requests', async () => {
     const { account, app } = await enrol(server, now());
     const code = app.code(now(), 1);
     const answers = await Promise.allSettled(Array.from({ length: 20 }, () => verify(account, code)));
@@ -113,7 +112,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(taken).toHaveLength(1);
   });
 
-  it('takes each recovery code once, however it is typed, and once though 20 come with it', async () => {
+  it('accepts each recovery code once, in any format, also in 20 concurrent requests', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const [first = '', second = '', third = ''] = recoveryCodes;
     expect(await verify(account, first)).toEqual(['otp']);
@@ -126,14 +125,14 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(used.map(({ detail }) => detail)).toEqual([{ left: 9 }, { left: 8 }, { left: 7 }]);
   });
 
-  it('takes nobody else’s codes', async () => {
+  it('rejects the codes of another account', async () => {
     const [one, other] = [await enrol(server, now()), await enrol(server, now())];
     expect(await verify(one.account, other.app.code(now(), 1))).toBeUndefined();
     expect(await verify(one.account, other.recoveryCodes[0]!)).toBeUndefined();
     expect(await verify(other.account, other.recoveryCodes[0]!)).toEqual(['otp']);
   });
 
-  it('slows guesses down, more and more, and lets the paper work meanwhile', async () => {
+  it('limits attempts in ever longer windows and accepts recovery codes meanwhile', async () => {
     const { account, app, recoveryCodes } = await enrol(server, now());
     const clientAuthThrottle = await Promise.allSettled(
       Array.from({ length: 20 }, () => verify(account, app.wrongCode(now()))),
@@ -147,7 +146,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(await verify(account, recoveryCodes[0]!)).toEqual(['otp']);
   });
 
-  it('lets nobody guess more than 30 times a day', async () => {
+  it('allows at most 30 attempts a day', async () => {
     const { account, app } = await enrol(server, now());
     const waits: number[] = [];
     let clientAuthThrottle = 0;
@@ -158,7 +157,7 @@ describe.each(stores)('the second factor on $name', (store) => {
         continue;
       }
       waits.push(answer.retryAfterSeconds);
-      // As if that time had passed.
+      // Simulates that the time has passed.
       const name = answer.retryAfterSeconds <= 5 * 60 ? 'otp-minutes' : 'otp-hour';
       if (answer.retryAfterSeconds <= 3600)
         await server.base.rateLimiter.reset({ name, points: 0, seconds: 0 }, account.id);
@@ -169,7 +168,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(waits.at(-1)).toBeGreaterThan(20 * 3600);
   });
 
-  it('forgives wrong codes once a right one comes', async () => {
+  it('resets the attempts after a valid code', async () => {
     const { account, app } = await enrol(server, now());
     for (const away of [1, 2, 3]) {
       for (let n = 0; n < 4; n += 1) expect(await verify(account, app.wrongCode(now()))).toBeUndefined();
@@ -178,7 +177,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     }
   });
 
-  it('ends the account’s other logins when it is set up and when it is removed, and keeps the one that did it', async () => {
+  it('revokes all other sessions of the account when it is set up and when it is removed', async () => {
     const account = await server.account();
     const open = () => server.core.sessions.open(account, ['pwd'], systemMeta);
     const [mine, other] = [await open(), await open()];
@@ -195,7 +194,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(ended.map(({ detail }) => detail)).toEqual([{ reason: 'mfa_changed' }, { reason: 'mfa_changed' }]);
   });
 
-  it('ends what was given for offline use to logins that are over, when it is set up and when it is removed', async () => {
+  it('revokes offline grants of ended sessions when it is set up and when it is removed', async () => {
     const account = await server.account();
     const client = await server.client();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
@@ -221,7 +220,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect((await refresh(server, client, after.refreshToken)).body.error).toBe('invalid_grant');
   });
 
-  it('is gone with its codes when it is removed, and can be set up anew', async () => {
+  it('is deleted with its recovery codes and can be set up again', async () => {
     const { account, login, app, recoveryCodes } = await enrol(server, now());
     await server.core.mfa.remove(login, systemMeta);
     expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: false, recoveryCodesLeft: 0 });
@@ -235,7 +234,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     expect(await trail(account.id)).toEqual(expect.arrayContaining(['mfa.enrolled', 'mfa.removed', 'mfa.enrolled']));
   });
 
-  it('has one fresh set of recovery codes after a renewal, though 8 ask at once', async () => {
+  it('keeps one set of recovery codes after 8 concurrent renewals', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const sets = await Promise.all(
       Array.from({ length: 8 }, () => server.core.mfa.renewRecoveryCodes(account, systemMeta)),
@@ -249,7 +248,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     await expect(server.core.mfa.renewRecoveryCodes(stranger, systemMeta)).rejects.toMatchObject({ status: 404 });
   });
 
-  it('is in the database sealed or hashed, never as it is', async () => {
+  it('is stored sealed or hashed, never in plain text', async () => {
     const { account, app, recoveryCodes } = await enrol(server, now());
     const begun = await server.account();
     const { secret } = await server.core.mfa.begin(begun);
@@ -266,7 +265,7 @@ describe.each(stores)('the second factor on $name', (store) => {
     }
   });
 
-  it('lasts through a change of SECRET, and is then sealed by the new one', async () => {
+  it('survives a rotation of SECRET and is then sealed with the new one', async () => {
     const [first, second] = [
       'the first master secret of this house',
       'the second master secret of this house',

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { hashRecoveryCode, newRecoveryCodes } from '../../../src/core/mfa/recovery-codes.js';
 
 describe('recovery codes', () => {
-  it('are ten, of 24 digits each, and never the same', () => {
+  it('are ten different codes of 24 digits', () => {
     const codes = [...newRecoveryCodes(), ...newRecoveryCodes()];
     expect(newRecoveryCodes()).toHaveLength(10);
     expect(new Set(codes).size).toBe(20);
     for (const code of codes) expect(code).toMatch(/^(\d{4}-){5}\d{4}$/);
   });
 
-  it('use every digit as often as any other', () => {
+  it('use every digit equally often', () => {
     const counts = new Map<string, number>();
     const digits = Array.from({ length: 100 }, newRecoveryCodes).flat().join('').replaceAll('-', '');
     for (const digit of digits) counts.set(digit, (counts.get(digit) ?? 0) + 1);
@@ -18,7 +18,7 @@ describe('recovery codes', () => {
     for (const count of counts.values()) expect(Math.abs(count - 2400)).toBeLessThan(330);
   });
 
-  it('are the same however they are typed, and are not told by what is stored', () => {
+  it('are accepted in any format and are not contained in their hash', () => {
     const [code = ''] = newRecoveryCodes();
     const stored = hashRecoveryCode(code);
     for (const typed of [code.replaceAll('-', ''), ` ${code} `, code.replaceAll('-', ' '), code.replaceAll('-', '–')])

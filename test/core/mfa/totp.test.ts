@@ -1,12 +1,11 @@
-// The codes of an authenticator app, by the book, and the pictures from which an app learns them.
+// TOTP codes by the vectors of RFC 6238, and QR codes.
 import { describe, expect, it } from 'vitest';
 import { qrCodeSvg } from '../../../src/base/qr-code.js';
 import { newTotpSecret, otpauthUri, stepOf } from '../../../src/core/mfa/totp.js';
 import { Authenticator, readQrCode } from '../../support/authenticator.js';
 
-describe('codes of an app', () => {
-  // RFC 6238, appendix B: the secret is "12345678901234567890", and six of the eight digits are
-  // ours.
+describe('TOTP codes', () => {
+  // RFC 6238, appendix B: the secret is "12345678901234567890". We use six of the eight digits.
   const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
   it.each([
     [59, '287082'],
@@ -21,7 +20,7 @@ describe('codes of an app', () => {
     expect(new Authenticator(secret).code(now)).toBe(code);
   });
 
-  it('count a step before and a step after, and no further', () => {
+  it('are valid one step before and after, and no further', () => {
     const app = new Authenticator(newTotpSecret());
     const now = new Date('2026-01-02T03:04:05Z');
     const step = Math.floor(now.getTime() / 30_000);
@@ -29,7 +28,7 @@ describe('codes of an app', () => {
     expect(steps).toEqual([undefined, undefined, step - 1, step, step + 1, undefined, undefined]);
   });
 
-  it('belong to one secret of 160 bits', () => {
+  it('are valid for one secret of 160 bits', () => {
     const [one, other] = [newTotpSecret(), newTotpSecret()];
     expect(one).toMatch(/^[A-Z2-7]{32}$/);
     expect(other).not.toBe(one);
@@ -53,7 +52,7 @@ describe('the QR code', () => {
     expect(Object.fromEntries(searchParams)).toEqual({ issuer, secret, algorithm: 'SHA1', digits: '6', period: '30' });
   });
 
-  it('is a picture and nothing else: no script, no style, nothing from elsewhere', () => {
+  it('is an SVG without scripts, styles or external references', () => {
     const svg = qrCodeSvg(otpauthUri(newTotpSecret(), '<script>alert(1)</script>', '"><img src=x>@example.com'));
     expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" viewBox="0 0 (\d+) \1">/);
     expect(svg).not.toMatch(/<script|<img|style=|href|<style/);

@@ -1,5 +1,4 @@
-// The tokens of a login without a page: single use, retry and theft, races with revocation, and
-// when they end.
+// First-party tokens: single use, retries and reuse detection, races with revocation, expiry.
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -14,7 +13,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const OVER_THE_WINDOW_MS = 11_000;
 
-describe.each(stores)('a login without a page on $name', (store) => {
+describe.each(stores)('a session with tokens on $name', (store) => {
   let server: TestServer;
   let strict: TestServer;
   let beside: TestServer;
@@ -33,7 +32,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
   const sessionOf = (token: string) => String(decodeJwt(token).sid);
   const statusOf = async (token: string, at: TestServer = server) => (await me(at, token)).status;
 
-  /** Of what these answers gave out, how much can still be used. */
+  /** Returns how many of the tokens of these responses are still active. */
   async function living(answers: { status: number; json: Record<string, unknown> }[]) {
     const given = answers.filter(({ status }) => status === 200).map(({ json }) => json as unknown as ApiLogin);
     const access: string[] = [];
@@ -43,7 +42,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     return { given, access, refresh };
   }
 
-  it('hands out a JWT of its own kind, and an opaque refresh token that is stored as a hash only', async () => {
+  it('has a JWT of its own type and an opaque refresh token that is stored as a hash only', async () => {
     const { access_token: accessToken, refresh_token: refreshToken, accountId, email } = await newLogin(server);
     expect(decodeProtectedHeader(accessToken)).toMatchObject({ alg: 'ES256', typ: 'session+jwt' });
     const claims = decodeJwt(accessToken);
@@ -69,7 +68,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     for (const secret of [accessToken, refreshToken]) expect(rows).not.toContain(secret);
   });
 
-  it('is refreshed with a token that works once', async () => {
+  it('rotates its refresh token, which is valid once', async () => {
     const first = await newLogin(server);
     const second = await renew(server, first.refresh_token);
     expect(second.status).toBe(200);
@@ -78,7 +77,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect((await renew(server, first.refresh_token)).json.error).toBe('invalid_token');
   });
 
-  it('ends when a token comes again whose successor was used', async () => {
+  it('is revoked when a refresh token is reused whose successor was used', async () => {
     const first = await newLogin(server);
     const second = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
     const third = (await renew(server, second.refresh_token)).json as unknown as ApiLogin;
@@ -91,7 +90,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect(events.find(({ action }) => action === 'session.ended')?.detail).toEqual({ reason: 'token_reuse' });
   });
 
-  it('forgives a lost answer within the window, and ends when the same token comes after it', async () => {
+  it('accepts a retry within the reuse interval and is revoked by reuse after it', async () => {
     const first = await newLogin(server);
     const lost = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
     const again = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
@@ -105,7 +104,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     });
   });
 
-  it('kills with a lost answer what was made of its access token', async () => {
+  it('revokes the access tokens of a lost response, including extended ones', async () => {
     const first = await newLogin(server);
     const lost = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
     const extended = await call(server, 'POST', '/auth/refresh', { token: lost.access_token });
@@ -114,7 +113,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect(await statusOf(String(extended.json.access_token))).toBe(401);
   });
 
-  it('has exactly one living branch after 20 parallel refreshes with one token', async () => {
+  it('has exactly one active branch after 20 concurrent refreshes with one token', async () => {
     const first = await newLogin(server);
     const answers = await atOnce(20, () => renew(server, first.refresh_token));
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
@@ -124,7 +123,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect(last!.json.access_token).toBe(access[0]);
   });
 
-  it('has one answer to 20 parallel refreshes without a window, and ends', async () => {
+  it('answers one of 20 concurrent refreshes without a reuse interval and is revoked', async () => {
     const first = await newLogin(server);
     const answers = await atOnce(20, () => renew(strict, first.refresh_token));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
@@ -132,7 +131,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect([access, refresh]).toEqual([[], []]);
   });
 
-  it('leaves nothing alive when it is ended while it is refreshed', async () => {
+  it('leaves no active token when it is revoked during a refresh', async () => {
     for (let round = 0; round < 10; round += 1) {
       const first = await newLogin(server);
       const end = () => server.core.sessions.revoke(sessionOf(first.access_token), 'revoked', systemMeta);
@@ -143,7 +142,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     }
   });
 
-  it('is refused within a second on every process when it ends, its account is suspended or its password changes', async () => {
+  it('is rejected by every process within a second of revocation, suspension or password change', async () => {
     const endings: ((login: ApiLogin & { accountId: string }) => Promise<unknown>)[] = [
       ({ access_token: token }) => call(server, 'POST', '/auth/logout', { token }),
       ({ accountId }) => revokeAllSessions(server, accountId, 'password_changed'),
@@ -166,7 +165,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     }
   });
 
-  it('has its expired tokens told from wrong ones', async () => {
+  it('has different errors for expired and invalid tokens', async () => {
     const login = await newLogin(server);
     await later(8 * HOUR_MS + 1000, async () => {
       expect((await me(server, login.access_token)).json.error).toBe('expired_token');
@@ -180,7 +179,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect((await renew(server, `${login.refresh_token}x`)).json.error).toBe('invalid_token');
   });
 
-  it('goes on while it is used, by either token, and ends for good after SESSION_MAX', async () => {
+  it('is extended by use of either token, and expires after SESSION_MAX', async () => {
     let byBody = await newLogin(server);
     let byBearer = (await logIn(server, byBody.email)).access_token;
     for (let ms = 5 * HOUR_MS; ms < 30 * DAY_MS; ms += 7 * HOUR_MS) {
@@ -205,7 +204,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     });
   });
 
-  it('does not grow for ever, though it is refreshed all day', async () => {
+  it('keeps a bounded number of spent tokens', async () => {
     let { refresh_token: token, access_token: accessToken } = await newLogin(server);
     for (let n = 0; n < 20; n += 1) token = String((await renew(server, token)).json.refresh_token);
     const { id: grantId } = await server.base.db.grant.findFirstOrThrow({
@@ -217,7 +216,7 @@ describe.each(stores)('a login without a page on $name', (store) => {
     expect((await renew(server, token)).status).toBe(200);
   });
 
-  it('has tokens that no OAuth endpoint takes', async () => {
+  it('has tokens that every OAuth endpoint rejects', async () => {
     const login = await newLogin(server);
     const client = await server.client();
     const basic = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;

@@ -1,5 +1,4 @@
-// A mail about a sign-in from a device that was not used before: when there is one, and when there
-// must be none.
+// The mail about a sign-in from a new device.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../../support/browser.js';
 import { mailsTo } from '../../support/mailbox.js';
@@ -22,7 +21,7 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
     return browser;
   }
 
-  it('is told, with the device, the address and the time', async () => {
+  it('is notified with the device, the address and the time', async () => {
     const { email } = await server.account();
     await browserAt('198.51.100.1').signIn(email, PASSWORD);
     expect(await noticesTo(email)).toEqual([]); // the first one: there is nothing to compare with
@@ -34,7 +33,7 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
     expect(notice!.html).toContain(`href="${server.issuer}/account"`);
   });
 
-  it('is not told of a browser that comes again, wherever it is by then', async () => {
+  it('is not notified for a known browser at another address', async () => {
     const { email } = await server.account();
     const browser = browserAt('198.51.100.3');
     await browser.signIn(email, PASSWORD);
@@ -45,7 +44,7 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
     expect(await noticesTo(email)).toEqual([]);
   });
 
-  it('is told when somebody brings a cookie of another account, or one that was made up', async () => {
+  it('is notified for a device cookie of another account or a forged one', async () => {
     const [one, other] = [await server.account(), await server.account()];
     const browser = browserAt('198.51.100.5');
     await browser.signIn(one.email, PASSWORD);
@@ -59,13 +58,13 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
     expect(inventive.cookies.get('signet_device')!.value).toMatch(/^[\w-]{43}$/);
   });
 
-  it('is told a few times a day and no more', async () => {
+  it('is notified a limited number of times a day', async () => {
     const { email } = await server.account();
     for (let n = 0; n < 9; n += 1) await browserAt(`198.51.100.${10 + n}`).signIn(email, PASSWORD);
     expect(await noticesTo(email)).toHaveLength(5);
   });
 
-  it('gives a cookie that only the server reads, for a year, and that signs nobody in', async () => {
+  it('sets an HTTP-only cookie for a year that grants no access', async () => {
     const { email } = await server.account();
     const page = await new Browser(server.origin).open('/login');
     const browser = new Browser(server.origin);

@@ -1,5 +1,4 @@
-// A password that came with a hash from elsewhere, or with one of another cost, is hashed our way
-// when it is next proven.
+// Imported password hashes, or hashes of another cost, are replaced at the next sign-in.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -10,7 +9,7 @@ import { stores } from '../../support/stores.js';
 const BROUGHT = 'lètmein';
 const DJANGO = 'pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=';
 
-describe.each(stores)('the hash of a proven password on $name', (store) => {
+describe.each(stores)('an outdated password hash on $name', (store) => {
   let server: TestServer;
   let made = 0;
   beforeAll(async () => {
@@ -28,7 +27,7 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
   const signIn = async (email: string, password: string) =>
     (await new Browser(server.origin).signIn(email, password)).status;
 
-  it('is ours from the first sign-in on, and the password stays the same', async () => {
+  it('is replaced at the first sign-in, with the same password', async () => {
     const { id, email } = await brought();
     expect(await signIn(email, BROUGHT)).toBe(200);
     const renewed = await hashOf(id);
@@ -38,7 +37,7 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
     expect(await hashOf(id)).toBe(renewed);
   });
 
-  it('counts the whole of a long password then, of which bcrypt elsewhere read 72 bytes', async () => {
+  it('covers the whole password afterwards, and not only the 72 bytes of plain bcrypt', async () => {
     const long = 'x'.repeat(72);
     const passwordHash = '$2a$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i';
     await server.core.accounts.create({ email: 'long@example.com', passwordHash }, systemMeta);
@@ -48,7 +47,7 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
     expect(await signIn('long@example.com', `${long}one`)).toBe(200);
   });
 
-  it('has the cost of the settings', async () => {
+  it('is replaced by one with the configured cost', async () => {
     const { id, email } = await server.account();
     const passwordHash = await createPasswords({ cost: 5 }).hash(PASSWORD);
     await server.base.db.account.update({ where: { id }, data: { passwordHash } });
@@ -56,7 +55,7 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
     expect(await hashOf(id)).toMatch(/^signet1:\$2b\$04\$/);
   });
 
-  it('stays as it is when it is ours, when the password is wrong, and when the account is suspended', async () => {
+  it('stays for a wrong password and a suspended account, as does a current hash', async () => {
     const ours = await server.account();
     expect(await signIn(ours.email, PASSWORD)).toBe(200);
     expect(await hashOf(ours.id)).toBe(ours.passwordHash);
@@ -67,7 +66,7 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
     expect(await hashOf(id)).toBe(DJANGO);
   });
 
-  it('is never put over a password that was changed at the same moment', async () => {
+  it('never overwrites a password that is changed concurrently', async () => {
     const before = await brought();
     const changed = await server.core.passwords.hash('another good password');
     for (let i = 0; i < 20; i += 1) {
@@ -82,14 +81,14 @@ describe.each(stores)('the hash of a proven password on $name', (store) => {
     expect(await hashOf(before.id)).toBe(changed);
   });
 
-  it('is one, though many sign in at once', async () => {
+  it('is replaced consistently by concurrent sign-ins', async () => {
     const { id, email } = await brought();
     expect(await Promise.all(Array.from({ length: 8 }, () => signIn(email, BROUGHT)))).toEqual(Array(8).fill(200));
     expect(await server.core.passwords.verify(BROUGHT, await hashOf(id))).toBe(true);
     expect(await signIn(email, BROUGHT)).toBe(200);
   });
 
-  it('waits for the next sign-in when there is no time for it', async () => {
+  it('is replaced at the next sign-in when the hashing queue is full', async () => {
     const account = await brought();
     const busy = Array.from({ length: 150 }, () => server.core.passwords.hash('x').catch(() => {}));
     await server.core.accounts.renewHash(account, BROUGHT);

@@ -1,4 +1,4 @@
-// Signing in with a second factor, tried by somebody who knows the password and has not the app.
+// Sign-in with a second factor, against an attacker who knows the password.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { requireComplete } from '../../../src/web/endpoints/admitted.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
@@ -9,7 +9,7 @@ import { stores } from '../../support/stores.js';
 
 const MINUTE_MS = 60_000;
 
-describe.each(stores)('signing in with a second factor on $name', (store) => {
+describe.each(stores)('sign-in with a second factor on $name', (store) => {
   let server: TestServer;
   let aheadMs = 0;
   let addresses = 0;
@@ -22,7 +22,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  /** A browser somewhere else in the world. */
+  /** Returns a browser at a new address. */
   function browserAt(address = `10.7.${addresses++}.1`): Browser {
     const browser = new Browser(server.origin);
     browser.headers = { ...browser.headers, 'x-forwarded-for': address };
@@ -34,7 +34,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
   const isOut = async (browser: Browser) => (await browser.open('/account')).url.pathname === '/login';
   const firstStep = (email: string, browser = browserAt()) => browser.signIn(email, PASSWORD);
 
-  it('lets nobody in by the password alone, and in with the code, or with a recovery code', async () => {
+  it('rejects the password alone and accepts it with a code or a recovery code', async () => {
     const { account, app, recoveryCodes } = await enrol(server, now());
     for (const otp of [app.code(now(), 1), recoveryCodes[0]!, recoveryCodes[1]!.replaceAll('-', ' ')]) {
       const browser = browserAt();
@@ -48,7 +48,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(succeeded.map(({ detail }) => detail)).toEqual(Array(3).fill({ amr: ['pwd', 'otp', 'mfa'] }));
   });
 
-  it('refuses a wrong code, one of another person, and one that was used, and writes it down', async () => {
+  it('rejects and audits a wrong code, one of another account and a used one', async () => {
     const [one, other] = [await enrol(server, now()), await enrol(server, now())];
     const browser = browserAt();
     const page = await firstStep(one.account.email, browser);
@@ -64,7 +64,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(isIn(await browser.submit(page, { otp: one.app.code(now(), 1) }))).toBe(true);
   });
 
-  it('is done once though 20 come with the same challenge and code at the same moment', async () => {
+  it('succeeds once in 20 concurrent requests with the same challenge and code', async () => {
     const { account, app, recoveryCodes } = await enrol(server, now());
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
@@ -72,14 +72,14 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     const otp = app.code(now(), 1);
     await Promise.all(Array.from({ length: 20 }, () => browser.submit(page, { otp })));
     expect(await server.core.sessions.list(account.id)).toHaveLength(before + 1);
-    // Nor is the challenge good for a second sign-in, with a code that is right.
+    // The challenge is not valid for a second sign-in, even with a valid code.
     const again = await browserWith(browser).submit(page, { otp: recoveryCodes[0]! });
     expect(isIn(again)).toBe(false);
     expect(await server.core.sessions.list(account.id)).toHaveLength(before + 1);
   });
 
   /**
-   * The same browser's form token, before anybody signed in: as one that kept a copy of the page.
+   * The form token of the browser before sign-in, as on a stored copy of the page.
    */
   function browserWith(browser: Browser): Browser {
     const copy = browserAt();
@@ -87,10 +87,10 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     return copy;
   }
 
-  it('takes a challenge for one sign-in, though 8 come with it and a right code each', async () => {
+  it('accepts a challenge once in 8 concurrent requests with valid codes', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const first = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, meta());
-    if (first.kind !== 'mfa_required') throw new Error('let in by the password alone');
+    if (first.kind !== 'mfa_required') throw new Error('signed in by password alone');
     const answers = await Promise.allSettled(
       recoveryCodes.slice(0, 8).map((otp) => server.core.signIn.withSecondFactor(first.challenge, otp, meta())),
     );
@@ -100,7 +100,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     }
   });
 
-  it('lets nobody in by the password alone who was on the way in when the factor was set up', async () => {
+  it('rejects sign-ins by password alone that run while the second factor is set up', async () => {
     const { signIn, sessionIssuer, sessions } = server.core;
     const account = await server.account();
     const admissions = await Promise.all(
@@ -126,7 +126,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
 
   const meta = () => ({ address: `10.8.${addresses++}.1`, userAgent: '', requestId: '' });
 
-  it('knows no challenge from another browser', async () => {
+  it('rejects a challenge from another browser', async () => {
     const { account, app } = await enrol(server, now());
     const page = await firstStep(account.email);
     const otp = app.code(now(), 1);
@@ -140,7 +140,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(await isOut(thief)).toBe(true);
   });
 
-  it('knows no challenge that is older than five minutes', async () => {
+  it('rejects a challenge after five minutes', async () => {
     const { account, app } = await enrol(server, now());
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
@@ -152,7 +152,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(isIn(await browser.submit(page, { otp: app.code(now()) }))).toBe(true);
   });
 
-  it('knows no challenge from before the password was changed, nor of who is suspended meanwhile', async () => {
+  it('rejects a challenge after a password change or a suspension', async () => {
     const [changed, suspended] = [await enrol(server, now()), await enrol(server, now())];
     const [one, other] = [browserAt(), browserAt()];
     const pages = [await firstStep(changed.account.email, one), await firstStep(suspended.account.email, other)];
@@ -166,7 +166,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect([await isOut(one), await isOut(other)]).toEqual([true, true]);
   });
 
-  it('knows no challenge that was made up or bent', async () => {
+  it('rejects a forged or modified challenge', async () => {
     const { account, app } = await enrol(server, now());
     const page = await firstStep(account.email);
     const challenge = formsOf(page.html)[0]!.fields.challenge!;
@@ -181,10 +181,10 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     }
   });
 
-  it('tells nothing of a second factor to who does not know the password', async () => {
+  it('reveals a second factor only after a correct password', async () => {
     const { account, app } = await enrol(server, now());
     const wrong = await browserAt().signIn(account.email, 'a wrong password');
-    const unknown = await browserAt().signIn('nobody@example.com', 'a wrong password');
+    const unknown = await browserAt().signIn('unknown@example.com', 'a wrong password');
     const words = (html: string) => html.replace(/value="[^"]*"/g, '');
     expect(words(wrong.html)).toBe(words(unknown.html));
     const guess = { email: account.email, password: 'a wrong password', otp: app.code(now(), 1) };
@@ -195,7 +195,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(right.kind).toBe('complete'); // the code was not spent by the wrong password
   });
 
-  it('counts a right password with a wrong code as an attempt', async () => {
+  it('counts a correct password with a wrong code as an attempt', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const from = { ...meta(), address: '10.9.9.9' };
     const wrong = { email: account.email, password: PASSWORD, otp: '9999-9999-9999-9999-9999-9999' };
@@ -208,7 +208,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect((await server.core.signIn.withPassword(owner, meta())).kind).toBe('complete');
   });
 
-  it('counts a right password without a code as no attempt, and forgives no more than there was', async () => {
+  it('refunds exactly one attempt for a correct password without a code', async () => {
     const from = { ...meta(), address: '10.9.9.8' };
     const tries = async (password: string, email: string, times: number) => {
       const codes: string[] = [];
@@ -227,8 +227,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(await tries(PASSWORD, account.email, 120)).toEqual(Array(120).fill('mfa_required'));
     expect(await tries('a wrong password', account.email, 10)).toEqual(Array(10).fill('invalid_credentials'));
     expect(await tries(PASSWORD, account.email, 1)).toEqual(['auth_rate_limited']);
-    // Each address has its hundred guesses, however many people got in from it by two steps in
-    // between.
+    // Each address has a hundred attempts, regardless of successful sign-ins in between.
     for (const otp of recoveryCodes.slice(0, 5)) {
       const other = { ...from, address: '10.9.9.7' };
       const step = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, other);
@@ -243,7 +242,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(clientAuthThrottle).toEqual([...Array(100).fill('invalid_credentials'), 'auth_rate_limited']);
   });
 
-  it('slows down who guesses codes on the page, and says for how long', async () => {
+  it('limits attempts at codes on the page and returns the waiting time', async () => {
     const { account, app } = await enrol(server, now());
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
@@ -253,13 +252,13 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     const slowed = answers.find(({ status }) => status === 429)!;
     expect(Number(slowed.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(asksForCode(slowed)).toBe(true);
-    // From elsewhere as well: it is the account's codes that are guessed.
-    const elsewhere = browserAt();
-    const next = await elsewhere.submit(await firstStep(account.email, elsewhere), { otp: app.code(now(), 1) });
+    // Other addresses share the limit: it protects the codes of the account.
+    const other = browserAt();
+    const next = await other.submit(await firstStep(account.email, other), { otp: app.code(now(), 1) });
     expect(next.status).toBe(429);
   });
 
-  it('lets a stranger without the password lock nobody out', async () => {
+  it('does not let an attacker without the password lock the owner out', async () => {
     const { account, app } = await enrol(server, now());
     for (let n = 0; n < 9; n += 1) {
       const guess = { email: account.email, password: 'a wrong password', otp: app.wrongCode(now()) };
@@ -270,8 +269,8 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect(isIn(await browser.submit(page, { otp: app.code(now(), 1) }))).toBe(true);
   });
 
-  describe('though a stranger with the password guesses from everywhere', () => {
-    /** Until nobody is listened to any more. */
+  describe('under a distributed attack with the password', () => {
+    /** Guesses until every unknown location is rejected. */
     async function guessFromEverywhere(
       { account, app }: Awaited<ReturnType<typeof enrol>>,
       otp = app.wrongCode(now()),
@@ -285,7 +284,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       return answers;
     }
 
-    it('lets the owner in where they were in before: by the address, or by the browser elsewhere', async () => {
+    it('accepts the owner at a known address or in a known browser', async () => {
       const person = await enrol(server, now());
       const { account, app } = person;
       const home = browserAt('10.6.0.1');
@@ -307,7 +306,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       expect(await guessFromEverywhere(person)).toEqual(Array(12).fill('auth_rate_limited'));
     });
 
-    it('knows a whole network of IPv6 as one place of the owner', async () => {
+    it('treats an IPv6 network as one known location', async () => {
       const person = await enrol(server, now());
       const signIn = async (address: string, otp: string) => {
         const from = { ...meta(), address };
@@ -324,7 +323,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       expect((await signIn('2001:db8:1:2:a:b:c:d', otp)).account.id).toBe(person.account.id);
     });
 
-    it('slows down guesses at a place of the owner as well', async () => {
+    it('limits attempts at a known location as well', async () => {
       const { account, app, recoveryCodes } = await enrol(server, now());
       const home = browserAt('10.6.0.3');
       await home.submit(await firstStep(account.email, home), { otp: recoveryCodes[0]! });
@@ -335,7 +334,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       expect(statuses).toEqual([...Array(5).fill(401), 429, 429]);
     });
 
-    it('takes a place for nobody’s where there was only the password to give', async () => {
+    it('does not trust locations of sign-ins by password alone', async () => {
       const account = await server.account();
       const thief = { ...meta(), address: '10.6.0.4' };
       await server.core.sessionIssuer.issueTokens(
@@ -349,7 +348,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       expect(refused).toBe('auth_rate_limited');
     });
 
-    it('leaves the owner the recovery codes, wherever they are', async () => {
+    it('accepts recovery codes at any location', async () => {
       const person = await enrol(server, now());
       for (let n = 0; n < 3; n += 1) await guessFromEverywhere(person, '9999-9999-9999-9999-9999-9999');
       const browser = browserAt();
@@ -371,14 +370,14 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
       await browser.open(authorizeUrl(server, client, pkce().challenge, more)),
     );
     expect([asksForCode(page), page.url.origin]).toEqual([true, browser.origin]);
-    const elsewhere = await browserWith(browser).open(authorizeUrl(server, client, pkce().challenge, more));
-    expect(elsewhere.url.pathname).toBe('/login');
+    const stepUp = await browserWith(browser).open(authorizeUrl(server, client, pkce().challenge, more));
+    expect(stepUp.url.pathname).toBe('/login');
     expect((await browser.submit(page, { otp: app.wrongCode(now()) })).url.origin).toBe(browser.origin);
     const inside = await browser.submit(page, { otp: recoveryCodes[0]! });
     expect(inside.html).toContain('name="decision"');
   });
 
-  it('stands in the way of a device that asks, and of who is signed in as somebody else', async () => {
+  it('is required for device authorization and for switching accounts', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const other = await server.account();
     const browser = browserAt();
@@ -404,7 +403,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     expect((await fresh.submit(factor, { otp: recoveryCodes[0]! })).html).toContain('name="decision"');
   });
 
-  it('tells apps how somebody signed in', async () => {
+  it('returns the authentication methods to clients', async () => {
     const { account, token } = await enrol(server, now());
     const client = await server.client();
     const amrOf = async (browser: Browser) => {
@@ -441,7 +440,7 @@ describe.each(stores)('signing in with a second factor on $name', (store) => {
     return ((await answer.json()) as { id_token: string }).id_token;
   }
 
-  it('can be proved again in the middle of a login, by password or by code', async () => {
+  it('supports re-authentication by password or by code', async () => {
     const { account, login, app } = await enrol(server, now());
     const { reauthenticate } = server.core.signIn;
     const provenAt = async () => (await server.core.sessions.find(login.session.id))!.session.authTime.getTime();

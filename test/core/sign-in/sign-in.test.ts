@@ -1,4 +1,4 @@
-// Signing in, tried by somebody who guesses, by somebody who hammers, and by the owner meanwhile.
+// Sign-in and sessions under password guessing, floods and concurrent changes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AppError } from '../../../src/base/app-error.js';
 import { sha256 } from '../../../src/base/crypto.js';
@@ -10,7 +10,7 @@ import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { openFamily } from '../../support/token-family.js';
 
-describe.each(stores)('signing in on $name', (store) => {
+describe.each(stores)('sign-in on $name', (store) => {
   let server: TestServer;
   let addresses = 0;
   beforeAll(async () => {
@@ -18,13 +18,13 @@ describe.each(stores)('signing in on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  function elsewhere(): string {
+  function newAddress(): string {
     addresses += 1;
     return `10.${addresses >> 8}.${addresses & 255}.1`;
   }
 
-  /** A browser somewhere else in the world. */
-  function browserAt(address = elsewhere()): Browser {
+  /** Returns a browser at a new address. */
+  function browserAt(address = newAddress()): Browser {
     const browser = new Browser(server.origin);
     browser.headers = { ...browser.headers, 'x-forwarded-for': address };
     return browser;
@@ -45,10 +45,10 @@ describe.each(stores)('signing in on $name', (store) => {
     return pages.map(({ status }) => status);
   }
 
-  it('says the same to an unknown address and to a wrong password', async () => {
+  it('returns the same error for an unknown address and a wrong password', async () => {
     const { email } = await server.account();
     const wrong = await browserAt().signIn(email, 'a wrong password');
-    const unknown = await browserAt().signIn('nobody@example.com', 'a wrong password');
+    const unknown = await browserAt().signIn('unknown@example.com', 'a wrong password');
     expect([wrong.status, unknown.status]).toEqual([401, 401]);
     expect(wordsOf(wrong.html)).toBeTruthy();
     expect(wordsOf(unknown.html)).toBe(wordsOf(wrong.html));
@@ -56,12 +56,12 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(names(unknown)).toEqual(names(wrong));
   });
 
-  it('takes the address however it is written', async () => {
+  it('accepts the e-mail address in any case', async () => {
     const { email } = await server.account();
     expect(isIn(await browserAt().signIn(` ${email.toUpperCase()} `, PASSWORD))).toBe(true);
   });
 
-  it('counts guesses at one account from one address, also those that come at once', async () => {
+  it('counts attempts at one account from one address, including concurrent ones', async () => {
     const { email } = await server.account();
     const statuses = await guess(email, 20, '10.200.0.1');
     expect(statuses.filter((status) => status === 401)).toHaveLength(10);
@@ -72,9 +72,9 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(isIn(await browserAt().signIn(email, PASSWORD))).toBe(true);
   });
 
-  it('makes whoever goes on after each delay wait for hours in the end', async () => {
+  it('extends the waiting time to hours for repeated attempts', async () => {
     const { email } = await server.account();
-    const meta = { ...systemMeta, address: elsewhere() };
+    const meta = { ...systemMeta, address: newAddress() };
     const attempt = () =>
       server.core.signIn.withPassword({ email, password: 'a wrong password' }, meta).catch((error: AppError) => error);
 
@@ -97,14 +97,14 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(rounds[2]!.delay).toBeGreaterThan(10_000);
   });
 
-  it('counts one network of IPv6 as one address', async () => {
+  it('counts an IPv6 network as one address', async () => {
     const { email } = await server.account();
     for (let n = 1; n <= 10; n += 1) await guess(email, 1, `2001:db8:1:1::${n}`);
     expect(await guess(email, 1, '2001:db8:1:1::ffff')).toEqual([429]);
     expect(await guess(email, 1, '2001:db8:1:2::1')).toEqual([401]);
   });
 
-  it('forgives the guesses of who then signs in', async () => {
+  it('resets the attempts after a successful sign-in', async () => {
     const { email } = await server.account();
     for (let round = 0; round < 3; round += 1) {
       await guess(email, 9, '10.200.0.2');
@@ -112,28 +112,28 @@ describe.each(stores)('signing in on $name', (store) => {
     }
   });
 
-  it('counts guesses from one address at many accounts', async () => {
+  it('counts attempts from one address at many accounts', async () => {
     const statuses: number[] = [];
     for (let n = 0; n < 11; n += 1) statuses.push(...(await guess(`target${n}@example.com`, 10, '10.200.0.3')));
     expect(statuses.filter((status) => status === 401)).toHaveLength(100);
     expect(statuses.slice(-5)).toEqual([429, 429, 429, 429, 429]);
   });
 
-  it('does not let a stranger who hammers from everywhere lock the owner out of a familiar address', async () => {
+  it('does not let a distributed attack lock the owner out of a known address', async () => {
     const { email } = await server.account();
     expect(isIn(await browserAt('10.200.1.1').signIn(email, PASSWORD))).toBe(true);
     expect(isIn(await browserAt('2001:db8:2:2::1').signIn(email, PASSWORD))).toBe(true);
     const statuses: number[] = [];
     for (let n = 0; n < 13; n += 1) statuses.push(...(await guess(email, 9)));
-    // Sent at once, they arrive in any order.
+    // Concurrent requests arrive in any order.
     expect(statuses.slice(-9).sort()).toEqual([401, 401, 401, ...Array(6).fill(429)]);
-    expect(isIn(await browserAt().signIn(email, PASSWORD))).toBe(true); // from where nobody ever was, in a few tries
+    expect(isIn(await browserAt().signIn(email, PASSWORD))).toBe(true); // from an unknown address, within few attempts
     expect(isIn(await browserAt('10.200.1.1').signIn(email, PASSWORD))).toBe(true);
     expect(isIn(await browserAt('2001:db8:2:2:aaaa::9').signIn(email, PASSWORD))).toBe(true); // its IPv6 network
     expect((await guess(email, 4)).sort()).toEqual([401, 401, 401, 429]);
   });
 
-  it('tells a suspended person only after the right password', async () => {
+  it('reveals a suspension only after the correct password', async () => {
     const { email, id } = await server.account();
     await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
     expect((await browserAt().signIn(email, 'a wrong password')).status).toBe(401);
@@ -142,9 +142,9 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(await server.core.sessions.list(id)).toEqual([]);
   });
 
-  it('lets nobody in by what was proved before the password changed or the account was suspended', async () => {
-    const meta = { ...systemMeta, address: elsewhere() };
-    // Far from the moment in which the account is made: two changes within a millisecond are one.
+  it('rejects an authentication from before a password change or a suspension', async () => {
+    const meta = { ...systemMeta, address: newAddress() };
+    // Long after the account was created: two changes within a millisecond look like one.
     for (const data of [{ passwordChangedAt: new Date(Date.now() + 60_000) }, { status: 'suspended' }]) {
       const { id } = await server.account();
       const account = await server.base.db.account.findUniqueOrThrow({ where: { id } });
@@ -159,13 +159,13 @@ describe.each(stores)('signing in on $name', (store) => {
     }
   });
 
-  it('gives another cookie at each sign-in, and the one before is worth nothing', async () => {
+  it('replaces the session cookie at each sign-in and invalidates the previous one', async () => {
     const { email } = await server.account();
     const browser = browserAt();
-    browser.cookies.set('signet_login', { value: 'chosen-by-somebody', path: '/' });
+    browser.cookies.set('signet_login', { value: 'chosen-by-an-attacker', path: '/' });
     await browser.signIn(email, PASSWORD);
     const first = browser.cookies.get('signet_login')!;
-    expect(first.value).not.toBe('chosen-by-somebody');
+    expect(first.value).not.toBe('chosen-by-an-attacker');
     await browser.signIn(email, PASSWORD);
     const second = browser.cookies.get('signet_login')!;
     expect(second.value).not.toBe(first.value);
@@ -175,7 +175,7 @@ describe.each(stores)('signing in on $name', (store) => {
     expect((await browser.open('/account')).url.pathname).toBe('/account');
   });
 
-  it('ends the login of the one before when somebody else signs in', async () => {
+  it('revokes the previous session when another user signs in', async () => {
     const [one, other] = [await server.account(), await server.account()];
     const client = await server.client();
     const browser = browserAt();
@@ -190,7 +190,7 @@ describe.each(stores)('signing in on $name', (store) => {
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
   });
 
-  it('signs nobody in by a form of another site', async () => {
+  it('rejects forms of other sites', async () => {
     const { email } = await server.account();
     const browser = browserAt();
     const page = await browser.open('/login');
@@ -203,7 +203,7 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(browser.cookies.has('signet_login')).toBe(false);
   });
 
-  it('registers one account though 8 forms come at once, and limits how many', async () => {
+  it('creates one account from 8 concurrent forms and limits registrations', async () => {
     const browser = browserAt();
     const page = await browser.open('/register');
     const fields = { email: 'many@example.com', name: 'Many', password: PASSWORD };
@@ -218,7 +218,7 @@ describe.each(stores)('signing in on $name', (store) => {
     expect(statuses.filter((status) => status === 429)).toHaveLength(2);
   });
 
-  it('leaves a trail of each way it went, and no password in it', async () => {
+  it('audits each outcome without the password', async () => {
     const { email, id } = await server.account();
     await browserAt('10.200.3.1').signIn(email, 'a wrong password');
     await browserAt('10.200.3.1').signIn(email, PASSWORD);
@@ -234,7 +234,7 @@ describe.each(stores)('signing in on $name', (store) => {
   });
 });
 
-describe.each(stores)('logins on $name', (store) => {
+describe.each(stores)('sessions on $name', (store) => {
   let server: TestServer;
   let aheadMs = 0;
   beforeAll(async () => {
@@ -250,7 +250,7 @@ describe.each(stores)('logins on $name', (store) => {
   const isOpen = async (token: string) => (await server.core.sessions.findByToken(token)) !== undefined;
   const DAY_MS = 86_400_000;
 
-  it('end when they are not used, go on when they are, and end for good in the end', async () => {
+  it('expire without use, are extended by use, and expire after SESSION_MAX', async () => {
     const [idle, used] = [await open(), await open()];
     try {
       for (let day = 7; day <= 28; day += 7) {
@@ -265,7 +265,7 @@ describe.each(stores)('logins on $name', (store) => {
     }
   });
 
-  it('end at once, alone or together', async () => {
+  it('are revoked at once, alone or together', async () => {
     const { account, session, token } = await open();
     const other = await server.core.sessions.open(account, ['pwd'], systemMeta);
     await server.core.sessions.revoke(session.id, 'signed_out', systemMeta);
@@ -281,7 +281,7 @@ describe.each(stores)('logins on $name', (store) => {
     expect(reasons.sort()).toEqual(['password_changed', 'revoked', 'signed_out']);
   });
 
-  it('end with their grants, but for those that were given for offline use when somebody signs out', async () => {
+  it('are revoked with their grants, except offline grants at sign-out', async () => {
     const { grants } = server.core.oauthStorage;
     const give = async (id: string, sessionId: string, accountId: string, offline: boolean) =>
       grants.save({
@@ -308,7 +308,7 @@ describe.each(stores)('logins on $name', (store) => {
     expect(await grants.list(one.account.id)).toEqual([]);
   });
 
-  it('leave nothing alive when all others end while one of them is granted something and signed out', async () => {
+  it('leave no grant when they are revoked during a new grant and a sign-out', async () => {
     const { grants } = server.core.oauthStorage;
     const { sessions } = server.core;
     const rounds = Array.from({ length: 8 }, async (_, n) => {
@@ -327,7 +327,7 @@ describe.each(stores)('logins on $name', (store) => {
     expect(await Promise.all(rounds)).toEqual(rounds.map((_, n) => [`stays ${n}`]));
   });
 
-  it('tell once which clients want to hear of their end', async () => {
+  it('notify the listeners once with the clients for back-channel logout', async () => {
     const { account, session } = await open();
     for (const clientId of ['a', 'b', 'a']) await server.core.sessions.rememberClient(session.id, clientId);
     const heard: unknown[] = [];
@@ -337,7 +337,7 @@ describe.each(stores)('logins on $name', (store) => {
     expect(heard).toEqual([{ sessionId: session.id, accountId: account.id, clientIds: ['a', 'b'] }]);
   });
 
-  it('do not live for who is suspended, or was told to start anew', async () => {
+  it('are rejected for suspended accounts and before `notBefore`', async () => {
     const { account, token } = await open();
     await server.base.db.account.update({ where: { id: account.id }, data: { status: 'suspended' } });
     server.base.invalidationBus.publish('accounts', account.id);

@@ -1,4 +1,4 @@
-// Time tells nothing: an unknown address takes as long as a wrong password.
+// Response times must not reveal which e-mail addresses have an account.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Browser, formsOf } from '../../support/browser.js';
 import { startServer, type TestServer } from '../../support/server.js';
@@ -19,7 +19,7 @@ it('takes as long for an unknown address as for a wrong password', { timeout: 24
   const page = await browser.open('/login');
   const { fields } = formsOf(page.html)[0]!;
   const cookie = [...browser.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
-  // A few accounts, so that the limit of guesses at one of them is not reached.
+  // Several accounts, so that none reaches its limit of attempts.
   const known: string[] = [];
   for (let n = 0; n < 4; n += 1) known.push((await server.account()).email);
 
@@ -43,9 +43,9 @@ it('takes as long for an unknown address as for a wrong password', { timeout: 24
     const at = n + 5;
     const pair = {
       known: () => time(known[at % known.length]!, 2 * at),
-      unknown: () => time(`nobody${at % known.length}@example.com`, 2 * at + 1),
+      unknown: () => time(`unknown${at % known.length}@example.com`, 2 * at + 1),
     };
-    // In turn, so that neither profits from what the other warmed up.
+    // Alternating, so that warm-up affects both alike.
     for (const kind of at % 2 ? (['known', 'unknown'] as const) : (['unknown', 'known'] as const)) {
       const elapsed = await pair[kind]();
       if (n >= 0) times[kind].push(elapsed);
