@@ -1,4 +1,5 @@
-// Writes src/core/accounts/common-passwords.ts: the 10,000 most common passwords that are long enough to pass the length rule.
+// Writes src/core/accounts/common-passwords.ts: the 10,000 most common passwords that are long
+// enough to pass the length rule.
 import { writeFileSync } from 'node:fs';
 import { dictionary } from '@zxcvbn-ts/language-common';
 

@@ -21,8 +21,8 @@ function fingerprint() {
 }
 
 /**
- * Beside its place first and moved there whole, so that whoever builds at the same time never reads
- * half a client.
+ * Writes to a temporary name and renames it, so that a build that runs at the same time never reads
+ * half a file.
  */
 async function generate() {
   const workshop = `node_modules/.cache/signet/generated-${process.pid}`;

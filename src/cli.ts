@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `signet`: the core of the server from a terminal, with the same settings, also beside a server. */
+/** `signet`: the core of the server from a terminal, with the same settings. */
 import { CommanderError } from 'commander';
 import { AppError } from './base/app-error.js';
 import { openBase } from './base/base.js';

@@ -1,4 +1,7 @@
-/** Starts the server: config → base → core → app → listen. On SIGTERM it closes in reverse. */
+/**
+ * Starts the server: config → base → core → app → listen. SIGTERM closes everything in reverse
+ * order.
+ */
 import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -12,14 +15,14 @@ import { type Config, ConfigError, loadEnvFile, readConfig } from './base/config
 import { createLog, type Log } from './base/log.js';
 import { createCore } from './core/core.js';
 
-/** Answers that are under way get this long; the stores then a little more. */
+/** Time for pending responses. The stores get a little more. */
 const DRAIN_MS = 10_000;
 const STOP_TIMEOUT_MS = DRAIN_MS + 5000;
 const MAX_HEADER_BYTES = 32 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
 
 async function main(): Promise<void> {
-  // Whoever read them may have left: that is no reason to let nobody in.
+  // A closed pipe must not stop the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   loadEnvFile();
   const config = await withFreePort(readConfig());
@@ -38,14 +41,14 @@ async function main(): Promise<void> {
 
 async function serve(config: Config, log: Log): Promise<void> {
   process.on('uncaughtException', (error) => {
-    log.fatal({ error }, 'a bug ended the process');
+    log.fatal({ error }, 'uncaught exception');
     process.exit(1);
   });
   const base = await openBase(config, { log });
   const core = await createCore(base);
-  if (isFirstProcess() && config.bootstrapAdmin) await makeAdmin(config.bootstrapAdmin);
+  if (isFirstProcess() && config.bootstrapAdmin) await createAdmin(config.bootstrapAdmin);
   const app = await createApp(base, core);
-  const server = makeServer(config, app.handle);
+  const server = createHttpServer(config, app.handle);
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
   await listen(server, config);
@@ -66,9 +69,9 @@ async function serve(config: Config, log: Log): Promise<void> {
   );
   await offerSetup();
 
-  async function makeAdmin(admin: { email: string; password: string }): Promise<void> {
+  async function createAdmin(admin: { email: string; password: string }): Promise<void> {
     try {
-      if (await core.bootstrap.bootstrap(admin)) log.info('the first administrator was made');
+      if (await core.bootstrap.bootstrap(admin)) log.info('first administrator created');
     } catch (error) {
       if (!(error instanceof AppError) || !error.fields) throw error;
       const errors = Object.entries(error.fields).map(
@@ -78,22 +81,22 @@ async function serve(config: Config, log: Log): Promise<void> {
     }
   }
 
-  /** A link for whoever can read this terminal, and nobody else: so it goes around the log. */
+  /** Prints a setup link to the terminal. It must not reach the log. */
   async function offerSetup(): Promise<void> {
     const token = await core.bootstrap.createToken();
     if (!token) return;
     process.stderr.write(
-      `\nThere is no administrator yet. Make one here, once, within a day:\n  ${config.issuer}/setup?token=${token}\n\n`,
+      `\nNo administrator exists yet. Create one within a day, at:\n  ${config.issuer}/setup?token=${token}\n\n`,
     );
   }
 
-  /** Finishes what was begun: no new connections, the answers under way, then the stores. */
+  /** Stops: no new connections, then pending responses, then the stores. */
   async function stop(signal: string): Promise<void> {
     if (stopping) return; // a terminal and npm may both send it
     stopping = true;
     log.info({ signal }, 'stopping');
     setTimeout(() => {
-      log.error('a store does not let go: stopped without it');
+      log.error('a store did not close in time');
       process.exit(1);
     }, STOP_TIMEOUT_MS).unref();
     await drain(server);
@@ -105,11 +108,11 @@ async function serve(config: Config, log: Log): Promise<void> {
 }
 
 /**
- * Speaks https itself where it was given a certificate. Clients may show theirs then: TLS proves
- * that they hold its key, and who stands behind it is asked where it matters, so that a certificate
- * of nobody's does not end the connection.
+ * Creates an HTTPS server if a certificate is configured. Clients can present certificates; TLS
+ * proves possession of the key, and the issuer is checked where it matters. An unknown certificate
+ * does not close the connection.
  */
-function makeServer({ certificates: { tls } }: Config, handle: RequestListener): Server {
+function createHttpServer({ certificates: { tls } }: Config, handle: RequestListener): Server {
   const options = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS };
   if (!tls) return createServer(options, handle);
   try {
@@ -124,29 +127,29 @@ function makeServer({ certificates: { tls } }: Config, handle: RequestListener):
 function listen(server: Server, { port, host }: Config): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('listening', resolve);
-    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(sentence(error), { cause: error })));
+    server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(messageOf(error), { cause: error })));
     server.listen(port, host);
   });
 
-  function sentence({ code, message }: NodeJS.ErrnoException): string {
-    if (code === 'EADDRINUSE') return `port ${port} is taken; set PORT to a free one, or stop what listens there`;
-    if (code === 'EACCES') return `port ${port} may not be opened by this user; set PORT to one above 1023`;
+  function messageOf({ code, message }: NodeJS.ErrnoException): string {
+    if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to a free port, or stop the other program`;
+    if (code === 'EACCES') return `this user cannot open port ${port}; set PORT to a port above 1023`;
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `HOST ${host} is not an address of this machine`;
     return message;
   }
 }
 
-/** Takes no new connections and waits for the answers under way, but not for ever. */
+/** Closes the server and waits for pending responses, up to a limit. */
 async function drain(server: Server): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
-  const sweeping = setInterval(() => server.closeIdleConnections(), 50); // also those that an answer just left idle
-  const patience = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  const closing = setInterval(() => server.closeIdleConnections(), 50); // also those that just became idle
+  const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
   await closed;
-  clearInterval(sweeping);
-  clearTimeout(patience);
+  clearInterval(closing);
+  clearTimeout(deadline);
 }
 
-/** The issuer must be known before anything is built, so with PORT=0 the port is found first. */
+/** Finds the port for PORT=0 first, because the issuer must be known before anything is created. */
 async function withFreePort(config: Config): Promise<Config> {
   if (config.port !== 0) return config;
   const probe = createServer();

@@ -1,4 +1,4 @@
-// What the compiled server says when it cannot start.
+// Messages of the compiled server when it cannot start.
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -8,12 +8,12 @@ import { run } from './support/server-process.js';
 
 const { folder, settings } = startFresh();
 
-describe('when it cannot start, it says why in a sentence and ends with 1', () => {
-  test('a port that is taken', async () => {
+describe('the server exits with 1 and a message for', () => {
+  test('a port in use', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, resolve));
     const { port } = other.address() as { port: number };
-    await refused({ PORT: String(port) }, new RegExp(`port ${port} is taken; set PORT`));
+    await refused({ PORT: String(port) }, new RegExp(`port ${port} is in use; set PORT`));
     other.close();
   });
 
@@ -21,21 +21,21 @@ describe('when it cannot start, it says why in a sentence and ends with 1', () =
     await refused({ DATA_DIR: '/dev/null/signet' }, /DATA_DIR \/dev\/null\/signet cannot be written/);
   });
 
-  test('an SQLite file in a place that cannot be written', async () => {
+  test('an SQLite file in a folder that cannot be written', async () => {
     await refused(
       { DATABASE_URL: 'file:/dev/null/signet.db' },
       /the database at \/dev\/null\/signet.db cannot be used/,
     );
   });
 
-  test('an SQLite file that is damaged, and what to do about what lies beside it', async () => {
+  test('a damaged SQLite file, with advice about its -wal and -shm files', async () => {
     const path = join(folder.path, 'signet.db');
     writeFileSync(path, 'no database at all, and longer than nothing'.repeat(30));
-    const advice = `signet.db cannot be used: .*; put a backup back, and before that remove ${path}, ${path}-wal and`;
+    const advice = `signet.db cannot be used: .*; remove ${path}, ${path}-wal and`;
     await refused({}, new RegExp(advice));
   });
 
-  test('a PostgreSQL that does not answer, without its password', async () => {
+  test('an unreachable PostgreSQL, without its password', async () => {
     const { stderr } = await refused(
       { DATABASE_URL: 'postgresql://signet:hunter22@127.0.0.1:1/signet' },
       /the database at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*; check DATABASE_URL/,
@@ -43,11 +43,11 @@ describe('when it cannot start, it says why in a sentence and ends with 1', () =
     expect(stderr).not.toContain('hunter22');
   });
 
-  test('a Redis that does not answer', async () => {
+  test('an unreachable Redis', async () => {
     await refused({ REDIS_URL: 'redis://127.0.0.1:1' }, /Redis at 127\.0\.0\.1:1 cannot be reached/);
   });
 
-  test('settings that are wrong, all of them at once', async () => {
+  test('invalid settings, all at once', async () => {
     const { stderr } = await refused(
       { PORT: 'many', DATABASE_URL: 'mysql://x', ACCESS_TOKEN_TTL: '8 hours' },
       /^The settings are not usable:/,

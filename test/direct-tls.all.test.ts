@@ -1,5 +1,4 @@
-// A server that ends TLS itself: the certificate of a client is the one whose key it has proven to
-// hold in the handshake, and no header is a certificate.
+// A server without a TLS proxy: client certificates come from the handshake, never from a header.
 import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
@@ -8,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ServerProcess, startServerProcess, temporaryFolder } from './support/server-process.js';
 import { asHeader, type Holder, issue, makeBundleFolder, makeTrustDomain } from './support/workloads.js';
 
-describe('a server with a certificate of its own', () => {
+describe('a server with its own certificate', () => {
   const folder = temporaryFolder();
   const domain = makeTrustDomain('example.org');
   const bundles = makeBundleFolder(domain);
@@ -65,8 +64,8 @@ describe('a server with a certificate of its own', () => {
   const status = (chain: Holder[] = [], headers: Record<string, string> = {}) =>
     ask('/api/v1/test-auth/auth-status', chain, headers);
 
-  it('knows a workload by its handshake, also by way of another authority, and nobody by a header', async () => {
-    const nobody = { authenticated: false, principal: { type: 'anonymous' } };
+  it('identifies a workload by its handshake, and never by a header', async () => {
+    const anonymous = { authenticated: false, principal: { type: 'anonymous' } };
     const holder = domain.workload('/api');
     const known = { authenticated: true, principal: { type: 'agent', id: 'spiffe://example.org/api' } };
     expect(await status([holder])).toEqual(known);
@@ -77,11 +76,11 @@ describe('a server with a certificate of its own', () => {
     expect(await status([issue(undefined, { uris: ['spiffe://example.org/api'] })])).toMatchObject({
       error: 'invalid_token',
     });
-    expect(await status()).toEqual(nobody);
-    expect(await status([], { 'x-client-cert': asHeader(holder), 'x-request-id': randomUUID() })).toEqual(nobody);
+    expect(await status()).toEqual(anonymous);
+    expect(await status([], { 'x-client-cert': asHeader(holder), 'x-request-id': randomUUID() })).toEqual(anonymous);
   });
 
-  it('says that certificates can come', async () => {
+  it('announces mutual TLS in the discovery document', async () => {
     const { token_endpoint_auth_methods_supported: methods } = await ask('/.well-known/openid-configuration');
     expect(methods).toEqual(expect.arrayContaining(['tls_client_auth', 'spiffe_jwt', 'spiffe_x509']));
   });

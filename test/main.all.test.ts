@@ -1,5 +1,4 @@
-// The compiled server on PostgreSQL and Redis, as one process and as several; and what it does
-// while a store is down.
+// The compiled server on PostgreSQL and Redis: one process, several, and with a store down.
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
@@ -46,7 +45,7 @@ function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): Record<
 }
 
 describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
-  test('starts on a blank database, signs somebody in, ends with 0 and starts again', async () => {
+  test('starts on an empty database, signs a user in, exits with 0 and starts again', async () => {
     data = await store.openBlank();
     for (const made of [1, 0]) {
       const server = await startServerProcess(settingsFor(data));
@@ -65,7 +64,7 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
     }
   });
 
-  test('the doctor finds all well', async () => {
+  test('doctor finds no problem', async () => {
     data = await store.open();
     const server = await startServerProcess(settingsFor(data));
     const settings = { ...settingsFor(data), PORT: new URL(server.origin).port };
@@ -86,7 +85,7 @@ describe('two processes', () => {
     await until('both run', () => workersOf(server).length === 2);
   });
 
-  test('serve both, one takes the place of one that was killed, and all stop together', async () => {
+  test('both serve requests, a killed one is replaced, and all stop together', async () => {
     expect(server.lines().filter((line) => line.msg === 'listening')).toHaveLength(1);
     expect(server.lines().filter((line) => /administrator was made/.test(line.msg))).toHaveLength(1);
     const [first, second] = workersOf(server);
@@ -110,7 +109,7 @@ describe('two processes', () => {
     for (const pid of workers) expect(isRunning(pid)).toBe(false);
   });
 
-  test('know of each other’s clients and sign-ins', async () => {
+  test('see each other’s clients and sessions', async () => {
     const browser = new Browser(server.origin);
     await browser.signIn('root@example.com', PASSWORD);
     for (let i = 0; i < 10; i += 1) {
@@ -120,7 +119,7 @@ describe('two processes', () => {
   });
 });
 
-test('several processes that cannot start say why once, and end with 1', async () => {
+test('several processes that cannot start print one message and exit with 1', async () => {
   data = await postgresql!.openBlank();
   const { code, stdout, stderr } = await run('main.js', [], {
     ...settingsFor(data),
@@ -179,7 +178,7 @@ describe('while a store is down', () => {
     120_000,
   );
 
-  test('it still stops in time', async () => {
+  test('the server still stops in time', async () => {
     data = await postgresqlAndRedis!.open();
     const postgresqlWire = await openWire(data.databaseUrl);
     const redisWire = await openWire(data.redisUrl!);

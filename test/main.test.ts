@@ -1,5 +1,4 @@
-// The compiled server as an operator meets it: first start, second start, stopping. When it cannot
-// start: cannot-start.all.test.ts.
+// The compiled server: first start, second start, stop. Failing starts: cannot-start.all.test.ts.
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +10,7 @@ const PASSWORD = 'correct horse battery';
 const { folder, settings } = startFresh();
 
 describe('the first start', () => {
-  test('needs nothing but a folder and a port, and answers discovery', async () => {
+  test('needs only a folder and a port, and serves the discovery document', async () => {
     const server = await startServerProcess({ DATA_DIR: folder.path, PORT: '0' });
     const listening = server.lines().filter((line) => line.msg === 'listening');
     expect(listening).toHaveLength(1);
@@ -23,7 +22,7 @@ describe('the first start', () => {
     expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
   });
 
-  test('offers a set-up link outside the log, which makes the administrator once', async () => {
+  test('prints a setup link outside the log, which creates one administrator', async () => {
     const server = await startServerProcess(settings);
     await until('the link is shown', () => setupLink(server.stderr()) !== undefined);
     const link = setupLink(server.stderr())!;
@@ -50,7 +49,7 @@ describe('the first start', () => {
     expect(setupLink(second.stderr())).toBeUndefined();
   });
 
-  test('makes the administrator that the settings name, once', async () => {
+  test('creates the administrator of the settings once', async () => {
     const withAdmin = {
       ...settings,
       BOOTSTRAP_ADMIN_EMAIL: 'boot@example.com',
@@ -72,7 +71,7 @@ describe('the first start', () => {
 });
 
 describe('stopping', () => {
-  test('ends although nobody reads its log any more, nor ever read its errors', async () => {
+  test('succeeds although the pipes for its log and errors are closed', async () => {
     // A blank database, so that there is a set-up link to be written there.
     const server = await startServerProcess({ DATA_DIR: join(folder.path, 'unread'), PORT: '0' }, { mute: true });
     server.hangUp();
@@ -85,7 +84,7 @@ describe('stopping', () => {
     expect(Date.now() - began).toBeLessThan(8000);
   });
 
-  test('finishes the request under way, takes no other, and ends with 0', async () => {
+  test('finishes pending requests, rejects new ones, and exits with 0', async () => {
     const server = await startServerProcess(settings);
     const browser = new Browser(server.origin);
     const login = await browser.open('/login');
@@ -118,7 +117,7 @@ describe('stopping', () => {
     expect(server.lines().at(-1)?.msg).toBe('stopped');
   });
 
-  test('does not wait for connections that are only kept open', async () => {
+  test('does not wait for idle connections', async () => {
     const server = await startServerProcess(settings);
     await fetch(`${server.origin}/healthz`); // undici keeps the connection
     const began = Date.now();

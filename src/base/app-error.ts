@@ -1,9 +1,9 @@
 /**
- * The expected no: a refusal has a name, a status and one sentence for whoever asked. Anything else
- * that is thrown is a bug.
+ * Expected errors: a name, an HTTP status and a message for the caller. Any other exception is a
+ * bug.
  */
 
-/** How far a limit is spent. */
+/** The state of a rate limit. */
 export interface LimitState {
   /** Events in a window. */
   limit: number;
@@ -12,27 +12,27 @@ export interface LimitState {
   resetSeconds: number;
 }
 
-/** What was wrong with a proof of possession (RFC 9449, 7.1). */
+/** The reason why a proof of possession was rejected (RFC 9449, section 7.1). */
 export type DpopError = 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce';
 
 export interface AppErrorOptions {
-  /** What is wrong, by field (400 `invalid_request`). */
+  /** Messages by field (400 `invalid_request`). */
   fields?: Record<string, string>;
-  /** Seconds until asking again makes sense; becomes `Retry-After`. */
+  /** Seconds until a retry makes sense. Becomes `Retry-After`. */
   retryAfterSeconds?: number;
-  /** The limit that was spent (429). */
+  /** The exceeded limit (429). */
   limit?: LimitState;
-  /** How to ask again with a DPoP proof (401). */
+  /** The error and the nonce for a retry with a DPoP proof (401). */
   dpop?: { error: DpopError; nonce: string };
-  /** What else the answer says. */
+  /** More members of the response. */
   members?: Record<string, unknown>;
-  /** What an app would have to be given first (403 `insufficient_scope`). */
+  /** The scope that the token lacks (403 `insufficient_scope`). */
   scope?: string;
   cause?: unknown;
 }
 
 export class AppError extends Error {
-  override readonly name = 'Refusal';
+  override readonly name = 'AppError';
   readonly fields: Record<string, string> | undefined;
   readonly retryAfterSeconds: number | undefined;
   readonly limit: LimitState | undefined;
@@ -56,37 +56,46 @@ export class AppError extends Error {
   }
 }
 
+/** Creates the error for an invalid request. `fields` has a message per field. */
 export const invalidRequest = (message: string, fields?: Record<string, string>) =>
   new AppError(400, 'invalid_request', message, { fields });
+/** Creates the error for missing or invalid credentials. */
 export const unauthorized = (code: string, message: string) => new AppError(401, code, message);
-/** The token was good, and whoever sent it has not proven that it is theirs. */
+/** Creates the error for a valid token whose proof of possession is missing or invalid. */
 export const invalidProof = (message: string, dpop: AppErrorOptions['dpop']) =>
   new AppError(401, 'invalid_token', message, { dpop });
+/** Creates the error for a caller without permission. */
 export const forbidden = (code: string, message: string) => new AppError(403, code, message);
+/** Creates the error for a token without a scope (RFC 6750, section 3.1). */
 export const insufficientScope = (scope: string) =>
   new AppError(403, 'insufficient_scope', `The token lacks the scope ${scope}.`, { scope });
+/** Creates the error for a resource that does not exist. */
 export const notFound = (message = 'There is nothing here.') => new AppError(404, 'not_found', message);
+/** Creates the error for a conflict with stored data. */
 export const conflict = (message: string, fields?: Record<string, string>) =>
   new AppError(409, 'conflict', message, { fields });
+/** Creates the error for a request body that is too large. */
 export const payloadTooLarge = (message: string) => new AppError(413, 'payload_too_large', message);
+/** Creates the error for an exceeded rate limit. */
 export const rateLimited = (limit: LimitState, code = 'rate_limited') =>
   new AppError(429, code, 'Too many requests. Please wait and try again.', {
     retryAfterSeconds: limit.resetSeconds,
     limit,
   });
+/** Creates the error for an unavailable store. A retry can help. */
 export const serviceUnavailable = (message: string, cause?: unknown) =>
   new AppError(503, 'temporarily_unavailable', message, { retryAfterSeconds: 5, cause });
 
-/** Another provider is down, or too slow. */
+/** Creates the error for an external provider that is unavailable or too slow. */
 export const upstreamUnavailable = (message: string, cause?: unknown) =>
   new AppError(503, 'upstream_unavailable', message, { retryAfterSeconds: 5, cause });
-/** Another provider answers what it should not: asking again does not help. */
+/** Creates the error for an invalid response of an external provider. A retry does not help. */
 export const upstreamInvalid = (message: string, cause?: unknown) =>
   new AppError(502, 'upstream_invalid_response', message, { cause });
 
 /**
- * Whether it says that a store does not answer, by the codes of Prisma and of the drivers: then
- * asking later may help.
+ * Reports whether the error says that a store is unavailable, by the codes of Prisma and of the
+ * drivers. A retry can help.
  */
 export function isStoreUnavailable(error: unknown): boolean {
   const { code, message, name } = error as { code?: unknown; message?: string; name?: string };
@@ -95,18 +104,18 @@ export function isStoreUnavailable(error: unknown): boolean {
 }
 
 const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND)$/;
-/** What ioredis and pg say without a code. */
+/** Messages of ioredis and pg for errors without a code. */
 const OUTAGE_MESSAGES =
   /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired)/;
 
-/** Whether it says that a row with this unique value is there already. */
+/** Reports whether the error says that a unique value exists already. */
 export function isUniqueViolation(error: unknown): boolean {
   return (error as { code?: unknown } | undefined)?.code === 'P2002';
 }
 
 /**
- * Whether it says that a text cannot be stored for its NUL characters, as both databases and the
- * engine before them put it.
+ * Reports whether the error says that a text contains NUL characters, which neither database can
+ * store.
  */
 export function isInvalidText(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };

@@ -1,4 +1,7 @@
-/** Opens the outside world by the settings, and closes it again in reverse. */
+/**
+ * Opens everything outside the process according to the configuration, and closes it in reverse
+ * order.
+ */
 
 import { isLoopback } from '../kit/loopback.js';
 import { createBackground } from './background.js';
@@ -19,8 +22,8 @@ import { createSafeFetch } from './safe-fetch.js';
 export type Base = Awaited<ReturnType<typeof openBase>>;
 
 /**
- * Migrates and opens the database, connects to Redis where there is one. Rejects with a sentence
- * when something is missing.
+ * Migrates and opens the database, and connects to Redis if configured. Rejects with a message for
+ * the operator.
  */
 export async function openBase(config: Config, { log, clock = systemClock }: { log: Log; clock?: Clock }) {
   const closers: (() => Promise<unknown>)[] = [];
@@ -30,7 +33,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
       throw new Error(unreachableMessage(config.databaseUrl, error), { cause: error });
     });
     if (applied.length > 0) log.info({ applied }, 'migrations applied');
-    // The connections of the setting are shared between the engine and the prepared statements.
+    // Prisma and the prepared statements share the configured number of connections.
     const poolSize = Math.ceil(config.databasePool / 2);
     const db = await openDatabase(config.databaseUrl, { poolSize });
     closers.unshift(() => db.$disconnect());
@@ -69,7 +72,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     throw error;
   }
 
-  /** On PostgreSQL only; elsewhere its driver is not even loaded. */
+  /** Only on PostgreSQL. The driver is not loaded for SQLite. */
   async function connectPrepared(poolSize: number): Promise<Prepared | undefined> {
     if (parseUrl(config.databaseUrl).provider === 'sqlite') return undefined;
     const { openPrepared } = await import('./db/prepared.js');
@@ -78,13 +81,13 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     return prepared;
   }
 
-  /** Counters must be shared wherever there may be a second process. */
+  /** Chooses a store that all processes share, if there can be more than one. */
   function rateLimitStore(redis: Redis | undefined, prepared: Prepared | undefined): RateLimitStore {
     if (redis) return { kind: 'redis', redis, prefix: config.redisPrefix };
     return prepared ? { kind: 'postgresql', pool: prepared.pool } : { kind: 'memory' };
   }
 
-  /** Its driver is loaded only where there is a Redis. */
+  /** Loads the driver only if Redis is configured. */
   async function connectRedis(url: string): Promise<Redis> {
     const { closeRedis, openRedis } = await import('./redis.js');
     const redis = await openRedis(url, { log });
@@ -97,17 +100,14 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   }
 }
 
-/**
- * One sentence that names the place, never the password in its URL. What is a sentence already
- * stays.
- */
+/** Returns a message with the location of the database, never with the password in its URL. */
 function unreachableMessage(databaseUrl: string, error: Error): string {
   const { code } = error as { code?: string };
   if (!code) return error.message;
   const target = parseUrl(databaseUrl);
   const place = target.provider === 'sqlite' ? target.path : new URL(target.url).host;
   const advice = /malformed|not a database/.test(error.message)
-    ? `put a backup back, and before that remove ${place}, ${place}-wal and ${place}-shm`
+    ? `remove ${place}, ${place}-wal and ${place}-shm, and restore a backup`
     : 'check DATABASE_URL';
   return `the database at ${place} cannot be used: ${error.message || code}; ${advice}`;
 }

@@ -1,25 +1,25 @@
 /**
- * A limit on what comes thousands of times a minute. Events are taken from the shared counters by
- * the batch and counted here, so that most of them ask no store. Nobody gets more than the limit;
- * what a process has taken and does not use is lost to the others.
+ * A rate limit for thousands of events a minute. It reserves events in batches from the shared
+ * counters, so most events need no store. The limit is never exceeded; events that a process
+ * reserved and does not use are lost to the others.
  */
 
 import { AppError, type LimitState, rateLimited } from './app-error.js';
 import { SECOND_MS } from './clock.js';
 import type { Limit, RateLimiter } from './rate-limiter.js';
 
-/** What this process has taken for one key. */
+/** The events that this process has reserved for one key. */
 interface Reservation {
   left: number;
-  /** Left to all others. */
+  /** Left for all other processes. */
   remaining: number;
   endsAt: number;
   reserving: Promise<void> | undefined;
-  /** Nothing is left until then. */
+  /** Whether the limit is exceeded until `endsAt`. */
   isExhausted: boolean;
 }
 
-/** A sixtieth of a minute's points is a second's worth. */
+/** A batch of a limit per minute is what one second needs. */
 const BATCHES = 60;
 const MAX_RESERVATIONS = 10_000;
 
@@ -35,7 +35,7 @@ export function createBatchedRateLimit({
 
   return { consume };
 
-  /** As `rateLimiter.consume`. */
+  /** Consumes an event, like `rateLimiter.consume`. */
   async function consume(key: string): Promise<LimitState> {
     const reservation = reservationFor(key);
     while (reservation.left === 0) {
@@ -52,7 +52,7 @@ export function createBatchedRateLimit({
   function reservationFor(key: string): Reservation {
     const known = reservations.get(key);
     if (known && known.endsAt > performance.now()) return known;
-    if (reservations.size >= MAX_RESERVATIONS) reservations.clear(); // strangers choose what stands here
+    if (reservations.size >= MAX_RESERVATIONS) reservations.clear(); // clients choose the keys
     const fresh = { left: 0, remaining: 0, endsAt: Number.POSITIVE_INFINITY, reserving: undefined, isExhausted: false };
     reservations.set(key, fresh);
     return fresh;

@@ -1,4 +1,4 @@
-/** The time, as something that can be handed in. */
+/** The current time, injectable for tests. */
 
 export interface Clock {
   now(): Date;
@@ -11,8 +11,8 @@ export const MINUTE_SECONDS = 60;
 export const HOUR_SECONDS = 60 * MINUTE_SECONDS;
 export const DAY_SECONDS = 24 * HOUR_SECONDS;
 
-/** `date` moved by a number of seconds. */
+/** Returns `date` plus a number of seconds. */
 export const addSeconds = (date: Date, seconds: number) => new Date(date.getTime() + seconds * SECOND_MS);
 
-/** Whole seconds since 1970, as JWTs count them. */
+/** Returns whole seconds since 1970, as in JWTs. */
 export const epochSeconds = (date: Date) => Math.floor(date.getTime() / SECOND_MS);

@@ -1,6 +1,7 @@
 /**
- * Several server processes behind one port: starts them, replaces one that dies, stops them all.
- * Knows nothing of what they do.
+ * Runs several server processes on one port: starts them, replaces one that exits, stops them all.
+ * pm2 would also
+ * manage logs and restarts, which systemd and containers do.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,9 +9,9 @@ import type { Log } from './log.js';
 
 interface Deps {
   count: number;
-  /** What they are given on top of our own environment. */
+  /** Variables for the processes, in addition to our own environment. */
   environment: Record<string, string>;
-  /** How long one may take to stop before it is killed. */
+  /** Time after which a stopping process is killed. */
   stopTimeoutMs: number;
   log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
@@ -20,14 +21,14 @@ const RETRY_LAST_MS = 5000;
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Whether this is the only process, or the one that does what only one should. The others begin
- * when it listens.
+ * Reports whether this is the only process, or the one that runs tasks that only one process
+ * should. The other processes start when it listens.
  */
 export const isFirstProcess = () => cluster.isPrimary || cluster.worker?.id === 1;
 
 /**
- * The first alone, so that what is wrong is told once, then the rest. Resolves to false when one
- * cannot start: all are stopped then.
+ * Starts the first process alone, so that a configuration error is printed once, and then the
+ * others. Resolves to false if one cannot start; the others are stopped then.
  */
 export async function superviseProcesses({ count, environment, stopTimeoutMs, log }: Deps): Promise<boolean> {
   let stopping = false;
@@ -38,7 +39,7 @@ export async function superviseProcesses({ count, environment, stopTimeoutMs, lo
   stopAll('a process could not start');
   return false;
 
-  /** Resolves when it listens, or to false when it ends before that. */
+  /** Resolves to true when the process listens, and to false when it exits before. */
   function start(): Promise<boolean> {
     const worker = cluster.fork(environment);
     return new Promise((resolve) => {
@@ -52,14 +53,14 @@ export async function superviseProcesses({ count, environment, stopTimeoutMs, lo
 
   async function replace(dead: Worker, reason: string | number): Promise<void> {
     if (stopping) return;
-    log.error({ pid: dead.process.pid, reason }, 'a process ended; another one takes its place');
+    log.error({ pid: dead.process.pid, reason }, 'process exited; starting another one');
     for (let waitMs = RETRY_FIRST_MS; !stopping && !(await start()); waitMs = Math.min(2 * waitMs, RETRY_LAST_MS)) {
-      log.warn('a process could not start; trying again');
+      log.warn('process could not start; retrying');
       await sleep(waitMs);
     }
   }
 
-  /** A terminal and npm may both send the signal, to us and to the others: the first one counts. */
+  /** Stops all processes once. A terminal and npm can both send the signal. */
   function stopAll(reason: string): void {
     if (stopping) return;
     stopping = true;

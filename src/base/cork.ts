@@ -1,9 +1,9 @@
-/** Fewer system calls for sockets that many requests share: those to the stores. */
+/** Saves system calls on sockets that many requests share: those to the stores. */
 import type { Writable } from 'node:stream';
 
 /**
- * What is written to this socket from now on leaves together, before the next turn of the event
- * loop.
+ * Buffers writes to this socket until the next turn of the event loop, and then sends them
+ * together.
  */
 export function corkUntilNextTick(socket: Writable): void {
   if (socket.writableCorked > 0) return;

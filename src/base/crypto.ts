@@ -1,44 +1,42 @@
-/** Random values, hashes and the keys that are derived from the master secret. */
+/** Random values, hashes, and keys derived from the master secret. */
 import { createHmac, hash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 
 const KEY_BYTES = 32;
 
-/** A secret for somebody to carry: 256 bits unless told otherwise, base64url. */
+/** Returns a random secret in base64url: 256 bits by default. */
 export const randomToken = (bytes = 32) => randomBytes(bytes).toString('base64url');
 
 /**
- * SHA-256, base64url. For secrets that are random themselves; passwords go through
+ * Returns the SHA-256 in base64url. Only for random secrets; passwords use
  * `core/accounts/passwords`.
  */
 export const sha256 = (value: string) => hash('sha256', value, 'base64url');
 
+/** Returns the HMAC-SHA-256 in base64url. */
 export const hmacSha256 = (key: Uint8Array, value: string) =>
   createHmac('sha256', key).update(value).digest('base64url');
 
-/** Compares without telling by its time where the difference is. Lengths are not secret. */
+/** Compares in constant time. The lengths are not secret. */
 export function constantTimeEqual(a: string, b: string): boolean {
   const [left, right] = [Buffer.from(a), Buffer.from(b)];
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
 /**
- * Keys for one purpose each, from the master secret. After a change of `SECRET` the previous one
- * still opens.
+ * Keys derived from the master secret, one per purpose. After a change of `SECRET`, the previous
+ * one still decrypts.
  */
 export interface Secrets {
-  /** The key that signs and seals. */
+  /** Returns the key that signs and encrypts. */
   key(purpose: string): Buffer;
-  /** All keys that may open, the current one first. */
+  /** Returns all keys that can decrypt, the current one first. */
   keys(purpose: string): Buffer[];
-  /**
-   * Encrypts text for storage (JWE, A256GCM). What it is bound to is authenticated with it, and can
-   * be read by anybody.
-   */
+  /** Encrypts text for storage (JWE, A256GCM). `boundTo` is authenticated, but not encrypted. */
   seal(purpose: string, text: string, boundTo?: string): Promise<string>;
   /**
-   * The text that was sealed. Throws when neither the current nor the previous secret opens it, or
-   * when it is bound to something else.
+   * Decrypts text. Throws if neither the current nor the previous secret decrypts it, or if it is
+   * bound to something else.
    */
   open(purpose: string, sealed: string, boundTo?: string): Promise<string>;
 }
@@ -87,7 +85,7 @@ export function createSecrets(secret: string, previous?: string): Secrets {
   }
 }
 
-/** A UUID whose order is the order of time (RFC 9562, version 7). */
+/** Returns a UUID version 7 (RFC 9562), which sorts by time. */
 export function uuidv7(now: Date): string {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(now.getTime(), 0, 6);

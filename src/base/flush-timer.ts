@@ -1,24 +1,23 @@
 /**
- * Writing a little later: what many requests leave behind is written together, so that none of them
- * waits for it.
+ * Delays writes, so that the writes of many requests are stored together and no request waits for
+ * them.
  */
 
-/** `write` must not reject; what it could not write it keeps, and asks for again. */
+/**
+ * Creates a timer. `write` must not reject: it keeps what it could not store and schedules again.
+ */
 export function createFlushTimer(afterMs: number, write: () => Promise<void>) {
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 
   return { schedule, flush };
 
-  /**
-   * After a while, unless that is planned already. A process that has nothing else to do does not
-   * wait for it.
-   */
+  /** Schedules a write, unless one is scheduled. The timer does not keep the process alive. */
   function schedule(): void {
     timer ??= setTimeout(() => void flush(), afterMs).unref();
   }
 
-  /** At once, but never two at a time. */
+  /** Writes now, after a write that is running. */
   async function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;

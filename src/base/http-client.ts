@@ -1,7 +1,7 @@
 /**
- * Asks a server that the keeper named in the settings: no redirect, little time, few bytes. It may
- * stand in a private network, so addresses are not guarded; for the URLs of strangers there is
- * base/fetch. The environment's proxies are not asked.
+ * Requests to servers that the administrator configured: no redirects, and limits on time and size.
+ * They can be in a private network, so addresses are not checked; URLs from clients go through
+ * safe-fetch.ts. The proxies of the environment are not used.
  */
 import { upstreamInvalid, upstreamUnavailable } from './app-error.js';
 
@@ -9,75 +9,74 @@ export interface HttpRequest {
   method?: string;
   headers?: Record<string, string>;
   body?: string;
-  /** Ends the wait before the time of a single question is over. */
+  /** Aborts the request before the timeout. */
   signal?: AbortSignal;
 }
 
 export interface HttpResponse {
   status: number;
-  /** Those that came once. */
+  /** Headers that occur once. */
   headers: Record<string, string>;
   text: string;
 }
 
 /**
- * Refuses with `upstream_unavailable` when nobody answers, or not in time, and with
- * `upstream_invalid_response` when the answer is too long. Whatever is answered, a redirect or an
- * error too, is for the caller to judge.
+ * Sends a request. Throws `AppError` `upstream_unavailable` if the server is not reachable in time,
+ * and `upstream_invalid_response` if the response is too large or not HTTP. The caller judges the
+ * status.
  */
-export type HttpClient = (url: string, question?: HttpRequest) => Promise<HttpResponse>;
+export type HttpClient = (url: string, request?: HttpRequest) => Promise<HttpResponse>;
 
 export const RESPONSE_TIMEOUT_MS = 5000;
 const NEXT_ADDRESS_DELAY_MS = 1000;
 const MAX_BYTES = 64 * 1024;
 const TOO_LONG = 'UND_ERR_RES_EXCEEDED_MAX_SIZE';
 const NO_HTTP = /^HPE_|^UND_ERR_(HEADERS_OVERFLOW|RES_CONTENT_LENGTH_MISMATCH)$/;
-/** To these a Response may have no body. */
+/** Statuses of responses without a body. */
 const WITHOUT_BODY = new Set([101, 103, 204, 205, 304]);
 
 export function createHttpClient({ timeoutMs = RESPONSE_TIMEOUT_MS, maxBytes = MAX_BYTES } = {}): HttpClient {
   let client: ReturnType<typeof load> | undefined;
 
-  return async function ask(url, { method = 'GET', headers = {}, body, signal } = {}) {
+  return async function send(url, { method = 'GET', headers = {}, body, signal } = {}) {
     client ??= load();
     const { request, dispatcher } = await client;
     const signals = [AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])];
     try {
-      const answer = await request(url, {
+      const response = await request(url, {
         method: method as 'GET',
         dispatcher,
         signal: AbortSignal.any(signals),
-        headers: { ...headers, 'accept-encoding': 'identity' }, // the limit counts what comes over the wire
+        headers: { ...headers, 'accept-encoding': 'identity' }, // the limit counts compressed bytes
         ...(body !== undefined && { body }),
       });
-      const single = Object.entries(answer.headers).filter(([, value]) => typeof value === 'string');
+      const single = Object.entries(response.headers).filter(([, value]) => typeof value === 'string');
       return {
-        status: answer.statusCode,
+        status: response.statusCode,
         headers: Object.fromEntries(single) as Record<string, string>,
-        text: await answer.body.text(),
+        text: await response.body.text(),
       };
     } catch (error) {
       const code = String((error as { code?: unknown }).code);
-      if (code === TOO_LONG) throw upstreamInvalid('The other provider answers without end.', error);
-      if (NO_HTTP.test(code)) throw upstreamInvalid('The other provider does not speak HTTP.', error);
-      throw upstreamUnavailable('The other provider does not answer.', error);
+      if (code === TOO_LONG) throw upstreamInvalid("The provider's response is too large.", error);
+      if (NO_HTTP.test(code)) throw upstreamInvalid('The provider does not speak HTTP.', error);
+      throw upstreamUnavailable('The provider does not respond.', error);
     }
   };
 
-  /** Loaded when it is first needed: most installations never ask anybody. */
+  /** Loaded on first use: most installations have no external provider. */
   async function load() {
     const { Agent, request } = await import('undici');
-    const rateLimiter = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
-    // A name with several addresses: by default the next one is tried after a quarter of a second,
-    // which a busy process may let pass.
+    const limits = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
+    // The default of a quarter of a second per address is too short for a busy process.
     const connect = { timeout: timeoutMs, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_DELAY_MS };
-    return { request, dispatcher: new Agent({ ...rateLimiter, connect }) };
+    return { request, dispatcher: new Agent({ ...limits, connect }) };
   }
 }
 
-/** The same as a fetch, for libraries that want one. */
-export function asFetch(ask: HttpClient) {
-  return async function fetchNamed(
+/** Returns the client as a fetch function, for libraries. */
+export function asFetch(request: HttpClient) {
+  return async function fetchFromProvider(
     url: string,
     {
       method,
@@ -86,9 +85,51 @@ export function asFetch(ask: HttpClient) {
       signal,
     }: { method: string; headers: Record<string, string>; body?: unknown; signal?: AbortSignal },
   ): Promise<Response> {
-    const question = { method, headers, ...(signal && { signal }), ...(body != null && { body: String(body) }) };
-    const answer = await ask(url, question);
-    const { status } = answer;
-    return new Response(WITHOUT_BODY.has(status) ? null : answer.text, { status, headers: answer.headers });
+    const options = { method, headers, ...(signal && { signal }), ...(body != null && { body: String(body) }) };
+    const { status, text, headers: received } = await request(url, options);
+    return new Response(WITHOUT_BODY.has(status) ? null : text, { status, headers: received });
   };
+}
+
+export interface JsonRequest {
+  method?: 'GET' | 'POST';
+  headers?: Record<string, string>;
+  body?: unknown;
+  /** Aborts the request before the timeout. */
+  signal?: AbortSignal;
+}
+
+export interface JsonResponse {
+  status: number;
+  /** Undefined if it is not JSON. */
+  body: unknown;
+  retryAfter: string | undefined;
+}
+
+/** Sends a request with JSON. Throws like `HttpClient`. */
+export type JsonClient = (url: string, request?: JsonRequest) => Promise<JsonResponse>;
+
+/** Creates a client that sends and receives JSON. */
+export function createJsonClient(request: HttpClient = createHttpClient()): JsonClient {
+  return async function requestJson(url, { method = 'GET', headers = {}, body, signal } = {}) {
+    const response = await request(url, {
+      method,
+      headers: {
+        accept: 'application/json',
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
+    });
+    return { status: response.status, body: parse(response.text), retryAfter: response.headers['retry-after'] };
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

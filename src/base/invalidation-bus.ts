@@ -1,23 +1,22 @@
 /**
- * How one process tells the others that something changed, so that what they keep in memory is read
- * anew: through Redis, PostgreSQL or a polled table of SQLite. An announcement is a hint, never the
- * news itself.
+ * Tells other processes and the command line which cached data has changed: through Redis,
+ * PostgreSQL, or a polled SQLite table. A message only invalidates caches; it never carries data.
  */
 
 import { type Database, parseUrl } from './db/open.js';
 import type { Subscriber, Transport } from './invalidation-bus/transport.js';
 import type { Log } from './log.js';
 
-/** `id` is undefined when it is not known what of the topic changed: forget all of it. */
+/** `id` is undefined if it is not known what changed: everything of the topic is invalid. */
 export type Listener = (id: string | undefined) => void;
 
 export interface InvalidationBus {
   /**
-   * This process hears itself before the promise resolves. Never rejects: what cannot be told now
-   * is told later.
+   * Publishes a change. Subscribers in this process run before the promise resolves. Never rejects:
+   * an undelivered message is sent again later.
    */
   publish(topic: string, id?: string): Promise<void>;
-  /** Returns how to stop listening. */
+  /** Returns a function that unsubscribes. */
   on(topic: string, listener: Listener): () => void;
   close(): Promise<void>;
 }
@@ -26,14 +25,14 @@ interface Deps {
   db: Database;
   databaseUrl: string;
   redisUrl?: string | undefined;
-  /** Keeps servers apart that share one Redis. */
+  /** Separates installations that share one Redis. */
   redisPrefix?: string | undefined;
   log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
 const RETRY_AFTER_MS = 1000;
 
-/** Call `publish` after the commit, never inside a transaction. */
+/** Opens the bus. Call `publish` after the commit, never inside a transaction. */
 export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> {
   const { log } = deps;
   const listeners = new Map<string, Set<Listener>>();
@@ -91,7 +90,7 @@ export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> 
   }
 }
 
-/** Each way loads its own driver only: what is not used takes up no memory. */
+/** Loads only the driver that is used. */
 async function openTransport(
   { db, databaseUrl, redisUrl, redisPrefix = '', log }: Deps,
   subscriber: Subscriber,

@@ -1,11 +1,11 @@
-/** Network addresses, as limits and suspicions count them. */
+/** IP addresses as keys of rate limits and known locations. */
 import ipaddr from 'ipaddr.js';
 
 const MAX_REMEMBERED = 10_000;
 
 /**
- * Remembers what was found out about an address: to parse one costs more than most requests do
- * otherwise. Only for what an address itself decides, and for ever.
+ * Memoizes a function of an IP address, because parsing costs more than the rest of many requests.
+ * Only for results that never change.
  */
 export function memoizeByIp<Answer>(findOut: (address: string) => Answer): (address: string) => Answer {
   const known = new Map<string, Answer>();
@@ -13,13 +13,16 @@ export function memoizeByIp<Answer>(findOut: (address: string) => Answer): (addr
     const before = known.get(address);
     if (before !== undefined) return before;
     const answer = findOut(address);
-    if (known.size >= MAX_REMEMBERED) known.clear(); // strangers choose what stands here
+    if (known.size >= MAX_REMEMBERED) known.clear(); // clients choose the addresses
     known.set(address, answer);
     return answer;
   };
 }
 
-/** One customer of an IPv6 provider has a whole /64: it counts as one address. */
+/**
+ * Returns the key for an address. All addresses of an IPv6 /64 share one key, because one customer
+ * owns them all.
+ */
 export const rateLimitKey = memoizeByIp(function rateLimitKey(address: string): string {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);

@@ -1,22 +1,22 @@
 /**
- * Where lines of the log end up: a file descriptor, written once for all lines of one turn of the
- * event loop, for a system call with each line costs more than the line itself. Lines leave in
- * their order and whole, also where several processes write to one pipe. What ends the process
- * leaves nothing behind but when nobody can run any more (a kill, a crash of the engine): then the
- * lines of the turn under way are lost.
+ * Writes log lines to a file descriptor, once per turn of the event loop, because a system call per
+ * line costs more than the line itself. Lines stay whole and in order, also when several processes
+ * share a pipe. Only a kill or a crash of the engine loses lines of the current turn. sonic-boom
+ * either makes a system call per line or, with `sync: false`, buffers without a limit on a full
+ * pipe.
  */
 import { writeSync } from 'node:fs';
 
 /**
- * What a full pipe takes at once or not at all (PIPE_BUF on Linux): of more, another process's
- * lines might follow the first half.
+ * PIPE_BUF on Linux: a write up to this size is atomic. Parts of a larger write could be
+ * interleaved with lines of another process.
  */
 const MAX_BYTES = 4096;
 const BUSY_MS = 5;
 
 export interface LineWriter {
   write(line: string): void;
-  /** Pino calls it with a line that may be the last one. */
+  /** Called by pino with a line that can be the last one. */
   flushSync(): void;
 }
 
@@ -46,16 +46,15 @@ export function createLineWriter(fd: number): LineWriter {
     try {
       writeAll(fd, all);
     } catch (error) {
-      // A log that cannot be written (a full disk, a reader that has left) is no reason to let
-      // nobody in.
+      // A log that cannot be written (a full disk, a closed pipe) must not stop the server.
       isGone = (error as NodeJS.ErrnoException).code === 'EPIPE';
     }
   }
 }
 
 /**
- * Waits for a reader that is slow, as every program does whose output is a pipe: it must not be
- * kept in memory instead.
+ * Writes everything, and waits while the pipe is full. Buffering in memory instead could exhaust
+ * it.
  */
 function writeAll(fd: number, bytes: Buffer): void {
   let written = 0;

@@ -1,6 +1,5 @@
 /**
- * The log: one JSON object a line, on standard output. Secrets never reach it; what looks like one
- * is cut out.
+ * The log: one JSON object per line on standard output. Members that can hold secrets are redacted.
  */
 import { type Logger, pino } from 'pino';
 import { createLineWriter } from './log-destination.js';
@@ -23,7 +22,7 @@ const SECRET_MEMBERS = [
   'otp',
 ];
 
-/** `destination` is for tests: anything with `write`. */
+/** Creates the log. `destination` is for tests and for the command line. */
 export function createLog(level: string, destination?: { write(line: string): void }): Log {
   const paths = SECRET_MEMBERS.flatMap((member) => [member, `*.${member}`]);
   const options = {
@@ -38,8 +37,8 @@ export function createLog(level: string, destination?: { write(line: string): vo
 }
 
 /**
- * What helps to find a bug, without members that libraries hang on their errors (requests, tokens,
- * SQL parameters).
+ * Keeps what helps to find a bug, without members that libraries add to errors: requests, tokens,
+ * SQL parameters.
  */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return String(error);

@@ -1,7 +1,7 @@
 /**
- * Mail: to an SMTP server, or, in development without one, into a folder. Nobody waits for it: what
- * is handed over is sent in the background, again after a while when the server has none of it. A
- * crash loses what is not sent yet; people ask for links again.
+ * Sends mail by SMTP, or writes it to a folder in development. Sending runs in the background with
+ * retries, and a crash loses unsent mail; users can request links again. Not run by background.ts:
+ * it limits the number of waiting mails and gives up soon when the process stops.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep, setImmediate as soon } from 'node:timers/promises';
@@ -18,11 +18,11 @@ interface Deps {
   config: Pick<Config, 'issuer' | 'brandName' | 'production' | 'dataDir' | 'smtp' | 'mailFrom'>;
   log: Log;
   clock: Clock;
-  /** Milliseconds before each further try. */
+  /** Milliseconds before each retry. */
   pausesMs?: number[];
 }
 
-/** Each takes a few kilobytes at most. */
+/** A waiting mail takes a few kilobytes. */
 const MAX_WAITING = 1000;
 const FULL = 'too many mails are waiting: one was dropped';
 const MAX_CONCURRENT = 4;
@@ -35,19 +35,19 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
   const { issuer, brandName, production, dataDir, smtp: server, mailFrom: from } = config;
   const templates = createMailTemplates({ brandName, issuer });
   const smtp = server && createSmtp({ server, from, hostname: new URL(issuer).hostname });
-  // In production a link would lie there for whoever reads the disk, and nobody would get it.
+  // In production, the outbox would only expose links to everyone who can read the disk.
   const outbox = server || production ? undefined : createOutbox({ folder: join(dataDir, 'outbox'), clock });
   const transport = smtp ?? outbox;
-  if (!transport) log.warn('SMTP_URL is not set: no mail is sent, and nobody can ask for a new password');
-  const turns = createSemaphore(MAX_CONCURRENT);
+  if (!transport) log.warn('SMTP_URL is not set: no mail is sent, so users cannot reset their passwords');
+  const semaphore = createSemaphore(MAX_CONCURRENT);
   const closing = new AbortController();
   const running = new Set<Promise<void>>();
 
   return { isConfigured: transport !== undefined, outbox, send, settle, close };
 
   /**
-   * Sends a letter, later. Call it after the commit of what it tells. Never throws, and never tells
-   * whether it arrived.
+   * Sends a mail in the background. Call it after the commit. Never throws, and does not report
+   * whether the mail arrived.
    */
   function send<Name extends keyof MailTemplates>(to: Mailbox, name: Name, values: MailTemplates[Name]): void {
     if (!transport) return;
@@ -64,10 +64,10 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
   }
 
   async function deliver(letter: string, compose: () => OutgoingMail): Promise<void> {
-    await soon(); // whoever hands it over goes on first
+    await soon(); // the caller continues first
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await turns.run(async () => transport!.deliver(compose()));
+        return await semaphore.run(async () => transport!.deliver(compose()));
       } catch (error) {
         const pause = pausesMs[attempt];
         const reason = deliveryError(error);
@@ -81,12 +81,12 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
     }
   }
 
-  /** Waits until everything is sent, or given up. */
+  /** Resolves when every mail is sent or given up. */
   async function settle(): Promise<void> {
     await Promise.all(running);
   }
 
-  /** Tries once more what waits, for a few seconds, and then gives up. */
+  /** Retries waiting mails once, for a few seconds, and gives up. */
   async function close(): Promise<void> {
     closing.abort();
     await Promise.race([settle(), sleep(DRAIN_MS, undefined, { ref: false })]);

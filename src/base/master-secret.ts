@@ -1,4 +1,4 @@
-/** Where the master secret comes from: the configuration, or a file that is made on first start. */
+/** The master secret, from the configuration or from a file that the first start creates. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,8 +11,8 @@ interface Source {
 }
 
 /**
- * The secrets of this installation. Without `SECRET`, `DATA_DIR/secret` is read, or made with mode
- * 0600.
+ * Returns the secrets of this installation. Without `SECRET`, reads `DATA_DIR/secret`, or creates
+ * it with mode 0600.
  */
 export function loadSecrets({ secret, secretPrevious, dataDir }: Source): Secrets {
   return createSecrets(secret ?? secretFromFile(dataDir), secretPrevious);

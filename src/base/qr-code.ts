@@ -1,10 +1,8 @@
-/** Text as a QR code, for a camera to read. */
+/** Renders text as a QR code. */
 import { renderSVG } from 'uqr';
 
-/**
- * Modules of white around it: what ISO/IEC 18004 asks for, and what cameras need on a dark page.
- */
+/** Width of the white border in modules, as in ISO/IEC 18004. Cameras need it on a dark page. */
 const QUIET_ZONE = 4;
 
-/** An SVG image of black on white. Its size is whatever the page gives it. */
+/** Returns an SVG image, black on white. The page determines its size. */
 export const qrCodeSvg = (text: string) => renderSVG(text, { ecc: 'M', border: QUIET_ZONE, pixelSize: 1 });

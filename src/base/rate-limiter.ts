@@ -1,7 +1,4 @@
-/**
- * Counting events in a window of time: in memory for one process, in Redis or PostgreSQL for
- * several.
- */
+/** Counts events per time window: in memory for one process, in Redis or PostgreSQL for several. */
 import type { Redis } from 'ioredis';
 import {
   type RateLimiterAbstract,
@@ -13,35 +10,35 @@ import {
 import { AppError, type LimitState, rateLimited, serviceUnavailable } from './app-error.js';
 import { SECOND_MS } from './clock.js';
 
-/** At most `points` events in `seconds`, then none for `blockSeconds`. */
+/** Allows `points` events in `seconds`, and then no event for `blockSeconds`. */
 export interface Limit {
   name: string;
   points: number;
   seconds: number;
-  /** How long the refusal lasts once the points are spent; the rest of the window when absent. */
+  /** How long events are rejected once the limit is exceeded. Default: the rest of the window. */
   blockSeconds?: number;
-  /** The error code of the refusal. */
+  /** The code of the error. */
   code?: string;
 }
 
 export interface RateLimiter {
   /**
-   * Counts an event, or several, and tells what is left. Throws a 429 refusal when it is one too
-   * many.
+   * Consumes one or more events and returns what is left. Throws `AppError` 429 if the limit is
+   * exceeded.
    */
   consume(limit: Limit, key: string, events?: number): Promise<LimitState>;
   /**
-   * Counts one event, and says whether it was not one too many. For what is left undone without a
-   * word.
+   * Consumes one event and reports whether it was within the limit. For optional work that is
+   * skipped silently.
    */
   tryConsume(limit: Limit, key: string): Promise<boolean>;
-  /** Takes one event back: it turned out to be harmless. */
+  /** Refunds one event that turned out to be harmless. */
   refund(limit: Limit, key: string): Promise<void>;
-  /** Forgets all events of this key. */
+  /** Resets the counter of a key. */
   reset(limit: Limit, key: string): Promise<void>;
-  /** Throws the refusal of `consume` without counting anything. */
+  /** Throws the error of `consume` without consuming an event. */
   throwIfExceeded(limit: Limit, key: string): Promise<void>;
-  /** Whether `consume` would be refused now. */
+  /** Reports whether `consume` would throw. */
   isExceeded(limit: Limit, key: string): Promise<boolean>;
 }
 

@@ -1,4 +1,4 @@
-/** A connection to Redis that fails soon and says why, instead of letting requests hang. */
+/** A connection to Redis whose commands fail soon instead of blocking requests. */
 import { Redis } from 'ioredis';
 import { corkUntilNextTick } from './cork.js';
 import type { Log } from './log.js';
@@ -7,7 +7,7 @@ export type { Redis } from 'ioredis';
 
 export interface RedisOptions {
   log: Pick<Log, 'info' | 'warn'>;
-  /** Stands in front of every key; not in front of channels. */
+  /** Prefix of every key, but not of channels. */
   keyPrefix?: string;
 }
 
@@ -17,9 +17,9 @@ const RETRY_FIRST_MS = 50;
 const RETRY_LAST_MS = 1000;
 
 /**
- * Throws a sentence when Redis cannot be reached or may throw away what it stores. Later every
- * command is answered or fails within 2 s, while it reconnects by itself. Whoever subscribes must
- * do so again on each `ready`.
+ * Connects to Redis. Rejects with a message for the operator if Redis cannot be reached or can
+ * evict keys. Later, every command succeeds or fails within 2 s while the client reconnects.
+ * Subscribers must subscribe again on each `ready`.
  */
 export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptions): Promise<Redis> {
   const redis = new CorkedRedis(url, {
@@ -28,12 +28,11 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
     connectTimeout: RESPONSE_TIMEOUT_MS,
     commandTimeout: RESPONSE_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,
-    maxRetriesPerRequest: null, // the time-out alone decides
-    // A command whose answer was lost may have been carried out: sent twice, a single-use mark
-    // would look replayed.
+    maxRetriesPerRequest: null, // only the timeout decides
+    // A command without a response may have been executed. If it were sent again, a single-use mark
+    // would look like a replay.
     autoResendUnfulfilledCommands: false,
-    // ioredis would leave the promise of that command to nobody, and its rejection would end the
-    // process.
+    // ioredis ignores the promise of that command, so its rejection would end the process.
     autoResubscribe: false,
     retryStrategy: (attempt) => Math.min(RETRY_FIRST_MS * 2 ** (attempt - 1), RETRY_LAST_MS) + Math.random() * 50,
   });
@@ -48,7 +47,7 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
   return redis;
 }
 
-/** Commands of one turn of the event loop leave in one system call. */
+/** Sends the commands of one turn of the event loop in one system call. */
 class CorkedRedis extends Redis {
   override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
     if (this.stream) corkUntilNextTick(this.stream);
@@ -56,7 +55,7 @@ class CorkedRedis extends Redis {
   }
 }
 
-/** Lets the commands that are under way finish, unless the connection is down. */
+/** Closes the connection after pending commands, unless it is down. */
 export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status === 'ready') await redis.quit().catch(() => {});
   redis.disconnect();
@@ -78,7 +77,7 @@ async function connect(redis: Redis, url: string): Promise<void> {
   }
 }
 
-/** Evicting a key would forget a revocation or the mark of a used token. */
+/** Checks the eviction policy: an evicted key could be a revocation or the mark of a used token. */
 async function rejectEvictionPolicy(redis: Redis, log: RedisOptions['log']): Promise<void> {
   const memory = await redis.info('memory').catch(() => '');
   const limitBytes = Number(/^maxmemory:(\d+)/m.exec(memory)?.[1]);
@@ -90,7 +89,7 @@ async function rejectEvictionPolicy(redis: Redis, log: RedisOptions['log']): Pro
   }
 }
 
-/** One line when the connection is lost and one when it is back, not one for every attempt. */
+/** Logs once when the connection is lost and once when it is back, not for every attempt. */
 function logOutages(redis: Redis, log: RedisOptions['log']): void {
   let lost = false;
   let reason = 'the connection was closed';

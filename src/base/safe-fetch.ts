@@ -1,6 +1,6 @@
 /**
- * The one way out to URLs that clients gave us: no private address, no redirect, little time, few
- * bytes.
+ * A fetch for URLs from clients: no private addresses (SSRF), no redirects, and limits on time and
+ * size. Libraries check the address before connecting, which DNS rebinding defeats.
  */
 import { lookup as resolve } from 'node:dns';
 import { isIP } from 'node:net';
@@ -8,28 +8,30 @@ import ipaddr from 'ipaddr.js';
 import type { RequestInit, Response } from 'undici';
 
 export interface SafeFetchOptions {
-  /** Hosts (`host` or `host:port`) that may be asked though they are private. */
+  /** Hosts (`host` or `host:port`) that are allowed although they are private. */
   privateHosts?: string[];
-  /** Lets loopback through: for an issuer that is itself on loopback. */
+  /** Allows loopback addresses, for an issuer on loopback. */
   allowLoopback?: boolean;
   timeoutMs?: number;
   maxBytes?: number;
 }
 
-/** Rejects with a TypeError when the address is not public, the answer too slow or too long. */
+/**
+ * Fetches a URL. Rejects with a `TypeError` for a private address, and for a response that is too
+ * slow or too large.
+ */
 export type SafeFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
 type Lookup = typeof resolve;
 
 const TIMEOUT_MS = 5000;
 const MAX_BYTES = 64 * 1024;
-/** All that is given out of IPv6; beyond it lie ::127.0.0.1 and other relics. */
+/** The allocated part of IPv6. Other ranges contain relics such as ::127.0.0.1. */
 const GLOBAL_IPV6 = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 
 /**
- * A fetch that is safe to call with a stranger's URL. The address is checked when the socket
- * connects, not before, so that a name which changes its answer in between (DNS rebinding) gains
- * nothing.
+ * Creates a fetch for untrusted URLs. The address is checked when the socket connects, not before,
+ * so that DNS rebinding gains nothing.
  */
 export function createSafeFetch({
   privateHosts = [],
@@ -69,7 +71,7 @@ export function createSafeFetch({
     return response;
   };
 
-  /** Loaded when it is first needed: most installations never fetch anything. */
+  /** Loaded on first use: most installations never fetch a URL. */
   async function load() {
     const { Agent, fetch, Headers } = await import('undici');
     const rateLimiter = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };

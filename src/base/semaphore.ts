@@ -1,4 +1,7 @@
-/** Turns: so many jobs run at once, and the others wait in the order in which they came. */
+/**
+ * Limits how many jobs run at once; the others wait in their order. p-limit would be a dependency
+ * with one more below it for these lines.
+ */
 
 export function createSemaphore(width: number) {
   const queue: (() => void)[] = [];

@@ -1,12 +1,12 @@
 /**
- * A small memory of what was read a moment ago, for what is asked often and must be true again
- * within a second.
+ * A cache for values that are read often and can be at most about a second old. lru-cache would not
+ * cover the rule below: a load that started before an invalidation is not stored.
  */
 import type { Clock } from './clock.js';
 
 interface Options {
   clock: Clock;
-  /** How old an answer may be. */
+  /** Maximum age of an entry. */
   maxAgeMs?: number;
   maxEntries?: number;
 }
@@ -20,7 +20,7 @@ export function createTtlCache<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries
 
   return { getOrLoad, invalidate };
 
-  /** The value, from memory or from `load`. What is not there is asked for each time. */
+  /** Returns the value, cached or from `load`. Undefined values are not cached. */
   async function getOrLoad(key: string, load: () => Promise<Value | undefined>): Promise<Value | undefined> {
     const known = entries.get(key);
     if (known && known.until > clock.now().getTime()) return known.value;
@@ -35,7 +35,7 @@ export function createTtlCache<Value>({ clock, maxAgeMs = MAX_AGE_MS, maxEntries
     return value;
   }
 
-  /** One entry, or all of them when it is not known which. */
+  /** Removes one entry, or all if it is not known which one changed. */
   function invalidate(key?: string): void {
     generation += 1;
     if (key === undefined) entries.clear();

@@ -1,4 +1,4 @@
-/** Which release this is. package.json is the only place that says so. */
+/** The version of this release, from package.json. */
 import { readFileSync } from 'node:fs';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

@@ -1,11 +1,11 @@
-/** A file that its keepers replace while we run: read again once it has changed. */
+/** Reads a file that can be replaced while the server runs, and reads it again after a change. */
 import { readFileSync, statSync } from 'node:fs';
 import type { Clock } from './clock.js';
 import type { Log } from './log.js';
 
 interface Options<Content> {
   path: string;
-  /** Throws a sentence for what cannot be used. */
+  /** Parses the content. Throws an `Error` with a message for the operator. */
   parse: (text: string) => Content;
   clock: Clock;
   log: Log;
@@ -14,8 +14,8 @@ interface Options<Content> {
 const CHECK_INTERVAL_MS = 1000;
 
 /**
- * Returns how to get its content, at most a second old. Throws a sentence when it cannot be read at
- * first; later that is told in the log, once for each time it changes, and what was read before
+ * Returns a function that returns the parsed content, at most a second old. Throws if the file
+ * cannot be used at first. Later problems are logged once per change, and the previous content
  * stays.
  */
 export function watchFile<Content>({ path, parse, clock, log }: Options<Content>): () => Content {
@@ -52,7 +52,7 @@ export function watchFile<Content>({ path, parse, clock, log }: Options<Content>
 
 const UNREADABLE = '';
 
-/** What changes with its content. */
+/** Returns a value that changes with the content of the file. */
 function stateOf(path: string): string {
   try {
     const { ino, size, mtimeMs } = statSync(path);

@@ -1,13 +1,13 @@
-/** What the commands share: access to the core, and how they report results and wrong usage. */
+/** The common part of the commands: access to the core, results, and wrong usage. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Base } from '../base/base.js';
 import type { Config } from '../base/config.js';
 import type { Core } from '../core/core.js';
 
 export interface Result {
-  /** What `--json` prints. */
+  /** Printed with `--json`. */
   json: unknown;
-  /** What is printed otherwise. */
+  /** Printed otherwise. */
   text: string;
   /** Whether the command found a problem: the exit code is 1. */
   failed?: boolean;

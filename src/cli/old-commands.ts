@@ -6,7 +6,7 @@ export const OLD_COMMANDS: Readonly<Record<string, string>> = {
   move: 'db copy',
 };
 
-/** Returns the words with the current name of the command. Warns on standard error about an old one. */
+/** Returns the words with the current command name. Warns on standard error about an old one. */
 export function renameOldCommand(words: string[]): string[] {
   for (const [old, current] of Object.entries(OLD_COMMANDS)) {
     const length = old.split(' ').length;

@@ -42,7 +42,9 @@ export function createProgram(cli: Cli): Command {
   );
 }
 
-/** Rejects `--name --public`, where commander takes the second option for a value, and `--name ''`. */
+/**
+ * Rejects `--name --public`, where commander takes the second option for a value, and `--name ''`.
+ */
 function rejectMissingValues(command: Command): void {
   for (const [name, value] of Object.entries(command.opts<Record<string, unknown>>())) {
     const option = command.options.find((candidate) => candidate.attributeName() === name);

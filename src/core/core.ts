@@ -4,8 +4,7 @@
  * file says that it needs.
  */
 import type { Base } from '../base/base.js';
-import { createHttpClient } from '../base/http-client.js';
-import { createJsonClient } from '../base/json-client.js';
+import { createHttpClient, createJsonClient } from '../base/http-client.js';
 import { createAdminUsers } from './account-management/admin-users.js';
 import { createBootstrap } from './account-management/bootstrap.js';
 import { createPasswordReset } from './account-management/password-reset.js';

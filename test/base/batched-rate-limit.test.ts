@@ -1,5 +1,4 @@
-// A limit whose events are taken by the batch: nobody gets more than it allows, and few of them ask
-// the store.
+// Rate limits that reserve events in batches: exact, with few store calls.
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/base/app-error.js';
 import { createBatchedRateLimit } from '../../src/base/batched-rate-limit.js';
@@ -38,8 +37,8 @@ async function passes(times: number, consume: (n: number) => Promise<unknown>): 
   return outcomes.filter(Boolean).length;
 }
 
-describe('an allowance', () => {
-  it('lets as many pass as the limit says, though all come at once, and asks the store 60 times', async () => {
+describe('createBatchedRateLimit', () => {
+  it('allows exactly the limit for concurrent events, with 60 store calls', async () => {
     const { one, asked } = counted(6000);
     expect(await passes(7000, () => one.consume('a'))).toBe(6000);
     expect(asked()).toBe(61);
@@ -48,12 +47,12 @@ describe('an allowance', () => {
     expect(await passes(1, () => one.consume('b'))).toBe(1);
   });
 
-  it('lets no more pass in several processes together', async () => {
+  it('shares the limit between processes', async () => {
     const { one, other } = counted(600);
     expect(await passes(2000, (n) => (n % 2 ? one : other).consume('a'))).toBe(600);
   });
 
-  it('is exact where the limit is small, and says how far it is spent', async () => {
+  it('is exact for a small limit, and returns what is left', async () => {
     const { one } = counted(3);
     const states = [await one.consume('a'), await one.consume('a'), await one.consume('a')];
     expect(states.map(({ limit, remaining }) => [limit, remaining])).toEqual([
@@ -65,13 +64,13 @@ describe('an allowance', () => {
     await expect(one.consume('a')).rejects.toMatchObject({ status: 429, limit: { limit: 3, remaining: 0 } });
   });
 
-  it('begins anew when its time is over', async () => {
+  it('resets after the window', async () => {
     const { one } = counted(2, 1);
     expect(await passes(3, () => one.consume('a'))).toBe(2);
     await expect.poll(() => passes(1, () => one.consume('a')), { timeout: 5000, interval: 100 }).toBe(1);
   });
 
-  it('says that it cannot tell while the store does not answer, and goes on afterwards', async () => {
+  it('fails while the store is unavailable, and works again afterwards', async () => {
     const shared = createRateLimiter({ kind: 'memory' });
     let isAway = true;
     const rateLimiter: Pick<RateLimiter, 'consume'> = {

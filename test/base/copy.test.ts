@@ -16,7 +16,7 @@ afterEach(async () => {
 
 const pairs = databases.flatMap((from) => databases.map((to) => ({ from, to })));
 
-describe.each(pairs)('moving from $from.name to $to.name', ({ from, to }) => {
+describe.each(pairs)('db copy from $from.name to $to.name', ({ from, to }) => {
   test('copies every row of every model', async () => {
     const [source, target] = [await prepare(from.open), await prepare(to.openBlank)];
     const original = await open(source);
@@ -29,7 +29,7 @@ describe.each(pairs)('moving from $from.name to $to.name', ({ from, to }) => {
     expect(await everything(copy)).toEqual(await everything(original));
   });
 
-  test('refuses a target that is not empty, and leaves it as it was', async () => {
+  test('rejects a target that is not empty, and does not change it', async () => {
     const [source, target] = [await prepare(from.open), await prepare(to.open)];
     await fill(await open(source));
     const copy = await open(target);
@@ -39,13 +39,13 @@ describe.each(pairs)('moving from $from.name to $to.name', ({ from, to }) => {
     expect(await copy.rateLimit.count()).toBe(1);
   });
 
-  test('refuses a source that no server of this version has run on', async () => {
+  test('rejects a source with missing migrations', async () => {
     const [source, target] = [await prepare(from.openBlank), await prepare(to.open)];
     await expect(move(source.databaseUrl, target.databaseUrl)).rejects.toThrow('The source is older than this version');
   });
 });
 
-test('a misspelt file is not moved as if it were an empty database', async () => {
+test('db copy rejects a source file that does not exist', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'signet-move-'));
   opened.push({ close: async () => rmSync(folder, { recursive: true }) });
   await expect(move(`file:${folder}/nothing.db`, `file:${folder}/new.db`)).rejects.toThrow('There is no database at');

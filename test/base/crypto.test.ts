@@ -1,4 +1,4 @@
-// Random values, derived keys and what is sealed with them.
+// Random values, derived keys and encryption.
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { loadSecrets } from '../../src/base/master-secret.js';
 const [ONE, TWO] = ['one master secret of 32 characters', 'two master secrets of 32 characters'];
 
 describe('secrets', () => {
-  it('gives each purpose a key of its own, always the same', () => {
+  it('derives one stable key per purpose', () => {
     const secrets = createSecrets(ONE);
     expect(secrets.key('a')).toHaveLength(32);
     expect(secrets.key('a').equals(createSecrets(ONE).key('a'))).toBe(true);
@@ -17,7 +17,7 @@ describe('secrets', () => {
     expect(secrets.key('a').equals(createSecrets(TWO).key('a'))).toBe(false);
   });
 
-  it('opens what it sealed, and nothing else', async () => {
+  it('decrypts only what it encrypted', async () => {
     const secrets = createSecrets(ONE);
     const sealed = await secrets.seal('a', 'text ü');
     expect(await secrets.open('a', sealed)).toBe('text ü');
@@ -32,7 +32,7 @@ describe('secrets', () => {
     }
   });
 
-  it('opens with the secret of before, and seals with the one of now', async () => {
+  it('decrypts with the previous secret, and encrypts with the current one', async () => {
     const old = await createSecrets(ONE).seal('a', 'text');
     const rotated = createSecrets(TWO, ONE);
     expect(await rotated.open('a', old)).toBe('text');
@@ -43,7 +43,7 @@ describe('secrets', () => {
     ]);
   });
 
-  it('open what was bound to something for that alone, and nobody can bind it anew', async () => {
+  it('decrypt bound text only for what it is bound to', async () => {
     const secrets = createSecrets(ONE);
     const sealed = await secrets.seal('a', 'text', 'row 1');
     expect(await secrets.open('a', sealed, 'row 1')).toBe('text');
@@ -55,7 +55,7 @@ describe('secrets', () => {
     expect(await createSecrets(TWO, ONE).open('a', sealed, 'row 1')).toBe('text');
   });
 
-  it('are made once, in a file for its owner only', () => {
+  it('are created once, in a file that only its owner can read', () => {
     const dataDir = join(mkdtempSync(join(tmpdir(), 'signet-secret-')), 'data');
     const source = { secret: undefined, secretPrevious: undefined, dataDir } as Parameters<typeof loadSecrets>[0];
     const first = loadSecrets(source);
@@ -68,14 +68,14 @@ describe('secrets', () => {
 });
 
 describe('values', () => {
-  it('are random, url-safe and of the length that was asked for', () => {
+  it('are random, URL-safe and of the requested length', () => {
     const tokens = Array.from({ length: 1000 }, () => randomToken());
     expect(new Set(tokens).size).toBe(1000);
     for (const token of tokens) expect(token).toMatch(/^[\w-]{43}$/);
     expect(Buffer.from(randomToken(16), 'base64url')).toHaveLength(16);
   });
 
-  it('are hashed as everybody does', () => {
+  it('are hashed with standard SHA-256 and HMAC', () => {
     expect(sha256('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0');
     expect(hmacSha256(Buffer.from('key'), 'The quick brown fox jumps over the lazy dog')).toBe(
       Buffer.from('f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8', 'hex').toString('base64url'),
@@ -88,11 +88,11 @@ describe('values', () => {
     ['', '', true],
     ['a', 'aa', false],
     ['ü', 'u', false],
-  ])('compare %j with %j: %s', (a, b, same) => {
+  ])('are compared: %j with %j is %s', (a, b, same) => {
     expect(constantTimeEqual(a, b)).toBe(same);
   });
 
-  it('are ordered by time where they are UUIDs of version 7', () => {
+  it('sort by time if they are UUIDs of version 7', () => {
     const now = Date.UTC(2030, 0, 1);
     const ids = [0, 1, 1000, 1e9].map((ms) => uuidv7(new Date(now + ms)));
     expect([...ids].sort()).toEqual(ids);

@@ -44,7 +44,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     ]);
   });
 
-  test('shows nobody the rows of a transaction that is not committed, and keeps no reader waiting', async () => {
+  test('hides uncommitted rows from readers without blocking them', async () => {
     const began = gate();
     const ending = gate();
     const transaction = db.$transaction(async (tx) => {
@@ -59,7 +59,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     expect(await db.cacheVersion.findUnique({ where: { topic: 'uncommitted' } })).not.toBeNull();
   });
 
-  test('lets exactly one of 20 parallel conditional updates win', async () => {
+  test('applies exactly one of 20 concurrent conditional updates', async () => {
     for (let round = 0; round < 10; round++) {
       const id = `code-${round}`;
       await db.oidcArtifact.create({ data: { kind: 'code', id, payload: {}, expiresAt: future() } });
@@ -73,7 +73,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     }
   });
 
-  test('loses none of 20 parallel increments', async () => {
+  test('applies all of 20 concurrent increments', async () => {
     await db.cacheVersion.create({ data: { topic: 'counter' } });
     await parallel(20, (i) =>
       (i % 2 ? db : neighbour).cacheVersion.update({
@@ -84,7 +84,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     expect((await db.cacheVersion.findUniqueOrThrow({ where: { topic: 'counter' } })).version).toBe(20n);
   });
 
-  test('carries out 20 parallel upserts of one row', async () => {
+  test('runs 20 concurrent upserts of one row', async () => {
     const upsert = { where: { topic: 'upsert' }, create: { topic: 'upsert', version: 1n } };
     await parallel(20, (i) =>
       (i % 2 ? db : neighbour).cacheVersion.upsert({ ...upsert, update: { version: { increment: 1n } } }),
@@ -92,7 +92,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     expect((await db.cacheVersion.findUniqueOrThrow({ where: { topic: 'upsert' } })).version).toBe(20n);
   });
 
-  test('deletes with an account what belongs to it, down to the refresh tokens', async () => {
+  test('deletes everything that belongs to an account with it', async () => {
     await db.account.create({
       data: {
         id: 'cascade',
@@ -128,7 +128,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     },
   );
 
-  test('fills in the present time in UTC', async () => {
+  test('fills in the current time in UTC', async () => {
     const { at } = await db.auditEvent.create({ data: { action: 'now', actorKind: 'system' } });
     expect(Math.abs(at.getTime() - Date.now())).toBeLessThan(5000);
     const [row] = await db.$queryRaw<{ now: Date | string }[]>`SELECT CURRENT_TIMESTAMP AS now`;
@@ -144,7 +144,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     },
   );
 
-  test('keeps Json as it was given, but for the order of its keys', async () => {
+  test('stores Json unchanged, except for the order of keys', async () => {
     const metadata = {
       z: 1,
       list: [1.5, 1e21, null, true, 'é 😀 "quoted" ; -- \'', { 'k.k': [] }],
@@ -155,7 +155,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     expect((await db.client.findUniqueOrThrow({ where: { id: 'json' } })).metadata).toEqual(metadata);
   });
 
-  test('refuses a NUL character, in text and in Json', async () => {
+  test('rejects a NUL character in text and in Json', async () => {
     const create = (name: string, metadata: object) =>
       db.client.create({ data: { id: 'nul', name, metadata, origin: 'admin' } });
     await expect(create('a\0b', {})).rejects.toThrow();
@@ -163,19 +163,19 @@ describe.each(databases)('a database on $name', ({ open }) => {
     expect(await db.client.findUnique({ where: { id: 'nul' } })).toBeNull();
   });
 
-  test('names errors by the same codes', async () => {
+  test('uses the same error codes', async () => {
     const email = 'codes@example.com';
     await db.account.create({ data: { id: 'codes', email } });
-    const grant = { id: 'orphan', accountId: 'nobody', clientId: 'c', payload: {}, expiresAt: future() };
+    const grant = { id: 'orphan', accountId: 'unknown', clientId: 'c', payload: {}, expiresAt: future() };
     expect(await codeOf(db.account.create({ data: { id: 'other', email } }))).toBe('P2002');
     expect(await codeOf(db.account.create({ data: { id: 'codes', email: 'free@example.com' } }))).toBe('P2002');
     expect(await codeOf(db.grant.create({ data: grant }))).toBe('P2003');
-    expect(await codeOf(db.account.update({ where: { id: 'nobody' }, data: { name: 'x' } }))).toBe('P2025');
-    expect(await codeOf(db.account.delete({ where: { id: 'nobody' } }))).toBe('P2025');
+    expect(await codeOf(db.account.update({ where: { id: 'unknown' }, data: { name: 'x' } }))).toBe('P2025');
+    expect(await codeOf(db.account.delete({ where: { id: 'unknown' } }))).toBe('P2025');
     expect(await codeOf(db.$transaction([db.grant.create({ data: grant })]))).toBe('P2003');
   });
 
-  test('lets exactly one of 20 parallel creations of one value succeed', async () => {
+  test('accepts exactly one of 20 concurrent rows with the same unique value', async () => {
     const codes = await parallel(20, (i) =>
       codeOf((i % 2 ? db : neighbour).account.create({ data: { id: `race-${i}`, email: 'race@example.com' } })),
     );
@@ -183,7 +183,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     expect(codes.filter((code) => code === 'P2002')).toHaveLength(19);
   });
 
-  test('refuses statements after the end of their transaction, and goes on working', async () => {
+  test('rejects statements after the end of their transaction, and keeps working', async () => {
     const late = db.$transaction(
       async (tx) => {
         await tx.cacheVersion.create({ data: { topic: 'late-1' } });
@@ -202,7 +202,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     await db.cacheVersion.create({ data: { topic: 'afterwards' } });
   });
 
-  test('finds text by its case, and takes long lists', async () => {
+  test('compares text case-sensitively, and accepts long lists', async () => {
     await db.resource.createMany({
       data: ['a', 'A', 'é'].map((name) => ({ name, identifier: `https://example.com/${name}` })),
     });
@@ -216,7 +216,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
 describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
   const provider = name === 'SQLite' ? 'sqlite' : 'postgresql';
 
-  test('are applied once when two processes start at once', async () => {
+  test('are applied once when two processes start together', async () => {
     await withStore(openBlank, async (url) => {
       const shipped = await pendingMigrations(url);
       expect(shipped.length).toBeGreaterThan(0);
@@ -227,7 +227,7 @@ describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
     });
   });
 
-  test('refuse a script that was edited after it was applied', async () => {
+  test('reject a script that was edited after it was applied', async () => {
     await withStore(open, async (url) => {
       const edited = copyOfMigrations();
       const [first] = await pendingMigrationsOfBlank(openBlank);
@@ -236,14 +236,14 @@ describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
     });
   });
 
-  test('refuse a database that is newer than the program', async () => {
+  test('reject a database that is newer than the program', async () => {
     await withStore(open, async (url) => {
       await migrate(url, withMigration('99990101000000_future', 'CREATE TABLE "Future" ("id" TEXT)'));
       await expect(migrate(url)).rejects.toThrow('The database is newer than this version');
     });
   });
 
-  test('leave nothing behind of a script that fails half-way', async () => {
+  test('roll back a script that fails', async () => {
     await withStore(open, async (url) => {
       const broken = withMigration('99990101000000_broken', 'CREATE TABLE "Half" ("id" TEXT); SELECT * FROM nowhere;');
       await expect(migrate(url, broken)).rejects.toThrow('Migration 99990101000000_broken was not applied');
@@ -253,7 +253,7 @@ describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
     });
   });
 
-  test('take a script whole, with a semicolon inside a text', async () => {
+  test('run a script with a semicolon inside a string', async () => {
     await withStore(open, async (url) => {
       const insert = `INSERT INTO "CacheVersion" ("topic", "version") VALUES ('a;b''; --', 7); DELETE FROM "RateLimit";`;
       await migrate(url, withMigration('99990101000000_semicolon', insert));
@@ -264,7 +264,7 @@ describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
   });
 });
 
-test('a rebuild of an SQLite table deletes no children, and one that orphans them is rolled back', async () => {
+test('rebuilding an SQLite table deletes no children, and is rolled back if it orphans them', async () => {
   await withStore(databases[0]!.open, async (url) => {
     await withDatabase(url, async (db) => {
       await db.resource.create({
@@ -288,7 +288,7 @@ test('a rebuild of an SQLite table deletes no children, and one that orphans the
 });
 
 describe('a database URL', () => {
-  test('names a file, relative or absolute, and how safely it is written', () => {
+  test('names a relative or absolute file, and the synchronous mode', () => {
     expect(parseUrl('file:./data/signet.db')).toEqual({
       provider: 'sqlite',
       path: './data/signet.db',
@@ -301,7 +301,7 @@ describe('a database URL', () => {
     });
   });
 
-  test('may be of either spelling for PostgreSQL', () => {
+  test('can start with postgres: or postgresql:', () => {
     for (const url of ['postgres://host/name', 'postgresql://host/name']) {
       expect(parseUrl(url)).toEqual({ provider: 'postgresql', url });
     }

@@ -32,11 +32,11 @@ function useTwoProcesses(open: Store['open']) {
   return server;
 }
 
-describe.each(stores)('announcements on $name', ({ name, open }) => {
+describe.each(stores)('the invalidation bus on $name', ({ name, open }) => {
   const server = useTwoProcesses(open);
   const carriesIds = name !== 'SQLite';
 
-  test('are heard at once by the process that makes them, and only once', async () => {
+  test('delivers a message to its own process at once, and only once', async () => {
     const heard = vi.fn();
     server.one.on('keys', heard);
     const announced = server.one.publish('keys', 'k1');
@@ -47,7 +47,7 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
     expect(heard.mock.calls).toEqual([['k1'], ['k2']]);
   });
 
-  test('are heard by the other process', async () => {
+  test('delivers a message to the other process', async () => {
     const heard = vi.fn();
     server.two.on('clients', heard);
     await server.one.publish('clients', 'c1');
@@ -57,7 +57,7 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
     await vi.waitFor(() => expect(heard).toHaveBeenCalledWith(undefined), SOON);
   });
 
-  test('are heard by both when both announce at the same time', async () => {
+  test('delivers both messages when two processes publish together', async () => {
     const [one, two] = [vi.fn(), vi.fn()];
     server.one.on('keys', one);
     server.two.on('keys', two);
@@ -68,7 +68,7 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
     }, SOON);
   });
 
-  test('reach only those who listen to their topic, for as long as they do', async () => {
+  test('delivers a message only to subscribers of its topic', async () => {
     const [other, stopped, heard] = [vi.fn(), vi.fn(), vi.fn()];
     server.two.on('clients', other);
     server.two.on('keys', stopped)();
@@ -79,7 +79,7 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
     expect(stopped).not.toHaveBeenCalled();
   });
 
-  test('reach the next listener when one fails', async () => {
+  test('calls the next subscriber when one fails', async () => {
     const heard = vi.fn();
     server.one.on('keys', () => {
       throw new Error('broken listener');
@@ -89,7 +89,7 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
     expect(heard).toHaveBeenCalledOnce();
   });
 
-  test('of a short-lived command line reach the running server', async () => {
+  test('delivers a message of a command line to the running server', async () => {
     const heard = vi.fn();
     server.one.on('keys', heard);
     const { databaseUrl, redisUrl, redisPrefix } = server.store;
@@ -112,7 +112,7 @@ describe.each(stores)('announcements on $name', ({ name, open }) => {
   });
 });
 
-test('what SQLite could not take is told later, and never fails the one who announces', async () => {
+test('the invalidation bus on SQLite retries a message that it could not store, without failing publish', async () => {
   const store = await stores[0]!.open();
   const db = await openDatabase(store.databaseUrl);
   const [one, two] = [
@@ -121,9 +121,9 @@ test('what SQLite could not take is told later, and never fails the one who anno
   ];
   const heard = vi.fn();
   two.on('keys', heard);
-  await db.$executeRaw`ALTER TABLE "CacheVersion" RENAME TO "Elsewhere"`;
+  await db.$executeRaw`ALTER TABLE "CacheVersion" RENAME TO "Renamed"`;
   await one.publish('keys');
-  await db.$executeRaw`ALTER TABLE "Elsewhere" RENAME TO "CacheVersion"`;
+  await db.$executeRaw`ALTER TABLE "Renamed" RENAME TO "CacheVersion"`;
   await vi.waitFor(() => expect(heard).toHaveBeenCalledOnce(), SOON);
   await one.close();
   await two.close();
@@ -133,7 +133,7 @@ test('what SQLite could not take is told later, and never fails the one who anno
 
 const networked = stores.filter(({ name }) => name !== 'SQLite');
 if (networked.length > 0) {
-  describe.each(networked)('announcements on $name, when the connection is cut', ({ open }) => {
+  describe.each(networked)('the invalidation bus on $name after a lost connection', ({ open }) => {
     const server = {} as { store: OpenStore; db: Database; wire: Wire; cut: InvalidationBus; other: InvalidationBus };
 
     beforeEach(async () => {
@@ -154,7 +154,7 @@ if (networked.length > 0) {
       await server.store.close();
     });
 
-    test('every listener is told that it may have missed something, and hears again', async () => {
+    test('tells all subscribers that they can have missed messages, and delivers new ones', async () => {
       const [keys, clients] = [vi.fn(), vi.fn()];
       server.cut.on('keys', keys);
       server.cut.on('clients', clients);
@@ -167,7 +167,7 @@ if (networked.length > 0) {
       await vi.waitFor(() => expect(keys).toHaveBeenLastCalledWith('again'), SOON);
     });
 
-    test('what cannot be told does not fail, is heard here at once and there later', async () => {
+    test('delivers a message locally at once, and to other processes later', async () => {
       const [here, there] = [vi.fn(), vi.fn()];
       server.cut.on('keys', here);
       server.other.on('keys', there);
@@ -180,7 +180,7 @@ if (networked.length > 0) {
       await vi.waitFor(() => expect(there.mock.calls).toEqual([[undefined]]), SOON);
     });
 
-    test('a wire that falls silent holds nobody up for more than about 2 s', async () => {
+    test('delays publishers by at most about 2 s when the connection is silent', async () => {
       server.wire.mute();
       const started = performance.now();
       await server.cut.publish('keys');

@@ -1,4 +1,4 @@
-// The log's lines on their way out: in order, whole, and there whatever ends the process.
+// Log lines are written whole, in order, and however the process ends.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,18 +35,18 @@ async function outputOf(child: ChildProcess) {
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => `${n}`);
 const LOG_MANY = 'for (let n = 0; n < 5000; n += 1) log.info(String(n));';
 
-describe('the lines of the log', () => {
+describe('log lines', () => {
   it.each([
     ['it is done', ''],
     ['it says so', 'process.exit(3)'],
-    ['an error is caught by nobody', "log.info('5000'); setTimeout(() => {}, 1000); throw new Error('a bug')"],
+    ['an error is not caught', "log.info('5000'); setTimeout(() => {}, 1000); throw new Error('a bug')"],
     ['a signal asks it to', "process.on('SIGTERM', () => process.exit()); process.kill(process.pid, 'SIGTERM')"],
-  ])('are all there and in order when a program ends because %s', async (_why, end) => {
+  ])('are complete and in order when a program ends because %s', async (_why, end) => {
     const { messages } = await outputOf(program(`${LOG_MANY} ${end}`));
     expect(messages.slice(0, 5000)).toEqual(upTo(5000));
   });
 
-  it('are there before a fatal one is followed by anything', async () => {
+  it('are written before the process continues after a fatal one', async () => {
     const { messages, signal } = await outputOf(
       program(
         "log.info('before'); log.fatal('last'); process.kill(process.pid, 'SIGKILL'); setTimeout(() => {}, 1000)",
@@ -55,14 +55,14 @@ describe('the lines of the log', () => {
     expect([signal, ...messages]).toEqual(['SIGKILL', 'before', 'last']);
   });
 
-  it('are lost by a kill only as far as nothing else has happened since', async () => {
+  it('are lost by a kill only if they belong to the current turn', async () => {
     const { messages } = await outputOf(
       program("log.info('before'); setTimeout(() => { log.info('lost'); process.kill(process.pid, 'SIGKILL'); }, 20)"),
     );
     expect(messages).toEqual(['before']);
   });
 
-  it('wait for a reader who is slow, and fill no memory meanwhile', async () => {
+  it('wait for a slow reader without using memory', async () => {
     const child = program(`
       let n = 0;
       const more = () => { for (const until = n + 100; n < until; n += 1) log.info({ n, padding: 'x'.repeat(1000) }, String(n));
@@ -79,7 +79,7 @@ describe('the lines of the log', () => {
     expect(Number(told)).toBeLessThan(200e6);
   });
 
-  it('stay whole where several processes share a pipe that is full', async () => {
+  it('stay whole when several processes share a full pipe', async () => {
     const child = programs(`
       let n = 0;
       const more = () => { for (const until = n + 100; n < until; n += 1) log.info({ padding: 'x'.repeat(300) }, String(n));
@@ -89,7 +89,7 @@ describe('the lines of the log', () => {
     expect(messages.toSorted()).toEqual([...upTo(2000), ...upTo(2000), ...upTo(2000)].toSorted());
   });
 
-  it('are given up when their reader has gone: the program goes on', async () => {
+  it('are dropped when the pipe is closed, and the program continues', async () => {
     const child = program(`
       setInterval(() => log.info('more'), 5);
       setTimeout(() => { process.stderr.write('still here'); process.exit(0); }, 500);`);

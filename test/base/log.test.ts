@@ -1,4 +1,4 @@
-// The log: one JSON object a line, and nothing in it that opens a door.
+// The log: one JSON object per line, without secrets.
 import { describe, expect, it } from 'vitest';
 import { createLog } from '../../src/base/log.js';
 
@@ -9,7 +9,7 @@ function logged(run: (log: ReturnType<typeof createLog>) => void, level = 'info'
 }
 
 describe('the log', () => {
-  it('writes one object a line, with its level by name and its time', () => {
+  it('writes one object per line, with the name of the level and the time', () => {
     const [line = ''] = logged((log) => log.info({ n: 1 }, 'done\nand more'));
     expect(line.trimEnd()).not.toContain('\n');
     const { time, ...rest } = JSON.parse(line);
@@ -17,7 +17,7 @@ describe('the log', () => {
     expect(Date.parse(time)).toBeGreaterThan(Date.now() - 10_000);
   });
 
-  it('says no more than it was asked to', () => {
+  it('writes nothing below its level', () => {
     const lines = logged((log) => {
       log.debug('no');
       log.info('no');
@@ -41,13 +41,13 @@ describe('the log', () => {
     'csrf',
     'otp',
     'secret',
-  ])('cuts out %s', (member) => {
+  ])('redacts %s', (member) => {
     const [line = ''] = logged((log) => log.info({ [member]: 'hush', body: { [member]: 'hush' } }, 'x'));
     expect(line).not.toContain('hush');
     expect(line).toContain('[secret]');
   });
 
-  it('tells of an error what helps, and none of what a library hung on it', () => {
+  it('writes message, stack and cause of an error, without members that a library added', () => {
     const error = Object.assign(new Error('broken', { cause: new Error('deeper') }), {
       code: 'P2002',
       request: { headers: { authorization: 'hush' } },

@@ -1,5 +1,4 @@
-// Mail: what arrives at a real server, what a bad server can do to us, and what stays on a machine
-// that sends none.
+// Mail: delivery to a real SMTP server, failing servers, and the outbox of development.
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,7 +72,7 @@ describe('a mail', () => {
     expect(lines).toEqual([]);
   });
 
-  it('takes its sender from MAIL_FROM', async () => {
+  it('has the sender of MAIL_FROM', async () => {
     const { mails, url } = await server();
     const mail = open({ SMTP_URL: url, MAIL_FROM: 'Acme Accounts <accounts@acme.example>' });
     mail.send(TO, 'verify-email', { token: TOKEN });
@@ -82,7 +81,7 @@ describe('a mail', () => {
     expect(mails[0]!.headers.get('from')).toBe('Acme Accounts <accounts@acme.example>');
   });
 
-  it('gets no header and no second recipient from a name or a value', async () => {
+  it('gets no extra header or recipient from a name or a value', async () => {
     const { mails, url } = await server();
     const mail = open({ SMTP_URL: url });
     const evil = 'x\r\nBcc: evil@example.com\r\n\r\n<evil@example.com>, evil@example.com';
@@ -102,7 +101,7 @@ describe('a mail', () => {
     '<a@example.com>',
     'a b@example.com',
     '',
-  ])('goes nowhere when its address is %j', async (address) => {
+  ])('is not sent to the address %j', async (address) => {
     const { mails, url } = await server();
     const mail = open({ SMTP_URL: url });
     mail.send({ address }, 'verify-email', { token: TOKEN });
@@ -114,7 +113,7 @@ describe('a mail', () => {
 });
 
 describe('a mail server that', () => {
-  it('is busy is tried again, until it takes the mail', async () => {
+  it('is busy gets the mail on a retry', async () => {
     let refusals = 2;
     const busy = { onMailFrom: (_: unknown, __: unknown, done: (error?: Error) => void) => done(refusal(450)) };
     const refusal = (responseCode: number) => {
@@ -130,7 +129,7 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('refuses for good is asked once, and what it says is not in the log', async () => {
+  it('rejects permanently is tried once, and its response is not logged', async () => {
     let asked = 0;
     const { url } = await server({
       onData(stream: NodeJS.ReadableStream, _: unknown, done: (error: Error) => void) {
@@ -148,7 +147,7 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('hangs up, or is not there, costs a few tries and no more', async () => {
+  it('closes the connection or is down is tried a few times', async () => {
     const drops = await openDeafServer('drops');
     closers.push(drops.close);
     for (const SMTP_URL of [drops.url.replace('//', '//mara:hunter22@'), 'smtp://127.0.0.1:1']) {
@@ -162,7 +161,7 @@ describe('a mail server that', () => {
     expect(drops.connections()).toBe(3);
   });
 
-  it('says nothing holds nobody up: not the sender, not more mails than fit, not the end for long', async () => {
+  it('never responds does not block callers, and delays the stop only briefly', async () => {
     const hangs = await openDeafServer('hangs');
     closers.push(hangs.close);
     const mail = open({ SMTP_URL: hangs.url });
@@ -178,26 +177,26 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('offers no encryption, or none that can be trusted, gets no mail, unless it is this machine or may do so', async () => {
+  it('has no trusted encryption gets no mail, unless it is on loopback or the settings allow it', async () => {
     const own = await server();
     const selfSigned = await server({ disabledCommands: [] });
     // 0.0.0.0 leads here as well, but by its name it is another machine.
-    const elsewhere = (url: string) => url.replace('127.0.0.1', '0.0.0.0');
+    const nonLoopback = (url: string) => url.replace('127.0.0.1', '0.0.0.0');
     for (const { url } of [own, selfSigned]) {
       lines = [];
-      const mail = open({ SMTP_URL: elsewhere(url) }, []);
+      const mail = open({ SMTP_URL: nonLoopback(url) }, []);
       mail.send(TO, 'verify-email', { token: TOKEN });
       await mail.settle();
       expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', reason: expect.stringMatching(/TLS|SOCKET/) });
     }
     expect([...own.mails, ...selfSigned.mails]).toEqual([]);
-    const mail = open({ SMTP_URL: `${elsewhere(own.url)}?tls=off` }, []);
+    const mail = open({ SMTP_URL: `${nonLoopback(own.url)}?tls=off` }, []);
     mail.send(TO, 'verify-email', { token: TOKEN });
     await mail.settle();
     expect(own.mails).toHaveLength(1);
   });
 
-  it('wants a name and a password gets them', async () => {
+  it('requires authentication gets the user and the password', async () => {
     const { mails, url } = await server({
       authOptional: false,
       allowInsecureAuth: true,
@@ -217,7 +216,7 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('comes back while we stop gets what waited', async () => {
+  it('comes back while the process stops gets the waiting mails', async () => {
     let down = true;
     const { mails, url } = await server({
       onConnect: (_: unknown, done: (error?: Error) => void) =>
@@ -233,12 +232,12 @@ describe('a mail server that', () => {
 });
 
 describe('the outbox', () => {
-  it('keeps mails in files that only their owner reads, the newest first, and not for ever', async () => {
+  it('stores mails in files that only their owner can read, newest first, up to a limit', async () => {
     const mail = open({ NODE_ENV: 'development' });
     for (let n = 0; n < 203; n += 1) {
       mail.send({ address: `n${n}@example.com` }, 'verify-email', { token: TOKEN });
       if (n % 50 === 0 || n > 199) await mail.settle();
-      if (n > 199) await sleep(2); // the order of two within a millisecond is nobody's
+      if (n > 199) await sleep(2); // mails of one millisecond have no order
     }
     await mail.settle();
     const files = readdirSync(join(folder, 'outbox'));
@@ -250,7 +249,7 @@ describe('the outbox', () => {
     expect(newest!.text).toContain(`http://localhost:3000/verify-email?token=${TOKEN}`);
   });
 
-  it('does not exist in production, nor beside a mail server', async () => {
+  it('does not exist in production or with a mail server', async () => {
     const { url } = await server();
     for (const settings of [PRODUCTION, { ...PRODUCTION, SMTP_URL: url }, { SMTP_URL: url }]) {
       const mail = open(settings);

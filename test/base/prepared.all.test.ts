@@ -1,5 +1,4 @@
-// Prepared statements on PostgreSQL: many at once over few connections, and what becomes of them
-// when one breaks.
+// Prepared statements on PostgreSQL: many at once over few connections, also when one breaks.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterEach, describe, expect, inject, it } from 'vitest';
@@ -43,19 +42,19 @@ const numbers = Array.from({ length: 500 }, (_, n) => n);
 const echo = async (prepared: Prepared, n: number) => (await prepared.run<{ n: number }>(ECHO, [n])).rows[0]?.n;
 
 describe('prepared statements', () => {
-  it('get each its own answer, however many there are at once, over no more connections than allowed', async () => {
+  it('get their own results when many run at once on few connections', async () => {
     const { prepared, name } = opened(3);
     expect(await Promise.all(numbers.map((n) => echo(prepared, n)))).toEqual(numbers);
     expect(await connectionsOf(name)).toHaveLength(3);
   });
 
-  it('need one connection when they come one after the other', async () => {
+  it('use one connection when they run one after the other', async () => {
     const { prepared, name } = opened(3);
     for (const n of [1, 2, 3, 4]) expect(await echo(prepared, n)).toBe(n);
     expect(await connectionsOf(name)).toHaveLength(1);
   });
 
-  it('fail alone: those before and behind on the same connection are answered', async () => {
+  it('fail alone: others on the same connection succeed', async () => {
     const { prepared } = opened(1);
     const answers = await Promise.allSettled([10, 5, 0, 2, 0, 1].map((n) => prepared.run<{ n: number }>(HALF, [n])));
     expect(answers.map((one) => (one.status === 'fulfilled' ? one.value.rows[0]?.n : one.reason.code))).toEqual([
@@ -68,7 +67,7 @@ describe('prepared statements', () => {
     ]);
   });
 
-  it('go around one that waits for a lock', async () => {
+  it('do not wait behind one that waits for a lock', async () => {
     const { prepared } = opened(2);
     const holder = await aside();
     await holder.query('SELECT pg_advisory_lock($1)', [LOCK]);
@@ -78,7 +77,7 @@ describe('prepared statements', () => {
     expect((await held).count).toBe(1);
   });
 
-  it('are told at once when their connection breaks, and the next ones get another', async () => {
+  it('fail at once when their connection breaks, and the next ones use another', async () => {
     const { prepared, name } = opened(1);
     const holder = await aside();
     await holder.query('SELECT pg_advisory_lock($1)', [LOCK]);
@@ -89,14 +88,14 @@ describe('prepared statements', () => {
     expect(await echo(prepared, 3)).toBe(3);
   });
 
-  it('are refused as an outage where nobody listens', async () => {
+  it('fail with an outage when the server is down', async () => {
     const prepared = openPrepared('postgresql://root@127.0.0.1:1/postgres', { poolSize: 2 });
     cleanups.push(() => prepared.close());
     const error = await echo(prepared, 1).catch((reason) => reason);
     expect(isStoreUnavailable(error)).toBe(true);
   });
 
-  it('that are under way are answered before the connections close', async () => {
+  it('finish before the connections close', async () => {
     const { prepared, name } = opened(2);
     const answers = Promise.all(numbers.slice(0, 20).map((n) => echo(prepared, n)));
     await expect.poll(() => connectionsOf(name)).not.toHaveLength(0);

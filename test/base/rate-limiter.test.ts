@@ -1,4 +1,4 @@
-// Counting in a window of time, over every place where the counters can be.
+// Rate limits per time window, on every kind of counter store.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,8 +6,8 @@ import type { Limit, RateLimiter } from '../../src/base/rate-limiter.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
-// In memory on SQLite, in the table on PostgreSQL, in Redis where there is one.
-describe.each(stores)('limits on $name', (store) => {
+// The counters are in memory with SQLite, in a table with PostgreSQL, or in Redis.
+describe.each(stores)('rate limits on $name', (store) => {
   let server: TestServer;
   let rateLimiter: RateLimiter;
   beforeAll(async () => {
@@ -23,7 +23,7 @@ describe.each(stores)('limits on $name', (store) => {
     ...more,
   });
 
-  it('refuse one too many, and say when to come back', async () => {
+  it('reject one event too many, with the time to wait', async () => {
     const limit = limitOf(3, 60, { code: 'auth_rate_limited' });
     for (let n = 0; n < 3; n += 1) await rateLimiter.consume(limit, 'a');
     const refusal = await rateLimiter.consume(limit, 'a').catch((error) => error);
@@ -33,20 +33,20 @@ describe.each(stores)('limits on $name', (store) => {
     await rateLimiter.consume(limit, 'b');
   });
 
-  it('count exactly, though 30 come at once', async () => {
+  it('count 30 concurrent events exactly', async () => {
     const limit = limitOf(10);
     const results = await Promise.allSettled(Array.from({ length: 30 }, () => rateLimiter.consume(limit, 'a')));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
   });
 
-  it('say whether one more fits, without a refusal', async () => {
+  it('report whether an event was within the limit', async () => {
     const limit = limitOf(2);
     const answers = [];
     for (let n = 0; n < 4; n += 1) answers.push(await rateLimiter.tryConsume(limit, 'a'));
     expect(answers).toEqual([true, true, false, false]);
   });
 
-  it('begin anew when the window is over', async () => {
+  it('reset after the window', async () => {
     const limit = limitOf(1, 1);
     await rateLimiter.consume(limit, 'a');
     await expect(rateLimiter.consume(limit, 'a')).rejects.toMatchObject({ status: 429 });
@@ -54,7 +54,7 @@ describe.each(stores)('limits on $name', (store) => {
     await rateLimiter.consume(limit, 'a');
   });
 
-  it('take an event back, or forget all', async () => {
+  it('refund one event, or reset all', async () => {
     const limit = limitOf(1);
     await rateLimiter.consume(limit, 'a');
     await rateLimiter.refund(limit, 'a');
@@ -64,7 +64,7 @@ describe.each(stores)('limits on $name', (store) => {
     await rateLimiter.consume(limit, 'a');
   });
 
-  it('tell whether they are spent without counting', async () => {
+  it('report whether they are exceeded without counting', async () => {
     const limit = limitOf(1);
     for (let n = 0; n < 3; n += 1) {
       expect(await rateLimiter.isExceeded(limit, 'a')).toBe(false);
@@ -75,7 +75,7 @@ describe.each(stores)('limits on $name', (store) => {
     await expect(rateLimiter.throwIfExceeded(limit, 'a')).rejects.toMatchObject({ status: 429 });
   });
 
-  it('block for longer where they should', async () => {
+  it('block for longer if configured', async () => {
     const limit = limitOf(1, 1, { blockSeconds: 60 });
     await rateLimiter.consume(limit, 'a');
     await expect(rateLimiter.consume(limit, 'a')).rejects.toMatchObject({ status: 429 });
@@ -83,7 +83,7 @@ describe.each(stores)('limits on $name', (store) => {
     await expect(rateLimiter.consume(limit, 'a')).rejects.toMatchObject({ status: 429 });
   });
 
-  it('take any text for a key, and keep names apart', async () => {
+  it('accept any text as a key, and separate names', async () => {
     const [one, other] = [limitOf(1), limitOf(1)];
     for (const key of ['', ':', "' OR 1=1", 'ü'.repeat(100), '::1']) {
       await rateLimiter.consume(one, key);
@@ -92,7 +92,7 @@ describe.each(stores)('limits on $name', (store) => {
     }
   });
 
-  it('are shared between servers, where there can be several', async () => {
+  it('are shared between servers', async () => {
     if (store.name === 'SQLite') {
       expect(await server.base.db.rateLimit.count()).toBe(0); // one process: in its memory
       return;

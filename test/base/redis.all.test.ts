@@ -15,7 +15,7 @@ afterEach(async () => {
 });
 
 describe('a connection to Redis', () => {
-  test('keeps its keys behind its prefix', async () => {
+  test('prefixes its keys', async () => {
     const prefix = `signet-test-${process.pid}-${Date.now()}:`;
     const [prefixed, plain] = [await opened(inject('redisUrl'), prefix), await opened(inject('redisUrl'))];
     await prefixed.set('key', 'value', 'EX', 60);
@@ -24,7 +24,7 @@ describe('a connection to Redis', () => {
     await prefixed.del('key');
   });
 
-  test('that nothing listens to fails at once and says where', async () => {
+  test('to a closed port fails at once with the host', async () => {
     const port = await freePort();
     const started = performance.now();
     await expect(openRedis(`redis://:secret@127.0.0.1:${port}`, { log })).rejects.toThrow(
@@ -40,7 +40,7 @@ describe('a connection to Redis', () => {
     expect(await redis.ping()).toBe('PONG');
   });
 
-  test('is refused where keys may be evicted', async () => {
+  test('is rejected if keys can be evicted', async () => {
     const { url } = await startRedis('--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru');
     await expect(openRedis(url, { log })).rejects.toThrow(
       'Redis must not evict keys: set its maxmemory-policy to noeviction (it is allkeys-lru).',
@@ -56,13 +56,13 @@ describe('a connection to Redis', () => {
     expect(log.warn).not.toHaveBeenCalled();
   });
 
-  test('warns where the policy may not be asked for', async () => {
+  test('warns if the policy cannot be read', async () => {
     const { url } = await startRedis('--user', 'default', 'on', 'nopass', '~*', '&*', '+@all', '-info');
     await opened(url);
     expect(log.warn).toHaveBeenCalledWith(expect.stringContaining('make sure that it is noeviction'));
   });
 
-  test('fails a command within about 2 s when the server dies, and works again when it is back', async () => {
+  test('fails a command within about 2 s when the server dies, and works again after a restart', async () => {
     const port = await freePort();
     const first = await startRedis('--port', String(port));
     const redis = await opened(first.url);
@@ -78,7 +78,7 @@ describe('a connection to Redis', () => {
     expect(log.info).toHaveBeenCalledWith('Redis is back');
   });
 
-  test('fails a command within about 2 s when the server falls silent, and never sends it twice', async () => {
+  test('fails a command within about 2 s when the server stops responding, and never sends it twice', async () => {
     const { url } = await startRedis();
     const wire = await openWire(url);
     cleanups.push(wire.close);

@@ -1,4 +1,4 @@
-// The guarded fetch, with the URLs of a stranger who wants to see what is behind us.
+// The SSRF-safe fetch, with URLs of an attacker.
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
@@ -37,7 +37,7 @@ afterAll(() => {
   server.close();
 });
 
-/** What the server answers. */
+/** The response of the server. */
 function serve(listener: RequestListener): void {
   handler = listener;
   hits = 0;
@@ -49,7 +49,7 @@ const messageOf = async (call: Promise<unknown>) => {
   return `${error.message} ${error.cause?.message ?? ''}`;
 };
 
-describe('the guarded fetch', () => {
+describe('the safe fetch', () => {
   const fetch = createSafeFetch({ timeoutMs: 2000 });
 
   it.each([
@@ -84,7 +84,7 @@ describe('the guarded fetch', () => {
     '[fec0::1]',
     '[ff02::1]',
     '[2001:db8::1]',
-  ])('refuses https://%s', async (host) => {
+  ])('rejects https://%s', async (host) => {
     expect(await messageOf(fetch(`https://${host}/`))).toContain('not public');
   });
 
@@ -96,12 +96,12 @@ describe('the guarded fetch', () => {
     ['::ffff:10.0.0.1'],
     ['93.184.216.34', '10.0.0.1'],
     ['10.0.0.1', '93.184.216.34'],
-  ])('refuses a name that leads to %s', async (...found) => {
+  ])('rejects a name that resolves to %s', async (...found) => {
     answers.byName['harmless.example'] = found;
     expect(await messageOf(fetch('https://harmless.example/jwks'))).toContain('not public');
   });
 
-  it('refuses localhost by all its names', async () => {
+  it('rejects all names of localhost', async () => {
     for (const name of ['localhost', 'LOCALHOST']) {
       expect(await messageOf(fetch(`https://${name}/`)), name).toContain('not public');
     }
@@ -114,7 +114,7 @@ describe('the guarded fetch', () => {
     },
   );
 
-  it('asks where it is told to, though the host is private', async () => {
+  it('fetches from a private host that is allowed', async () => {
     serve((_req, res) => res.end('hello'));
     const { host } = new URL(origin);
     for (const entry of [host, '127.0.0.1']) {
@@ -125,7 +125,7 @@ describe('the guarded fetch', () => {
     expect(hits).toBe(2);
   });
 
-  it('lets loopback through for an issuer on loopback, and nothing else', async () => {
+  it('allows only loopback for an issuer on loopback', async () => {
     const own = createSafeFetch({ allowLoopback: true, timeoutMs: 1000 });
     serve((_req, res) => res.end('hello'));
     expect(await (await own(origin)).text()).toBe('hello');
@@ -134,10 +134,10 @@ describe('the guarded fetch', () => {
   });
 });
 
-describe('the guarded fetch, of a server that means harm', () => {
+describe('the safe fetch with a malicious server', () => {
   const fetch = createSafeFetch({ allowLoopback: true, timeoutMs: 300, maxBytes: 1000 });
 
-  it('follows no redirect', async () => {
+  it('does not follow redirects', async () => {
     for (const status of [301, 302, 303, 307, 308]) {
       serve((_req, res) => res.writeHead(status, { location: `${origin}/internal` }).end());
       await messageOf(fetch(`${origin}/start`));
@@ -145,7 +145,7 @@ describe('the guarded fetch, of a server that means harm', () => {
     }
   });
 
-  it('reads no more than it should, announced or not', async () => {
+  it('stops reading at the size limit, with and without Content-Length', async () => {
     serve((_req, res) => res.end('x'.repeat(1001)));
     await expect(fetch(origin).then((response) => response.text())).rejects.toThrow();
     serve((_req, res) => {
@@ -157,12 +157,12 @@ describe('the guarded fetch, of a server that means harm', () => {
     expect(await (await fetch(origin)).text()).toHaveLength(1000);
   });
 
-  it('unpacks nothing: a small body that grows is refused', async () => {
+  it('rejects a compressed body', async () => {
     serve((_req, res) => res.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('x'.repeat(100_000))));
     await expect(fetch(origin).then((response) => response.text())).rejects.toThrow(TypeError);
   });
 
-  it('waits no longer than it should, for headers or for a body that drips', async () => {
+  it('limits the time for headers and for a slow body', async () => {
     const started = Date.now();
     serve(() => {});
     await expect(fetch(origin)).rejects.toThrow();
@@ -174,7 +174,7 @@ describe('the guarded fetch, of a server that means harm', () => {
     expect(Date.now() - started).toBeLessThan(2000);
   });
 
-  it('sends no credentials along', async () => {
+  it('sends no credentials', async () => {
     let seen: object = {};
     serve((req, res) => {
       seen = req.headers;
@@ -185,7 +185,7 @@ describe('the guarded fetch, of a server that means harm', () => {
     expect(seen).not.toHaveProperty('authorization');
   });
 
-  it('stops when its caller does', async () => {
+  it('stops when the caller aborts', async () => {
     serve(() => {});
     await expect(fetch(origin, { signal: AbortSignal.timeout(30) })).rejects.toThrow();
   });

@@ -1,4 +1,4 @@
-// The file of an SQLite database, and programs of other people that read it while the server runs.
+// Other programs that read the SQLite file while the server runs.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ db.close()`;
 
 const readByAnother = (path: string) => Number(execFileSync('python3', ['-c', READER, path], { encoding: 'utf8' }));
 
-test('loses nothing when another program reads it and goes, whatever else this one opened meanwhile', async () => {
+test('an SQLite file loses no data when another program opens and closes it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'signet-db-'));
   const path = join(folder, 'signet.db');
   await migrate(`file:${path}`);
@@ -23,7 +23,7 @@ test('loses nothing when another program reads it and goes, whatever else this o
   await db.cacheVersion.create({ data: { topic: 'first' } });
   await migrate(`file:${path}`); // another connection, which comes and goes
   expect(readByAnother(path)).toBe(1);
-  expect(existsSync(`${path}-wal`)).toBe(true); // whoever thinks that it is the last one takes it away
+  expect(existsSync(`${path}-wal`)).toBe(true); // the last program that closes the file deletes it
   await db.cacheVersion.create({ data: { topic: 'second' } });
   expect(readByAnother(path)).toBe(2);
   await db.$disconnect();

@@ -1,6 +1,6 @@
 /**
- * Copies everything from one database to another, either way round. The target must be empty; it is
- * filled in one transaction and compared with the source before that commits.
+ * Copies all data between SQLite and PostgreSQL, in either direction. The target must be empty. It
+ * is filled in one transaction and compared with the source before the commit.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -8,8 +8,7 @@ import { migrate, pendingMigrations } from './migrate.js';
 import { openDatabase, type Prisma, parseUrl, type Queryable } from './open.js';
 
 /**
- * Every model with its primary key, parents before children. A model that is forgotten here does
- * not compile.
+ * All models with their primary keys, parents before children. A missing model is a compile error.
  */
 const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   Account: ['id'],
@@ -49,8 +48,7 @@ type Row = Record<string, unknown>;
 export type Moved = { model: string; rows: number };
 
 /**
- * Returns how many rows of each model were copied. Throws, with the target left empty, when
- * anything is amiss.
+ * Returns the number of copied rows per model. On any error it throws, and the target stays empty.
  */
 export async function move(from: string, to: string): Promise<Moved[]> {
   await requireCurrentSchema(from);
@@ -68,7 +66,7 @@ export async function move(from: string, to: string): Promise<Moved[]> {
   }
 }
 
-/** Opening a misspelt SQLite file would create it, and moving nothing would then succeed. */
+/** Rejects a missing source: SQLite would create the file, and copying nothing would succeed. */
 async function requireCurrentSchema(from: string): Promise<void> {
   const target = parseUrl(from);
   if (target.provider === 'sqlite' && !existsSync(target.path))
@@ -97,7 +95,7 @@ async function copy(read: Queryable, write: Queryable, model: string, key: reado
   return copied;
 }
 
-/** No optional column has a default, and Json columns do not take a plain null. */
+/** Omits nulls: no optional column has a default, and Json columns reject a plain null. */
 function withoutNulls(row: Row): Row {
   return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
 }
@@ -117,7 +115,7 @@ function after(row: Row, key: readonly string[]) {
   return { cursor: key.length === 1 ? values : { [key.join('_')]: values }, skip: 1 };
 }
 
-/** The same for the same rows, whatever order they and the keys of their Json come in. */
+/** Returns a fingerprint that does not depend on the order of rows or of keys in Json. */
 async function fingerprint(db: Queryable, model: string, key: readonly string[]): Promise<string> {
   const sum = new Uint32Array(8);
   for await (const rows of pages(db, model, key)) {
@@ -141,7 +139,7 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(members.map(([name, member]) => [name, canonical(member)]));
 }
 
-/** The operations used here look alike for all models, which TypeScript cannot know. */
+/** The operations that all models share, which TypeScript cannot infer. */
 interface Table {
   count(): Promise<number>;
   findMany(args: object): Promise<Row[]>;

@@ -1,8 +1,7 @@
 /**
- * Brings a database up to date when the server starts: the scripts in prisma/migrations/<provider>,
- * each in one transaction and under a lock, recorded in `_prisma_migrations` as Prisma's own tools
- * do. It speaks to the drivers directly, because Prisma's PostgreSQL adapter would split a script
- * on every ";".
+ * Migrates the database at start: applies the scripts in prisma/migrations/<provider>, each in one
+ * transaction under a lock, and records them in `_prisma_migrations` like Prisma. It uses the
+ * drivers directly, because Prisma's PostgreSQL adapter splits a script at every ";".
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -20,8 +19,8 @@ interface Migration {
 }
 
 /**
- * Applies what is missing and returns its names. Throws, with nothing done, when the database is
- * not of our making.
+ * Applies missing migrations and returns their names. Throws without changes if the database does
+ * not belong to this version.
  */
 export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
   const migrations = read(url, folder);
@@ -36,10 +35,7 @@ export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
   }
 }
 
-/**
- * The names of the migrations that this database still lacks. Throws as `migrate` does, and changes
- * nothing.
- */
+/** Returns the names of missing migrations, without changes. Throws like `migrate`. */
 export async function pendingMigrations(url: string, folder = FOLDER): Promise<string[]> {
   const session = await openMigrationSession(parseUrl(url));
   try {
@@ -58,7 +54,7 @@ function read(url: string, folder: string): Migration[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** What is not applied yet. Throws when what is applied is not what this version ships. */
+/** Returns the missing migrations. Throws if the applied ones are not those of this version. */
 async function missing(session: MigrationSession, migrations: Migration[]): Promise<Migration[]> {
   const rows = await session.history();
   for (const row of rows) {
@@ -70,7 +66,7 @@ async function missing(session: MigrationSession, migrations: Migration[]): Prom
   return migrations.filter(({ name }) => !rows.some((row) => row.name === name));
 }
 
-/** False when another process was faster. */
+/** Returns false if another process was faster. */
 async function apply(session: MigrationSession, migration: Migration, migrations: Migration[]): Promise<boolean> {
   const { name, sql, checksum } = migration;
   try {

@@ -1,18 +1,16 @@
-/**
- * What the migrator asks of a database, for SQLite and for PostgreSQL, on a connection of its own.
- */
+/** The operations that the migrator needs, for SQLite and PostgreSQL, on its own connection. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresqlTarget, SqliteTarget, Target } from './open.js';
 import { isBusy } from './sqlite-errors.js';
 
 export interface MigrationSession {
-  /** What was applied; empty for a fresh database. */
+  /** Returns the applied migrations; none for a new database. */
   history(): Promise<{ name: string; checksum: string; finished: boolean | number }[]>;
-  /** Opens a transaction that keeps every other migrator waiting. */
+  /** Starts a transaction that blocks other migrators. */
   begin(): Promise<void>;
   createHistory(): Promise<void>;
   run(script: string): Promise<void>;
-  /** Throws when the script left a reference to nothing. */
+  /** Throws if the script left dangling foreign keys. */
   verify(): Promise<void>;
   record(migration: { id: string; name: string; checksum: string }): Promise<void>;
   close(): Promise<void>;

@@ -1,14 +1,13 @@
 /**
- * The way into the database, SQLite or PostgreSQL by its URL, and the types that all code is
- * written against: those of the SQLite client, the narrower one, so that the compiler itself holds
- * us to what both databases can do.
+ * Opens the database, SQLite or PostgreSQL by its URL. All code uses the types of the SQLite
+ * client, the narrower one, so the compiler rejects what only PostgreSQL supports.
  */
 import type { PrismaClient } from '../../generated/sqlite/client.js';
 
 export * from '../../generated/sqlite/client.js';
 export type Database = PrismaClient;
 
-/** The database or a transaction in it: what a function takes that must work inside both. */
+/** The database or a transaction, for functions that work inside both. */
 export type Queryable = Omit<Database, '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'>;
 
 export type SqliteTarget = { provider: 'sqlite'; path: string; synchronous: 'FULL' | 'NORMAL' };
@@ -19,9 +18,7 @@ const POOL_SIZE = 10;
 const CONNECT_TIMEOUT_MS = 5000;
 const RESPONSE_TIMEOUT_MS = 10_000;
 
-/**
- * `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws a sentence for anything else.
- */
+/** Parses `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws for anything else. */
 export function parseUrl(url: string): Target {
   if (/^postgres(ql)?:\/\//.test(url)) return { provider: 'postgresql', url };
   if (!url.startsWith('file:')) throw new Error('The database URL must start with file: or postgresql://.');
@@ -35,8 +32,8 @@ export function parseUrl(url: string): Target {
 }
 
 /**
- * Opens a migrated database. It connects with the first query. `poolSize` counts PostgreSQL
- * connections.
+ * Opens a migrated database. It connects with the first query. `poolSize` is the number of
+ * PostgreSQL connections.
  */
 export async function openDatabase(url: string, { poolSize = POOL_SIZE } = {}): Promise<Database> {
   const target = parseUrl(url);

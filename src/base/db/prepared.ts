@@ -1,33 +1,32 @@
 /**
- * Prepared statements on PostgreSQL, past the query engine: for the few statements that run with
- * every token. An engine's query costs twice the CPU time, a transaction of it ten times that of
- * the one statement that can do the same. Not for anything else.
+ * Prepared statements on PostgreSQL that bypass Prisma, for the few statements that run with every
+ * token. A Prisma query costs twice the CPU time, and a transaction ten times that of one
+ * equivalent statement.
  *
- * They share a few connections, on which they follow each other without waiting for answers; each
- * commits by itself. So never ask for one while a transaction of the engine holds what a statement
- * before it may be waiting for.
+ * Statements are pipelined on a few connections and commit one by one. Never wait for one inside a
+ * Prisma transaction that holds a lock which an earlier statement needs.
  */
 import pg from 'pg';
 import { corkUntilNextTick } from '../cork.js';
 
 export interface Statement {
-  /** Each connection prepares it once, by this name. */
+  /** The name under which each connection prepares it. */
   name: string;
   text: string;
 }
 
 export interface Prepared {
   run<Row>(statement: Statement, values: unknown[]): Promise<{ rows: Row[]; count: number }>;
-  /** For libraries that speak to a pool. */
+  /** For libraries that need a pool. */
   pool: { query(statement: pg.QueryConfig): Promise<pg.QueryResult> };
   close(): Promise<void>;
 }
 
 interface Line {
   client: pg.Client;
-  /** Rejects when there was no connection. */
+  /** Rejects if there is no connection. */
   connected: Promise<unknown>;
-  /** Statements that are not answered yet. */
+  /** The number of statements without a response. */
   waiting: number;
 }
 
@@ -66,7 +65,9 @@ export function openPrepared(connectionString: string, { poolSize }: { poolSize:
     return shortest && (shortest.waiting === 0 || lines.size >= poolSize) ? shortest : openLine();
   }
 
-  /** One that breaks is given up with all that wait on it: the next statement opens another. */
+  /**
+   * Discards a broken connection and rejects its statements. The next statement opens another one.
+   */
   function openLine(): Line {
     const client = new pg.Client({
       connectionString,

@@ -1,6 +1,6 @@
 /**
- * A connection to SQLite as Prisma's adapter wants it: statements prepared once, values and errors
- * translated.
+ * A connection to SQLite for the adapter: caches prepared statements, and converts values and
+ * errors.
  */
 import { type ColumnType, ColumnTypeEnum, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils';
 import type { Sqlite, Statement } from './sqlite-driver.js';

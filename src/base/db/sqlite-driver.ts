@@ -1,7 +1,6 @@
 /**
- * A connection to an SQLite file with this project's settings, through Node's own `node:sqlite`
- * where it is complete and free of a flag, else through @photostructure/sqlite, which has the same
- * interface and ships compiled.
+ * Opens an SQLite file with this project's settings. Uses `node:sqlite` where it is complete and
+ * needs no flag, otherwise @photostructure/sqlite, which has the same API and is precompiled.
  */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -12,7 +11,7 @@ export type Sqlite = InstanceType<Driver['DatabaseSync']>;
 export type Statement = ReturnType<Sqlite['prepare']>;
 
 export interface SqliteOptions {
-  /** A file name, or ":memory:". */
+  /** A file name or ":memory:". */
   path: string;
   /**
    * FULL: an acknowledged write survives a power cut. NORMAL: it survives only a crash of the
@@ -27,8 +26,8 @@ const CACHE_KIB = 8000;
 const { DatabaseSync } = builtIn() ?? (await import('@photostructure/sqlite'));
 
 /**
- * Throws SQLITE_BUSY almost at once when another process writes: waiting here would stop the event
- * loop.
+ * Opens a connection. It throws SQLITE_BUSY almost at once if another process writes, because
+ * waiting would block the event loop.
  */
 export function openConnection({ path, synchronous = 'FULL' }: SqliteOptions, readOnly = false): Sqlite {
   if (path !== ':memory:' && !readOnly) createFile(path);
@@ -44,18 +43,17 @@ export function openConnection({ path, synchronous = 'FULL' }: SqliteOptions, re
 }
 
 /**
- * Before close(), so that all is in the one file: statements not yet collected would keep the -wal
- * file in use.
+ * Checkpoints before close(), so that all data is in one file: uncollected statements would keep
+ * the -wal file in use.
  */
 export function checkpoint(db: Sqlite): void {
   db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
 }
 
 /**
- * Readable by its owner only; SQLite gives -wal and -shm the same mode. A file that is there is not
- * touched: to close it again, by whichever descriptor, would give up the locks that another
- * connection of this process holds (fcntl(2)), and the next program that reads the file and leaves
- * would take its -wal away, with all that was written since.
+ * Creates the file with mode 0600, which SQLite copies to -wal and -shm. An existing file is not
+ * opened: closing any descriptor would release the locks of other connections in this process
+ * (fcntl(2)), and another program could then delete the -wal file with its data.
  */
 function createFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -67,8 +65,7 @@ function createFile(path: string): void {
 }
 
 /**
- * When two processes open a new file at once, SQLite tells one of them "busy" without heeding the
- * time-out.
+ * Retries, because SQLite ignores the timeout for one of two processes that create a file at once.
  */
 function switchToWal(db: Sqlite): void {
   const deadline = Date.now() + OPEN_TIMEOUT_MS;

@@ -1,6 +1,6 @@
 /**
- * SQLite's errors in Prisma's words, so that P2002, P2003, P1008 and the rest come out as they do
- * on PostgreSQL.
+ * Converts SQLite errors to Prisma's, so that codes such as P2002 and P2003 are the same as on
+ * PostgreSQL.
  */
 import { DriverAdapterError, type MappedError } from '@prisma/driver-adapter-utils';
 
@@ -11,7 +11,7 @@ const CONSTRAINT_PRIMARY_KEY = 1555;
 const CONSTRAINT_TRIGGER = 1811; // what a deferred foreign key reports
 const CONSTRAINT_UNIQUE = 2067;
 
-/** Runs an action of the driver; what SQLite throws is thrown on in Prisma's words. */
+/** Runs a driver action and converts what it throws. */
 export function guard<T>(action: () => T): T {
   try {
     return action();
@@ -23,7 +23,7 @@ export function guard<T>(action: () => T): T {
   }
 }
 
-/** True when another connection holds the lock and the action may simply be tried again. */
+/** Reports whether another connection holds the lock and the action can be repeated. */
 export function isBusy(error: unknown): boolean {
   if (error instanceof DriverAdapterError) return error.cause.kind === 'SocketTimeout';
   return isSqliteError(error) && (codeOf(error) & 0xff) === BUSY;
@@ -36,8 +36,7 @@ function isSqliteError(error: unknown): error is SqliteError {
 }
 
 /**
- * @photostructure/sqlite 1.2 leaves the code out of what all() throws, which runs INSERT …
- *   RETURNING.
+ * Finds the code in the message, because all() of @photostructure/sqlite 1.2 throws without one.
  */
 function codeOf({ errcode, message }: SqliteError): number {
   if (errcode !== undefined) return errcode;

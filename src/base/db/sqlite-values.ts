@@ -1,4 +1,4 @@
-/** How values travel between Prisma and SQLite: column types, results and parameters. */
+/** Converts values between Prisma and SQLite: column types, results and parameters. */
 import { type ArgType, type ColumnType, ColumnTypeEnum, DriverAdapterError } from '@prisma/driver-adapter-utils';
 
 type SqliteValue = null | number | bigint | string | Uint8Array;
@@ -15,12 +15,14 @@ const DECLARED: Readonly<Record<string, ColumnType>> = {
   REAL: ColumnTypeEnum.Double,
 };
 
-/** The type of a column as Prisma declares it for SQLite; undefined for expressions and PRAGMAs. */
+/**
+ * Returns the column type for a type that Prisma declares; undefined for expressions and PRAGMAs.
+ */
 export function declaredType(declared: string | null): ColumnType | undefined {
   return DECLARED[declared?.toUpperCase() ?? ''];
 }
 
-/** The type of an expression, told from its first value that is not null. */
+/** Returns the type of an expression by its first value that is not null. */
 export function inferredType(rows: unknown[][], column: number): ColumnType {
   const sample = rows.find((row) => row[column] !== null)?.[column];
   switch (typeof sample) {
@@ -37,12 +39,14 @@ export function inferredType(rows: unknown[][], column: number): ColumnType {
   }
 }
 
+/** Converts a value of SQLite to the one that Prisma expects for the column type. */
 export function fromSqlite(value: unknown, type: ColumnType): unknown {
   if (typeof value === 'bigint') return type === ColumnTypeEnum.Int64 ? value.toString() : Number(value);
   if (type === ColumnTypeEnum.DateTime && typeof value === 'number') return new Date(value).toISOString();
   return value;
 }
 
+/** Converts a parameter of Prisma to a value that SQLite stores. */
 export function toSqlite(value: unknown, type: ArgType | undefined): SqliteValue {
   if (value === null || value === undefined) return null;
   if (typeof value === 'boolean') return value ? 1 : 0;
@@ -65,18 +69,12 @@ export function toSqlite(value: unknown, type: ArgType | undefined): SqliteValue
   }
 }
 
-/**
- * One format of fixed width, so that comparing and sorting the text is comparing and sorting the
- * time.
- */
+/** Formats dates with a fixed width, so that text order is time order. */
 function timestamp(date: Date): string {
   return date.toISOString().replace('Z', '+00:00');
 }
 
-/**
- * PostgreSQL refuses it too, in text as in Json; the driver would cut the text off there when
- * reading it back.
- */
+/** Rejects NUL like PostgreSQL. The driver would cut the text there when reading it. */
 function rejectNul(value: string, type: ArgType | undefined): void {
   const escaped = type?.scalarType === 'json' && /(?<!\\)(?:\\\\)*\\u0000/.test(value);
   if (!escaped && !value.includes('\0')) return;

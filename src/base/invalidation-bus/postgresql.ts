@@ -1,7 +1,6 @@
 /**
- * Announcements through PostgreSQL's LISTEN and NOTIFY, on a connection of its own: Prisma cannot
- * listen. A pooler that shares connections between transactions breaks LISTEN, so the database URL
- * must lead to PostgreSQL itself.
+ * Messages through LISTEN and NOTIFY of PostgreSQL, on its own connection, because Prisma cannot
+ * listen. DATABASE_URL must not lead to a transaction pooler, which breaks LISTEN.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** Announcements through Redis: publish on one connection, subscribe on another. */
+/** Messages through Redis: publishes on one connection, subscribes on another. */
 import { randomUUID } from 'node:crypto';
 import type { Log } from '../log.js';
 import { closeRedis, openRedis } from '../redis.js';

@@ -1,7 +1,4 @@
-/**
- * Announcements through a table of SQLite that is polled: between the server and a command line
- * beside it.
- */
+/** Messages through a polled SQLite table, between the server and the command line. */
 import type { Database } from '../db/open.js';
 import type { Log } from '../log.js';
 import type { Subscriber, Transport } from './transport.js';

@@ -1,15 +1,15 @@
-/** What the ways to the other processes have in common. */
+/** The common part of the transports. */
 
-/** A way to the other processes. It never brings back what it sent itself. */
+/** A transport to the other processes. It does not deliver its own messages. */
 export interface Transport {
   send(topic: string, id: string | undefined): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Where a relay delivers. */
+/** The receiver of a transport's messages. */
 export interface Subscriber {
   onMessage(topic: string, id: string | undefined): void;
-  /** Something may have been announced while nobody was connected. */
+  /** Called when messages can have been lost during an interruption. */
   onGap(): void;
 }
 
@@ -19,14 +19,12 @@ interface Message {
   id?: string | undefined;
 }
 
+/** Encodes a message with the id of its sender. */
 export function encode(message: Message): string {
   return JSON.stringify(message);
 }
 
-/**
- * Delivers a message, unless it is our own. One that is not understood means that something
- * changed, too.
- */
+/** Delivers a message, unless this process sent it. An unknown message counts as a change, too. */
 export function deliver(text: string, me: string, subscriber: Subscriber): void {
   const message = decode(text);
   if (!message) subscriber.onGap();

@@ -1,7 +1,4 @@
-/**
- * Where mails stay on a machine that sends none: a file for each, readable by its owner only. For
- * development.
- */
+/** Stores mails as files, readable only by their owner. For development. */
 import { mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.js';
@@ -31,7 +28,7 @@ export function createOutbox({ folder, clock }: { folder: string; clock: Clock }
     for (const name of (await names()).slice(MAX_KEPT)) await unlink(join(folder, name)).catch(() => {}); // another process may have
   }
 
-  /** The newest mails first. */
+  /** Returns mails, newest first. */
   async function list(limit = 50): Promise<KeptMail[]> {
     const mails: KeptMail[] = [];
     for (const name of (await names()).slice(0, limit)) {
@@ -41,7 +38,7 @@ export function createOutbox({ folder, clock }: { folder: string; clock: Clock }
     return mails;
   }
 
-  /** Names begin with the time, so that their order is that of the mails. */
+  /** Returns file names. They start with the time, so they sort by it. */
   async function names(): Promise<string[]> {
     const found = await readdir(folder).catch(() => []);
     return found

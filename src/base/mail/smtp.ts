@@ -1,6 +1,6 @@
 /**
- * Mails by SMTP. Encrypted, unless the server is this machine or the settings say that it need not
- * be.
+ * Sends mail by SMTP. Encrypted, unless the server is on loopback or the configuration disables
+ * encryption.
  */
 import { createTransport } from 'nodemailer';
 import { isLoopback } from '../../kit/loopback.js';
@@ -18,7 +18,7 @@ export interface OutgoingMail extends ComposedLetter {
 interface Deps {
   server: SmtpServer;
   from: Mailbox;
-  /** Who says hello: the host of the issuer. */
+  /** The name for EHLO: the host of the issuer. */
   hostname: string;
 }
 
@@ -55,20 +55,20 @@ export function createSmtp({ server, from, hostname }: Deps) {
     });
   }
 
-  /**
-   * Connects, greets and signs in, and sends nothing. Rejects when the server would not take a
-   * mail.
-   */
+  /** Connects and authenticates without sending. Rejects if the server would not accept mail. */
   async function check(): Promise<void> {
     await transport.verify();
   }
 }
 
-/** What may be told of a failure. What the server said may repeat the mail, and so its link. */
+/**
+ * Returns the part of an error that can be logged. Responses of the server can repeat the mail and
+ * its links.
+ */
 export function deliveryError(error: unknown): { reason: string; status?: number } {
   const { code, responseCode } = error as { code?: string; responseCode?: number };
   return { reason: code ?? (error as Error).name, ...(responseCode && { status: responseCode }) };
 }
 
-/** Whether the server has said no for good (RFC 5321, 4.2.1). */
+/** Reports whether the server rejected the mail permanently (RFC 5321, section 4.2.1). */
 export const isRefused = (error: unknown) => ((error as { responseCode?: number }).responseCode ?? 0) >= 500;

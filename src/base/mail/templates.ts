@@ -1,7 +1,4 @@
-/**
- * The letters that are sent: a name, its values, and two templates in views/mail, for text and for
- * HTML.
- */
+/** Mail templates: a name, its values, and two files in views/mail, for text and HTML. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +7,7 @@ import ejs from 'ejs';
 const TEMPLATES = fileURLToPath(new URL('../../../views/', import.meta.url));
 
 /**
- * Every letter and what it prints. Links are made of the issuer and a token: nothing else decides
+ * All mails and their values. Links consist of the issuer and a token, so nothing else decides
  * where they lead.
  */
 export interface MailTemplates {
@@ -21,7 +18,7 @@ export interface MailTemplates {
   'provider-linked': SecurityEvent & {
     /** "GitHub" */
     provider: string;
-    /** By whoever was signed in, by the e-mail address alone, or by the keeper of this server. */
+    /** How the identity was linked: by the user, by the e-mail address, or by an administrator. */
     by: 'login' | 'email' | 'admin';
   };
   'approval-requested': {
@@ -30,14 +27,14 @@ export interface MailTemplates {
   };
   invitation: {
     token: string;
-    /** The address of who invites. */
+    /** The address of the user who sent the invitation. */
     inviter: string;
     /** "operator" */
     role: string;
   };
 }
 
-/** What was done to an account, from where. */
+/** A change of an account, and where it came from. */
 export interface SecurityEvent {
   /** "Firefox on Linux" */
   device: string;
@@ -62,10 +59,7 @@ const SUBJECTS: Record<keyof MailTemplates, string> = {
   invitation: 'You are invited to an organization',
 };
 
-/**
- * Compiles all letters at once: a broken template is told at the start, not when somebody waits for
- * a mail.
- */
+/** Compiles all templates, so that a broken one is found at start. */
 export function createMailTemplates({ brandName, issuer }: { brandName: string; issuer: string }) {
   const names = Object.keys(SUBJECTS) as (keyof MailTemplates)[];
   const templates = new Map(
@@ -82,7 +76,7 @@ export function createMailTemplates({ brandName, issuer }: { brandName: string; 
   }
 }
 
-/** Text has no markup that a value could break out of. */
+/** Leaves values as they are, because text has no markup to escape. */
 const plain = (value: unknown) => String(value ?? '');
 
 function template(name: string, toText?: (value: unknown) => string): ejs.TemplateFunction {

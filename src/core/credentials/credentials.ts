@@ -8,7 +8,7 @@ import type { X509Certificate } from 'node:crypto';
 import { unauthorized } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
-import type { JsonClient } from '../../base/json-client.js';
+import type { JsonClient } from '../../base/http-client.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActiveAgents } from '../agents/active-agents.js';

@@ -5,7 +5,7 @@
 import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { type Clock, epochSeconds } from '../../base/clock.js';
 import type { TrustedIssuer } from '../../base/config/trusted-issuers.js';
-import type { JsonClient } from '../../base/json-client.js';
+import type { JsonClient } from '../../base/http-client.js';
 import type { Log } from '../../base/log.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Identities } from '../identities/identities.js';

@@ -2,7 +2,7 @@
 import type { JWTVerifyGetKey } from 'jose';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import { type Clock, MINUTE_SECONDS } from '../../base/clock.js';
-import type { JsonClient } from '../../base/json-client.js';
+import type { JsonClient } from '../../base/http-client.js';
 import type { Log } from '../../base/log.js';
 import { IssuerUnavailable } from '../../kit/auth-error.js';
 import { readKeySet } from '../../kit/issuer.js';

@@ -5,8 +5,7 @@
 import type { Configuration, TokenEndpointResponse } from 'openid-client';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
-import type { HttpClient } from '../../base/http-client.js';
-import type { JsonClient } from '../../base/json-client.js';
+import type { HttpClient, JsonClient } from '../../base/http-client.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
 import { type ExternalIdentity, isSubject } from '../identities/identities.js';

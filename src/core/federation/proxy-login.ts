@@ -7,7 +7,7 @@
 import { AppError, upstreamInvalid } from '../../base/app-error.js';
 import type { Background } from '../../base/background.js';
 import type { UpstreamConfig } from '../../base/config/upstream.js';
-import type { JsonClient } from '../../base/json-client.js';
+import type { JsonClient } from '../../base/http-client.js';
 import type { Log } from '../../base/log.js';
 import { type Account, type Accounts, normalizeEmail } from '../accounts/accounts.js';
 import type { RequestMeta } from '../request-meta.js';

@@ -2,7 +2,7 @@
 // token.
 import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createJsonClient } from '../../../src/base/json-client.js';
+import { createJsonClient } from '../../../src/base/http-client.js';
 import { createLog } from '../../../src/base/log.js';
 import { createIssuerKeys } from '../../../src/core/credentials/issuer-keys.js';
 import { makePair, openIssuer, type SigningPair, signToken } from '../../support/external-issuer.js';
