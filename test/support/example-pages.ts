@@ -188,15 +188,15 @@ export const examplePages: Pages = {
     account: { name: 'Mara Lindqvist', email: 'mara.lindqvist@example.com' },
     switchHref: '/interaction/rH2xVb7QmKp/switch',
     scopes: [
-      { title: 'Who you are', sentence: 'Your name, picture and plan.', kind: 'identity' },
-      { title: 'Your e-mail address', sentence: 'The address, and whether it is verified.', kind: 'identity' },
-      { title: 'Read memories', sentence: 'See what your agents have stored.', kind: 'api' },
+      { title: 'Who you are', description: 'Your name, picture and plan.', kind: 'identity' },
+      { title: 'Your e-mail address', description: 'The address, and whether it is verified.', kind: 'identity' },
+      { title: 'Read memories', description: 'See what your agents have stored.', kind: 'api' },
     ],
     resources: [
       {
         name: 'Vector store',
         identifier: 'https://vectors.example.com/api',
-        scopes: [{ sentence: 'Search your vectors.' }, { sentence: 'Add, change and delete vectors.' }],
+        scopes: [{ description: 'Search your vectors.' }, { description: 'Add, change and delete vectors.' }],
       },
     ],
     offline: true,

@@ -79,7 +79,7 @@ export interface GrantStore {
   find(id: string, tx?: Queryable): Promise<StoredGrant | undefined>;
   /** The grants of an account that have not expired, newest first. */
   list(accountId: string): Promise<StoredGrant[]>;
-  /** Locks a grant until the transaction ends and updates `lastUsedAt`. False if there is none. */
+  /** Locks a grant until the transaction ends and updates `lastUsedAt`. False if missing. */
   lock(id: string, tx: Queryable): Promise<boolean>;
   /** Deletes grants, and with them their refresh tokens. Returns the number of grants. */
   deleteWhere(selection: GrantSelection, tx: Queryable): Promise<number>;

@@ -7,7 +7,9 @@ import type Provider from 'oidc-provider';
 import type { AccessToken, Client, Grant, KoaContextWithOIDC, Session } from 'oidc-provider';
 import type { Payload } from '../../core/oauth-storage/stores.js';
 
-/** The undocumented members of a provider. Its classes are its own: a patch affects one provider. */
+/**
+ * The undocumented members of a provider. Its classes are its own: a patch affects one provider.
+ */
 export interface ProviderInternals {
   Client: ClientClass;
   Session: SessionClass;
@@ -99,7 +101,9 @@ export function internalsOf(provider: Provider): ProviderInternals {
   return Object.assign(provider as unknown as ProviderInternals, { responseHooks });
 }
 
-/** Replaces the class of `ctx.oidc`. `Context` must extend the current one: several patches do this. */
+/**
+ * Replaces the class of `ctx.oidc`. `Context` must extend the current one: several patches do this.
+ */
 export function replaceContext(internals: ProviderInternals, Context: ContextClass): void {
   Object.defineProperty(internals, 'OIDCContext', { value: Context, configurable: true });
 }

@@ -1,7 +1,4 @@
-/**
- * The door of relying parties: every address of OAuth and OpenID Connect, handed to the protocol
- * engine or answered from memory.
- */
+/** The routes of OAuth and OpenID Connect: passed to oidc-provider or served from memory. */
 import Router from '@koa/router';
 import type { Next } from 'koa';
 import { AppError, invalidRequest } from '../../base/app-error.js';
@@ -31,7 +28,7 @@ interface Deps {
 
 const REGISTRATION_LIMIT: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
 const USER_CODE_LIMIT: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
-/** Authorizations, pushed ones and device codes that are begun: each is stored for a while. */
+/** For requests that store an interaction, a pushed request or a device code. */
 const INTERACTION_LIMIT: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
 const MAX_URL_LENGTH = 8 * 1024;
 
@@ -63,13 +60,13 @@ export function createOidcRouter({
   for (const path of [ROUTES.pushed_authorization_request, ROUTES.device_authorization]) {
     router.post(path, checkBody, throttleClientAuth, limitPerProcess, toProvider).options(path, toProvider);
   }
-  router.post(ROUTES.backchannel_authentication, checkBody, throttleClientAuth, limitPerProcess, toProvider); // never from a page
+  router.post(ROUTES.backchannel_authentication, checkBody, throttleClientAuth, limitPerProcess, toProvider); // not from browsers, so no CORS
   router
     .get(ROUTES.userinfo, toProvider)
     .post(ROUTES.userinfo, checkBody, toProvider)
     .options(ROUTES.userinfo, toProvider);
 
-  if (config.registration !== 'closed') addRegistration(); // elsewhere the provider has no such routes
+  if (config.registration !== 'closed') addRegistration(); // otherwise the provider has no such routes
 
   router.get(ROUTES.code_verification, toProvider);
   router.post(ROUTES.code_verification, checkBody, restartExpiredInteraction, limitUserCodes, toProvider);
@@ -97,23 +94,23 @@ export function createOidcRouter({
     await next();
   }
 
-  /** A code that is typed in has few bits: whoever tries many is slowed down (RFC 8628, 5.1). */
+  /** User codes are short, so guessing is throttled (RFC 8628, 5.1). */
   async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
     await rateLimiter.consume(USER_CODE_LIMIT, networkOf(ctx));
     await next();
   }
 
-  /** A form from a page that this browser no longer knows cannot be answered, only shown again. */
+  /** Shows the form again when the browser has lost the session cookie of the submitted page. */
   async function restartExpiredInteraction(ctx: Context, next: Next): Promise<void> {
-    const isForm = ctx.request.length !== undefined; // no browser sends one without saying how long it is
+    const isForm = ctx.request.length !== undefined; // browsers always send the length of a form
     if (isForm && !ctx.cookies.get(sessionCookie, { signed: false })) return seeOther(ctx, ROUTES.code_verification);
     await next();
   }
 
-  /** For what anybody may ask, and what is stored for each who asks. */
+  /** For endpoints without authentication that store something for each request. */
   async function limitPerProcess(ctx: Context, next: Next): Promise<void> {
     if (ctx.url.length > MAX_URL_LENGTH) {
-      throw invalidRequest('The request is too long for an address; push it first (RFC 9126).');
+      throw invalidRequest('The request is too long for a URL. Use a pushed authorization request (RFC 9126).');
     }
     await processRateLimiter.consume(INTERACTION_LIMIT, networkOf(ctx));
     await next();
@@ -122,22 +119,19 @@ export function createOidcRouter({
 
 const networkOf = (ctx: Context) => rateLimitKey(ctx.state.meta.address);
 
-/** The first and the last step of an app's sign-in, which the app may have opened in a popup. */
+/** For the first and the last step of a sign-in: the app can have opened it in a popup. */
 async function keepOpenerForPopups(ctx: Context, next: Next): Promise<void> {
   keepOpener(ctx);
   await next();
 }
 
-/**
- * The way back into an authorization is in the path alone. A client's name in the query makes the
- * provider's error handler fail.
- */
+/** Removes the query: a `client_id` there makes the provider's error handler fail. */
 async function withoutQuery(ctx: Context, next: Next): Promise<void> {
   ctx.url = ctx.path;
   await next();
 }
 
-/** Documents that anybody may read from anywhere. */
+/** Allows every origin, for public documents and registration. */
 async function allowAnyOrigin(ctx: Context, next: Next): Promise<void> {
   ctx.set('Access-Control-Allow-Origin', '*');
   await next();
@@ -151,8 +145,8 @@ function preflight(ctx: Context): void {
 }
 
 /**
- * OIDC Core 3.1.2.1 wants POST here too. A form from another site comes without our SameSite=Lax
- * cookies; turned into a GET it is an ordinary request, cookies included.
+ * Redirects a form POST to the same request as a GET (OIDC Core 3.1.2.1 requires POST too). A
+ * cross-site POST comes without our SameSite=Lax cookies, the GET has them.
  */
 async function asQuery(ctx: Context): Promise<void> {
   if (!ctx.is('urlencoded')) {

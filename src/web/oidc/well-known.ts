@@ -18,7 +18,9 @@ interface Deps {
   providers: Providers;
 }
 
-/** Caching time of the key set. Shorter than the time between publishing a key and its first use. */
+/**
+ * Caching time of the key set. Shorter than the time between publishing a key and its first use.
+ */
 const MAX_AGE_SECONDS = 5 * MINUTE_SECONDS;
 const JSON_TYPE = 'application/json; charset=utf-8';
 const JWKS_TYPE = 'application/jwk-set+json; charset=utf-8';
@@ -79,7 +81,9 @@ function toDocument(body: string, type: string): Document {
   return { body, type, length: Buffer.byteLength(body) };
 }
 
-/** The metadata of Signet's own API (RFC 9728), by which a client finds the authorization server. */
+/**
+ * The metadata of Signet's own API (RFC 9728), by which a client finds the authorization server.
+ */
 function protectedResourceMetadata(issuer: string, own: Resource): string {
   return JSON.stringify({
     resource: own.identifier,

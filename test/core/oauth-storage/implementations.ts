@@ -26,7 +26,7 @@ export interface Implementation {
   engine: Store;
 }
 
-/** What a suite uses. Filled in when its server runs. */
+/** The objects under test, set when the server of the suite runs. */
 export interface Opened {
   server: TestServer;
   ephemeral: EphemeralStore;

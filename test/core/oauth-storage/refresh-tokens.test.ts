@@ -1,5 +1,5 @@
-// Retry and theft: an answer that got lost may be asked for again, but never do two branches of a
-// family live.
+// Retries and reuse: a lost response can be requested again, but a family never has two usable
+// tokens.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { makeKey, tokenWithProof } from '../../support/proofs.js';
@@ -31,7 +31,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     await server.close();
   });
 
-  it('gives a new successor to who asks again, in the place of the lost one', async () => {
+  it('issues a new successor to a retry, in place of the lost one', async () => {
     const family = await openFamily(server, client, email);
     const lost = await refresh(server, client, family.refreshToken);
     const again = await refresh(server, client, family.refreshToken);
@@ -42,29 +42,29 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await refresh(server, client, again.body.refresh_token!)).status).toBe(200);
   });
 
-  it('takes a replaced successor for stolen goods once the window has passed', async () => {
+  it('rejects a replaced refresh token as stolen after the reuse interval', async () => {
     const family = await openFamily(server, client, email);
     const honest = await refresh(server, client, family.refreshToken);
-    const thief = await refresh(server, client, family.refreshToken); // within the window: it looks like a retry
+    const attacker = await refresh(server, client, family.refreshToken); // within the interval it looks like a retry
     expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, thief.body.access_token!)).toBe(true); // a parallel tab would be ended for nothing
+    expect(await isAlive(server, attacker.body.access_token!)).toBe(true); // otherwise a concurrent tab would lose its tokens
     aheadMs = 11_000;
     try {
       expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
-      expect((await refresh(server, client, thief.body.refresh_token!)).body.error).toBe('invalid_grant');
-      expect(await isAlive(server, thief.body.access_token!)).toBe(false);
+      expect((await refresh(server, client, attacker.body.refresh_token!)).body.error).toBe('invalid_grant');
+      expect(await isAlive(server, attacker.body.access_token!)).toBe(false);
     } finally {
       aheadMs = 0;
     }
   });
 
-  it('keeps the access token of before alive through a refresh', async () => {
+  it('keeps the previous access token active after a refresh', async () => {
     const family = await openFamily(server, client, email);
     expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
     expect(await isAlive(server, family.accessToken)).toBe(true);
   });
 
-  it.each(['opaque', 'jwt'])('ends 20 parallel refreshes with one living branch (%s)', async (format) => {
+  it.each(['opaque', 'jwt'])('leaves one usable refresh token after 20 concurrent refreshes (%s)', async (format) => {
     const more: Record<string, string> = format === 'jwt' ? { resource } : {};
     const family = await openFamily(server, client, email, { scope: 'openid memory:read', ...more });
     const answers = await atOnce(20, () => refresh(server, client, family.refreshToken, more));
@@ -77,7 +77,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect(living.accessTokens[0]!.includes('.')).toBe(format === 'jwt');
   });
 
-  it('takes the old token for stolen once its successor was used, and ends the family', async () => {
+  it('revokes the token family when a token is reused after its successor was used', async () => {
     const family = await openFamily(server, client, email);
     const second = await refresh(server, client, family.refreshToken);
     const third = await refresh(server, client, second.body.refresh_token!);
@@ -89,7 +89,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect(entry).toMatchObject({ accountId, clientId: client.id, address: expect.stringContaining('127.0.0.1') });
   });
 
-  it('takes it for stolen when the window is past', async () => {
+  it('revokes the token family when a token is reused after the reuse interval', async () => {
     const family = await openFamily(server, client, email);
     const second = await refresh(server, client, family.refreshToken);
     aheadMs = 10_001;
@@ -101,15 +101,15 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     }
   });
 
-  it('lets exactly one of 20 succeed where there is no window', async () => {
+  it('lets exactly one of 20 refreshes succeed without a reuse interval', async () => {
     const family = await openFamily(server, client, email);
     const answers = await atOnce(20, () => refresh(strict, client, family.refreshToken));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
-    expect(await livingOf(strict, client, answers)).toEqual(NOTHING); // the others were theft
+    expect(await livingOf(strict, client, answers)).toEqual(NOTHING); // the others were reuse
   });
 
-  it('lets two servers agree on the one branch that lives', async () => {
+  it('leaves one usable refresh token after concurrent refreshes at two servers', async () => {
     const beside = await startServer({ beside: server });
     try {
       const family = await openFamily(server, client, email);
@@ -122,7 +122,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     }
   });
 
-  it('takes it for stolen when the retry comes with another key', async () => {
+  it('revokes the token family when a retry has another key', async () => {
     const [own, other] = [await makeKey(), await makeKey()];
     const family = await openFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
@@ -134,7 +134,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await refresh(server, client, second.body.refresh_token!)).body.error).toBe('invalid_grant');
   });
 
-  it('takes it for stolen when the retry comes without the key', async () => {
+  it('revokes the token family when a retry has no key', async () => {
     const family = await openFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
     const second = await tokenWithProof(server, client, await makeKey(), params);
@@ -142,7 +142,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await introspect(server, client, second.body.access_token!)).body.active).toBe(false);
   });
 
-  it('answers a retry with the same key', async () => {
+  it('accepts a retry with the same key', async () => {
     const key = await makeKey();
     const family = await openFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
@@ -153,7 +153,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await introspect(server, client, again.body.access_token!)).body.active).toBe(true);
   });
 
-  it("binds a public client's refresh token to its key: a thief gets nothing, and the owner goes on", async () => {
+  it("binds a public client's refresh token to its key, and an attempt without it changes nothing", async () => {
     const app = await server.client({ token_endpoint_auth_method: 'none' });
     const [own, other] = [await makeKey(), await makeKey()];
     const { code, verifier } = await obtainCode(server, app, email);
@@ -165,14 +165,14 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await tokenWithProof(server, app, own, params)).status).toBe(200);
   });
 
-  it('refuses another client, and the owner goes on', async () => {
+  it('rejects another client, and the token stays usable for its own', async () => {
     const family = await openFamily(server, client, email);
     const stranger = await server.client();
     expect((await refresh(server, stranger, family.refreshToken)).body.error).toBe('invalid_grant');
     expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
   });
 
-  it('does not spend a token on a request that is refused for its scope or its resource', async () => {
+  it('does not consume a token in a request that fails for its scope or resource', async () => {
     const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
     const wrong: Record<string, string>[] = [
       { scope: 'openid agent:write' },
@@ -189,7 +189,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await refresh(server, client, renewed.body.refresh_token!, { resource })).status).toBe(200);
   });
 
-  it('never widens the scope, and narrows it for one answer only', async () => {
+  it('never widens the scope, and narrows it for one response only', async () => {
     const family = await openFamily(server, client, email, { scope: 'openid email profile' });
     const narrow = await refresh(server, client, family.refreshToken, { scope: 'openid' });
     expect(narrow.body.scope).toBe('openid');
@@ -199,7 +199,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect(wider.body.error).toBe('invalid_scope');
   });
 
-  it('leaves nothing alive when a revocation runs into 20 refreshes', async () => {
+  it('leaves no active token when a revocation and 20 refreshes run concurrently', async () => {
     for (let round = 0; round < 3; round += 1) {
       const family = await openFamily(server, client, email);
       const [answers, revoked] = await Promise.all([
@@ -215,19 +215,22 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     }
   });
 
-  it.each(['withdraw', 'endAll'] as const)('leaves nothing alive when %s runs into 20 refreshes', async (verb) => {
-    const family = await openFamily(server, client, email);
-    const [answers] = await Promise.all([
-      atOnce(20, () => refresh(server, client, family.refreshToken)),
-      verb === 'withdraw'
-        ? server.core.consents.revoke(accountId, client.id, systemMeta)
-        : revokeAllSessions(server, accountId, 'revoked'),
-    ]);
-    expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-    expect(await livingOf(server, client, answers)).toEqual(NOTHING);
-  });
+  it.each(['consent revocation', 'session revocation'] as const)(
+    'leaves no active token when %s and 20 refreshes run concurrently',
+    async (verb) => {
+      const family = await openFamily(server, client, email);
+      const [answers] = await Promise.all([
+        atOnce(20, () => refresh(server, client, family.refreshToken)),
+        verb === 'consent revocation'
+          ? server.core.consents.revoke(accountId, client.id, systemMeta)
+          : revokeAllSessions(server, accountId, 'revoked'),
+      ]);
+      expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
+      expect(await livingOf(server, client, answers)).toEqual(NOTHING);
+    },
+  );
 
-  it('lets the grant outlive every refresh token that comes of it', async () => {
+  it('expires a grant after all of its refresh tokens', async () => {
     const family = await openFamily(server, client, email);
     const renewed = await refresh(server, client, family.refreshToken);
     const { exp } = (await introspect(server, client, renewed.body.refresh_token!)).body as { exp: number };
@@ -236,7 +239,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect(grant!.expiresAt.getTime() - Date.now()).toBeGreaterThan(29 * 86_400_000);
   });
 
-  it('does not promise a refresh token that outlives its grant', async () => {
+  it('does not issue a refresh token that expires after its grant', async () => {
     const short = await startServer({ store, settings: { REFRESH_TOKEN_TTL: '7d', SESSION_MAX: '1h' } });
     try {
       const [app, { email }] = [await short.client(), await short.account()];
@@ -248,7 +251,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     }
   });
 
-  it('shows a spent token as not active, also while it could be retried', async () => {
+  it('introspects a consumed token as not active, also within the reuse interval', async () => {
     const family = await openFamily(server, client, email);
     expect((await introspect(server, client, family.refreshToken)).body.active).toBe(true);
     await refresh(server, client, family.refreshToken);

@@ -1,5 +1,4 @@
-// Where answers go and what the server calls itself: decided by the settings, never by what a
-// request says.
+// The settings decide about URLs and redirects, never the headers of a request.
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { Browser } from '../../support/browser.js';
@@ -51,7 +50,7 @@ function ask(path: string, headers: Record<string, string>, method = 'GET', body
   });
 }
 
-describe('a request that lies about where it came to', () => {
+describe('a request with a forged host', () => {
   it.each(['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server', '/oauth/jwks', '/'])(
     'changes nothing in %s',
     async (path) => {
@@ -64,7 +63,7 @@ describe('a request that lies about where it came to', () => {
     },
   );
 
-  it('publishes addresses of the issuer only', async () => {
+  it('publishes URLs of the issuer only', async () => {
     const document = JSON.parse((await ask('/.well-known/openid-configuration', FORGED)).body) as Record<
       string,
       unknown
@@ -100,7 +99,7 @@ describe('a request that lies about where it came to', () => {
     expect(JSON.parse(answer.body).registration_client_uri.startsWith(`${server.issuer}/`)).toBe(true);
   });
 
-  it('is written down with the address that it came from', async () => {
+  it('is logged with the address of its sender', async () => {
     await ask('/login', FORGED);
     const lines = server.lines.map((line) => JSON.parse(line) as { path?: string; address?: string });
     expect(lines.filter(({ path }) => path === '/login').map(({ address }) => address)).not.toContain('6.6.6.6');
@@ -114,7 +113,7 @@ test('an address of IPv4 is written as such, although a socket for both kinds ha
   expect(behind.lines.map((line) => JSON.parse(line).address).filter(Boolean)).toEqual(['192.0.2.7']);
 });
 
-describe('the two names of the token endpoint', () => {
+describe('the two paths of the token endpoint', () => {
   it.each(['/api/v1/oauth/token', '/oauth/token'])(
     '%s takes a proof for itself and refuses one for the other',
     async (path) => {
@@ -152,11 +151,11 @@ describe('the two names of the token endpoint', () => {
         const params = { grant_type: 'client_credentials', ...(await assertion(key, machine.id, audience)) };
         expect((await token(server, machine, params, { path })).status, audience).toBe(200);
       }
-      const elsewhere = {
+      const other = {
         grant_type: 'client_credentials',
         ...(await assertion(key, machine.id, 'https://evil.example')),
       };
-      expect((await token(server, machine, elsewhere, { path })).body.error).toBe('invalid_client');
+      expect((await token(server, machine, other, { path })).body.error).toBe('invalid_client');
       const forged = {
         grant_type: 'client_credentials',
         ...(await assertion(await makeKey(), machine.id, server.issuer)),
@@ -165,7 +164,7 @@ describe('the two names of the token endpoint', () => {
     },
   );
 
-  it('share codes: redeemed at one, it is spent at the other', async () => {
+  it('share codes: a code redeemed at one is consumed at the other', async () => {
     const obtained = await obtainCode(server, client, email);
     const params = {
       grant_type: 'authorization_code',
@@ -240,7 +239,7 @@ describe('a redirect URI', () => {
     expect(await reaches(registered, asked)).toBe(false);
   });
 
-  it('is not left out where there are several, and not given twice', async () => {
+  it('is required if several are registered, and rejected if sent twice', async () => {
     const app = await server.client({ redirect_uris: ['https://a.example/cb', 'https://b.example/cb'] });
     const url = new URL(authorizeUrl(server, app, pkce().challenge));
     url.searchParams.delete('redirect_uri');
@@ -251,8 +250,8 @@ describe('a redirect URI', () => {
     expect([page.status, page.url.origin]).toEqual([400, server.origin]);
   });
 
-  it('is no page for a program: what went wrong is JSON for who wants that', async () => {
-    const path = '/oauth/authorize?client_id=nobody&response_type=code';
+  it('gets an error as JSON if the client accepts JSON', async () => {
+    const path = '/oauth/authorize?client_id=unknown&response_type=code';
     const forPrograms = await ask(path, { accept: 'application/json' });
     expect([forPrograms.status, JSON.parse(forPrograms.body).error]).toEqual([400, 'invalid_client']);
     for (const accept of ['text/html,application/xhtml+xml,*/*;q=0.8', '*/*']) {
@@ -266,7 +265,7 @@ describe('a redirect URI', () => {
     expect([page.status, page.url.origin]).toEqual([400, server.origin]);
   });
 
-  it('is never followed on the way back into an authorization, whatever stands in the query', async () => {
+  it('is never taken from the query when an authorization resumes', async () => {
     const app = await server.client();
     for (const query of [
       '',

@@ -1,5 +1,4 @@
-// Agents as OAuth clients: tokens for themselves, and tokens by which they act for people (RFC
-// 8693), with all that must not work.
+// Agents as OAuth clients: their own tokens, and tokens for acting on behalf of users (RFC 8693).
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -90,19 +89,19 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     });
 
   const isActive = async (accessToken: string, at = server) => {
-    const admin = await keeperClient();
+    const admin = await adminClient();
     return (await introspect(at, admin, accessToken)).body.active === true;
   };
   let admin: Promise<TestClient> | undefined;
-  const keeperClient = () => {
+  const adminClient = () => {
     admin ??= server.client();
     return admin;
   };
 
-  describe('for itself', () => {
+  describe('with a token of its own', () => {
     const credentials = { grant_type: 'client_credentials' };
 
-    it('gets tokens by its client id and key, in the header or in the form, within its capabilities', async () => {
+    it('gets tokens with its client ID and key, in the header or the form, within its capabilities', async () => {
       const { agent } = await household();
       const inForm = { id: agent.client_id, secret: '' };
       for (const [client, more] of [
@@ -122,14 +121,14 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         const less = await token(server, client, { ...credentials, ...more, scope: 'read:cap-table', resource: own() });
         expect(scopesOf(less.body.access_token)).toEqual(['read:cap-table']);
         expect((await self(server, agent, less.body.access_token!)).status).toBe(200);
-        const elsewhere = await token(server, client, { ...credentials, ...more, resource: BOARD });
-        expect(decodeJwt(elsewhere.body.access_token!)).toMatchObject({ aud: BOARD, company_id: agent.company_id });
-        expect(scopesOf(elsewhere.body.access_token)).toEqual(['read:board', 'read:cap-table']);
-        expect((await self(server, agent, elsewhere.body.access_token!)).status).toBe(401); // not meant for us
+        const other = await token(server, client, { ...credentials, ...more, resource: BOARD });
+        expect(decodeJwt(other.body.access_token!)).toMatchObject({ aud: BOARD, company_id: agent.company_id });
+        expect(scopesOf(other.body.access_token)).toEqual(['read:board', 'read:cap-table']);
+        expect((await self(server, agent, other.body.access_token!)).status).toBe(401); // another audience
       }
     });
 
-    it('gets nothing beyond them, and nothing by another key', async () => {
+    it('gets no scope beyond its capabilities, and no token with the key of another agent', async () => {
       const { agent } = await household(['read:cap-table']);
       const { agent: other } = await household();
       const wide = await token(server, asClient(agent), {
@@ -150,12 +149,12 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       await expect(server.core.clients.rotateSecret(agent.client_id, systemMeta)).rejects.toThrow('no such client');
     });
 
-    it('gets tokens for marked resources only, as long as nobody answers for it', async () => {
+    it('gets tokens only for resources open to unclaimed agents while it is unclaimed', async () => {
       const agent = await onboard(server, { capabilities: ['read:cap-table', 'read:board'] });
       const ours = await token(server, asClient(agent), { ...credentials, resource: own() });
       expect(decodeJwt(ours.body.access_token!)).toMatchObject({ claimed: false });
-      const elsewhere = await token(server, asClient(agent), { ...credentials, resource: BOARD });
-      expect([elsewhere.status, elsewhere.body.error]).toEqual([400, 'invalid_target']);
+      const other = await token(server, asClient(agent), { ...credentials, resource: BOARD });
+      expect([other.status, other.body.error]).toEqual([400, 'invalid_target']);
       const exchanged = await exchange(agent, 'x');
       expect([exchanged.status, exchanged.body.error]).toEqual([400, 'unauthorized_client']);
       const { email } = await newLogin(server);
@@ -172,7 +171,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       });
     });
 
-    it('gets no token that outlives it', async () => {
+    it('gets no token that expires after the agent', async () => {
       const agent = await onboard(server, { capabilities: ['read:cap-table'] });
       const ends = { where: { id: agent.client_id }, data: { expiresAt: new Date(Date.now() + 60_000) } };
       await server.base.db.agent.update(ends);
@@ -182,7 +181,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect(body.expires_in).toBeLessThanOrEqual(60);
     });
 
-    it('loses its tokens on every process when its key is replaced, or it is deleted', async () => {
+    it('loses its tokens on every process when its key is rotated or it is deleted', async () => {
       const { agent, person } = await household();
       for (const end of ['rotate', 'delete']) {
         const opaque = (await token(server, asClient(agent), credentials)).body.access_token!;
@@ -198,8 +197,8 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     });
   });
 
-  describe('for a person', () => {
-    it('gets a token in which it acts for them, with no more than they allowed, and no refresh token', async () => {
+  describe('on behalf of a user', () => {
+    it('gets a token with `act`, limited to the allowed scopes, and no refresh token', async () => {
       const { person, agent } = await household();
       const subject = await forAgent(person.email, agent);
       expect(decodeJwt(subject)).toMatchObject({ aud: audienceOf(agent), sub: person.accountId });
@@ -223,8 +222,12 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       });
       expect(claims.exp).toBeLessThanOrEqual(decodeJwt(subject).exp!);
       expect(await isActive(body.access_token!)).toBe(true);
-      const { body: told } = await introspect(server, await keeperClient(), body.access_token!);
-      expect(told).toMatchObject({ sub: person.accountId, act: { sub: agent.client_id }, client_id: agent.client_id });
+      const { body: introspected } = await introspect(server, await adminClient(), body.access_token!);
+      expect(introspected).toMatchObject({
+        sub: person.accountId,
+        act: { sub: agent.client_id },
+        client_id: agent.client_id,
+      });
       const less = await exchange(agent, subject, { scope: 'read:cap-table', resource: BOARD });
       expect(decodeJwt(less.body.access_token!)).toMatchObject({ aud: BOARD, scope: 'read:cap-table' });
       const trail = await server.core.audit.list({ accountId: person.accountId, action: 'token.exchanged' });
@@ -232,7 +235,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect(JSON.stringify(trail)).not.toContain(body.access_token);
     });
 
-    it('shows the person which agent it is and what it wants, before they say yes', async () => {
+    it('is shown on the consent page with the requested scopes', async () => {
       const { person, agent } = await household();
       const browser = new Browser(server.origin);
       await browser.signIn(person.email, PASSWORD);
@@ -247,7 +250,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect(page.html).toContain('Issue grants');
     });
 
-    it('may with a token for another API whose sign-in asked for the agent as well', async () => {
+    it('exchanges a token for another API if the sign-in also requested the agent', async () => {
       const { person, agent } = await household();
       const { code, verifier } = await codeFor(
         person.email,
@@ -279,7 +282,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       return { code: url.searchParams.get('code')!, verifier };
     }
 
-    it('binds what it gets to its own key', async () => {
+    it('gets tokens bound to its own key', async () => {
       const { person, agent } = await household();
       const subject = await forAgent(person.email, agent);
       const { body } = await tokenWithProof(server, asClient(agent), await makeKey(), {
@@ -289,7 +292,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect(decodeJwt(body.access_token!)).toMatchObject({ cnf: { jkt: expect.any(String) } });
     });
 
-    it('passes on to other agents, at most four deep', async () => {
+    it('delegates to other agents, at most four levels deep', async () => {
       const { person, agent: first } = await household();
       const agents = [first];
       for (const agent_id of ['b', 'c', 'd', 'e'])
@@ -312,10 +315,10 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect(JSON.stringify(decodeJwt(subject).act).match(/sub/g)).toHaveLength(4);
       expect(await isActive(subject)).toBe(true);
       await call(server, 'DELETE', `/agents/${agents[1]!.client_id}`, { token: person.access_token });
-      expect(await isActive(subject)).toBe(false); // a link of the chain is gone
+      expect(await isActive(subject)).toBe(false); // an agent in the chain was deleted
     });
 
-    it('passes on to no agent of another organization, unless the person named it', async () => {
+    it('delegates to an agent of another organization only if the user allowed it', async () => {
       const { person, agent } = await household();
       const { agent: foreign } = await household();
       const subject = await forAgent(person.email, agent);
@@ -340,7 +343,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       ]);
     });
 
-    it('loses an opaque token too when a link of its chain is gone', async () => {
+    it('loses an opaque token when an agent in its chain is deleted', async () => {
       const { person, agent: first } = await household();
       const second = await onboard(server, { agent_id: 'b', capabilities: ['read:cap-table'] }, person.access_token);
       const subject = await exchange(first, await forAgent(person.email, first), { resource: audienceOf(second) });
@@ -353,7 +356,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       await expect.poll(() => isActive(got, beside), { timeout: 1000, interval: 50 }).toBe(false);
     });
 
-    it('gets nothing for what is not a living access token of a person that names it', async () => {
+    it('gets nothing for a subject token that is not an active access token of a user naming the agent', async () => {
       const { person, agent } = await household();
       const { agent: other } = await household();
       const subject = await forAgent(person.email, agent);
@@ -407,10 +410,10 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect([appItself.status, appItself.body.error]).toEqual([400, 'unauthorized_client']);
     });
 
-    it('gets no more than the person allowed, the agent has and the resource knows', async () => {
+    it('gets only scopes that the user allowed, the agent has and the resource defines', async () => {
       const { person, agent } = await household(['read:cap-table', 'read:board', 'admin']);
       const subject = await forAgent(person.email, agent, 'openid read:cap-table write:equity read:board admin');
-      expect(scopesOf(subject)).toEqual(['read:board', 'read:cap-table']); // nobody gives `admin` by a consent
+      expect(scopesOf(subject)).toEqual(['read:board', 'read:cap-table']); // consent never includes `admin`
       for (const scope of ['write:equity', 'admin', 'read:cap-table admin', 'openid', 'write:board']) {
         const { status, body } = await exchange(agent, subject, { scope });
         expect([status, body.error], scope).toEqual([400, 'invalid_scope']);
@@ -419,7 +422,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect((await exchange(agent, narrow, { scope: 'read:cap-table' })).body.error).toBe('invalid_scope');
     });
 
-    it('loses it with the sign-in, the consent, the account, the agent or its key', async () => {
+    it('loses the token with the session, the consent, the account, the agent or its key', async () => {
       const endings: Record<string, (who: Awaited<ReturnType<typeof household>>, subject: string) => Promise<unknown>> =
         {
           'the consent': ({ person }) => server.core.consents.revoke(person.accountId, app.id, systemMeta),
@@ -447,7 +450,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       }
     });
 
-    it('gets nothing for a token that has expired or was revoked', async () => {
+    it('gets nothing for an expired or revoked subject token', async () => {
       const { person, agent } = await household();
       const subject = await forAgent(person.email, agent);
       await later(8 * 3_600_000 + 1000, async () => {
@@ -457,7 +460,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       expect((await exchange(agent, subject)).body.error).toBe('invalid_request');
     });
 
-    it('is advertised', async () => {
+    it('is advertised in the discovery document', async () => {
       const metadata = await (await fetch(`${server.origin}/.well-known/openid-configuration`)).json();
       expect((metadata as { grant_types_supported: string[] }).grant_types_supported).toContain(EXCHANGE);
       expect(JSON.stringify(metadata)).not.toContain('"admin"');

@@ -1,4 +1,4 @@
-// Registration that is open to strangers, tried by a stranger who means harm (RFC 7591, RFC 7592).
+// Open dynamic client registration, used by an attacker (RFC 7591, RFC 7592).
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -54,7 +54,7 @@ describe.each(stores)('registration on $name', (store) => {
     return { status: response.status, body: parse(await response.text()) };
   }
 
-  it('takes an honest client', async () => {
+  it('registers a valid client', async () => {
     const { status, body } = await register({
       ...GOOD,
       scope: 'openid email',
@@ -156,7 +156,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect(['invalid_client_metadata', 'invalid_redirect_uri']).toContain(body.error);
   });
 
-  it('takes null for what a client has not got, at registration and in a change', async () => {
+  it('treats null as absent, at registration and in an update', async () => {
     const nulls = Object.fromEntries(
       [
         'application_type',
@@ -183,7 +183,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect((await register({ ...GOOD, redirect_uris: [null] })).status).toBe(400);
   });
 
-  it('leaves out grants and scopes that are too much, and what a client may not say of itself', async () => {
+  it('drops grant types, scopes and members that a client cannot register', async () => {
     const { status, body } = await register({
       ...GOOD,
       grant_types: ['authorization_code', 'client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
@@ -205,7 +205,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect(JSON.stringify(row)).not.toContain(body.registration_access_token);
   });
 
-  it('gives no client credentials to whoever registered itself', async () => {
+  it('does not issue client credentials tokens to a self-registered client', async () => {
     for (const method of ['client_secret_basic', 'none']) {
       const { body } = await register({ ...GOOD, token_endpoint_auth_method: method });
       const client = { id: body.client_id, secret: body.client_secret };
@@ -214,7 +214,7 @@ describe.each(stores)('registration on $name', (store) => {
     }
   });
 
-  it('gives no client credentials to a client that cannot authenticate itself', async () => {
+  it('does not issue client credentials tokens to a public client', async () => {
     const metadata = { redirect_uris: [], grant_types: ['client_credentials'], token_endpoint_auth_method: 'none' };
     await expect(server.client(metadata)).rejects.toMatchObject({ status: 400 });
   });
@@ -240,7 +240,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect(claims).toMatchObject({ scope: 'memory:read', aud: resource });
   });
 
-  it('lets a client ask an API that was registered for more than it began with, and nowhere else', async () => {
+  it('lets a client request more scopes than it registered, of registered APIs only', async () => {
     const identifier = 'https://notes.example/mcp';
     const scopes = ['notes:read', 'notes:write'].map((name) => ({
       name,
@@ -275,7 +275,7 @@ describe.each(stores)('registration on $name', (store) => {
     );
   });
 
-  it('answers a browser from anywhere', async () => {
+  it('allows browsers of every origin', async () => {
     for (const [path, method] of [
       ['/oauth/clients/register', 'POST'],
       ['/oauth/clients/register/some-client', 'PUT'],
@@ -291,7 +291,7 @@ describe.each(stores)('registration on $name', (store) => {
     }
   });
 
-  it('is managed by a browser from anywhere, which reads the answer', async () => {
+  it('lets browsers of every origin manage a client', async () => {
     const { id, managementToken } = await registerStranger(server);
     const headers = { authorization: `Bearer ${managementToken}`, origin: 'https://app.example' };
     for (const method of ['GET', 'DELETE']) {
@@ -314,7 +314,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect(status).toBeLessThan(500);
   });
 
-  it('shows a client to itself without its secret, and to nobody else', async () => {
+  it('returns a client without its secret, and only with its registration access token', async () => {
     const { body } = await register(GOOD);
     const own = await manage('GET', body);
     expect(own.status).toBe(200);
@@ -329,7 +329,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect((await manage('GET', body, undefined, registrationTokenHash!)).status).toBe(401);
   });
 
-  it('updates a client that sends its right secret or none, and refuses a wrong one or the hash', async () => {
+  it('updates a client with its secret or without one, and rejects a wrong secret or the hash', async () => {
     const { body } = await register(GOOD);
     const client = { id: body.client_id, secret: body.client_secret };
     const change = { client_id: body.client_id, ...GOOD, client_name: 'New name' };
@@ -342,14 +342,14 @@ describe.each(stores)('registration on $name', (store) => {
     expect((await manage('PUT', body, { ...change, client_secret: secretHash })).status).toBe(400);
     expect((await manage('PUT', body, { ...change, first_party: true, pkce_required: false })).status).toBe(200);
     expect(await server.core.clients.find(body.client_id)).toMatchObject({ firstParty: false, pkceRequired: true });
-    // The secret is still the one of before.
+    // The secret is unchanged.
     const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: 'https://app.example/cb' };
     expect((await token(server, client, params)).body.error).toBe('invalid_grant');
     expect((await token(server, { ...client, secret: secretHash! }, params)).body.error).toBe('invalid_client');
     expect((await token(server, { ...client, secret: 'wrong' }, params)).body.error).toBe('invalid_client');
   });
 
-  it('holds an update to the rules of a registration', async () => {
+  it('applies the rules of registration to updates', async () => {
     const { body } = await register(GOOD);
     const change = { client_id: body.client_id, ...GOOD };
     for (const worse of [
@@ -363,7 +363,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect((await manage('GET', body)).body.redirect_uris).toEqual(GOOD.redirect_uris);
   });
 
-  it('deletes a client with all that it had', async () => {
+  it('deletes a client with its tokens and consents', async () => {
     const { body } = await register({ ...GOOD, redirect_uris: ['https://acme.example/cb'] });
     const client = { id: body.client_id, secret: body.client_secret };
     const { email, id } = await server.account();
@@ -376,7 +376,7 @@ describe.each(stores)('registration on $name', (store) => {
     );
   });
 
-  it('is not open to the sixty-first of a network within an hour', async () => {
+  it('limits a network to 60 registrations an hour', async () => {
     const from = { 'x-forwarded-for': '192.0.2.61' };
     for (let n = 0; n < 60; n += 1) expect((await register(GOOD, server, from)).status).toBe(201);
     const { status, body } = await register(GOOD, server, from);
@@ -384,7 +384,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect((await register(GOOD)).status).toBe(201);
   });
 
-  it('asks for the token of the settings, or is not there at all', async () => {
+  it('requires the configured token, or is disabled', async () => {
     const REGISTRATION_TOKEN = 'a-registration-token-of-enough-characters';
     const guarded = await startServer({
       beside: server,
@@ -401,7 +401,7 @@ describe.each(stores)('registration on $name', (store) => {
     expect((await register(GOOD, closed)).status).toBe(404);
   });
 
-  it('keeps to the list of hosts', async () => {
+  it('allows only redirect URIs of the configured hosts', async () => {
     const listed = await startServer({
       beside: server,
       settings: { ...PROXY, REDIRECT_HOSTS: 'app.example, *.good.example' },

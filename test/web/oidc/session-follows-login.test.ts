@@ -1,5 +1,4 @@
-// The protocol engine's session in a browser: a shadow of the login, stored when there is something
-// to store.
+// The session of oidc-provider follows ours, and is stored only when it has changed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
@@ -8,7 +7,7 @@ import { authorizeUrl, passThrough, pkce, type TestClient } from '../../support/
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-describe.each(stores)('the session of a browser on $name', (store) => {
+describe.each(stores)('the provider session on $name', (store) => {
   let server: TestServer;
   let client: TestClient;
   let email: string;
@@ -41,21 +40,21 @@ describe.each(stores)('the session of a browser on $name', (store) => {
     expect(url.searchParams.get('code')).toBeTruthy();
   }
 
-  it('is not stored again by an authorization that changes nothing of it', async () => {
+  it('is not stored again by an authorization that does not change it', async () => {
     const { browser } = await signedIn();
     await authorize(browser);
     await authorize(browser);
     expect(stored).toEqual([]);
   });
 
-  it('is stored again when the person has signed in anew', async () => {
+  it('is stored again when the user has signed in again', async () => {
     const { browser } = await signedIn();
-    await sleep(1000); // when somebody signed in is told in seconds
+    await sleep(1000); // the authentication time has a resolution of seconds
     await authorize(browser, { prompt: 'login' });
     expect(stored.length).toBeGreaterThan(0);
   });
 
-  it('is stored again when a tenth of its time is over', async () => {
+  it('is stored again after a tenth of its lifetime', async () => {
     const { browser, id } = await signedIn();
     const found = await server.core.oauthStorage.store.get('Session', id);
     const exp = Number(found?.payload.exp) - 2 * DAY_SECONDS;
@@ -65,14 +64,14 @@ describe.each(stores)('the session of a browser on $name', (store) => {
       { ...found?.payload, exp },
       { expiresAt: new Date(exp * 1000) },
     );
-    stored.length = 0; // that was us
+    stored.length = 0; // ignore the write above
     await authorize(browser);
     expect(stored).toEqual([id]);
     const prolonged = await server.core.oauthStorage.store.get('Session', id);
     expect(Number(prolonged?.payload.exp)).toBeGreaterThan(exp);
   });
 
-  it('is made anew from the login when it was lost', async () => {
+  it('is created again when it was lost', async () => {
     const { browser, id } = await signedIn();
     await server.core.oauthStorage.store.remove('Session', id);
     await authorize(browser);

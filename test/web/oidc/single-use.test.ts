@@ -1,4 +1,4 @@
-// What may be used once is used once, however many come at the same moment.
+// Codes, proofs and assertions are single use, also under concurrency.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
@@ -31,7 +31,7 @@ describe.each(stores)('single use on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  it('lets one of 20 parallel redemptions of a code win, and ends what it got', async () => {
+  it('lets one of 20 concurrent redemptions of a code succeed, and revokes its tokens', async () => {
     const obtained = await obtainCode(server, client, email);
     const answers = await atOnce(20, () => redeem(server, client, obtained));
     const winners = answers.filter(({ status }) => status === 200);
@@ -41,7 +41,7 @@ describe.each(stores)('single use on $name', (store) => {
     expect(await livingOf(server, client, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
   });
 
-  it('ends the family of a code that comes a second time later, and says so in the audit trail', async () => {
+  it('revokes and audits the token family of a code that is redeemed again later', async () => {
     const family = await openFamily(server, client, email);
     const replay = await redeem(server, client, family);
     expect([replay.status, replay.body.error]).toEqual([400, 'invalid_grant']);
@@ -51,12 +51,12 @@ describe.each(stores)('single use on $name', (store) => {
     expect(trail.length).toBeGreaterThanOrEqual(1);
   });
 
-  it('redeems a code that nobody else tries for', async () => {
+  it('redeems a code once', async () => {
     const family = await openFamily(server, client, email);
     expect(await isAlive(server, family.accessToken)).toBe(true);
   });
 
-  it('leaves nothing alive when a code is redeemed while its family is being ended', async () => {
+  it('leaves no active token when a code is redeemed during a revocation', async () => {
     const { id, email } = await server.account();
     for (let round = 0; round < 4; round += 1) {
       const obtained = await obtainCode(server, client, email);
@@ -69,14 +69,14 @@ describe.each(stores)('single use on $name', (store) => {
     }
   });
 
-  it('gives no code that outlives a login which ends meanwhile', async () => {
+  it('issues no code when the session is revoked during the authorization', async () => {
     const { id, email } = await server.account();
     const browser = new Browser(server.origin);
     await openFamily(server, client, email, {}, browser);
     const { consents } = server.core;
     const { find } = consents;
     consents.find = async (...who) => {
-      const allowed = await find(...who); // the authorization is decided, and not yet written
+      const allowed = await find(...who); // the consent is read, the grant not yet stored
       await revokeAllSessions(server, id, 'revoked');
       return allowed;
     };
@@ -124,7 +124,7 @@ describe.each(stores)('single use on $name', (store) => {
     expect(answers.filter(({ body }) => body.error === 'invalid_client')).toHaveLength(19);
   });
 
-  it('redeems the codes of several apps that were authorized in one browser at the same moment', async () => {
+  it('redeems the codes of apps that were authorized concurrently in one browser', async () => {
     const browser = new Browser(server.origin);
     const clients = [await server.client(), await server.client(), await server.client(), await server.client()];
     for (const one of clients) await obtainCode(server, one, email, {}, browser); // signed in, consents given
@@ -137,27 +137,27 @@ describe.each(stores)('single use on $name', (store) => {
     }
   });
 
-  it('gives each tab a family of its own: theft in one leaves the other alone', async () => {
+  it('gives each authorization its own token family, so reuse in one leaves the other active', async () => {
     const browser = new Browser(server.origin);
     const one = await openFamily(server, client, email, {}, browser);
     const other = await openFamily(server, client, email, {}, browser);
-    expect((await redeem(server, client, one)).status).toBe(400); // a replay: the first family ends
+    expect((await redeem(server, client, one)).status).toBe(400); // reuse revokes the first family
     expect(await isAlive(server, one.accessToken)).toBe(false);
     expect(await isAlive(server, other.accessToken)).toBe(true);
     expect((await refresh(server, client, other.refreshToken)).status).toBe(200);
   });
 
-  it('binds a code to its client, its redirect URI and its challenge, and a wrong try does not spend it', async () => {
+  it('binds a code to client, redirect URI and challenge, and does not consume it on a mismatch', async () => {
     const obtained = await obtainCode(server, client, email);
     const stranger = await server.client();
     expect((await redeem(server, stranger, obtained)).body.error).toBe('invalid_grant');
     expect((await redeem(server, client, { ...obtained, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
-    const elsewhere = { redirect_uri: 'https://acme.example/other' };
-    expect((await redeem(server, client, obtained, elsewhere)).body.error).toBe('invalid_grant');
+    const mismatch = { redirect_uri: 'https://acme.example/other' };
+    expect((await redeem(server, client, obtained, mismatch)).body.error).toBe('invalid_grant');
     expect((await redeem(server, client, obtained)).status).toBe(200);
   });
 
-  it('lets one of 10 parallel polls with a device code win', async () => {
+  it('lets one of 10 concurrent polls with a device code succeed', async () => {
     const device = await server.client({
       redirect_uris: [],
       grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
@@ -180,7 +180,7 @@ describe.each(stores)('single use on $name', (store) => {
     expect(await livingOf(server, device, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
   });
 
-  it('refuses the second use of a pushed authorization request', async () => {
+  it('rejects the second use of a pushed authorization request', async () => {
     const { challenge } = pkce();
     const query = new URL(authorizeUrl(server, client, challenge)).searchParams;
     const pushed = await fetch(`${server.origin}/oauth/par`, {
@@ -199,7 +199,7 @@ describe.each(stores)('single use on $name', (store) => {
     expect(again.url.searchParams.get('code')).toBeNull();
   });
 
-  it('keeps a retry possible after a revoked access token of the lost answer', async () => {
+  it('allows a retry after the access token of the lost response was revoked', async () => {
     const resource = `${server.issuer}/api/v1`;
     const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
     const lost = await refresh(server, client, family.refreshToken, { resource });
@@ -211,7 +211,7 @@ describe.each(stores)('single use on $name', (store) => {
     expect((await introspect(server, client, retried.body.access_token!)).body.active).toBe(true);
   });
 
-  it('asks for the proof of the key that a token is bound to', async () => {
+  it('requires proof of possession for a sender-constrained token', async () => {
     const key = await makeKey();
     const obtained = await obtainCode(server, client, email);
     const { body } = await tokenWithProof(server, client, key, {
@@ -221,6 +221,6 @@ describe.each(stores)('single use on $name', (store) => {
       redirect_uri: 'https://acme.example/cb',
     });
     expect(body.token_type).toBe('DPoP');
-    expect(await isAlive(server, body.access_token!)).toBe(false); // as a mere bearer token
+    expect(await isAlive(server, body.access_token!)).toBe(false); // as a bearer token
   });
 });

@@ -1,5 +1,4 @@
-// Tokens after they were given out: who may ask about them, what ends them, and where a secret may
-// be found: nowhere.
+// Issued tokens: introspection, revocation, and that no secret is stored.
 import { randomUUID } from 'node:crypto';
 import { request } from 'node:http';
 import { generateKeyPair, SignJWT } from 'jose';
@@ -65,7 +64,7 @@ describe.each(stores)('tokens on $name', (store) => {
     expect((await revoke(server, client, text)).status).toBe(200);
   });
 
-  it('calls forged, foreign and other JWTs not active', async () => {
+  it('reports forged, external and other JWTs as not active', async () => {
     const { accessToken } = await openJwtFamily();
     const answer = await redeem(server, client, await obtainCode(server, client, email));
     const [head, body, signature] = accessToken.split('.') as [string, string, string];
@@ -80,7 +79,7 @@ describe.each(stores)('tokens on $name', (store) => {
     }
   });
 
-  it('does not take a JWT at userinfo, whatever stands before it', async () => {
+  it('rejects a JWT at userinfo, with any prefix', async () => {
     const { accessToken } = await openJwtFamily();
     expect(await isAlive(server, accessToken)).toBe(false);
     expect(await isAlive(server, `jwt~${accessToken}`)).toBe(false);
@@ -90,14 +89,14 @@ describe.each(stores)('tokens on $name', (store) => {
     expect(await isAlive(server, answer.body.refresh_token!)).toBe(false);
   });
 
-  it('takes no token from a query string', async () => {
+  it('rejects a token in the query string', async () => {
     const { accessToken } = await openFamily(server, client, email);
     const response = await fetch(`${server.origin}/oauth/userinfo?access_token=${accessToken}`);
     expect(response.status).toBe(400);
     expect(await isAlive(server, accessToken)).toBe(true);
   });
 
-  it('ends a revoked JWT, and nothing beside it', async () => {
+  it('revokes a JWT, and no other token', async () => {
     const family = await openJwtFamily();
     const response = await revoke(server, client, family.accessToken);
     expect(response.status).toBe(200);
@@ -108,7 +107,7 @@ describe.each(stores)('tokens on $name', (store) => {
     expect((await introspect(server, client, renewed.body.access_token!)).body).toEqual({ active: false });
   });
 
-  it('ends a revoked opaque token, and one of a client without a person', async () => {
+  it('revokes an opaque token, and a client credentials token', async () => {
     const family = await openFamily(server, client, email);
     await revoke(server, client, family.accessToken);
     expect(await isAlive(server, family.accessToken)).toBe(false);
@@ -124,7 +123,7 @@ describe.each(stores)('tokens on $name', (store) => {
     }
   });
 
-  it('lets nobody revoke the tokens of another client', async () => {
+  it('does not revoke the tokens of another client', async () => {
     const stranger = await server.client();
     for (const family of [await openFamily(server, client, email), await openJwtFamily()]) {
       for (const text of [family.accessToken, family.refreshToken]) {
@@ -135,7 +134,7 @@ describe.each(stores)('tokens on $name', (store) => {
     }
   });
 
-  it('tells a client that registered itself about its own tokens only', async () => {
+  it('lets a self-registered client introspect its own tokens only', async () => {
     const response = await fetch(`${server.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -155,15 +154,15 @@ describe.each(stores)('tokens on $name', (store) => {
       expect((await introspect(server, registered, text)).body).toEqual({ active: false });
     }
     expect((await introspect(server, registered, own.accessToken)).body.active).toBe(true);
-    expect((await introspect(server, client, own.accessToken)).body.active).toBe(true); // a resource server of the keeper
-    const nobody = await fetch(`${server.origin}/oauth/introspect`, {
+    expect((await introspect(server, client, own.accessToken)).body.active).toBe(true); // a resource server created by an admin
+    const anonymous = await fetch(`${server.origin}/oauth/introspect`, {
       method: 'POST',
       body: new URLSearchParams({ token: own.accessToken }),
     });
-    expect(nobody.status).toBeGreaterThanOrEqual(400);
+    expect(anonymous.status).toBeGreaterThanOrEqual(400);
   });
 
-  it('ends every token of a person at once who is suspended', async () => {
+  it('deactivates all tokens of a suspended user at once', async () => {
     const { email, id } = await server.account();
     const opaque = await openFamily(server, client, email);
     const jwt = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
@@ -176,7 +175,7 @@ describe.each(stores)('tokens on $name', (store) => {
     }
   });
 
-  it('keeps what was granted for offline use through a sign-out, and nothing else', async () => {
+  it('keeps offline grants after signing out, and revokes all others', async () => {
     const { email } = await server.account();
     const signOut = async (browser: Browser) => browser.submit(await browser.open('/logout'));
     const offline = new Browser(server.origin);
@@ -196,7 +195,7 @@ describe.each(stores)('tokens on $name', (store) => {
     expect(await isAlive(server, ended.accessToken)).toBe(false);
   });
 
-  it('does not grant offline use that was asked for without the consent page', async () => {
+  it('does not grant offline access without the consent page', async () => {
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     const app = await server.client();
@@ -205,7 +204,7 @@ describe.each(stores)('tokens on $name', (store) => {
     expect((await refresh(server, app, family.refreshToken)).body.error).toBe('invalid_grant');
   });
 
-  it('says no-store with every token, and nothing that a browser would misread with a revocation', async () => {
+  it('sends no-store with every token, and no content type with a revocation', async () => {
     const answer = await redeem(server, client, await obtainCode(server, client, email));
     expect(answer.headers.get('cache-control')).toBe('no-store');
     const revoked = await revoke(server, client, answer.body.access_token!);
@@ -213,7 +212,7 @@ describe.each(stores)('tokens on $name', (store) => {
     expect(revoked.headers.get('content-type')?.startsWith('text/plain') ?? false).toBe(false);
   });
 
-  it('follows a rotation of the keys, old tokens included', async () => {
+  it('accepts old and new tokens after a key rotation', async () => {
     const before = await openJwtFamily();
     await server.core.keys.rotate();
     expect((await introspect(server, client, before.accessToken)).body.active).toBe(true);
@@ -230,7 +229,7 @@ describe.each(stores)('tokens on $name', (store) => {
     expect((await introspect(server, client, after.accessToken)).body.active).toBe(true);
   });
 
-  it('never fails on what is unknown, expired or nonsense', async () => {
+  it('never responds 500 to unknown, expired or malformed tokens', async () => {
     const paths: [method: string, path: string, body?: string][] = [
       ['GET', '/oauth/authorize'],
       ['GET', '/oauth/authorize?client_id=%00&redirect_uri=%00'],
@@ -379,15 +378,14 @@ describe.each(stores)('tokens on $name', (store) => {
     expect(dump.length).toBeGreaterThan(5000);
     for (const [name, secret] of Object.entries(secrets)) {
       expect(secret, name).toBeTruthy();
-      // An interaction's id stands in its own row; it is worth nothing without its signature, which
-      // is a cookie of its own.
+      // The id of an interaction is stored, but useless without its signature in a separate cookie.
       if (/^cookie signet_(interaction|resume) /.test(name)) continue;
       expect(dump.includes(secret), `${name} is stored`).toBe(false);
       expect(server.lines.join('\n').includes(secret), `${name} is logged`).toBe(false);
     }
   });
 
-  it('answers though a listener throws', async () => {
+  it('responds when an event listener throws', async () => {
     const { audit } = server.core;
     const { recordSoon } = audit;
     const obtained = await obtainCode(server, client, email);

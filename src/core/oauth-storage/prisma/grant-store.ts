@@ -26,7 +26,7 @@ export function createPrismaGrantStore({ db, clock }: { db: Database; clock: Clo
     return count === 1;
   }
 
-  /** Locks a consent likewise. Returns false if there is none. */
+  /** Locks a consent likewise. Returns false if it does not exist. */
   async function lockConsent({ accountId, clientId }: NewGrant, tx: Queryable): Promise<boolean> {
     const { count } = await tx.consent.updateMany({ where: { accountId, clientId }, data: { clientId } });
     return count === 1;
@@ -59,6 +59,7 @@ export function createPrismaGrantStore({ db, clock }: { db: Database; clock: Clo
   }
 }
 
+/** Returns the grant of a row. */
 export const toGrant = (row: Grant): StoredGrant => ({ ...row, payload: row.payload as Payload });
 
 function toWhere(selection: GrantSelection): Prisma.GrantWhereInput {

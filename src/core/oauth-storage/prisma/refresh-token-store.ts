@@ -67,6 +67,7 @@ export function createPrismaRefreshTokenStore({ db, clock, grants }: Deps): Refr
   }
 }
 
+/** Returns the refresh token of a row. */
 export const toRefreshToken = (row: RefreshToken): StoredRefreshToken => ({
   ...row,
   payload: row.payload as Payload,

@@ -1,7 +1,6 @@
 /**
- * An agent asks a person (CIBA, poll mode): `/oauth/ciba` takes the question, and the token
- * endpoint tells the answer. Who may be asked what, and what was decided, is known to
- * core/approvals; here it is put into the words of the protocol.
+ * Approvals of agent actions by OpenID Connect CIBA, in poll mode. `core/agent-authorization`
+ * decides who can be asked for what; this file maps it to the protocol.
  */
 import {
   type AuthorizationDetailsForAccessToken,
@@ -34,13 +33,13 @@ interface Deps {
   core: Pick<Core, 'approvals' | 'oauthStorage' | 'activeAgents'>;
 }
 
-/** How long a question can be answered; an agent may ask for less. */
-const MAX_QUESTION_SECONDS = 10 * MINUTE_SECONDS;
-/** How often an agent may ask for the answer. */
+/** The longest lifetime of a request; `requested_expiry` can shorten it. */
+const MAX_REQUEST_SECONDS = 10 * MINUTE_SECONDS;
+/** The minimum time between two polls. */
 export const INTERVAL_SECONDS = 5;
 const MAX_MESSAGE_LENGTH = 100;
 
-/** How questions are taken, as oidc-provider wants it said. */
+/** Returns the CIBA and rich authorization features of oidc-provider. */
 export function cibaFeatures({ clock, core }: Deps) {
   const { approvals, activeAgents } = core;
 
@@ -48,10 +47,10 @@ export function cibaFeatures({ clock, core }: Deps) {
     ciba: {
       enabled: true as const,
       deliveryModes: ['poll' as const],
-      validateRequestContext: async (ctx: KoaContextWithOIDC) => void whatIsAsked(ctx, await agentOf(ctx)),
+      validateRequestContext: async (ctx: KoaContextWithOIDC) => void requestedApproval(ctx, await agentOf(ctx)),
       validateBindingMessage,
       processLoginHint: findApprover,
-      processLoginHintToken: async () => unknown(), // there are none
+      processLoginHintToken: async () => unknown(), // not supported
       verifyUserCode: requireRelation,
       triggerAuthenticationDevice: ask,
     },
@@ -66,16 +65,16 @@ export function cibaFeatures({ clock, core }: Deps) {
 
   async function agentOf(ctx: KoaContextWithOIDC): Promise<Agent> {
     const agent = await activeAgents.find(ctx.oidc.client?.clientId ?? '');
-    if (!agent) throw new errors.InvalidClient('the agent is gone');
+    if (!agent) throw new errors.InvalidClient('the agent was deleted');
     return agent;
   }
 
   async function findApprover(ctx: KoaContextWithOIDC, hint = ''): Promise<string> {
     const agent = await agentOf(ctx);
-    return (await inItsWords(ctx, () => approvals.findApprover(agent, hint))) ?? unknown();
+    return (await asOAuthError(ctx, () => approvals.findApprover(agent, hint))) ?? unknown();
   }
 
-  /** Asked of whoever was found, by whatever hint. */
+  /** Throws `unknown_user_id` unless the agent can ask this account. */
   async function requireRelation(ctx: KoaContextWithOIDC, { accountId }: { accountId: string }): Promise<void> {
     if (!(await approvals.canRequest(await agentOf(ctx), accountId))) unknown();
   }
@@ -86,10 +85,10 @@ export function cibaFeatures({ clock, core }: Deps) {
     { accountId }: { accountId: string },
   ): Promise<void> {
     const agent = await agentOf(ctx);
-    const { identifier, ...asked } = whatIsAsked(ctx, agent);
+    const { identifier, ...asked } = requestedApproval(ctx, agent);
     const expiresAt = addSeconds(clock.now(), request.expiration);
     try {
-      await inItsWords(ctx, async () => {
+      await asOAuthError(ctx, async () => {
         const bindingMessage = String(ctx.oidc.params?.binding_message);
         const grant = await grantFor(ctx, {
           accountId,
@@ -112,51 +111,55 @@ export function cibaFeatures({ clock, core }: Deps) {
   }
 }
 
-/** What the person was shown, word for word. */
+/** Tokens carry the authorization details exactly as the user saw them. */
 const authorizationDetailsForAccessToken: AuthorizationDetailsForAccessToken = (_ctx, _token, source) => source?.rar;
 const authorizationDetailsForIntrospection: AuthorizationDetailsForIntrospection = (_ctx, token) =>
   'rar' in token ? token.rar : undefined;
 
-/** The same for who is not there and for who has nothing to do with the agent. */
+/** Throws the same error for a missing account as for one that has no relation to the agent. */
 function unknown(): never {
   throw new errors.UnknownUserId('could not identify end-user');
 }
 
-/** At most so long, and less if the agent says so. */
-export function questionSeconds(ctx: KoaContextWithOIDC | undefined): number {
-  const wanted = Number(ctx?.oidc.params?.requested_expiry ?? MAX_QUESTION_SECONDS);
-  return Math.min(wanted, MAX_QUESTION_SECONDS);
+/** Returns the lifetime of a CIBA request. */
+export function cibaRequestSeconds(ctx: KoaContextWithOIDC | undefined): number {
+  const wanted = Number(ctx?.oidc.params?.requested_expiry ?? MAX_REQUEST_SECONDS);
+  return Math.min(wanted, MAX_REQUEST_SECONDS);
 }
 
-/** A token that a person allowed an agent: it is theirs, and says who acts. */
-const isAllowedOnce = (token: { kind: string; gty?: string | undefined }) =>
+/** Reports whether a token was issued for an approval: its subject is the user. */
+const isApproved = (token: { kind: string; gty?: string | undefined }) =>
   token.kind === 'AccessToken' && token.gty === 'ciba';
 
-export const mostSecondsOf = (token: Parameters<typeof isAllowedOnce>[0]) =>
-  isAllowedOnce(token) ? APPROVED_SECONDS : Number.POSITIVE_INFINITY;
+/** Returns the longest lifetime of a token in seconds. */
+export const maxSecondsOf = (token: Parameters<typeof isApproved>[0]) =>
+  isApproved(token) ? APPROVED_SECONDS : Number.POSITIVE_INFINITY;
 
-/** Who acts for the person (RFC 8693, 4.1). */
-export const actorClaims = (token: Parameters<typeof isAllowedOnce>[0] & { clientId?: string | undefined }) =>
-  isAllowedOnce(token) ? { act: { sub: token.clientId } } : undefined;
+/** Returns the `act` claim of a token for an approval (RFC 8693, 4.1). */
+export const actorClaims = (token: Parameters<typeof isApproved>[0] & { clientId?: string | undefined }) =>
+  isApproved(token) ? { act: { sub: token.clientId } } : undefined;
 
 /**
- * For one API, scopes that the agent has there, and in words what it wants to do. `identifier` is
- * the API as the agent spells it.
+ * Returns what the agent asks for: one API, scopes that it has there, and a description of the
+ * action. `identifier` is the API's identifier as the request spells it.
  */
-function whatIsAsked({ oidc }: KoaContextWithOIDC, agent: Agent): ApprovalRequest & { identifier: string } {
+function requestedApproval({ oidc }: KoaContextWithOIDC, agent: Agent): ApprovalRequest & { identifier: string } {
   const [server, another] = Object.entries(oidc.resourceServers ?? {});
-  if (!server || another) throw new errors.InvalidTarget('name one resource');
+  if (!server || another) throw new errors.InvalidTarget('resource must name one API');
   const [identifier, { scope, audience: resource = identifier }] = server;
   const known = String(scope ?? '').split(' ');
   const scopes = [...oidc.requestParamScopes].filter(
     (name) => known.includes(name) && agent.capabilities.includes(name),
   );
   if (scopes.length === 0) {
-    throw new errors.InvalidScope('name a scope of the resource that this agent has', String(oidc.params?.scope));
+    throw new errors.InvalidScope(
+      'scope must contain a scope of the resource that this agent has',
+      String(oidc.params?.scope),
+    );
   }
   const details = oidc.params?.authorization_details;
   if (typeof details !== 'string') {
-    throw new errors.InvalidAuthorizationDetails('say in authorization_details what is to be allowed');
+    throw new errors.InvalidAuthorizationDetails('authorization_details must describe the action');
   }
   return { identifier, resource, scopes, actions: parseActions(details, [resource, identifier]) };
 }
@@ -164,10 +167,10 @@ function whatIsAsked({ oidc }: KoaContextWithOIDC, agent: Agent): ApprovalReques
 async function validateBindingMessage(_ctx: KoaContextWithOIDC, message: string | undefined): Promise<void> {
   if (!message) throw new errors.InvalidRequest('binding_message is missing');
   if (message.length <= MAX_MESSAGE_LENGTH && isStorable(message) && isReadable(message)) return;
-  throw new errors.InvalidBindingMessage(`use at most ${MAX_MESSAGE_LENGTH} characters that a person can read`);
+  throw new errors.InvalidBindingMessage(`binding_message must have at most ${MAX_MESSAGE_LENGTH} readable characters`);
 }
 
-/** Only a person who is asked allows such a thing: not a consent page, and no client by itself. */
+/** An action can be allowed by an approval only, not on the consent page. */
 async function validateAction({ oidc }: KoaContextWithOIDC, detail: unknown): Promise<void> {
   if (oidc.route !== 'backchannel_authentication') {
     throw new errors.InvalidAuthorizationDetails(`${AGENT_ACTION} is allowed at the CIBA endpoint only`);
@@ -175,7 +178,7 @@ async function validateAction({ oidc }: KoaContextWithOIDC, detail: unknown): Pr
   parseAction(detail);
 }
 
-/** What a yes will grant, in the form in which the provider keeps it. */
+/** Returns the grant that an approval creates, as oidc-provider stores it. */
 async function grantFor(
   { oidc }: KoaContextWithOIDC,
   { accountId, clientId, identifier, scopes, expiresAt }: NewGrant,
@@ -188,8 +191,8 @@ async function grantFor(
   return { id, payload: await payloadOf(grant) };
 }
 
-/** What core refuses, as the protocol says it. */
-async function inItsWords<Result>(ctx: KoaContextWithOIDC, verb: () => Promise<Result>): Promise<Result> {
+/** Runs a function and maps its `AppError` to an OAuth error. */
+async function asOAuthError<Result>(ctx: KoaContextWithOIDC, verb: () => Promise<Result>): Promise<Result> {
   try {
     return await verb();
   } catch (error) {

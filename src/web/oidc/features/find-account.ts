@@ -1,4 +1,4 @@
-/** The account behind a session or a token, as oidc-provider asks for it. */
+/** Finds the account of a session or token for oidc-provider. */
 import { epochSeconds } from '../../../base/clock.js';
 import type { Accounts } from '../../../core/accounts/accounts.js';
 import { toClaims } from '../../../core/accounts/claims.js';

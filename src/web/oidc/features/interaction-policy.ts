@@ -1,4 +1,6 @@
-/** When a person must be asked: the provider's rules, and three of ours. */
+/**
+ * The interaction policy: when a user must sign in or consent. Changes three rules of the default.
+ */
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { isLoopback } from '../../../kit/loopback.js';
 
@@ -7,12 +9,12 @@ const { base, Check } = interactionPolicy;
 export function createInteractionPolicy() {
   const policy = base();
   const [login, consent] = [policy.get('login'), policy.get('consent')];
-  if (!login || !consent) throw new Error('the provider has other prompts than those that are changed here');
-  for (const reason of ['essential_acrs', 'essential_acr']) failOnceTried(login.checks.get(reason));
+  if (!login || !consent) throw new Error('oidc-provider has no login or consent prompt');
+  for (const reason of ['essential_acrs', 'essential_acr']) rejectAfterSignIn(login.checks.get(reason));
   consent.checks.add(
     new Check(
       'loopback_client_prompt',
-      'whoever listens on that port must be let in',
+      'the user must confirm an app on a loopback port',
       'consent_required',
       isUnknownListener,
     ),
@@ -20,7 +22,7 @@ export function createInteractionPolicy() {
   consent.checks.add(
     new Check(
       'document_client_prompt',
-      'an app that only its own document vouches for must be let in',
+      'the user must confirm an app that only its metadata document describes',
       'consent_required',
       ({ oidc }) => oidc.client?.origin === 'document' && !oidc.result?.consent,
     ),
@@ -29,13 +31,13 @@ export function createInteractionPolicy() {
 }
 
 /**
- * An authentication that we cannot give is told to the client after one sign-in, not asked of the
- * person for ever (OIDC Core 5.5.1.1).
+ * Makes an unmet `acr` an error after one sign-in (OIDC Core 5.5.1.1). Otherwise the user would be
+ * asked to sign in again and again.
  */
-function failOnceTried(check: { check: (ctx: KoaContextWithOIDC) => unknown } | undefined): void {
+function rejectAfterSignIn(check: { check: (ctx: KoaContextWithOIDC) => unknown } | undefined): void {
   if (!check) return;
   const isUnmet = check.check;
-  check.check = async function isUnmetAtFirst(ctx) {
+  check.check = async function isUnmetBeforeSignIn(ctx) {
     const unmet = await isUnmet(ctx);
     if (unmet && ctx.oidc.result?.login)
       throw new errors.UnmetAuthenticationRequirements('the requested acr is not offered');
@@ -44,9 +46,8 @@ function failOnceTried(check: { check: (ctx: KoaContextWithOIDC) => unknown } | 
 }
 
 /**
- * A public client on a loopback port of its choice is whichever program took that port (RFC 8252,
- * 8.6): it is never let in silently. One that comes to the very address it registered is as good as
- * its registration.
+ * Reports whether the redirect URI has a loopback port that the client did not register. Any local
+ * program can listen there (RFC 8252, 8.6), so a public client always needs consent.
  */
 function isUnknownListener({ oidc }: KoaContextWithOIDC): boolean {
   const { client, params, result } = oidc;

@@ -1,7 +1,4 @@
-/**
- * Introspection (RFC 7662): who may ask about which token, and whether all that a token lives by is
- * still there.
- */
+/** Introspection (RFC 7662): which tokens a client can ask about, and which of them are active. */
 import type { KoaContextWithOIDC, Client as ProviderClient } from 'oidc-provider';
 import type { AgentMember } from '../../../core/agents/client.js';
 import type { Core } from '../../../core/core.js';
@@ -13,7 +10,7 @@ interface Deps {
   findAccount: FindAccount;
 }
 
-interface AskedAbout {
+interface IntrospectedToken {
   clientId?: string;
   accountId?: string;
   iat?: number;
@@ -21,22 +18,27 @@ interface AskedAbout {
   extra?: object;
 }
 
+/** Returns the introspection feature of oidc-provider. */
 export function introspection({ core, findAccount }: Deps) {
   const { oauthStorage, audiences, clients, activeAgents } = core;
 
   return { enabled: true as const, allowedPolicy };
 
-  /** A no is told as "not active", whatever its reason. */
-  async function allowedPolicy(_ctx: KoaContextWithOIDC, client: ProviderClient, token: AskedAbout): Promise<boolean> {
-    return mayAsk(client, token) && (await isBehindAlive(token));
+  /** False is reported as `active: false`, for every reason. */
+  async function allowedPolicy(
+    _ctx: KoaContextWithOIDC,
+    client: ProviderClient,
+    token: IntrospectedToken,
+  ): Promise<boolean> {
+    return canAsk(client, token) && (await isActive(token));
   }
 
   /**
-   * Whether the client, the person that the token stands for, and all who act for them are still
-   * there; the provider has asked for the grant.
+   * Reports whether the token's audiences, client, account and actors are still active. The
+   * provider itself checks the grant.
    */
-  async function isBehindAlive(token: AskedAbout): Promise<boolean> {
-    for (const audience of [token.aud ?? []].flat()) if (!(await audiences.find(audience))) return false; // it was taken away
+  async function isActive(token: IntrospectedToken): Promise<boolean> {
+    for (const audience of [token.aud ?? []].flat()) if (!(await audiences.find(audience))) return false; // the API was deleted
     const client = await clients.find(String(token.clientId));
     if (!client) return false;
     const { agent } = client.metadata as { agent?: AgentMember };
@@ -48,7 +50,7 @@ export function introspection({ core, findAccount }: Deps) {
   }
 }
 
-/** Whoever is not trusted by an administrator may ask about its own tokens only. */
-function mayAsk(client: ProviderClient, token: AskedAbout): boolean {
+/** A client that no administrator created can ask about its own tokens only. */
+function canAsk(client: ProviderClient, token: IntrospectedToken): boolean {
   return token.clientId === client.clientId || (client.origin === 'admin' && client.clientAuthMethod !== 'none');
 }

@@ -1,7 +1,4 @@
-/**
- * Mutual TLS as the protocol engine wants it said (RFC 8705): whose certificate it is, who vouches
- * for it, and what it is called.
- */
+/** Returns the mutual TLS feature of oidc-provider (RFC 8705). */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { CertificateName } from '../../../core/clients/certificates.js';
@@ -14,8 +11,9 @@ interface Deps {
   certificates: ClientCertificateReader;
 }
 
-const WORKLOAD = /^spiffe:/;
+const SPIFFE_ID = /^spiffe:/;
 
+/** Returns the feature, enabled if certificates can reach this server. */
 export function mutualTls({ config, core, certificates }: Deps) {
   const { clientCertificates, workloadIdentities } = core;
   const enabled = config.trustedProxies.length > 0 || config.certificates.tls !== undefined;
@@ -30,12 +28,12 @@ export function mutualTls({ config, core, certificates }: Deps) {
       clientCertificates.subjectMatches(certificates.certificatesOf(ctx.req)[0]!, name, expected),
   };
 
-  /** For a workload, nobody but its own trust domain can vouch. */
+  /** A SPIFFE certificate must be issued by its own trust domain, any other by a trusted CA. */
   function certificateAuthorized(ctx: KoaContextWithOIDC): boolean {
     const chain = certificates.certificatesOf(ctx.req);
-    const workload = ctx.oidc.client?.tlsClientAuthSanUri;
-    if (!workload || !WORKLOAD.test(workload)) return clientCertificates.isTrustedChain(chain);
+    const spiffeId = ctx.oidc.client?.tlsClientAuthSanUri;
+    if (!spiffeId || !SPIFFE_ID.test(spiffeId)) return clientCertificates.isTrustedChain(chain);
     const verdict = workloadIdentities.fromCertificate(chain);
-    return verdict.kind === 'valid' && verdict.spiffeId.id === workload;
+    return verdict.kind === 'valid' && verdict.spiffeId.id === spiffeId;
   }
 }

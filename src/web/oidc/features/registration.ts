@@ -1,7 +1,4 @@
-/**
- * Clients that register themselves (RFC 7591, RFC 7592), as oidc-provider wants it said: who may,
- * and by whose rules.
- */
+/** Returns the settings of dynamic client registration (RFC 7591, RFC 7592) for oidc-provider. */
 import { randomUUID } from 'node:crypto';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
@@ -14,11 +11,12 @@ interface Deps {
   clients: Pick<Clients, 'makeSecret' | 'normalize'>;
 }
 
+/** Returns the client metadata settings and the registration features. */
 export function registration({ config, clients }: Deps) {
   const enabled = config.registration !== 'closed';
 
   return {
-    metadata: { properties: [...OWN_MEMBERS], validator: settle },
+    metadata: { properties: [...OWN_MEMBERS], validator: normalizeMetadata },
     features: {
       registration: {
         enabled,
@@ -31,16 +29,21 @@ export function registration({ config, clients }: Deps) {
   };
 
   /**
-   * The provider calls this for each member of ours, first of all its checks. A registration (it
-   * has a context) is settled by our rules, and cannot name these members; a client from the store
-   * (it has none) keeps them.
+   * Normalizes the metadata of a registration and removes our own members from it. The provider
+   * calls this for each of these members, before its own checks. Without a context the client comes
+   * from the store and keeps them.
    */
-  function settle(ctx: KoaContextWithOIDC | undefined, member: string, _value: unknown, metadata: object): void {
+  function normalizeMetadata(
+    ctx: KoaContextWithOIDC | undefined,
+    member: string,
+    _value: unknown,
+    metadata: object,
+  ): void {
     if (!ctx) return;
     const given = metadata as Record<string, unknown>;
     delete given[member];
     if (member !== OWN_MEMBERS[0]) return;
-    for (const [name, value] of Object.entries(given)) if (value === null) delete given[name]; // the same as none (RFC 7592, 2.2)
+    for (const [name, value] of Object.entries(given)) if (value === null) delete given[name]; // null means absent (RFC 7592, 2.2)
     try {
       Object.assign(given, clients.normalize(given, { anonymous: config.registration === 'open' }));
     } catch (error) {

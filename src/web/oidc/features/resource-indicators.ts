@@ -1,13 +1,10 @@
-/**
- * For which API an access token is meant (RFC 8707), and what is meant when a client says less than
- * it could.
- */
+/** Resource indicators (RFC 8707): the audience and the scopes of an access token, and defaults. */
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { Audiences } from '../../../core/agents/audiences.js';
 import type { Resource, Resources } from '../../../core/resources/resources.js';
 import { isForClients, type Scope, VALIDATE_SCOPE } from '../../../core/resources/scope.js';
-import { namedScope } from '../patches/incremental-scope.js';
+import { registeredScope } from '../patches/incremental-scope.js';
 import { agentOf } from '../storage/client-adapter.js';
 
 interface Deps {
@@ -16,34 +13,35 @@ interface Deps {
   audiences: Pick<Audiences, 'find' | 'agentIn'>;
 }
 
-type Settings = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
+type Feature = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
 
-/** Of a client without a scope of its own, when it asks for none. */
-const LEAST_SCOPE = 'openid';
+/** The scope of a client without a registered scope, when it requests none. */
+const MINIMUM_SCOPE = 'openid';
 
-export function resourceIndicators({ config, resources, audiences }: Deps): Settings {
+/** Returns the resource indicators feature of oidc-provider. */
+export function resourceIndicators({ config, resources, audiences }: Deps): Feature {
   return {
     enabled: true,
     defaultResource,
-    // An app that needs a token for userinfo as well redeems its code without `resource`; see
-    // README. What a person allowed an agent is for that API alone.
+    // An app that also needs a token for userinfo redeems its code without `resource`. An approval
+    // is always for the API that it names.
     useGrantedResource: async (_ctx, { kind, resource }) =>
       kind === 'BackchannelAuthenticationRequest' ||
       (resource !== undefined && [resource].flat().some((identifier) => isDefault(identifier))),
     getResourceServerInfo,
   };
 
-  /** `oneOf`: those that were granted together, of which a token can be for one. */
+  /** `oneOf`: the granted resources, of which a token can have one. */
   async function defaultResource(ctx: KoaContextWithOIDC, client: ProviderClient, oneOf?: readonly string[]) {
     if (oneOf) return oneOf.find(isDefault) ?? oneOf[0];
     if (agentOf(client)) return resources.own.identifier;
-    const meant = meantBy(ctx, client);
-    if (!meant) await useDefaultScopes(ctx, async () => namedScope(client) ?? LEAST_SCOPE);
-    return meant?.identifier;
+    const resource = configuredDefault(ctx, client);
+    if (!resource) await useDefaultScopes(ctx, async () => registeredScope(client) ?? MINIMUM_SCOPE);
+    return resource?.identifier;
   }
 
-  /** The general default, if the client asks for some of its scopes, or for none at all. */
-  function meantBy(ctx: KoaContextWithOIDC, client: ProviderClient): Resource | undefined {
+  /** Returns the default API, if the request has no scope or one of the API's scopes. */
+  function configuredDefault(ctx: KoaContextWithOIDC, client: ProviderClient): Resource | undefined {
     const resource = config.defaultResource === undefined ? undefined : resources.find(config.defaultResource);
     if (!resource || !resources.isOpenTo(resource, client.clientId)) return undefined;
     const asked = ctx.oidc.params?.scope as string | undefined;
@@ -53,10 +51,10 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
   }
 
   async function getResourceServerInfo(ctx: KoaContextWithOIDC, identifier: string, client: ProviderClient) {
-    const resource = await demand(ctx, identifier, client);
+    const resource = await requireResource(ctx, identifier, client);
     await useDefaultScopes(ctx, async () => {
       const asked = [(ctx.oidc.params?.resource as string | string[] | undefined) ?? identifier].flat();
-      const all = await Promise.all(asked.map((one) => demand(ctx, one, client)));
+      const all = await Promise.all(asked.map((one) => requireResource(ctx, one, client)));
       return [...new Set(all.flatMap((one) => defaultsOf(one, client)))].join(' ');
     });
     return {
@@ -69,23 +67,27 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
   }
 
   /**
-   * Refuses with `invalid_target`, whether it is not there or not for this client: that is nobody
-   * else's business.
+   * Returns an API. Throws `invalid_target` both if it does not exist and if the client has no
+   * access, so that the response does not reveal which.
    */
-  async function demand({ oidc }: KoaContextWithOIDC, identifier: string, client: ProviderClient): Promise<Resource> {
-    // What a person allows an agent for one thing is not to be passed on.
-    const isForAnAgent = audiences.agentIn(identifier) !== undefined;
-    if (isForAnAgent && oidc.route === 'backchannel_authentication') throw new errors.InvalidTarget();
+  async function requireResource(
+    { oidc }: KoaContextWithOIDC,
+    identifier: string,
+    client: ProviderClient,
+  ): Promise<Resource> {
+    // An approval cannot be for another agent, which could pass it on.
+    const isForAgent = audiences.agentIn(identifier) !== undefined;
+    if (isForAgent && oidc.route === 'backchannel_authentication') throw new errors.InvalidTarget();
     const resource = await audiences.find(identifier);
     const agent = agentOf(client);
-    const isStrange = agent && !agent.claimed && !resource?.openToUnclaimedAgents;
-    if (!resource || isStrange || !resources.isOpenTo(resource, client.clientId)) throw new errors.InvalidTarget();
+    const isUnclaimed = agent && !agent.claimed && !resource?.openToUnclaimedAgents;
+    if (!resource || isUnclaimed || !resources.isOpenTo(resource, client.clientId)) throw new errors.InvalidTarget();
     return resource;
   }
 
   /**
-   * What a client can have of an API. An agent's capabilities are its bounds, and mean the same in
-   * our own API whoever named them.
+   * Returns the scopes of an API that a client can have. An agent is limited to its capabilities;
+   * in our own API every capability is also a scope.
    */
   function scopesFor(resource: Resource, client: ProviderClient): Scope[] {
     const agent = agentOf(client);
@@ -99,15 +101,15 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
   }
 
   /**
-   * What is no capability, and what an agent may ask for all the same as long as it acts for
-   * itself: that tools may ask about it.
+   * Returns the validation scope for an agent that acts for itself. It is no capability, but tools
+   * need it to validate the agent's tokens.
    */
   function namesForTools({ oidc }: KoaContextWithOIDC, resource: Resource, client: ProviderClient): string[] {
     const actsForItself = agentOf(client) && oidc.params?.grant_type === 'client_credentials';
     return actsForItself && resource.scopes.some(({ name }) => name === VALIDATE_SCOPE) ? [VALIDATE_SCOPE] : [];
   }
 
-  /** An agent that asks for nothing means all that it may. */
+  /** Returns the scopes of a request without `scope`: for an agent, all that it has. */
   function defaultsOf(resource: Resource, client: ProviderClient): string[] {
     const isAgent = agentOf(client) !== undefined;
     return scopesFor(resource, client)
@@ -123,15 +125,15 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Sett
 }
 
 /**
- * A client that asks for no scope means the usual ones (RFC 6749, 3.3). A refresh means those that
- * it has.
+ * Sets the default scopes of a request without `scope` (RFC 6749, 3.3). A refresh keeps the scopes
+ * of its grant.
  */
 async function useDefaultScopes({ oidc }: KoaContextWithOIDC, scopes: () => Promise<string>): Promise<void> {
   const { params, route } = oidc;
   const startsFamily = route !== 'token' || params?.grant_type === 'client_credentials';
   if (!params || !startsFamily || params.scope !== undefined) return;
-  const usual = (await scopes())
+  const defaults = (await scopes())
     .split(' ')
     .filter((name) => name !== 'offline_access' && (route !== 'token' || name !== 'openid'));
-  if (usual.join('') !== '') params.scope = usual.join(' ');
+  if (defaults.join('') !== '') params.scope = defaults.join(' ');
 }

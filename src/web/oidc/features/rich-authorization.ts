@@ -1,7 +1,4 @@
-/**
- * What an agent says of the one thing that it wants to do: an authorization detail (RFC 9396) of a
- * type of ours.
- */
+/** The authorization details type (RFC 9396) by which an agent describes an action for approval. */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { isReadable, isStorable } from '../../../base/text.js';
@@ -12,24 +9,27 @@ export const AGENT_ACTION = 'agent_action';
 const MAX_DETAILS = 5;
 const MAX_PARAMETERS = 20;
 
-/** Every character of it is shown to the person, and none of it hides. */
-const words = (maxLength: number) =>
-  z.string().max(maxLength).refine(isStorable).refine(isReadable, 'it must be text that a person can read');
+/** Text that is shown to the user in full, without invisible characters. */
+const shownText = (maxLength: number) =>
+  z.string().max(maxLength).refine(isStorable).refine(isReadable, 'must be readable text');
 
-/** Members that nobody knows are refused: what is not shown is not allowed. */
+/** Unknown members are rejected, because they would not be shown to the user. */
 const Action = z.strictObject({
   type: z.literal(AGENT_ACTION),
-  actions: z.array(words(100)).min(1).max(5),
-  identifier: words(200).optional(),
-  datatypes: z.array(words(100)).min(1).max(5).optional(),
+  actions: z.array(shownText(100)).min(1).max(5),
+  identifier: shownText(200).optional(),
+  datatypes: z.array(shownText(100)).min(1).max(5).optional(),
   locations: z.array(z.string().max(2000)).length(1).optional(),
   parameters: z
-    .record(words(50), z.union([words(200), z.number(), z.boolean()]))
-    .refine((parameters) => Object.keys(parameters).length <= MAX_PARAMETERS, `there can be ${MAX_PARAMETERS} at most`)
+    .record(shownText(50), z.union([shownText(200), z.number(), z.boolean()]))
+    .refine(
+      (parameters) => Object.keys(parameters).length <= MAX_PARAMETERS,
+      `must have at most ${MAX_PARAMETERS} members`,
+    )
     .optional(),
 });
 
-/** Throws `invalid_authorization_details`. */
+/** Parses one detail. Throws `invalid_authorization_details`. */
 export function parseAction(detail: unknown): AgentAction {
   const parsed = Action.safeParse(detail);
   if (parsed.success) return parsed.data;
@@ -37,14 +37,17 @@ export function parseAction(detail: unknown): AgentAction {
   throw new errors.InvalidAuthorizationDetails(`${issue?.path.join('.') || AGENT_ACTION}: ${issue?.message}`);
 }
 
-/** All of them, for one API, however it is spelt. The provider has made sure that it is a list. */
+/**
+ * Parses `authorization_details`, which the provider has checked to be a list. `spellings` are the
+ * identifiers of the requested API. Throws `invalid_authorization_details`.
+ */
 export function parseActions(text: string, spellings: string[]): AgentAction[] {
   const details = (JSON.parse(text) as unknown[]).map(parseAction);
   if (details.length > MAX_DETAILS) {
-    throw new errors.InvalidAuthorizationDetails(`there can be ${MAX_DETAILS} authorization details at most`);
+    throw new errors.InvalidAuthorizationDetails(`authorization_details must have at most ${MAX_DETAILS} entries`);
   }
   if (details.some(({ locations }) => locations && !spellings.includes(locations[0]!))) {
-    throw new errors.InvalidAuthorizationDetails('locations must be the resource that is asked for');
+    throw new errors.InvalidAuthorizationDetails('locations must be the requested resource');
   }
   return details;
 }

@@ -1,7 +1,4 @@
-/**
- * What the protocol engine's own grants are made of. It has no types for these, and we use them so
- * that ours does as they do.
- */
+/** Types of the helpers that oidc-provider's own grants use. The library does not publish them. */
 declare module 'oidc-provider/lib/helpers/grants.js' {
   import type Provider from 'oidc-provider';
   import type { AccessToken, KoaContextWithOIDC } from 'oidc-provider';

@@ -1,8 +1,8 @@
 /**
- * Token exchange (RFC 8693), by which an agent acts for a person: a token that names the agent
- * becomes one of its own, in which `sub` is the person and `act.sub` the agent. There is no refresh
- * token, and the new token is bound to the agent's key if it shows one. Whether it may is decided
- * in core/delegations; here the request is read and the token made.
+ * Token exchange (RFC 8693), by which an agent acts for a user. The subject token must name the
+ * agent in `may_act`. In the issued token `sub` is the user and `act.sub` the agent. There is no
+ * refresh token. `core/agent-authorization` decides; this file parses the request and issues the
+ * token.
  */
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
 import {
@@ -36,15 +36,16 @@ interface Parameters {
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const JWT = 'urn:ietf:params:oauth:token-type:jwt';
 
-const delegations = new WeakMap<object, Delegation>();
+const issuedDelegations = new WeakMap<object, Delegation>();
 
-/** What a token that was just made says of who acts for whom, and of what it lives by. */
+/** Returns the delegation claims of a token that this grant has just issued. */
 export function delegationClaims(token: object): object {
-  const { act, grantId: gid, sessionId: sid } = delegations.get(token) ?? {};
+  const { act, grantId: gid, sessionId: sid } = issuedDelegations.get(token) ?? {};
   return act ? { act, gid, ...(sid && { sid }) } : {};
 }
 
-export function tokenExchange({ clock, delegations: known }: Deps) {
+/** Returns the grant type with its parameters and handler. */
+export function tokenExchange({ clock, delegations }: Deps) {
   return {
     grantType: TOKEN_EXCHANGE_GRANT,
     parameters: [
@@ -63,17 +64,17 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
   async function handler(ctx: TokenEndpointGrantContext<Parameters>): Promise<void> {
     const { provider, client, params } = ctx.oidc;
     const agent = agentOf(client);
-    if (!agent) throw invalidRequest('only agents exchange tokens');
+    if (!agent) throw invalidRequest('only agents can exchange tokens');
     rejectOtherTokenTypes(params);
     const proof = await validateDpop(provider, ctx);
     const certificate = checkMtlsCert(provider, ctx);
     checkDpopRequired(provider, ctx, proof);
 
-    const found = await known.find(client.clientId, agent, String(params.subject_token));
+    const found = await delegations.find(client.clientId, agent, String(params.subject_token));
     if ('error' in found) throw invalidRequest(found.error); // RFC 8693, 2.2.2
     const [resourceServer, another] = await resolveRequestedResources(provider, ctx);
-    if (!resourceServer || another) throw invalidTarget('a token is for one resource');
-    const unfit = await known.denialReason(String(resourceServer.audience), found);
+    if (!resourceServer || another) throw invalidTarget('resource must name one API');
+    const unfit = await delegations.denialReason(String(resourceServer.audience), found);
     if (unfit) throw invalidTarget(unfit);
     const scope = resolveScope(params.scope, found.scopes, resourceServer.scope);
 
@@ -91,10 +92,10 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
       await checkDpopReplay(provider, ctx, proof, client.clientId);
       token.setThumbprint('jkt', proof.thumbprint);
     }
-    delegations.set(token, found);
+    issuedDelegations.set(token, found);
     ctx.oidc.entity('AccessToken', token);
     const accessToken = await token.save();
-    await known.auditExchange(client.clientId, found, scope, metaFrom(ctx));
+    await delegations.auditExchange(client.clientId, found, scope, metaFrom(ctx));
     ctx.body = buildTokenResponse(provider, {
       accessToken,
       expiresIn: token.expiration,
@@ -105,33 +106,28 @@ export function tokenExchange({ clock, delegations: known }: Deps) {
   }
 }
 
-/**
- * Only access tokens for access tokens; and the agent proves who it is by its key, not by a token.
- */
+/** Rejects all token types but access tokens, and an actor token: the agent is the client. */
 function rejectOtherTokenTypes(params: Parameters): void {
   const { subject_token: subject, subject_token_type: type, requested_token_type: requested = ACCESS_TOKEN } = params;
   if (!subject || !type) throw invalidRequest('missing required parameters subject_token, subject_token_type');
   if (type !== ACCESS_TOKEN && type !== JWT) throw invalidRequest('only access tokens can be exchanged');
-  if (requested !== ACCESS_TOKEN && requested !== JWT) throw invalidRequest('only access tokens are given out');
-  if (params.actor_token) throw invalidRequest('the actor is the client itself: leave out actor_token');
-  if (params.audience) throw invalidTarget('name the audience as resource');
+  if (requested !== ACCESS_TOKEN && requested !== JWT) throw invalidRequest('only access tokens can be issued');
+  if (params.actor_token) throw invalidRequest('the actor is the client itself: omit actor_token');
+  if (params.audience) throw invalidTarget('use resource instead of audience');
 }
 
-/** What is asked for, if it is allowed; all that is allowed, when nothing is asked for. */
-function resolveScope(asked: string | undefined, allowed: string[], ofResource = ''): string {
+/** Returns the requested scope if it is allowed, or all allowed scopes if none is requested. */
+function resolveScope(requested: string | undefined, allowed: string[], ofResource = ''): string {
   const known = ofResource.split(' ');
   const possible = allowed.filter((name) => known.includes(name));
-  const wanted = asked?.split(' ').filter(Boolean) ?? possible;
-  const tooMuch = wanted.find((name) => !possible.includes(name));
-  if (tooMuch) throw invalidScope('the person, the agent or the resource does not allow it', tooMuch);
-  if (wanted.length === 0) throw invalidScope('nothing is left that the agent may do', asked ?? '');
+  const wanted = requested?.split(' ').filter(Boolean) ?? possible;
+  const excess = wanted.find((name) => !possible.includes(name));
+  if (excess) throw invalidScope('the user, the agent or the resource does not allow this scope', excess);
+  if (wanted.length === 0) throw invalidScope('no scope is allowed for this agent', requested ?? '');
   return [...new Set(wanted)].join(' ');
 }
 
-/**
- * Whoever asked is told why, and so is the audit trail: the words are ours, and nothing of the
- * request is in them.
- */
+/** Errors whose reason is returned and audited: it contains nothing from the request. */
 const invalidRequest = (why: string) => new errors.InvalidRequest(why, undefined, why);
 const invalidTarget = (why: string) => new errors.InvalidTarget(why, why);
 const invalidScope = (why: string, scope: string) => new errors.InvalidScope(why, scope, why);

@@ -1,6 +1,6 @@
 /**
- * `/interaction/:uid`: the only place that decides what an authorization needs next, a sign-in or a
- * consent. Whatever it sends somebody to comes back here; no step knows another.
+ * Interactions (`/interaction/:uid`): the only place that decides what an authorization request
+ * needs next, a sign-in or consent. Every step returns here; no step calls another.
  */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
@@ -44,17 +44,15 @@ type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
 
 const Decision = z.object({ csrf: z.string(), decision: z.enum(['allow', 'deny']) });
 
-/**
- * For these reasons any living login will do; every other one asks for a fresh proof of the person.
- */
-const CONTENT_WITH_LOGIN = new Set(['no_session']);
+/** For these reasons any active session is enough; all others require a new authentication. */
+const SATISFIED_BY_SESSION = new Set(['no_session']);
 
-const IDENTITY_SCOPES: Record<string, [title: string, sentence: string]> = {
+const IDENTITY_SCOPES: Record<string, [title: string, description: string]> = {
   openid: ['Who you are', 'Your user ID'],
-  profile: ['Your profile', 'Your name, picture, language and plan.'],
-  email: ['Your e-mail address', 'The address, and whether it is confirmed.'],
-  phone: ['Your phone number', 'The number, and whether it is confirmed.'],
-  address: ['Your address', 'The postal address in your profile.'],
+  profile: ['Your profile', 'Your name, picture, language and plan'],
+  email: ['Your e-mail address', 'The address and whether it is verified'],
+  phone: ['Your phone number', 'The number and whether it is verified'],
+  address: ['Your address', 'The postal address in your profile'],
 };
 
 export function createInteractions({
@@ -71,26 +69,23 @@ export function createInteractions({
 }: Deps) {
   return { decide, answer };
 
-  /**
-   * GET: goes on where it can, shows the consent page or sends to the sign-in page where it cannot.
-   */
+  /** GET: continues the authorization, shows the consent page, or redirects to the sign-in page. */
   async function decide(ctx: Context): Promise<void> {
     keepOpener(ctx);
     const { provider, interaction, client } = await load(ctx);
     const login = await loginCookie.read(ctx);
     if (interaction.prompt.name === 'login') {
-      const notBefore = await timeToBeat(interaction); // noted with the first visit, also if nobody is signed in then
+      const notBefore = await requiredAuthTime(interaction); // stored with the first visit, with or without a session
       if (!login || login.session.authTime.getTime() <= notBefore) return sendToSignIn(ctx, interaction, client);
       return continueSignIn(ctx, provider, interaction, login);
     }
     if (!login) return sendToSignIn(ctx, interaction, client);
-    // Somebody else has signed in meanwhile: what was found missing for the one before says nothing
-    // now.
+    // Another account has signed in meanwhile, so the missing consent must be determined again.
     if (interaction.session?.accountId !== login.account.id) return continueSignIn(ctx, provider, interaction, login);
     await showConsent(ctx, interaction, client, login);
   }
 
-  /** POST: the person's yes or no. */
+  /** POST: stores the user's decision. */
   async function answer(ctx: Context): Promise<void> {
     keepOpener(ctx);
     const { csrf: token, decision } = readForm(ctx, Decision);
@@ -102,8 +97,11 @@ export function createInteractions({
     }
     if (decision === 'deny') {
       await consents.deny(login.account.id, client.clientId, ctx.state.meta);
-      const no = { error: 'access_denied', error_description: 'the person said no' };
-      return seeOther(ctx, await provider.interactionResult(ctx.req, ctx.res, no, { mergeWithLastSubmission: false }));
+      const denied = { error: 'access_denied', error_description: 'The user denied the request.' };
+      return seeOther(
+        ctx,
+        await provider.interactionResult(ctx.req, ctx.res, denied, { mergeWithLastSubmission: false }),
+      );
     }
     await consents.grant(login.account.id, client.clientId, await requested(interaction, client), ctx.state.meta);
     seeOther(
@@ -128,10 +126,14 @@ export function createInteractions({
   function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
     const email =
       typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
-    seeOther(ctx, loginRedirects.urlFor('/login', { ...errandOf(uid, params, client), email }));
+    seeOther(ctx, loginRedirects.urlFor('/login', { ...loginRedirectFor(uid, params, client), email }));
   }
 
-  function errandOf(uid: string, { redirect_uri: uri }: Interaction['params'], { clientName }: Client): LoginRedirect {
+  function loginRedirectFor(
+    uid: string,
+    { redirect_uri: uri }: Interaction['params'],
+    { clientName }: Client,
+  ): LoginRedirect {
     return {
       returnTo: `/interaction/${uid}`,
       appName: clientName,
@@ -140,11 +142,11 @@ export function createInteractions({
   }
 
   /**
-   * The proof of the person has to be younger than this, in ms since 1970: than the first visit,
-   * unless any living login will do.
+   * Returns the time after which the user must have authenticated, in ms since 1970: 0 if any
+   * active session is enough, otherwise the time of the first visit.
    */
-  async function timeToBeat(interaction: Interaction): Promise<number> {
-    if (interaction.prompt.reasons.every((reason) => CONTENT_WITH_LOGIN.has(reason))) return 0;
+  async function requiredAuthTime(interaction: Interaction): Promise<number> {
+    if (interaction.prompt.reasons.every((reason) => SATISFIED_BY_SESSION.has(reason))) return 0;
     const asked = interaction.result?.asked as { at: number } | undefined;
     if (asked) return asked.at;
     const at = clock.now().getTime();
@@ -160,7 +162,7 @@ export function createInteractions({
     { account, session, amr }: AuthenticatedSession,
   ): Promise<void> {
     if (interaction.session && interaction.session.uid !== session.id) {
-      interaction.session = undefined; // it began under another login, which is over
+      interaction.session = undefined; // it started in an earlier session
       await interaction.persist();
     }
     const login = { accountId: account.id, ts: epochSeconds(session.authTime), amr };
@@ -182,13 +184,13 @@ export function createInteractions({
     ctx.body = views.render('oidc/consent', {
       action: `/interaction/${uid}`,
       csrfToken: csrf.tokenFor(ctx),
-      client: { ...card, host: card.host ?? placeOf(redirectUri) },
+      client: { ...card, host: card.host ?? destinationOf(redirectUri) },
       unverified: isUnverified(client),
       describedAt: documentHost(client),
       local: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
-      redirectHost: placeOf(redirectUri),
+      redirectHost: destinationOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
-      switchHref: loginRedirects.urlFor('/login', errandOf(uid, params, client)),
+      switchHref: loginRedirects.urlFor('/login', loginRedirectFor(uid, params, client)),
       scopes: [
         ...wanted.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
         ...wanted.claims.map(describeClaim),
@@ -202,7 +204,7 @@ export function createInteractions({
     });
   }
 
-  /** What the request asks for and this client may have. */
+  /** Returns the requested access, as far as the client can have it. */
   async function requested({ params, prompt }: Interaction, client: Client): Promise<GrantedAccess> {
     const asked = String(params.scope ?? '')
       .split(' ')
@@ -227,24 +229,24 @@ export function createInteractions({
   function describeScope(scope: string): ConsentScope[] {
     if (scope === 'offline_access') return [];
     const identity = IDENTITY_SCOPES[scope];
-    if (identity) return [{ title: identity[0], sentence: identity[1], kind: 'identity' }];
-    return [{ title: resources.describe(scope)?.replace(/\.$/, '') ?? scope, sentence: scope, kind: 'api' }];
+    if (identity) return [{ title: identity[0], description: identity[1], kind: 'identity' }];
+    return [{ title: resources.describe(scope)?.replace(/\.$/, '') ?? scope, description: scope, kind: 'api' }];
   }
 
   function describeClaim(claim: string): ConsentScope {
-    return { title: claim.replaceAll('_', ' '), sentence: 'Requested individually.', kind: 'identity' };
+    return { title: claim.replaceAll('_', ' '), description: 'Requested individually', kind: 'identity' };
   }
 
   async function describeResource(identifier: string, names: string[]) {
     const resource = await audiences.find(identifier);
     if (!resource || names.length === 0) return [];
-    const sentences = names.map((name) => ({ sentence: resources.describe(name, identifier) ?? name }));
-    return [{ name: resource.name, identifier, scopes: sentences }];
+    const descriptions = names.map((name) => ({ description: resources.describe(name, identifier) ?? name }));
+    return [{ name: resource.name, identifier, scopes: descriptions }];
   }
 }
 
-/** Where an answer goes, in words that a person can check. */
-function placeOf(redirectUri: string | undefined): string {
+/** Describes where the response goes, for the consent page. */
+function destinationOf(redirectUri: string | undefined): string {
   const url = redirectUri ? URL.parse(redirectUri) : null;
   if (!url) return 'the device that shows the code';
   if (url.protocol === 'https:') return url.host;

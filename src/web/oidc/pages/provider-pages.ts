@@ -1,4 +1,4 @@
-/** The pages that oidc-provider shows by itself: errors, device codes, signing out. */
+/** The pages that oidc-provider renders: errors, device codes and signing out. */
 import type { errors, KoaContextWithOIDC } from 'oidc-provider';
 import { isApiPath } from '../../http/api-paths.js';
 import { keepOpener } from '../../http/security-headers.js';
@@ -19,10 +19,10 @@ export type ProviderPages = ReturnType<typeof createProviderPages>;
 export function createProviderPages({ views }: { views: Views<OidcPages> }) {
   return { error, deviceInput, deviceConfirm, deviceDone, logout, loggedOut };
 
-  /** For errors that must not, or cannot, be sent back to the client (RFC 9700, 4.11.2). */
+  /** Renders an error that is not sent to the redirect URI (RFC 9700, 4.11.2). */
   async function error(ctx: KoaContextWithOIDC, out: ErrorAnswer, cause?: Error): Promise<void> {
     if (isApiPath(ctx.path) || ctx.accepts('html', 'json') === 'json') {
-      ctx.body = out; // whatever it says that it accepts
+      ctx.body = out; // programs get JSON, whatever their Accept header
       return;
     }
     keepOpener(ctx as never);
@@ -32,15 +32,15 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
       message: sentence(out.error_description) ?? 'The app sent an invalid request.',
       code: out.error,
       requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
-      backHref: (cause as ProviderError | undefined)?.allow_redirect === false ? wayBack(ctx, out) : undefined,
+      backHref: (cause as ProviderError | undefined)?.allow_redirect === false ? redirectTarget(ctx, out) : undefined,
     });
   }
 
   /**
-   * Where the error would have been sent, had the person not to decide (see events). The provider
-   * has checked the address.
+   * Returns the redirect URI with the error, for a link on the page: see
+   * `suppressErrorRedirect` in provider/events.ts.
    */
-  function wayBack(ctx: KoaContextWithOIDC, out: ErrorAnswer): string | undefined {
+  function redirectTarget(ctx: KoaContextWithOIDC, out: ErrorAnswer): string | undefined {
     const redirectUri = ctx.oidc.params?.redirect_uri ?? ctx.query.redirect_uri ?? ctx.oidc.client?.redirectUris?.[0];
     const { client } = ctx.oidc;
     if (typeof redirectUri !== 'string' || !client?.redirectUriAllowed(redirectUri)) return undefined;
@@ -114,6 +114,6 @@ const xsrf = (ctx: KoaContextWithOIDC) => String(ctx.oidc.session?.state?.secret
 
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
 
-/** The provider's descriptions begin small and have no full stop. */
+/** Turns an error description into a sentence: a capital letter first, a full stop at the end. */
 const sentence = (description: string | undefined) =>
   description && `${description[0]!.toUpperCase()}${description.slice(1)}${/[.?!]$/.test(description) ? '' : '.'}`;

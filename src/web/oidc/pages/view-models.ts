@@ -1,4 +1,4 @@
-/** The pages of the protocol, and the values that each prints, ready to print. */
+/** The values that each page of this module prints. */
 
 export interface OidcPages {
   'oidc/consent': ConsentPage;
@@ -14,32 +14,29 @@ interface ConsentPage {
   action: string;
   csrfToken: string;
   client: ClientView;
-  /**
-   * True for a client that registered itself or is described by a document: nobody here has looked
-   * at who it is.
-   */
+  /** True for a client that no administrator has reviewed. */
   unverified: boolean;
-  /** The host whose document describes it, where one does. */
+  /** The host of its metadata document, if it has one. */
   describedAt?: string | undefined;
-  /** True where the answer goes to this computer: whatever runs there could have asked. */
+  /** True for a loopback redirect URI: any program on this computer could be the client. */
   local: boolean;
-  /** Where the answer is sent: a host, or for an app on this computer what a person calls that. */
+  /** The host of the redirect URI, or a description of an app on this device. */
   redirectHost: string;
   account: { name?: string; email: string };
-  /** Signs in as somebody else and comes back. */
+  /** The URL that signs in with another account and returns. */
   switchHref?: string;
   scopes: ConsentScope[];
   resources: ConsentResource[];
-  /** True when the client asks for access while the person is away (`offline_access`). */
+  /** True for `offline_access`: access while the user is signed out. */
   offline: boolean;
 }
 
 export interface ConsentScope {
   /** "Your e-mail address" */
   title: string;
-  /** What the app can do with it, in one sentence. */
-  sentence: string;
-  /** `identity`: who the person is. `api`: what the app may do in their name. */
+  /** One line about what the app gets. */
+  description: string;
+  /** `identity`: claims about the user. `api`: what the app can do for the user. */
   kind: 'identity' | 'api';
 }
 
@@ -47,7 +44,7 @@ interface ConsentResource {
   name: string;
   /** The audience URI. */
   identifier: string;
-  scopes: { sentence: string }[];
+  scopes: { description: string }[];
 }
 
 /** Posts `xsrf` and `user_code` to `action`. */
@@ -62,18 +59,18 @@ interface DeviceInputPage {
 interface DeviceConfirmPage {
   action: string;
   xsrf: string;
-  /** As the device shows it, with its dashes. */
+  /** With dashes, as the device shows it. */
   userCode: string;
   client: ClientView;
-  /** True for a client that registered itself. */
+  /** True for a client that no administrator has reviewed. */
   unverified: boolean;
-  /** Where the request came from, so that a stranger's can be told from one's own. */
+  /** The origin of the request, so that the user can recognize their own device. */
   device: { address?: string; userAgent?: string };
 }
 
 interface DeviceDonePage {
   client?: { name: string };
-  /** True when the person said no. */
+  /** True when the user denied the request. */
   denied?: boolean;
 }
 
@@ -90,14 +87,14 @@ interface LoggedOutPage {
   loginHref?: string;
 }
 
-/** An OAuth client as a person sees it. */
+/** An OAuth client as it is shown to a user. */
 export interface ClientView {
   name: string;
   /** The host of its home page or of its redirect URI. */
   host?: string;
-  /** Its first letter, in place of a logo: logos are never hot-linked. */
+  /** The first letter of its name, in place of a logo: logos are not loaded from other hosts. */
   initial: string;
-  /** Checked to be `https:` by whoever fills this in; so are the next two. */
+  /** An `https:` URL, like the next two. */
   clientUri?: string;
   policyUri?: string;
   tosUri?: string;

@@ -1,7 +1,4 @@
-/**
- * What we ask of a client differently from oidc-provider: its secret by hash, and loopback
- * redirects whatever their port.
- */
+/** Compares client secrets by hash, and loopback redirect URIs without their port. */
 import type { Client } from 'oidc-provider';
 import type { ActiveAgents } from '../../../core/agents/active-agents.js';
 import type { Clients } from '../../../core/clients/clients.js';
@@ -14,6 +11,7 @@ interface Deps {
   activeAgents: Pick<ActiveAgents, 'findByKey'>;
 }
 
+/** Patches `Client` of a provider. */
 export function patchClientAuthentication(internals: ProviderInternals, { clients, activeAgents }: Deps): void {
   const { prototype } = internals.Client;
 
@@ -28,16 +26,16 @@ export function patchClientAuthentication(internals: ProviderInternals, { client
     return isAllowed(value, this.postLogoutRedirectUris);
   };
 
-  /** An agent's secret is its key, and keys are compared in one place. */
+  /** The secret of an agent is its agent key. */
   async function isKeyOf(clientId: string, key: string): Promise<boolean> {
     const agent = await activeAgents.findByKey(key);
     return agent !== undefined && agent !== 'expired' && agent.id === clientId;
   }
 }
 
-/** Whether a page of this origin may be this client: it has a redirect there. */
-export function livesAt(client: Pick<Client, 'redirectUris'>, origin: string): boolean {
-  if (!URL.canParse(origin)) return false; // 'null', of a sandbox or a file
+/** Reports whether the client has a redirect URI in this origin. */
+export function hasOrigin(client: Pick<Client, 'redirectUris'>, origin: string): boolean {
+  if (!URL.canParse(origin)) return false; // 'null', sent by sandboxed and local pages
   return isAllowed(
     `${origin}/`,
     (client.redirectUris ?? []).map((uri) => `${new URL(uri).origin}/`),
@@ -45,8 +43,8 @@ export function livesAt(client: Pick<Client, 'redirectUris'>, origin: string): b
 }
 
 /**
- * Exactly one of them; of a loopback one the port may differ (RFC 8252, 7.3), for MCP and CLI
- * clients take a free one each time.
+ * Reports whether a URI equals a registered one. The port of a loopback URI can differ (RFC 8252,
+ * 7.3), because MCP and CLI clients listen on any free port.
  */
 function isAllowed(value: string, registered: readonly string[] | undefined): boolean {
   if (!registered) return false;

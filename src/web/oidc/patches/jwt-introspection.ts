@@ -1,7 +1,7 @@
 /**
- * Introspection and revocation of JWT access tokens (RFC 9068), which oidc-provider refuses. Such a
- * token is not stored; it is verified, and its grant and the marks of revoked tokens tell whether
- * it is alive. Whatever is no token is simply not active.
+ * Introspection and revocation of JWT access tokens (RFC 9068), which oidc-provider rejects. Such a
+ * token is not stored: it is active if its signature is valid, its grant exists and its id is not
+ * marked as revoked.
  */
 import Provider, { type AccessToken } from 'oidc-provider';
 import type { OAuthTokens } from '../../../core/credentials/oauth-tokens.js';
@@ -14,14 +14,12 @@ interface Deps {
   oauthStorage: OAuthStorage;
 }
 
-/**
- * In front of a token that has the form of a JWT, so that the provider takes it for an opaque one
- * and looks it up.
- */
+/** Prefix of a token in JWT format, so that the provider looks it up like an opaque token. */
 const MARK = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
+/** Patches `AccessToken.find` and the request context of a provider. */
 export function patchJwtIntrospection(internals: ProviderInternals, { oauthTokens, oauthStorage }: Deps): void {
   const { AccessToken, OIDCContext } = internals;
   const findStored = AccessToken.find.bind(AccessToken);
@@ -34,7 +32,7 @@ export function patchJwtIntrospection(internals: ProviderInternals, { oauthToken
   class MarkingContext extends OIDCContext {
     override entity(name: string, value: unknown): void {
       super.entity(name, value);
-      // The client is known before the token's form is looked at.
+      // The provider authenticates the client before it looks at the token's format.
       const token = this.params?.token;
       if (name !== 'Client' || !ROUTES.has(this.route) || typeof token !== 'string' || !JWT.test(token)) return;
       this.params!.token = MARK + token;
@@ -43,18 +41,18 @@ export function patchJwtIntrospection(internals: ProviderInternals, { oauthToken
   replaceContext(internals, MarkingContext);
 
   async function resolve(token: string): Promise<AccessToken | undefined> {
-    const living = await oauthTokens.read(token); // of others, and of those that live no more, nothing is known
-    if (!living || living === 'expired') return undefined;
-    const payload = living.claims;
+    const verified = await oauthTokens.read(token);
+    if (!verified || verified === 'expired') return undefined;
+    const payload = verified.claims;
     const { act, may_act: mayAct, key_id: keyId, company_id: companyId, claimed } = payload;
     const found = new AccessToken({
       jti: payload.jti,
       kind: 'AccessToken',
       accountId: payload.sub === payload.client_id ? undefined : payload.sub,
       clientId: payload.client_id,
-      // The provider would ask whether the grant is the client's own: an agent's may be that of the
-      // app that asked the person.
-      grantId: living.user?.grant.clientId === payload.client_id ? payload.gid : undefined,
+      // The provider requires that the grant belongs to the client. An agent can act under the
+      // grant of the app that the user signed in to.
+      grantId: verified.user?.grant.clientId === payload.client_id ? payload.gid : undefined,
       extra: { company_id: companyId, claimed, key_id: keyId, act, may_act: mayAct },
       aud: payload.aud,
       scope: payload.scope,

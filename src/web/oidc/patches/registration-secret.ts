@@ -1,23 +1,20 @@
 /**
- * RFC 7592 lets a client send its secret along when it updates itself. The provider compares it
- * with what is stored, which is a hash here, and would answer with that hash: so the right secret
- * is replaced on the way in, and none goes out but a new one.
+ * Client updates (RFC 7592) with hashed secrets. A client can include its secret in an update. The
+ * provider compares it with the stored one, which is a hash, and would return that hash. So a
+ * correct secret is replaced by the hash in the request, and the hash is removed from the response.
  */
 import type { Clients } from '../../../core/clients/clients.js';
 import { type ProviderInternals, replaceContext } from '../provider-internals.js';
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
-/** What a client is told of itself holds neither. */
+/** Patches the request context of a provider and its registration responses. */
 export function patchRegistrationSecret(internals: ProviderInternals, clients: Clients): void {
   const { OIDCContext } = internals;
 
-  class ForgivingContext extends OIDCContext {
+  class SecretMappingContext extends OIDCContext {
     #body: Record<string, unknown> | undefined;
 
-    /**
-     * The provider assigns it, once, when the body is parsed. A secret that is null is none (RFC
-     * 7592, 2.2).
-     */
+    /** Assigned once, when the body is parsed. A null secret counts as absent (RFC 7592, 2.2). */
     override get body() {
       return this.#body;
     }
@@ -28,10 +25,10 @@ export function patchRegistrationSecret(internals: ProviderInternals, clients: C
       if (given === null) this.#body = others;
       else if (!stored || typeof given !== 'string') this.#body = body;
       else if (clients.isSecret(given, stored)) this.#body = { ...body, client_secret: stored };
-      else this.#body = { ...body, client_secret: given === stored ? '' : given }; // a hash that leaked is no secret
+      else this.#body = { ...body, client_secret: given === stored ? '' : given }; // a leaked hash must not pass
     }
   }
-  replaceContext(internals, ForgivingContext);
+  replaceContext(internals, SecretMappingContext);
 
   internals.responseHooks.push(function removeHash(ctx) {
     const body = ctx.body as Record<string, unknown> | undefined;

@@ -1,4 +1,4 @@
-/** RP-initiated logout ends the login itself, not only the provider's shadow of it. */
+/** RP-initiated logout revokes our session, not only the provider's. */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Sessions } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
@@ -10,10 +10,13 @@ interface Deps {
   loginCookie: LoginCookie;
 }
 
+/** Adds the response hook to a provider. */
 export function patchRpInitiatedLogout(internals: ProviderInternals, { sessions, loginCookie }: Deps): void {
-  internals.responseHooks.push((ctx) => (ctx._matchedRouteName === 'end_session_confirm' ? endLogin(ctx) : undefined));
+  internals.responseHooks.push((ctx) =>
+    ctx._matchedRouteName === 'end_session_confirm' ? revokeSession(ctx) : undefined,
+  );
 
-  async function endLogin(ctx: KoaContextWithOIDC): Promise<void> {
+  async function revokeSession(ctx: KoaContextWithOIDC): Promise<void> {
     const session = ctx.oidc.session as ProviderSession | undefined;
     if (!session?.destroyed || !session.accountId) return;
     await sessions.revoke(session.uid, 'signed_out', metaFrom(ctx));

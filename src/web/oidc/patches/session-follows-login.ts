@@ -1,7 +1,6 @@
 /**
- * The provider's browser session is a shadow of our login: it says who is signed in only as far as
- * the login cookie does. Signing out, being suspended or signing in as somebody else anywhere in
- * the house therefore takes effect here with the next request.
+ * Derives the provider's browser session from ours, with every request. So signing out, a suspended
+ * account and signing in to another account take effect with the next request.
  */
 import { epochSeconds } from '../../../base/clock.js';
 import { hmacSha256, type Secrets } from '../../../base/crypto.js';
@@ -9,15 +8,13 @@ import type { AuthenticatedSession } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
 import type { ProviderInternals, ProviderSession } from '../provider-internals.js';
 
-/** A session as it was found in the store, when this request began. */
+/** A session with its content as it was when the request began. */
 type StoredSession = ProviderSession & { asStored?: string };
 
-/**
- * What is stored is good for so much of its time; then it is stored anew, though nothing of it has
- * changed.
- */
-const GOOD_SHARE = 0.9;
+/** An unchanged session is stored again when less than this part of its lifetime is left. */
+const REFRESH_BELOW = 0.9;
 
+/** Patches `Session` of a provider. */
 export function patchSessionFollowsLogin(
   { Session }: ProviderInternals,
   loginCookie: LoginCookie,
@@ -27,8 +24,8 @@ export function patchSessionFollowsLogin(
   const content = members.filter((member) => !['iat', 'exp'].includes(member));
   const getStored = Session.get.bind(Session);
 
-  // Which clients a login was used for is known from its grants. Kept here as well, parallel
-  // requests would overwrite each other.
+  // The grants of a session show which clients it was used for. Stored here as well, concurrent
+  // requests would overwrite each other's changes.
   Object.defineProperty(Session, 'IN_PAYLOAD', { get: () => members });
 
   Session.get = async function getSession(ctx) {
@@ -40,28 +37,25 @@ export function patchSessionFollowsLogin(
     return session;
   };
 
-  /**
-   * The session's id for one client, in ID and logout tokens. Always the same, so that any process
-   * can compute it.
-   */
+  /** The `sid` of ID and logout tokens, computed so that it needs no storage. */
   Session.prototype.sidFor = function sidFor(clientId) {
     return sidOf(secrets, this.uid, clientId);
   };
 
   const { persist, save } = Session.prototype;
   /**
-   * The provider stores a session with every request, to prolong it. It is the login that lives on,
-   * in its own row.
+   * Stores a session only if it has changed. The provider stores it with every request to extend
+   * it, but our own session decides how long the user stays signed in.
    */
   Session.prototype.save = async function saveChanges(this: StoredSession, ttl) {
     const left = (this.exp ?? 0) - Date.now() / 1000;
-    if (this.oldId || this.asStored !== contentOf(this) || left < ttl * GOOD_SHARE) return save.call(this, ttl);
+    if (this.oldId || this.asStored !== contentOf(this) || left < ttl * REFRESH_BELOW) return save.call(this, ttl);
     this.touched = false;
   };
 
   /**
-   * One that was never stored has no cookie to come back by: an error page touched it, where the
-   * provider stumbles.
+   * Skips a session that was never stored: the provider would fail on an error page, and no cookie
+   * could refer to it.
    */
   Session.prototype.persist = async function persistStored() {
     return this.exp === undefined ? undefined : persist.call(this);
@@ -80,11 +74,12 @@ export function patchSessionFollowsLogin(
     const adopted = stored.accountId && stored.uid !== session.id ? Session.instantiate() : stored;
     adopted.uid = session.id;
     adopted.loginAccount({ accountId: account.id, loginTs, amr });
-    if (adopted === stored && !stored.new) adopted.resetIdentifier(); // no id that was known before signing in is one afterwards
+    if (adopted === stored && !stored.new) adopted.resetIdentifier(); // against session fixation
     adopted.touched = true;
     return adopted;
   }
 }
 
+/** Returns the `sid` of a session for one client. */
 export const sidOf = (secrets: Secrets, sessionId: string, clientId: string) =>
   hmacSha256(secrets.key('sid'), `${sessionId} ${clientId}`);

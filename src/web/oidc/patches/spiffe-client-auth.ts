@@ -1,7 +1,7 @@
 /**
- * Clients that are workloads (draft-ietf-oauth-spiffe-client-auth): their client_id is their SPIFFE
- * ID. With an X.509-SVID such a client is one of mutual TLS. A JWT-SVID the protocol engine does
- * not know: to it, the token is the client's secret, which is compared here.
+ * SPIFFE client authentication (draft-ietf-oauth-spiffe-client-auth). An X.509-SVID works as mutual
+ * TLS. A JWT-SVID is unknown to oidc-provider, so it is passed as the client's secret, and verified
+ * where secrets are compared.
  */
 import { decodeJwt } from 'jose';
 import Provider from 'oidc-provider';
@@ -18,17 +18,18 @@ interface Deps {
 type Params = Record<string, unknown>;
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
+/** Patches the request context and `Client` of a provider. */
 export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
   const { OIDCContext, Client: clientClass } = internals;
   const { compareClientSecret } = clientClass.prototype;
   const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS}`];
 
-  class WorkloadContext extends OIDCContext {
+  class SpiffeContext extends OIDCContext {
     #params: Params | undefined;
-    /** What came as a JWT-SVID, and in no other way. */
+    /** Set only if the request has a JWT-SVID assertion. */
     svid: string | undefined;
 
-    /** The engine assigns it, once, when the parameters are known. */
+    /** Assigned once, when the parameters are known. */
     override get params() {
       return this.#params;
     }
@@ -36,8 +37,8 @@ export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, wo
     override set params(params: Params | undefined) {
       this.#params = params;
       const { client_assertion_type: type, client_assertion: svid, client_secret: secret } = params ?? {};
-      // Beside a secret it stays where it is: the engine refuses whoever proves something in two
-      // ways.
+      // With a secret as well, the request stays as it is: oidc-provider rejects two methods at
+      // once.
       if (type !== ASSERTION_TYPE || typeof svid !== 'string' || secret !== undefined) return;
       this.svid = svid;
       const { client_id: clientId = subjectOf(svid) } = params!;
@@ -45,7 +46,7 @@ export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, wo
       Object.assign(params!, { client_assertion: undefined, client_assertion_type: undefined });
     }
   }
-  replaceContext(internals, WorkloadContext);
+  replaceContext(internals, SpiffeContext);
 
   clientClass.prototype.compareClientSecret = async function compareSvid(actual) {
     const presentation = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
@@ -55,14 +56,14 @@ export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, wo
     return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
   };
 
-  internals.responseHooks.push(function tellOfWorkloads(ctx) {
+  internals.responseHooks.push(function advertiseSpiffeMethods(ctx) {
     const methods = (ctx.body as { token_endpoint_auth_methods_supported?: string[] } | undefined)
       ?.token_endpoint_auth_methods_supported;
     if (ctx.oidc?.route === 'discovery' && workloadIdentities.isEnabled()) methods?.push(...WORKLOAD_AUTH_METHODS);
   });
 }
 
-/** A token for us and others could be shown to us by those others. */
+/** One of several audiences could replay the token here. */
 const hasSeveralAudiences = (token: string) => {
   const { aud } = decodeJwt(token);
   return Array.isArray(aud) && aud.length !== 1;

@@ -1,4 +1,4 @@
-/** The protocol engine's settings: what the contract promises, as oidc-provider wants it said. */
+/** The configuration of oidc-provider. */
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import { type Clock, epochSeconds, HOUR_SECONDS, MINUTE_SECONDS } from '../../../base/clock.js';
 import type { Config } from '../../../base/config.js';
@@ -9,7 +9,7 @@ import type { Core } from '../../../core/core.js';
 import { DPOP_ALGORITHMS } from '../../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../../cookies/cookies.js';
 import type { ClientCertificateReader } from '../../http/client-certificate.js';
-import { actorClaims, cibaFeatures, mostSecondsOf, questionSeconds } from '../features/ciba.js';
+import { actorClaims, cibaFeatures, cibaRequestSeconds, maxSecondsOf } from '../features/ciba.js';
 import { createFindAccount } from '../features/find-account.js';
 import { createGrantLoader } from '../features/grant-loader.js';
 import { createInteractionPolicy } from '../features/interaction-policy.js';
@@ -19,7 +19,7 @@ import { registration } from '../features/registration.js';
 import { resourceIndicators } from '../features/resource-indicators.js';
 import { delegationClaims } from '../grants/token-exchange.js';
 import type { ProviderPages } from '../pages/provider-pages.js';
-import { livesAt } from '../patches/client-authentication.js';
+import { hasOrigin } from '../patches/client-authentication.js';
 import { ROUTES } from '../paths.js';
 import type { Adapters } from '../storage/adapter.js';
 import { agentOf } from '../storage/client-adapter.js';
@@ -50,8 +50,8 @@ export interface ConfigurationDeps {
   pages: ProviderPages;
   certificates: ClientCertificateReader;
   /**
-   * `/oauth/token` is served by a second provider, so that DPoP and assertions are checked against
-   * the address that was asked.
+   * The path of the token endpoint. Its alias has a provider of its own, so that DPoP proofs and
+   * client assertions are checked against the URL that the client called.
    */
   tokenPath: string;
 }
@@ -77,8 +77,7 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     routes: { ...ROUTES, token: tokenPath },
     scopes: core.scopes(),
     ...(config.clientDocuments && { discovery: { client_id_metadata_document_supported: true } }),
-    // How somebody signed in stands in each ID token (OIDC Core 2): an app may want the second
-    // factor for what it does.
+    // Every ID token has `amr`, so that an app can require a second factor (OIDC Core 2).
     claims: {
       ...SCOPE_CLAIMS,
       openid: [...SCOPE_CLAIMS.openid, 'amr'],
@@ -87,8 +86,8 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       iss: null,
       sid: null,
     },
-    // Most libraries look for name and e-mail in the ID token; the letter of OIDC Core 5.4 would
-    // hide them at userinfo.
+    // Most libraries read name and e-mail from the ID token. A strict reading of OIDC Core 5.4
+    // would return them at userinfo only.
     conformIdTokenClaims: false,
     responseTypes: ['code'],
     subjectTypes: ['public'],
@@ -111,17 +110,16 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
-    // The token endpoint is read by pages of public clients only, and by those only in their own
-    // origin.
+    // Browsers can read the token endpoint only for public clients, from one of their origins.
     clientBasedCORS: (ctx, origin, client) =>
-      (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') && livesAt(client, origin),
+      (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') && hasOrigin(client, origin),
     rotateRefreshToken: true,
-    // A client that registered for refresh tokens gets them: with offline_access they outlive the
-    // login, without it they end with it.
+    // Every client registered for refresh tokens gets them. With offline_access they outlive the
+    // session, without it they are revoked with the session.
     issueRefreshToken: async (_ctx, client, source) =>
       source.kind !== 'BackchannelAuthenticationRequest' && client.grantTypeAllowed('refresh_token'),
-    // Tokens end with their grant, which ends with its login: no need to look the browser's session
-    // up each time.
+    // Tokens are revoked with their grant, and the grant with its session: no session lookup
+    // needed.
     expiresWithSession: async () => false,
     findAccount,
     loadExistingGrant: createGrantLoader(core),
@@ -141,8 +139,8 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     },
     ttl: {
       AccessToken: (_ctx, token) =>
-        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, mostSecondsOf(token)),
-      BackchannelAuthenticationRequest: (ctx) => questionSeconds(ctx),
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, maxSecondsOf(token)),
+      BackchannelAuthenticationRequest: (ctx) => cibaRequestSeconds(ctx),
       ClientCredentials: (_ctx, token, client) =>
         Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, secondsLeftOf(client)),
       AuthorizationCode: CODE_SECONDS,
@@ -150,15 +148,18 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       Grant: (ctx) => grantSeconds(ctx),
       IdToken: ID_TOKEN_SECONDS,
       Interaction: INTERACTION_SECONDS,
-      // Never past the end of the whole family.
+      // Not beyond the expiry of the grant.
       RefreshToken: (ctx) => Math.min(config.refreshTokenSeconds, ctx?.oidc.entities.Grant?.remainingTTL ?? Infinity),
       Session: config.sessionSeconds,
     },
-    extraTokenClaims: async (ctx, token) => claimsOfAgents(ctx, token),
+    extraTokenClaims: async (ctx, token) => agentClaims(ctx, token),
     formats: {
       bitsOfOpaqueRandomness: (_ctx, model) => tokenBits(model.kind),
       customizers: {
-        /** RFC 9068 tokens are not stored: `gid` and `sid` lead to what can be revoked. */
+        /**
+         * Adds `gid` and `sid`, by which a JWT access token (RFC 9068) can be revoked. Completes
+         * the rotation of a refresh token: see storage/token-adapter.ts, step 6.
+         */
         async jwt(ctx, token, parts) {
           if (token.kind !== 'AccessToken') return;
           await adapters.completeRotation(ctx, token as never);
@@ -194,7 +195,7 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
         enabled: true,
         async allowedPolicy(_ctx, client, token) {
           if (token.clientId === client.clientId) return true;
-          throw new errors.InvalidRequest('the token was given to another client'); // RFC 7009, 2.1: it is to be told
+          throw new errors.InvalidRequest('the token was issued to another client'); // RFC 7009, 2.1 asks for an error
         },
       },
       rpInitiatedLogout: { enabled: true, logoutSource: pages.logout, postLogoutSuccessSource: pages.loggedOut },
@@ -203,24 +204,24 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
   };
 
   /**
-   * An assertion for us and others could be shown to us by those others; one that lives for years
-   * is a password.
+   * Rejects an assertion with several audiences, because the others could replay it here, and one
+   * with a long lifetime, because it would be a password.
    */
   async function rejectBroadAssertion(_ctx: unknown, claims: { aud?: unknown; exp?: unknown }): Promise<void> {
     if (Array.isArray(claims.aud) && claims.aud.length !== 1) {
-      throw new errors.InvalidClientAuth('the assertion is meant for others too');
+      throw new errors.InvalidClientAuth('the assertion must have a single audience');
     }
     if (Number(claims.exp) > Date.now() / 1000 + ASSERTION_SECONDS) {
-      throw new errors.InvalidClientAuth('the assertion lives too long');
+      throw new errors.InvalidClientAuth('the lifetime of the assertion is too long');
     }
   }
 
   /**
-   * Tokens say which agent has them, which acts for whom, and which one agent may act for the
-   * person of this sign-in.
+   * Returns the claims about agents: the members of an agent's own token, `act` for delegation, and
+   * `may_act` if the user allowed exactly one agent to act.
    */
-  function claimsOfAgents(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
-    const { capabilities: _bounds, endsAt: _end, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
+  function agentClaims(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
+    const { capabilities: _capabilities, endsAt: _endsAt, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
     const granted = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
     const agents = granted.filter((identifier) => audiences.agentIn(identifier) && identifier !== token.aud);
     const mayAct = agents.length === 1 && token.aud ? { may_act: { sub: audiences.agentIn(agents[0]!) } } : {};
@@ -229,8 +230,8 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
   }
 
   /**
-   * No token outlives the agent that it is for. One that is over gets none; a moment before that it
-   * is one second.
+   * Caps a token's lifetime at the agent's expiry, with a minimum of one second. Expired agents are
+   * rejected earlier.
    */
   function secondsLeftOf(client: ProviderClient): number {
     const { endsAt = Number.POSITIVE_INFINITY } = agentOf(client) ?? {};
@@ -238,8 +239,8 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
   }
 
   /**
-   * A family with refresh tokens lasts as long as a login can; one without needs to outlive its
-   * access token only.
+   * A grant with refresh tokens lives as long as a session can; one without only has to outlive its
+   * access token.
    */
   function grantSeconds(ctx: KoaContextWithOIDC): number {
     const refreshes = ctx.oidc.client?.grantTypeAllowed('refresh_token');

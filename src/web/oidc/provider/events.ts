@@ -1,6 +1,6 @@
 /**
- * What oidc-provider tells by its events: for the log and the audit trail. A listener here never
- * throws and never waits.
+ * Listens to the events of oidc-provider, for logging, auditing and better error responses. An
+ * error in a listener would become the response, so listeners never throw or wait.
  */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
@@ -32,8 +32,8 @@ const KNOWN_GRANTS = new Set([
   CIBA_GRANT,
   TOKEN_EXCHANGE_GRANT,
 ]);
-/** Whoever polls is told so again and again: nothing was refused. */
-const NOT_YET = new Set(['authorization_pending', 'slow_down']);
+/** Expected answers to a polling client, which are no failures. */
+const PENDING = new Set(['authorization_pending', 'slow_down']);
 
 const FAILURES = [
   'authorization.error',
@@ -54,14 +54,15 @@ const FAILURES = [
   'device_resume.error',
 ];
 
+/** Registers all listeners with a provider. */
 export function listen(provider: Provider, { audit, clientUsage, log }: Deps): void {
-  /** Whatever a listener throws would become the answer: it is logged instead. */
+  /** Registers a listener and logs its errors. */
   function on<Args extends unknown[]>(event: string, listener: (...args: Args) => void): void {
     provider.on(event as never, (...args: unknown[]) => {
       try {
         listener(...(args as Args));
       } catch (error) {
-        log.error({ error, event }, 'a listener failed');
+        log.error({ error, event }, 'an event listener failed');
       }
     });
   }
@@ -71,7 +72,7 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
   }
 
   on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
-    if (NOT_YET.has(error.message)) return;
+    if (PENDING.has(error.message)) return;
     const { client, params } = ctx.oidc;
     audit.recordSoon({
       action: 'token.denied',
@@ -94,52 +95,46 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
         path: withoutSecrets(ctx.path),
         requestId: metaFrom(ctx).requestId,
       },
-      'the protocol request was refused',
+      'an OAuth request failed',
     );
-    rejectLongBody(ctx, error);
-    reportUnsupportedGrant(ctx, error);
+    rejectLargeBody(ctx, error);
+    reportUnauthorizedGrant(ctx, error);
   };
   for (const event of FAILURES) on(event, reportFailure);
 
-  on('authorization.error', holdBack);
+  on('authorization.error', suppressErrorRedirect);
 
   on('error', createRecordAborted(log));
 
   on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
-    log.error(
-      { error, path: withoutSecrets(ctx.path), requestId: metaFrom(ctx).requestId },
-      'the protocol engine failed',
-    );
+    log.error({ error, path: withoutSecrets(ctx.path), requestId: metaFrom(ctx).requestId }, 'oidc-provider failed');
     if (isStoreUnavailable(error)) setRetryAfter(ctx);
     else if (isInvalidText(error)) rejectInvalidText(ctx);
   });
 }
 
-/** What the parser of JSON says quotes what it could not parse: a secret, for one. */
+/** Leaves out details of JSON parse errors, which quote the input and so possibly a secret. */
 const detailOf = ({ error_detail: detail }: ProviderError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
 
 /**
- * An app that nobody here has looked at is a stranger's: its errors lead nowhere until a person is
- * there (RFC 9700, 4.11.2). Otherwise a link to us would be a link to wherever the stranger likes.
- * The page that is shown instead has the way on.
+ * Shows an error page instead of redirecting to an unverified client before the user has signed in
+ * (RFC 9700, 4.11.2). Otherwise an attacker could use this server as an open redirector. The page
+ * has a link to the redirect URI.
  */
-function holdBack(ctx: KoaContextWithOIDC, error: ProviderError): void {
+function suppressErrorRedirect(ctx: KoaContextWithOIDC, error: ProviderError): void {
   const { client, route, params, session } = ctx.oidc;
   if (!client || !isUnverified(client) || route !== 'authorization' || session?.accountId) return;
   if ((params?.prompt ?? ctx.query.prompt) !== 'none') error.allow_redirect = false;
 }
 
-/** Somebody sent a NUL character: that is no bug of ours. */
+/** Responds 400 to text that the database cannot store, such as a NUL character. */
 function rejectInvalidText(ctx: KoaContextWithOIDC): void {
   ctx.status = 400;
   if (ctx.type === 'text/html') return;
-  ctx.body = { error: 'invalid_request', error_description: 'The request holds a character that is not allowed.' };
+  ctx.body = { error: 'invalid_request', error_description: 'The request contains a character that is not allowed.' };
 }
 
-/**
- * A store does not answer: that is no bug, and later it may work (RFC 6749, 4.1.2.1 names the
- * error).
- */
+/** Responds 503 when a store is unavailable, with the error code of RFC 6749, 4.1.2.1. */
 function setRetryAfter(ctx: KoaContextWithOIDC): void {
   ctx.status = 503;
   ctx.set('Retry-After', '5');
@@ -147,8 +142,8 @@ function setRetryAfter(ctx: KoaContextWithOIDC): void {
   ctx.body = { error: 'temporarily_unavailable', error_description: 'Try again in a moment.' };
 }
 
-/** The provider answers 400 to a body that is too long; the right word is 413. */
-function rejectLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
+/** Responds 413 to a body that is too large; oidc-provider responds 400. */
+function rejectLargeBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
   if ((cause as Error | undefined)?.message !== 'request entity too large') return;
   ctx.status = 413;
   ctx.set('Connection', 'close');
@@ -156,10 +151,10 @@ function rejectLongBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void
 }
 
 /**
- * A grant type that exists but is not this client's: the provider calls the request invalid; RFC
- * 6749, 5.2 has a word of its own.
+ * Responds `unauthorized_client` to a grant type that the client is not registered for (RFC 6749,
+ * 5.2); oidc-provider responds `invalid_request`.
  */
-function reportUnsupportedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
+function reportUnauthorizedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
   if (message !== 'invalid_request' || !why?.endsWith(' is not allowed for this client')) return;
   ctx.body = { error: 'unauthorized_client', error_description: why };
 }

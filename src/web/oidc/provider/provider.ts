@@ -1,7 +1,6 @@
 /**
- * Builds oidc-provider and keeps it up to date: when another key signs, or a scope is added, a new
- * one is built and takes over between two requests. There are two, alike but for the address of
- * their token endpoint.
+ * Builds oidc-provider and replaces it when a signing key or an API changes. There are two
+ * instances, which differ only in the path of the token endpoint.
  */
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
@@ -11,7 +10,7 @@ import type { Log } from '../../../base/log.js';
 import type { RateLimiter } from '../../../base/rate-limiter.js';
 import type { Core } from '../../../core/core.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
-import { notifyDecisions } from '../features/ciba-decision.js';
+import { readDecisions } from '../features/ciba-decision.js';
 import { registerGrants } from '../grants/grants.js';
 import { patchClientAuthentication } from '../patches/client-authentication.js';
 import { patchIncrementalScope } from '../patches/incremental-scope.js';
@@ -39,7 +38,7 @@ interface Deps extends Omit<ConfigurationDeps, 'tokenPath' | 'core'> {
   log: Log;
 }
 
-/** Two providers and the two documents that do not change while they live. */
+/** Two providers, and the documents that stay the same for their lifetime. */
 interface ProviderGeneration {
   main: Provider;
   handleMain: RequestHandler;
@@ -60,7 +59,7 @@ export function createProviders(deps: Deps) {
 
   return { current, ready };
 
-  /** The providers for this moment. */
+  /** Returns the providers for the current keys and APIs, and builds them first if needed. */
   function current(): Promise<ProviderGeneration> {
     const wanted = wantedVersion();
     if (wanted !== version || !generation) {
@@ -71,14 +70,14 @@ export function createProviders(deps: Deps) {
           built = { version: wanted, generation: done };
         },
         () => {
-          version = ''; // tried again with the next request
+          version = ''; // the next request tries again
         },
       );
     }
     return generation;
   }
 
-  /** The same without waiting; undefined while they are being built. */
+  /** Returns the same without waiting; undefined while they are being built. */
   function ready(): ProviderGeneration | undefined {
     return built?.version === wantedVersion() ? built.generation : undefined;
   }
@@ -94,21 +93,21 @@ export function createProviders(deps: Deps) {
       main,
       handleMain,
       handleAlias: alias.callback(),
-      discovery: await ask(handleMain, DISCOVERY[0], config.issuer),
-      jwks: await ask(handleMain, ROUTES.jwks, config.issuer),
+      discovery: await fetchDocument(handleMain, DISCOVERY[0], config.issuer),
+      jwks: await fetchDocument(handleMain, ROUTES.jwks, config.issuer),
     };
   }
 
   function buildOne(tokenPath: string): Provider {
     const provider = new Provider(config.issuer, createProviderConfiguration({ ...deps, tokenPath }));
-    provider.proxy = true; // the headers that it reads then are ours: see middleware/pin-issuer
+    provider.proxy = true; // the request pipeline has set the headers that it then reads
     registerGrants(provider, { ...core, clock });
     listen(provider, { ...core, log });
     applyPatches(internalsOf(provider));
     return provider;
   }
 
-  /** Where the protocol engine does otherwise than was promised: each line's file says why. */
+  /** Applies the patches; patches/README.md explains each. */
   function applyPatches(internals: ProviderInternals): void {
     patchSessionFollowsLogin(internals, loginCookie, secrets);
     patchClientAuthentication(internals, core);
@@ -117,15 +116,15 @@ export function createProviders(deps: Deps) {
     patchReplayDetection(internals, core.oauthStorage);
     patchJwtIntrospection(internals, core);
     patchSpiffeClientAuth(internals, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
-    notifyDecisions(internals, { ...core, rateLimiter });
+    readDecisions(internals, { ...core, rateLimiter });
     patchRegistrationSecret(internals, core.clients);
     patchRevocationContentType(internals);
     patchRpInitiatedLogout(internals, { sessions: core.sessions, loginCookie });
   }
 }
 
-/** What a handler answers to a GET, asked without a network. */
-async function ask(handle: RequestHandler, path: string, issuer: string): Promise<string> {
+/** Returns the body of a GET request, which is passed to the handler without a network. */
+async function fetchDocument(handle: RequestHandler, path: string, issuer: string): Promise<string> {
   const req = new IncomingMessage(new Socket());
   const { host, protocol } = new URL(issuer);
   Object.assign(req, { method: 'GET', url: path, headers: { host, 'x-forwarded-proto': protocol.slice(0, -1) } });

@@ -1,43 +1,38 @@
-/**
- * Our signing keys as the provider can use them at the least cost: read once, and signed with where
- * they are.
- */
+/** Signing keys for oidc-provider, parsed once. */
 import { createPrivateKey, createPublicKey, type KeyObject, sign as signWith } from 'node:crypto';
 import { promisify } from 'node:util';
 import { ExternalSigningKey } from 'oidc-provider';
 import type { SigningKey } from '../../../core/keys/keys.js';
 
-const signElsewhere = promisify(signWith);
+const signInThreadPool = promisify(signWith);
 
 export class NodeSigningKey extends ExternalSigningKey {
-  readonly #held: SigningKey;
+  readonly #key: SigningKey;
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
 
-  constructor(held: SigningKey) {
+  constructor(key: SigningKey) {
     super();
-    this.#held = held;
-    this.#privateKey = createPrivateKey({ key: held.jwk, format: 'jwk' });
+    this.#key = key;
+    this.#privateKey = createPrivateKey({ key: key.jwk, format: 'jwk' });
     this.#publicKey = createPublicKey(this.#privateKey);
   }
 
   override get kid() {
-    return this.#held.kid;
+    return this.#key.kid;
   }
 
   override get alg() {
-    return this.#held.algorithm;
+    return this.#key.algorithm;
   }
 
-  /** The public half. */
+  /** The public key. */
   override keyObject(): KeyObject {
     return this.#publicKey;
   }
 
-  /**
-   * In another thread, while others are let in: measured under load, that is cheaper for ECDSA too.
-   */
+  /** Signs in the thread pool: measured under load, that costs less CPU time for ECDSA too. */
   override async sign(data: Uint8Array): Promise<Uint8Array> {
-    return signElsewhere('sha256', data, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' });
+    return signInThreadPool('sha256', data, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' });
   }
 }

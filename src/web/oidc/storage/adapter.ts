@@ -1,7 +1,6 @@
 /**
- * Where oidc-provider stores what: an adapter for each of its models, translated for
- * core/oauth-storage and core/clients. Here stands what begins a sign-in and what is redeemed once;
- * grants, tokens and clients have files of their own.
+ * The storage adapters of oidc-provider, one for each of its models. Grants, tokens and clients
+ * have files of their own; this file has the rules of codes and of requests that start a sign-in.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, errors } from 'oidc-provider';
@@ -33,34 +32,34 @@ export type Adapters = ReturnType<typeof createAdapters>;
 
 export function createAdapters({ oauthStorage, clients, clientUsage, resolveClient, sessions, secrets, clock }: Deps) {
   const { store, grants } = oauthStorage;
-  const plain = createEphemeralAdapters({ oauthStorage, secrets, clock });
-  const tokens = createTokenAdapters({ oauthStorage, plain, clock });
-  const { storedId } = plain;
+  const ephemeral = createEphemeralAdapters({ oauthStorage, secrets, clock });
+  const tokens = createTokenAdapters({ oauthStorage, ephemeral, clock });
+  const { storedId } = ephemeral;
 
   return { adapterFor, completeRotation: tokens.completeRotation };
 
   function adapterFor(kind: string): Adapter {
-    const adapter = plain.adapterFor(kind);
+    const adapter = ephemeral.adapterFor(kind);
     switch (kind) {
       case 'Client':
         return createClientAdapter({ clients, resolveClient });
       case 'RegistrationAccessToken':
         return createRegistrationTokenAdapter({ clients });
       case 'Grant':
-        return createGrantAdapter({ grants, plain });
+        return createGrantAdapter({ grants, ephemeral });
       case 'AccessToken':
-        return tokens.accessTokens();
+        return tokens.accessTokenAdapter();
       case 'ClientCredentials':
-        return tokens.clientTokens();
+        return tokens.clientCredentialsAdapter();
       case 'RefreshToken':
-        return tokens.refreshTokens();
+        return tokens.refreshTokenAdapter();
       case 'Interaction':
       case 'PushedAuthorizationRequest':
-        return { ...adapter, upsert: startsFamily(adapter.upsert) };
+        return { ...adapter, upsert: keepingClient(adapter.upsert) };
       case 'AuthorizationCode':
-        return { ...adapter, upsert: loadWithGrant(adapter.upsert), consume: redeemOnce(kind) };
+        return { ...adapter, upsert: afterGrant(adapter.upsert), consume: redeemOnce(kind) };
       case 'DeviceCode':
-        return { ...adapter, upsert: startsFamily(loadWithGrant(adapter.upsert)), consume: redeemOnce(kind) };
+        return { ...adapter, upsert: keepingClient(afterGrant(adapter.upsert)), consume: redeemOnce(kind) };
       case 'BackchannelAuthenticationRequest':
         return { ...adapter, consume: consumeOnce(kind) };
       default:
@@ -69,25 +68,22 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
   }
 
   /**
-   * With these somebody begins to sign in: a client that came by itself must not be taken away
-   * meanwhile.
+   * For models that start a sign-in: records the authorization, so that the cleanup of unused
+   * clients does not delete the client meanwhile. Throws `invalid_client` if it already has.
    */
-  function startsFamily(upsert: Adapter['upsert']): Adapter['upsert'] {
-    return async function upsertAndKeepClient(id, payload, expiresIn) {
+  function keepingClient(upsert: Adapter['upsert']): Adapter['upsert'] {
+    return async function upsertKeepingClient(id, payload, expiresIn) {
       const client = Provider.ctx?.oidc.client;
       if (client && isUnverified(client) && !(await clientUsage.recordAuthorization(client.clientId))) {
-        throw new errors.InvalidClient('the app is no longer known');
+        throw new errors.InvalidClient('the client was deleted');
       }
       await upsert(id, payload, expiresIn);
     };
   }
 
-  /**
-   * Codes carry the grant of their authorization: it is stored first, so that there is never a code
-   * without a grant.
-   */
-  function loadWithGrant(upsert: Adapter['upsert']): Adapter['upsert'] {
-    return async function upsertWithGrant(id, payload, expiresIn) {
+  /** For codes: stores the grant of the authorization first, so that no code exists without one. */
+  function afterGrant(upsert: Adapter['upsert']): Adapter['upsert'] {
+    return async function upsertAfterGrant(id, payload, expiresIn) {
       const { oidc } = Provider.ctx ?? {};
       const { Grant: grant, Client: client } = oidc?.entities ?? {};
       if (grant && payload.grantId === grant.jti && !grant.iat) {
@@ -100,8 +96,8 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
   }
 
   /**
-   * A code has no retry window (RFC 6749, 4.1.2): whoever comes second ends the family, once the
-   * first has its answer.
+   * Consumes a code. A second redemption is treated as theft, without a reuse interval (RFC 6749,
+   * 4.1.2): it revokes the token family, after the first response was stored.
    */
   function redeemOnce(kind: string): Adapter['consume'] {
     return async function redeem(id) {
@@ -110,17 +106,17 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
       const grantId = stored?.payload.grantId;
       await sleep(WINNER_RESPONSE_MS);
       if (typeof grantId === 'string') await grants.revoke(grantId, 'code.replayed', metaFrom(Provider.ctx));
-      throw new errors.InvalidGrant('it was redeemed already');
+      throw new errors.InvalidGrant('it was already redeemed');
     };
   }
 
   /**
-   * Of an agent's polls at once one gets the token. The others came from the same agent: nothing
-   * was stolen, and the token stays.
+   * Consumes a CIBA request. Of concurrent polls one gets the token. The others come from the same
+   * authenticated agent, so nothing is revoked.
    */
   function consumeOnce(kind: string): Adapter['consume'] {
-    return async function take(id) {
-      if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidGrant('it was redeemed already');
+    return async function consume(id) {
+      if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidGrant('it was already redeemed');
     };
   }
 }

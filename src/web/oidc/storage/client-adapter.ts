@@ -1,4 +1,4 @@
-/** Clients and their registration tokens, translated between oidc-provider and core/clients. */
+/** Clients and registration access tokens, translated between oidc-provider and `core/clients`. */
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
 import { AppError } from '../../../base/app-error.js';
 import type { AgentMember } from '../../../core/agents/client.js';
@@ -8,7 +8,7 @@ import { metaFrom } from '../request-meta.js';
 import type { ClientResolver } from './client-resolver.js';
 import { toProviderClient } from './spiffe-client.js';
 
-/** What we know of a client beside its metadata; never taken from a registration. */
+/** Members of ours beside the client metadata. A registration cannot set them. */
 export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id', 'agent'] as const;
 
 export function createClientAdapter({
@@ -23,8 +23,7 @@ export function createClientAdapter({
       const metadata: ClientMetadata = { ...payload };
       for (const member of ['client_id', 'client_secret', ...OWN_MEMBERS]) delete metadata[member];
       const { client_secret: secret } = payload;
-      // An update passes on what `find` gave it: the hash. Only a secret that was made just now is
-      // a secret.
+      // An update passes on the hash that `find` returned; any other value is a new secret.
       const fresh = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
       await clients.saveRegistered(id, metadata, fresh, metaFrom(Provider.ctx));
     },
@@ -34,7 +33,7 @@ export function createClientAdapter({
     },
     async destroy(id) {
       await clients.remove(id, metaFrom(Provider.ctx)).catch((error) => {
-        if (!(error instanceof AppError)) throw error; // somebody else was faster: it is gone all the same
+        if (!(error instanceof AppError)) throw error; // a concurrent request has deleted it
       });
     },
     ...notForClients,
@@ -58,7 +57,7 @@ export function createRegistrationTokenAdapter({ clients }: { clients: Clients }
   };
 }
 
-/** The secret is the hash: `compareClientSecret` is ours and hashes what a request brings. */
+/** `client_secret` is the hash: our `compareClientSecret` hashes the secret of a request. */
 function toPayload(client: Client): AdapterPayload {
   return {
     ...(client.metadata as ClientMetadata),
@@ -68,12 +67,12 @@ function toPayload(client: Client): AdapterPayload {
     first_party: client.firstParty,
     pkce_required: client.pkceRequired,
     ...toProviderClient(client),
-    // A document of somebody else's may say anything.
+    // A self-described client could claim this member.
     agent: client.origin === 'agent' ? (client.metadata as ClientMetadata).agent : undefined,
   } as AdapterPayload;
 }
 
-/** What an agent is allowed; undefined for every other client. */
+/** Returns the agent member of a client; undefined if it is not an agent. */
 export const agentOf = (client: object | undefined) => (client as { agent?: AgentMember } | undefined)?.agent;
 
 const notForClients = {

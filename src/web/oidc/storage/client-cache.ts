@@ -1,7 +1,7 @@
 /**
- * The provider looks a client up with every request, and each time makes a text and a hash of its
- * metadata to find the one that it has built before. What core/clients still remembers as one and
- * the same row is one and the same client here, without that.
+ * Caches the client objects of oidc-provider. It rebuilds or re-hashes a client's metadata with
+ * every request; this cache returns the same object for as long as `core/clients` returns the same
+ * cached row.
  */
 import type { Client } from 'oidc-provider';
 import type { Client as Row } from '../../../core/clients/clients.js';
@@ -11,14 +11,14 @@ import type { ClientResolver } from './client-resolver.js';
 export function createClientCache(internals: ProviderInternals, resolveClient: ClientResolver): void {
   const { Client } = internals;
   const find = Client.find.bind(Client);
-  const built = new WeakMap<Row, Client>();
+  const cache = new WeakMap<Row, Client>();
 
-  Client.find = async function findRemembered(id) {
+  Client.find = async function findCached(id) {
     const row = typeof id === 'string' ? await resolveClient(id) : undefined;
-    const known = row && built.get(row);
-    if (known) return known;
+    const cached = row && cache.get(row);
+    if (cached) return cached;
     const client = await find(id);
-    if (row && client) built.set(row, client);
+    if (row && client) cache.set(row, client);
     return client;
   };
 }

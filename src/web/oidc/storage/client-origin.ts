@@ -1,4 +1,4 @@
-/** Where a client's metadata comes from, and how far it can be believed. */
+/** The origin of a client's metadata, and which of it is verified. */
 import type { Client } from 'oidc-provider';
 
 /**
@@ -11,6 +11,7 @@ export const isUnverified = (client: object) => ['registration', 'document'].inc
 export const documentHost = (client: Pick<Client, 'clientId'>) =>
   originOf(client) === 'document' ? hostOf(client.clientId) : undefined;
 
+/** Returns the host of a URI; undefined if it is not a URI. */
 export const hostOf = (uri: string | undefined) => (uri ? URL.parse(uri)?.host : undefined);
 
 const originOf = (client: object) => String((client as { origin?: unknown }).origin);

@@ -1,7 +1,4 @@
-/**
- * The client of an id, as the engine asks for it: from the store, or from the document that its id
- * leads to.
- */
+/** Resolves a client id: from the store, or from the client's metadata document. */
 import Provider, { errors } from 'oidc-provider';
 import { AppError } from '../../../base/app-error.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
@@ -17,21 +14,21 @@ interface Deps {
 }
 
 /**
- * Where a client acts by itself. Elsewhere its tokens are judged, or the engine goes on with what
- * it read: no host is asked for that.
+ * The routes where a client acts itself. At every other route its tokens are checked, or an earlier
+ * request continues: those use the stored copy and fetch no document.
  */
-const READS_DOCUMENTS = new Set(['authorization', 'pushed_authorization_request', 'device_authorization', 'token']);
+const FETCHING_ROUTES = new Set(['authorization', 'pushed_authorization_request', 'device_authorization', 'token']);
 
 export function createClientResolver({ clients, metadataDocuments }: Deps): ClientResolver {
   return async function resolveClient(id) {
     const { ctx } = Provider;
-    if (!READS_DOCUMENTS.has(ctx?.oidc?.route ?? '')) return stored(id);
+    if (!FETCHING_ROUTES.has(ctx?.oidc?.route ?? '')) return stored(id);
     try {
       return await metadataDocuments.find(id, metaFrom(ctx));
     } catch (error) {
       if (error instanceof MetadataDocumentError)
-        throw new errors.InvalidClient(`the app's metadata document: ${error.message}`);
-      if (error instanceof AppError && error.status === 429) throw tooMany(error);
+        throw new errors.InvalidClient(`the client's metadata document: ${error.message}`);
+      if (error instanceof AppError && error.status === 429) throw tooManyDocuments(error);
       throw error;
     }
   };
@@ -42,7 +39,7 @@ export function createClientResolver({ clients, metadataDocuments }: Deps): Clie
   }
 }
 
-function tooMany(cause: AppError): Error {
+function tooManyDocuments(cause: AppError): Error {
   const error = new errors.OIDCProviderError(429, 'temporarily_unavailable');
-  return Object.assign(error, { error_description: 'too many unknown apps from this network; try again later', cause });
+  return Object.assign(error, { error_description: 'too many new clients from this network; try again later', cause });
 }

@@ -1,6 +1,7 @@
 /**
- * How oidc-provider's codes, tokens and sessions become artifacts and are found again: under a hash
- * of what they are worth, with an end. What is special about one kind stands beside this.
+ * The adapter for short-lived models of oidc-provider: codes, opaque tokens, interactions,
+ * sessions. Entries are stored under a hash of their secret and always expire. Models that need
+ * more override single methods of this adapter.
  */
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
@@ -16,10 +17,10 @@ interface Deps {
 }
 
 /**
- * How long what is polled for is kept when it has expired, so that this is told, and not that there
- * was none (RFC 8628, 3.5).
+ * How long codes that a client polls for are kept after they have expired, so that the client gets
+ * `expired_token` and not `invalid_grant` (RFC 8628, 3.5).
  */
-const TELL_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
+const KEEP_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
 const POLLED = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
 export type EphemeralAdapters = ReturnType<typeof createEphemeralAdapters>;
@@ -49,37 +50,36 @@ export function createEphemeralAdapters({ oauthStorage, secrets, clock }: Deps) 
         return toPayload(found, found && handleOf(found.id));
       },
       async consume(id) {
-        if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidRequest('it was used already');
+        if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidRequest('it was already used');
       },
       async destroy(id) {
         await store.remove(kind, storedId(id));
       },
       async revokeByGrantId() {
-        // Nothing of a family is valid without its grant, and the provider destroys that next.
+        // Nothing to do: no token is valid without its grant, which oidc-provider destroys next.
       },
     };
   }
 
-  /** Under which id a value is stored: its hash, or the hash that a handle of ours stands for. */
+  /** Returns the id under which a value is stored: its hash, or the hash in a signed handle. */
   function storedId(value: string): string {
     const [, hash, mac] = /^~([\w-]{43})\.([\w-]{43})$/.exec(value) ?? [];
-    const genuine =
+    const isSigned =
       hash && mac && secrets.keys('artifact-handles').some((key) => constantTimeEqual(hmacSha256(key, hash), mac));
-    return genuine ? hash : idOf(value);
+    return isSigned ? hash : idOf(value);
   }
 
   /**
-   * What was found by its second name has lost its value, for only the hash is stored. The provider
-   * gets a handle instead, which leads back to the same row. It is signed: a hash that leaked from
-   * the store is not a way in.
+   * Returns a handle that stands for the secret of an entry found by its second name: only the hash
+   * of the secret is stored. The handle is signed, so that a leaked hash gives no access.
    */
   function handleOf(hash: string): string {
     return `~${hash}.${hmacSha256(secrets.key('artifact-handles'), hash)}`;
   }
 
   function expiryOf(kind: string, expiresIn: number | undefined): Date {
-    if (!expiresIn) throw new Error(`${kind} would be stored for ever`);
-    return addSeconds(clock.now(), POLLED.has(kind) ? expiresIn + TELL_EXPIRED_SECONDS : expiresIn);
+    if (!expiresIn) throw new Error(`${kind} would never expire`);
+    return addSeconds(clock.now(), POLLED.has(kind) ? expiresIn + KEEP_EXPIRED_SECONDS : expiresIn);
   }
 }
 

@@ -1,7 +1,4 @@
-/**
- * Grants, as oidc-provider stores them: what a person allowed, and the head of its family of
- * tokens, which ends with it.
- */
+/** Grants as oidc-provider stores them. Destroying a grant revokes its token family. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Grants, RevocationCause } from '../../../core/oauth-storage/grants.js';
@@ -10,18 +7,18 @@ import type { EphemeralAdapters } from './ephemeral-adapter.js';
 
 interface Deps {
   grants: Grants;
-  plain: EphemeralAdapters;
+  ephemeral: EphemeralAdapters;
 }
 
 /**
- * Of two redemptions at once one succeeds: the other waits so long with ending what the first is
- * about to get.
+ * Two concurrent redemptions of a code: one wins. The loser waits this long before it revokes the
+ * grant, so that the winner's tokens are stored first and are revoked too.
  */
 export const WINNER_RESPONSE_MS = 500;
 
-export function createGrantAdapter({ grants, plain }: Deps): Adapter {
+export function createGrantAdapter({ grants, ephemeral }: Deps): Adapter {
   return {
-    ...plain.adapterFor('Grant'),
+    ...ephemeral.adapterFor('Grant'),
     async upsert(id, payload, expiresIn) {
       const { ctx } = Provider;
       const saved = await grants.save({
@@ -32,9 +29,9 @@ export function createGrantAdapter({ grants, plain }: Deps): Adapter {
         consented: !ctx?.oidc.client?.first_party,
         offline: ctx?.oidc.requestParamScopes.has('offline_access') ?? false,
         payload,
-        expiresAt: plain.expiryOf('Grant', expiresIn),
+        expiresAt: ephemeral.expiryOf('Grant', expiresIn),
       });
-      if (!saved) throw new errors.AccessDenied('the login or the consent has ended');
+      if (!saved) throw new errors.AccessDenied('the session or the consent was revoked');
     },
     async find(id) {
       return (await grants.find(id))?.payload as AdapterPayload | undefined;
@@ -48,7 +45,7 @@ export function createGrantAdapter({ grants, plain }: Deps): Adapter {
   };
 }
 
-/** Why the provider ends a family. */
+/** Returns why oidc-provider destroys a grant in this request. */
 function causeOf(ctx: KoaContextWithOIDC | undefined): RevocationCause {
   if (ctx?.oidc.route !== 'token') return 'token.revoked';
   return ctx.oidc.params?.grant_type === 'refresh_token' ? 'refresh_token.replayed' : 'code.replayed';

@@ -1,7 +1,24 @@
 /**
- * Access and refresh tokens, as oidc-provider stores them. What is decided here needs the request
- * that is being answered: which tokens belong to one answer, and whether a refresh token that comes
- * twice is a retry or a theft.
+ * Access and refresh tokens as oidc-provider stores them.
+ *
+ * ## Rotation of a refresh token
+ *
+ * oidc-provider consumes a refresh token before it has validated the rest of the request. A request
+ * that fails afterwards must not cost the client its token, so the rotation is deferred to the last
+ * step that can fail. One `grant_type=refresh_token` request takes these steps, in this order:
+ *
+ * 1. `find` returns the token. One consumed within the reuse interval counts as unused here, and
+ *   as consumed at every other endpoint.
+ * 2. `consume` does nothing.
+ * 3. oidc-provider validates `resource`, `scope` and proof of possession. An error ends the
+ *   request, and nothing has changed.
+ * 4. `upsert` of the successor only remembers the pair, as the pending rotation of this request.
+ * 5. oidc-provider issues the access token. An opaque token is stored by its `upsert`; a JWT is
+ *   not stored, but the `formats.customizers.jwt` hook in `provider/configuration.ts` sees it.
+ * 6. Either of the two calls `completeRotation`. It consumes the token and stores the successor
+ *   in one transaction, together with the id of the access token that a retry must revoke.
+ * 7. If reuse is detected there, the token family is revoked, an opaque access token is deleted
+ *   again, and the client gets `invalid_grant`.
  */
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
@@ -13,34 +30,36 @@ import { couldBeToken } from './opaque-token-format.js';
 
 interface Deps {
   oauthStorage: OAuthStorage;
-  plain: EphemeralAdapters;
+  ephemeral: EphemeralAdapters;
   clock: Clock;
 }
 
-/**
- * A rotation that is decided but not done: it happens with the answer's access token, once nothing
- * can be refused any more.
- */
 interface PendingRotation {
-  spentId: string;
+  consumedId: string;
   successor: NewRefreshToken;
 }
 
-export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
+/** The members of an access token that a rotation needs. */
+export interface IssuedAccessToken {
+  jti: string;
+  jkt?: string;
+  'x5t#S256'?: string;
+}
+
+export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
   const { store, grants, refreshTokens, idOf } = oauthStorage;
-  const { storedId, expiryOf } = plain;
-  const rotations = new WeakMap<KoaContextWithOIDC, PendingRotation>();
+  const { storedId, expiryOf } = ephemeral;
+  const pendingRotations = new WeakMap<KoaContextWithOIDC, PendingRotation>();
 
-  return { accessTokens, clientTokens, refreshTokens: rotatingTokens, completeRotation };
+  return { accessTokenAdapter, clientCredentialsAdapter, refreshTokenAdapter, completeRotation };
 
-  function accessTokens(): Adapter {
-    const adapter = plain.adapterFor('AccessToken');
+  function accessTokenAdapter(): Adapter {
+    const adapter = ephemeral.adapterFor('AccessToken');
     return {
       ...adapter,
-      destroy: revoke('AccessToken'),
+      destroy: revokeOnRequest('AccessToken'),
       async upsert(id, payload, expiresIn) {
-        // Stored before the refresh token of the same answer is: whatever replaces that answer
-        // finds this token to remove.
+        // Stored before the rotation (step 6), so that a concurrent retry finds it to remove.
         await adapter.upsert(id, payload, expiresIn);
         try {
           await completeRotation(Provider.ctx, { jti: id, jkt: payload.jkt, 'x5t#S256': payload['x5t#S256'] });
@@ -52,13 +71,12 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
     };
   }
 
-  /** Access tokens of clients that act for themselves. */
-  function clientTokens(): Adapter {
-    return { ...plain.adapterFor('ClientCredentials'), destroy: revoke('ClientCredentials') };
+  function clientCredentialsAdapter(): Adapter {
+    return { ...ephemeral.adapterFor('ClientCredentials'), destroy: revokeOnRequest('ClientCredentials') };
   }
 
-  /** The provider destroys an access token when its client revokes it (RFC 7009). */
-  function revoke(kind: 'AccessToken' | 'ClientCredentials'): Adapter['destroy'] {
+  /** Returns a `destroy` that audits the revocation when a client requests it (RFC 7009). */
+  function revokeOnRequest(kind: 'AccessToken' | 'ClientCredentials'): Adapter['destroy'] {
     return async function revokeToken(id) {
       const { ctx } = Provider;
       const token = ctx?.oidc.entities[kind];
@@ -68,9 +86,9 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
     };
   }
 
-  function rotatingTokens(): Adapter {
+  function refreshTokenAdapter(): Adapter {
     return {
-      ...plain.adapterFor('RefreshToken'),
+      ...ephemeral.adapterFor('RefreshToken'),
       async upsert(id, payload, expiresIn) {
         const { ctx } = Provider;
         const { jti: _secret, ...rest } = payload;
@@ -82,25 +100,20 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
           expiresAt: expiryOf('RefreshToken', expiresIn),
         };
         if (ctx && rotated) {
-          rotations.set(ctx, { spentId: storedId(rotated.jti), successor: token });
+          pendingRotations.set(ctx, { consumedId: storedId(rotated.jti), successor: token }); // step 4
           return;
         }
         const saved = await refreshTokens.save({ ...token, accessTokenId: accessToken && idOf(accessToken.jti) });
-        if (!saved) throw new errors.InvalidGrant('the grant has ended');
+        if (!saved) throw new errors.InvalidGrant('the grant was revoked');
       },
       async find(id) {
         const found = couldBeToken('RefreshToken', id) ? await refreshTokens.find(storedId(id)) : undefined;
         if (!found) return undefined;
-        // Only who redeems it may learn that it can be retried; for everybody else a spent token is
-        // spent.
-        const redeemable =
+        const isUsable =
           found.state === 'fresh' || (found.state === 'retryable' && Provider.ctx?.oidc.route === 'token');
-        return { ...found.payload, jti: id, ...(!redeemable && { consumed: epochSeconds(clock.now()) }) };
+        return { ...found.payload, jti: id, ...(!isUsable && { consumed: epochSeconds(clock.now()) }) };
       },
-      async consume() {
-        // Deferred to completeRotation: a request that is refused after this point must not have
-        // spent the token.
-      },
+      async consume() {}, // step 2
       async destroy(id) {
         await refreshTokens.remove(storedId(id));
       },
@@ -108,26 +121,22 @@ export function createTokenAdapters({ oauthStorage, plain, clock }: Deps) {
   }
 
   /**
-   * Does the rotation that this request decided on, together with its access token. Refuses with
-   * `invalid_grant`, and ends the family, when the refresh token turns out to have been used by
-   * somebody else.
+   * Completes the pending rotation of a request, if it has one. Throws `invalid_grant` if the
+   * refresh token was reused, and then revokes its token family, or if its grant was revoked.
    */
-  async function completeRotation(
-    ctx: KoaContextWithOIDC | undefined,
-    accessToken: { jti: string; jkt?: string; 'x5t#S256'?: string },
-  ): Promise<void> {
-    const pending = ctx && rotations.get(ctx);
+  async function completeRotation(ctx: KoaContextWithOIDC | undefined, accessToken: IssuedAccessToken): Promise<void> {
+    const pending = ctx && pendingRotations.get(ctx);
     if (!pending) return;
-    rotations.delete(ctx);
-    const { spentId, successor } = pending;
-    const boundTo = accessToken.jkt ?? accessToken['x5t#S256'];
+    pendingRotations.delete(ctx);
+    const { consumedId, successor } = pending;
+    const thumbprint = accessToken.jkt ?? accessToken['x5t#S256'];
     const outcome = await refreshTokens.rotate(
-      spentId,
+      consumedId,
       { ...successor, accessTokenId: idOf(accessToken.jti) },
-      boundTo,
+      thumbprint,
     );
     if (outcome === 'rotated') return;
     if (outcome === 'spent') await grants.revoke(successor.grantId, 'refresh_token.replayed', metaFrom(ctx));
-    throw new errors.InvalidGrant(outcome === 'spent' ? 'refresh token already used' : 'the grant has ended');
+    throw new errors.InvalidGrant(outcome === 'spent' ? 'the refresh token was already used' : 'the grant was revoked');
   }
 }
