@@ -31,7 +31,6 @@ const EXCEPTIONS = [
   'test/bench/',
   'test/clients/',
   'test/core/',
-  'test/crash/',
   'test/floors',
   'test/flows/',
   'test/security/',

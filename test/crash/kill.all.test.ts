@@ -1,5 +1,5 @@
-// The compiled server is killed over and over while people sign in and apps refresh. After each
-// restart nothing that was answered is missing, and nothing that was used is usable again.
+// Kills the compiled server repeatedly while users sign in and clients refresh. After each restart
+// everything that was acknowledged is stored, and used codes and tokens stay used.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256 } from '../../src/base/crypto.js';
@@ -29,28 +29,28 @@ const ARRIVING = 2;
 const REFRESHING = 2;
 const FIRST_FAMILIES = 6;
 const LAST_KILL_MS = 160;
-const LATER_BY_MS = 25; // each round is killed a little sooner than the one before: at every step of the way
+const LATER_BY_MS = 25; // each round is killed a little sooner, to hit every step
 const KILLS = 20;
-const KILLS_WITH_REDIS = 6; // grants and refresh tokens lie in PostgreSQL there too
+const KILLS_WITH_REDIS = 6; // grants and refresh tokens are in PostgreSQL there, too
 
-/** One person, one app, and what they were answered. */
+/** One user and one client, and the responses that they received. */
 interface Journey {
   email: string;
-  /** Answered 303: an account was made, a person signed in, a consent was given. */
+  /** Set after the 303 response: account created, signed in (how often), consent granted. */
   registeredAccount?: true;
   signedIn: number;
   consented?: true;
-  /** Answered 201. */
+  /** The client, after a 201 response. */
   client?: TestClient & { managementToken: string };
   code?: { code: string; verifier: string };
-  /** The code was sent, whatever was answered. */
-  withCodeErrors?: true;
+  /** Whether the code was sent, with or without a response. */
+  codeSent?: true;
   accessToken?: string;
-  /** All that were given out, the newest last. */
+  /** All issued tokens, the newest last. */
   refreshTokens: string[];
-  /** Its tokens come from an earlier round. */
+  /** Whether its tokens come from an earlier round. */
   age?: 'older';
-  /** What was sent, and never answered. */
+  /** The request that got no response. */
   interruptedAt?: string;
 }
 
@@ -99,7 +99,7 @@ describe.each(stores)('on $name', (store) => {
     const interrupted = all.map(({ interruptedAt }) => interruptedAt).filter((step) => step !== undefined);
     expect(interrupted).toHaveLength(kills * (ARRIVING + REFRESHING));
     expect(interrupted).toContain('refresh');
-    expect(new Set(interrupted).size).toBeGreaterThan(kills / 6); // not always at the same step
+    expect(new Set(interrupted).size).toBeGreaterThan(kills / 6); // the steps differ
     expect(survivors.length).toBeGreaterThanOrEqual(REFRESHING);
   }, 140_000);
 });
@@ -107,7 +107,7 @@ describe.each(stores)('on $name', (store) => {
 async function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): Promise<Record<string, string>> {
   return {
     DATA_DIR: folder.path,
-    PORT: String(await freePort()), // the same after each restart, as behind a name
+    PORT: String(await freePort()), // the same after each restart
     NODE_ENV: 'test',
     PASSWORD_HASH_COST: '4',
     SECRET: 'a secret of the tests that is long enough',
@@ -118,10 +118,7 @@ async function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): P
   };
 }
 
-/**
- * People arrive, and apps refresh what they got in earlier rounds, until the server is killed under
- * their hands.
- */
+/** Users sign up, and clients refresh tokens of earlier rounds, until the server is killed. */
 async function liveUntilKilled(
   server: ServerProcess,
   round: number,
@@ -142,7 +139,7 @@ async function liveUntilKilled(
   expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' });
   return journeys;
 
-  /** One person, who signs in to one new app after the other. */
+  /** One user, who signs in to one new client after the other. */
   async function completeSignIn(actor: number): Promise<void> {
     const browser = new Browser(server.origin);
     for (let n = 0; ; n += 1) {
@@ -169,7 +166,7 @@ async function liveUntilKilled(
   }
 }
 
-/** False when the server was killed meanwhile. */
+/** Returns false if the server was killed meanwhile. */
 async function take(journey: Journey, step: string, run: () => Promise<void>): Promise<boolean> {
   try {
     await run();
@@ -186,8 +183,8 @@ async function refreshLast(server: ServerProcess, journey: Journey): Promise<voi
 }
 
 /**
- * From the app's registration to so many refreshes, or as far as it comes. Any answer that is not
- * the right one fails the test.
+ * Runs a journey from the registration of the client to a number of refreshes, or until the server
+ * is killed. Any unexpected response fails the test.
  */
 async function travel(
   server: ServerProcess,
@@ -208,7 +205,7 @@ async function travel(
 
   const steps: [string, () => Promise<void>][] = [
     ['register the client', registerApp],
-    ...(arrives ? ([['make an account', makeAccount]] as [string, () => Promise<void>][]) : []),
+    ...(arrives ? ([['create an account', makeAccount]] as [string, () => Promise<void>][]) : []),
     ['authorize', authorize],
     ...(arrives ? ([['sign in', signIn]] as [string, () => Promise<void>][]) : []),
     ['consent', consent],
@@ -247,17 +244,17 @@ async function travel(
   }
 
   async function exchangeCode(): Promise<void> {
-    journey.withCodeErrors = true;
+    journey.codeSent = true;
     keep(journey, await redeem(server, journey.client!, journey.code!));
   }
 }
 
 /**
- * After the restart: what was answered is there, what was interrupted can be done again, what was
- * spent cannot.
+ * Checks a journey after the restart: everything acknowledged is stored, interrupted requests can
+ * be repeated, used codes and tokens cannot.
  */
 async function continueSignIn(server: ServerProcess, journey: Journey, n: number, survivors: Journey[]): Promise<void> {
-  const { client, code, withCodeErrors, accessToken, refreshTokens } = journey;
+  const { client, code, codeSent, accessToken, refreshTokens } = journey;
   if (!client) return;
   const own = await fetch(`${server.origin}/oauth/clients/register/${client.id}`, {
     headers: { authorization: `Bearer ${client.managementToken}` },
@@ -265,11 +262,10 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
   expect(own.status).toBe(200);
   if (!code) return;
 
-  if (!withCodeErrors) {
+  if (!codeSent) {
     keep(journey, await redeem(server, client, code));
   } else if (refreshTokens.length === 0) {
-    // Nobody knows whether the code was spent: it works now, or it never will, and nothing came of
-    // it.
+    // The code may have been consumed: it works now, or never, and no token was issued from it.
     const answer = await redeem(server, client, code);
     if (answer.status !== 200) return expectRefusedAndEnded(client, answer);
     keep(journey, answer);
@@ -277,14 +273,14 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
     expect(await isAlive(server, accessToken!)).toBe(true);
     const replayed = survivors.length < REFRESHING ? undefined : replayedBy(journey, n);
     if (replayed) {
-      // Spent, and an answer that came of it was used: whoever brings it again ends the family.
+      // Consumed, and its tokens were used: reusing the code revokes the family.
       const theft = replayed === 'code' ? await redeem(server, client, code) : await refresh(server, client, replayed);
       await expectRefusedAndEnded(client, theft);
       expect((await refresh(server, client, refreshTokens.at(-1)!)).status).toBe(400);
       expect(await isAlive(server, accessToken!)).toBe(false);
       return;
     }
-    // Whether its answer was lost or it was never sent: the last one that was given out goes on.
+    // Whether the response was lost or the request never sent: the last issued token works.
     await refreshLast(server, journey);
   }
   expect(await isAlive(server, journey.accessToken!)).toBe(true);
@@ -294,18 +290,18 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
 }
 
 /**
- * Some families are robbed: of their code, which is known for a minute, or of a refresh token two
- * steps back.
+ * Selects what is stolen from some families: the code, which is valid for a minute, or a refresh
+ * token that was replaced twice.
  */
 function replayedBy({ age, refreshTokens }: Journey, n: number): string | undefined {
   if (n === 3) return refreshTokens.at(-3);
   return n % 5 === 4 && age !== 'older' ? 'code' : undefined;
 }
 
-/** Without a window there are no retries: every spent token ends its family, however old it is. */
+/** Without a reuse interval, every used token revokes its family, however old it is. */
 async function expectTheftPastTheWindow(server: ServerProcess, survivors: Journey[]): Promise<void> {
   for (const [n, { client, accessToken, refreshTokens }] of survivors.entries()) {
-    expect(await isAlive(server, accessToken!)).toBe(true); // it lived through all kills since
+    expect(await isAlive(server, accessToken!)).toBe(true); // it survived all kills
     let last = refreshTokens.at(-1)!;
     let spent = refreshTokens.at(-2);
     if (!spent || n % 2 === 0) {
@@ -323,16 +319,16 @@ async function expectRefusedAndEnded(
   { status, body }: { status: number; body: Record<string, unknown> },
 ): Promise<void> {
   expect([status, body.error]).toEqual([400, 'invalid_grant']);
-  expect(await db.grant.count({ where: { clientId: client.id } })).toBe(0); // its refresh tokens go with it
+  expect(await db.grant.count({ where: { clientId: client.id } })).toBe(0); // deleted together with its refresh tokens
 }
 
-/** Never two living branches in one family, also where nobody asks any more. */
+/** Checks that no family has two active refresh tokens. */
 async function expectOneBranchEach(): Promise<void> {
   const living = await db.refreshToken.findMany({ where: { consumedAt: null }, select: { grantId: true } });
   expect(new Set(living.map(({ grantId }) => grantId)).size).toBe(living.length);
 }
 
-/** What was answered was done, and left its trail. */
+/** Checks that every acknowledged action is in the audit log. */
 async function expectTrail(journeys: Journey[]): Promise<void> {
   const clients = new Set((await db.client.findMany({ select: { id: true } })).map(({ id }) => id));
   const accounts = new Map(
@@ -391,7 +387,7 @@ async function registerClient({ origin }: ServerProcess, address: string) {
   return { id: body.client_id!, secret: body.client_secret!, managementToken: body.registration_access_token! };
 }
 
-/** Whether the connection broke: before the answer, or in the middle of it. */
+/** Reports whether the connection broke before or during the response. */
 function isBroken(error: unknown): boolean {
   return error instanceof TypeError && /fetch failed|terminated/.test(error.message);
 }

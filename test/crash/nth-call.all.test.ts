@@ -1,6 +1,5 @@
-// A store that fails at the first call of a request, at the second, the third, … until none is left
-// to fail: whatever was done by then, no client is left with half an answer, and no family with two
-// branches.
+// A store that fails at the first call of a request, then at the second, the third, and so on. No
+// client gets an incomplete response, and no family gets two active refresh tokens.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../src/base/clock.js';
 import { Browser } from '../support/browser.js';
@@ -10,7 +9,7 @@ import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 import { openFamily } from '../support/token-family.js';
 
-const FORGET_SECONDS = 2; // nothing is kept in memory for so long: every request asks the stores for all it needs
+const FORGET_SECONDS = 2; // longer than any cache: every request reads from the stores
 const NO_HANG_MS = 5000;
 const MOST_CALLS = 60;
 
@@ -35,7 +34,7 @@ describe.each(stores)('on $name', (store) => {
   afterAll(() => server.close());
 
   describe.each(FAILURES)('a store that %s', (failure) => {
-    it('leaves a code redeemed whole, or not at all', async () => {
+    it('redeems a code completely or not at all', async () => {
       const failures = await atEveryCall(async (call) => {
         const client = await server.client();
         const obtained = await obtainCode(server, client, email, {}, browser);
@@ -57,13 +56,13 @@ describe.each(stores)('on $name', (store) => {
         }
         return failed;
       });
-      expect(failures).toBeGreaterThanOrEqual(4); // the client, the code, its mark, the tokens: they are all stored
+      expect(failures).toBeGreaterThanOrEqual(4); // client, code, its consumption and the tokens are stored
     });
 
     it.each([
       ['opaque', false],
       ['JWT', true],
-    ])('leaves a refresh token (%s access tokens) to be sent again, and one living branch', async (_, asJwt) => {
+    ])('allows a retry of a refresh token (%s access tokens), with one active successor', async (_, asJwt) => {
       const failures = await atEveryCall(async (call) => {
         const client = await server.client();
         const resource: Record<string, string> = asJwt
@@ -86,17 +85,14 @@ describe.each(stores)('on $name', (store) => {
 
         const next = await refresh(server, client, retry.body.refresh_token!);
         await expectWhole(client, next);
-        expect((await refresh(server, client, refreshToken)).status).toBe(400); // still known as spent
+        expect((await refresh(server, client, refreshToken)).status).toBe(400); // still known as used
         expect(await server.base.db.grant.count({ where: { clientId: client.id } })).toBe(0);
         return failed;
       });
       expect(failures).toBeGreaterThanOrEqual(4);
     });
 
-    /**
-     * Tries with a failure at each call in turn, until one goes through without. Returns how many
-     * did not.
-     */
+    /** Fails each call in turn, until a request succeeds. Returns the number of failed requests. */
     async function atEveryCall(attempt: (call: number) => Promise<boolean>): Promise<number> {
       for (let call = 1; call <= MOST_CALLS; call += 1) {
         if (!(await attempt(call))) return call - 1;
@@ -105,7 +101,7 @@ describe.each(stores)('on $name', (store) => {
     }
 
     async function outageAt(call: number, request: () => Promise<TokenAnswer>) {
-      await server.core.audit.flush(); // the trail of the attempt before would be written meanwhile
+      await server.core.audit.flush(); // so that the audit log of the previous attempt is not written meanwhile
       aheadSeconds += FORGET_SECONDS;
       return outage.during(call, failure, request);
     }
@@ -117,9 +113,7 @@ describe.each(stores)('on $name', (store) => {
     expect(Object.keys(body).filter((name) => /token$/.test(name))).toEqual([]);
   }
 
-  /**
-   * All that a token answer holds, and its grant is stored: or the access token would be refused.
-   */
+  /** Checks that a token response is complete, and that its grant is stored. */
   async function expectWhole(client: TestClient, { status, body }: TokenAnswer): Promise<void> {
     expect([status, body.error]).toEqual([200, undefined]);
     expect(body).toMatchObject({ id_token: expect.any(String), refresh_token: expect.any(String) });
