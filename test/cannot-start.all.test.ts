@@ -50,13 +50,13 @@ describe('the server exits with 1 and a message for', () => {
   test('invalid settings, all at once', async () => {
     const { stderr } = await refused(
       { PORT: 'many', DATABASE_URL: 'mysql://x', ACCESS_TOKEN_TTL: '8 hours' },
-      /^The settings are not usable:/,
+      /^The settings are not valid:/,
     );
     for (const name of ['PORT', 'DATABASE_URL', 'ACCESS_TOKEN_TTL']) expect(stderr).toContain(`- ${name} `);
   });
 
   test('an http issuer in production', async () => {
-    await refused({ NODE_ENV: 'production', ISSUER: 'http://id.example.com' }, /ISSUER is http: in production/);
+    await refused({ NODE_ENV: 'production', ISSUER: 'http://id.example.com' }, /ISSUER uses http: in production/);
   });
 
   test('an administrator whose password is too common', async () => {

@@ -53,7 +53,7 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
         database: 'PostgreSQL',
         redis: Boolean(data.redisUrl),
       });
-      expect(server.lines().filter((line) => /administrator was made/.test(line.msg))).toHaveLength(made);
+      expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(made);
       expect((await fetch(`${server.origin}/.well-known/openid-configuration`)).status).toBe(200);
       expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
       const page = await new Browser(server.origin).signIn('root@example.com', PASSWORD);
@@ -87,7 +87,7 @@ describe('two processes', () => {
 
   test('both serve requests, a killed one is replaced, and all stop together', async () => {
     expect(server.lines().filter((line) => line.msg === 'listening')).toHaveLength(1);
-    expect(server.lines().filter((line) => /administrator was made/.test(line.msg))).toHaveLength(1);
+    expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(1);
     const [first, second] = workersOf(server);
     await until('all answer', async () => (await fetch(`${server.origin}/readyz`)).status === 200);
 
