@@ -52,6 +52,7 @@ export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
   }
 }
 
+/** Returns the session that `requireLogin` has found. */
 export function sessionOf(ctx: Context): AuthenticatedSession {
   const login = logins.get(ctx.req);
   if (!login) throw new Error('a guard is missing in the route line');

@@ -13,6 +13,7 @@ export interface Place {
   role: OrganizationRole;
 }
 
+/** Returns the organizations and projects that a key of this user can be limited to. */
 export async function placesOf(
   accountId: string,
   { organizations, projects }: Pick<Core, 'organizations' | 'projects'>,
@@ -31,9 +32,11 @@ export async function placesOf(
   ]);
 }
 
+/** Returns the organization or project that a key is limited to. */
 export const placeOf = (key: ApiKey, places: Place[]) =>
   places.find(({ organizationId, projectId }) => organizationId === key.organizationId && projectId === key.projectId);
 
+/** Returns the view model of a key. */
 export function toKeyRow(key: ApiKey, places: Place[], now: Date): KeyRow {
   const { id, name, prefix, organizationId, scopes, createdAt, lastUsedAt, expiresAt } = key;
   const place = placeOf(key, places);

@@ -1,7 +1,4 @@
-/**
- * Agents: onboarded without a human step, looked up, given another key, deleted. Secrets are in the
- * answer that makes them, once.
- */
+/** Agents: onboarding, claiming, key rotation, deletion. Secrets are returned once. */
 import { z } from 'zod';
 import { forbidden } from '../../base/app-error.js';
 import { HOUR_SECONDS } from '../../base/clock.js';
@@ -31,43 +28,43 @@ interface Deps extends Pick<Core, 'agents' | 'ownershipClaims' | 'organizations'
   onboardingToken: string | undefined;
 }
 
-/** Each makes an organization: strangers from one network get few. */
+/** Each onboarding creates an organization, so the limit per network is low. */
 const STRANGERS: Limit = { name: 'agent-onboarding', points: 10, seconds: HOUR_SECONDS };
-/** Where a person claims an agent. */
+/** The page on which a user claims an agent. */
 const CLAIM_PATH = '/account/agents/claim';
 
 const NewAgent = z.object({
-  agent_id: text(100).describe('What you call it; unique in its organization.'),
+  agent_id: text(100).describe('Your id of the agent, unique in its organization.'),
   agent_name: text(100),
-  capabilities: z.array(text(200)).max(100).describe('Names of the catalogue, `GET /api/v1/capabilities`.'),
-  organization_id: text().optional().describe("For a person who is signed in: one's own organization when left out."),
+  capabilities: z.array(text(200)).max(100).describe('Names of capabilities: see `GET /api/v1/capabilities`.'),
+  organization_id: text().optional().describe("For signed-in users. Default: the user's own organization."),
 });
 const Claim = z.object({ token: text(200) });
 const AgentSchema = z
   .object({
     agent_id: z.string(),
     agent_name: z.string(),
-    company_id: z.string().describe('Its organization.'),
-    client_id: z.string().describe('What it is called as an OAuth client; its key is the secret.'),
+    company_id: z.string().describe('The id of its organization.'),
+    client_id: z.string().describe("The OAuth client id. The agent's key is the client secret."),
     capabilities: z.array(z.string()),
-    claimed: z.boolean().describe('Whether a person answers for it.'),
-    expires_at: z.iso.datetime().nullable().describe('When it ends, unless it is claimed before.'),
+    claimed: z.boolean().describe('Whether a user has claimed the agent.'),
+    expires_at: z.iso.datetime().nullable().describe('When an unclaimed agent expires.'),
     provisioned_at: z.iso.datetime(),
   })
   .meta({ id: 'Agent' });
 const FreshAgentAnswer = AgentSchema.extend({
-  token: z.string().describe('An access token with all its capabilities, for a week.'),
-  api_key: z.string().describe('Its key. It is told here and never again.'),
+  token: z.string().describe('An access token with all capabilities, valid for one week.'),
+  api_key: z.string().describe("The agent's key. Shown once."),
 }).meta({ id: 'FreshAgent' });
 const OnboardedAgent = FreshAgentAnswer.extend({
-  claim_url: z.url().optional().describe('For an agent that nobody answers for: where a person claims it.'),
+  claim_url: z.url().optional().describe('For an unclaimed agent: the page on which a user can claim it.'),
 }).meta({ id: 'OnboardedAgent' });
 const Capability = z.object({ name: z.string(), description: z.string() }).meta({ id: 'Capability' });
 
 const ONBOARD_DESCRIPTION = `
-With the token of an administrator the agent joins that organization. Without one it gets an organization of its own, ends after seven
-days unless a person opens \`claim_url\`, and cannot have \`admin\`.`.trim();
-const Place = z.object({ organization_id: text().optional().describe('Of this organization only.') });
+With an administrator's token, the agent joins that organization. Without a token, it gets its own organization, expires after seven
+days unless a user claims it at \`claim_url\`, and cannot have the capability \`admin\`.`.trim();
+const Place = z.object({ organization_id: text().optional().describe('Limits the request to this organization.') });
 
 export function addAgents(deps: Deps): void {
   const { api, issuer, rateLimiter, onboarding, onboardingToken, agents, ownershipClaims, organizations, resources } =
@@ -76,13 +73,13 @@ export function addAgents(deps: Deps): void {
   const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
   api.get(
     '/api/v1/capabilities',
-    { summary: 'What agents may be given', accepts: [], response: [200, z.array(Capability)] },
+    { summary: 'List capabilities', accepts: [], response: [200, z.array(Capability)] },
     listCapabilities,
   );
   api.post(
     '/api/v1/agents/onboard',
     {
-      summary: 'Make an agent: its key and its first token',
+      summary: 'Onboard an agent',
       description: ONBOARD_DESCRIPTION,
       accepts: ['login'],
       optional: onboarding === 'open',
@@ -97,7 +94,7 @@ export function addAgents(deps: Deps): void {
   api.post(
     '/api/v1/agents/claim',
     {
-      summary: 'Take on an agent that nobody answers for, with the token of its `claim_url`',
+      summary: 'Claim an agent',
       accepts: ['login'],
       requireRecentAuth: true,
       body: Claim,
@@ -109,7 +106,7 @@ export function addAgents(deps: Deps): void {
   api.get(
     '/api/v1/agents',
     {
-      summary: 'The agents of my organizations',
+      summary: 'List agents',
       accepts: readers,
       query: Place,
       response: [200, z.array(AgentSchema)],
@@ -120,7 +117,7 @@ export function addAgents(deps: Deps): void {
   api.get(
     '/api/v1/agents/:agent_id',
     {
-      summary: 'An agent; agents can look at themselves',
+      summary: 'Get an agent',
       accepts: [...readers, 'agent'],
       query: Place,
       response: [200, AgentSchema],
@@ -131,8 +128,7 @@ export function addAgents(deps: Deps): void {
   api.delete(
     '/api/v1/agents/:agent_id',
     {
-      summary:
-        'Delete an agent, by an administrator of its organization or by its own key: that and its tokens are refused from now on',
+      summary: 'Delete an agent and revoke its key and tokens',
       accepts: ['login', 'agent'],
       query: Place,
       response: [200, Done],
@@ -143,8 +139,7 @@ export function addAgents(deps: Deps): void {
   api.post(
     '/api/v1/agents/:agent_id/rotate-key',
     {
-      summary:
-        'Another key for an agent, by an administrator or by the old key: that and its tokens are refused from now on',
+      summary: 'Rotate the key of an agent and revoke its tokens',
       accepts: ['login', 'agent'],
       requireRecentAuth: true,
       query: Place,
@@ -196,10 +191,7 @@ export function addAgents(deps: Deps): void {
     ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.meta));
   }
 
-  /**
-   * A token that somebody got hold of, for little, must neither become a key, which lasts, nor end
-   * the agent.
-   */
+  /** A stolen access token must not become a key, which lives longer, or delete the agent. */
   function requireKey(principal: LoginPrincipal | AgentPrincipal, why: string): void {
     if (principal.kind === 'agent' && principal.by !== 'key') throw forbidden('insufficient_scope', why);
   }

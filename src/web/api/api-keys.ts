@@ -1,6 +1,6 @@
 /**
- * API keys: made, listed, replaced and revoked by the person whom they act for. The secret is in
- * the answer that makes one, once.
+ * API keys: created, listed, rotated and revoked by the user they act for. The secret is returned
+ * once.
  */
 import { z } from 'zod';
 import { DAY_SECONDS } from '../../base/clock.js';
@@ -15,7 +15,7 @@ import type { Context } from '../http/context.js';
 
 interface Deps extends Pick<Core, 'apiKeys'> {
   api: Api;
-  /** Of a key whose maker says nothing about it. */
+  /** Default lifetime. */
   keySeconds: number;
 }
 
@@ -23,14 +23,16 @@ const MAX_DAYS = 3650;
 
 const NewKey = z.object({
   name: text(),
-  expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('null = never.'),
+  expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('Null: never expires.'),
   scopes: z.array(text(200)).max(MAX_SCOPES).optional(),
   role: z
     .enum(KEY_ROLES)
     .optional()
-    .describe("In the organization. At most one's own, which it is when left out; an owner's key then has `admin`."),
-  organization_id: text().optional().describe("One's own organization when left out."),
-  project_id: text().optional().describe('Confines the key to this project.'),
+    .describe(
+      "The role in the organization, at most the creator's own. Default: the creator's role (`admin` for an owner).",
+    ),
+  organization_id: text().optional().describe("Default: the user's own organization."),
+  project_id: text().optional().describe('Limits the key to this project.'),
   environment: z.enum(['live', 'test']).optional(),
   format: z.enum(['sk', 'cap']).optional(),
 });
@@ -38,27 +40,27 @@ const Rotation = z.object({
   grace_period: z
     .union([z.int().min(0), text(20).refine((value) => durationSeconds(value) !== undefined, 'Write it as 24h.')])
     .optional()
-    .describe('How long the old key works beside the new one: a duration such as 24h (the default), or seconds.'),
+    .describe('How long the old key stays valid: a duration such as 24h (the default), or seconds.'),
 });
 const ApiKeySchema = z
   .object({
     id: z.string(),
     name: z.string(),
     prefix: z.string(),
-    key_hint: z.string().describe('Its first characters.'),
+    key_hint: z.string().describe('The first characters of the key.'),
     scopes: z.array(z.string()),
     role: z.enum(KEY_ROLES),
     organization_id: z.string(),
     project_id: z.string().nullable(),
     is_active: z.boolean(),
     last_used_at: z.iso.datetime().nullable(),
-    usage_count: z.int().describe('May lag some seconds behind.'),
+    usage_count: z.int().describe('Updated with a delay of a few seconds.'),
     expires_at: z.iso.datetime().nullable(),
     created_at: z.iso.datetime(),
   })
   .meta({ id: 'ApiKey' });
 const FreshKey = ApiKeySchema.extend({
-  api_key: z.string().describe('The key itself. It is told here and never again.'),
+  api_key: z.string().describe('The key. Shown once.'),
 }).meta({
   id: 'FreshApiKey',
 });
@@ -68,7 +70,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
   api.post(
     '/api/v1/api-keys',
     {
-      summary: 'Make an API key',
+      summary: 'Create an API key',
       accepts,
       requireRecentAuth: true,
       body: NewKey,
@@ -77,11 +79,11 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
     },
     create,
   );
-  api.get('/api/v1/api-keys', { summary: 'My API keys', accepts, response: [200, z.array(ApiKeySchema)] }, list);
+  api.get('/api/v1/api-keys', { summary: 'List my API keys', accepts, response: [200, z.array(ApiKeySchema)] }, list);
   api.delete(
     '/api/v1/api-keys/:id',
     {
-      summary: 'Revoke an API key: it is refused from now on',
+      summary: 'Revoke an API key',
       accepts,
       response: [200, z.object({ message: z.string() })],
       errors: ['not_found'],
@@ -91,7 +93,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
   api.post(
     '/api/v1/api-keys/:id/rotate',
     {
-      summary: 'A new key like an old one, which works a while longer',
+      summary: 'Rotate an API key',
       accepts,
       requireRecentAuth: true,
       body: Rotation,

@@ -1,4 +1,4 @@
-/** The door of programs: the JSON API under /api/v1. */
+/** The JSON API for programs, under /api/v1. */
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';

@@ -1,6 +1,6 @@
 /**
- * What agents ask of the person, for the first-party apps in which they answer. No agent answers
- * for itself, and no app in between.
+ * Approval requests of agents, for first-party apps. Only users can decide: no agents, no other
+ * apps.
  */
 import { z } from 'zod';
 import type { Approval } from '../../core/agent-authorization/approvals.js';
@@ -24,12 +24,12 @@ const ApprovalSchema = z
       agent_name: z.string(),
       company_id: z.string(),
     }),
-    binding_message: z.string().describe('What the agent shows elsewhere, to tell which question this is.'),
+    binding_message: z.string().describe('The message that the agent also shows, so that the user can compare both.'),
     authorization_details: z.array(z.looseObject({ type: z.string(), actions: z.array(z.string()) })),
     resource: z.string(),
     scope: z.string(),
     created_at: z.iso.datetime(),
-    expires_at: z.iso.datetime().describe('Until then it can be answered.'),
+    expires_at: z.iso.datetime().describe('The request expires then.'),
   })
   .meta({ id: 'Approval' });
 
@@ -37,14 +37,14 @@ export function addApprovals({ api, approvals }: Deps): void {
   const accepts = ['login'] as const;
   api.get(
     '/api/v1/approvals',
-    { summary: 'What agents ask me now', accepts, response: [200, z.array(ApprovalSchema)] },
+    { summary: 'List pending approval requests', accepts, response: [200, z.array(ApprovalSchema)] },
     list,
   );
   api.post(
     '/api/v1/approvals/:id',
     {
-      summary: 'Allow it once, or refuse it',
-      description: 'A yes is good for one token, which lives for five minutes.',
+      summary: 'Approve or deny a request',
+      description: 'An approval is valid for one token with a lifetime of 5 minutes.',
       accepts,
       requireRecentAuth: true,
       body: Decision,

@@ -1,4 +1,4 @@
-/** Logging in and out without a page: register, login, refresh, logout. */
+/** Sign-up, sign-in, refresh and sign-out through the JSON API. */
 import { z } from 'zod';
 import { invalidRequest, unauthorized } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
@@ -31,11 +31,11 @@ const Refresh = z.object({ refreshToken: text().optional(), refresh_token: text(
 const CsrfAnswer = z.object({ csrf_token: z.string(), user: UserSchema }).meta({ id: 'CookieAnswer' });
 
 const LOGIN_DESCRIPTION = `
-From a page of this origin, or of a listed one, the answer sets the cookies of a login as well. A program that sends neither \`Origin\`
-nor \`Sec-Fetch-Site\` gets the tokens alone.`.trim();
+Sets the session cookies if the request comes from a page of this origin or of an allowed one. A client that sends neither
+\`Origin\` nor \`Sec-Fetch-Site\` receives the tokens only.`.trim();
 const REFRESH_DESCRIPTION = `
-A refresh token in the body is spent, and a new pair comes back. Without one, the access token in the header is renewed, as long as its
-login lasts. Without that, the refresh cookie is spent, and new cookies are set.`.trim();
+Exchanges a refresh token in the body for new tokens. Without one, renews the access token in the header while its session is
+active. Without either, exchanges the refresh cookie and sets new cookies.`.trim();
 
 export function addAuth({
   api,
@@ -52,7 +52,7 @@ export function addAuth({
     api.post(
       '/api/v1/auth/register',
       {
-        summary: 'Make an account and sign it in',
+        summary: 'Create an account and sign in',
         accepts: [],
         body: Register,
         response: [201, TokenAnswer],
@@ -64,7 +64,7 @@ export function addAuth({
   api.post(
     '/api/v1/auth/login',
     {
-      summary: 'Sign in; a browser gets cookies as well',
+      summary: 'Sign in',
       description: LOGIN_DESCRIPTION,
       accepts: [],
       body: LoginBody,
@@ -77,7 +77,7 @@ export function addAuth({
   api.post(
     '/api/v1/auth/login-json',
     {
-      summary: 'Sign in, without cookies',
+      summary: 'Sign in without cookies',
       accepts: [],
       body: LoginBody,
       response: [200, TokenAnswer],
@@ -88,7 +88,7 @@ export function addAuth({
   api.post(
     '/api/v1/auth/refresh',
     {
-      summary: 'New tokens: for a refresh token, for the access token in the header, or for the cookies of a browser',
+      summary: 'Refresh tokens',
       description: REFRESH_DESCRIPTION,
       accepts: [],
       documentedCredentials: ['bearer', 'refreshCookie'],
@@ -102,7 +102,7 @@ export function addAuth({
   api.post(
     '/api/v1/auth/logout',
     {
-      summary: 'End this login: its tokens are refused from now on',
+      summary: 'Sign out and revoke the tokens of this session',
       accepts: ['login'],
       acceptRefreshCookie: true,
       response: [200, Done],
@@ -131,11 +131,11 @@ export function addAuth({
     return sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta);
   }
 
-  /** What stands in the body decides, then the header, then the cookie. */
+  /** The body takes precedence, then the header, then the cookie. */
   async function refresh(ctx: Context, { refreshToken, refresh_token }: z.output<typeof Refresh>): Promise<void> {
     const fromBody = refreshToken ?? refresh_token;
     if (refresh_token && fromBody !== refresh_token) {
-      throw invalidRequest('The refresh token is given twice, and not the same.', { refresh_token: 'Give one.' });
+      throw invalidRequest('Two different refresh tokens were sent.', { refresh_token: 'Send one refresh token.' });
     }
     if (fromBody) ctx.body = await userSerializer.tokenAnswer(await tokens.refresh(fromBody, ctx.state.meta));
     else if (ctx.get('Authorization') || ctx.get('X-API-Key')) await refreshByBearer(ctx);
@@ -145,7 +145,7 @@ export function addAuth({
   async function refreshByBearer(ctx: Context): Promise<void> {
     const presented = extractCredential(ctx, cookies.names.access);
     const principal = await credentials.resolve(presented?.value ?? '', presented?.presentation);
-    if (principal.kind !== 'login') throw unauthorized('invalid_token', 'Only the token of a login can be renewed.');
+    if (principal.kind !== 'login') throw unauthorized('invalid_token', 'Only session tokens can be refreshed.');
     const { accessToken, seconds } = await tokens.extendAccess(principal);
     ctx.body = accessAnswer(accessToken, seconds);
   }

@@ -1,7 +1,6 @@
 /**
- * The cookies of browser apps: the access token, the refresh token, and the CSRF token that a
- * script reads and sends back. They sign nobody in at the pages, and the pages' cookie is none of
- * these.
+ * Cookies of browser apps: access token, refresh token, and a CSRF token that scripts can read.
+ * They are separate from the cookie of the pages.
  */
 
 import { forbidden } from '../../base/app-error.js';
@@ -30,8 +29,8 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
   /**
-   * A browser keeps a cookie with `Secure` only when it came by https; without, only this very
-   * machine is private enough.
+   * Browsers accept a cookie with `Secure` only over HTTPS. Without HTTPS, only a loopback issuer
+   * is safe.
    */
   const areSafe = secure || isLoopback(hostname);
   const names = { access: `${prefix}_access`, refresh: `${prefix}_refresh`, csrf: `${prefix}_csrf` };
@@ -53,9 +52,9 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
   return { names, browsers, mayBeSet, set, clear, refreshToken, csrfTokenFor };
 
   /**
-   * Whether this request may be answered with cookies: it comes from our own origin or a listed
-   * one. A program that says nothing about where it comes from does without. Refuses with
-   * `csrf_validation_failed` what comes from anywhere else.
+   * Reports whether the response can set cookies: the request comes from our own or an allowed
+   * origin. False for programs, which send no origin. Throws `csrf_validation_failed` for any other
+   * origin.
    */
   function mayBeSet(ctx: Context): boolean {
     originCheck.check(ctx);
@@ -81,14 +80,15 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
     return ctx.cookies.get(names.refresh, { signed: false });
   }
 
-  /** The same for the whole login, so that one tab which refreshes does not shut out the others. */
+  /**
+   * Returns one token for the whole session, so that a refresh in one tab keeps the others valid.
+   */
   function csrfTokenFor(sessionId: string): string {
     return hmacSha256(secrets.key('api-csrf'), sessionId);
   }
 
   /**
-   * Refuses with `csrf_validation_failed` unless header and cookie are the same and belong to this
-   * login.
+   * Throws `csrf_validation_failed` unless header and cookie are equal and belong to this session.
    */
   function checkCsrf(ctx: Context, sessionId: string): void {
     const [header, cookie] = [ctx.get('X-CSRF-Token'), ctx.cookies.get(names.csrf, { signed: false }) ?? ''];

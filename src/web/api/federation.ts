@@ -1,6 +1,5 @@
 /**
- * Signing in with a code of a provider elsewhere, which an app got by itself; the links of whoever
- * is signed in, and their tokens there.
+ * Sign-in with an authorization code of an external provider, linked identities, and their tokens.
  */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
@@ -20,39 +19,38 @@ const Code = z.object({ code: text(), redirect_uri: text(), code_verifier: text(
 const CodeAndOtp = Code.extend({ otp: text().optional() });
 const Answer = TokenAnswer.extend({
   user: UserSchema.extend({
-    avatar_url: z.string().nullable().describe('The same as `picture`.'),
-    provider_user_id: z.string().describe('Who the person is at the provider; `id` is the account.'),
+    avatar_url: z.string().nullable().describe('Alias of `picture`.'),
+    provider_user_id: z.string().describe("The user's id at the provider. `id` is the account's id."),
   }),
 }).meta({ id: 'FederatedTokenAnswer' });
 const LinkSchema = z
   .object({
     id: z.string(),
-    provider: z.string().nullable().describe('Null for an issuer by which nobody signs in on a page.'),
+    provider: z.string().nullable().describe('Null for an issuer that is not a configured provider.'),
     issuer: z.string(),
     provider_user_id: z.string(),
-    email: z.string().nullable().describe('As the provider told it last.'),
+    email: z.string().nullable().describe("The address in the provider's latest response."),
     created_at: z.iso.datetime(),
     last_used_at: z.iso.datetime().nullable(),
-    keeps_token: z.boolean().describe('What the provider gives for me is kept: see `/api/v1/auth/links/{id}/token`.'),
+    keeps_token: z.boolean().describe("The provider's tokens are stored: see `/api/v1/auth/links/{id}/token`."),
   })
   .meta({ id: 'Link' });
 const ProviderTokenSchema = z
   .object({
     access_token: z.string(),
     token_type: z.string(),
-    scope: z.string().nullable().describe('Null when the provider did not tell.'),
-    expires_at: z.iso.datetime().nullable().describe('Null when the provider did not tell.'),
+    scope: z.string().nullable().describe('Null if unknown.'),
+    expires_at: z.iso.datetime().nullable().describe('Null if unknown.'),
   })
   .meta({ id: 'ProviderToken' });
 
 const DESCRIPTION = `
-The address must be one of \`FEDERATION_REDIRECT_URIS\`. Whoever comes for the first time gets an account, unless the e-mail address has one
-already: then sign in to it, and link. A code works once: with \`mfa_required\`, get another one and send it with \`otp\`.`.trim();
+The redirect URI must be one of \`FEDERATION_REDIRECT_URIS\`. The first sign-in creates an account, unless the e-mail address belongs
+to an existing one: then sign in to it and link the provider. A code works once: after \`mfa_required\`, send a new one with \`otp\`.`.trim();
 const TOKEN_DESCRIPTION = `
-For an app that acts for me at the provider, also while I am away: whoever has a login of mine can. It is there if
-\`FEDERATION_STORE_TOKENS\` names the provider, and I came by it since. One that is about to expire is renewed first, if the provider gave
-a refresh token. With \`provider_sign_in_required\` it is no longer good, and with \`not_found\` there is none: sign in with the provider
-again. Each reading is written to the audit trail.`.trim();
+For apps that act for the user at the provider. Available if \`FEDERATION_STORE_TOKENS\` names the provider and the user has signed in
+with it since. A token that is about to expire is refreshed first. On \`provider_sign_in_required\` (no longer valid) and \`not_found\`
+(not stored), sign in with the provider again. Each access is recorded in the audit log.`.trim();
 const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
 
 export function addFederation({ api, userSerializer, sessionIssuer, federation, links, providerTokens }: Deps): void {
@@ -60,7 +58,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     api.post(
       `/api/v1/auth/${id}/callback`,
       {
-        summary: `Sign in with a code of ${name}`,
+        summary: `Sign in with an authorization code of ${name}`,
         description: DESCRIPTION,
         accepts: [],
         body: CodeAndOtp,
@@ -81,7 +79,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     api.post(
       `/api/v1/auth/${id}/link`,
       {
-        summary: `From now on ${name} signs me in as well`,
+        summary: `Link ${name} to my account`,
         accepts: ['login'],
         requireRecentAuth: true,
         body: Code,
@@ -93,13 +91,13 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
   }
   api.get(
     '/api/v1/auth/links',
-    { summary: 'Who I am at providers elsewhere', accepts: ['login'], response: [200, z.array(LinkSchema)] },
+    { summary: 'List my linked identities', accepts: ['login'], response: [200, z.array(LinkSchema)] },
     list,
   );
   api.get(
     '/api/v1/auth/links/:id/token',
     {
-      summary: 'The access token that a provider elsewhere gave for me',
+      summary: 'Get my access token of an external provider',
       description: TOKEN_DESCRIPTION,
       accepts: ['login'],
       response: [200, ProviderTokenSchema],
@@ -110,8 +108,8 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
   api.delete(
     '/api/v1/auth/links/:id',
     {
-      summary: 'A provider elsewhere signs me in no more; my other logins end',
-      description: 'The last way to sign in stays: then the answer is `conflict`.',
+      summary: 'Unlink an external provider and revoke my other sessions',
+      description: 'The only sign-in method cannot be removed (`conflict`).',
       accepts: ['login'],
       requireRecentAuth: true,
       response: [200, Done],

@@ -1,6 +1,6 @@
 /**
- * Invitations into an organization. For people who signed in here and for nobody else: no key,
- * agent or app brings anybody in.
+ * Invitations to an organization. Only users who signed in here can invite: no keys, agents or
+ * apps.
  */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
@@ -16,8 +16,11 @@ interface Deps extends Pick<Core, 'invitations'> {
   api: Api;
 }
 
-const NewInvitation = z.object({ email: text(), role: z.enum(ORGANIZATION_ROLES).describe("At most one's own.") });
-const Acceptance = z.object({ token: text().describe('Of the mailed link.') });
+const NewInvitation = z.object({
+  email: text(),
+  role: z.enum(ORGANIZATION_ROLES).describe('At most the role of the inviting member.'),
+});
+const Acceptance = z.object({ token: text().describe('The token of the mailed link.') });
 const InvitationSchema = z
   .object({
     id: z.string(),
@@ -37,8 +40,9 @@ export function addInvitations({ api, invitations }: Deps): void {
   api.post(
     '/api/v1/organizations/:id/invitations',
     {
-      summary: 'Invite somebody by e-mail',
-      description: 'The link in the mail works once, within a week. An earlier one for the same address is void.',
+      summary: 'Invite a user by e-mail',
+      description:
+        'The mailed link works once, within one week. It replaces an earlier invitation of the same address.',
       accepts,
       requireRecentAuth: true,
       body: NewInvitation,
@@ -49,19 +53,19 @@ export function addInvitations({ api, invitations }: Deps): void {
   );
   api.get(
     '/api/v1/organizations/:id/invitations',
-    { summary: 'Who is invited', accepts, response: [200, z.array(InvitationSchema)], errors },
+    { summary: 'List invitations', accepts, response: [200, z.array(InvitationSchema)], errors },
     list,
   );
   api.delete(
     '/api/v1/organizations/:id/invitations/:invitation_id',
-    { summary: 'Take an invitation back', accepts, response: [200, Done], errors },
+    { summary: 'Revoke an invitation', accepts, response: [200, Done], errors },
     takeBack,
   );
   api.post(
     '/api/v1/invitations/accept',
     {
-      summary: 'Accept an invitation, with the token of the mailed link',
-      description: 'Only for the account whose confirmed e-mail address was invited.',
+      summary: 'Accept an invitation',
+      description: 'Requires an account whose verified e-mail address was invited.',
       accepts,
       body: Acceptance,
       response: [200, OrganizationSchema],

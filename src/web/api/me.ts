@@ -1,4 +1,4 @@
-/** Who am I, how do I want it, and where am I signed in. */
+/** The current user: identity, preferences and sessions. */
 import { z } from 'zod';
 import { notFound } from '../../base/app-error.js';
 import type { Account } from '../../core/accounts/accounts.js';
@@ -39,15 +39,15 @@ const ProfilePatch = z.object({
   given_name: text().nullable().optional(),
   family_name: text().nullable().optional(),
   picture: text().nullable().optional(),
-  timezone: text().nullable().optional().describe('A name of the IANA time zone database, such as Europe/Vienna.'),
+  timezone: text().nullable().optional().describe('An IANA time zone, such as Europe/Vienna.'),
   language: text().nullable().optional().describe('A language tag (BCP 47), such as de-AT.'),
-  notifications: z.record(text(100), z.boolean()).optional().describe('Replaces all of them.'),
+  notifications: z.record(text(100), z.boolean()).optional().describe('Replaces all settings.'),
 });
 const SessionSchema = z
   .object({
     id: z.string(),
     current: z.boolean(),
-    channel: z.enum(['browser', 'json']).describe('Signed in on a page, or through this API.'),
+    channel: z.enum(['browser', 'json']).describe('How the session was created: on a page, or through this API.'),
     ip_address: z.string().nullable(),
     user_agent: z.string().nullable(),
     amr: z.array(z.string()),
@@ -60,30 +60,30 @@ const SessionSchema = z
 export function addMe({ api, organizations, permissions, profiles, projects, sessions }: Deps): void {
   const accepts = ['login'] as const;
   const readers = ['login', 'foreign', 'api-key'] as const;
-  api.get('/api/v1/auth/me', { summary: 'Who is signed in', accepts: readers, response: [200, Me] }, me);
+  api.get('/api/v1/auth/me', { summary: 'Get the current user', accepts: readers, response: [200, Me] }, me);
   api.get(
     '/api/v1/auth/me/profile',
-    { summary: 'My preferences', accepts: readers, response: [200, ProfileSchema] },
+    { summary: 'Get my preferences', accepts: readers, response: [200, ProfileSchema] },
     showProfile,
   );
   api.patch(
     '/api/v1/auth/me/profile',
-    { summary: 'Change my preferences', accepts, body: ProfilePatch, response: [200, ProfileSchema] },
+    { summary: 'Update my preferences', accepts, body: ProfilePatch, response: [200, ProfileSchema] },
     changeProfile,
   );
   api.get(
     '/api/v1/auth/sessions',
-    { summary: 'Where I am signed in', accepts, response: [200, z.array(SessionSchema)] },
+    { summary: 'List my sessions', accepts, response: [200, z.array(SessionSchema)] },
     listSessions,
   );
   api.delete(
     '/api/v1/auth/sessions',
-    { summary: 'End all my other logins', accepts, response: [200, Done] },
+    { summary: 'Revoke all my other sessions', accepts, response: [200, Done] },
     endOthers,
   );
   api.delete(
     '/api/v1/auth/sessions/:id',
-    { summary: 'End one of my logins', accepts, response: [200, Done], errors: ['not_found'] },
+    { summary: 'Revoke one of my sessions', accepts, response: [200, Done], errors: ['not_found'] },
     endOne,
   );
 
@@ -120,7 +120,7 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
 
   async function endOne(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
-    if (!own) throw notFound('There is no such login.');
+    if (!own) throw notFound('Session not found.');
     await sessions.revoke(own.id, 'revoked', ctx.state.meta);
     ctx.body = { ok: true, message: 'That login has ended.' };
   }

@@ -1,4 +1,4 @@
-/** The second factor and the renewed proof of the person, without a page. */
+/** Two-factor authentication and re-authentication through the JSON API. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
@@ -19,11 +19,11 @@ const Proof = z
   });
 const Code = z.object({ otp: text() });
 const EnrolmentSchema = z.object({
-  secret: z.string().describe('For whoever types it: 160 bits, base32.'),
+  secret: z.string().describe('The secret for typing: 160 bits, base32.'),
   otpauth_uri: z.string(),
   qr_svg: z.string().describe('The URI as a QR code.'),
 });
-const Codes = z.object({ recovery_codes: z.array(z.string()).describe('Shown this once.') });
+const Codes = z.object({ recovery_codes: z.array(z.string()).describe('Shown once.') });
 
 export function addMfa({ api, mfa, signIn }: Deps): void {
   const accepts = ['login'] as const;
@@ -31,7 +31,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
   api.post(
     '/api/v1/auth/reauth',
     {
-      summary: 'Prove again who I am, by password or by second factor',
+      summary: 'Authenticate again with password or second factor',
       accepts,
       body: Proof,
       response: [200, Done],
@@ -42,7 +42,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
   api.post(
     '/api/v1/auth/mfa/totp',
     {
-      summary: 'Begin to set up an authenticator app',
+      summary: 'Start the enrollment of an authenticator app',
       accepts,
       requireRecentAuth,
       response: [200, EnrolmentSchema],
@@ -53,7 +53,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
   api.post(
     '/api/v1/auth/mfa/totp/confirm',
     {
-      summary: 'Confirm the app by a code of it: from then on it is asked for, and my other logins end',
+      summary: 'Confirm an authenticator app and revoke my other sessions',
       accepts,
       requireRecentAuth,
       body: Code,
@@ -65,7 +65,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
   api.delete(
     '/api/v1/auth/mfa/totp',
     {
-      summary: 'Remove the app and the recovery codes; my other logins end',
+      summary: 'Remove the authenticator app and its recovery codes, and revoke my other sessions',
       accepts,
       requireRecentAuth,
       response: [200, Done],
@@ -76,7 +76,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
   api.post(
     '/api/v1/auth/mfa/recovery-codes',
     {
-      summary: 'Fresh recovery codes; those before are void',
+      summary: 'Regenerate recovery codes',
       accepts,
       requireRecentAuth,
       response: [200, Codes],

@@ -1,6 +1,6 @@
 /**
- * Organizations, their members, and their projects. Keys read here what lies within their bounds;
- * people change it.
+ * Organizations, members and projects. API keys can read what they are limited to; users can change
+ * it.
  */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
@@ -19,7 +19,9 @@ interface Deps extends Pick<Core, 'organizations' | 'members' | 'projects'> {
 
 const Named = z.object({ name: text() });
 const RoleChange = z.object({ role: z.enum(ORGANIZATION_ROLES) });
-const NewProject = Named.extend({ organization_id: text().optional().describe("One's own when left out.") });
+const NewProject = Named.extend({
+  organization_id: text().optional().describe("Default: the user's own organization."),
+});
 const MemberSchema = z
   .object({
     id: z.uuid(),
@@ -42,7 +44,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   api.post(
     '/api/v1/organizations',
     {
-      summary: 'Make an organization',
+      summary: 'Create an organization',
       accepts,
       body: Named,
       response: [201, OrganizationSchema],
@@ -53,7 +55,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   api.get(
     '/api/v1/organizations',
     {
-      summary: 'Where I am a member',
+      summary: 'List my organizations',
       accepts: readers,
       response: [200, z.array(OrganizationSchema)],
       errors: ['project_scope_violation'],
@@ -62,7 +64,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   );
   api.get(
     '/api/v1/organizations/:id',
-    { summary: 'An organization', accepts: readers, response: [200, OrganizationSchema], errors: bounds },
+    { summary: 'Get an organization', accepts: readers, response: [200, OrganizationSchema], errors: bounds },
     show,
   );
   api.patch(
@@ -72,13 +74,13 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   );
   api.get(
     '/api/v1/organizations/:id/members',
-    { summary: 'Who is in it', accepts: readers, response: [200, z.array(MemberSchema)], errors: bounds },
+    { summary: 'List members', accepts: readers, response: [200, z.array(MemberSchema)], errors: bounds },
     listMembers,
   );
   api.patch(
     '/api/v1/organizations/:id/members/:account_id',
     {
-      summary: "Change a member's role",
+      summary: "Update a member's role",
       accepts,
       requireRecentAuth: true,
       body: RoleChange,
@@ -90,7 +92,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   api.delete(
     '/api/v1/organizations/:id/members/:account_id',
     {
-      summary: 'Remove a member, or leave',
+      summary: 'Remove a member or leave the organization',
       accepts,
       requireRecentAuth: true,
       response: [200, Done],
@@ -101,7 +103,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   api.post(
     '/api/v1/projects',
     {
-      summary: 'Make a project',
+      summary: 'Create a project',
       accepts,
       body: NewProject,
       response: [201, ProjectSchema],
@@ -112,7 +114,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   api.get(
     '/api/v1/projects',
     {
-      summary: 'The projects that I can see',
+      summary: 'List projects',
       accepts: readers,
       response: [200, z.array(ProjectSchema)],
       errors: ['project_scope_violation'],
@@ -121,7 +123,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   );
   api.get(
     '/api/v1/projects/:id',
-    { summary: 'A project', accepts: readers, response: [200, ProjectSchema], errors: bounds },
+    { summary: 'Get a project', accepts: readers, response: [200, ProjectSchema], errors: bounds },
     showProject,
   );
   api.patch(

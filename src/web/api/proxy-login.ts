@@ -1,7 +1,4 @@
-/**
- * Proxy login: an app signs people in with the password of an upstream provider, without a
- * redirect.
- */
+/** Proxy login: verifies passwords with an upstream provider, without a redirect. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { HOP_HEADER } from '../../core/federation/proxy-login.js';
@@ -19,15 +16,15 @@ interface Deps extends Pick<Core, 'sessionIssuer' | 'upstream'> {
 const ProxyLogin = z.object({ email: text(), password: text(), otp: text().optional() });
 
 const DESCRIPTION = `
-The upstream provider is asked whether the password is right; whoever comes for the first time gets an account. \`otp\` is passed on. It
-is also the code of a second factor that is set up here. Without an upstream, this is \`login-json\`.`.trim();
+The upstream provider verifies the password. The first sign-in creates an account. \`otp\` is passed on, and is also the code of a
+second factor of the account. Without an upstream provider, this is the same as \`login-json\`.`.trim();
 
 export function addProxyLogin({ api, userSerializer, sessionIssuer, upstream }: Deps): void {
   for (const name of ['ainative-login', 'proxy-login']) {
     api.post(
       `/api/v1/auth/${name}`,
       {
-        summary: 'Sign in with the password of the upstream provider',
+        summary: 'Sign in with a password of the upstream provider',
         description: DESCRIPTION,
         accepts: [],
         body: ProxyLogin,

@@ -1,4 +1,4 @@
-/** Passwords and addresses without a page: what is forgotten, changed or verified. */
+/** Password reset, password change and e-mail verification. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
@@ -21,7 +21,7 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
   api.post(
     '/api/v1/auth/forgot-password',
     {
-      summary: 'Mail a link to choose a new password, if there is an account with this address',
+      summary: 'Request a password reset',
       accepts: [],
       body: Forgot,
       response: [202, Done],
@@ -31,7 +31,7 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
   api.post(
     '/api/v1/auth/reset-password',
     {
-      summary: 'Choose a new password with the token of a mailed link; every login of the account ends',
+      summary: 'Reset the password and revoke all sessions',
       accepts: [],
       body: Reset,
       response: [200, Done],
@@ -42,7 +42,7 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
   api.post(
     '/api/v1/auth/verify-email',
     {
-      summary: 'Confirm an e-mail address with the token of a mailed link',
+      summary: 'Verify an e-mail address',
       accepts: [],
       body: Verify,
       response: [200, Done],
@@ -50,11 +50,11 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
     },
     verify,
   );
-  // The current password is the proof of the person, and as recent as can be.
+  // The current password in the request is a recent authentication.
   api.post(
     '/api/v1/auth/change-password',
     {
-      summary: 'Change the password; every other login of the account ends',
+      summary: 'Change the password and revoke all other sessions',
       accepts: ['login'],
       body: Change,
       response: [200, Done],

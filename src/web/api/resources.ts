@@ -1,7 +1,4 @@
-/**
- * API resources: the APIs that apps can ask for tokens for (RFC 8707), as administrators register
- * them.
- */
+/** API resources: the APIs for which clients can request tokens (RFC 8707). For administrators. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
@@ -20,25 +17,25 @@ interface Deps extends Pick<Core, 'resources' | 'resourceRegistry'> {
 
 const ScopeSchema = z.object({
   name: text(),
-  description: text().describe('One sentence, which people read on the consent page.'),
-  default: z.boolean().optional().describe('Whether apps that ask for no scope get this one; true when left out.'),
-  capability: z.boolean().optional().describe('Whether agents may be given it; false when left out.'),
+  description: text().describe('The description on the consent page.'),
+  default: z.boolean().optional().describe('Whether the scope is granted to requests without `scope`. Default: true.'),
+  capability: z.boolean().optional().describe('Whether agents can have this scope. Default: false.'),
 });
 const Settings = z.object({
-  name: text().describe('What people read on the consent page.'),
+  name: text().describe('The name on the consent page.'),
   scopes: z.array(ScopeSchema),
   access_token_format: z.enum(['jwt', 'opaque']),
   access_token_ttl: text(20)
     .refine((value) => durationSeconds(value) !== undefined, 'Write it as 15m.')
     .nullable()
-    .describe('A duration such as 15m; null for the general setting.'),
-  clients: z.array(text()).nullable().describe('The ids of the clients that may ask for it; null for all of them.'),
-  unclaimed_agents: z.boolean().describe('Whether agents that nobody answers for may ask for it.'),
+    .describe('A duration such as 15m. Null: the general setting.'),
+  clients: z.array(text()).nullable().describe('The ids of the clients that can request it. Null: all clients.'),
+  unclaimed_agents: z.boolean().describe('Whether unclaimed agents can request it.'),
 });
 const NewResource = Settings.partial()
   .required({ name: true })
   .extend({
-    identifier: text().describe('The absolute URI that goes into `aud`. It never changes.'),
+    identifier: text().describe('The absolute URI used as `aud`. It cannot be changed.'),
   });
 const Change = Settings.partial();
 const ResourceSchema = z
@@ -48,10 +45,10 @@ const ResourceSchema = z
     name: z.string(),
     scopes: z.array(ScopeSchema.required()),
     access_token_format: z.enum(['jwt', 'opaque']),
-    access_token_ttl: z.int().nullable().describe('Seconds; null for the general setting.'),
+    access_token_ttl: z.int().nullable().describe('Seconds. Null: the general setting.'),
     clients: z.array(z.string()).nullable(),
     unclaimed_agents: z.boolean(),
-    built_in: z.boolean().describe("Signet's own API, or a tool's: it cannot be changed here."),
+    built_in: z.boolean().describe("Signet's own API, or the API of a tool. It cannot be changed here."),
   })
   .meta({ id: 'Resource' });
 
@@ -59,19 +56,25 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
   const guard = { accepts: ['login'], admin: true, requireRecentAuth: true } as const;
   api.post(
     '/api/v1/resources',
-    { summary: 'Register an API', ...guard, body: NewResource, response: [201, ResourceSchema], errors: ['conflict'] },
+    {
+      summary: 'Register an API resource',
+      ...guard,
+      body: NewResource,
+      response: [201, ResourceSchema],
+      errors: ['conflict'],
+    },
     create,
   );
   api.get(
     '/api/v1/resources',
-    { summary: 'All APIs', accepts: ['login'], admin: true, response: [200, z.array(ResourceSchema)] },
+    { summary: 'List API resources', accepts: ['login'], admin: true, response: [200, z.array(ResourceSchema)] },
     list,
   );
   api.patch(
     '/api/v1/resources/:id',
     {
-      summary: 'Change an API',
-      description: 'What is left out stays. Scopes and clients replace those that were there.',
+      summary: 'Update an API resource',
+      description: 'Absent fields stay unchanged. `scopes` and `clients` replace the existing lists.',
       ...guard,
       body: Change,
       response: [200, ResourceSchema],
@@ -82,8 +85,8 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
   api.delete(
     '/api/v1/resources/:id',
     {
-      summary: 'Take an API away',
-      description: 'No token is made for it from then on. Those that are out there end when they expire.',
+      summary: 'Delete an API resource',
+      description: 'No more tokens are issued for it. Existing tokens stay valid until they expire.',
       ...guard,
       response: [200, Done],
       errors: ['not_found', 'conflict'],

@@ -1,6 +1,5 @@
 /**
- * What the JSON API calls things: one answer serves the dialects of all its clients, so some values
- * have two names.
+ * Schemas of the JSON API. Some values have two names, because the clients use different dialects.
  */
 import { z } from 'zod';
 import type { Account } from '../../core/accounts/accounts.js';
@@ -15,8 +14,8 @@ export const UserSchema = z
     name: z.string().nullable(),
     full_name: z.string().nullable(),
     companyId: z.string().nullable().describe("The account's own organization."),
-    role: z.enum(['admin', 'viewer']).describe('In this instance.'),
-    org_role: z.enum(ORGANIZATION_ROLES).nullable().describe('In that organization.'),
+    role: z.enum(['admin', 'viewer']).describe('The role on this server.'),
+    org_role: z.enum(ORGANIZATION_ROLES).nullable().describe('The role in that organization.'),
     email_verified: z.boolean(),
     plan: z.string(),
     picture: z.string().nullable(),
@@ -25,16 +24,16 @@ export const UserSchema = z
 
 export const AccessAnswer = z
   .object({
-    token: z.string().describe('The same as `access_token`.'),
+    token: z.string().describe('Alias of `access_token`.'),
     access_token: z.string(),
     token_type: z.literal('bearer'),
-    expires_in: z.int().describe('Seconds.'),
+    expires_in: z.int().describe('The lifetime in seconds.'),
   })
   .meta({ id: 'AccessTokenAnswer' });
 
 export const TokenAnswer = AccessAnswer.extend({
-  refreshToken: z.string().describe('The same as `refresh_token`.'),
-  refresh_token: z.string().describe('Good for one refresh.'),
+  refreshToken: z.string().describe('Alias of `refresh_token`.'),
+  refresh_token: z.string().describe('Valid for one use.'),
   id: z.uuid(),
   email: z.email(),
   user: UserSchema,
@@ -67,10 +66,12 @@ export function createUserSerializer({ organizations }: { organizations: Pick<Or
   }
 }
 
+/** Returns the response to a sign-in or refresh. */
 export function accessAnswer(accessToken: string, seconds: number): z.input<typeof AccessAnswer> {
   return { token: accessToken, access_token: accessToken, token_type: 'bearer', expires_in: seconds };
 }
 
+/** Returns the representation of an account. */
 export function toUser(account: Account, organizations: OrganizationOfMember[]): z.input<typeof UserSchema> {
   const own = organizations.find((organization) => organization.own);
   return {
@@ -87,6 +88,7 @@ export function toUser(account: Account, organizations: OrganizationOfMember[]):
   };
 }
 
+/** Returns the representation of an organization. */
 export const toOrganization = ({
   id,
   name,

@@ -1,7 +1,4 @@
-/**
- * Endpoints that make test users, for sandboxes: there only with TEST_AUTH=true, which production
- * refuses.
- */
+/** Creates test users, for sandboxes. Only with TEST_AUTH=true, which production rejects. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { subjectOf } from '../../core/credentials/principal.js';
@@ -26,9 +23,8 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
   api.get(
     '/api/v1/test-auth/auth-status',
     {
-      summary: 'Sandboxes only: what my credential stands for',
-      description:
-        'Who carries nothing is anonymous. A credential that is not good, or no longer, is refused as everywhere.',
+      summary: 'Sandbox: get the principal of a credential',
+      description: 'A request without a credential is anonymous. An invalid credential is rejected.',
       accepts: ['login', 'oauth', 'foreign', 'api-key', 'agent', 'workload'],
       scope: null,
       optional: true,
@@ -38,12 +34,12 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
   );
   api.post(
     '/api/v1/test-auth/create-test-user',
-    { summary: 'Sandboxes only: make a test user', accepts: [], body: TestUser, response: [201, TokenAnswer] },
+    { summary: 'Sandbox: create a test user', accepts: [], body: TestUser, response: [201, TokenAnswer] },
     createTestUser,
   );
   api.post(
     '/api/v1/test-auth/test-login',
-    { summary: 'Sandboxes only: sign a test user in', accepts: [], body: TestUser, response: [200, TokenAnswer] },
+    { summary: 'Sandbox: sign in as a test user', accepts: [], body: TestUser, response: [200, TokenAnswer] },
     testLogin,
   );
 

@@ -1,7 +1,4 @@
-/**
- * The door of developers: the OpenAPI document, and a page that shows it, by Swagger UI from our
- * own origin.
- */
+/** The OpenAPI document, and a page that shows it with Swagger UI from our own origin. */
 import Router from '@koa/router';
 import type { Context, State } from '../http/context.js';
 import { allowOwnScripts } from '../http/security-headers.js';
@@ -14,9 +11,9 @@ const DOCUMENT = '/api/openapi.json';
 
 interface Deps {
   views: Views<DocsPages>;
-  /** The address of a public file, with its version. */
+  /** Returns the URL of a public file, with its version. */
   assetUrl: (file: string) => string;
-  /** What the document tells of. */
+  /** The content of the document. */
   described: Described;
 }
 

@@ -1,14 +1,10 @@
-/**
- * What an endpoint may say no with, for the document: what its line names, and what follows from
- * it.
- */
+/** The errors of an endpoint, for the OpenAPI document. */
 
 import { DOCUMENTED_ERRORS, type DocumentedErrorCode } from '../endpoints/documented-errors.js';
 import type { EndpointAt } from '../endpoints/endpoint.js';
 
 /**
- * All codes that an endpoint may refuse with, by status: its own, and those that follow from its
- * line.
+ * Returns all error codes of an endpoint by status: its own, and those that follow from its checks.
  */
 export function documentedErrors(endpoint: EndpointAt): Map<number, DocumentedErrorCode[]> {
   const byStatus = new Map<number, DocumentedErrorCode[]>();
@@ -20,6 +16,7 @@ export function documentedErrors(endpoint: EndpointAt): Map<number, DocumentedEr
   return byStatus;
 }
 
+/** Returns the description of an error code. */
 export const errorDescription = (code: DocumentedErrorCode) => DOCUMENTED_ERRORS[code][1];
 
 function following({ method, path, accepts, optional, admin, requireRecentAuth, query, body }: EndpointAt) {

@@ -1,6 +1,6 @@
 /**
- * The OpenAPI 3.1 document of the JSON API, made from the route lines and their zod schemas: what
- * guards the API describes it. A schema with an id (`.meta({ id })`) is shared under that name.
+ * Generates the OpenAPI 3.1 document of the JSON API from the endpoints and their zod schemas. A
+ * schema with an id (`.meta({ id })`) is shared under that name.
  */
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
@@ -18,44 +18,41 @@ export interface Described {
   cookieNames: { access: string; refresh: string; csrf: string; tools: string };
 }
 
-/** Where an operation is filed: the first whose pattern fits. */
+/** The tag of an operation is the first whose pattern matches. */
 const TAGS: [name: string, description: string, paths: RegExp][] = [
-  ['Sandbox', 'Made-up people for tests. Only there with `TEST_AUTH=true`.', /^\/api\/v1\/test-auth\//],
-  ['Me', 'Who is signed in, and how they like it.', /^\/api\/v1\/auth\/me(\/|$)/],
-  ['Logins', 'Where an account is signed in.', /^\/api\/v1\/auth\/sessions(\/|$)/],
-  ['Links', 'Who an account is at providers elsewhere.', /^\/api\/v1\/auth\/(links(\/|$)|[\w-]+\/link$)/],
-  ['Second factors', 'Codes of an authenticator app, and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
-  ['Approvals', 'What agents ask of people, and the answers.', /^\/api\/v1\/approvals(\/|$)/],
-  [
-    'Agents',
-    'Programs that act for themselves, and what they may be given.',
-    /^\/api\/v1\/(agents|capabilities)(\/|$)/,
-  ],
-  ['API keys', 'Secrets for scripts, each within bounds of its own.', /^\/api\/v1\/api-keys(\/|$)/],
-  ['API resources', 'The APIs that apps can ask for tokens for.', /^\/api\/v1\/resources(\/|$)/],
+  ['Sandbox', 'Test users. Only available with `TEST_AUTH=true`.', /^\/api\/v1\/test-auth\//],
+  ['Me', 'The current user and their preferences.', /^\/api\/v1\/auth\/me(\/|$)/],
+  ['Logins', 'The sessions of an account.', /^\/api\/v1\/auth\/sessions(\/|$)/],
+  ['Links', 'External identities linked to an account.', /^\/api\/v1\/auth\/(links(\/|$)|[\w-]+\/link$)/],
+  ['Second factors', 'Authenticator apps and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
+  ['Approvals', "Requests of agents that need a user's approval.", /^\/api\/v1\/approvals(\/|$)/],
+  ['Agents', 'Programs with their own identity, and their capabilities.', /^\/api\/v1\/(agents|capabilities)(\/|$)/],
+  ['API keys', 'Scoped credentials for programs.', /^\/api\/v1\/api-keys(\/|$)/],
+  ['API resources', 'APIs for which clients can request tokens.', /^\/api\/v1\/resources(\/|$)/],
   [
     'Organizations',
-    'Whom accounts work for, with whom, and on what.',
+    'Organizations, members, projects and invitations.',
     /^\/api\/v1\/(organizations|projects|invitations)(\/|$)/,
   ],
-  ['Tools: signing in', 'Logins of people who keep and use tools.', /^\/api\/(login|logout|token|me|me\/password)$/],
-  ['Tools: validation', 'What a tool asks about its visitors.', /^\/api\/validate$/],
   [
-    'Tools: people and rights',
-    'Who there is, and what they may where.',
-    /^\/api\/(users|tools|permissions|keys)(\/|$)/,
+    'Tools: signing in',
+    'Sign-in for users and administrators of tools.',
+    /^\/api\/(login|logout|token|me|me\/password)$/,
   ],
-  ['Signing in', 'Accounts, tokens and cookies of a login without a page.', /^\/api\/v1\/auth\//],
+  ['Tools: validation', "Validates the credentials of a tool's visitors.", /^\/api\/validate$/],
+  ['Tools: people and rights', 'Users, tools, permissions and keys.', /^\/api\/(users|tools|permissions|keys)(\/|$)/],
+  ['Signing in', 'Sign-up, sign-in, tokens and cookies.', /^\/api\/v1\/auth\//],
 ];
 const OTHER_TAG = 'Other';
 const LIMIT_HEADERS = {
-  'RateLimit-Limit': 'Requests in a minute.',
-  'RateLimit-Remaining': 'How many of them are left.',
-  'RateLimit-Reset': 'Seconds until the minute is over.',
+  'RateLimit-Limit': 'Allowed requests per minute.',
+  'RateLimit-Remaining': 'Remaining requests.',
+  'RateLimit-Reset': 'Seconds until the limit resets.',
 };
 const ERROR = { $ref: '#/components/schemas/Error' };
-const BEARER_CHALLENGE = 'How to come in (RFC 6750, RFC 9728).';
+const BEARER_CHALLENGE = 'The required authentication (RFC 6750, RFC 9728).';
 
+/** Returns the OpenAPI document. */
 export function describeApi({ issuer, brandName, version, endpoints, cookieNames }: Described): Json {
   const schemas = createSchemas();
   schemas.of(ErrorAnswer);
@@ -99,7 +96,7 @@ function operation(endpoint: EndpointAt, schemas: Schemas): Json {
   };
 }
 
-/** `PATCH /api/v1/auth/me/profile` → `patchAuthMeProfile`: it changes only when the path does. */
+/** Returns the operation id: `PATCH /api/v1/auth/me/profile` → `patchAuthMeProfile`. */
 function operationId(method: string, path: string): string {
   const words = path.replace(/^\/api\/(v1\/)?/, '').split(/[^a-zA-Z0-9]+/);
   return method + words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('');
@@ -131,7 +128,7 @@ function requestBody(body: z.ZodType, form: boolean, schemas: Schemas): Json {
   };
 }
 
-/** Each entry is one way in; an empty one means that nothing is needed. */
+/** Each entry is an alternative. An empty one means that no credential is required. */
 function securityOf({ method, accepts, optional, documentedCredentials = [], browsers }: EndpointAt): Json[] {
   const nothing = accepts.length === 0 || optional ? [{}] : [];
   const isGuarded = method !== 'get' && browsers.hasCsrfToken;
@@ -187,16 +184,16 @@ function securitySchemes({ access, refresh, csrf, tools }: Described['cookieName
     bearer: {
       type: 'http',
       scheme: 'bearer',
-      description: 'The `access_token` of a login, or of an app for this API.',
+      description: 'An access token for this API: of a session or of an OAuth client.',
     },
-    cookie: { type: 'apiKey', in: 'cookie', name: access, description: 'The access token of a browser.' },
-    toolsCookie: { type: 'apiKey', in: 'cookie', name: tools, description: 'The same, of `POST /api/login`.' },
-    refreshCookie: { type: 'apiKey', in: 'cookie', name: refresh, description: 'The refresh token of a browser.' },
+    cookie: { type: 'apiKey', in: 'cookie', name: access, description: 'The access token in a browser.' },
+    toolsCookie: { type: 'apiKey', in: 'cookie', name: tools, description: 'The access token of `POST /api/login`.' },
+    refreshCookie: { type: 'apiKey', in: 'cookie', name: refresh, description: 'The refresh token in a browser.' },
     csrf: {
       type: 'apiKey',
       in: 'header',
       name: 'X-CSRF-Token',
-      description: `With each change by cookie: the value of the cookie \`${csrf}\`, also in the answer of the login.`,
+      description: `Required for changes with cookies: the value of the cookie \`${csrf}\`, which the login response also contains.`,
     },
   };
 }
@@ -209,14 +206,13 @@ function tagsOf(endpoints: readonly EndpointAt[]): Json[] {
   return [...known, { name: OTHER_TAG }].filter(({ name }) => used.has(name)).reverse();
 }
 
-/** Turns zod schemas into JSON Schema and keeps the shared ones apart. */
+/** Converts zod schemas to JSON Schema and collects the shared ones. */
 function createSchemas() {
   const shared: Json = {};
   return { of, shared };
 
   function of(schema: z.ZodType): Json {
-    // As input: later releases may add a member to an answer, and whoever reads one must not
-    // stumble over it.
+    // Uses the input schemas, which allow further members: later releases may add some.
     const { $schema: _dialect, $defs, ...rest } = z.toJSONSchema(schema, { io: 'input', override: leaveOutNoise });
     Object.assign(shared, moved($defs ?? {}));
     return moved(rest);
@@ -227,10 +223,7 @@ function createSchemas() {
   }
 }
 
-/**
- * A format says what its pattern repeats in a hundred characters; and integers have no bounds but
- * those of JavaScript.
- */
+/** Removes patterns that only repeat a format, and the bounds of JavaScript integers. */
 function leaveOutNoise({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
   if (jsonSchema.format) delete jsonSchema.pattern;
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
@@ -239,14 +232,14 @@ function leaveOutNoise({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchem
 
 const introduction = ({ access, csrf }: Described['cookieNames']) =>
   `
-Programs send a token: \`Authorization: Bearer <access_token>\`. Browser apps of this origin, and of the listed ones, are signed in by
-cookies; each change (\`POST\`, \`PUT\`, \`PATCH\`, \`DELETE\`) by the cookie \`${access}\` needs the value of \`${csrf}\` in the header
-\`X-CSRF-Token\`. Where a header carries a credential, cookies are not looked at.
+Programs send a token: \`Authorization: Bearer <access_token>\`. Browser apps of this origin and of allowed origins use cookies. With
+cookies, each change (\`POST\`, \`PUT\`, \`PATCH\`, \`DELETE\`) that uses the cookie \`${access}\` needs the value of \`${csrf}\` in the
+header \`X-CSRF-Token\`. A credential in a header takes precedence over cookies.
 
-Every refusal is \`{ error, error_description, request_id }\`, with \`fields\` where some values are malformed. A program branches on
-\`error\`; the sentence is for people. \`request_id\` is what to tell whoever keeps this server.
+Errors have the body \`{ error, error_description, request_id }\`, and \`fields\` for invalid values. Programs should check \`error\`;
+\`error_description\` is for people. Include \`request_id\` when you contact support.
 
-A member of a body that may be left out may be \`null\` as well: it says the same, unless it is described otherwise.
+Optional members of a body can be \`null\`, which means the same as absent, unless described otherwise.
 
-Answers tell how many requests the minute still has (\`RateLimit-*\`); a 429 says when to come back (\`Retry-After\`).
+Responses include the remaining requests (\`RateLimit-*\`); a 429 response includes the time to wait (\`Retry-After\`).
 `.trim();

@@ -1,7 +1,4 @@
-/**
- * Serves the OpenAPI document. It is a constant: made when it is first asked for, read by anybody
- * from anywhere, as discovery is.
- */
+/** Serves the OpenAPI document. Generated on the first request; readable from any origin. */
 import { sha256 } from '../../base/crypto.js';
 import type { Context } from '../http/context.js';
 

@@ -1,10 +1,10 @@
-/** The page that shows the API, and the values that it prints. */
+/** The API reference page, and the values that it prints. */
 
 export interface DocsPages {
   'docs/api': ApiReferencePage;
 }
 
-/** Where the page finds the document, and the files that show it. */
+/** URLs of the document and of the viewer. */
 interface ApiReferencePage {
   documentHref: string;
   viewerHref: string;

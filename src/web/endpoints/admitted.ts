@@ -1,10 +1,10 @@
-/** Requires complete authentications, where a request cannot continue with a second one. */
+/** Requires the second factor, if the account has one. */
 
 import type { AuthResult } from '../../core/sign-in/complete-authentication.js';
 import { secondFactorRequired } from '../../core/sign-in/errors.js';
 import type { Authenticated } from '../../core/sign-in/session-issuance.js';
 
-/** Returns a complete authentication. Throws `AppError` `mfa_required` otherwise. */
+/** Returns the authenticated user. Throws `mfa_required` if the second factor is missing. */
 export function requireComplete(authResult: AuthResult): Authenticated {
   if (authResult.kind === 'complete') return authResult;
   throw secondFactorRequired();

@@ -1,7 +1,6 @@
 /**
- * One line of a JSON API: what it reads, which credentials do, what it answers. The same values
- * guard it and describe it in the OpenAPI document, so that neither can say something else. Each
- * door of programs has its own lines, and its own way to know browsers.
+ * An endpoint of a JSON API: input, accepted credentials, response. The same declaration guards the
+ * endpoint and describes it in the OpenAPI document. Each API has its own session cookie.
  */
 import Router from '@koa/router';
 import type { z } from 'zod';
@@ -34,67 +33,60 @@ export interface Endpoint<
   Query extends z.ZodType = z.ZodType,
 > {
   summary: string;
-  /** What the summary leaves out, in Markdown, for the document. */
+  /** Details for the OpenAPI document, in Markdown. */
   description?: string;
-  /**
-   * The kinds of credentials that do. None: anybody may come, and what they carry is not looked at.
-   */
+  /** The accepted kinds of credentials. Empty: public; credentials are ignored. */
   accepts: readonly Kind[];
-  /** What its handler looks at by itself, for the document. */
+  /** Credentials that the handler reads itself, for the OpenAPI document. */
   documentedCredentials?: readonly ('bearer' | 'cookie' | 'refreshCookie')[];
-  /** Whoever carries nothing may come as well. */
+  /** Also accepts requests without a credential. */
   optional?: boolean;
-  /** The refresh cookie will do where the access cookie has expired. */
+  /** Accepts the refresh cookie if the access cookie has expired. */
   acceptRefreshCookie?: boolean;
-  /** What an OAuth token must have been given, where those are accepted; null: nothing. */
+  /** The scope that an OAuth token needs. Null: none. */
   scope?: string | null;
-  /** For administrators of this instance only. */
+  /** Requires an administrator of this server. */
   admin?: boolean;
-  /** A secret of the keeper's: whoever carries it may come as if nothing were needed. */
+  /** A configured secret that is accepted instead of a credential. */
   sharedSecret?: string | undefined;
-  /** A person who comes proved who they are within the last minutes. */
+  /** Requires that a user has authenticated within the last minutes. */
   requireRecentAuth?: boolean;
-  /**
-   * Counted by address, whoever comes: what is carried in the body is not known yet. Or counted in
-   * a way of its own.
-   */
+  /** A rate limit by IP address, for public endpoints, or a function that counts in its own way. */
   limit?: 'anonymous' | 'default' | ((address: string) => Promise<LimitState | undefined>);
   /**
-   * What may stand in the query. The handler gets it together with the body, which decides where
-   * both say something.
+   * The schema of the query. The handler receives query and body merged; the body takes precedence.
    */
   query?: Query;
   body?: Body;
-  /** A form will do as well as JSON. */
+  /** Accepts an urlencoded form as well as JSON. */
   form?: boolean;
-  /** Status and body of a yes. */
+  /** Status and body of a successful response. */
   response: readonly [status: number, schema: z.ZodType];
-  /** The codes of the refusals that are its own, for the document. */
+  /** Error codes of the handler, for the OpenAPI document. */
   errors?: readonly DocumentedErrorCode[];
-  /** The body of its 401, where that has members of its own. */
+  /** The body of a 401 response, if it differs from `ErrorAnswer`. */
   unauthorized?: z.ZodType;
 }
 
 export interface EndpointAt extends Endpoint {
   method: Method;
   path: string;
-  /** By what a browser is signed in at this door. */
+  /** How browsers authenticate at this API. */
   browsers: Pick<Browsers, 'scheme' | 'hasCsrfToken'>;
 }
 
-/**
- * How a door knows browsers: the cookie that signs them in, and what keeps another site from using
- * it.
- */
+/** Cookie authentication of an API, and its CSRF protection. */
 export interface Browsers {
-  /** The name of the cookie, which holds an access token, and what the document calls it. */
+  /**
+   * The name of the cookie, which contains an access token, and its name in the OpenAPI document.
+   */
   cookieName: string;
   scheme: 'cookie' | 'toolsCookie';
-  /** Whether a change carries a CSRF token. */
+  /** True if changes need a CSRF token. */
   hasCsrfToken: boolean;
-  /** Refuses with `csrf_validation_failed` a change that may have been sent by another site. */
+  /** Throws `csrf_validation_failed` for a change that another site may have sent. */
   checkChange(ctx: Context, sessionId: string): void;
-  /** What stands in for the cookie once it has expired, where there is such a thing. */
+  /** Returns the refresh token, which is accepted when the access cookie has expired. */
   refreshToken?(ctx: Context): string | undefined;
 }
 
@@ -154,7 +146,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     };
   }
 
-  /** Who it is, once all that stands in the line is true of them. */
+  /** Returns the principal, after all checks of the endpoint. Undefined for a public request. */
   async function authenticate(ctx: Context, endpoint: Endpoint): Promise<Principal | undefined> {
     if (endpoint.accepts.length === 0) {
       await countAddress(ctx, endpoint.limit);
@@ -170,7 +162,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       throw unauthorized('no_auth', 'Sign in, or send a credential.');
     }
     if (!endpoint.accepts.includes(principal.kind)) {
-      throw forbidden('insufficient_scope', 'This kind of credential will not do here.');
+      throw forbidden('insufficient_scope', 'This endpoint does not accept this type of credential.');
     }
     if (principal.kind === 'oauth') requireScope(principal, endpoint);
     if (endpoint.admin) requireAdmin(principal);
@@ -179,23 +171,23 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
   }
 
   /**
-   * Tells an app what to ask the person for (RFC 6750, 3.1), so that it can come back with more.
+   * Throws `insufficient_scope` with the missing scope, so that the app can request it (RFC 6750,
+   * 3.1).
    */
   function requireScope({ scopes }: OAuthPrincipal, { scope }: Endpoint): void {
     if (scope && !scopes.includes(scope)) throw insufficientScope(scope);
   }
 
-  /** No key, agent or app ever passes for an administrator, whosever it is. */
+  /** Only users can be administrators: no keys, agents or apps. */
   function requireAdmin(principal: Principal): void {
     if (principal.kind === 'login' && principal.account.role === 'admin') return;
-    throw forbidden('insufficient_role', 'Only administrators of this server may do that.');
+    throw forbidden('insufficient_role', 'Only administrators of this server can do this.');
   }
 
-  /** Refuses with `reauth_required` a person who did not prove lately who they are. */
+  /** Throws `reauth_required` if the user authenticated too long ago. */
   function requireRecentAuthentication(principal: Principal): void {
     const isStale = principal.kind === 'login' && !isRecentlyAuthenticated(principal.login.session, clock.now());
-    if (isStale)
-      throw unauthorized('reauth_required', 'Prove again who you are: POST /api/v1/auth/reauth, or sign in.');
+    if (isStale) throw unauthorized('reauth_required', 'Authenticate again: POST /api/v1/auth/reauth, or sign in.');
   }
 
   async function identify(ctx: Context, { accepts, acceptRefreshCookie }: Endpoint): Promise<Principal | undefined> {
@@ -205,18 +197,17 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       const principal =
         (presented && (await credentials.resolve(presented.value, presented.presentation))) ??
         (acceptRefreshCookie ? await credentials.refreshTokenPrincipal(browsers.refreshToken?.(ctx)) : undefined) ??
-        // A platform may certify every connection: where that is no credential, it must not stand
-        // in anybody's way.
+        // A platform may send a certificate with every connection. It is ignored where certificates
+        // are not accepted.
         (accepts.includes('workload') ? credentials.resolveCertificate(ctx.state.certificates) : undefined);
       if (!principal) {
         await count(ctx, 'anonymous', address);
         return undefined;
       }
       if (presented?.by === 'cookie' && principal.kind !== 'login') {
-        throw unauthorized('invalid_token', 'This token does not belong in a cookie.');
+        throw unauthorized('invalid_token', 'This token cannot be sent in a cookie.');
       }
-      // Whoever proves something with each request has the next nonce before the last one is too
-      // old.
+      // Sends the next nonce before the last one expires.
       if (presented?.presentation.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
       const { type, id } = rateLimitSubject(principal);
       await count(ctx, type, id);
@@ -237,7 +228,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
     if (state) setLimitHeaders(ctx.res, state);
   }
 
-  /** Counts the request, and says in its answer how many more may follow. */
+  /** Counts the request and sets the rate-limit headers. */
   async function count(
     ctx: Context,
     kind: Exclude<keyof Config['rateLimits'], 'validate'>,
@@ -253,6 +244,6 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
   }
 }
 
-/** Compared by their hashes, which have one length. */
+/** Compares hashes, because they have the same length. */
 const carriesSecret = (ctx: Context, sharedSecret: string) =>
   constantTimeEqual(sha256(ctx.get('Authorization')), sha256(`Bearer ${sharedSecret}`));

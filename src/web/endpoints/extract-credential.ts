@@ -1,7 +1,4 @@
-/**
- * What a request carries to prove who sent it. A header alone decides; cookies count where there is
- * none.
- */
+/** Extracts the credential of a request. Headers take precedence over cookies. */
 import { unauthorized } from '../../base/app-error.js';
 import type { PresentedProof } from '../../core/credentials/proof-of-possession.js';
 import { hasSeveralAuthorizations } from '../http/authorization-header.js';
@@ -9,17 +6,19 @@ import type { Context } from '../http/context.js';
 
 export interface PresentedCredential {
   value: string;
-  /** By cookie, another site could have sent it: then a change needs its CSRF token. */
+  /** A cookie can be sent by another site, so changes then need a CSRF token. */
   by: 'header' | 'cookie';
-  /** What came along with it. */
+  /** Proofs of possession: DPoP, client certificate. */
   presentation: PresentedProof;
 }
 
 const SCHEME = /^(Bearer|DPoP) +([\w.~+/-]+=*)$/i;
-/** What a token may be made of (RFC 6750, 2.1), wherever it stands. */
+/** Syntax of a token (RFC 6750, 2.1). */
 const TOKEN = /^[\w.~+/-]+=*$/;
 
-/** The credential of a request. Refuses with `invalid_token` what is none, and two that differ. */
+/**
+ * Returns the credential. Throws `invalid_token` if it is malformed or if two credentials differ.
+ */
 export function extractCredential(ctx: Context, accessCookie: string): PresentedCredential | undefined {
   return fromHeaders(ctx) ?? fromCookie(ctx, accessCookie);
 }
@@ -30,10 +29,10 @@ function fromHeaders(ctx: Context): PresentedCredential | undefined {
   if (!authorization && !apiKey) return undefined;
   if (hasSeveralAuthorizations(ctx.req)) throw unauthorized('invalid_token', 'Send one Authorization header.');
   const [, scheme, token] = SCHEME.exec(authorization) ?? [];
-  if (apiKey && !TOKEN.test(apiKey)) throw unauthorized('invalid_token', 'X-API-Key holds no key.');
+  if (apiKey && !TOKEN.test(apiKey)) throw unauthorized('invalid_token', 'X-API-Key does not contain a valid key.');
   if (authorization && !token) throw unauthorized('invalid_token', 'Send "Authorization: Bearer <token>".');
   if (token && apiKey && token !== apiKey) {
-    throw unauthorized('invalid_token', 'Authorization and X-API-Key name two different credentials.');
+    throw unauthorized('invalid_token', 'Authorization and X-API-Key contain different credentials.');
   }
   const presentation = { ...shownBy(ctx), ...(scheme && { scheme: scheme.toLowerCase() as 'bearer' | 'dpop' }) };
   return { value: token ?? apiKey, by: 'header', presentation };
@@ -42,13 +41,12 @@ function fromHeaders(ctx: Context): PresentedCredential | undefined {
 function fromCookie(ctx: Context, name: string): PresentedCredential | undefined {
   const value = ctx.cookies.get(name, { signed: false });
   if (!value) return undefined;
-  if (!TOKEN.test(value)) throw unauthorized('invalid_token', 'The access cookie holds no token.');
+  if (!TOKEN.test(value)) throw unauthorized('invalid_token', 'The access cookie does not contain a token.');
   return { value, by: 'cookie', presentation: shownBy(ctx) };
 }
 
 /**
- * A proof is for the address as its sender knows it, which is below the issuer: scheme and host are
- * pinned to it.
+ * The URL of a DPoP proof is the public one: the pipeline has set scheme and host to the issuer's.
  */
 function shownBy(ctx: Context): PresentedProof {
   const { method, protocol, host, path } = ctx;

@@ -1,6 +1,7 @@
-/** What is wrong with a password that somebody chose is told by the name that it has in the API. */
+/** Reports the errors of a new password under the name of its field in the API. */
 import { AppError, invalidRequest } from '../../base/app-error.js';
 
+/** Awaits `verb`. Renames the field of a password error to `new_password`. */
 export async function renameField(verb: Promise<void>): Promise<void> {
   try {
     await verb;

@@ -1,7 +1,6 @@
 /**
- * Where a request comes from, as browsers say it. What sets a cookie, or changes something by one,
- * is for our own pages and for those of listed origins: a page elsewhere can send a browser's
- * cookies along, but not say that it is one of ours.
+ * Checks the origin of requests that set a cookie or authenticate with one. Allows our own and the
+ * configured origins: another site can send cookies along, but cannot forge its origin.
  */
 import { forbidden } from '../../base/app-error.js';
 import type { Context } from '../http/context.js';
@@ -19,19 +18,19 @@ export function createOriginCheck({ issuer, allowedOrigins }: Deps) {
   return { isListed, check };
 
   /**
-   * Whether it says where it comes from. Programs do not; browsers do with whatever is no plain
-   * GET.
+   * Reports whether the request names its origin. Browsers do so except for simple GET requests;
+   * programs do not.
    */
   function isListed(ctx: Context): boolean {
     return Boolean(ctx.get('Origin') || ctx.get('Sec-Fetch-Site'));
   }
 
-  /** Refuses with `csrf_validation_failed` what says that it comes from anywhere else. */
+  /** Throws `csrf_validation_failed` if the request names an origin that is not allowed. */
   function check(ctx: Context): void {
     if (!isListed(ctx)) return;
     const [origin, site] = [ctx.get('Origin'), ctx.get('Sec-Fetch-Site')];
     const own =
       origin && origin !== 'null' ? known.has(origin) : site === 'same-origin' || (!origin && site === 'none');
-    if (!own) throw forbidden('csrf_validation_failed', 'This origin may not do that here.');
+    if (!own) throw forbidden('csrf_validation_failed', 'Requests from this origin are not allowed.');
   }
 }

@@ -1,7 +1,4 @@
-/**
- * The cookie of people who keep and use tools: an access token, for the paths of this dialect.
- * Beside it there is no CSRF token.
- */
+/** The cookie of the *tools* dialect: an access token, for its paths only, without a CSRF token. */
 import { SECOND_MS } from '../../base/clock.js';
 import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
 import { isLoopback } from '../../kit/loopback.js';
@@ -26,9 +23,8 @@ export function createToolsCookie({ issuer, name, originCheck }: Deps) {
   return { browsers, checkChange, set, clear };
 
   /**
-   * What names no origin is sent by no page: browsers say with each change where it comes from.
-   * SameSite keeps those of other sites away from the cookie; this keeps away those of our own site
-   * that are not ours, such as the tools beside us.
+   * Requests without an origin do not come from a page: browsers send it with each change. SameSite
+   * stops other sites; this check stops other origins of our own site, such as the tools.
    */
   function checkChange(ctx: Context): void {
     originCheck.check(ctx);

@@ -1,6 +1,5 @@
 /**
- * API keys as this dialect has them: without an end, told once. They are the same keys as those of
- * /api/v1/api-keys.
+ * API keys in the *tools* dialect: without expiration. The same keys as those of /api/v1/api-keys.
  */
 import { z } from 'zod';
 import { notFound } from '../../base/app-error.js';
@@ -17,11 +16,11 @@ interface Deps extends Pick<Core, 'accounts' | 'apiKeys'> {
   api: Api;
 }
 
-const OfUser = z.object({ user_id: text(100).optional().describe('Somebody else: for administrators.') });
+const OfUser = z.object({ user_id: text(100).optional().describe('Another user, for administrators.') });
 const NewKey = OfUser.extend({ name: text() });
 const FreshKey = Ok.extend({
-  key: z.string().describe('The key itself. It is told here and never again.'),
-  prefix: z.string().describe('Its first characters, by which it is shown.'),
+  key: z.string().describe('The key. Shown once.'),
+  prefix: z.string().describe('The first characters of the key.'),
   warning: z.string(),
 });
 const ApiKeySchema = z
@@ -42,13 +41,13 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
   const errors = ['insufficient_role', 'not_found'] as const;
   api.get(
     '/api/keys',
-    { summary: 'My living keys', accepts, query: OfUser, response: [200, z.array(ApiKeySchema)], errors },
+    { summary: 'List my active keys', accepts, query: OfUser, response: [200, z.array(ApiKeySchema)], errors },
     list,
   );
   api.post(
     '/api/keys',
     {
-      summary: 'Make a key, which works until it is revoked',
+      summary: 'Create a key that never expires',
       accepts,
       requireRecentAuth: true,
       body: NewKey,
@@ -60,7 +59,7 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
   api.delete(
     '/api/keys/:id',
     {
-      summary: 'Revoke a key: it is refused from now on',
+      summary: 'Revoke a key',
       accepts,
       response: [200, Ok],
       errors: [...errors, 'reauth_required'],
@@ -83,18 +82,18 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
   async function revoke(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
     const { id: by, role } = principal.account;
     const owner = (await apiKeys.ownerOf(ctx.params.id)) ?? by;
-    // To others than administrators, keys of other people are not there.
+    // Keys of other users are hidden from everyone but administrators.
     if (owner !== by && role === 'admin') api.requireRecentAuthentication(principal);
     await apiKeys.revoke(role === 'admin' ? owner : by, ctx.params.id, ctx.state.meta, by);
     ctx.body = { ok: true };
   }
 
-  /** Oneself, unless an administrator names somebody else. */
+  /** Returns the current user, or the one that an administrator names. */
   async function ownerFor(principal: LoginPrincipal, userId: string | undefined) {
     if (userId === undefined || userId === principal.account.id) return principal.account;
     api.requireAdmin(principal);
     const account = await accounts.find(userId);
-    if (!account) throw notFound('There is no such account.');
+    if (!account) throw notFound('Account not found.');
     return account;
   }
 }

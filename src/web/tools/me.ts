@@ -1,4 +1,4 @@
-/** Who am I, and what may I where. */
+/** The current user and their permissions. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { AccountPrincipal, LoginPrincipal } from '../../core/credentials/principal.js';
@@ -21,15 +21,19 @@ const Change = z.object({ current_password: text(), new_password: text() });
 export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
   api.get(
     '/api/me',
-    { summary: 'Who I am, and what I may where', accepts: ['login', 'foreign', 'api-key'], response: [200, Me] },
+    {
+      summary: 'Get the current user and their permissions',
+      accepts: ['login', 'foreign', 'api-key'],
+      response: [200, Me],
+    },
     me,
   );
-  // The current password is the proof of the person, and as recent as can be.
+  // The current password in the request is a recent authentication.
   for (const method of ['put', 'post'] as const) {
     api[method](
       '/api/me/password',
       {
-        summary: 'Change my password; every other login of mine ends',
+        summary: 'Change my password and revoke my other sessions',
         accepts: ['login'],
         body: Change,
         response: [200, Ok],

@@ -1,4 +1,4 @@
-/** Tools, and who may what in them. */
+/** Tools, and the permissions of users in them. */
 import { z } from 'zod';
 import { invalidRequest } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
@@ -15,9 +15,9 @@ interface Deps extends Pick<Core, 'tools' | 'permissions'> {
 }
 
 const NewTool = z.object({
-  slug: text(100).describe('By what the tool calls itself when it asks.'),
+  slug: text(100).describe('The identifier that the tool sends in requests.'),
   name: text(),
-  url: text().optional().describe('Where it is; tokens of apps can be meant for it (RFC 8707).'),
+  url: text().optional().describe("The tool's URL, usable as a resource indicator (RFC 8707)."),
 });
 const ToolSchema = z
   .object({
@@ -30,9 +30,9 @@ const ToolSchema = z
 const NewPermission = z.object({ user_id: text(100), tool_slug: text(100), level: LevelSchema });
 const Choice = z
   .object({
-    id: text(100).describe('Of the permission.'),
-    user_id: text(100).describe('Whose it is.'),
-    tool_slug: text(100).describe('In which tool.'),
+    id: text(100).describe('The id of the permission.'),
+    user_id: text(100).describe('The id of the user.'),
+    tool_slug: text(100).describe('The slug of the tool.'),
   })
   .partial();
 const PermissionSchema = z
@@ -51,7 +51,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
   api.get(
     '/api/tools',
     {
-      summary: 'The tools that there are',
+      summary: 'List tools',
       accepts: ['login', 'foreign', 'api-key'],
       response: [200, z.array(ToolSchema)],
     },
@@ -77,7 +77,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     '/api/permissions',
     {
       ...line,
-      summary: 'Who may what where',
+      summary: 'List permissions',
       query: Choice.pick({ user_id: true, tool_slug: true }),
       response: [200, z.array(PermissionSchema)],
     },
@@ -87,7 +87,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     '/api/permissions',
     {
       ...change,
-      summary: 'Grant a permission, or change its level',
+      summary: 'Grant or update a permission',
       body: NewPermission,
       response: [200, Ok.extend({ permission: PermissionSchema })],
       errors: ['not_found'],
@@ -98,8 +98,8 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     '/api/permissions',
     {
       ...change,
-      summary: 'Take a permission back, named by whom and what it is about',
-      description: 'In the query or in the body: `user_id` and `tool_slug`, or `id`.',
+      summary: 'Revoke a permission by user and tool',
+      description: 'Send `user_id` and `tool_slug`, or `id`, in the query or the body.',
       query: Choice,
       body: Choice,
       response: [200, Ok],
@@ -109,7 +109,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
   );
   api.delete(
     '/api/permissions/:id',
-    { ...change, summary: 'Take a permission back', response: [200, Ok], errors: ['not_found'] },
+    { ...change, summary: 'Revoke a permission', response: [200, Ok], errors: ['not_found'] },
     revokeById,
   );
 
@@ -151,8 +151,8 @@ function chosen({ id, user_id: accountId, tool_slug: slug }: z.output<typeof Cho
   if (id) return { id };
   if (accountId && slug) return { accountId, slug };
   throw invalidRequest('Some values are missing.', {
-    ...(!accountId && { user_id: 'Say whose it is.' }),
-    ...(!slug && { tool_slug: 'Say in which tool.' }),
+    ...(!accountId && { user_id: "Enter the user's id." }),
+    ...(!slug && { tool_slug: "Enter the tool's slug." }),
   });
 }
 

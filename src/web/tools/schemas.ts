@@ -1,4 +1,4 @@
-/** What the *tools* dialect calls things. */
+/** Schemas of the *tools* dialect. */
 import { z } from 'zod';
 import { ACCOUNT_ROLES, ACCOUNT_STATES, type Account } from '../../core/accounts/accounts.js';
 import { type Principal, subjectOf } from '../../core/credentials/principal.js';
@@ -6,10 +6,10 @@ import { LEVELS } from '../../core/tools/levels.js';
 
 export const ToolVisitorSchema = z
   .object({
-    id: z.string().describe('Of the account; of the app, agent or workload itself, where there is none.'),
+    id: z.string().describe('The id of the account, or of the client, agent or workload if it has no account.'),
     name: z.string().nullable(),
     email: z.email().nullable(),
-    role: z.enum(ACCOUNT_ROLES).describe('In this instance, and no more than the credential stands for.'),
+    role: z.enum(ACCOUNT_ROLES).describe('The role on this server, limited by the credential.'),
   })
   .meta({ id: 'ToolsUser' });
 
@@ -30,8 +30,8 @@ export const LevelSchema = z.enum(LEVELS);
 export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
 
 /**
- * Who stands behind a credential; of an agent, the person who answers for it. Only whoever signed
- * in here is an administrator.
+ * Returns the user of a credential; for an agent, its owner. Only users who signed in here can be
+ * administrators.
  */
 export function serializeToolUser(principal: Principal): z.input<typeof ToolVisitorSchema> {
   if (principal.kind === 'agent') {
@@ -46,10 +46,12 @@ export function serializeToolUser(principal: Principal): z.input<typeof ToolVisi
   return { ...toPerson(account), ...(principal.kind !== 'login' && { role: 'viewer' }) };
 }
 
+/** Returns the representation of a user in this dialect. */
 export function toPerson({ id, name, email, role }: Account): z.input<typeof ToolVisitorSchema> {
   return { id, name, email, role: role === 'admin' ? 'admin' : 'viewer' };
 }
 
+/** Returns the representation of an account in this dialect. */
 export function toAccount(account: Account): z.input<typeof ToolAccountSchema> {
   const { id, name, email, role, status, emailVerified, createdAt } = account;
   return {

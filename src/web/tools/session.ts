@@ -1,4 +1,4 @@
-/** Signing in to the *tools* dialect: by cookie for browsers, by token for programs. */
+/** Sign-in for the *tools* dialect: with a cookie for browsers, with a token for programs. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
@@ -14,21 +14,21 @@ import { Ok, ToolVisitorSchema, toPerson } from './schemas.js';
 interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'sessions'> {
   api: Api;
   cookie: ToolsCookie;
-  /** How long a login lasts. */
+  /** The lifetime of a session. */
   seconds: number;
 }
 
 const AuthenticatedSession = z.object({
   email: text(),
   password: text(),
-  otp: text().optional().describe('The code of the second factor, where there is one.'),
+  otp: text().optional().describe('The code of the second factor, if the account has one.'),
 });
 
 export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessions }: Deps): void {
   api.post(
     '/api/login',
     {
-      summary: 'Sign in; the answer sets a cookie',
+      summary: 'Sign in with a cookie',
       accepts: [],
       body: AuthenticatedSession,
       response: [200, Ok.extend({ user: ToolVisitorSchema })],
@@ -39,7 +39,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
   api.post(
     '/api/token',
     {
-      summary: 'Sign in, for a token',
+      summary: 'Sign in for a token',
       accepts: [],
       body: AuthenticatedSession,
       response: [200, z.object({ token: z.string(), user: ToolVisitorSchema })],
@@ -50,7 +50,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
   api.post(
     '/api/logout',
     {
-      summary: 'End this login: its token is refused from now on, the cookie is cleared',
+      summary: 'Sign out, revoke the token and clear the cookie',
       accepts: ['login'],
       response: [200, Ok],
     },

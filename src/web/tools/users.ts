@@ -1,4 +1,4 @@
-/** The people, as keepers see them: made, changed, suspended, deleted. */
+/** User management for administrators. */
 import { z } from 'zod';
 import { ACCOUNT_ROLES, ACCOUNT_STATES } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
@@ -15,7 +15,7 @@ interface Deps extends Pick<Core, 'accounts' | 'adminUsers'> {
 const MAX_PAGE = 1000;
 
 const Page = z.object({
-  after: text(100).optional().describe('The id of the last one of the page before.'),
+  after: text(100).optional().describe('The id of the last user of the previous page.'),
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(MAX_PAGE),
 });
 const NewUser = z.object({
@@ -25,8 +25,8 @@ const NewUser = z.object({
   role: z.enum(ACCOUNT_ROLES).optional(),
   status: z.enum(ACCOUNT_STATES).optional(),
 });
-/** What is left out stays. */
-const Change = NewUser.partial().extend({ name: text().nullable().optional().describe('null = none.') });
+/** Absent fields stay unchanged. */
+const Change = NewUser.partial().extend({ name: text().nullable().optional().describe('Null removes the name.') });
 const Made = Ok.extend({ user: ToolAccountSchema });
 
 export function addUsers({ api, accounts, adminUsers }: Deps): void {
@@ -36,8 +36,8 @@ export function addUsers({ api, accounts, adminUsers }: Deps): void {
     '/api/users',
     {
       ...line,
-      summary: 'Everybody, by their addresses',
-      description: `At most ${MAX_PAGE} of them; those that follow are asked for with \`after\`.`,
+      summary: 'List users by e-mail address',
+      description: `Returns at most ${MAX_PAGE} users. Use \`after\` for the next page.`,
       query: Page,
       response: [200, z.array(ToolAccountSchema)],
     },
@@ -45,14 +45,14 @@ export function addUsers({ api, accounts, adminUsers }: Deps): void {
   );
   api.post(
     '/api/users',
-    { ...change, summary: 'Make an account', body: NewUser, response: [201, Made], errors: ['conflict'] },
+    { ...change, summary: 'Create a user', body: NewUser, response: [201, Made], errors: ['conflict'] },
     create,
   );
   api.put(
     '/api/users/:id',
     {
       ...change,
-      summary: 'Change an account; another password, or a suspension, ends all its logins',
+      summary: 'Update a user; a new password or a suspension revokes all sessions',
       body: Change,
       response: [200, Made],
       errors: ['not_found', 'conflict'],
@@ -63,7 +63,7 @@ export function addUsers({ api, accounts, adminUsers }: Deps): void {
     '/api/users/:id',
     {
       ...change,
-      summary: 'Delete an account with its permissions, keys and logins',
+      summary: 'Delete a user with its permissions, keys and sessions',
       response: [200, Ok],
       errors: ['not_found', 'conflict'],
     },

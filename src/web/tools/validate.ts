@@ -1,6 +1,6 @@
 /**
- * The endpoint that tools ask about each of their visitors. Ordinary questions do not come this
- * way: see straight-way.
+ * `POST /api/validate`, which tools call for each visitor. direct-validate.ts serves plain
+ * requests.
  */
 import type { z } from 'zod';
 import type { Api } from '../endpoints/endpoint.js';
@@ -16,21 +16,19 @@ interface Deps {
 }
 
 const DESCRIPTION = `
-Any credential will do: the token or the cookie of a person, an API key, an agent's key, a token of an issuer elsewhere that is trusted
-here. The token of an app, or one that an agent asked for, must have the scope \`tools:validate\`, and be meant for this API or, when
-\`tool\` names it, for the tool's own URL.
+Accepts every credential: a user's token or cookie, an API key, an agent's key, a token of a trusted external issuer. A token of an
+OAuth client or agent needs the scope \`tools:validate\`, and this API or the tool's URL as its audience.
 
-A token that is bound to a key (RFC 9449) is valid with the proof that the visitor sent to the tool: pass it on as \`dpop\`. It is good
-once; a nonce in it is between the two of you. A workload that shows a certificate of its trust domain may ask who it is
-itself; where \`tool\` is named, that is the tool's own certificate, and no visitor's.
+For a DPoP-bound token (RFC 9449), send the visitor's proof as \`dpop\`. A proof is valid once; its nonce is the tool's. Without
+\`tool\`, a workload can authenticate itself with its client certificate.
 
-Who may nothing in the tool is valid all the same: \`permission\` is null then.`.trim();
+A visitor without access to the tool is valid too, with \`permission\` null.`.trim();
 
 export function addValidate({ api, cookie, validation }: Deps): void {
   api.post(
     VALIDATE,
     {
-      summary: 'Who is behind this credential, and what may they in my tool?',
+      summary: 'Validate the credential of a visitor',
       description: DESCRIPTION,
       accepts: [],
       documentedCredentials: ['bearer', 'cookie'],
@@ -55,8 +53,8 @@ export function addValidate({ api, cookie, validation }: Deps): void {
   }
 
   /**
-   * A certificate is that of whoever asks. It is looked at where there is nothing else, and where
-   * no tool asks: a visitor who brought nothing would be let in there as the tool itself.
+   * Uses the client certificate only without another credential and without `tool`: otherwise a
+   * visitor without a credential would be accepted as the tool itself.
    */
   function present(ctx: Context, { tool = null }: z.output<typeof ValidateRequest>) {
     const presented = extractCredential(ctx, cookie.browsers.cookieName);

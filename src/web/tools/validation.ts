@@ -1,4 +1,4 @@
-/** What is asked and answered at POST /api/validate, whichever way the request comes. */
+/** Request and response of `POST /api/validate`, for Koa and for the direct route. */
 import { z } from 'zod';
 import { AppError, type LimitState, unauthorized } from '../../base/app-error.js';
 import { createBatchedRateLimit } from '../../base/batched-rate-limit.js';
@@ -15,15 +15,15 @@ import { LevelSchema, serializeToolUser, ToolVisitorSchema } from './schemas.js'
 export const VALIDATE = '/api/validate';
 
 export const ValidateRequest = z.object({
-  tool: text(100).nullish().describe('The slug of the tool that asks. Without it, only who it is gets answered.'),
+  tool: text(100).nullish().describe('The slug of the calling tool. Without it, the response has no `permission`.'),
   dpop: z
     .object({
-      proof: text(4096).describe('What came in the header `DPoP`.'),
-      htm: text(20).describe('The method of the request that it came with.'),
-      htu: text(2048).describe("The address of that request, under the tool's own URL."),
+      proof: text(4096).describe('The value of the header `DPoP`.'),
+      htm: text(20).describe("The HTTP method of the visitor's request."),
+      htu: text(2048).describe("The URL of the visitor's request, below the tool's URL."),
     })
     .nullish()
-    .describe('For a token that is bound to a key (RFC 9449): the proof that the visitor sent to the tool.'),
+    .describe('The DPoP proof that the visitor sent to the tool, for a DPoP-bound token (RFC 9449).'),
 });
 
 const PrincipalSchema = z.union([
@@ -31,7 +31,7 @@ const PrincipalSchema = z.union([
     type: z.literal('api_key'),
     id: z.string(),
     name: z.string(),
-    role: z.string().describe('What it may in its organization now.'),
+    role: z.string().describe('The current role in its organization.'),
     scopes: z.array(z.string()),
     organization_id: z.string(),
     project_id: z.string().nullable(),
@@ -41,9 +41,9 @@ const PrincipalSchema = z.union([
     id: z.string(),
     agent_id: z.string(),
     name: z.string(),
-    scopes: z.array(z.string()).describe('Its capabilities, as far as this credential stands for them.'),
+    scopes: z.array(z.string()).describe("The agent's capabilities that the credential includes."),
     organization_id: z.string(),
-    claimed: z.boolean().describe('Whether a person answers for it.'),
+    claimed: z.boolean().describe('Whether a user has claimed the agent.'),
   }),
   z.object({ type: z.literal('workload'), spiffe_id: z.string() }),
   z.object({ type: z.literal('client'), client_id: z.string(), scopes: z.array(z.string()) }),
@@ -53,9 +53,9 @@ export const Valid = z
   .object({
     valid: z.literal(true),
     user: ToolVisitorSchema,
-    permission: LevelSchema.nullable().optional().describe('What they may in the tool that asks.'),
-    error: z.string().optional().describe('Why `permission` is null.'),
-    principal: PrincipalSchema.optional().describe('Who acts, where it is not the person at a keyboard.'),
+    permission: LevelSchema.nullable().optional().describe("The visitor's access level in the tool. Null: no access."),
+    error: z.string().optional().describe('The reason if `permission` is null.'),
+    principal: PrincipalSchema.optional().describe('The actor, if it is not the user.'),
   })
   .meta({ id: 'Valid' });
 
@@ -64,7 +64,7 @@ export const NotValid = ErrorAnswer.extend({ valid: z.literal(false) }).meta({ i
 interface Deps {
   validate: Validate;
   rateLimiter: RateLimiter;
-  /** Questions a minute from one address; 0 is no limit. */
+  /** Requests per minute and address. 0: no limit. */
   points: number;
 }
 
@@ -76,12 +76,12 @@ export function createValidation({ validate, rateLimiter, points }: Deps) {
 
   return { count, respond };
 
-  /** Behind a tool's address stand all its visitors, so it has a limit of its own. */
+  /** A separate limit, because a tool's address sends the requests of all its visitors. */
   async function count(address: string): Promise<LimitState | undefined> {
     return allowance?.consume(rateLimitKey(address));
   }
 
-  /** Whatever is wrong with the credential is told with 401. */
+  /** Responds with 401 to any error of the credential. */
   async function respond(
     present: () => PresentedCredential | CertificateCredential | undefined,
     { tool, dpop }: z.output<typeof ValidateRequest>,
@@ -106,7 +106,7 @@ export function createValidation({ validate, rateLimiter, points }: Deps) {
 function demand(
   presented: PresentedCredential | CertificateCredential | undefined,
 ): PresentedCredential | CertificateCredential {
-  if (!presented) throw unauthorized('no_auth', 'Pass on the credential of whoever asks you.');
+  if (!presented) throw unauthorized('no_auth', "Send the credential of your tool's visitor.");
   return presented;
 }
 
