@@ -84,4 +84,12 @@ describe('the documents', () => {
     const isUnknown = (path: string) => !routes.some((route) => route === path || route.startsWith(`${path}/`));
     expect(findWrong(current, /`(?:(?:GET|POST|PATCH|DELETE|PUT) )(\/api\/[\w/-]+)`/g, isUnknown)).toEqual([]);
   });
+
+  it('name commands that exist', () => {
+    const help = read('test/snapshots/cli.txt');
+    const commands = new Set([...help.matchAll(/^Usage: signet (\w+(?: [a-z-]+)?)/gm)].map((match) => match[1]!));
+    expect(commands.size).toBeGreaterThan(15);
+    const isUnknown = (command: string) => !commands.has(command) && !commands.has(command.split(' ')[0]!);
+    expect(findWrong(current, /npm run cli -- ([a-z]+(?: [a-z-]+)?)/g, isUnknown)).toEqual([]);
+  });
 });
