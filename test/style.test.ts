@@ -17,7 +17,6 @@ const EXCEPTIONS = [
   'public/',
   'src/core/account-management/',
   'src/core/accounts/',
-  'src/core/core.ts',
   'src/core/invitations/',
   'src/core/organizations/',
   'src/core/resources/',

@@ -1,28 +1,19 @@
 /**
- * The rooms of identity, in order: each line uses only the names above it, which is the proof that
- * there is no circle. The outside world is handed to all of them, and each takes of it what its
- * file says that it needs.
+ * Creates the modules of the domain, in order. Each line uses only names above it, which proves
+ * that their dependencies have no cycle. Each folder reads its own part of the configuration.
  */
 import type { Base } from '../base/base.js';
 import { createHttpClient, createJsonClient } from '../base/http-client.js';
-import { createAdminUsers } from './account-management/admin-users.js';
-import { createBootstrap } from './account-management/bootstrap.js';
-import { createPasswordReset } from './account-management/password-reset.js';
-import { createAccounts } from './accounts/accounts.js';
-import { createEmailVerification } from './accounts/email-verification.js';
-import { createOneTimeTokens } from './accounts/one-time-tokens.js';
-import { createPasswords } from './accounts/passwords.js';
-import { createProfiles } from './accounts/profile.js';
-import { createPwnedPasswords } from './accounts/pwned-passwords.js';
-import { createApprovals } from './agent-authorization/approvals.js';
-import { createDelegations } from './agent-authorization/delegations.js';
-import { createAgentModule } from './agents/agents.js';
+import { createAccountManagement } from './account-management/module.js';
+import { createAccountModule } from './accounts/module.js';
+import { createAgentAuthorization } from './agent-authorization/module.js';
+import { createAgentModule } from './agents/module.js';
 import { AGENT_TOKEN_SECONDS } from './agents/tokens.js';
-import { createApiKeyModule } from './api-keys/api-keys.js';
+import { createApiKeyModule } from './api-keys/module.js';
 import { createAudit } from './audit/audit.js';
-import { createClientModule } from './clients/clients.js';
+import { createClientModule } from './clients/module.js';
 import { createConsents } from './consents/consents.js';
-import { createCredentialModule } from './credentials/credentials.js';
+import { createCredentialModule } from './credentials/module.js';
 import { createCodeFlow } from './federation/authorization-code.js';
 import { createFederation } from './federation/federation.js';
 import { createEmailLinking } from './federation/link-by-email.js';
@@ -35,64 +26,35 @@ import { createProvisioning } from './federation/provisioning.js';
 import { createProxyLogin } from './federation/proxy-login.js';
 import { createAccountResolver } from './federation/resolve-account.js';
 import { createTokenRevocation } from './federation/token-revocation.js';
-import { createIdentities } from './identities/identities.js';
-import { createTokenVault } from './identities/token-vault.js';
+import { createIdentityModule } from './identities/module.js';
 import { createInvitations } from './invitations/invitations.js';
 import { createCleanup } from './jobs/cleanup.js';
-import { createKeyModule } from './keys/keys.js';
+import { createKeyModule } from './keys/module.js';
 import { createMfa } from './mfa/mfa.js';
 import { createOAuthStorage } from './oauth-storage/oauth-storage.js';
-import { createMemberRemoval } from './organizations/member-removal.js';
-import { createMembers } from './organizations/members.js';
-import { createOrganizations } from './organizations/organizations.js';
-import { createProjects } from './organizations/projects.js';
-import { createResourceRegistry } from './resources/registry.js';
-import { createResources } from './resources/resources.js';
-import { createKnownLocations } from './sessions/known-locations.js';
-import { createSessions } from './sessions/sessions.js';
-import { createTokens } from './sessions/tokens.js';
+import { createOrganizationModule } from './organizations/module.js';
+import { createResourceModule } from './resources/module.js';
+import { createSessionModule } from './sessions/module.js';
 import { createBruteForceProtection } from './sign-in/brute-force-protection.js';
 import { createAuthentication } from './sign-in/complete-authentication.js';
 import { createNewDevice } from './sign-in/new-device-notification.js';
 import { createSessionIssuer } from './sign-in/session-issuance.js';
 import { createSignIn } from './sign-in/sign-in.js';
-import { createPermissions } from './tools/permissions.js';
-import { createTools } from './tools/tools.js';
-import { createValidate } from './tools/validate.js';
-
-/** OpenID scopes; the scopes of APIs come from the resources. */
-const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 'address'];
+import { createToolModule } from './tools/module.js';
 
 export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
   const { config } = base;
   const audit = createAudit(base);
-  const resources = await createResources({
-    ...base,
-    issuer: config.issuer,
-    brandName: config.brandName,
-    preset: config.scopePreset,
-  });
-  const resourceRegistry = createResourceRegistry({ ...base, audit, resources, reservedScopes: OPENID_SCOPES });
+  const { resources, resourceRegistry, scopes } = await createResourceModule(base, { audit });
   const { keys, jwts } = await createKeyModule(base, { audit, resources, agentTokenSeconds: AGENT_TOKEN_SECONDS });
-  const pwned = createPwnedPasswords({ ...base, url: config.pwnedPasswordsUrl });
-  const passwords = createPasswords({
-    cost: config.passwordHashCost,
-    policy: config.passwordPolicy,
-    pwned,
-    processes: config.processes,
+  const { organizations, members, removeFromAll, projects } = createOrganizationModule(base, { audit });
+  const { accounts, passwords, profiles, oneTimeTokens, emailVerification } = createAccountModule(base, {
+    audit,
+    organizations,
   });
-  const organizations = createOrganizations({ ...base, audit });
-  const members = createMembers({ ...base, audit, organizations });
-  const removeFromAll = createMemberRemoval({ organizations });
-  const projects = createProjects({ ...base, audit, organizations });
-  const accounts = createAccounts({ ...base, audit, passwords, organizations });
-  const profiles = createProfiles({ ...base, audit });
-  const oneTimeTokens = createOneTimeTokens(base);
-  const emailVerification = createEmailVerification({ ...base, audit, oneTimeTokens });
   const invitations = createInvitations({ ...base, audit, organizations, accounts });
-  const scopes = () => [...OPENID_SCOPES, ...resources.scopes()];
   const { apiKeys, keyUsage } = createApiKeyModule(base, { audit, accounts, organizations, projects, resources });
   const oauthStorage = createOAuthStorage(base, { audit });
   const { agents, activeAgents, audiences, ownershipClaims } = createAgentModule(base, {
@@ -110,31 +72,10 @@ export async function createCore(base: Base) {
     scopes,
   });
   const consents = createConsents(base, { audit, oauthStorage });
-  const sessions = createSessions({
-    ...base,
-    audit,
-    oauthStorage,
-    idleSeconds: config.sessionSeconds,
-    maxSeconds: config.sessionMaxSeconds,
-  });
-  const tokens = createTokens({
-    ...base,
-    issuer: config.issuer,
-    audit,
-    oauthStorage,
-    jwts,
-    sessions,
-    accessSeconds: config.accessTokenSeconds,
-    refreshSeconds: config.refreshTokenSeconds,
-  });
-  const approvals = createApprovals(base, { audit, accounts, oauthStorage });
+  const { sessions, tokens, knownLocations } = createSessionModule(base, { audit, oauthStorage, jwts });
   const server = createHttpClient();
   const requestJson = createJsonClient(server);
-  const tokenVault = createTokenVault({
-    ...base,
-    issuers: config.providers.filter(({ storesTokens }) => storesTokens).map(({ issuer }) => issuer),
-  });
-  const identities = createIdentities({ ...base, audit, tokenVault });
+  const { identities, tokenVault } = createIdentityModule(base, { audit });
   const { credentials, oauthTokens, workloadIdentities } = createCredentialModule(base, {
     accounts,
     identities,
@@ -145,13 +86,16 @@ export async function createCore(base: Base) {
     oauthStorage,
     jwts,
     tokens,
-    requestJson,
   });
-  const delegations = createDelegations({ audit, oauthTokens, audiences, activeAgents });
-  const tools = createTools({ ...base, audit });
-  const permissions = createPermissions({ ...base, audit, accounts, tools });
-  const validate = createValidate({ credentials, tools, permissions, resources });
-  const knownLocations = createKnownLocations(base);
+  const { approvals, delegations } = createAgentAuthorization(base, {
+    audit,
+    accounts,
+    oauthStorage,
+    activeAgents,
+    audiences,
+    oauthTokens,
+  });
+  const { tools, permissions, validate } = createToolModule(base, { audit, accounts, credentials, resources });
   const mfa = createMfa({ ...base, audit, accounts, sessions, knownLocations, brandName: config.brandName });
   const newDevice = createNewDevice(base);
   const bruteForce = createBruteForceProtection({ ...base, knownLocations, audit });
@@ -230,31 +174,21 @@ export async function createCore(base: Base) {
     authentication,
     signIn,
   });
-  const passwordReset = createPasswordReset({
-    ...base,
-    accounts,
-    passwords,
-    oneTimeTokens,
-    identities,
-    apiKeys,
-    agents,
-    mfa,
-    sessions,
-    signIn,
-    audit,
-  });
-  const adminUsers = createAdminUsers({
-    ...base,
+  const { passwordReset, adminUsers, bootstrap } = createAccountManagement(base, {
     audit,
     accounts,
     passwords,
     oneTimeTokens,
     emailVerification,
     removeFromAll,
+    identities,
     tokenRevocation,
+    apiKeys,
+    agents,
     sessions,
+    mfa,
+    signIn,
   });
-  const bootstrap = createBootstrap({ ...base, audit, accounts, oneTimeTokens });
   const cleanup = createCleanup(base, { keys, agents, tokenVault, unusedClients });
 
   return {
@@ -319,7 +253,9 @@ export async function createCore(base: Base) {
     await Promise.all(services.map((service) => service.settle()));
   }
 
-  /** Stops the cleanup job, waits for background work and writes all buffers. Close the base next. */
+  /**
+   * Stops the cleanup job, waits for background work and writes all buffers. Close the base next.
+   */
   async function close(): Promise<void> {
     await cleanup.stop();
     await settle();

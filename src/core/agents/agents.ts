@@ -4,34 +4,20 @@
  */
 
 import { conflict, invalidRequest, notFound } from '../../base/app-error.js';
-import type { Base } from '../../base/base.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
-import type { Jwts } from '../keys/jwts.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Actor, Organizations } from '../organizations/organizations.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
-import type { Resources } from '../resources/resources.js';
-import { AGENT_INCLUDE, type Agent, createActiveAgents, toAgent } from './active-agents.js';
+import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 import { type AgentActor, agentEvent } from './actor.js';
-import { createAudiences } from './audiences.js';
 import { type FreshAgent, mintKey } from './key.js';
-import { createOnboarding, type Onboarding } from './onboarding.js';
-import { createOwnershipClaims } from './ownership-claims.js';
-import { type AgentTokens, createAgentTokens } from './tokens.js';
-
-interface ModuleDeps {
-  audit: Audit;
-  accounts: Pick<Accounts, 'lock' | 'lockUnchanged' | 'isActive'>;
-  organizations: Organizations;
-  resources: Pick<Resources, 'find' | 'capabilities'>;
-  oauthStorage: Pick<OAuthStorage, 'grants'>;
-  jwts: Jwts;
-}
+import type { Onboarding } from './onboarding.js';
+import type { AgentTokens } from './tokens.js';
 
 interface Deps {
   db: Database;
@@ -50,19 +36,7 @@ const SWEEP_BATCH = 500;
 
 export type Agents = ReturnType<typeof createAgents>;
 
-/** Creates the services of this folder. */
-export function createAgentModule(base: Base, deps: ModuleDeps) {
-  const { issuer } = base.config;
-  const activeAgents = createActiveAgents(base);
-  const audiences = createAudiences({ ...deps, issuer, activeAgents });
-  const tokens = createAgentTokens({ ...base, ...deps, issuer });
-  const onboarding = createOnboarding({ ...base, ...deps, tokens });
-  const agents = createAgents({ ...base, ...deps, tokens, onboarding });
-  const ownershipClaims = createOwnershipClaims({ ...base, ...deps });
-  return { agents, activeAgents, audiences, ownershipClaims };
-}
-
-function createAgents(deps: Deps) {
+export function createAgents(deps: Deps) {
   const { db, transact, clock, audit, invalidationBus, accounts, organizations, oauthStorage, tokens, onboarding } =
     deps;
 

@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
-import type { Base } from '../../base/base.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
@@ -16,7 +15,6 @@ import { nameOf, type Organizations } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
 import { isAtLeast, minRole, type OrganizationRole } from '../organizations/roles.js';
 import type { RequestMeta } from '../request-meta.js';
-import type { Resources } from '../resources/resources.js';
 import {
   formatOf,
   formatWith,
@@ -26,7 +24,7 @@ import {
   type KeyFormatName,
   prefixOf,
 } from './formats.js';
-import { createKeyUsage, type KeyUsage } from './usage.js';
+import type { KeyUsage } from './usage.js';
 
 export type { ApiKey } from '../../base/db/open.js';
 
@@ -59,14 +57,6 @@ export interface ApiKeyUse {
   role: KeyRole;
 }
 
-interface ModuleDeps {
-  audit: Audit;
-  accounts: Pick<Accounts, 'lock' | 'lockUnchanged'>;
-  organizations: Organizations;
-  projects: Projects;
-  resources: Pick<Resources, 'scopes'>;
-}
-
 interface Deps {
   db: Database;
   transact: Transact;
@@ -88,14 +78,7 @@ const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
 
 export type ApiKeys = ReturnType<typeof createApiKeys>;
 
-/** Creates the services of this folder. */
-export function createApiKeyModule(base: Base, deps: ModuleDeps) {
-  const keyUsage = createKeyUsage(base);
-  const apiKeys = createApiKeys({ ...base, ...deps, usage: keyUsage, scopes: deps.resources.scopes });
-  return { apiKeys, keyUsage };
-}
-
-function createApiKeys(deps: Deps) {
+export function createApiKeys(deps: Deps) {
   const { db, transact, clock, audit, invalidationBus, accounts, organizations, projects, usage, scopes } = deps;
 
   return { create, list, findActive, isActive, ownerOf, revoke, rotate, verify, removeAllFor };

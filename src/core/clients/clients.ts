@@ -9,17 +9,12 @@ import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
 import type { Client, Prisma } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
-import { isLoopback } from '../../kit/loopback.js';
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
 import { toClient } from '../agents/client.js';
 import { type Audit, type AuditActor, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
-import { createClientCertificates } from './certificates.js';
 import { type ClientMetadata, firstPartyError, MetadataError, normalizeMetadata, workloadError } from './metadata.js';
-import { createMetadataDocuments } from './metadata-documents.js';
-import { createUnusedClientCleanup } from './unused-client-cleanup.js';
-import { createClientUsage } from './usage.js';
 
 export type { Client } from '../../base/db/open.js';
 
@@ -42,30 +37,7 @@ const HASH_PREFIX = 'sha256:';
 
 export type Clients = ReturnType<typeof createClients>;
 
-/** Creates the services of this folder. */
-export function createClientModule(base: Base, deps: Deps) {
-  const { config } = base;
-  const clients = createClients(base, deps);
-  return {
-    clients,
-    clientUsage: createClientUsage(base),
-    clientCertificates: createClientCertificates({ ...base, authoritiesFile: config.certificates.authoritiesFile }),
-    metadataDocuments: createMetadataDocuments({
-      ...base,
-      clients,
-      enabled: config.clientDocuments,
-      allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
-    }),
-    unusedClients: createUnusedClientCleanup({
-      ...base,
-      ...deps,
-      unusedSeconds: config.unusedClientSeconds,
-      idleSeconds: config.idleClientSeconds,
-    }),
-  };
-}
-
-function createClients(base: Base, { audit, oauthStorage, activeAgents, scopes }: Deps) {
+export function createClients(base: Base, { audit, oauthStorage, activeAgents, scopes }: Deps) {
   const { db, transact, clock, invalidationBus } = base;
   const { redirectHosts } = base.config;
   const cache = createTtlCache<Client>({ clock });

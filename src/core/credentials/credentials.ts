@@ -8,38 +8,17 @@ import type { X509Certificate } from 'node:crypto';
 import { unauthorized } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
-import type { JsonClient } from '../../base/http-client.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
-import type { Accounts } from '../accounts/accounts.js';
 import type { ActiveAgents } from '../agents/active-agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import { formatOf, KEY_FORMATS, looksLikeKey } from '../api-keys/formats.js';
 import type { KeyUsage } from '../api-keys/usage.js';
-import type { Clients } from '../clients/clients.js';
-import type { Identities } from '../identities/identities.js';
-import type { Jwts } from '../keys/jwts.js';
-import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Tokens } from '../sessions/tokens.js';
-import { createDpopNonces } from './dpop-nonces.js';
-import { createExternalTokens, type ExternalTokens } from './external-tokens.js';
-import { createOAuthTokens, type OAuthTokens } from './oauth-tokens.js';
+import type { ExternalTokens } from './external-tokens.js';
+import type { OAuthTokens } from './oauth-tokens.js';
 import type { Principal, WorkloadPrincipal } from './principal.js';
-import { createProofOfPossession, type PresentedProof, type ProofOfPossession } from './proof-of-possession.js';
-import { createWorkloadIdentities, type WorkloadIdentities } from './workload-identities.js';
-
-interface ModuleDeps {
-  accounts: Pick<Accounts, 'find' | 'isActive'>;
-  identities: Pick<Identities, 'find'>;
-  clients: Pick<Clients, 'find'>;
-  activeAgents: Pick<ActiveAgents, 'find' | 'findByKey'>;
-  apiKeys: Pick<ApiKeys, 'verify'>;
-  keyUsage: Pick<KeyUsage, 'count'>;
-  oauthStorage: Pick<OAuthStorage, 'grants' | 'isJwtRevoked' | 'store'>;
-  jwts: Pick<Jwts, 'verify'>;
-  tokens: Pick<Tokens, 'verify' | 'inspect'>;
-  /** Fetches the keys of external issuers. */
-  requestJson: JsonClient;
-}
+import type { PresentedProof, ProofOfPossession } from './proof-of-possession.js';
+import type { WorkloadIdentities } from './workload-identities.js';
 
 interface Deps {
   tokens: Pick<Tokens, 'verify' | 'inspect'>;
@@ -70,20 +49,7 @@ const NEVER = new Date(8.64e15);
 
 export type Credentials = ReturnType<typeof createCredentials>;
 
-/** Creates the services of this folder. */
-export function createCredentialModule(base: Base, deps: ModuleDeps) {
-  const { issuer, trustedIssuers, certificates } = base.config;
-  const oauthTokens = createOAuthTokens({ ...deps, issuer });
-  const externalTokens = createExternalTokens({ ...base, ...deps, issuers: trustedIssuers });
-  const workloadIdentities = createWorkloadIdentities({ ...base, spiffe: certificates.spiffe });
-  const nonces = createDpopNonces(base);
-  const proofOfPossession = createProofOfPossession({ ...base, nonces, store: deps.oauthStorage.store });
-  const parts = { oauthTokens, externalTokens, workloadIdentities, proofOfPossession };
-  const credentials = createCredentials(base, { ...deps, ...parts });
-  return { credentials, oauthTokens, workloadIdentities };
-}
-
-function createCredentials({ clock, invalidationBus }: Base, deps: Deps) {
+export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) {
   const {
     tokens,
     oauthTokens,

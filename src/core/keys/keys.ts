@@ -3,7 +3,6 @@
  * in stages without a restart.
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
-import type { Base } from '../../base/base.js';
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
@@ -11,8 +10,6 @@ import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
-import type { Resources } from '../resources/resources.js';
-import { createJwts } from './jwts.js';
 
 export const SIGNING_ALGORITHMS = ['ES256', 'RS256'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
@@ -34,12 +31,6 @@ export interface KeySet {
   keys: SigningKey[];
 }
 
-interface ModuleDeps {
-  audit: Audit;
-  resources: Pick<Resources, 'maxTokenSeconds'>;
-  agentTokenSeconds: number;
-}
-
 interface Deps {
   db: Database;
   transact: Transact;
@@ -59,14 +50,6 @@ const PURPOSE = 'signing-keys';
 const RSA_BITS = 2048;
 
 export type Keys = Awaited<ReturnType<typeof createKeys>>;
-
-/** Creates the services of this folder. */
-export async function createKeyModule(base: Base, { audit, resources, agentTokenSeconds }: ModuleDeps) {
-  const { issuer, keyRotationSeconds: rotationSeconds, accessTokenSeconds } = base.config;
-  const signatureSeconds = () => Math.max(accessTokenSeconds, agentTokenSeconds, resources.maxTokenSeconds());
-  const keys = await createKeys({ ...base, audit, rotationSeconds, signatureSeconds });
-  return { keys, jwts: createJwts({ ...base, issuer, keys }) };
-}
 
 export async function createKeys({
   db,

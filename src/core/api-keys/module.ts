@@ -1,0 +1,23 @@
+/** Creates the services of this folder: API keys and their use counts. */
+import type { Base } from '../../base/base.js';
+import type { Accounts } from '../accounts/accounts.js';
+import type { Audit } from '../audit/audit.js';
+import type { Organizations } from '../organizations/organizations.js';
+import type { Projects } from '../organizations/projects.js';
+import type { Resources } from '../resources/resources.js';
+import { createApiKeys } from './api-keys.js';
+import { createKeyUsage } from './usage.js';
+
+interface Deps {
+  audit: Audit;
+  accounts: Pick<Accounts, 'lock' | 'lockUnchanged'>;
+  organizations: Organizations;
+  projects: Projects;
+  resources: Pick<Resources, 'scopes'>;
+}
+
+export function createApiKeyModule(base: Base, deps: Deps) {
+  const keyUsage = createKeyUsage(base);
+  const apiKeys = createApiKeys({ ...base, ...deps, usage: keyUsage, scopes: deps.resources.scopes });
+  return { apiKeys, keyUsage };
+}

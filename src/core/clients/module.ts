@@ -1,0 +1,43 @@
+/**
+ * Creates the services of this folder: clients, their usage, documents, certificates and cleanup.
+ */
+import type { Base } from '../../base/base.js';
+import { isLoopback } from '../../kit/loopback.js';
+import type { ActiveAgents } from '../agents/active-agents.js';
+import type { Audit } from '../audit/audit.js';
+import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import { createClientCertificates } from './certificates.js';
+import { createClients } from './clients.js';
+import { createMetadataDocuments } from './metadata-documents.js';
+import { createUnusedClientCleanup } from './unused-client-cleanup.js';
+import { createClientUsage } from './usage.js';
+
+interface Deps {
+  audit: Audit;
+  oauthStorage: Pick<OAuthStorage, 'grants'>;
+  activeAgents: Pick<ActiveAgents, 'find'>;
+  /** Returns all scopes that a client can have. */
+  scopes: () => string[];
+}
+
+export function createClientModule(base: Base, deps: Deps) {
+  const { config } = base;
+  const clients = createClients(base, deps);
+  return {
+    clients,
+    clientUsage: createClientUsage(base),
+    clientCertificates: createClientCertificates({ ...base, authoritiesFile: config.certificates.authoritiesFile }),
+    metadataDocuments: createMetadataDocuments({
+      ...base,
+      clients,
+      enabled: config.clientDocuments,
+      allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
+    }),
+    unusedClients: createUnusedClientCleanup({
+      ...base,
+      ...deps,
+      unusedSeconds: config.unusedClientSeconds,
+      idleSeconds: config.idleClientSeconds,
+    }),
+  };
+}
