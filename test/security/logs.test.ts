@@ -487,7 +487,7 @@ describe('secrets', () => {
     const tokens = keepTokens((await redeem(server, client, { code, verifier })).body);
     const next = new URL((await browser.open(authorizeUrl(server, client, challenge))).url);
     const waiting = { code: keep('code', next.searchParams.get('code')), verifier };
-    for (const table of ['Artifact', 'RefreshToken', 'Grant', 'Session', 'Account']) {
+    for (const table of ['OidcArtifact', 'RefreshToken', 'Grant', 'Session', 'Account']) {
       await server.base.db.$executeRawUnsafe(`ALTER TABLE "${table}" RENAME TO "${table}_gone"`);
       try {
         const parts = [
