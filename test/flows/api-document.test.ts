@@ -8,7 +8,7 @@ import { systemMeta } from '../../src/core/request-meta.js';
 import { onboard } from '../support/agents.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
 import { Authenticator } from '../support/authenticator.js';
-import { codeFor, newPerson, openElsewhere, SETTINGS } from '../support/fake-providers.js';
+import { codeFor, newPerson, openFakeProvider, SETTINGS } from '../support/fake-providers.js';
 import { mailTo, tokenIn } from '../support/mailbox.js';
 import { addCapTable, askPerson, CAP_TABLE } from '../support/questions.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
@@ -27,7 +27,7 @@ type Yes = (person: SignedIn) => ApiRequest | Promise<ApiRequest>;
 const newcomer = () => ({ email: `${randomUUID()}@example.com`, password: PASSWORD, full_name: 'Jane Developer' });
 const guestEmail = 'guest@example.com';
 const NEXT_PASSWORD = 'nine unrelated lanterns';
-/** The token of the link that is mailed to somebody. */
+/** The token of a mailed link. */
 async function resetToken(email: string): Promise<string> {
   await server.core.passwordReset.requestReset(email, systemMeta);
   return tokenIn(await mailTo(server, email, /Choose/));
@@ -36,14 +36,14 @@ async function verifyToken(email: string): Promise<string> {
   await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
   return tokenIn(await mailTo(server, email, /Confirm/));
 }
-/** A key of somebody's. */
+/** An API key. */
 async function newKeyOf(email: string) {
   const account = (await server.core.accounts.findByEmail(email))!;
   return server.core.apiKeys.create(account, { name: 'K', format: 'sk_live', lifeSeconds: 3600 }, systemMeta);
 }
 const keyOf = async (email: string) => (await newKeyOf(email)).record.id;
 const secretKeyOf = async (email: string) => (await newKeyOf(email)).key;
-/** Somebody's own organization, with a guest and a project in it. */
+/** A personal organization with one more member and a project. */
 async function placeOf(email: string): Promise<{ id: string; guest: string; project: string }> {
   const account = (await server.core.accounts.findByEmail(email))!;
   const [own] = await server.core.organizations.listFor(account.id);
@@ -55,7 +55,7 @@ async function placeOf(email: string): Promise<{ id: string; guest: string; proj
   await server.base.db.membership.upsert({ where, create: member, update: {} });
   return { id: own!.id, guest: guest!.id, project };
 }
-/** Somebody's own organization, whence they invite somebody. */
+/** A personal organization with an open invitation. */
 async function invitationBy(
   email: string,
   invited = 'invited@example.com',
@@ -72,7 +72,7 @@ async function verified(email: string) {
   if (!account.emailVerified) await server.core.emailVerification.verify(await verifyToken(email), systemMeta);
   return { ...account, emailVerified: true };
 }
-/** The token of an invitation to somebody. */
+/** The token of an invitation. */
 async function invitationTo(email: string): Promise<string> {
   await verified(email);
   await invitationBy((await server.account()).email, email);
@@ -86,16 +86,16 @@ async function idOfApi(): Promise<string> {
   return (await server.core.resourceRegistry.create(input, { kind: 'system' }, systemMeta)).id;
 }
 const CALLBACK = 'https://app.example/callback';
-/** What an app posts of somebody who said yes at GitHub. */
+/** The body that an app posts after the user authorized it at GitHub. */
 const codeOfGithub = async () => ({ code: await codeFor(github, newPerson(), CALLBACK), redirect_uri: CALLBACK });
-/** A link of somebody's. */
+/** A linked identity. */
 async function linkOf(email: string): Promise<string> {
   const account = (await server.core.accounts.findByEmail(email))!;
   await server.core.identities.linkByAdmin(account, { issuer: github.issuer, subject: randomUUID() });
   return (await server.core.links.list(account.id))[0]!.id;
 }
 const newAgent = () => ({ agent_id: 'my-agent', agent_name: 'My agent', capabilities: ['read:cap-table'] });
-/** Somebody's agent. */
+/** An agent with an owner. */
 async function agentOf(email: string): Promise<string> {
   const account = (await server.core.accounts.findByEmail(email))!;
   const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
@@ -103,7 +103,7 @@ async function agentOf(email: string): Promise<string> {
   return (await server.core.agents.onboarding.onboardInto(organizationId, account, wanted, systemMeta)).agent.id;
 }
 const ofAgent: Yes = async ({ bearer, email }) => ({ headers: bearer, params: { agent_id: await agentOf(email) } });
-/** A question of an agent that somebody owns, open for its owner. */
+/** An approval request of an agent, pending for its owner. */
 async function questionTo({ email, bearer }: SignedIn): Promise<string> {
   const agent = await onboard(
     server,
@@ -117,15 +117,15 @@ async function questionTo({ email, bearer }: SignedIn): Promise<string> {
 }
 const signedIn: Yes = ({ bearer }) => ({ headers: bearer });
 /** An administrator's request. */
-async function byKeeper(request: ApiRequest = {}): Promise<ApiRequest> {
-  admin ??= server.core.accounts.create({ email: 'keeper@example.com', password: PASSWORD }, systemMeta, {
+async function byAdmin(request: ApiRequest = {}): Promise<ApiRequest> {
+  admin ??= server.core.accounts.create({ email: 'admin@example.com', password: PASSWORD }, systemMeta, {
     role: 'admin',
   });
   const login = await server.core.sessionIssuer.issueTokens({ account: await admin, amr: ['pwd'] }, systemMeta);
   return { headers: { authorization: `Bearer ${login.tokens.accessToken}` }, ...request };
 }
 let admin: Promise<Account> | undefined;
-const asAdmin: Yes = () => byKeeper();
+const asAdmin: Yes = () => byAdmin();
 const idOf = async (email: string) => (await server.core.accounts.findByEmail(email))!.id;
 async function newTool(): Promise<string> {
   const slug = `tool-${randomUUID()}`;
@@ -311,21 +311,21 @@ const YES: Record<OperationName, Yes> = {
     json: { current_password: PASSWORD, new_password: NEXT_PASSWORD },
   }),
   'POST /api/validate': signedIn,
-  'GET /api/users': () => byKeeper(),
-  'POST /api/users': () => byKeeper({ json: { ...newcomer(), name: 'John Doe', role: 'viewer' } }),
-  'PUT /api/users/{id}': async ({ email }) => byKeeper({ params: { id: await idOf(email) }, json: { name: 'J. Doe' } }),
-  'DELETE /api/users/{id}': async ({ email }) => byKeeper({ params: { id: await idOf(email) } }),
+  'GET /api/users': () => byAdmin(),
+  'POST /api/users': () => byAdmin({ json: { ...newcomer(), name: 'John Doe', role: 'viewer' } }),
+  'PUT /api/users/{id}': async ({ email }) => byAdmin({ params: { id: await idOf(email) }, json: { name: 'J. Doe' } }),
+  'DELETE /api/users/{id}': async ({ email }) => byAdmin({ params: { id: await idOf(email) } }),
   'GET /api/tools': signedIn,
-  'POST /api/tools': () => byKeeper({ json: { slug: `t-${randomUUID()}`, name: 'T', url: 'https://t.example/x' } }),
-  'DELETE /api/tools/{slug}': async () => byKeeper({ params: { slug: await newTool() } }),
+  'POST /api/tools': () => byAdmin({ json: { slug: `t-${randomUUID()}`, name: 'T', url: 'https://t.example/x' } }),
+  'DELETE /api/tools/{slug}': async () => byAdmin({ params: { slug: await newTool() } }),
   'GET /api/permissions': async ({ email }) => {
     await grantTo(email);
-    return byKeeper();
+    return byAdmin();
   },
   'POST /api/permissions': async ({ email }) =>
-    byKeeper({ json: { user_id: await idOf(email), tool_slug: await newTool(), level: 'write' } }),
-  'DELETE /api/permissions': async ({ email }) => byKeeper({ json: await grantTo(email) }),
-  'DELETE /api/permissions/{id}': async ({ email }) => byKeeper({ params: { id: (await grantTo(email)).id } }),
+    byAdmin({ json: { user_id: await idOf(email), tool_slug: await newTool(), level: 'write' } }),
+  'DELETE /api/permissions': async ({ email }) => byAdmin({ json: await grantTo(email) }),
+  'DELETE /api/permissions/{id}': async ({ email }) => byAdmin({ params: { id: (await grantTo(email)).id } }),
   'GET /api/keys': async ({ bearer, email }) => {
     await keyOf(email);
     return { headers: bearer };
@@ -402,17 +402,17 @@ const NO: [OperationName, code: string, Yes][] = [
     ({ accessToken }) => ({ headers: { cookie: `tools_session=${accessToken}`, origin: 'https://evil.example' } }),
   ],
   ['GET /api/users', 'insufficient_role', signedIn],
-  ['GET /api/users', 'invalid_request', () => byKeeper({ query: { limit: 'many' } })],
-  ['POST /api/users', 'conflict', ({ email }) => byKeeper({ json: { ...newcomer(), email } })],
-  ['DELETE /api/users/{id}', 'not_found', () => byKeeper({ params: { id: 'nobody' } })],
+  ['GET /api/users', 'invalid_request', () => byAdmin({ query: { limit: 'many' } })],
+  ['POST /api/users', 'conflict', ({ email }) => byAdmin({ json: { ...newcomer(), email } })],
+  ['DELETE /api/users/{id}', 'not_found', () => byAdmin({ params: { id: 'unknown' } })],
   [
     'PUT /api/users/{id}',
     'conflict',
-    async ({ email }) => byKeeper({ params: { id: await idOf(email) }, json: { email: guestEmail } }),
+    async ({ email }) => byAdmin({ params: { id: await idOf(email) }, json: { email: guestEmail } }),
   ],
-  ['DELETE /api/tools/{slug}', 'not_found', () => byKeeper({ params: { slug: 'none' } })],
-  ['DELETE /api/permissions', 'not_found', () => byKeeper({ query: { user_id: 'nobody', tool_slug: 'none' } })],
-  ['GET /api/keys', 'insufficient_role', ({ bearer }) => ({ headers: bearer, query: { user_id: 'somebody' } })],
+  ['DELETE /api/tools/{slug}', 'not_found', () => byAdmin({ params: { slug: 'none' } })],
+  ['DELETE /api/permissions', 'not_found', () => byAdmin({ query: { user_id: 'unknown', tool_slug: 'none' } })],
+  ['GET /api/keys', 'insufficient_role', ({ bearer }) => ({ headers: bearer, query: { user_id: 'other' } })],
   ['POST /api/v1/agents/onboard', 'insufficient_role', () => ({ json: { ...newAgent(), capabilities: ['admin'] } })],
   [
     'POST /api/v1/agents/onboard',
@@ -459,7 +459,7 @@ const ALSO: [OperationName, Yes][] = [
   ],
 ];
 
-const github = await openElsewhere('github');
+const github = await openFakeProvider('github');
 const settings = {
   GITHUB_CLIENT_ID: SETTINGS.GITHUB_CLIENT_ID,
   GITHUB_CLIENT_SECRET: SETTINGS.GITHUB_CLIENT_SECRET,
@@ -467,7 +467,7 @@ const settings = {
   FEDERATION_STORE_TOKENS: 'github',
   FEDERATION_REDIRECT_URIS: CALLBACK,
   TEST_AUTH: 'true',
-  // Limits that nobody reaches here, so that the answers tell of them.
+  // Limits are on, so that responses carry their headers, but too high to reach.
   RATE_LIMIT_ANONYMOUS: '10000',
   RATE_LIMIT_HUMAN: '10000',
   RATE_LIMIT_AGENT: '10000',
@@ -534,7 +534,7 @@ describe('the OpenAPI document', () => {
     expect([status, body.error]).toEqual([401, 'no_auth']);
   });
 
-  it.each(looksAtCredential)('is true of %s with a token that is none', async (name) => {
+  it.each(looksAtCredential)('is true of %s with a malformed token', async (name) => {
     for (const authorization of ['Bearer not-a-token', 'Basic amFuZTpzZWNyZXQ=', `Bearer ${person.refreshToken}`]) {
       const { status, body } = await contract.call(name, { headers: { authorization } });
       expect([status, body.error]).toEqual([401, 'invalid_token']);

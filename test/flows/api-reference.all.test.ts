@@ -33,7 +33,7 @@ describe('the API reference', () => {
     await page.waitForSelector('.opblock');
   }
 
-  const elsewhere = () => asked.filter((url) => !url.startsWith(`${server.issuer}/`) && !url.startsWith('data:'));
+  const otherBrowser = () => asked.filter((url) => !url.startsWith(`${server.issuer}/`) && !url.startsWith('data:'));
 
   it('shows every operation of the document, from our own origin alone and without a complaint', async () => {
     await open();
@@ -43,7 +43,7 @@ describe('the API reference', () => {
     );
     for (const n of [0, 1, 2]) await page.locator('.opblock-summary-control').nth(n).click();
     await page.waitForSelector('.responses-table');
-    expect(elsewhere()).toEqual([]);
+    expect(otherBrowser()).toEqual([]);
     expect(complaints).toEqual([]);
   }, 60_000);
 
@@ -86,7 +86,7 @@ describe('the API reference', () => {
 
   it('shows no document of a stranger, whatever its address says', async () => {
     await open('/docs/api?url=https://evil.example/openapi.json&configUrl=https://evil.example/config.json');
-    expect(elsewhere()).toEqual([]);
+    expect(otherBrowser()).toEqual([]);
     expect(await page.locator('.opblock').count()).toBeGreaterThan(5);
   });
 
@@ -109,7 +109,7 @@ describe('the API reference', () => {
     await block.locator('.execute').click();
     await block.locator('.live-responses-table .microlight', { hasText: email }).first().waitFor();
 
-    expect(elsewhere()).toEqual([]);
+    expect(otherBrowser()).toEqual([]);
     for (const url of asked) expect(url).not.toContain(token);
     const kept = await page.evaluate(() =>
       JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),

@@ -101,7 +101,7 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     expect(await app.session()).toMatchObject({ user: { email, name: 'Jane Developer' } });
   });
 
-  it('asks nobody anything the second time', async () => {
+  it('signs in a second time without any page', async () => {
     const { email } = await server.account();
     const app = await openApp({ userinfo: {} });
     const browser = browserFor(server);

@@ -101,24 +101,24 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
 
   it('is told when the login is ended from the account page of another browser, and only of that login', async () => {
     const { account, config, browser, sid } = await signedIn();
-    const elsewhere = browserFor(server);
-    const other = await signIn(config, elsewhere, account.email);
+    const otherBrowser = browserFor(server);
+    const other = await signIn(config, otherBrowser, account.email);
     expect(other.claims()!.sid).not.toBe(sid);
 
-    const home = await elsewhere.open('/account');
+    const home = await otherBrowser.open('/account');
     const rows = home.html.split('<form').slice(1);
     const ending = rows.findIndex((row, i) => row.includes('/account/logins/') && !isCurrent(home.html, i));
-    await elsewhere.submit(home, {}, ending);
+    await otherBrowser.submit(home, {}, ending);
     expect((await told()).map(sidOf)).toEqual([sid]);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
-    expect((await elsewhere.open('/account')).url.pathname).toBe('/account');
+    expect((await otherBrowser.open('/account')).url.pathname).toBe('/account');
   });
 
   it('hears nothing when another login of the same person ends', async () => {
     const { account } = await signedIn();
-    const elsewhere = browserFor(server);
-    await elsewhere.signIn(account.email, 'correct horse battery');
-    await signOut(elsewhere);
+    const otherBrowser = browserFor(server);
+    await otherBrowser.signIn(account.email, 'correct horse battery');
+    await signOut(otherBrowser);
     expect(await told()).toEqual([]);
   });
 

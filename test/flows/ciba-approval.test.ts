@@ -162,7 +162,7 @@ describe('an agent that asks a person', () => {
 
   it.each<[string, Record<string, string>, string]>([
     ['without a binding message', { binding_message: '' }, 'invalid_request'],
-    ['with one that nobody can read', { binding_message: `a${'\u202e'}b` }, 'invalid_binding_message'],
+    ['with an unreadable one', { binding_message: `a${'\u202e'}b` }, 'invalid_binding_message'],
     ['with one that is too long', { binding_message: 'x'.repeat(101) }, 'invalid_binding_message'],
     ['without saying what for', { authorization_details: '' }, 'invalid_authorization_details'],
     ['for another type of thing', { authorization_details: '[{"type":"payment"}]' }, 'invalid_authorization_details'],

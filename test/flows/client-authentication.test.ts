@@ -64,7 +64,7 @@ describe.each(stores)('how an app proves who it is, with the house on $name', (s
       expect((await oidc.clientCredentialsGrant(config)).access_token).toEqual(expect.any(String));
     });
 
-    it('and not by the key of somebody else', async () => {
+    it('rejects an assertion signed with another key', async () => {
       const client = await byKey({ jwks });
       const { privateKey } = await generateKeyPair(alg);
       const config = await discover(server, client, oidc.PrivateKeyJwt({ key: privateKey, kid: 'one' }));
@@ -124,11 +124,11 @@ describe.each(stores)('how an app proves who it is, with the house on $name', (s
     });
 
     it.each([
-      ['meant for somebody else', { aud: 'https://elsewhere.example' }],
+      ['for another audience', { aud: 'https://other.example' }],
       ['expired', { exp: Math.floor(Date.now() / 1000) - 120 }],
       ['without an end', { exp: undefined }],
       ['without a number of its own', { jti: undefined }],
-      ['of another issuer', { iss: 'https://elsewhere.example' }],
+      ['of another issuer', { iss: 'https://other.example' }],
     ])('is refused when it is %s', async (_, changes) => {
       expect(await present(await assertion(changes))).toMatchObject({ status: 401, body: { error: 'invalid_client' } });
     });

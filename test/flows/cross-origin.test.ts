@@ -12,7 +12,7 @@ describe('what a page in another origin may read', () => {
   });
   afterAll(() => server.close());
 
-  /** A request with a code that nobody has, from a page; only the headers of the answer matter. */
+  /** A request from a page with an unknown code. Only the response headers matter. */
   async function ask(client: { id: string; secret: string }, origin: string) {
     const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: `${HOME}/cb`, code_verifier: 'x' };
     const { status, headers, body } = await token(server, client, params, { headers: { origin } });

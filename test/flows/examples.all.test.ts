@@ -87,7 +87,7 @@ describe('an example', () => {
   });
 
   it('of a tool on Express asks who comes and what they may, at each request', async () => {
-    const adminLogin = { email: 'keeper@example.com', password: PASSWORD };
+    const adminLogin = { email: 'admin@example.com', password: PASSWORD };
     await server.core.accounts.create({ ...adminLogin, name: 'Keeper' }, systemMeta, { role: 'admin' });
     const { id, email } = await server.account();
     const { origin } = await start('express-tool/app.mjs', { EMAIL: adminLogin.email, PASSWORD });

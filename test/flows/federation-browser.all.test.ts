@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type Elsewhere, newPerson, openElsewhere, pointTo, SETTINGS } from '../support/fake-providers.js';
+import { type FakeProvider, newPerson, openFakeProvider, pointTo, SETTINGS } from '../support/fake-providers.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const PICTURES = process.env.SIGNET_TEST_PICTURES;
@@ -15,8 +15,8 @@ const SIZES = [
   { width: 1280, height: 800 },
 ];
 
-let github: Elsewhere;
-let google: Elsewhere;
+let github: FakeProvider;
+let google: FakeProvider;
 let server: TestServer;
 let browser: Browser;
 let context: BrowserContext;
@@ -24,8 +24,8 @@ let complaints: string[];
 let page: Page;
 
 beforeAll(async () => {
-  github = await openElsewhere('github');
-  google = await openElsewhere('google');
+  github = await openFakeProvider('github');
+  google = await openFakeProvider('google');
   server = await startServer({ settings: SETTINGS, around: pointTo(github, google) });
   browser = await launchChromium();
   if (PICTURES) mkdirSync(PICTURES, { recursive: true });

@@ -7,9 +7,9 @@ import { Browser, formsOf } from '../support/browser.js';
 import {
   answerOf,
   comeBy,
-  type Elsewhere,
+  type FakeProvider,
   newPerson,
-  openElsewhere,
+  openFakeProvider,
   pointTo,
   press,
   SETTINGS,
@@ -21,7 +21,7 @@ import { stores } from '../support/stores.js';
 const HOUR_MS = 3_600_000;
 
 describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
-  const elsewhere = {} as Record<Elsewhere['kind'], Elsewhere>;
+  const providers = {} as Record<FakeProvider['kind'], FakeProvider>;
   /**
    * The provider; it takes a refresh token once, and ends all that came of it when it is spent
    * again.
@@ -33,7 +33,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   const clock = { now: () => new Date(Date.now() + aheadMs) };
 
   beforeAll(async () => {
-    for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
+    for (const kind of ['github', 'google', 'linkedin'] as const) providers[kind] = await openFakeProvider(kind);
     acme = await startServer({ settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' }, clock });
     const client = await acme.client({ redirect_uris: ['http://localhost/login/with/acme/callback'] });
     const provider = { id: 'acme', name: 'Acme', issuer: acme.issuer, client_id: client.id };
@@ -44,7 +44,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
       FEDERATION_STORE_TOKENS: 'google, acme, github',
       OIDC_PROVIDERS: JSON.stringify([{ ...provider, client_secret: client.secret, scope: 'offline_access' }]),
     };
-    const around = pointTo(...Object.values(elsewhere));
+    const around = pointTo(...Object.values(providers));
     server = await startServer({ store, settings, around, clock });
     twin = await startServer({ beside: server, settings, around, clock });
   });
@@ -52,7 +52,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     await twin.close();
     await server.close();
     await acme.close();
-    for (const one of Object.values(elsewhere)) await one.close();
+    for (const one of Object.values(providers)) await one.close();
   });
 
   async function tokenOf(email: string): Promise<string> {
@@ -155,14 +155,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     ['google', { scope: 'openid profile email calendar', access_type: 'offline', prompt: undefined }],
     ['linkedin', { scope: 'openid profile email', access_type: undefined, prompt: undefined }],
   ] as const)('of %s is asked for in its own words', async (id, expected) => {
-    elsewhere[id].person = newPerson();
+    providers[id].person = newPerson();
     const browser = new Browser(server.origin);
     const { url } = await press(browser, await browser.open('/login'), id);
     const { scope, access_type, prompt } = Object.fromEntries(url.searchParams);
     expect({ scope, access_type, prompt }).toEqual(expected);
     await comeBy(browser, id);
-    const link = await linkOf(elsewhere[id].person.email!);
-    const { status, json } = await read(link.id, await tokenOf(elsewhere[id].person.email!));
+    const link = await linkOf(providers[id].person.email!);
+    const { status, json } = await read(link.id, await tokenOf(providers[id].person.email!));
     if (id === 'linkedin') return expect([status, link.keepsToken]).toEqual([404, false]);
     expect([status, json.scope]).toEqual([200, expected.scope]);
     const { html } = await browser.open('/account/security');
@@ -170,7 +170,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   });
 
   it('of Google can be renewed also for whoever said yes before, who is asked once more, and then never again', async () => {
-    const google = elsewhere.google;
+    const google = providers.google;
     const person = newPerson();
     google.person = person;
     const page = new URL(google.issuer);
@@ -199,7 +199,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   });
 
   it('is asked for once more, not for ever, of a provider that gives none; and by whoever links it', async () => {
-    const google = elsewhere.google;
+    const google = providers.google;
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
@@ -221,7 +221,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   });
 
   it('is not spoken of to somebody of whom none is kept', async () => {
-    elsewhere.linkedin.person = newPerson();
+    providers.linkedin.person = newPerson();
     const browser = new Browser(server.origin);
     await comeBy(browser, 'linkedin');
     const { html } = await browser.open('/account/security');

@@ -15,7 +15,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
   });
   afterAll(() => server.close());
 
-  /** An app, a person, and a browser in which nobody is signed in. */
+  /** An app, an account, and a browser without a session. */
   async function provisioning(metadata: Record<string, unknown> = {}) {
     const [account, client] = [await server.account(), await server.client(metadata)];
     return {
@@ -27,7 +27,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     };
   }
 
-  /** An app for which nobody needs to sign in. */
+  /** An app that acts for itself, without a user. */
   async function machine() {
     const client = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     return { client, config: await discover(server, client) };
@@ -203,7 +203,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       }
     });
 
-    it('answers nobody who does not prove which app it is', async () => {
+    it('rejects an app that does not authenticate', async () => {
       const { account, client, config, browser } = await provisioning();
       const { access_token: token } = await signIn(config, browser, account.email);
       const stranger = await discover(server, { ...client, secret: 'wrong' });
@@ -257,7 +257,7 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       expect(payload.exp! - payload.iat!).toBe(28_800);
     });
 
-    it('is told when it names an API that nobody knows', async () => {
+    it('receives invalid_target for an unknown API', async () => {
       const { config } = await machine();
       const asked = oidc.clientCredentialsGrant(config, { resource: 'https://nowhere.example/api' });
       await expect(asked).rejects.toMatchObject({ error: 'invalid_target' });

@@ -136,7 +136,7 @@ describe('the real pages, in Chromium', () => {
     await look('register-errors', 'Create an account');
     await page.goto(`${server.origin}/login`);
     await look('login', 'Sign in');
-    await signIn('nobody@example.com');
+    await signIn('unknown@example.com');
     await look('login-wrong', 'Sign in');
   });
 

@@ -14,7 +14,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
   });
   afterAll(() => server.close());
 
-  /** A device that shows a code, and a person with a browser elsewhere. */
+  /** A device that shows a code, and a user with a browser on another device. */
   async function provisioning() {
     const client = await server.client({
       client_name: 'Living room',
@@ -103,7 +103,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     const tokens = await askOnce(config, shown.device_code);
     await expect(askOnce(config, shown.device_code)).rejects.toMatchObject({ error: 'invalid_grant' });
-    // Whoever asks twice may be a thief: what the first got is worth nothing now.
+    // A second redemption can be theft, so the tokens of the first are revoked.
     await expect(oidc.fetchUserInfo(config, tokens.access_token, account.id)).rejects.toMatchObject({ status: 401 });
   });
 

@@ -63,11 +63,11 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
 
   it('leaves the person signed in in other browsers', async () => {
     const { account, config, browser, tokens } = await provisioning();
-    const elsewhere = browserFor(server);
-    const other = await signIn(config, elsewhere, account.email);
+    const otherBrowser = browserFor(server);
+    const other = await signIn(config, otherBrowser, account.email);
     await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)), { logout: 'yes' });
     expect(await isAlive(config, other.access_token)).toBe(true);
-    expect((await elsewhere.open('/account')).url.pathname).toBe('/account');
+    expect((await otherBrowser.open('/account')).url.pathname).toBe('/account');
   });
 
   it('changes nothing when the person stays', async () => {

@@ -54,15 +54,15 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     expect(done.headers.get('cache-control')).toBe('no-store');
     expect((await browser.open(SECURITY)).html).not.toContain(codes[0]);
 
-    const elsewhere = new Browser(server.origin);
-    const asked = await elsewhere.signIn(email, PASSWORD, `/login?return_to=${encodeURIComponent(SECURITY)}`);
-    const inside = await elsewhere.submit(asked, { otp: codes[3]! });
+    const otherBrowser = new Browser(server.origin);
+    const asked = await otherBrowser.signIn(email, PASSWORD, `/login?return_to=${encodeURIComponent(SECURITY)}`);
+    const inside = await otherBrowser.submit(asked, { otp: codes[3]! });
     expect(inside.url.pathname).toBe(SECURITY);
     expect(inside.html).toContain('9 left');
-    await press(elsewhere, inside, 'factor/remove');
+    await press(otherBrowser, inside, 'factor/remove');
     expect((await browser.open('/account')).url.pathname).toBe('/login'); // the browser that was lost with the phone, say
 
-    const { app } = await setUp(elsewhere);
+    const { app } = await setUp(otherBrowser);
     const last = new Browser(server.origin);
     const page = await last.signIn(email, PASSWORD);
     expect((await last.submit(page, { otp: lost.code(now()) })).status).toBe(401);
@@ -99,10 +99,10 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     const { codes } = await setUp(browser);
     const fresh = codesOn(await press(browser, await browser.open(SECURITY), 'recovery-codes'));
     expect(fresh).toHaveLength(10);
-    const elsewhere = new Browser(server.origin);
-    const page = await elsewhere.signIn(email, PASSWORD);
-    expect((await elsewhere.submit(page, { otp: codes[0]! })).status).toBe(401);
-    expect((await elsewhere.submit(page, { otp: fresh[0]! })).url.pathname).toBe('/account');
+    const otherBrowser = new Browser(server.origin);
+    const page = await otherBrowser.signIn(email, PASSWORD);
+    expect((await otherBrowser.submit(page, { otp: codes[0]! })).status).toBe(401);
+    expect((await otherBrowser.submit(page, { otp: fresh[0]! })).url.pathname).toBe('/account');
   });
 
   it('is asked to sign in again before anything changes, ten minutes later, with the address filled in', async () => {
@@ -126,7 +126,7 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     expect((await server.core.mfa.state(id)).enrolled).toBe(false);
   });
 
-  it('changes the password by the current one, here, and is signed out elsewhere', async () => {
+  it('changes the password and signs the user out of all other browsers', async () => {
     const { email, id, browser } = await completeSignIn();
     const other = new Browser(server.origin);
     await other.signIn(email, PASSWORD);

@@ -41,7 +41,7 @@ describe.each(stores)('a third-party app on $name', (store) => {
     expect(await isAlive(server, renewed.body.access_token!)).toBe(true);
 
     // The second time nobody is asked anything.
-    const again = await obtainCode(server, client, 'nobody@example.com', {}, browser);
+    const again = await obtainCode(server, client, 'unknown@example.com', {}, browser);
     expect((await redeem(server, client, again)).status).toBe(200);
   });
 

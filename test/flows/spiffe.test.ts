@@ -71,7 +71,7 @@ describe('a workload', () => {
       }
     });
 
-    it('is refused when nobody of its trust domain stands behind the certificate', async () => {
+    it('is rejected when no authority of its trust domain signed the certificate', async () => {
       const forged = issue(makeAuthority('Authority of example.org'), { uris: [ID] });
       for (const chain of [
         [stranger.workload()],
@@ -84,11 +84,11 @@ describe('a workload', () => {
       }
     });
 
-    it('is nobody by the header of whoever is no trusted proxy, or by another header', async () => {
-      const nobody = { authenticated: false, principal: { type: 'anonymous' } };
+    it('stays anonymous when the header comes from an untrusted peer or has another name', async () => {
+      const anonymous = { authenticated: false, principal: { type: 'anonymous' } };
       const holder = own.workload();
-      expect((await status([holder], {}, bare)).json).toEqual(nobody);
-      expect((await status([], { 'x-client-cert': asHeader(holder) })).json).toEqual(nobody);
+      expect((await status([holder], {}, bare)).json).toEqual(anonymous);
+      expect((await status([], { 'x-client-cert': asHeader(holder) })).json).toEqual(anonymous);
     });
 
     it('is looked at where nothing else was sent, and where it is a credential at all', async () => {
@@ -123,11 +123,11 @@ describe('a workload', () => {
         principal: { type: 'workload', spiffe_id: ID },
       });
       const { access_token: accessToken, accountId } = await newLogin(server);
-      // A tool asks about its visitor: its own certificate lets nobody in who brought nothing.
+      // A tool asks about its user. The tool's own certificate does not authenticate the user.
       const certified = { 'content-type': 'application/json', [HEADER]: asHeader(holder) };
       for (const tool of ['dealroom', '']) {
-        const nobody = await ask(server, 'POST', '/api/validate', certified, JSON.stringify({ tool }));
-        expect([nobody.status, nobody.json.error, nobody.json.valid]).toEqual([401, 'no_auth', false]);
+        const anonymous = await ask(server, 'POST', '/api/validate', certified, JSON.stringify({ tool }));
+        expect([anonymous.status, anonymous.json.error, anonymous.json.valid]).toEqual([401, 'no_auth', false]);
       }
       const visitor = await validate({ [HEADER]: asHeader(holder), authorization: `Bearer ${accessToken}` });
       expect(visitor.json).toMatchObject({ valid: true, user: { id: accountId } });

@@ -50,6 +50,6 @@ describe('a stack client', () => {
     expect([reused.status, reused.body.error]).toEqual([401, 'invalid_token']);
     for (const dead of [token, refreshed.body.token!]) expect(await statusOf(dead!)).toBe(401);
     expect((await post('refresh', { refreshToken: refreshed.body.refreshToken })).status).toBe(401);
-    expect(await statusOf(registered.body.token!)).toBe(200); // another login is none of its business
+    expect(await statusOf(registered.body.token!)).toBe(200); // another session is not affected
   });
 });

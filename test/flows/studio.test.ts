@@ -77,7 +77,9 @@ describe('a studio client', () => {
       [await send('GET', '/api/v1/auth/me', { token: 'xyz' }), 401, 'invalid_token'],
       [await send('POST', '/api/v1/auth/login-json', { json: {} }), 400, 'invalid_request'],
       [
-        await send('POST', '/api/v1/auth/login-json', { json: { username: 'nobody@example.com', password: PASSWORD } }),
+        await send('POST', '/api/v1/auth/login-json', {
+          json: { username: 'unknown@example.com', password: PASSWORD },
+        }),
         401,
         'invalid_credentials',
       ],

@@ -167,7 +167,7 @@ interface Kind {
   client?: true;
   registration?: 'own' | 'foreign';
   firstParty?: 'own' | 'foreign';
-  elsewhere?: 'own' | 'foreign';
+  otherBrowser?: 'own' | 'foreign';
   /** A first-party token in the cookie of tools. */
   ofTools?: 'own' | 'foreign';
   apiKey?: 'own' | 'foreign';
@@ -226,12 +226,12 @@ beforeAll(async () => {
     const open = (more: Record<string, string>) => openFamily(server, client, account.email, more, browser);
     const plain = await open({});
     const jwt = await open({ scope: 'openid memory:read', resource: ownApi });
-    const elsewhere = await open({ scope: 'openid things:read', resource: OTHER_API });
+    const otherBrowser = await open({ scope: 'openid things:read', resource: OTHER_API });
     kinds[`the login cookie, ${side}`] = { ...cookie(login), login: side };
     kinds[`an opaque access token, ${side}`] = { ...bearer(plain.accessToken), openid: side };
     tokens[`the login cookie's value, ${side}`] = login;
     tokens[`a JWT for our API, ${side}`] = jwt.accessToken;
-    tokens[`a JWT for another API, ${side}`] = elsewhere.accessToken;
+    tokens[`a JWT for another API, ${side}`] = otherBrowser.accessToken;
     tokens[`a refresh token, ${side}`] = plain.refreshToken;
 
     const firstParty = await openLogin(account.id);
@@ -284,7 +284,7 @@ beforeAll(async () => {
     const stranger = await server.core.agents.onboarding.onboardUnclaimed(wanted, systemMeta);
     kinds[`the key of an agent that nobody answers for, ${side}`] = { ...bearer(stranger.key), agent: 'stranger' };
     const fromElsewhere = await signElsewhere(account.id);
-    kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), elsewhere: side };
+    kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), otherBrowser: side };
     kinds[`a token of an issuer elsewhere in the API's cookie, ${side}`] = apiCookie(fromElsewhere);
     kinds[`an API key in the API's cookie, ${side}`] = apiCookie(wide.key);
     kinds[`an agent's key in the API's cookie, ${side}`] = apiCookie(agent.key);
@@ -685,8 +685,8 @@ describe('every route, with every kind of credential', () => {
         Array(2).fill(kind.firstParty === 'own'),
       );
     }
-    const byKeeper = await send('GET', `/api/v1/auth/links/${link.id}/token`, admin.login.headers);
-    expect([byKeeper.status, byKeeper.text.includes(secret)], 'nor to an administrator').toEqual([404, false]);
+    const byAdmin = await send('GET', `/api/v1/auth/links/${link.id}/token`, admin.login.headers);
+    expect([byAdmin.status, byAdmin.text.includes(secret)], 'nor to an administrator').toEqual([404, false]);
     expect([...statuses].sort()).toEqual([200, 401, 403, 404]);
   });
 

@@ -129,8 +129,8 @@ describe('PKCE and codes', () => {
     for (const other of [thief, app]) {
       expect((await redeem(server, other, obtained)).body.error).toBe('invalid_grant');
     }
-    const elsewhere = await obtain(accomplice);
-    const wrong = await redeem(server, accomplice, elsewhere, { redirect_uri: 'https://acme.example/other' });
+    const otherBrowser = await obtain(accomplice);
+    const wrong = await redeem(server, accomplice, otherBrowser, { redirect_uri: 'https://acme.example/other' });
     expect(wrong.body.error).toBe('invalid_grant');
     const [mine, yours] = [await obtain(client), await obtain(client)];
     const crossed = await redeem(server, client, { code: mine.code, verifier: yours.verifier });

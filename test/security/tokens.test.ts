@@ -256,8 +256,8 @@ describe('tokens', () => {
     const { refreshToken } = await open(client, { scope: 'openid things:read', resource: OTHER_API });
     const wider = await refresh(server, client, refreshToken, { scope: 'openid email things:read' });
     expect(wider.body.error).toBe('invalid_scope');
-    const elsewhere = await refresh(server, client, refreshToken, { resource: ownApi });
-    expect(elsewhere.body.error).toBe('invalid_target');
+    const otherBrowser = await refresh(server, client, refreshToken, { resource: ownApi });
+    expect(otherBrowser.body.error).toBe('invalid_target');
     const unknown = await refresh(server, client, refreshToken, { resource: 'https://unknown.example' });
     expect(unknown.body.error).toBe('invalid_target');
     const same = await refresh(server, client, refreshToken, { resource: OTHER_API });

@@ -19,7 +19,7 @@ export interface PersonElsewhere {
   hd?: string;
 }
 
-export interface Elsewhere {
+export interface FakeProvider {
   kind: 'github' | 'google' | 'linkedin';
   issuer: string;
   person: PersonElsewhere;
@@ -98,7 +98,7 @@ export function newPerson(more: Partial<PersonElsewhere> = {}): PersonElsewhere 
   };
 }
 
-export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere> {
+export async function openFakeProvider(kind: FakeProvider['kind']): Promise<FakeProvider> {
   const pair = await published();
   const codes = new Map<string, Given>();
   const tokens = new Map<string, PersonElsewhere>();
@@ -122,7 +122,7 @@ export async function openElsewhere(kind: Elsewhere['kind']): Promise<Elsewhere>
   // By its number: a name has two addresses, and a process that is busy for a moment gives the
   // first one up. And it is another site.
   const origin = server.origin.replace('localhost', '127.0.0.1');
-  const self: Elsewhere = {
+  const self: FakeProvider = {
     kind,
     issuer: origin + ISSUER_PATH[kind],
     person: newPerson(),
@@ -318,7 +318,7 @@ export const json = (
 
 /** Points a house to these in the place of the real ones: where those stand is no setting. */
 export const pointTo =
-  (...all: Elsewhere[]) =>
+  (...all: FakeProvider[]) =>
   (base: Base): Base => {
     const providers = base.config.providers.map((provider) => ({
       ...provider,
@@ -354,13 +354,13 @@ export async function comeBy(browser: Browser, id: string, at: Page | string = '
 
 /** A code that an app gets, for somebody. */
 export async function codeFor(
-  elsewhere: Elsewhere,
+  otherBrowser: FakeProvider,
   person: PersonElsewhere,
   redirectUri: string,
   more: Record<string, string> = {},
 ): Promise<string> {
-  elsewhere.person = person;
-  const { origin } = new URL(elsewhere.issuer);
+  otherBrowser.person = person;
+  const { origin } = new URL(otherBrowser.issuer);
   const query = new URLSearchParams({ redirect_uri: redirectUri, state: 'the-app-s', ...more });
-  return (await answerOf(new URL(`${origin}${PATHS[elsewhere.kind].authorize}?${query}`))).searchParams.get('code')!;
+  return (await answerOf(new URL(`${origin}${PATHS[otherBrowser.kind].authorize}?${query}`))).searchParams.get('code')!;
 }

@@ -43,8 +43,8 @@ describe('the outbox page', () => {
   });
 
   it('does not exist where the issuer is not this machine, nor outside of development', async () => {
-    const elsewhere = { NODE_ENV: 'development', PASSWORD_HASH_COST: '10', ISSUER: 'https://id.example.com' };
-    for (const settings of [elsewhere, { NODE_ENV: 'test' }]) {
+    const otherBrowser = { NODE_ENV: 'development', PASSWORD_HASH_COST: '10', ISSUER: 'https://id.example.com' };
+    for (const settings of [otherBrowser, { NODE_ENV: 'test' }]) {
       const other = await startServer({ settings });
       const answer = await ask(other, 'GET', '/dev/outbox', { host: `localhost:${other.port}` });
       expect(answer.status).toBe(404);

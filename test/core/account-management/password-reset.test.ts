@@ -193,18 +193,18 @@ describe.each(stores)('changing a password on $name', (store) => {
       const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
       return (await server.core.sessions.find(session.id))!;
     };
-    return { ...account, here: await open(), elsewhere: await open() };
+    return { ...account, here: await open(), otherBrowser: await open() };
   }
   const change = (login: Awaited<ReturnType<typeof signedIn>>['here'], current: string, next: string, n = 1) =>
     server.core.passwordReset.changePassword(login, { current, next }, { ...systemMeta, address: `10.8.0.${n}` });
 
   it('ends every other login, voids links, and tells the owner', async () => {
-    const { id, email, here, elsewhere } = await signedIn();
+    const { id, email, here, otherBrowser } = await signedIn();
     await server.core.passwordReset.requestReset(email, systemMeta);
     const token = tokenIn(await mailTo(server, email, /Choose/));
     await change(here, PASSWORD, NEXT);
     expect((await server.core.sessions.list(id)).map((session) => session.id)).toEqual([here.session.id]);
-    expect(await server.core.sessions.find(elsewhere.session.id)).toBeUndefined();
+    expect(await server.core.sessions.find(otherBrowser.session.id)).toBeUndefined();
     expect(await server.core.sessions.find(here.session.id)).toBeDefined();
     expect(await server.core.passwordReset.isValid(token)).toBe(false);
     expect((await mailTo(server, email, /was changed/)).text).toContain('10.8.0.1');
@@ -232,26 +232,26 @@ describe.each(stores)('changing a password on $name', (store) => {
   });
 
   it('wants the current password, and counts guesses at it as a sign-in does', async () => {
-    const { here, elsewhere } = await signedIn();
+    const { here, otherBrowser } = await signedIn();
     for (let n = 0; n < 10; n += 1)
       await expect(change(here, 'a wrong password', NEXT, 2)).rejects.toMatchObject({ code: 'invalid_credentials' });
     await expect(change(here, PASSWORD, NEXT, 2)).rejects.toMatchObject({ code: 'auth_rate_limited' });
-    expect(await server.core.sessions.find(elsewhere.session.id)).toBeDefined();
+    expect(await server.core.sessions.find(otherBrowser.session.id)).toBeDefined();
   });
 
   it('refuses what may not be chosen, and changes nothing then', async () => {
-    const { here, elsewhere } = await signedIn();
+    const { here, otherBrowser } = await signedIn();
     await expect(change(here, PASSWORD, 'short', 3)).rejects.toMatchObject({
       fields: { password: expect.any(String) },
     });
-    expect(await server.core.sessions.find(elsewhere.session.id)).toBeDefined();
+    expect(await server.core.sessions.find(otherBrowser.session.id)).toBeDefined();
   });
 
   it('happens once when two change it at the same moment', async () => {
-    const { email, here, elsewhere } = await signedIn();
+    const { email, here, otherBrowser } = await signedIn();
     const results = await Promise.allSettled([
       change(here, PASSWORD, `${NEXT} 1`, 4),
-      change(elsewhere, PASSWORD, `${NEXT} 2`, 5),
+      change(otherBrowser, PASSWORD, `${NEXT} 2`, 5),
     ]);
     const won = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n + 1] : []));
     expect(won).toHaveLength(1);

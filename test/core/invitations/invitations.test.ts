@@ -108,8 +108,8 @@ describe.each(stores)('an invitation on $name', (store) => {
     ]) {
       expect([answer.status, answer.json.error]).toEqual([404, 'not_found']);
     }
-    const elsewhere = await place();
-    expect((await elsewhere.takeBack(elsewhere.owner, made.json.id)).json.error).toBe('not_found');
+    const otherBrowser = await place();
+    expect((await otherBrowser.takeBack(otherBrowser.owner, made.json.id)).json.error).toBe('not_found');
   });
 
   it('is for the account with that address, proven, and for nobody else who has the link', async () => {

@@ -190,8 +190,8 @@ describe.each(stores)('tools on $name', (store) => {
       user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' },
       permissions: [{ tool_slug: slug, level: 'write' }],
     });
-    const elsewhere = await call(server, 'GET', '/auth/me', { token: person.token });
-    expect(elsewhere.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
+    const otherBrowser = await call(server, 'GET', '/auth/me', { token: person.token });
+    expect(otherBrowser.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
     const ofKeeper = await tell(server, 'GET', '/me', { token: admin.token });
     expect(ofKeeper.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
   });

@@ -185,8 +185,8 @@ describe('the pages of API keys', () => {
     const { csrf = '' } = formsOf((await browser.open(`${KEYS}/new`)).html).at(-1)!.fields;
     for (const path of [`${KEYS}/new`, `${KEYS}/${record.id}/replace`, `${KEYS}/${record.id}/revoke`]) {
       expect((await post(browser, path, { name: 'CI', csrf: 'x' })).status, path).toBe(403);
-      const elsewhere = await post(browser, path, { name: 'CI', csrf }, { origin: 'https://evil.example' });
-      expect(elsewhere.status, path).toBe(403);
+      const otherBrowser = await post(browser, path, { name: 'CI', csrf }, { origin: 'https://evil.example' });
+      expect(otherBrowser.status, path).toBe(403);
     }
     expect([await statusOf(key), (await keysOf(id)).length]).toEqual([200, 1]);
   });

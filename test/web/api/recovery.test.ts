@@ -59,17 +59,17 @@ describe.each(stores)('the JSON API on $name', (store) => {
 
   it('changes a password for who knows it, and ends every other login', async () => {
     const here = await newLogin(server);
-    const elsewhere = await logIn(server, here.email);
+    const otherBrowser = await logIn(server, here.email);
     const wrong = { current_password: 'a wrong password', new_password: NEXT };
     const refused = await post('change-password', wrong, here.access_token);
     expect([refused.status, refused.json.error]).toEqual([401, 'invalid_credentials']);
-    expect((await me(server, elsewhere.access_token)).status).toBe(200);
+    expect((await me(server, otherBrowser.access_token)).status).toBe(200);
     const right = { current_password: PASSWORD, new_password: NEXT };
     expect((await post('change-password', right, here.access_token)).status).toBe(200);
     expect((await me(server, here.access_token)).status).toBe(200);
     expect((await renew(server, here.refresh_token)).status).toBe(200);
-    expect((await me(server, elsewhere.access_token)).status).toBe(401);
-    expect((await renew(server, elsewhere.refresh_token)).status).toBe(401);
+    expect((await me(server, otherBrowser.access_token)).status).toBe(401);
+    expect((await renew(server, otherBrowser.refresh_token)).status).toBe(401);
     await logIn(server, here.email, NEXT);
     expect((await post('change-password', right)).json.error).toBe('no_auth');
   });

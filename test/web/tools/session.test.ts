@@ -54,7 +54,7 @@ describe('the *tools* dialect', () => {
   it('takes no change by cookie, and no login, from a page elsewhere', async () => {
     const { email } = await server.account();
     const headers = cookieOf(await login(email));
-    const elsewhere: Record<string, string>[] = [
+    const otherBrowser: Record<string, string>[] = [
       { origin: 'https://evil.example' },
       { origin: 'null' },
       { 'sec-fetch-site': 'cross-site' },
@@ -62,7 +62,7 @@ describe('the *tools* dialect', () => {
       { origin: 'null', 'sec-fetch-site': 'same-site' },
       { origin: server.issuer.replace('http:', 'https:') },
     ];
-    for (const from of elsewhere) {
+    for (const from of otherBrowser) {
       const name = JSON.stringify(from);
       for (const path of ['/logout', '/validate', '/keys', '/me/password']) {
         const { status, json } = await tell(server, 'POST', path, { headers: { ...headers, ...from } });
