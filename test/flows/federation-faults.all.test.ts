@@ -7,10 +7,10 @@ import { Browser, type Page } from '../support/browser.js';
 import {
   answerOf,
   comeBy,
-  type Elsewhere,
+  type FakeProvider,
   json,
   newPerson,
-  openElsewhere,
+  openFakeProvider,
   type PersonElsewhere,
   pointTo,
   press,
@@ -18,33 +18,33 @@ import {
 } from '../support/fake-providers.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
-type Kind = Elsewhere['kind'];
+type Kind = FakeProvider['kind'];
 const APP = 'https://app.example/callback';
-const elsewhere = {} as Record<Kind, Elsewhere>;
+const providers = {} as Record<Kind, FakeProvider>;
 let server: TestServer;
 let aheadMs = 0;
 const HOUR_MS = 3_600_000;
 
 beforeAll(async () => {
-  for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
+  for (const kind of ['github', 'google', 'linkedin'] as const) providers[kind] = await openFakeProvider(kind);
   server = await startServer({
     settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP, FEDERATION_STORE_TOKENS: 'github' },
-    around: pointTo(...Object.values(elsewhere)),
+    around: pointTo(...Object.values(providers)),
     clock: { now: () => new Date(Date.now() + aheadMs) },
   });
 });
 afterEach(() => {
-  for (const one of Object.values(elsewhere))
+  for (const one of Object.values(providers))
     Object.assign(one, { spoil: {}, claims: {}, answers: {}, forges: false, expires: false, asked: [] });
 });
 afterAll(async () => {
   await server.close();
-  for (const one of Object.values(elsewhere)) await one.close();
+  for (const one of Object.values(providers)) await one.close();
 });
 
 /** The journey from the sign-in page. */
 async function continueWith(id: Kind, person: PersonElsewhere) {
-  elsewhere[id].person = person;
+  providers[id].person = person;
   const browser = new Browser(server.origin);
   return { browser, page: await comeBy(browser, id) };
 }
@@ -111,8 +111,8 @@ describe('a provider that cannot be used', () => {
   it.each(failing)(
     'because it %s (%s) is told in words, and lets nobody in',
     async (_what, id, path, spoil, status) => {
-      if (id === 'linkedin') elsewhere.linkedin.claims = { email: undefined };
-      elsewhere[id].spoil[path] = spoil;
+      if (id === 'linkedin') providers.linkedin.claims = { email: undefined };
+      providers[id].spoil[path] = spoil;
       const before = await server.base.db.account.count();
       const { page, browser } = await continueWith(id, newPerson());
       expect([page.status, errorOn(page)]).toEqual([
@@ -122,7 +122,7 @@ describe('a provider that cannot be used', () => {
       expect(page.headers.get('retry-after') !== null).toBe(status === 503);
       expect(browser.cookies.has('signet_login')).toBe(false);
       expect(await server.base.db.account.count()).toBe(before);
-      expect(elsewhere[id].asked.map((asked) => asked.path)).not.toContain('/stolen');
+      expect(providers[id].asked.map((asked) => asked.path)).not.toContain('/stolen');
     },
   );
 
@@ -135,19 +135,19 @@ describe('a provider that cannot be used', () => {
     ['without a nonce', { nonce: undefined }],
     ['of nobody', { sub: undefined }],
   ])('is one with an ID token %s', async (_what, claims) => {
-    elsewhere.google.claims = claims;
+    providers.google.claims = claims;
     const { page, browser } = await continueWith('google', newPerson());
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
   });
 
   it('is one whose ID token is signed with keys that it does not publish', async () => {
-    elsewhere.google.forges = true;
+    providers.google.forges = true;
     const { page, browser } = await continueWith('google', newPerson());
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
   });
 
   it('does not stop anybody from signing in otherwise', async () => {
-    elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
+    providers.google.spoil['/token'] = (res) => json(res, 500, {});
     const { page, browser } = await continueWith('google', newPerson());
     const { email } = await server.account();
     expect((await browser.signIn(email, PASSWORD, page)).url.pathname).toBe('/account');
@@ -165,7 +165,7 @@ describe('a provider that cannot be used', () => {
 
 describe('a discovery document', () => {
   const DOCUMENT = '/.well-known/openid-configuration';
-  const good = async () => (await (await fetch(elsewhere.google.issuer + DOCUMENT)).json()) as object;
+  const good = async () => (await (await fetch(providers.google.issuer + DOCUMENT)).json()) as object;
 
   it.each<[string, object, number]>([
     ['of another issuer', { issuer: 'https://evil.example' }, 502],
@@ -183,7 +183,7 @@ describe('a discovery document', () => {
   ])('%s is not used', async (_what, change, status) => {
     const document = { ...(await good()), ...change };
     aheadMs += 2 * HOUR_MS; // the one before is forgotten
-    elsewhere.google.spoil[DOCUMENT] = (res) => json(res, 200, document);
+    providers.google.spoil[DOCUMENT] = (res) => json(res, 200, document);
     const browser = new Browser(server.origin);
     const page = await comeBy(browser, 'google');
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([status, false]);
@@ -197,11 +197,11 @@ describe('a discovery document', () => {
     ['is not told', (res) => void res.destroy(), 503],
   ])('that %s is told of before anybody leaves, and asked for again', async (_what, spoil, status) => {
     aheadMs += 2 * HOUR_MS;
-    elsewhere.google.spoil[DOCUMENT] = spoil;
+    providers.google.spoil[DOCUMENT] = spoil;
     const browser = new Browser(server.origin);
     const page = await press(browser, await browser.open('/login'), 'google');
     expect([page.status, page.url.origin]).toEqual([status, server.origin]);
-    elsewhere.google.spoil = {};
+    providers.google.spoil = {};
     expect((await comeBy(browser, 'google')).url.pathname).toBe('/account');
   });
 });
@@ -224,7 +224,7 @@ describe('an answer', () => {
 
 describe('a provider that does not answer', () => {
   it('is waited for five seconds, and no longer', async () => {
-    elsewhere.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
+    providers.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
     const started = performance.now();
     const { page } = await continueWith('github', newPerson());
     expect(page.status).toBe(503);
@@ -233,12 +233,12 @@ describe('a provider that does not answer', () => {
 
   it('takes nobody a token that lasts some seconds yet, however many wait for its renewal', async () => {
     const person = newPerson();
-    elsewhere.github.expires = true;
+    providers.github.expires = true;
     await continueWith('github', person);
     const account = (await server.core.accounts.findByEmail(person.email!))!;
     const [link] = await server.core.links.list(account.id);
     aheadMs += 8 * HOUR_MS - 30_000;
-    elsewhere.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
+    providers.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
     const { tokens } = await server.core.sessionIssuer.issueTokens({ account, amr: ['fed'] }, systemMeta);
     const read = () => call(server, 'GET', `/auth/links/${link!.id}/token`, { token: tokens.accessToken });
     const all = await Promise.all([read(), read(), read()]);
@@ -249,11 +249,11 @@ describe('a provider that does not answer', () => {
 describe('what is left behind', () => {
   it('is no token, code, state or secret of theirs: not in the log, not in the store', async () => {
     await continueWith('google', newPerson());
-    elsewhere.google.spoil['/token'] = (res) => json(res, 400, { error: 'invalid_client', token: 'google-secret' });
+    providers.google.spoil['/token'] = (res) => json(res, 400, { error: 'invalid_client', token: 'google-secret' });
     await continueWith('google', newPerson());
-    elsewhere.google.claims = { email: undefined }; // it is asked for the address, with the token
-    elsewhere.google.answers = { access_token: 'google-\nx' };
-    elsewhere.google.spoil = {};
+    providers.google.claims = { email: undefined }; // it is asked for the address, with the token
+    providers.google.answers = { access_token: 'google-\nx' };
+    providers.google.spoil = {};
     expect((await continueWith('google', newPerson())).page.status).toBe(502);
     await server.core.audit.flush();
     const store = JSON.stringify(
@@ -263,9 +263,9 @@ describe('what is left behind', () => {
         server.base.db.auditEvent.findMany(),
       ]),
     );
-    const state = elsewhere.google.asked.map(({ query }) => query.get('state')).find(Boolean)!;
+    const state = providers.google.asked.map(({ query }) => query.get('state')).find(Boolean)!;
     const log = server.lines.join('\n');
-    const secrets = elsewhere.google.asked.flatMap(({ body }) => [...new URLSearchParams(body).values()]);
+    const secrets = providers.google.asked.flatMap(({ body }) => [...new URLSearchParams(body).values()]);
     for (const secret of [
       state,
       'google-',
@@ -280,9 +280,9 @@ describe('what is left behind', () => {
 describe('codes that are guessed', () => {
   it('are counted by address, but not those of a provider that fails', async () => {
     const guess = () => call(server, 'POST', '/auth/google/callback', { body: { code: 'x', redirect_uri: APP } });
-    elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
+    providers.google.spoil['/token'] = (res) => json(res, 500, {});
     for (let n = 0; n < 110; n += 1) expect((await guess()).status).toBe(503);
-    elsewhere.google.spoil = {};
+    providers.google.spoil = {};
     const statuses: number[] = [];
     for (let n = 0; n < 110 && !statuses.includes(429); n += 1) statuses.push((await guess()).status);
     expect(statuses.at(-1)).toBe(429);

@@ -5,10 +5,10 @@ import { enrol } from '../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
 import {
   answerOf,
-  type Elsewhere,
+  type FakeProvider,
   json,
   newPerson,
-  openElsewhere,
+  openFakeProvider,
   type PersonElsewhere,
   pointTo,
   press,
@@ -17,8 +17,8 @@ import {
 import { authorizeUrl, passThrough, pkce, redeem } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
-type Kind = Elsewhere['kind'];
-const elsewhere = {} as Record<Kind, Elsewhere>;
+type Kind = FakeProvider['kind'];
+const providers = {} as Record<Kind, FakeProvider>;
 /**
  * Another house, as the OpenID provider; it names its issuer in every answer, and signs with keys
  * that it publishes.
@@ -32,7 +32,7 @@ beforeAll(async () => {
     { redirect_uris: ['http://localhost/login/with/acme/callback'] },
     { firstParty: false },
   );
-  for (const kind of ['github', 'google', 'linkedin'] as const) elsewhere[kind] = await openElsewhere(kind);
+  for (const kind of ['github', 'google', 'linkedin'] as const) providers[kind] = await openFakeProvider(kind);
   const provider = {
     id: 'acme',
     name: 'Acme',
@@ -42,22 +42,22 @@ beforeAll(async () => {
   };
   server = await startServer({
     settings: { ...SETTINGS, OIDC_PROVIDERS: JSON.stringify([{ ...provider, email_domains: ['acme.example'] }]) },
-    around: pointTo(...Object.values(elsewhere)),
+    around: pointTo(...Object.values(providers)),
   });
 });
 afterEach(() => {
-  for (const one of Object.values(elsewhere)) Object.assign(one, { spoil: {}, claims: {}, forges: false, asked: [] });
+  for (const one of Object.values(providers)) Object.assign(one, { spoil: {}, claims: {}, forges: false, asked: [] });
 });
 afterAll(async () => {
   await server.close();
   await acme.close();
-  for (const one of Object.values(elsewhere)) await one.close();
+  for (const one of Object.values(providers)) await one.close();
 });
 
 /** Says yes at the provider, as this person; returns where that leads. */
 async function sayYes(id: string, at: URL, person: PersonElsewhere): Promise<URL> {
   if (id !== 'acme') {
-    elsewhere[id as Kind].person = person;
+    providers[id as Kind].person = person;
     return answerOf(at);
   }
   if (!(await acme.core.accounts.findByEmail(person.email!))) await acme.account(person.email, person.name);
@@ -182,12 +182,12 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const away = await press(browser, await browser.open('/login'), id);
     const answer = await sayYes(id, away.url, newPerson());
     const state = answer.searchParams.get('state')!;
-    const elsewhereOf = new URL(answer);
-    elsewhereOf.pathname = `/login/with/${other}/callback`;
-    expect((await browser.open(elsewhereOf)).status, 'at the address of another provider').toBe(400);
+    const answerUrl = new URL(answer);
+    answerUrl.pathname = `/login/with/${other}/callback`;
+    expect((await browser.open(answerUrl)).status, 'at the address of another provider').toBe(400);
 
     const again = await sayYes(id, (await press(browser, await browser.open('/login'), id)).url, newPerson());
-    again.searchParams.set('iss', elsewhere[other].issuer);
+    again.searchParams.set('iss', providers[other].issuer);
     const page = await browser.open(again);
     expect([page.status, errorOn(page)]).toEqual([502, expect.stringContaining('returned an invalid response')]);
     expect((await browser.open(`/login/with/${id}/callback?code=x&state=${state}`)).status, 'and it is spent').toBe(
@@ -201,7 +201,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const browser = new Browser(server.origin);
     const away = await press(browser, await browser.open(authorizeUrl(server, client, pkce().challenge)), id);
     const state = away.url.searchParams.get('state')!;
-    const iss = id === 'acme' ? acme.issuer : elsewhere[id as Kind].issuer;
+    const iss = id === 'acme' ? acme.issuer : providers[id as Kind].issuer;
     const no = new URLSearchParams({ error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied', state, iss });
     const page = await browser.open(`/login/with/${id}/callback?${no}`);
     expect([page.status, errorOn(page)]).toEqual([403, expect.stringMatching(/^The sign-in with /)]);
@@ -340,7 +340,7 @@ describe('linking on the page', () => {
     const { url } = await begin(browser, taken, 'google');
     const no = `error=access_denied&state=${url.searchParams.get('state')}`;
     expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain('you canceled at the provider');
-    elsewhere.google.spoil['/token'] = (res) => json(res, 500, {});
+    providers.google.spoil['/token'] = (res) => json(res, 500, {});
     const failed = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, newPerson()));
     expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google is not available')]);
     expect(await server.core.links.list(account.id)).toEqual([]);

@@ -361,19 +361,19 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       const { account, client, config, browser } = await provisioning();
       const tokens = await signIn(config, browser, account.email);
 
-      const elsewhere = browserFor(server);
+      const otherBrowser = browserFor(server);
       const attempt = await beginSignIn(config);
-      const answer = await elsewhere.signIn(account.email, PASSWORD, await elsewhere.open(attempt.url));
+      const answer = await otherBrowser.signIn(account.email, PASSWORD, await otherBrowser.open(attempt.url));
       expect((await exchange(config, answer.url, attempt)).claims()?.sub).toBe(account.id);
 
-      const home = await elsewhere.open('/account');
+      const home = await otherBrowser.open('/account');
       const removal = home.html.split('<form').findIndex((part) => part.includes(client.id)) - 1;
-      expect((await elsewhere.submit(home, {}, removal)).html).toContain('No apps have access to your account.');
+      expect((await otherBrowser.submit(home, {}, removal)).html).toContain('No apps have access to your account.');
       await expect(oidc.fetchUserInfo(config, tokens.access_token, account.id)).rejects.toMatchObject({ status: 401 });
       await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject({
         error: 'invalid_grant',
       });
-      expect(isConsent(await elsewhere.open((await beginSignIn(config)).url))).toBe(true);
+      expect(isConsent(await otherBrowser.open((await beginSignIn(config)).url))).toBe(true);
     });
 
     it('is asked for again when the app wants more than was allowed', async () => {

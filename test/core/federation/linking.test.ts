@@ -11,9 +11,9 @@ import {
   CLIENT_ID,
   CLIENT_SECRET,
   codeFor,
-  type Elsewhere,
+  type FakeProvider,
   newPerson,
-  openElsewhere,
+  openFakeProvider,
   type PersonElsewhere,
   pointTo,
   SETTINGS,
@@ -33,13 +33,13 @@ const ACME = {
 type Id = 'github' | 'google' | 'linkedin' | 'acme';
 
 describe.each(stores)('external identities on $name', (store) => {
-  const external = {} as Record<Id, Elsewhere>;
+  const external = {} as Record<Id, FakeProvider>;
   let server: TestServer;
   let closed: TestServer;
 
   beforeAll(async () => {
-    for (const kind of ['github', 'google', 'linkedin'] as const) external[kind] = await openElsewhere(kind);
-    external.acme = await openElsewhere('google');
+    for (const kind of ['github', 'google', 'linkedin'] as const) external[kind] = await openFakeProvider(kind);
+    external.acme = await openFakeProvider('google');
     const { acme, ...known } = external;
     const settings = {
       ...SETTINGS,

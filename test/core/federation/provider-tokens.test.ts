@@ -7,10 +7,10 @@ import { type ApiLogin, call, logIn, newLogin } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
 import {
   codeFor,
-  type Elsewhere,
+  type FakeProvider,
   json,
   newPerson,
-  openElsewhere,
+  openFakeProvider,
   type PersonElsewhere,
   pointTo,
   SETTINGS,
@@ -18,14 +18,14 @@ import {
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-type Kind = Elsewhere['kind'];
+type Kind = FakeProvider['kind'];
 const APP = 'https://app.example/callback';
 const OFFLINE = { access_type: 'offline', prompt: 'consent', scope: 'openid profile email calendar' };
 const HOUR_MS = 3_600_000;
 const GITHUB_TOKEN = '/login/oauth/access_token';
 
 describe.each(stores)('stored provider tokens on $name', (store) => {
-  const external = {} as Record<Kind, Elsewhere>;
+  const external = {} as Record<Kind, FakeProvider>;
   /**
    * Three processes on one store: two that keep what GitHub and Google give, and one that keeps
    * nothing.
@@ -36,7 +36,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
   let aheadMs = 0;
 
   beforeAll(async () => {
-    for (const kind of ['github', 'google', 'linkedin'] as const) external[kind] = await openElsewhere(kind);
+    for (const kind of ['github', 'google', 'linkedin'] as const) external[kind] = await openFakeProvider(kind);
     const settings = { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP };
     const keeping = { ...settings, FEDERATION_STORE_TOKENS: 'github, google' };
     const around = pointTo(...Object.values(external));
