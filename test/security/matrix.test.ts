@@ -28,7 +28,7 @@ import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workload
  * person; `client`, a client that proves who it is; `openid`, an access token with that scope;
  * `registration`, the client itself with its own token of RFC 7592; `first-party`, a person who
  * signed in here; `renewal`, the same with a token in the header; `known`, a person who signed in
- * here, or for whom an issuer elsewhere vouches, or an API key of theirs; `reader`, a person who
+ * here, or for whom an external issuer vouches, or an API key of theirs; `reader`, a person who
  * signed in here, or an API key of theirs within its bounds; `agent-reader`, the same or an agent
  * that looks at itself; `agent-admin`, a person who signed in here, or the agent itself;
  * `newcomer`, a person who signed in here, or whoever carries nothing; `adminLogin`, an
@@ -167,7 +167,7 @@ interface Kind {
   client?: true;
   registration?: 'own' | 'foreign';
   firstParty?: 'own' | 'foreign';
-  otherBrowser?: 'own' | 'foreign';
+  external?: 'own' | 'foreign';
   /** A first-party token in the cookie of tools. */
   ofTools?: 'own' | 'foreign';
   apiKey?: 'own' | 'foreign';
@@ -199,7 +199,7 @@ async function openLogin(accountId: string) {
   return (await server.core.sessionIssuer.issueTokens({ account, amr: ['pwd'] }, systemMeta)).tokens;
 }
 
-const signElsewhere = (sub: string, claims: object = {}) =>
+const signExternal = (sub: string, claims: object = {}) =>
   signToken(new TextEncoder().encode(SHARED_SECRET), 'HS256', { iss: ELSEWHERE, sub, role: 'admin', ...claims });
 
 beforeAll(async () => {
@@ -226,12 +226,12 @@ beforeAll(async () => {
     const open = (more: Record<string, string>) => openFamily(server, client, account.email, more, browser);
     const plain = await open({});
     const jwt = await open({ scope: 'openid memory:read', resource: ownApi });
-    const otherBrowser = await open({ scope: 'openid things:read', resource: OTHER_API });
+    const otherAudience = await open({ scope: 'openid things:read', resource: OTHER_API });
     kinds[`the login cookie, ${side}`] = { ...cookie(login), login: side };
     kinds[`an opaque access token, ${side}`] = { ...bearer(plain.accessToken), openid: side };
     tokens[`the login cookie's value, ${side}`] = login;
     tokens[`a JWT for our API, ${side}`] = jwt.accessToken;
-    tokens[`a JWT for another API, ${side}`] = otherBrowser.accessToken;
+    tokens[`a JWT for another API, ${side}`] = otherAudience.accessToken;
     tokens[`a refresh token, ${side}`] = plain.refreshToken;
 
     const firstParty = await openLogin(account.id);
@@ -283,14 +283,16 @@ beforeAll(async () => {
     tokens[`the token of an agent that is gone, ${side}`] = gone.token;
     const stranger = await server.core.agents.onboarding.onboardUnclaimed(wanted, systemMeta);
     kinds[`the key of an agent that nobody answers for, ${side}`] = { ...bearer(stranger.key), agent: 'stranger' };
-    const fromElsewhere = await signElsewhere(account.id);
-    kinds[`a token of an issuer elsewhere, ${side}`] = { ...bearer(fromElsewhere), otherBrowser: side };
-    kinds[`a token of an issuer elsewhere in the API's cookie, ${side}`] = apiCookie(fromElsewhere);
+    const externalToken = await signExternal(account.id);
+    kinds[`a token of an external issuer, ${side}`] = { ...bearer(externalToken), external: side };
+    kinds[`a token of an external issuer in the API's cookie, ${side}`] = apiCookie(externalToken);
     kinds[`an API key in the API's cookie, ${side}`] = apiCookie(wide.key);
     kinds[`an agent's key in the API's cookie, ${side}`] = apiCookie(agent.key);
     kinds[`an agent's token in the API's cookie, ${side}`] = apiCookie(agent.token);
-    tokens[`an expired token of an issuer elsewhere, ${side}`] = await signElsewhere(account.id, { exp: 1 });
-    tokens[`a token of an issuer elsewhere for somebody else, ${side}`] = await signElsewhere(account.id, { aud: 'x' });
+    tokens[`an expired token of an external issuer, ${side}`] = await signExternal(account.id, { exp: 1 });
+    tokens[`a token of an external issuer for another audience, ${side}`] = await signExternal(account.id, {
+      aud: 'x',
+    });
     tokens[`a first-party refresh token, ${side}`] = firstParty.refreshToken;
     const over = await openLogin(account.id);
     await server.core.sessions.revoke(
@@ -373,7 +375,7 @@ beforeAll(async () => {
     unfit: {
       'an API key of an administrator': bearer((await server.core.apiKeys.create(adminLogin, newKey, systemMeta)).key),
       'an app of an administrator': bearer(adminApp.accessToken),
-      'an administrator of an issuer elsewhere': bearer(await signElsewhere(adminLogin.id)),
+      'an administrator of an external issuer': bearer(await signExternal(adminLogin.id)),
     },
   };
   registered = await registerStranger(server);
@@ -433,7 +435,7 @@ function send(
 const isOfTools = (path: string) => /^\/api\/(?!v1\/)/.test(path);
 
 /** Whose a credential is at this address, among those of these kinds. */
-function sideAt(path: string, kind: Kind, ...wanted: ('firstParty' | 'elsewhere' | 'apiKey')[]) {
+function sideAt(path: string, kind: Kind, ...wanted: ('firstParty' | 'external' | 'apiKey')[]) {
   if (isOfTools(path) && kind.headers.cookie) return wanted.includes('firstParty') ? kind.ofTools : undefined;
   return wanted.map((name) => kind[name]).find(Boolean);
 }
@@ -563,11 +565,11 @@ describe('every route, with every kind of credential', () => {
   });
 
   it.each(routesFor('known'))(
-    '%s %s is for a person whom we or an issuer elsewhere know, and for their keys',
+    '%s %s accepts users of ours, users of external issuers, and their keys',
     async (method, path) => {
       for (const [name, kind] of everyKind()) {
         const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
-        const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey');
+        const side = sideAt(path, kind, 'firstParty', 'external', 'apiKey');
         expect(side ? [200] : [401, 403], `${name}: ${answer.text}`).toContain(answer.status);
         if (!side) continue;
         const other = await server.base.db.account.findUniqueOrThrow({
@@ -604,7 +606,7 @@ describe('every route, with every kind of credential', () => {
   it.each(routesFor('validation'))('%s %s is for whoever is anybody', async (method, path) => {
     for (const [name, kind] of everyKind()) {
       const answer = await send(method, fill(path), (await kind.again?.()) ?? kind.headers);
-      const side = sideAt(path, kind, 'firstParty', 'elsewhere', 'apiKey') ?? kind.agent;
+      const side = sideAt(path, kind, 'firstParty', 'external', 'apiKey') ?? kind.agent;
       const isAnybody = side !== undefined || kind.workload !== undefined;
       expect([answer.status, answer.json.valid], name).toEqual(isAnybody ? [200, true] : [401, false]);
       const id = (answer.json.user as { id?: string } | undefined)?.id;
@@ -664,7 +666,7 @@ describe('every route, with every kind of credential', () => {
     }
   });
 
-  it('tells what a provider elsewhere gave for somebody to their own login, and to no other kind of credential', async () => {
+  it('returns stored provider tokens only to a session of their owner', async () => {
     const secret = 'gho_given_for_this_person';
     const account = await server.base.db.account.findUniqueOrThrow({ where: { id: ids.own } });
     const tokensToKeep = { accessToken: secret, refreshToken: undefined, tokenType: 'bearer', scope: 'repo' };
