@@ -139,13 +139,13 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const { json } = await read(id, await tokenOf(email));
     expect(await whoIs(json.access_token)).toBe(email);
     const page = await browser.open('/account/security');
-    expect(page.html).toContain('Apps here may act for you at Acme: its token is kept');
+    expect(page.html).toContain('Apps can act for you at Acme: its encrypted token is stored');
     const password = formsOf(page.html).findIndex(({ fields }) => 'password' in fields);
     const chosen = await browser.submit(page, { password: 'nine unrelated lanterns' }, password);
     const remove = formsOf(chosen.html).findIndex(({ fields }) => 'id' in fields);
     const gone = await browser.submit(chosen, {}, remove);
-    expect(gone.html).toContain('That way in is closed');
-    expect(gone.html).not.toContain('Apps here may act');
+    expect(gone.html).toContain('The sign-in method was removed');
+    expect(gone.html).not.toContain('Apps can act');
     await server.core.settle();
     expect(await whoIs(json.access_token)).toBe(401);
   });
@@ -166,7 +166,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     if (id === 'linkedin') return expect([status, link.keepsToken]).toEqual([404, false]);
     expect([status, json.scope]).toEqual([200, expected.scope]);
     const { html } = await browser.open('/account/security');
-    expect(html).toContain(`Apps here may act for you at ${id === 'github' ? 'GitHub' : 'Google'}`);
+    expect(html).toContain(`Apps can act for you at ${id === 'github' ? 'GitHub' : 'Google'}`);
   });
 
   it('of Google can be renewed also for whoever said yes before, who is asked once more, and then never again', async () => {
@@ -226,6 +226,6 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     await comeBy(browser, 'linkedin');
     const { html } = await browser.open('/account/security');
     expect(html).toContain('LinkedIn');
-    expect(html).not.toContain('Apps here may act');
+    expect(html).not.toContain('Apps can act');
   });
 });

@@ -68,7 +68,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
       expect(isConsent(page), turn).toBe(true);
       expect(page.html).toContain('Notebook');
       expect(page.html).toContain('This app is not verified.');
-      expect(page.html).toContain(`comes from <strong class="host">${new URL(id).host}</strong>`);
+      expect(page.html).toContain(`come from <strong class="host">${new URL(id).host}</strong>`);
       const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
       const { status, body } = await redeem(server, publicClient(id), { code, verifier });
       expect(status).toBe(200);
@@ -95,7 +95,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     const page = await browser.open(
       authorizeUrl(server, { id }, pkce().challenge, { redirect_uri: 'http://localhost:51234/cb' }),
     );
-    expect(page.html).toContain('Any program on this computer could pretend to be it.');
+    expect(page.html).toContain('Any program on this computer can impersonate it.');
     expect(page.html).toContain('localhost:51234');
   });
 

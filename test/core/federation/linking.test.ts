@@ -321,7 +321,7 @@ describe.each(stores)('external identities on $name', (store) => {
       expect((await call(server, 'POST', '/auth/refresh', { body })).status).toBe(401);
       expect(await server.core.sessions.findByToken(cookie)).toBeUndefined();
       expect((await call(server, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
-      const { text } = await mailTo(server, account.email, /new way to sign in/);
+      const { text } = await mailTo(server, account.email, /New sign-in method/);
       expect(text).toMatch(/with Google.*did not set the password.*\/forgot-password/s);
       for (const page of ['keys', 'agents']) expect(text).toContain(`${server.issuer}/account/${page}\n`);
     });
@@ -414,7 +414,7 @@ describe.each(stores)('external identities on $name', (store) => {
       const { access_token: token } = await logIn(server, email);
       const person = newPerson();
       for (let i = 0; i < 2; i++) expect((await link('github', person, token)).status).toBe(200);
-      const mails = (await mailsTo(server, email)).filter(({ subject }) => subject.includes('new way to sign in'));
+      const mails = (await mailsTo(server, email)).filter(({ subject }) => subject.includes('New sign-in method'));
       expect(mails).toHaveLength(1);
       expect(mails[0]!.text).toMatch(/with GitHub.*someone else has access to your account.*\/forgot-password/s);
       expect((await call(server, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
@@ -426,7 +426,7 @@ describe.each(stores)('external identities on $name', (store) => {
       await server.core.links.linkByAdmin(account, person);
       await expect(server.core.links.linkByAdmin(account, person)).rejects.toMatchObject({ code: 'conflict' });
       const mails = (await mailsTo(server, account.email)).filter(({ subject }) =>
-        subject.includes('new way to sign in'),
+        subject.includes('New sign-in method'),
       );
       expect(mails).toHaveLength(1);
       expect(mails[0]!.text).toMatch(/with auth\.example.*An administrator of .* added it/s);

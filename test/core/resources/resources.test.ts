@@ -62,7 +62,7 @@ describe.each(stores)('API resources on $name', (store) => {
     const wanted = { resource: identifier, scope: 'openid notes:read notes:write' };
     const page = await browser.open(authorizeUrl(server, client, challenge, wanted));
     expect(isConsent(page)).toBe(true);
-    for (const sentence of ['In Notes', identifier, 'Read your notes.', 'Change your notes.'])
+    for (const sentence of ['Access to Notes', identifier, 'Read your notes.', 'Change your notes.'])
       expect(page.html).toContain(sentence);
     const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
     const { body } = await redeem(server, client, { code, verifier }, { resource: identifier });
