@@ -2,7 +2,7 @@
 // the viewer of the API reference. Prints nothing on success. Without the development packages it
 // does nothing, so that an existing build is used.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, existsSync, readFileSync } from 'node:fs';
 
 const VIEWER = 'node_modules/swagger-ui-dist';
 const COMPILER = 'node_modules/typescript/bin/tsc';
@@ -25,6 +25,7 @@ function build() {
   run('scripts/generate.mjs');
   run(COMPILER, '-p', '.');
   chmodSync('dist/cli.js', 0o755); // the `signet` command
+  cpSync('src/data', 'dist/data', { recursive: true });
   copyViewer();
 }
 

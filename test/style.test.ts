@@ -7,7 +7,7 @@ const ROOT = join(import.meta.dirname, '..');
 const FOLDERS = ['src', 'views', 'docs', 'test', 'scripts', 'examples', 'public', 'prisma'];
 const FILES = ['README.md', '.env.example', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'];
 const GENERATED =
-  /(^|\/)(generated|node_modules|dist|migrations|snippets)\/|package-lock\.json|common-passwords|\.(svg|png|ico)$/;
+  /(^|\/)(generated|node_modules|dist|migrations|snippets)\/|package-lock\.json|common-passwords\.txt|\.(svg|png|ico)$/;
 /** They name the banned words in order to ban them. */
 const ABOUT_WORDS = ['docs/style.md', 'test/style.test.ts'];
 

@@ -2,7 +2,7 @@
  * Which passwords may be chosen, without asking anybody: their length, their characters, the most
  * common ones.
  */
-import { COMMON_PASSWORDS } from './common-passwords.js';
+import { isCommonPassword } from './common-passwords.js';
 
 /**
  * `standard` is NIST SP 800-63B: no rule about characters. `strict` adds one, for those who must
@@ -32,7 +32,7 @@ export function passwordRuleError(policy: PasswordPolicy, password: string, emai
   const address = email.toLowerCase();
   if ([...password].length < MIN_LENGTH) return `Use at least ${MIN_LENGTH} characters.`;
   if (password.length > MAX_LENGTH) return `Use at most ${MAX_LENGTH} characters.`;
-  if (COMMON_PASSWORDS.has(lower)) return 'This password is among the most common ones. Choose another.';
+  if (isCommonPassword(password)) return 'This password is among the most common ones. Choose another.';
   if (/^(.)\1*$/u.test(password)) return 'Use more than one character.';
   if (lower === address || lower === address.split('@')[0]) return 'Do not use your e-mail address as password.';
   if (policy === 'standard') return undefined;

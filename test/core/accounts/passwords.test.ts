@@ -49,6 +49,13 @@ describe('passwords', () => {
     expect(await errorOf(password)).toEqual(expect.any(String));
   });
 
+  it('are found in the list by whole entries only', async () => {
+    expect(await errorOf('dalmatio')).toContain('among the most common'); // the last of the list
+    expect(await errorOf('password\n12345678')).toBeUndefined(); // two neighbours in the list
+    expect(await errorOf('assword\n1234567')).toBeUndefined();
+    expect(await errorOf('lackhawks')).toBeUndefined(); // part of an entry
+  });
+
   it.each(['correct horse battery', 'jäger und hörnchen', '🐢🐇🐢🐇🐢🐇🐢🐇', 'no digit no sign'])(
     'may be %j',
     async (password) => {
