@@ -13,14 +13,7 @@ const ABOUT_WORDS = ['docs/style.md', 'test/style.test.ts'];
 
 /** Folders that are still to be rewritten. */
 const EXCEPTIONS = [
-  'prisma/',
   'public/',
-  'src/core/account-management/',
-  'src/core/accounts/',
-  'src/core/invitations/',
-  'src/core/organizations/',
-  'src/core/resources/',
-  'src/core/tools/',
   'test/bench/',
   'test/clients/',
   'test/core/',

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { AppError } from '../base/app-error.js';
-import { type Accounts, normalizeEmail } from '../core/accounts/accounts.js';
+import type { Accounts } from '../core/accounts/accounts.js';
+import { normalizeEmail } from '../core/accounts/fields.js';
 import { systemMeta } from '../core/request-meta.js';
 import { type Cli, rejectUsage, withExamples } from './command.js';
 

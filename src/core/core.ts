@@ -110,7 +110,7 @@ export async function createCore(base: Base) {
     authentication,
     bruteForce,
   });
-  const provisioning = createProvisioning({ accounts, emailVerification, identities });
+  const provisioning = createProvisioning({ ...base, accounts, emailVerification, identities });
   const providers = createProviders(config.providers);
   const codeFlow = createCodeFlow({ ...base, server, ask: requestJson });
   const pendingLogins = createPendingLogins(base);
@@ -249,8 +249,7 @@ export async function createCore(base: Base) {
 
   /** Resolves when no work that continues after responses is running. */
   async function settle(): Promise<void> {
-    const services = [base.background, passwordReset];
-    await Promise.all(services.map((service) => service.settle()));
+    await base.background.settle();
   }
 
   /**

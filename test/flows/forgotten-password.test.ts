@@ -147,7 +147,7 @@ describe('a server in production that has no mail server', () => {
       expect(home.html).toContain('>Not verified<');
       expect(home.html).not.toContain('verify-email');
       await server.core.passwordReset.requestReset(email, { address: '', userAgent: '', requestId: '' });
-      await server.core.passwordReset.settle();
+      await server.base.background.settle();
       expect(await server.base.db.oneTimeToken.count()).toBe(0);
       expect(server.base.mail.outbox).toBeUndefined();
     } finally {

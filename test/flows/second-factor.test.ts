@@ -135,7 +135,7 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
       browser.submit(page, fields, formTo(page, `${SECURITY}/password`));
     const next = 'another horse battery';
     const wrong = await change({ current_password: 'a wrong password', password: next });
-    expect([wrong.status, wrong.html.includes('The current password is not right.')]).toEqual([401, true]);
+    expect([wrong.status, wrong.html.includes('The current password is incorrect.')]).toEqual([401, true]);
     const weak = await change({ current_password: PASSWORD, password: 'password' });
     expect([weak.status, weak.html.includes('most common')]).toEqual([400, true]);
     expect((await other.open('/account')).url.pathname).toBe('/account');

@@ -162,7 +162,7 @@ describe('secrets', () => {
     try {
       await browser.submit(reset, { password: secret('password that meets a failure') });
       await browser.submit(await browser.open('/forgot-password'), { email });
-      await server.core.passwordReset.settle();
+      await server.base.background.settle();
     } finally {
       await server.base.db.$executeRawUnsafe('ALTER TABLE "OneTimeToken_gone" RENAME TO "OneTimeToken"');
     }

@@ -222,7 +222,7 @@ export const examplePages: Pages = {
     csrfToken,
     email: 'mara.lindqvist@example.com',
     passwordRule: 'At least 8 characters. A few unrelated words make a good one.',
-    errors: { current: 'The current password is not right.', password: errors.password },
+    errors: { current: 'The current password is incorrect.', password: errors.password },
     factor: { enrolled: true, recoveryCodesLeft: 2 },
     notice: 'Your password was changed.',
     problem: 'Nothing was linked, because you canceled at the provider.',

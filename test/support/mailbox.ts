@@ -4,7 +4,7 @@ import type { TestServer } from './server.js';
 
 /** All mails to somebody, the newest first, when what is under way is done. */
 export async function mailsTo(server: Pick<TestServer, 'base' | 'core'>, to: string): Promise<KeptMail[]> {
-  await server.core.passwordReset.settle();
+  await server.base.background.settle();
   await server.base.mail.settle();
   const mails = await server.base.mail.outbox!.list(200);
   return mails.filter((mail) => mail.to === to);

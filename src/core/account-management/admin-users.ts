@@ -1,12 +1,12 @@
 /**
- * Keepers: the administrators of this instance, and what they do with accounts. One of them always
- * stays: of two who would take away the last two at once, one is refused.
+ * Administration of accounts by instance admins. At least one active admin always remains, also if
+ * two admins are demoted concurrently.
  */
 
 import { conflict, forbidden, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
-import type { Transact } from '../../base/db/transaction.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Mail } from '../../base/mail.js';
 import {
@@ -15,12 +15,10 @@ import {
   type AccountStatus,
   type Accounts,
   addressTaken,
-  mailAddressOf,
   type NewAccount,
-  normalizeEmail,
-  splitName,
 } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
+import { mailAddressOf, normalizeEmail, splitName } from '../accounts/fields.js';
 import type { OneTimeTokens } from '../accounts/one-time-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
@@ -32,7 +30,7 @@ import { describeSecurityEvent } from '../sessions/devices.js';
 import type { RevocationReason } from '../sessions/revocation.js';
 import type { Sessions } from '../sessions/sessions.js';
 
-/** What is left out stays. */
+/** Fields that are left out stay as they are. */
 export interface AccountChange {
   email?: string | undefined;
   name?: string | undefined;
@@ -78,65 +76,60 @@ export function createAdminUsers(deps: Deps) {
 
   return { create, change, remove };
 
-  /** Refuses as `accounts.create` does. A link that verifies the address is mailed. */
+  /** Creates an account and mails a verification link to it. Throws like `accounts.create`. */
   async function create(
     { role, status, ...input }: NewAccount & { role?: AccountRole | undefined; status?: AccountStatus | undefined },
     admin: Account,
     meta: RequestMeta,
   ): Promise<Account> {
-    return accounts.create(input, meta, {
-      role,
-      status,
-      by: admin.id,
-      also: status === 'suspended' ? undefined : emailVerification.begin,
+    const prepared = await accounts.prepare(input);
+    return transact(async (uow) => {
+      const account = await accounts.insert(uow, prepared, meta, { role, status, by: admin.id });
+      if (accounts.isActive(account)) await emailVerification.begin(uow, account);
+      return account;
     });
   }
 
   /**
-   * Changes an account. Another password, or a suspension, ends all its logins and grants in the
-   * same transaction. Refuses with `not_found`, `invalid_request` by field, `conflict`, or
-   * `insufficient_role` whoever is no keeper any more.
+   * Changes an account. A new password or a suspension revokes all its sessions and grants. Throws
+   * `AppError` `not_found`, `invalid_request` by field, `conflict`, or `insufficient_role` if the
+   * caller is no longer an admin.
    */
-  async function change(id: string, given: AccountChange, admin: Account, meta: RequestMeta): Promise<Account> {
+  async function change(id: string, input: AccountChange, admin: Account, meta: RequestMeta): Promise<Account> {
     const before = await requireExisting(id);
-    const data = await dataOf(given, before);
-    const moved = data.email !== undefined && data.email !== before.email;
-    try {
-      await transact(async (uow) => {
-        const { tx, afterCommit } = uow;
-        await lockAll(id, admin.id, tx);
-        const changed = await tx.account.update({
-          where: { id },
-          data: { ...data, ...(moved && { emailVerified: false, emailVerifiedAt: null }) },
-        });
-        await requireRemainingAdmin(tx);
-        if (moved) {
-          for (const purpose of ['reset', 'email'] as const) await oneTimeTokens.revoke(purpose, id, tx);
-          if (accounts.isActive(changed)) afterCommit(await emailVerification.begin(changed, tx));
-        }
-        for (const [action, detail] of happened(given, before)) {
-          const actor = { kind: 'account' as const, id: admin.id };
-          await audit.record({ action, actor, accountId: id, meta, ...(detail && { detail }) }, tx);
-        }
-        const reason = revocationReason(given, before);
-        if (reason) await sessions.revokeAll(uow, id, { reason, meta });
-        afterCommit(() => invalidationBus.publish('accounts', id));
-        if (given.password) {
-          const event = describeSecurityEvent(meta, clock.now());
-          afterCommit(() => mail.send(mailAddressOf(before), 'password-changed', event));
-        }
+    const data = await dataOf(input, before);
+    const emailChanged = data.email !== undefined && data.email !== before.email;
+    await transact(async (uow) => {
+      const { tx, afterCommit } = uow;
+      await lockAll(id, admin.id, tx);
+      const changed = await tx.account.update({
+        where: { id },
+        data: { ...data, ...(emailChanged && { emailVerified: false, emailVerifiedAt: null }) },
       });
-    } catch (error) {
+      await requireRemainingAdmin(tx);
+      if (emailChanged) {
+        for (const purpose of ['reset', 'email'] as const) await oneTimeTokens.revoke(purpose, id, tx);
+        if (accounts.isActive(changed)) await emailVerification.begin(uow, changed);
+      }
+      await recordChange(uow, input, before, admin.id, meta);
+      const reason = revocationReason(input, before);
+      if (reason) await sessions.revokeAll(uow, id, { reason, meta });
+      afterCommit(() => invalidationBus.publish('accounts', id));
+      if (input.password) {
+        const event = describeSecurityEvent(meta, clock.now());
+        afterCommit(() => mail.send(mailAddressOf(before), 'password-changed', event));
+      }
+    }).catch((error) => {
       throw isUniqueViolation(error) ? addressTaken() : error;
-    }
+    });
     return requireExisting(id);
   }
 
   /**
-   * Deletes an account with all that is its own: permissions, keys, logins, grants, organizations
-   * where nobody else is. Providers elsewhere are asked to forget what they gave for it. Refuses
-   * with `not_found`, with `conflict` for the last keeper or owner, or with `insufficient_role`
-   * whoever is no keeper any more.
+   * Deletes an account with its sessions, grants, keys, permissions, and the organizations without
+   * other members. Revokes its tokens at external providers. Throws `AppError` `not_found`,
+   * `conflict` for the last admin or owner, or `insufficient_role` if the caller is no longer an
+   * admin.
    */
   async function remove(id: string, admin: Account, meta: RequestMeta): Promise<void> {
     await requireExisting(id);
@@ -148,34 +141,45 @@ export function createAdminUsers(deps: Deps) {
       await tokenRevocation.revokeAllFor(uow, id);
       await tx.account.delete({ where: { id } });
       await requireRemainingAdmin(tx);
-      const actor = { kind: 'account' as const, id: admin.id };
-      await audit.record({ action: 'account.deleted', actor, accountId: id, meta }, tx);
+      await audit.record(uow, 'account.deleted', { by: admin.id, accountId: id, meta });
       afterCommit(() => invalidationBus.publish('accounts', id));
     });
   }
 
   /**
-   * One change at a time: holds the account and all keepers until the transaction is over, always
-   * in the same order. Whoever was lowered a moment ago changes nobody any more.
+   * Locks the account and all admins in the order of their ids, so that changes run one at a time.
+   * Throws if the caller was demoted meanwhile, or the account no longer exists.
    */
   async function lockAll(id: string, adminId: string, tx: Queryable): Promise<void> {
-    const adminUsers = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });
-    const ids = new Set([id, adminId, ...adminUsers.map((admin) => admin.id)]);
-    const held = new Map<string, Account | null>();
-    for (const one of [...ids].sort()) held.set(one, await accounts.lock(one, tx));
-    const admin = held.get(adminId);
+    const admins = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });
+    const ids = new Set([id, adminId, ...admins.map((admin) => admin.id)]);
+    const locked = new Map<string, Account | null>();
+    for (const one of [...ids].sort()) locked.set(one, await accounts.lock(one, tx));
+    const admin = locked.get(adminId);
     if (!accounts.isActive(admin) || admin.role !== 'admin') {
-      throw forbidden('insufficient_role', 'This is for administrators of this instance.');
+      throw forbidden('insufficient_role', 'This requires an administrator of this instance.');
     }
-    if (!held.get(id)) throw accountNotFound();
+    if (!locked.get(id)) throw accountNotFound();
   }
 
   async function requireRemainingAdmin(tx: Queryable): Promise<void> {
     if ((await tx.account.count({ where: { role: 'admin', status: 'active' } })) > 0) return;
-    throw conflict('The last administrator stays: make somebody else one first.');
+    throw conflict('This is the last administrator. Make another account an administrator first.');
   }
 
-  /** The account as it stands in the store. */
+  async function recordChange(
+    uow: UnitOfWork,
+    input: AccountChange,
+    before: Account,
+    adminId: string,
+    meta: RequestMeta,
+  ): Promise<void> {
+    for (const [action, detail] of eventsOf(input, before)) {
+      await audit.record(uow, action, { by: adminId, accountId: before.id, meta, ...(detail && { detail }) });
+    }
+  }
+
+  /** Returns the account from the database, not from the cache. */
   async function requireExisting(id: string): Promise<Account> {
     const account = await db.account.findUnique({ where: { id } });
     if (!account) throw accountNotFound();
@@ -183,17 +187,17 @@ export function createAdminUsers(deps: Deps) {
   }
 
   async function dataOf(
-    { email, password, role, status, ...given }: AccountChange,
+    { email, password, role, status, ...input }: AccountChange,
     before: Account,
   ): Promise<Prisma.AccountUpdateInput & { email?: string }> {
-    const name = given.name?.trim();
+    const name = input.name?.trim();
     const address = email === undefined ? before.email : normalizeEmail(email);
-    const problem = password === undefined ? undefined : await passwords.error(password, address);
+    const passwordError = password === undefined ? undefined : await passwords.error(password, address);
     const errors = {
       ...(await accounts.errorsOf({ email: address, ...(name && { name }), passwordHash: null })),
-      ...(problem && { password: problem }),
+      ...(passwordError && { password: passwordError }),
     };
-    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values are invalid.', errors);
     const now = clock.now();
     return {
       ...(email !== undefined && { email: address }),
@@ -219,8 +223,8 @@ function revocationReason({ password, status }: AccountChange, before: Account):
   return password === undefined ? undefined : 'password_changed';
 }
 
-/** What the trail says, each by its own name. */
-function happened(
+/** Returns the audit events of a change, with their details. */
+function eventsOf(
   { email, name, password, role, status }: AccountChange,
   before: Account,
 ): [AuditAction, Record<string, string | string[]>?][] {

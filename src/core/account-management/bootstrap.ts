@@ -1,79 +1,77 @@
-/** First run: how the first administrator comes to be, by a one-time link or by the settings. */
+/** Creates the first administrator, by a one-time link or from the configuration. */
 
 import { unauthorized } from '../../base/app-error.js';
 import { DAY_SECONDS } from '../../base/clock.js';
-import type { Database } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { Account, Accounts, NewAccount } from '../accounts/accounts.js';
 import type { OneTimeTokens } from '../accounts/one-time-tokens.js';
-import type { Audit } from '../audit/audit.js';
+import { type Audit, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   audit: Audit;
   accounts: Accounts;
   oneTimeTokens: OneTimeTokens;
 }
 
-/** Each process that starts writes a link, and whoever reads one of them cannot know which. */
+/** Each process logs a link when it starts. The links of the last few starts stay valid. */
 const MAX_ACTIVE_LINKS = 5;
 
-export function createBootstrap({ db, audit, accounts, oneTimeTokens }: Deps) {
+export function createBootstrap({ transact, audit, accounts, oneTimeTokens }: Deps) {
   return { bootstrap, createToken, isValid, complete };
 
   /**
-   * Makes the administrator that the settings name, unless there is one. Refuses as
-   * `accounts.create` does.
+   * Creates the administrator of the configuration, unless there is one already. Throws like
+   * `accounts.create`.
    */
   async function bootstrap(admin: { email: string; password: string }): Promise<Account | undefined> {
     if (await accounts.hasAdmin()) return undefined;
     try {
       return await accounts.create(admin, systemMeta, { role: 'admin', verified: true });
     } catch (error) {
-      if (await accounts.hasAdmin()) return undefined; // another process that started with us was faster
+      if (await accounts.hasAdmin()) return undefined; // a process that started at the same time created it
       throw error;
     }
   }
 
   /**
-   * A token for the set-up page, valid for a day, if there is no administrator yet, beside those of
-   * the last few starts.
+   * Returns a token for the setup page, valid for a day; undefined if there is an administrator.
    */
   async function createToken(): Promise<string | undefined> {
     if (await accounts.hasAdmin()) return undefined;
-    return db.$transaction(async (tx) => {
-      await audit.record({ action: 'setup.link_created', actor: { kind: 'system' } }, tx);
-      return oneTimeTokens.create('setup', { seconds: DAY_SECONDS, atMost: MAX_ACTIVE_LINKS }, tx);
+    return transact(async (uow) => {
+      await audit.record(uow, 'setup.link_created', { by: SYSTEM });
+      return oneTimeTokens.create('setup', { seconds: DAY_SECONDS, atMost: MAX_ACTIVE_LINKS }, uow.tx);
     });
   }
 
-  /** Whether it still makes an administrator. A link that nobody used is void once there is one. */
+  /**
+   * Reports whether the token can be used. All tokens are invalid once there is an administrator.
+   */
   async function isValid(token: string): Promise<boolean> {
     if (await accounts.hasAdmin()) return false;
     return (await oneTimeTokens.find('setup', token)) !== undefined;
   }
 
   /**
-   * Makes the first administrator. All links are spent in the same transaction. Refuses with
-   * `invalid_token`.
+   * Creates the first administrator and consumes all setup tokens. Throws `AppError`
+   * `invalid_token`, or like `accounts.create`.
    */
   async function complete(token: string, input: NewAccount, meta: RequestMeta): Promise<Account> {
     if (!(await isValid(token))) throw invalidSetupLink();
-    return accounts.create(input, meta, {
-      role: 'admin',
-      verified: true,
-      async also(account, tx) {
-        if (!(await oneTimeTokens.spendAll('setup', token, tx))) throw invalidSetupLink();
-        // A link that was made meanwhile may have been used: of two administrators the second one
-        // does not come to be.
-        if ((await tx.account.count({ where: { role: 'admin' } })) > 1) throw invalidSetupLink();
-        const actor = { kind: 'account' as const, id: account.id };
-        await audit.record({ action: 'setup.completed', actor, accountId: account.id, meta }, tx);
-      },
+    const prepared = await accounts.prepare(input);
+    return transact(async (uow) => {
+      const account = await accounts.insert(uow, prepared, meta, { role: 'admin', verified: true });
+      if (!(await oneTimeTokens.consumeAll('setup', token, uow.tx))) throw invalidSetupLink();
+      // A token created meanwhile can have been used: only one administrator is created.
+      if ((await uow.tx.account.count({ where: { role: 'admin' } })) > 1) throw invalidSetupLink();
+      await audit.record(uow, 'setup.completed', { by: account.id, accountId: account.id, meta });
+      return account;
     });
   }
 }
 
-/** What the link says that works no more. */
+/** The error for a used or expired setup link. */
 export const invalidSetupLink = () =>
   unauthorized('invalid_token', 'This link was used or has expired. Restart the server for a new one.');

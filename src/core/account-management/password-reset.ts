@@ -1,23 +1,21 @@
-/**
- * Passwords that are forgotten, and passwords that are changed: whoever had signed in by the old
- * one is signed out.
- */
+/** Resets and changes passwords. Both revoke the other sessions of the account. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, conflict, invalidRequest, unauthorized } from '../../base/app-error.js';
+import type { Background } from '../../base/background.js';
 import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
-import type { Database, Queryable } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Log } from '../../base/log.js';
 import type { Mail } from '../../base/mail.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
-import { type Account, type Accounts, isEmail, mailAddressOf, normalizeEmail } from '../accounts/accounts.js';
+import type { Account, Accounts } from '../accounts/accounts.js';
+import { isEmail, mailAddressOf, normalizeEmail } from '../accounts/fields.js';
 import { invalidLink, type OneTimeTokens } from '../accounts/one-time-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Agents } from '../agents/agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
-import type { Audit } from '../audit/audit.js';
+import { ANONYMOUS, type Audit } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -26,9 +24,9 @@ import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
 
 interface Deps {
-  db: Database;
   transact: Transact;
   clock: Clock;
+  background: Background;
   log: Log;
   invalidationBus: InvalidationBus;
   accounts: Accounts;
@@ -46,22 +44,21 @@ interface Deps {
 }
 
 const FORGOT_BY_ADDRESS: Limit = { name: 'forgot-address', points: 30, seconds: HOUR_SECONDS };
-/** A stranger who knows an address cannot fill its mailbox. */
+/** An attacker who knows an address cannot flood its mailbox. */
 const FORGOT_BY_ACCOUNT: Limit = { name: 'forgot-account', points: 3, seconds: HOUR_SECONDS };
 /**
- * The answer has long been given when the account is looked for, so that it tells nothing by its
- * time.
+ * The account is looked up after the response, so that timing does not reveal whether it exists.
  */
-const DELIVERY_CHECK_MS = 50;
-const MAX_WAITING = 1000;
+const LOOKUP_DELAY_MS = 50;
+const MAX_PENDING = 1000;
 
 export type PasswordReset = ReturnType<typeof createPasswordReset>;
 
 export function createPasswordReset(deps: Deps) {
   const {
-    db,
     transact,
     clock,
+    background,
     log,
     invalidationBus,
     accounts,
@@ -74,59 +71,55 @@ export function createPasswordReset(deps: Deps) {
     mail,
   } = deps;
   const { identities, apiKeys, agents, mfa } = deps;
-  const running = new Set<Promise<void>>();
-  const closing = new AbortController();
+  let pending = 0;
 
-  return { isOffered: mail.isConfigured, requestReset, isValid, reset, changePassword, setFirstPassword, settle };
+  return { isOffered: mail.isConfigured, requestReset, isValid, reset, changePassword, setFirstPassword };
 
   /**
-   * Mails a link to choose a new password, if there is an account with this address. Whoever asks
-   * is not told whether there is. Refuses with `rate_limited` whoever asks from one place again and
-   * again, whomever they ask for.
+   * Mails a reset link if there is an active account with this e-mail address. Does not reveal
+   * whether there is. Throws `AppError` `rate_limited` by IP address.
    */
   async function requestReset(email: string, meta: RequestMeta): Promise<void> {
     await rateLimiter.consume(FORGOT_BY_ADDRESS, rateLimitKey(meta.address));
     if (!mail.isConfigured) return;
-    if (running.size >= MAX_WAITING) {
-      log.error('too many people forgot their passwords at once: one was not mailed');
+    if (pending >= MAX_PENDING) {
+      log.error('too many password resets at once: one was not mailed');
       return;
     }
-    const job = mailLinkLater(normalizeEmail(email), meta);
-    running.add(job);
-    void job.finally(() => running.delete(job));
+    pending += 1;
+    background.run('mail a password reset link', () => mailLinkLater(normalizeEmail(email), meta));
   }
 
   async function mailLinkLater(email: string, meta: RequestMeta): Promise<void> {
-    const pause = DELIVERY_CHECK_MS * (1 + Math.random());
-    await sleep(pause, undefined, { signal: closing.signal }).catch(() => {}); // closing: at once
+    const delayMs = LOOKUP_DELAY_MS * (1 + Math.random());
     try {
+      await sleep(delayMs);
       await mailLink(email, meta);
-    } catch (error) {
-      log.error({ error }, 'a link for a new password could not be made');
+    } finally {
+      pending -= 1;
     }
   }
 
   async function mailLink(email: string, meta: RequestMeta): Promise<void> {
     const account = isEmail(email) ? await accounts.findByEmail(email) : null;
     if (!accounts.isActive(account) || !(await rateLimiter.tryConsume(FORGOT_BY_ACCOUNT, account.id))) return;
-    const token = await db.$transaction(async (tx) => {
-      const actor = { kind: 'anonymous' as const };
-      await audit.record({ action: 'password.reset_requested', actor, accountId: account.id, meta }, tx);
-      return oneTimeTokens.create('reset', { account, seconds: HOUR_SECONDS }, tx);
+    await transact(async (uow) => {
+      await audit.record(uow, 'password.reset_requested', { by: ANONYMOUS, accountId: account.id, meta });
+      const token = await oneTimeTokens.create('reset', { account, seconds: HOUR_SECONDS }, uow.tx);
+      uow.afterCommit(() => mail.send(mailAddressOf(account), 'reset-password', { token }));
     });
-    mail.send(mailAddressOf(account), 'reset-password', { token });
   }
 
-  /** Whether the link would still work. */
+  /** Reports whether a reset link can still be used. */
   async function isValid(token: string): Promise<boolean> {
     return (await oneTimeTokens.find('reset', token)) !== undefined;
   }
 
   /**
-   * Sets a new password by a mailed link, which is spent, and ends every login and grant of the
-   * account, all in one transaction. If the address was never verified, keys, agents, second
-   * factors and links to other issuers go as well. Refuses with `invalid_token`, or with
-   * `invalid_request` for a password that may not be chosen: then the link stays good.
+   * Sets a new password with a mailed token and revokes all sessions and grants, in one
+   * transaction. If the e-mail address was never verified, it also deletes API keys, agents, second
+   * factors and external identities. Throws `AppError` `invalid_token`, or `invalid_request` for a
+   * bad password: the token then stays valid.
    */
   async function reset(token: string, password: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('reset', token))?.account;
@@ -137,46 +130,46 @@ export function createPasswordReset(deps: Deps) {
       const { tx } = uow;
       if (!(await oneTimeTokens.consume('reset', token, tx))) throw invalidLink();
       const now = clock.now();
-      const authenticated = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
+      // The user read the mail, which verifies the address.
+      const verified = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
       const { count } = await tx.account.updateMany({
         where: { id, email, status: 'active' },
-        // Whoever read the mail has the mailbox. Tokens that live by themselves are refused for
-        // their age.
-        data: { passwordHash, passwordChangedAt: now, notBefore: now, ...authenticated },
+        // `notBefore` invalidates self-contained tokens that were issued earlier.
+        data: { passwordHash, passwordChangedAt: now, notBefore: now, ...verified },
       });
       if (count !== 1) throw invalidLink();
       await oneTimeTokens.revoke('reset', id, tx);
-      // Until now nobody had shown that the address is theirs: what was attached to the account may
-      // be a stranger's, who made it to wait for its owner (account pre-hijacking).
-      if (!emailVerified) for (const room of [identities, apiKeys, agents, mfa]) await room.removeAllFor(id, tx);
-      await note('password.reset', id, meta, tx, { cleared: !emailVerified });
+      // An attacker can have created the account with the address of its victim, and have added
+      // credentials of their own (account pre-hijacking).
+      if (!emailVerified) for (const module of [identities, apiKeys, agents, mfa]) await module.removeAllFor(id, tx);
+      await audit.record(uow, 'password.reset', { by: id, accountId: id, meta, detail: { cleared: !emailVerified } });
       await sessions.revokeAll(uow, id, { reason: 'password_changed', meta });
       notifyAfterCommit(uow, account, meta);
     });
   }
 
   /**
-   * Replaces the password of somebody who knows it; every other login ends. Refuses with
-   * `invalid_credentials` and `auth_rate_limited` as a sign-in does, with `invalid_request` by
-   * field (`password`), or with `conflict`.
+   * Replaces the password after verifying the current one, and revokes all other sessions. Throws
+   * `AppError` `invalid_credentials` or `auth_rate_limited` like a sign-in, `invalid_request` with
+   * the field `password`, or `conflict`.
    */
   async function changePassword(
-    login: AuthenticatedSession,
+    session: AuthenticatedSession,
     { current, next }: { current: string; next: string },
     meta: RequestMeta,
   ): Promise<void> {
-    await verifyCurrent(login, current, meta);
-    await replace(login, next, meta);
+    await verifyCurrent(session, current, meta);
+    await replace(session, next, meta);
   }
 
   /**
-   * The first password of somebody who always came by a provider elsewhere; every other login ends.
-   * Whether they proved lately who they are is for the door to ask. Refuses with `invalid_request`
-   * by field (`password`), or with `conflict`.
+   * Sets the first password of an account that signs in with an external provider, and revokes all
+   * other sessions. The caller requires recent authentication. Throws `AppError` `invalid_request`
+   * with the field `password`, or `conflict`.
    */
-  async function setFirstPassword(login: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
-    if (login.account.passwordHash !== null) throw conflict('There is a password already. Change it instead.');
-    await replace(login, next, meta);
+  async function setFirstPassword(session: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
+    if (session.account.passwordHash !== null) throw conflict('There is a password already. Change it instead.');
+    await replace(session, next, meta);
   }
 
   async function replace({ account, session }: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
@@ -188,50 +181,33 @@ export function createPasswordReset(deps: Deps) {
         where: { id, status: 'active', passwordChangedAt },
         data: { passwordHash, passwordChangedAt: clock.now() },
       });
-      if (count !== 1) throw conflict('The password was changed a moment ago. Please sign in with it.');
+      if (count !== 1) throw conflict('The password was just changed. Please sign in with the new one.');
       await oneTimeTokens.revoke('reset', id, tx);
-      await note('password.changed', id, meta, tx);
+      await audit.record(uow, 'password.changed', { by: id, accountId: id, meta });
       await sessions.revokeAll(uow, id, { reason: 'password_changed', except: session.id, meta });
       notifyAfterCommit(uow, account, meta);
     });
   }
 
-  /** A guess at it counts as one at the sign-in. */
-  async function verifyCurrent(login: AuthenticatedSession, current: string, meta: RequestMeta): Promise<void> {
+  /** Verifies the current password. A wrong one counts as a failed sign-in. */
+  async function verifyCurrent(session: AuthenticatedSession, current: string, meta: RequestMeta): Promise<void> {
     try {
-      await signIn.reauthenticate(login, { password: current }, meta);
+      await signIn.reauthenticate(session, { password: current }, meta);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'invalid_credentials') throw error;
-      throw unauthorized('invalid_credentials', 'The current password is not right.');
+      throw unauthorized('invalid_credentials', 'The current password is incorrect.');
     }
   }
 
   async function hashOf(password: string, { email }: Account): Promise<string> {
-    const problem = await passwords.error(password, email);
-    if (problem) throw invalidRequest('This password cannot be used.', { password: problem });
+    const error = await passwords.error(password, email);
+    if (error) throw invalidRequest('This password is not allowed.', { password: error });
     return passwords.hash(password);
-  }
-
-  async function note(
-    action: 'password.changed' | 'password.reset',
-    accountId: string,
-    meta: RequestMeta,
-    tx: Queryable,
-    detail?: { cleared: boolean },
-  ): Promise<void> {
-    const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action, actor, accountId, meta, ...(detail && { detail }) }, tx);
   }
 
   function notifyAfterCommit({ afterCommit }: UnitOfWork, account: Account, meta: RequestMeta): void {
     const event = describeSecurityEvent(meta, clock.now());
     afterCommit(() => mail.send(mailAddressOf(account), 'password-changed', event));
     afterCommit(() => invalidationBus.publish('accounts', account.id));
-  }
-
-  /** Waits for what goes on after the answers. */
-  async function settle(): Promise<void> {
-    closing.abort();
-    await Promise.all(running);
   }
 }

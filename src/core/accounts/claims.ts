@@ -1,10 +1,8 @@
-/** An account as OpenID Connect claims (OIDC Core 5.1). */
+/** Maps accounts to OpenID Connect claims (OIDC Core, section 5.1). */
 import { epochSeconds } from '../../base/clock.js';
 import type { Account } from '../../base/db/open.js';
 
-/**
- * The claims that each scope stands for; what an account does not have is left out of the answer.
- */
+/** The claims of each scope. Claims without a value are omitted from responses. */
 export const SCOPE_CLAIMS = {
   openid: ['sub'],
   profile: ['name', 'given_name', 'family_name', 'picture', 'locale', 'zoneinfo', 'updated_at', 'plan'],
@@ -13,7 +11,7 @@ export const SCOPE_CLAIMS = {
   address: ['address'],
 } satisfies Record<string, string[]>;
 
-/** All claims of an account. Which of them a client sees is decided by its scopes. */
+/** Returns all claims of an account. The scopes of a client decide which ones it gets. */
 export function toClaims(account: Account): Record<string, unknown> & { sub: string } {
   return {
     sub: account.id,

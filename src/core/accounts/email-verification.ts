@@ -1,20 +1,18 @@
-/**
- * Whether an e-mail address is its account's: a link is mailed there, and whoever opens it has read
- * it.
- */
+/** Verifies e-mail addresses: mails a link, and opening it proves that the user reads the mail. */
 
 import { type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
-import type { Database, Queryable } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Mail } from '../../base/mail.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
-import { type Account, mailAddressOf } from './accounts.js';
+import type { Account } from './accounts.js';
+import { mailAddressOf } from './fields.js';
 import { invalidLink, type OneTimeTokens } from './one-time-tokens.js';
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
@@ -27,48 +25,48 @@ const BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, seconds: HO
 
 export type EmailVerification = ReturnType<typeof createEmailVerification>;
 
-export function createEmailVerification({ db, clock, audit, invalidationBus, rateLimiter, oneTimeTokens, mail }: Deps) {
+export function createEmailVerification(deps: Deps) {
+  const { transact, clock, audit, invalidationBus, rateLimiter, oneTimeTokens, mail } = deps;
+
   return { isOffered: mail.isConfigured, begin, request, isValid, verify };
 
   /**
-   * For an account that is just being made, in that transaction. Returns how to mail the link after
-   * the commit.
+   * Creates a link, valid for a day, and mails it after the commit. Earlier links become invalid.
+   * Does nothing if the server sends no mail.
    */
-  async function begin(account: Account, tx: Queryable): Promise<() => void> {
-    if (!mail.isConfigured) return () => {};
+  async function begin({ tx, afterCommit }: UnitOfWork, account: Account): Promise<void> {
+    if (!mail.isConfigured) return;
     const token = await oneTimeTokens.create('email', { account, seconds: DAY_SECONDS }, tx);
-    return () => mail.send(mailAddressOf(account), 'verify-email', { token });
+    afterCommit(() => mail.send(mailAddressOf(account), 'verify-email', { token }));
   }
 
-  /** Mails another link, for a day; earlier ones are void. Refuses with `rate_limited`. */
+  /** Mails another link. Throws `AppError` `rate_limited`. */
   async function request(account: Account): Promise<void> {
     if (account.emailVerified) return;
     await rateLimiter.consume(BY_ACCOUNT, account.id);
-    const mailLink = await db.$transaction((tx) => begin(account, tx));
-    mailLink();
+    await transact((uow) => begin(uow, account));
   }
 
-  /** Whether the link would still work. */
+  /** Reports whether a link can still be used. */
   async function isValid(token: string): Promise<boolean> {
     return (await oneTimeTokens.find('email', token)) !== undefined;
   }
 
   /**
-   * Takes the address as verified. Refuses with `invalid_token`, also when the account has another
-   * address by now.
+   * Marks the e-mail address as verified. Throws `AppError` `invalid_token`, also if the account
+   * now has another address.
    */
   async function verify(token: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('email', token))?.account;
     if (!account) throw invalidLink();
     const { id, email } = account;
-    const authenticated = { emailVerified: true, ...(!account.emailVerified && { emailVerifiedAt: clock.now() }) };
-    await db.$transaction(async (tx) => {
-      if (!(await oneTimeTokens.consume('email', token, tx))) throw invalidLink();
-      const { count } = await tx.account.updateMany({ where: { id, email }, data: authenticated });
+    const verified = { emailVerified: true, ...(!account.emailVerified && { emailVerifiedAt: clock.now() }) };
+    await transact(async (uow) => {
+      if (!(await oneTimeTokens.consume('email', token, uow.tx))) throw invalidLink();
+      const { count } = await uow.tx.account.updateMany({ where: { id, email }, data: verified });
       if (count !== 1) throw invalidLink();
-      const actor = { kind: 'account' as const, id };
-      await audit.record({ action: 'email.verified', actor, accountId: id, meta }, tx);
+      await audit.record(uow, 'email.verified', { by: id, accountId: id, meta });
+      uow.afterCommit(() => invalidationBus.publish('accounts', id));
     });
-    await invalidationBus.publish('accounts', id);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The hashes that people bring along from other systems. Each is good for one sign-in; then the
- * password is hashed our way.
+ * Password hashes imported from other systems. Each is used for one sign-in, which replaces it with
+ * a hash of our own.
  */
 import { argon2id } from './hashes/argon2id.js';
 import { plainBcrypt } from './hashes/bcrypt.js';
@@ -11,9 +11,10 @@ import { scryptString } from './hashes/scrypt.js';
 const SCHEMES: Scheme[] = [plainBcrypt, argon2id, scryptString, passlibPbkdf2, djangoPbkdf2];
 const MAX_LENGTH = 512;
 
+/** The names of the supported formats, for error messages. */
 export const IMPORTED_HASHES = SCHEMES.map(({ name }) => name);
 
-/** How to compare with a hash of one of these kinds; undefined for anything else. */
+/** Returns how to compare a password with the hash; undefined if its format is not supported. */
 export function readImportedHash(stored: string): Compare | undefined {
   if (stored.length > MAX_LENGTH) return undefined;
   for (const scheme of SCHEMES) {

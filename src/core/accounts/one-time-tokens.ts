@@ -1,6 +1,5 @@
 /**
- * Secrets that are handed out in a link and work once: to set the server up, to verify an address,
- * to choose a password.
+ * One-time tokens in links: to set up the server, to verify an e-mail address, to reset a password.
  */
 
 import { unauthorized } from '../../base/app-error.js';
@@ -10,31 +9,30 @@ import type { Account, Database, Queryable } from '../../base/db/open.js';
 
 export type TokenPurpose = 'setup' | 'email' | 'reset';
 
-export interface NewLink {
-  /**
-   * Whose it is. It then works only as long as the account has the address that it was mailed to.
-   */
+export interface NewToken {
+  /** The account of the token, which stays valid only while the e-mail address is unchanged. */
   account?: Account;
+  /** How long the token is valid. */
   seconds: number;
-  /** How many there may be at a time, this one included, where it is not the only one. */
+  /** How many tokens can be valid at a time, including this one. Default: 1. */
   atMost?: number;
 }
 
-/** What a link says that works no more. */
+/** The error for a used or expired link. */
 export const invalidLink = () => unauthorized('invalid_token', 'This link was used or has expired. Ask for a new one.');
 
 export type OneTimeTokens = ReturnType<typeof createOneTimeTokens>;
 
 export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock }) {
-  return { create, find, consume, spendAll, revoke };
+  return { create, find, consume, consumeAll, revoke };
 
   /**
-   * A token, 256 bits, of which only the hash is stored. Earlier ones of the same purpose and
-   * account are void, but for `atMost`.
+   * Creates a token of 256 bits, of which only the hash is stored. Earlier tokens of the same
+   * purpose and account become invalid, except the newest ones that `atMost` allows.
    */
   async function create(
     purpose: TokenPurpose,
-    { account, seconds, atMost = 1 }: NewLink,
+    { account, seconds, atMost = 1 }: NewToken,
     tx: Queryable,
   ): Promise<string> {
     const token = randomToken();
@@ -54,21 +52,21 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /**
-   * What a living token stands for, without spending it. Nothing when its account is suspended, or
-   * has another address now.
+   * Returns the account of a valid token without consuming it. Returns undefined if the token is
+   * invalid, or its account is suspended or now has another e-mail address.
    */
   async function find(purpose: TokenPurpose, token: string): Promise<{ account: Account | null } | undefined> {
     const where = { tokenHash: sha256(token), purpose, consumedAt: null, expiresAt: { gt: clock.now() } };
     const row = await db.oneTimeToken.findFirst({ where, include: { account: true } });
     if (!row) return undefined;
     const { email } = (row.data ?? {}) as { email?: string };
-    const stands = !row.account || (row.account.status === 'active' && row.account.email === email);
-    return stands ? { account: row.account } : undefined;
+    const valid = !row.account || (row.account.status === 'active' && row.account.email === email);
+    return valid ? { account: row.account } : undefined;
   }
 
   /**
-   * Spends it. Of many at once exactly one is told yes; when the transaction fails, the token is as
-   * good as before.
+   * Consumes the token. Of several concurrent calls exactly one returns true. If the transaction
+   * rolls back, the token stays valid.
    */
   async function consume(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const now = clock.now();
@@ -80,26 +78,26 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /**
-   * Spends it, and with it all others that are for nobody in particular: of many at once, with
-   * whichever of them, exactly one is told yes. In the order of their hashes, so that nobody waits
-   * in a ring.
+   * Consumes all tokens without an account. Returns true in exactly one of several concurrent
+   * calls, whichever valid tokens they have. Rows are locked in the order of their hashes, to avoid
+   * deadlocks.
    */
-  async function spendAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
+  async function consumeAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const where = { purpose, accountId: null, consumedAt: null };
     const all = await tx.oneTimeToken.findMany({ where, orderBy: { tokenHash: 'asc' } });
     const [now, own] = [clock.now(), sha256(token)];
-    let spent = false;
+    let consumed = false;
     for (const { tokenHash, expiresAt } of all) {
       const { count } = await tx.oneTimeToken.updateMany({
         where: { tokenHash, consumedAt: null },
         data: { consumedAt: now },
       });
-      if (tokenHash === own && count === 1 && expiresAt > now) spent = true;
+      if (tokenHash === own && count === 1 && expiresAt > now) consumed = true;
     }
-    return spent;
+    return consumed;
   }
 
-  /** Makes those void that nobody has used, but for the newest so many. */
+  /** Deletes the unused tokens of an account except the newest `keep`. */
   async function revoke(purpose: TokenPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
     const where = { purpose, accountId, consumedAt: null };
     const newest = keep > 0 && (await tx.oneTimeToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep }));

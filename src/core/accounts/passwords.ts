@@ -1,7 +1,4 @@
-/**
- * Passwords: which are allowed, how they are kept, whether one is right. Hashing happens off the
- * event loop.
- */
+/** Validates, hashes and verifies passwords. Hashing happens off the event loop. */
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hmacSha256, randomToken } from '../../base/crypto.js';
@@ -13,18 +10,18 @@ import { PASSWORD_RULES, type PasswordPolicy, passwordRuleError } from './passwo
 import type { PwnedPasswords } from './pwned-passwords.js';
 
 interface Deps {
-  /** Of bcrypt. */
+  /** The cost of bcrypt: the binary logarithm of its rounds. */
   cost: number;
   policy?: PasswordPolicy;
   pwned?: PwnedPasswords;
-  /** Server processes on this machine. */
+  /** The number of server processes on this machine. */
   processes?: number;
 }
 
 /**
- * bcrypt sees 72 bytes at most. It is given a MAC of the password, 43 characters, so that every
- * character counts; the key is a fixed label, so that hashes of this kind from elsewhere cannot be
- * tried here.
+ * The key of the MAC that bcrypt hashes instead of the password. bcrypt ignores everything after 72
+ * bytes; the MAC has 43 characters and depends on all of the password. The key is a fixed label, so
+ * that a plain MAC leaked by another system is of no use here.
  */
 const PREHASH_KEY = Buffer.from('signet password, version 1');
 const SCHEME = 'signet1:';
@@ -33,21 +30,21 @@ export type Passwords = ReturnType<typeof createPasswords>;
 
 export function createPasswords({ cost, policy = 'standard', pwned, processes = 1 }: Deps) {
   const queue = createHashingQueue(hashConcurrency(availableParallelism(), processes));
-  // What an unknown login is compared with, so that it takes as long as a known one.
+  // Passwords of unknown accounts are compared with this, so that timing reveals nothing.
   const decoy = queue.run(() => bcrypt.hash(randomToken(), cost));
-  decoy.catch(() => {}); // reported by whoever awaits it
+  decoy.catch(() => {}); // `verify` awaits it and reports the error
 
   return { rule: PASSWORD_RULES[policy], error, hash, verify, isOutdated, isKnownKind };
 
   /**
-   * Why this password may not be chosen, or undefined. Asks others only about one that the rules
-   * allow.
+   * Returns why a new password is rejected, or undefined if it is allowed. Looks it up among stolen
+   * passwords only if the local rules allow it.
    */
   async function error(password: string, email: string): Promise<string | undefined> {
     const plain = normalize(password);
-    const breach = passwordRuleError(policy, plain, email);
-    if (breach || !(await pwned?.has(plain))) return breach;
-    return 'This password is in a list of stolen ones. Choose another.';
+    const ruleError = passwordRuleError(policy, plain, email);
+    if (ruleError || !(await pwned?.has(plain))) return ruleError;
+    return 'This password appeared in a data breach. Choose another.';
   }
 
   async function hash(password: string): Promise<string> {
@@ -55,9 +52,9 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   }
 
   /**
-   * Whether it is the password. Without a stored hash, and with one that cannot be read, the answer
-   * is no, after the same time as with a hash of our own. A hash from another system takes its own
-   * time, until `isOutdated` has had it replaced.
+   * Reports whether the password matches the stored hash. Without a hash, or with an unsupported
+   * one, it returns false after the same time as for a hash of our own. An imported hash takes as
+   * long as its algorithm does, until the first sign-in replaces it.
    */
   async function verify(password: string, stored: string | null | undefined): Promise<boolean> {
     const compare = stored ? readHash(stored) : undefined;
@@ -66,15 +63,12 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
     return same && compare !== undefined;
   }
 
-  /**
-   * Whether a right password should be hashed again: its hash is from another system, or has
-   * another cost.
-   */
+  /** Reports whether the hash should be replaced: it is imported, or has another cost. */
   function isOutdated(stored: string): boolean {
     return !stored.startsWith(SCHEME) || costOf(stored.slice(SCHEME.length)) !== cost;
   }
 
-  /** Whether a password can be compared with this hash at all. */
+  /** Reports whether the format of the hash is supported. */
   function isKnownKind(stored: string): boolean {
     return readHash(stored) !== undefined;
   }
@@ -86,9 +80,7 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   }
 }
 
-/**
- * The same characters typed on another keyboard are the same password (NIST SP 800-63B, 3.1.1.2).
- */
+/** Makes equal characters from different keyboards equal (NIST SP 800-63B, section 3.1.1.2). */
 const normalize = (password: string) => password.normalize('NFKC');
 
 const prehash = (password: string) => hmacSha256(PREHASH_KEY, normalize(password));

@@ -1,13 +1,15 @@
-/** What a person says of themselves: names, picture, preferences. */
+/** The profile that users edit themselves: names, picture, preferences. */
 
 import { invalidRequest } from '../../base/app-error.js';
-import type { Database, Prisma } from '../../base/db/open.js';
+import type { Prisma } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
-import { type Account, isName, NAME_ERROR, splitName } from './accounts.js';
+import type { Account } from './accounts.js';
+import { isName, NAME_ERROR, splitName } from './fields.js';
 
-/** What is left out stays; null takes it away. */
+/** Fields that are left out stay as they are; null deletes a value. */
 export interface ProfileChange {
   name?: string | null | undefined;
   givenName?: string | null | undefined;
@@ -15,12 +17,12 @@ export interface ProfileChange {
   picture?: string | null | undefined;
   timezone?: string | null | undefined;
   language?: string | null | undefined;
-  /** Replaces all of them. */
+  /** Replaces all notification settings. */
   notifications?: Record<string, boolean> | undefined;
 }
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   audit: Audit;
   invalidationBus: InvalidationBus;
 }
@@ -28,36 +30,34 @@ interface Deps {
 const MAX_PICTURE_LENGTH = 2048;
 const MAX_NOTIFICATIONS = 50;
 
-export function createProfiles({ db, audit, invalidationBus }: Deps) {
+export function createProfiles({ transact, audit, invalidationBus }: Deps) {
   return { change };
 
   /**
-   * Refuses with `invalid_request` by field. A new name brings its parts along, unless they are
-   * given too.
+   * Changes the profile. A new full name also sets given name and family name, unless they are
+   * changed too. Throws `AppError` `invalid_request` by field.
    */
-  async function change(accountId: string, given: ProfileChange, meta: RequestMeta): Promise<Account> {
-    const { notifications, ...texts } = given;
+  async function change(accountId: string, input: ProfileChange, meta: RequestMeta): Promise<Account> {
+    const { notifications, ...texts } = input;
     const values = Object.fromEntries(
       Object.entries(texts)
         .filter(([, value]) => value !== undefined)
         .map(([name, value]) => [name, value?.trim() || null]),
     );
     const errors = errorsOf(values, notifications);
-    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values are invalid.', errors);
     if (values.name !== undefined) {
       const { givenName = null, familyName = null } = splitName(values.name ?? undefined);
       Object.assign(values, { givenName, familyName, ...values });
     }
     const data = { ...values, ...(notifications && { notifications: notifications as Prisma.InputJsonObject }) };
-    const account = await db.$transaction(async (tx) => {
-      const changed = await tx.account.update({ where: { id: accountId }, data });
-      const actor = { kind: 'account' as const, id: accountId };
+    return transact(async (uow) => {
+      const changed = await uow.tx.account.update({ where: { id: accountId }, data });
       const detail = { fields: Object.keys(data) };
-      await audit.record({ action: 'account.updated', actor, accountId, meta, detail }, tx);
+      await audit.record(uow, 'account.updated', { by: accountId, accountId, meta, detail });
+      uow.afterCommit(() => invalidationBus.publish('accounts', accountId));
       return changed;
     });
-    await invalidationBus.publish('accounts', accountId);
-    return account;
   }
 }
 
@@ -66,16 +66,16 @@ function errorsOf(
   notifications: Record<string, boolean> | undefined,
 ): Record<string, string> {
   const errors: Record<string, string> = {};
-  const must = (field: string, isFit: (value: string) => boolean, error: string) => {
+  const check = (field: string, isValid: (value: string) => boolean, error: string) => {
     const value = values[field];
-    if (value && !isFit(value)) errors[WIRE_NAMES[field] ?? field] = error;
+    if (value && !isValid(value)) errors[WIRE_NAMES[field] ?? field] = error;
   };
-  for (const field of ['name', 'givenName', 'familyName']) must(field, isName, NAME_ERROR);
-  must('picture', isPicture, 'Give an https address.');
-  must('timezone', isTimezone, 'Give a time zone such as Europe/Vienna.');
-  must('language', isLanguage, 'Give a language tag such as de-AT.');
+  for (const field of ['name', 'givenName', 'familyName']) check(field, isName, NAME_ERROR);
+  check('picture', isPicture, 'Enter an https URL.');
+  check('timezone', isTimezone, 'Enter a time zone such as Europe/Vienna.');
+  check('language', isLanguage, 'Enter a language tag such as de-AT.');
   if (Object.keys(notifications ?? {}).length > MAX_NOTIFICATIONS) {
-    errors.notifications = `Give at most ${MAX_NOTIFICATIONS} of them.`;
+    errors.notifications = `Enter at most ${MAX_NOTIFICATIONS} notification settings.`;
   }
   return errors;
 }

@@ -1,19 +1,19 @@
 /**
- * Passwords that were stolen elsewhere, asked for by five characters of their hash: the other side
- * learns neither password nor hash.
+ * Looks passwords up in a database of stolen ones (Have I Been Pwned). Only the first five
+ * characters of the hash are sent, so the service learns neither password nor hash.
  */
 import { createHash } from 'node:crypto';
 import type { Log } from '../../base/log.js';
 import { createSafeFetch } from '../../base/safe-fetch.js';
 
 interface Deps {
-  /** Of a range API like that of Have I Been Pwned; undefined when nobody is to be asked. */
+  /** The URL of the range API, with a final slash; undefined disables the lookup. */
   url: string | undefined;
   log: Log;
 }
 
 const TIMEOUT_MS = 2000;
-/** Some thousand rows; a range had 800 to 1500 so far. */
+/** Room for several thousand rows; a range has 800 to 1,500. */
 const MAX_BYTES = 256 * 1024;
 const PREFIX_LENGTH = 5;
 const ROW = /^([0-9A-F]{35}):(\d{1,12})$/i;
@@ -21,8 +21,7 @@ const ROW = /^([0-9A-F]{35}):(\d{1,12})$/i;
 export type PwnedPasswords = ReturnType<typeof createPwnedPasswords>;
 
 export function createPwnedPasswords({ url, log }: Deps) {
-  // Guarded for its limits of time and size. The keeper named the host, so it may be one of a
-  // private network.
+  // This client limits time and size. The operator chose the host, so a private address is allowed.
   const fetch = createSafeFetch({
     privateHosts: url ? [new URL(url).host] : [],
     timeoutMs: TIMEOUT_MS,
@@ -32,27 +31,27 @@ export function createPwnedPasswords({ url, log }: Deps) {
   return { has };
 
   /**
-   * Whether it is known to be stolen. When nobody answers it counts as not: a service of others
-   * must not keep people out.
+   * Reports whether the password is known to be stolen. Returns false if the service fails: its
+   * outage must not block users.
    */
   async function has(password: string): Promise<boolean> {
     if (!url) return false;
     const hash = createHash('sha1').update(password).digest('hex').toUpperCase();
     try {
-      const rows = await ask(hash.slice(0, PREFIX_LENGTH));
-      return (rows.get(hash.slice(PREFIX_LENGTH)) ?? 0) > 0; // padding is told by its count of 0
+      const rows = await fetchRange(hash.slice(0, PREFIX_LENGTH));
+      return (rows.get(hash.slice(PREFIX_LENGTH)) ?? 0) > 0; // padding rows have a count of 0
     } catch (error) {
-      log.warn({ error }, 'nobody says whether a password is stolen: it was allowed');
+      log.warn({ error }, 'stolen passwords cannot be looked up: the password was allowed');
       return false;
     }
   }
 
-  /** How often each hash of this range was seen, by the rest of the hash. */
-  async function ask(prefix: string): Promise<Map<string, number>> {
+  /** Returns the counts of all hashes with this prefix, by the rest of the hash. */
+  async function fetchRange(prefix: string): Promise<Map<string, number>> {
     const response = await fetch(`${url}${prefix}`, { headers: { 'add-padding': 'true' } });
     if (!response.ok) {
       await response.body?.cancel();
-      throw new Error(`the range API answers ${response.status}`);
+      throw new Error(`the range API returned status ${response.status}`);
     }
     const rows = (await response.text()).split(/\r?\n/).filter(Boolean);
     return new Map(rows.map(readRow));
@@ -61,6 +60,6 @@ export function createPwnedPasswords({ url, log }: Deps) {
 
 function readRow(row: string): [suffix: string, count: number] {
   const [, suffix, count] = ROW.exec(row) ?? [];
-  if (!suffix) throw new Error('the range API does not answer with hashes');
+  if (!suffix) throw new Error('the range API did not return hashes');
   return [suffix.toUpperCase(), Number(count)];
 }

@@ -12,7 +12,7 @@ import type { Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import {
   type Actor,
-  isFitName,
+  isValidName,
   NAME_ERROR,
   normalizeName,
   type Organizations,
@@ -110,7 +110,7 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
       ...(!AGENT_ID.test(agentId) && {
         agent_id: 'Use at most 100 letters, digits and _ . : @ -. Start with a letter or digit, and not with agt_.',
       }),
-      ...(!isFitName(name) && { agent_name: NAME_ERROR }),
+      ...(!isValidName(name) && { agent_name: NAME_ERROR }),
       ...(wanted.length === 0 && { capabilities: 'Specify at least one.' }),
       ...(unknown !== undefined && { capabilities: `Unknown capability: ${unknown}.` }),
     };

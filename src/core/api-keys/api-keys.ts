@@ -11,7 +11,7 @@ import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
-import { nameOf, type Organizations } from '../organizations/organizations.js';
+import { type Organizations, validName } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
 import { isAtLeast, minRole, type OrganizationRole } from '../organizations/roles.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -90,7 +90,7 @@ export function createApiKeys(deps: Deps) {
    * @param by the id of the account that creates it, if not the owner
    */
   async function create(owner: Account, input: NewApiKey, meta: RequestMeta, by = owner.id): Promise<FreshApiKey> {
-    const name = nameOf(input.name);
+    const name = validName(input.name);
     const { scopes: given = [] } = input;
     if (given.length > MAX_SCOPES)
       throw invalidRequest('Some values cannot be used.', { scopes: `Use at most ${MAX_SCOPES}.` });

@@ -3,7 +3,7 @@
  * authorization-code.ts.
  */
 import type { ProviderSettings } from '../../base/config/federation.js';
-import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
+import { isEmail, isName, normalizeEmail } from '../accounts/fields.js';
 import type { IdentityWithTokens } from '../identities/identities.js';
 
 export interface Provider

@@ -2,7 +2,9 @@
  * Just-in-time provisioning: creates accounts without a password for users of external providers,
  * already linked to their identities.
  */
-import type { Account, Accounts } from '../accounts/accounts.js';
+import { isUniqueViolation } from '../../base/app-error.js';
+import type { Transact } from '../../base/db/transaction.js';
+import { type Account, type Accounts, addressTaken } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
 import type { Identities, IdentityWithTokens } from '../identities/identities.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -16,6 +18,7 @@ export interface ExternalUser extends IdentityWithTokens {
 }
 
 interface Deps {
+  transact: Transact;
   accounts: Accounts;
   emailVerification: EmailVerification;
   identities: Identities;
@@ -23,7 +26,7 @@ interface Deps {
 
 export type Provisioning = ReturnType<typeof createProvisioning>;
 
-export function createProvisioning({ accounts, emailVerification, identities }: Deps) {
+export function createProvisioning({ transact, accounts, emailVerification, identities }: Deps) {
   return { provision };
 
   /**
@@ -36,12 +39,14 @@ export function createProvisioning({ accounts, emailVerification, identities }: 
     meta: RequestMeta,
   ): Promise<Account> {
     const input = { email, ...(name && { name }), ...(picture && { picture }), passwordHash: null };
-    return accounts.create(input, meta, {
-      verified: emailProven,
-      also: async (account, tx) => {
-        await identities.link(account, identity, email, meta, tx);
-        return emailProven ? undefined : emailVerification.begin(account, tx);
-      },
+    const prepared = await accounts.prepare(input);
+    return transact(async (uow) => {
+      const account = await accounts.insert(uow, prepared, meta, { verified: emailProven });
+      await identities.link(account, identity, email, meta, uow.tx);
+      if (!emailProven) await emailVerification.begin(uow, account);
+      return account;
+    }).catch((error) => {
+      throw isUniqueViolation(error) ? addressTaken() : error; // a concurrent sign-in linked the identity
     });
   }
 }

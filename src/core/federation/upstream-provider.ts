@@ -9,7 +9,7 @@ import type { UpstreamConfig } from '../../base/config/upstream.js';
 import type { JsonClient, JsonResponse } from '../../base/http-client.js';
 import { RESPONSE_TIMEOUT_MS } from '../../base/http-client.js';
 import type { Log } from '../../base/log.js';
-import { isEmail, isName, normalizeEmail } from '../accounts/accounts.js';
+import { isEmail, isName, normalizeEmail } from '../accounts/fields.js';
 import { isSubject } from '../identities/identities.js';
 import { wrongOtp } from '../mfa/mfa.js';
 import { secondFactorRequired, wrongCredentials } from '../sign-in/errors.js';

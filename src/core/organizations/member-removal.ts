@@ -1,13 +1,13 @@
-/** How somebody leaves every organization at once, because their account goes. */
+/** Removes an account from all organizations, because the account is deleted. */
 
 import { conflict } from '../../base/app-error.js';
 import type { Queryable } from '../../base/db/open.js';
 import type { Organizations } from './organizations.js';
 
 /**
- * Where nobody else is, the organization goes too, with its projects and keys; where others are,
- * one of them must be an owner. Refuses with `conflict`. Part of the verb that deletes the account,
- * which announces it.
+ * Returns `removeFromAll`. It deletes organizations without other members, with their projects and
+ * keys. It throws `AppError` `conflict` if another organization would lose its last owner. The
+ * caller deletes the account and invalidates caches.
  */
 export function createMemberRemoval({ organizations }: { organizations: Pick<Organizations, 'lock'> }) {
   return async function removeFromAll(accountId: string, tx: Queryable): Promise<void> {
@@ -18,7 +18,7 @@ export function createMemberRemoval({ organizations }: { organizations: Pick<Org
       if (others.length === 0) await tx.organization.deleteMany({ where: { id: organizationId } });
       else if (!others.some(({ role }) => role === 'owner')) {
         throw conflict(
-          'This account is the last owner of an organization with other members: make one of them an owner.',
+          'This account is the last owner of an organization with other members. Make another member an owner first.',
         );
       }
     }

@@ -1,7 +1,8 @@
-/** The members of an organization: who they are, what each may, how they go. */
+/** Lists the members of an organization, changes their roles, and removes them. */
 
 import { conflict, forbidden, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -14,28 +15,18 @@ export interface Member {
   since: Date;
 }
 
-interface Change {
-  actor: Actor;
-  wanted: OrganizationRole;
-  organizationId: string;
-  /** Of whom. */
-  accountId: string;
-}
-
 interface Deps {
   db: Database;
+  transact: Transact;
   audit: Audit;
   invalidationBus: InvalidationBus;
   organizations: Organizations;
 }
 
-export function createMembers({ db, audit, invalidationBus, organizations }: Deps) {
+export function createMembers({ db, transact, audit, invalidationBus, organizations }: Deps) {
   return { list, changeRole, remove };
 
-  /**
-   * Everybody in it, in the order in which they came. Refuses as `organizations.requireExisting`
-   * does.
-   */
+  /** Returns all members, oldest first. Throws like `organizations.requireMember`. */
   async function list(actor: Actor, organizationId: string): Promise<Member[]> {
     await organizations.requireMember(actor, organizationId, 'viewer');
     const rows = await db.membership.findMany({
@@ -47,9 +38,10 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
   }
 
   /**
-   * Nobody raises anybody above themselves, nor changes who stands above them. The last owner stays
-   * one, and so does whoever it was made for at their registration. Whoever is lowered invites
-   * nobody any more whom they could not invite now.
+   * Changes the role of a member, and deletes the invitations that the new role could not send. The
+   * actor needs at least the member's role and the new one. Throws like
+   * `organizations.requireMember`, or `AppError` `conflict` for the last owner and for the account
+   * whose personal organization it is.
    */
   async function changeRole(
     actor: Actor,
@@ -58,75 +50,74 @@ export function createMembers({ db, audit, invalidationBus, organizations }: Dep
     role: OrganizationRole,
     meta: RequestMeta,
   ): Promise<void> {
-    await change({ actor, wanted: 'admin', organizationId, accountId }, async (own, tx) => {
+    await organizations.requireMember(actor, organizationId, 'admin'); // before a lock makes others wait
+    await transact(async (uow) => {
+      const { tx } = uow;
+      const own = await lockMember(uow, actor, 'admin', organizationId, accountId);
       if (!isAtLeast(own, role)) throw roleTooHigh();
-      if (role !== 'owner') await requireNotFounder(organizationId, accountId, tx);
+      if (role !== 'owner') await rejectPersonal(organizationId, accountId, tx);
       await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
-      const beyond = ORGANIZATION_ROLES.filter((wanted) => !canInvite(role, wanted));
-      await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId, role: { in: beyond } } });
-      await note('member.role_changed', organizationId, actor, meta, tx, { member: accountId, role });
+      const tooHigh = ORGANIZATION_ROLES.filter((invited) => !canInvite(role, invited));
+      await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId, role: { in: tooHigh } } });
+      await requireRemainingOwner(organizationId, tx);
+      const detail = { member: accountId, role };
+      const event = { by: actor.accountId, accountId: actor.accountId, organizationId, meta, detail };
+      await audit.record(uow, 'member.role_changed', event);
+      uow.afterCommit(() => invalidationBus.publish('organizations', organizationId));
     });
   }
 
   /**
-   * Whoever wants to may leave; others are removed by who stands at least as high. The last owner
-   * stays, and nobody leaves their own organization. Their keys and invitations go too.
+   * Removes a member, with their keys and invitations. Members can remove themselves; to remove
+   * others, the actor needs at least their role. Throws like `changeRole`.
    */
   async function remove(actor: Actor, organizationId: string, accountId: string, meta: RequestMeta): Promise<void> {
-    const wanted = actor.accountId === accountId ? 'viewer' : 'admin';
-    await change({ actor, wanted, organizationId, accountId }, async (_own, tx) => {
-      await requireNotFounder(organizationId, accountId, tx);
+    const required = actor.accountId === accountId ? 'viewer' : 'admin';
+    await organizations.requireMember(actor, organizationId, required); // before a lock makes others wait
+    await transact(async (uow) => {
+      const { tx } = uow;
+      await lockMember(uow, actor, required, organizationId, accountId);
+      await rejectPersonal(organizationId, accountId, tx);
       await tx.membership.deleteMany({ where: { accountId, organizationId } });
       await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId } });
-      await note('member.removed', organizationId, actor, meta, tx, { member: accountId });
+      await requireRemainingOwner(organizationId, tx);
+      const detail = { member: accountId };
+      const event = { by: actor.accountId, accountId: actor.accountId, organizationId, meta, detail };
+      await audit.record(uow, 'member.removed', event);
+      uow.afterCommit(() => invalidationBus.publish('organizations', organizationId));
     });
   }
 
   /**
-   * The organization that an account was given is where its things go when nobody says where: it is
-   * never without it.
+   * Locks the organization and returns the role of the actor, read after the lock: a concurrent
+   * change can have lowered it. Throws if the actor's role is too low, or there is no such member.
    */
-  async function requireNotFounder(id: string, accountId: string, tx: Queryable): Promise<void> {
-    if ((await tx.organization.count({ where: { id, ownerId: accountId } })) === 0) return;
-    throw conflict('Everybody stays an owner of the organization that they were given at their registration.');
-  }
-
-  /**
-   * One change at a time: of two owners who leave together one stays. What the actor may is asked
-   * once it is their turn: whoever was lowered a moment ago changes nobody any more.
-   */
-  async function change(
-    { actor, wanted, organizationId, accountId }: Change,
-    write: (own: OrganizationRole, tx: Queryable) => Promise<void>,
-  ): Promise<void> {
-    await organizations.requireMember(actor, organizationId, wanted); // a stranger makes nobody wait
-    await db.$transaction(async (tx) => {
-      await organizations.lock(organizationId, tx);
-      const own = await organizations.requireMember(actor, organizationId, wanted, tx);
-      const role = await organizations.roleOf({ accountId }, organizationId, tx);
-      if (!role) throw notFound('There is no such member.');
-      if (!isAtLeast(own, role)) throw roleTooHigh();
-      await write(own, tx);
-      const owners = await tx.membership.count({ where: { organizationId, role: 'owner' } });
-      if (owners === 0) throw conflict('The last owner stays: make somebody else an owner first.');
-    });
-    await invalidationBus.publish('organizations', organizationId);
-  }
-
-  async function note(
-    action: 'member.role_changed' | 'member.removed',
+  async function lockMember(
+    { tx }: UnitOfWork,
+    actor: Actor,
+    required: OrganizationRole,
     organizationId: string,
-    { accountId }: Actor,
-    meta: RequestMeta,
-    tx: Queryable,
-    detail: Record<string, string>,
-  ): Promise<void> {
-    await audit.record(
-      { action, actor: { kind: 'account', id: accountId }, organizationId, accountId, meta, detail },
-      tx,
-    );
+    accountId: string,
+  ): Promise<OrganizationRole> {
+    await organizations.lock(organizationId, tx);
+    const own = await organizations.requireMember(actor, organizationId, required, tx);
+    const role = await organizations.roleOf({ accountId }, organizationId, tx);
+    if (!role) throw notFound('There is no such member.');
+    if (!isAtLeast(own, role)) throw roleTooHigh();
+    return own;
+  }
+
+  /** An account always owns its personal organization: it is the default for everything new. */
+  async function rejectPersonal(id: string, accountId: string, tx: Queryable): Promise<void> {
+    if ((await tx.organization.count({ where: { id, ownerId: accountId } })) === 0) return;
+    throw conflict('This is the personal organization of this member, who always stays its owner.');
+  }
+
+  async function requireRemainingOwner(organizationId: string, tx: Queryable): Promise<void> {
+    if ((await tx.membership.count({ where: { organizationId, role: 'owner' } })) > 0) return;
+    throw conflict('This is the last owner. Make another member an owner first.');
   }
 }
 
-const roleTooHigh = () => forbidden('insufficient_role', 'This is only for those who stand at least as high.');
+const roleTooHigh = () => forbidden('insufficient_role', 'You need at least the same role as this member.');

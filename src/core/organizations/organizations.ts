@@ -1,36 +1,32 @@
-/**
- * Organizations: whom accounts work for, and in which role. Every account owns one from its first
- * day.
- */
+/** Organizations: their members have roles. Every account owns a personal one from the start. */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { isAtLeast, minRole, type OrganizationRole } from './roles.js';
 
-/**
- * Who does something in an organization: an account, or a key that acts for it within narrower
- * bounds.
- */
+/** An account, or an API key that acts for it within limits. */
 export interface Actor {
   accountId: string;
   key?: { organizationId: string; projectId: string | undefined; role: OrganizationRole };
 }
 
-/** An organization as one of its members sees it. */
+/** An organization from the view of a member. */
 export interface OrganizationOfMember {
   id: string;
   name: string;
   role: OrganizationRole;
-  /** The one that the account was given at its registration. */
+  /** Whether it is the member's personal organization. */
   own: boolean;
   createdAt: Date;
 }
 
 interface Deps {
   db: Database;
+  transact: Transact;
   audit: Audit;
 }
 
@@ -41,9 +37,9 @@ const newId = () => `co_${randomUUID()}`;
 
 export type Organizations = ReturnType<typeof createOrganizations>;
 
-export function createOrganizations({ db, audit }: Deps) {
+export function createOrganizations({ db, transact, audit }: Deps) {
   return {
-    createOwn,
+    createPersonal,
     createEmpty,
     create,
     makeOwner,
@@ -60,47 +56,46 @@ export function createOrganizations({ db, audit }: Deps) {
     lock,
   };
 
-  /** Makes the account's own organization, inside the transaction that makes the account. */
-  async function createOwn(account: Account, tx: Queryable): Promise<void> {
+  /** Creates the personal organization of a new account. */
+  async function createPersonal(account: Account, tx: Queryable): Promise<void> {
     const name = account.name ?? account.email;
-    await write({ name, ownerId: account.id }, account.id, tx);
+    await insert({ name, ownerId: account.id }, account.id, tx);
   }
 
-  /** One that belongs to nobody yet, inside the transaction that puts something into it. */
+  /** Creates an organization without members, for an unclaimed agent. */
   async function createEmpty(name: string, tx: Queryable): Promise<{ id: string }> {
     return tx.organization.create({ data: { id: newId(), name } });
   }
 
-  /**
-   * Makes somebody the owner of one that belongs to nobody, inside the transaction that found out
-   * that it is theirs.
-   */
+  /** Makes the account an owner of an organization without members. */
   async function makeOwner(accountId: string, organizationId: string, tx: Queryable): Promise<void> {
     const role: OrganizationRole = 'owner';
     await tx.membership.create({ data: { accountId, organizationId, role } });
   }
 
-  /** Deletes one that still belongs to nobody. */
+  /** Deletes the organization if it has neither members nor agents. */
   async function removeEmpty(id: string, tx: Queryable): Promise<void> {
     await tx.organization.deleteMany({ where: { id, ownerId: null, memberships: { none: {} }, agents: { none: {} } } });
   }
 
   /**
-   * Another organization, owned by whoever makes it. Refuses with `invalid_request` or `conflict`.
+   * Creates an organization owned by the account. Throws `AppError` `invalid_request`, or
+   * `conflict` if the account owns too many.
    */
   async function create(accountId: string, givenName: string, meta: RequestMeta): Promise<OrganizationOfMember> {
-    const name = nameOf(givenName);
-    return db.$transaction(async (tx) => {
+    const name = validName(givenName);
+    return transact(async (uow) => {
+      const { tx } = uow;
       if ((await tx.membership.count({ where: { accountId, role: 'owner' } })) >= MAX_OWNED) {
         throw conflict(`An account can own at most ${MAX_OWNED} organizations.`);
       }
-      const { id, createdAt } = await write({ name }, accountId, tx);
-      await note('organization.created', id, accountId, meta, tx);
-      return { id, name, role: 'owner', own: false, createdAt };
+      const { id, createdAt } = await insert({ name }, accountId, tx);
+      await audit.record(uow, 'organization.created', { by: accountId, accountId, organizationId: id, meta });
+      return { id, name, role: 'owner' as const, own: false, createdAt };
     });
   }
 
-  /** Where an account is a member: its own organization first. */
+  /** Returns the organizations of an account, its personal one first. */
   async function listFor(accountId: string): Promise<OrganizationOfMember[]> {
     const rows = await db.membership.findMany({
       where: { accountId },
@@ -114,8 +109,8 @@ export function createOrganizations({ db, audit }: Deps) {
   }
 
   /**
-   * Where something goes when nobody says where. Refuses with `invalid_request` whoever has no
-   * organization of their own.
+   * Returns the default organization of requests that name none. Throws `AppError`
+   * `invalid_request` if the account has no personal organization.
    */
   async function personalOrganizationId(accountId: string): Promise<string> {
     const own = (await listFor(accountId)).find((organization) => organization.own);
@@ -124,8 +119,8 @@ export function createOrganizations({ db, audit }: Deps) {
   }
 
   /**
-   * All where an account is a member, for whoever acts: a key reaches its own organization only,
-   * and in the role that it has there.
+   * Returns the organizations that the actor can use. A key can use only its own organization, with
+   * the lower of its role and its owner's.
    */
   async function accessibleTo({ accountId, key }: Actor): Promise<OrganizationOfMember[]> {
     const all = await listFor(accountId);
@@ -135,58 +130,61 @@ export function createOrganizations({ db, audit }: Deps) {
       .map((organization) => ({ ...organization, role: minRole(organization.role, key.role) }));
   }
 
-  /** The same, for who asks what organizations there are: that is not for the key of a project. */
+  /** Returns the same for the list endpoint, which is closed to keys of a project. */
   async function visibleTo(actor: Actor): Promise<OrganizationOfMember[]> {
     if (actor.key?.projectId) throw outOfScope();
     return accessibleTo(actor);
   }
 
-  /** The organization, to whoever is a member of it. Refuses as `requireExisting` does. */
+  /** Returns the organization. Throws like `requireMember`. */
   async function find(actor: Actor, id: string): Promise<OrganizationOfMember> {
     const role = await requireMember(actor, id, 'viewer');
     const { name, ownerId, createdAt } = await db.organization.findUniqueOrThrow({ where: { id } });
     return { id, name, role, own: ownerId === actor.accountId, createdAt };
   }
 
+  /** Renames the organization. Throws like `requireMember`, or `AppError` `invalid_request`. */
   async function rename(actor: Actor, id: string, givenName: string, meta: RequestMeta): Promise<OrganizationOfMember> {
     const role = await requireMember(actor, id, 'admin');
-    const name = nameOf(givenName);
-    const { ownerId, createdAt } = await db.$transaction(async (tx) => {
-      await note('organization.renamed', id, actor.accountId, meta, tx);
-      return tx.organization.update({ where: { id }, data: { name } });
+    const name = validName(givenName);
+    const { accountId } = actor;
+    const { ownerId, createdAt } = await transact(async (uow) => {
+      await audit.record(uow, 'organization.renamed', { by: accountId, accountId, organizationId: id, meta });
+      return uow.tx.organization.update({ where: { id }, data: { name } });
     });
-    return { id, name, role, own: ownerId === actor.accountId, createdAt };
+    return { id, name, role, own: ownerId === accountId, createdAt };
   }
 
   /**
-   * What the actor may in an organization, if that is enough. Refuses with `not_found` whoever is
-   * no member, with `insufficient_role` whoever may too little, and with `project_scope_violation`
-   * a key that is confined to another organization or to a project.
+   * Returns the actor's role if it is at least `required`. Throws `AppError` `not_found` if the
+   * actor is not a member, `insufficient_role`, or `project_scope_violation` for a key of another
+   * organization or of a project.
    */
   async function requireMember(
     actor: Actor,
     organizationId: string,
-    wanted: OrganizationRole,
+    required: OrganizationRole,
     tx: Queryable = db,
   ): Promise<OrganizationRole> {
     if (actor.key?.projectId) throw outOfScope();
-    return requireRole(actor, organizationId, wanted, tx);
+    return requireRole(actor, organizationId, required, tx);
   }
 
-  /** The same for what belongs to one project, whoever else is confined to it. */
+  /** Does the same, but accepts keys of any project: the caller checks the project. */
   async function requireRole(
     actor: Actor,
     organizationId: string,
-    wanted: OrganizationRole,
+    required: OrganizationRole,
     tx: Queryable = db,
   ): Promise<OrganizationRole> {
     const role = await roleOf(actor, organizationId, tx);
     if (!role) throw notFound('There is no such organization.');
-    if (!isAtLeast(role, wanted)) throw forbidden('insufficient_role', `This takes the role ${wanted} or above.`);
+    if (!isAtLeast(role, required))
+      throw forbidden('insufficient_role', `This requires the role ${required} or above.`);
     return role;
   }
 
-  /** The lesser of the member's role and the key's; nothing for whoever is no member. */
+  /** Returns the lower of the member's role and the key's; undefined if the actor is no member. */
   async function roleOf(
     { accountId, key }: Actor,
     organizationId: string,
@@ -199,40 +197,37 @@ export function createOrganizations({ db, audit }: Deps) {
     return role && key ? minRole(role, key.role) : role;
   }
 
-  /** What belongs to it stays as it is until the transaction is over. Refuses with `not_found`. */
+  /**
+   * Locks the organization, and so its members and projects, until the transaction ends. Throws
+   * `AppError` `not_found`.
+   */
   async function lock(id: string, tx: Queryable): Promise<void> {
     const { count } = await tx.organization.updateMany({ where: { id }, data: { id } });
     if (count === 0) throw notFound('There is no such organization.');
   }
 
-  async function write(data: { name: string; ownerId?: string }, accountId: string, tx: Queryable) {
+  async function insert(data: { name: string; ownerId?: string }, accountId: string, tx: Queryable) {
     const organization = await tx.organization.create({ data: { id: newId(), ...data } });
     await makeOwner(accountId, organization.id, tx);
     return organization;
   }
-
-  async function note(
-    action: 'organization.created' | 'organization.renamed',
-    organizationId: string,
-    accountId: string,
-    meta: RequestMeta,
-    tx: Queryable,
-  ): Promise<void> {
-    await audit.record({ action, actor: { kind: 'account', id: accountId }, organizationId, accountId, meta }, tx);
-  }
 }
 
-/** As it is stored. Refuses with `invalid_request` what nobody could read. */
-export function nameOf(given: string): string {
+/** Returns the name as it is stored. Throws `AppError` `invalid_request` if it is invalid. */
+export function validName(given: string): string {
   const name = normalizeName(given);
-  if (isFitName(name)) return name;
-  throw invalidRequest('Some values cannot be used.', { name: NAME_ERROR });
+  if (isValidName(name)) return name;
+  throw invalidRequest('Some values are invalid.', { name: NAME_ERROR });
 }
 
 export const NAME_ERROR = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
 
+/** Returns the form in which names are stored. */
 export const normalizeName = (given: string) => given.normalize('NFC').trim();
 
-export const isFitName = (name: string) => isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
+/** Reports whether a normalized name is visible text that is not too long. */
+export const isValidName = (name: string) => isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
 
-export const outOfScope = () => forbidden('project_scope_violation', 'This key is confined to another place.');
+/** The error for an API key of another organization or project. */
+export const outOfScope = () =>
+  forbidden('project_scope_violation', 'This key is limited to another organization or project.');

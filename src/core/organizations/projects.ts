@@ -1,17 +1,19 @@
-/** Projects: what an organization works on. A key can be confined to one. */
+/** Projects of an organization. An API key can be limited to one. */
 import { randomUUID } from 'node:crypto';
 import { conflict, notFound } from '../../base/app-error.js';
-import type { Database, Project, Queryable } from '../../base/db/open.js';
+import type { Database, Project } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
-import { type Actor, nameOf, type Organizations, outOfScope } from './organizations.js';
+import { type Actor, type Organizations, outOfScope, validName } from './organizations.js';
 import type { OrganizationRole } from './roles.js';
 
 export type { Project } from '../../base/db/open.js';
 
 interface Deps {
   db: Database;
+  transact: Transact;
   audit: Audit;
   invalidationBus: InvalidationBus;
   organizations: Organizations;
@@ -21,36 +23,34 @@ const MAX_PROJECTS = 1000;
 
 export type Projects = ReturnType<typeof createProjects>;
 
-export function createProjects({ db, audit, invalidationBus, organizations }: Deps) {
+export function createProjects({ db, transact, audit, invalidationBus, organizations }: Deps) {
   return { create, visibleTo, listFor, find, rename, remove };
 
   /**
-   * Refuses as `organizations.requireExisting` does, and with `conflict` when there are too many.
+   * Creates a project. Throws like `organizations.requireMember`, or `AppError` `invalid_request`,
+   * or `conflict` if there are too many.
    */
   async function create(actor: Actor, organizationId: string, givenName: string, meta: RequestMeta): Promise<Project> {
     await organizations.requireMember(actor, organizationId, 'admin');
-    const name = nameOf(givenName);
-    return db.$transaction(async (tx) => {
-      await organizations.lock(organizationId, tx);
-      if ((await tx.project.count({ where: { organizationId } })) >= MAX_PROJECTS) {
+    const name = validName(givenName);
+    return transact(async (uow) => {
+      await organizations.lock(organizationId, uow.tx);
+      if ((await uow.tx.project.count({ where: { organizationId } })) >= MAX_PROJECTS) {
         throw conflict(`An organization can have at most ${MAX_PROJECTS} projects.`);
       }
-      const project = await tx.project.create({ data: { id: `prj_${randomUUID()}`, organizationId, name } });
-      await note('project.created', project, actor, meta, tx);
+      const project = await uow.tx.project.create({ data: { id: `prj_${randomUUID()}`, organizationId, name } });
+      await record(uow, 'project.created', project, actor, meta);
       return project;
     });
   }
 
-  /**
-   * Those of all its organizations; of a key, those of its organization. Asking for all is not for
-   * a project's key.
-   */
+  /** Returns the actor's projects for the list endpoint, which is closed to keys of a project. */
   async function visibleTo(actor: Actor): Promise<Project[]> {
     if (actor.key?.projectId) throw outOfScope();
     return listFor(actor);
   }
 
-  /** Where the actor works: a project's key knows that one. */
+  /** Returns the projects of the actor's organizations; for a key, those within its limits. */
   async function listFor({ accountId, key }: Actor): Promise<Project[]> {
     const organization = { memberships: { some: { accountId } } };
     const within = key && { organizationId: key.organizationId, ...(key.projectId && { id: key.projectId }) };
@@ -61,49 +61,49 @@ export function createProjects({ db, audit, invalidationBus, organizations }: De
   }
 
   /**
-   * The project, if the actor may so much in it. Refuses with `not_found`, `insufficient_role` or
-   * `project_scope_violation`.
+   * Returns the project if the actor's role is at least `required`. Throws `AppError` `not_found`,
+   * `insufficient_role` or `project_scope_violation`.
    */
-  async function find(actor: Actor, id: string, wanted: OrganizationRole = 'viewer'): Promise<Project> {
+  async function find(actor: Actor, id: string, required: OrganizationRole = 'viewer'): Promise<Project> {
     if (actor.key?.projectId && actor.key.projectId !== id) throw outOfScope();
     const project = await db.project.findUnique({ where: { id } });
-    // What other organizations have is told to nobody: the key of one hears the same as whoever is
-    // no member.
-    const isElsewhere = actor.key && actor.key.organizationId !== project?.organizationId;
-    if (!project || isElsewhere || !(await organizations.roleOf(actor, project.organizationId))) {
+    // A key of another organization gets the same error as an account that is no member, so that it
+    // cannot find out which projects exist.
+    const isOutside = actor.key && actor.key.organizationId !== project?.organizationId;
+    if (!project || isOutside || !(await organizations.roleOf(actor, project.organizationId))) {
       throw notFound('There is no such project.');
     }
-    await organizations.requireRole(actor, project.organizationId, wanted);
+    await organizations.requireRole(actor, project.organizationId, required);
     return project;
   }
 
+  /** Renames the project. Throws like `find`, or `AppError` `invalid_request`. */
   async function rename(actor: Actor, id: string, givenName: string, meta: RequestMeta): Promise<Project> {
     const project = await find(actor, id, 'admin');
-    const name = nameOf(givenName);
-    return db.$transaction(async (tx) => {
-      await note('project.renamed', project, actor, meta, tx);
-      return tx.project.update({ where: { id }, data: { name } });
+    const name = validName(givenName);
+    return transact(async (uow) => {
+      await record(uow, 'project.renamed', project, actor, meta);
+      return uow.tx.project.update({ where: { id }, data: { name } });
     });
   }
 
-  /** Its keys go with it. */
+  /** Deletes the project and its API keys. Throws like `find`. */
   async function remove(actor: Actor, id: string, meta: RequestMeta): Promise<void> {
     const project = await find(actor, id, 'admin');
-    await db.$transaction(async (tx) => {
-      if ((await tx.project.deleteMany({ where: { id } })).count === 0) throw notFound('There is no such project.');
-      await note('project.deleted', project, actor, meta, tx);
+    await transact(async (uow) => {
+      if ((await uow.tx.project.deleteMany({ where: { id } })).count === 0) throw notFound('There is no such project.');
+      await record(uow, 'project.deleted', project, actor, meta);
+      uow.afterCommit(() => invalidationBus.publish('organizations', project.organizationId));
     });
-    await invalidationBus.publish('organizations', project.organizationId);
   }
 
-  async function note(
+  async function record(
+    uow: UnitOfWork,
     action: 'project.created' | 'project.renamed' | 'project.deleted',
     { id, organizationId }: Project,
     { accountId }: Actor,
     meta: RequestMeta,
-    tx: Queryable,
   ): Promise<void> {
-    const actor = { kind: 'account' as const, id: accountId };
-    await audit.record({ action, actor, organizationId, accountId, meta, detail: { project: id } }, tx);
+    await audit.record(uow, action, { by: accountId, accountId, organizationId, meta, detail: { project: id } });
   }
 }

@@ -1,21 +1,16 @@
-/**
- * Roles in an organization, from the least to the most: what each may is said by the verbs that ask
- * for it.
- */
+/** Roles in an organization, lowest first. The functions that require a role define its rights. */
 
 export const ORGANIZATION_ROLES = ['viewer', 'operator', 'admin', 'owner'] as const;
 export type OrganizationRole = (typeof ORGANIZATION_ROLES)[number];
 
 const rank = (role: OrganizationRole) => ORGANIZATION_ROLES.indexOf(role);
 
-export const isAtLeast = (role: OrganizationRole, wanted: OrganizationRole) => rank(role) >= rank(wanted);
+/** Reports whether the role is at least the required one. */
+export const isAtLeast = (role: OrganizationRole, required: OrganizationRole) => rank(role) >= rank(required);
 
-/**
- * The one that allows less: a key never may more than it was given, nor more than whoever it acts
- * for.
- */
+/** Returns the lower role: a key has at most its own role, and at most its owner's. */
 export const minRole = (one: OrganizationRole, other: OrganizationRole) => (rank(one) <= rank(other) ? one : other);
 
-/** Whether whoever has this role may bring others in, in that one. */
+/** Reports whether a member with the role `own` can invite others to the role `role`. */
 export const canInvite = (own: OrganizationRole, role: OrganizationRole) =>
   isAtLeast(own, 'admin') && isAtLeast(own, role);

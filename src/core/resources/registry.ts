@@ -1,38 +1,41 @@
-/** How administrators register API resources, change them and take them away. */
+/** Registration of API resources: administrators create, change and delete them. */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
-import type { Database, Queryable } from '../../base/db/open.js';
+import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import type { Audit, AuditEntry } from '../audit/audit.js';
+import type { Audit, AuditActor } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Resource, Resources } from './resources.js';
 import { type ResourceInput, validateResource } from './rules.js';
 
-/** Who does it: an administrator, or the keeper at a terminal. */
-type By = AuditEntry['actor'];
+/** Fields that are left out stay as they are. */
 export type ResourceChange = Partial<Omit<ResourceInput, 'identifier' | 'accessTokenTtlSeconds'>> & {
-  /** null: the general setting. */
+  /** Null restores the default of the instance. */
   accessTokenTtlSeconds?: number | null | undefined;
 };
 
 interface Deps {
-  db: Database;
+  transact: Transact;
   audit: Audit;
   invalidationBus: InvalidationBus;
   resources: Resources;
-  /** Scopes that are no API's. */
+  /** Scope names of OpenID Connect, which no API can define. */
   reservedScopes: readonly string[];
 }
 
-export function createResourceRegistry({ db, audit, invalidationBus, resources, reservedScopes }: Deps) {
+export function createResourceRegistry({ transact, audit, invalidationBus, resources, reservedScopes }: Deps) {
   return { create, update, remove };
 
-  /** Refuses with `invalid_request` by field, or `conflict` when the identifier is taken. */
-  async function create(input: ResourceInput, by: By, meta: RequestMeta): Promise<Resource> {
+  /**
+   * Registers an API. Throws `AppError` `invalid_request` by field, or `conflict` if the identifier
+   * is taken.
+   */
+  async function create(input: ResourceInput, by: AuditActor, meta: RequestMeta): Promise<Resource> {
     validateResource(input, reservedScopes);
     const { scopes, clientIds, identifier, accessTokenTtlSeconds, ...rest } = input;
     const known = resources.find(identifier);
-    if (known && (known.registered || known.id === resources.own.id)) throw duplicateIdentifier(); // a tool's URL may become an API
+    // The URL of a tool can be registered, which gives it scopes and settings.
+    if (known && (known.registered || known.id === resources.own.id)) throw duplicateIdentifier();
     const data = {
       ...rest,
       identifier,
@@ -40,32 +43,31 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
       scopes: { create: scopes },
       clients: { create: unique(clientIds).map((clientId) => ({ clientId })) },
     };
-    const id = await db
-      .$transaction(async (tx) => {
-        const row = await tx.resource.create({ data });
-        await note('resource.created', identifier, by, meta, tx);
-        return row.id;
-      })
-      .catch((error) => {
-        throw isUniqueViolation(error) ? duplicateIdentifier() : error;
-      });
-    return withPublish(id);
+    const { id } = await transact(async (uow) => {
+      const row = await uow.tx.resource.create({ data });
+      await audit.record(uow, 'resource.created', { by, meta, detail: { resource: identifier } });
+      uow.afterCommit(() => invalidationBus.publish('resources', row.id));
+      return row;
+    }).catch((error) => {
+      throw isUniqueViolation(error) ? duplicateIdentifier() : error;
+    });
+    return reloaded(id);
   }
 
   /**
-   * What is left out stays; scopes and clients replace those that were there. Refuses with
-   * `not_found` or `invalid_request`.
+   * Changes an API. Scopes and clients replace all earlier ones. Throws `AppError` `not_found`,
+   * `conflict` if it is built in, or `invalid_request` by field.
    */
-  async function update(id: string, change: ResourceChange, by: By, meta: RequestMeta): Promise<Resource> {
+  async function update(id: string, change: ResourceChange, by: AuditActor, meta: RequestMeta): Promise<Resource> {
     const { identifier } = requireRegistered(id);
     const { scopes, clientIds, accessTokenTtlSeconds, ...rest } = change;
     validateResource(
       { ...rest, scopes, clientIds, accessTokenTtlSeconds: accessTokenTtlSeconds ?? undefined },
       reservedScopes,
     );
-    await db.$transaction(async (tx) => {
-      // Written first, so that the row is ours: of two changes at once, neither leaves half of the
-      // other.
+    await transact(async (uow) => {
+      const { tx } = uow;
+      // This update comes first because it locks the row: concurrent changes do not mix.
       const { count } = await tx.resource.updateMany({
         where: { id },
         data: { ...rest, ...(accessTokenTtlSeconds !== undefined && { accessTokenTtlSeconds }) },
@@ -81,56 +83,47 @@ export function createResourceRegistry({ db, audit, invalidationBus, resources, 
           data: unique(clientIds).map((clientId) => ({ clientId, resourceId: id })),
         });
       }
-      await note('resource.updated', identifier, by, meta, tx);
+      await audit.record(uow, 'resource.updated', { by, meta, detail: { resource: identifier } });
+      uow.afterCommit(() => invalidationBus.publish('resources', id));
     });
-    return withPublish(id);
+    return reloaded(id);
   }
 
   /**
-   * No token is made for it from then on; those that are out there end when they expire. Refuses
-   * with `not_found`.
+   * Deletes an API. No more tokens are issued for it; issued ones stay valid until they expire.
+   * Throws `AppError` `not_found`, or `conflict` if it is built in.
    */
-  async function remove(id: string, by: By, meta: RequestMeta): Promise<void> {
+  async function remove(id: string, by: AuditActor, meta: RequestMeta): Promise<void> {
     const { identifier } = requireRegistered(id);
-    await db.$transaction(async (tx) => {
-      const { count } = await tx.resource.deleteMany({ where: { id } });
+    await transact(async (uow) => {
+      const { count } = await uow.tx.resource.deleteMany({ where: { id } });
       if (count === 0) throw unknownResource();
-      await note('resource.deleted', identifier, by, meta, tx);
+      await audit.record(uow, 'resource.deleted', { by, meta, detail: { resource: identifier } });
+      uow.afterCommit(() => invalidationBus.publish('resources', id));
     });
-    await tell(id);
+    await resources.reload();
   }
 
   function requireRegistered(id: string): Resource {
+    const resource = findById(id);
+    if (!resource.registered) throw conflict('This API is built in, or belongs to a tool. It cannot be changed here.');
+    return resource;
+  }
+
+  /** Returns the API as this process now sees it. Another process can have deleted it meanwhile. */
+  async function reloaded(id: string): Promise<Resource> {
+    await resources.reload();
+    return findById(id);
+  }
+
+  function findById(id: string): Resource {
     const resource = resources.list().find((one) => one.id === id);
     if (!resource) throw unknownResource();
-    if (!resource.registered) throw conflict('This API is built in, or belongs to a tool: it cannot be changed here.');
     return resource;
-  }
-
-  async function withPublish(id: string): Promise<Resource> {
-    await tell(id);
-    const resource = resources.list().find((one) => one.id === id);
-    if (!resource) throw unknownResource(); // taken away again meanwhile
-    return resource;
-  }
-
-  async function tell(id: string): Promise<void> {
-    await resources.reload();
-    await invalidationBus.publish('resources', id);
-  }
-
-  async function note(
-    action: 'resource.created' | 'resource.updated' | 'resource.deleted',
-    identifier: string,
-    actor: By,
-    meta: RequestMeta,
-    tx: Queryable,
-  ): Promise<void> {
-    await audit.record({ action, actor, meta, detail: { resource: identifier } }, tx);
   }
 }
 
 const unique = (items: string[]) => [...new Set(items)];
 const duplicateIdentifier = () =>
-  conflict('There is an API with this identifier already.', { identifier: 'There is an API with it already.' });
+  conflict('There is already an API with this identifier.', { identifier: 'This identifier is taken.' });
 const unknownResource = () => notFound('There is no such API.');

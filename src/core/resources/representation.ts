@@ -1,6 +1,7 @@
-/** An API resource as it is told of, over the wire and by the command line. */
+/** The JSON form of API resources, for the JSON API and the command line. */
 import type { Resource } from './resources.js';
 
+/** Returns the resource as JSON. `access_token_ttl` is in seconds. */
 export function serializeResource(resource: Resource) {
   return {
     id: resource.id,

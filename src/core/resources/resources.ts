@@ -1,7 +1,4 @@
-/**
- * API resources: the audiences that access tokens can be meant for (RFC 8707), with their scopes
- * and what they mean.
- */
+/** API resources: the audiences of access tokens (RFC 8707), with their scopes. */
 
 import type { ScopePreset } from '../../base/config/scope-preset.js';
 import type { Database, Tool } from '../../base/db/open.js';
@@ -10,23 +7,23 @@ import { isForClients, ownScopes, type Scope, VALIDATE, VALIDATE_SCOPE } from '.
 
 export interface Resource {
   id: string;
-  /** By an administrator, who can change it. The others are built in, or belong to a tool. */
+  /** Registered by an administrator, who can change it. Others are built in or belong to a tool. */
   registered: boolean;
-  /** The absolute URI that goes into `aud`. */
+  /** The absolute URI that becomes `aud`. */
   identifier: string;
   name: string;
   scopes: Scope[];
   accessTokenFormat: 'jwt' | 'opaque';
-  /** In seconds; the general setting when undefined. */
+  /** Undefined: the default of the instance. */
   accessTokenTtlSeconds: number | undefined;
-  /** False: only those in `clientIds` may ask for it. */
+  /** False: only clients in `clientIds` can request tokens for it. */
   openToAllClients: boolean;
   clientIds: string[];
-  /** Whether agents that nobody answers for yet may ask for it. */
+  /** Whether agents without an owner can request tokens for it. */
   openToUnclaimedAgents: boolean;
 }
 
-/** Of what nobody registered there is nothing that somebody chose. */
+/** The settings of a resource that no administrator registered. */
 export const UNREGISTERED = {
   registered: false,
   accessTokenFormat: 'jwt',
@@ -41,7 +38,7 @@ interface Deps {
   invalidationBus: InvalidationBus;
   issuer: string;
   brandName: string;
-  /** The scopes and agent capabilities of our own API, beside the built-in ones. */
+  /** The scopes and agent capabilities of Signet's own API, besides the built-in ones. */
   preset: ScopePreset;
 }
 
@@ -57,11 +54,12 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     openToUnclaimedAgents: true,
   };
   let all: Resource[] = [own];
-  let bySpelling = new Map([[spellingOf(own.identifier), own]]);
+  let byIdentifier = new Map([[canonical(own.identifier), own]]);
   let version = 0;
   let reading: Promise<void> = Promise.resolve();
 
-  invalidationBus.on('resources', () => void reload().catch(() => {})); // the next announcement asks again
+  // A failed reload is repeated with the next invalidation.
+  invalidationBus.on('resources', () => void reload().catch(() => {}));
   await reload();
   return {
     own,
@@ -77,16 +75,16 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
   };
 
   /**
-   * By its identifier, however its URL is spelt: libraries write `https://mcp.example` as
-   * `https://mcp.example/`. What goes into `aud` is how it was registered.
+   * Finds a resource by any spelling of its URL: libraries write `https://mcp.example` as
+   * `https://mcp.example/`. Tokens carry the registered spelling in `aud`.
    */
   function find(identifier: string): Resource | undefined {
-    return bySpelling.get(spellingOf(identifier));
+    return byIdentifier.get(canonical(identifier));
   }
 
   /**
-   * Whether this client may ask for tokens for it. Whether it is an unclaimed agent is for others
-   * to know.
+   * Reports whether the client can request tokens for the resource. The caller checks unclaimed
+   * agents.
    */
   function isOpenTo({ openToAllClients, clientIds }: Resource, clientId: string): boolean {
     return openToAllClients || clientIds.includes(clientId);
@@ -96,29 +94,29 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     return all;
   }
 
-  /** The longest life that any API gives its tokens, in seconds; 0 when none says so. */
+  /** Returns the longest token lifetime set by any resource, in seconds; 0 if none sets one. */
   function maxTokenSeconds(): number {
     return Math.max(0, ...all.map((resource) => resource.accessTokenTtlSeconds ?? 0));
   }
 
-  /** The names of all scopes that an app can ask for, each once. */
+  /** Returns the names of all scopes that clients can request, without duplicates. */
   function scopes(): string[] {
     return [...new Set(all.flatMap((resource) => resource.scopes.filter(isForClients).map((scope) => scope.name)))];
   }
 
-  /** What agents may be given, each once. */
+  /** Returns all capabilities of agents, without duplicates. */
   function capabilities(): Scope[] {
     const marked = all.flatMap((resource) => resource.scopes.filter(({ capability }) => capability));
     return marked.filter(({ name }, n) => marked.findIndex((other) => other.name === name) === n);
   }
 
-  /** The sentence for a scope, of the given resource if it has it. */
+  /** Returns the description of a scope, preferring the resource with this identifier. */
   function describe(scope: string, identifier?: string): string | undefined {
     const candidates = identifier ? [find(identifier), ...all] : all;
     return candidates.flatMap((resource) => resource?.scopes ?? []).find(({ name }) => name === scope)?.description;
   }
 
-  /** One after the other: a slow reading must not come after a newer one and undo it. */
+  /** Reads all resources again, one read at a time: a slow read must not overwrite a newer one. */
   function reload(): Promise<void> {
     reading = reading.catch(() => {}).then(read);
     return reading;
@@ -146,22 +144,22 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
       clientIds: row.clients.map(({ clientId }) => clientId),
       openToUnclaimedAgents: row.openToUnclaimedAgents,
     }));
-    bySpelling = withTools([own, ...registered], await db.tool.findMany({ where: { url: { not: null } } }));
-    all = [...bySpelling.values()];
+    byIdentifier = withTools([own, ...registered], await db.tool.findMany({ where: { url: { not: null } } }));
+    all = [...byIdentifier.values()];
     version += 1;
   }
 }
 
-/** Each tool with a URL is an audience too, if nobody registered it as one already. */
+/** Adds each tool with a URL as a resource, unless that URL is registered already. */
 function withTools(resources: Resource[], tools: Tool[]): Map<string, Resource> {
-  const bySpelling = new Map(resources.map((resource) => [spellingOf(resource.identifier), resource]));
+  const byIdentifier = new Map(resources.map((resource) => [canonical(resource.identifier), resource]));
   for (const tool of tools) {
-    const spelling = spellingOf(tool.url!);
-    const known = bySpelling.get(spelling) ?? forTool(tool);
+    const key = canonical(tool.url!);
+    const known = byIdentifier.get(key) ?? forTool(tool);
     const others = known.scopes.filter((scope) => scope.name !== VALIDATE_SCOPE);
-    bySpelling.set(spelling, { ...known, scopes: [...others, VALIDATE] });
+    byIdentifier.set(key, { ...known, scopes: [...others, VALIDATE] });
   }
-  return bySpelling;
+  return byIdentifier;
 }
 
 const forTool = ({ id, url, name }: Tool): Resource => ({
@@ -172,5 +170,5 @@ const forTool = ({ id, url, name }: Tool): Resource => ({
   ...UNREGISTERED,
 });
 
-/** A fragment is no spelling: nothing that has one is found. */
-const spellingOf = (identifier: string) => URL.parse(identifier)?.href ?? identifier;
+/** Returns the normal form of a URL. It keeps a fragment, so such identifiers match nothing. */
+const canonical = (identifier: string) => URL.parse(identifier)?.href ?? identifier;

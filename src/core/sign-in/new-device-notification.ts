@@ -4,7 +4,8 @@ import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
 import type { Mail } from '../../base/mail.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
-import { type Account, mailAddressOf } from '../accounts/accounts.js';
+import type { Account } from '../accounts/accounts.js';
+import { mailAddressOf } from '../accounts/fields.js';
 import type { RequestMeta } from '../request-meta.js';
 import { describeSecurityEvent, deviceHash } from '../sessions/devices.js';
 

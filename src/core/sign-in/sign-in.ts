@@ -5,10 +5,12 @@
 
 import { invalidRequest } from '../../base/app-error.js';
 import { HOUR_SECONDS } from '../../base/clock.js';
+import type { Transact } from '../../base/db/transaction.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
-import { type Account, type Accounts, isEmail, type NewAccount, normalizeEmail } from '../accounts/accounts.js';
+import type { Account, Accounts, NewAccount } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
+import { isEmail, normalizeEmail } from '../accounts/fields.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
@@ -18,6 +20,7 @@ import { wrongCredentials } from './errors.js';
 import type { Authenticated } from './session-issuance.js';
 
 interface Deps {
+  transact: Transact;
   accounts: Accounts;
   passwords: Passwords;
   emailVerification: EmailVerification;
@@ -44,7 +47,7 @@ const REGISTER_BY_ADDRESS: Limit = {
 export type SignIn = ReturnType<typeof createSignIn>;
 
 export function createSignIn(deps: Deps) {
-  const { accounts, passwords, emailVerification, sessions, authentication, bruteForce, rateLimiter } = deps;
+  const { transact, accounts, passwords, emailVerification, sessions, authentication, bruteForce, rateLimiter } = deps;
 
   return { withPassword, withSecondFactor: authentication.completeChallenge, register, reauthenticate };
 
@@ -101,7 +104,12 @@ export function createSignIn(deps: Deps) {
    */
   async function register(input: NewAccount, meta: RequestMeta): Promise<Authenticated> {
     await rateLimiter.consume(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));
-    const account = await accounts.create(input, meta, { also: emailVerification.begin });
+    const prepared = await accounts.prepare(input);
+    const account = await transact(async (uow) => {
+      const created = await accounts.insert(uow, prepared, meta);
+      await emailVerification.begin(uow, created);
+      return created;
+    });
     return { account, amr: ['pwd'] };
   }
 }

@@ -1,12 +1,12 @@
 /**
- * Tools: apps that ask us, at each request, who is there and what they may. Each is known by its
- * slug.
+ * Tools: apps that validate the credential of each request with us. Each is identified by its slug.
  */
 
 import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Tool } from '../../base/db/open.js';
+import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
@@ -23,6 +23,7 @@ export interface NewTool {
 
 interface Deps {
   db: Database;
+  transact: Transact;
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
@@ -34,90 +35,78 @@ const MAX_URL_LENGTH = 2048;
 
 export type Tools = ReturnType<typeof createTools>;
 
-export function createTools({ db, clock, audit, invalidationBus }: Deps) {
-  const recent = createTtlCache<Tool>({ clock });
-  invalidationBus.on('tools', () => recent.invalidate());
+export function createTools({ db, transact, clock, audit, invalidationBus }: Deps) {
+  const cache = createTtlCache<Tool>({ clock });
+  invalidationBus.on('tools', () => cache.invalidate());
 
   return { create, list, find, requireExisting, remove };
 
   /**
-   * Refuses with `invalid_request` by field, or `conflict`. Its URL is an audience from then on:
-   * see core/resources.
+   * Registers a tool. Its URL becomes an audience of tokens: see core/resources. Throws `AppError`
+   * `invalid_request` by field, or `conflict` if the slug is taken.
    */
-  async function create({ slug, url, ...given }: NewTool, adminId: string, meta: RequestMeta): Promise<Tool> {
-    const name = given.name.normalize('NFC').trim();
+  async function create({ slug, url, ...input }: NewTool, adminId: string, meta: RequestMeta): Promise<Tool> {
+    const name = input.name.normalize('NFC').trim();
     const errors = errorsOf({ slug, name, url });
-    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values are invalid.', errors);
     const now = clock.now();
-    try {
-      const tool = await db.$transaction(async (tx) => {
-        const made = await tx.tool.create({
-          data: { id: uuidv7(now), slug, name, url: url ? audienceOf(url) : null, createdAt: now },
-        });
-        await note('tool.created', made, adminId, meta, tx);
-        return made;
-      });
-      await changed(tool);
+    const data = { id: uuidv7(now), slug, name, url: url ? audienceOf(url) : null, createdAt: now };
+    return transact(async (uow) => {
+      const tool = await uow.tx.tool.create({ data });
+      await recordChange(uow, 'tool.created', tool, adminId, meta);
       return tool;
-    } catch (error) {
+    }).catch((error) => {
       if (!isUniqueViolation(error)) throw error;
       throw conflict('There is already a tool with this slug.', { slug: 'This slug is taken.' });
-    }
+    });
   }
 
-  /** All of them, by their slugs. */
+  /** Returns all tools by slug. */
   async function list(): Promise<Tool[]> {
     return db.tool.findMany({ orderBy: { slug: 'asc' } });
   }
 
-  /**
-   * The tool, as it was at most a second ago; every process is also told at once when one is made
-   * or removed.
-   */
+  /** Returns the tool, from a cache that is at most a second old and invalidated on change. */
   async function find(slug: string): Promise<Tool | undefined> {
-    return recent.getOrLoad(slug, async () => (await db.tool.findUnique({ where: { slug } })) ?? undefined);
+    return cache.getOrLoad(slug, async () => (await db.tool.findUnique({ where: { slug } })) ?? undefined);
   }
 
-  /** The same. Refuses with `not_found`. */
+  /** Returns the tool. Throws `AppError` `not_found`. */
   async function requireExisting(slug: string): Promise<Tool> {
     const tool = await find(slug);
     if (!tool) throw toolNotFound();
     return tool;
   }
 
-  /** Its permissions go with it. Refuses with `not_found`. */
+  /** Deletes the tool and its permissions. Throws `AppError` `not_found`. */
   async function remove(slug: string, adminId: string, meta: RequestMeta): Promise<void> {
-    const tool = await db.$transaction(async (tx) => {
-      const found = await tx.tool.findUnique({ where: { slug } });
-      if (!found || (await tx.tool.deleteMany({ where: { id: found.id } })).count === 0) throw toolNotFound();
-      await note('tool.deleted', found, adminId, meta, tx);
-      return found;
+    await transact(async (uow) => {
+      const tool = await uow.tx.tool.findUnique({ where: { slug } });
+      if (!tool || (await uow.tx.tool.deleteMany({ where: { id: tool.id } })).count === 0) throw toolNotFound();
+      await recordChange(uow, 'tool.deleted', tool, adminId, meta);
     });
-    await changed(tool);
   }
 
-  async function changed({ id, url }: Tool): Promise<void> {
-    await invalidationBus.publish('tools', id);
-    if (url) await invalidationBus.publish('resources');
-  }
-
-  async function note(
+  /** Audits the change and invalidates the caches after the commit. */
+  async function recordChange(
+    uow: UnitOfWork,
     action: 'tool.created' | 'tool.deleted',
-    { id, slug }: Tool,
+    { id, slug, url }: Tool,
     adminId: string,
     meta: RequestMeta,
-    tx: Parameters<Audit['record']>[1],
   ): Promise<void> {
-    await audit.record({ action, actor: { kind: 'account', id: adminId }, meta, detail: { tool: id, slug } }, tx);
+    await audit.record(uow, action, { by: adminId, meta, detail: { tool: id, slug } });
+    uow.afterCommit(() => invalidationBus.publish('tools', id));
+    if (url) uow.afterCommit(() => invalidationBus.publish('resources'));
   }
 }
 
 function errorsOf({ slug, name, url }: NewTool): Record<string, string> {
   const readable = isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
   return {
-    ...(!SLUG.test(slug) && { slug: 'Use 1 to 64 small letters, digits and - . _ between them.' }),
+    ...(!SLUG.test(slug) && { slug: 'Use 1 to 64 lowercase letters and digits, with - . _ between them.' }),
     ...(!readable && { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` }),
-    ...(url && !isUrl(url) && { url: 'Give an http or https address, without user, query or fragment.' }),
+    ...(url && !isUrl(url) && { url: 'Enter an http or https URL without user, query or fragment.' }),
   };
 }
 
@@ -127,7 +116,7 @@ function isUrl(text: string): boolean {
   return !url.username && !url.password && !url.search && !url.hash && !/[?#\s]/.test(text);
 }
 
-/** As tokens name it: without the slash that a browser adds to an origin. */
+/** Returns the URL as an audience: without the slash that URL parsers add to an origin. */
 const audienceOf = (text: string) => {
   const { origin, pathname, href } = new URL(text);
   return pathname === '/' ? origin : href;

@@ -1,7 +1,6 @@
 /**
- * What a tool asks at each request: who is behind this credential, and what may they here? Asked
- * thousands of times a minute, so all of it is remembered for a second; whatever ends a credential
- * or a permission is told to every process at once.
+ * Validates credentials for tools, which ask at each of their requests. All lookups are cached for
+ * a second; revoking a credential or permission invalidates the caches of all processes.
  */
 import type { X509Certificate } from 'node:crypto';
 import { invalidRequest, unauthorized } from '../../base/app-error.js';
@@ -16,9 +15,7 @@ import type { Tool, Tools } from './tools.js';
 
 export interface Validated {
   principal: Principal;
-  /**
-   * Null when they may nothing there, or there is no such tool; undefined when no tool was named.
-   */
+  /** Null: no access, or no such tool. Undefined: the request named no tool. */
   level: Level | null | undefined;
 }
 
@@ -29,19 +26,19 @@ interface Deps {
   resources: Pick<Resources, 'find'>;
 }
 
-/** Somebody who shows nothing but a certificate. */
+/** A client certificate without any other credential. */
 export interface CertificateCredential {
   certificates: X509Certificate[];
 }
 
-/** The proof that a visitor sent to the tool, and for which request (RFC 9449). */
+/** The DPoP proof that a tool received, and the request that it was made for (RFC 9449). */
 export interface ForwardedProof {
   proof: string;
   htm: string;
   htu: string;
 }
 
-/** What came in a header or a cookie, and what came along with it. */
+/** A credential from a header or cookie, with its proof of possession. */
 export interface Credential {
   value: string;
   presentation: PresentedProof;
@@ -50,9 +47,9 @@ export interface Credential {
 export type Validate = ReturnType<typeof createValidate>;
 
 /**
- * Any credential that is alive will do. A token of an app, or one that an agent asked for, must be
- * for us or for that very tool, with the scope for it. Refuses with `expired_token`,
- * `invalid_token` or `insufficient_scope`, all of them 401.
+ * Returns `validate`. It accepts every active credential. The audience of an OAuth or agent token
+ * must be Signet's API or the tool, and its scope must include `tools:validate`. It throws
+ * `AppError` `expired_token`, `invalid_token` or `insufficient_scope`, all with status 401.
  */
 export function createValidate({ credentials, tools, permissions, resources }: Deps) {
   return async function validate(
@@ -80,35 +77,32 @@ export function createValidate({ credentials, tools, permissions, resources }: D
     return credentials.resolve(value, authenticated, tool?.url ? audienceOf(tool.url) : undefined);
   }
 
-  /**
-   * Whoever registered the tool's URL as an API may have spelt it otherwise: that spelling is in
-   * the tokens.
-   */
+  /** Returns the spelling of the tool's URL that tokens carry in `aud`. */
   function audienceOf(url: string): string {
     return resources.find(url)?.identifier ?? url;
   }
 
   function fromCertificate(certificates: X509Certificate[]): Principal {
     const workload = credentials.resolveCertificate(certificates);
-    if (!workload) throw unauthorized('no_auth', 'Pass on the credential of whoever asks you.');
+    if (!workload) throw unauthorized('no_auth', 'Pass on the credential of the request that you received.');
     return workload;
   }
 }
 
 /**
- * A tool says for which request a proof was made: that must be one to itself, or it could pass on
- * those that others were sent.
+ * Returns the forwarded proof. The tool tells us the request it was made for, which must be one to
+ * the tool itself: otherwise a tool could replay proofs that were sent to others.
  */
 function toPresented({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
   if (!tool?.url || !isUnderToolUrl(htu, tool.url)) {
-    const error = 'It must lie under the URL with which the tool is registered; name the tool.';
-    throw invalidRequest('The proof was not made for this tool.', { 'dpop.htu': error });
+    const error = 'It must be below the registered URL of the tool. Name the tool in the request.';
+    throw invalidRequest('The DPoP proof was not created for this tool.', { 'dpop.htu': error });
   }
   return { scheme: 'dpop', proof, method: htm, url: htu, isForwarded: true };
 }
 
 function isUnderToolUrl(address: string, base: string): boolean {
-  const [asked, own] = [URL.parse(address), URL.parse(base)];
-  if (!asked || !own || asked.origin !== own.origin || asked.username || asked.password) return false;
-  return asked.pathname === own.pathname || asked.pathname.startsWith(own.pathname.replace(/\/*$/, '/'));
+  const [requested, own] = [URL.parse(address), URL.parse(base)];
+  if (!requested || !own || requested.origin !== own.origin || requested.username || requested.password) return false;
+  return requested.pathname === own.pathname || requested.pathname.startsWith(own.pathname.replace(/\/*$/, '/'));
 }

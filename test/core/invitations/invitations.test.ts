@@ -120,7 +120,7 @@ describe.each(stores)('an invitation on $name', (store) => {
     const token = await tokenTo(guest.email);
     for (const [by, why] of [
       [thief, 'for another'],
-      [guest, 'First confirm'],
+      [guest, 'Verify your'],
     ] as const) {
       const answer = await accept(by, token);
       expect([answer.status, answer.json.error]).toEqual([403, 'insufficient_role']);

@@ -1,6 +1,6 @@
 /**
- * argon2id, version 1.3 (RFC 9106), as a PHC string. A hash of several lanes takes as many cores
- * for a moment: once, then it is replaced.
+ * argon2id, version 1.3 (RFC 9106), as a PHC string. A hash with several lanes uses as many cores
+ * at once, but only for one sign-in.
  */
 import { isSame, MAX_MEMORY_BYTES, MIN_HASH_BYTES, type Scheme } from './scheme.js';
 
@@ -9,7 +9,7 @@ const KIBIBYTE = 1024;
 const MIN_KIBIBYTES_PER_LANE = 8;
 const MIN_SALT_BYTES = 8;
 const MAX_LANES = 16;
-/** Memory times passes: about two seconds of one core. */
+/** The limit of memory times passes: about two seconds of one core. */
 const MAX_WORK_BYTES = 16 * MAX_MEMORY_BYTES;
 
 export const argon2id: Scheme = {
@@ -20,17 +20,17 @@ export const argon2id: Scheme = {
     const bytes = memoryCost * KIBIBYTE;
     const salt = Buffer.from(saltText, 'base64');
     const expected = Buffer.from(hashText, 'base64');
-    const bearable =
+    const isAffordable =
       bytes <= MAX_MEMORY_BYTES &&
       bytes * timeCost <= MAX_WORK_BYTES &&
       timeCost >= 1 &&
       parallelism >= 1 &&
       parallelism <= MAX_LANES &&
       memoryCost >= MIN_KIBIBYTES_PER_LANE * parallelism;
-    if (!bearable || salt.length < MIN_SALT_BYTES || expected.length < MIN_HASH_BYTES) return undefined;
+    if (!isAffordable || salt.length < MIN_SALT_BYTES || expected.length < MIN_HASH_BYTES) return undefined;
 
     return async function compare(password) {
-      const { hashRaw } = await import('@node-rs/argon2'); // most installations never need it
+      const { hashRaw } = await import('@node-rs/argon2'); // loaded on demand: most installations never need it
       const options = { memoryCost, timeCost, parallelism, salt, outputLen: expected.length };
       return isSame(await hashRaw(password, options), expected);
     };

@@ -1,4 +1,4 @@
-/** PBKDF2 (RFC 8018) as Passlib and Django write it. */
+/** PBKDF2 (RFC 8018) in the formats of Passlib and Django. */
 import { pbkdf2 } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type Compare, isSame, type Scheme } from './scheme.js';
@@ -38,5 +38,5 @@ function comparison(
   return async (password) => isSame(await derive(password, salt, iterations, length, digest!), expected);
 }
 
-/** Passlib's "adapted" base64: a dot for the plus, and no padding. */
+/** Decodes Passlib's "adapted" base64: `.` instead of `+`, without padding. */
 const fromAdapted = (text: string) => Buffer.from(text.replaceAll('.', '+'), 'base64');

@@ -5,7 +5,7 @@ import { isSame, MAX_MEMORY_BYTES, MIN_HASH_BYTES, type Scheme } from './scheme.
 
 const FORM = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{0,86})\$([A-Za-z0-9+/]{22,86})$/;
 const BYTES_PER_BLOCK = 128;
-/** N × r × p: about two seconds of one core. */
+/** The limit of N × r × p: about two seconds of one core. */
 const MAX_WORK = 2 ** 22;
 
 const derive = promisify<string, Buffer, number, ScryptOptions, Buffer>(scrypt);
@@ -17,13 +17,13 @@ export const scryptString: Scheme = {
     const [N, r, p] = [2 ** Number(log2), Number(blockSize), Number(lanes)];
     const salt = Buffer.from(saltText, 'base64');
     const expected = Buffer.from(hashText, 'base64');
-    const bearable =
+    const isAffordable =
       N >= 2 &&
       N < 2 ** (16 * r) && // RFC 7914, section 2
       p >= 1 &&
       N * r * p <= MAX_WORK &&
       N * r * BYTES_PER_BLOCK <= MAX_MEMORY_BYTES;
-    if (!bearable || expected.length < MIN_HASH_BYTES) return undefined;
+    if (!isAffordable || expected.length < MIN_HASH_BYTES) return undefined;
     const options = { N, r, p, maxmem: (N + p + 2) * r * BYTES_PER_BLOCK };
     return async (password) => isSame(await derive(password, salt, expected.length, options), expected);
   },
