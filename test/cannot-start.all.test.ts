@@ -62,7 +62,7 @@ describe('the server exits with 1 and a message for', () => {
   test('an administrator whose password is too common', async () => {
     await refused(
       { BOOTSTRAP_ADMIN_EMAIL: 'boot@example.com', BOOTSTRAP_ADMIN_PASSWORD: 'password' },
-      /BOOTSTRAP_ADMIN_PASSWORD.*most common/,
+      /BOOTSTRAP_ADMIN_PASSWORD.*too common/,
     );
   });
 

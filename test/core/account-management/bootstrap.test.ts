@@ -1,11 +1,11 @@
-// How the first administrator comes to be: once.
+// Creation of the first administrator.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-describe.each(stores)('setting up on $name', (store) => {
+describe.each(stores)('bootstrapping on $name', (store) => {
   let server: TestServer;
   let aheadMs = 0;
   beforeEach(async () => {
@@ -19,7 +19,7 @@ describe.each(stores)('setting up on $name', (store) => {
   const admins = () => server.base.db.account.count({ where: { role: 'admin' } });
   const ada = (n = 1) => ({ email: `ada${n}@example.com`, name: 'Ada', password: PASSWORD });
 
-  it('makes an administrator by the link, once, in a browser', async () => {
+  it('creates an administrator with the setup link, once', async () => {
     const link = `/setup?token=${await server.core.bootstrap.createToken()}`;
     const browser = new Browser(server.origin);
     const page = await browser.submit(await browser.open(link), ada());
@@ -34,7 +34,7 @@ describe.each(stores)('setting up on $name', (store) => {
     expect(actions).toEqual(expect.arrayContaining(['setup.link_created', 'setup.completed', 'account.created']));
   });
 
-  it('makes one administrator when two complete at once', async () => {
+  it('creates one administrator when a link is used several times at once', async () => {
     const token = (await server.core.bootstrap.createToken())!;
     const results = await Promise.allSettled(
       [1, 2, 3].map((n) => server.core.bootstrap.complete(token, ada(n), systemMeta)),
@@ -44,7 +44,7 @@ describe.each(stores)('setting up on $name', (store) => {
     expect(await admins()).toBe(1);
   });
 
-  it('makes one administrator when each of the links that several processes wrote is used at once', async () => {
+  it('creates one administrator when the links of several processes are used at once', async () => {
     const tokens: string[] = [];
     for (let n = 0; n < 4; n += 1) tokens.push((await server.core.bootstrap.createToken())!);
     const results = await Promise.allSettled(
@@ -56,7 +56,7 @@ describe.each(stores)('setting up on $name', (store) => {
     expect(await admins()).toBe(1);
   });
 
-  it('takes the links of the last few starts, and none that is old, older than those, or made up', async () => {
+  it('accepts the links of the last five starts until they expire', async () => {
     const { bootstrap } = server.core;
     const tokens: string[] = [];
     for (let n = 0; n < 7; n += 1) {
@@ -73,7 +73,7 @@ describe.each(stores)('setting up on $name', (store) => {
     expect(await valid()).toEqual(Array(8).fill(false));
   });
 
-  it('takes no link once there is an administrator, however he came to be', async () => {
+  it('rejects all links once there is an administrator', async () => {
     const token = (await server.core.bootstrap.createToken())!;
     await server.core.bootstrap.bootstrap(ada());
     expect(await server.core.bootstrap.isValid(token)).toBe(false);
@@ -81,7 +81,7 @@ describe.each(stores)('setting up on $name', (store) => {
     expect(await admins()).toBe(1);
   });
 
-  it('leaves the link good when the form was not', async () => {
+  it('keeps the link valid when the form has errors', async () => {
     const token = (await server.core.bootstrap.createToken())!;
     await expect(
       server.core.bootstrap.complete(token, { ...ada(), password: 'short' }, systemMeta),
@@ -89,7 +89,7 @@ describe.each(stores)('setting up on $name', (store) => {
     expect(await server.core.bootstrap.isValid(token)).toBe(true);
   });
 
-  it('lets servers that start together bootstrap one administrator', async () => {
+  it('creates one administrator when servers with the same configuration start together', async () => {
     const beside = await startServer({ beside: server });
     try {
       const made = await Promise.all([server, beside].map(({ core }) => core.bootstrap.bootstrap(ada())));

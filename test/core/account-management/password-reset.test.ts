@@ -1,5 +1,4 @@
-// A forgotten password, tried by somebody who asks for others, by somebody with an old link, and by
-// many at once.
+// Password reset and change: expired links, concurrent requests, attackers who know an address.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { requireComplete } from '../../../src/web/endpoints/admitted.js';
@@ -14,7 +13,7 @@ import { openFamily } from '../../support/token-family.js';
 const NEXT = 'nine unrelated lanterns';
 const used = { status: 401, code: 'invalid_token' };
 
-describe.each(stores)('a forgotten password on $name', (store) => {
+describe.each(stores)('a password reset on $name', (store) => {
   let server: TestServer;
   let aheadMs = 0;
   let addresses = 0;
@@ -23,12 +22,12 @@ describe.each(stores)('a forgotten password on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  function callerElsewhere() {
+  function newAddress() {
     addresses += 1;
     return { ...systemMeta, address: `10.9.${addresses >> 8}.${addresses & 255}` };
   }
-  const forgot = (email: string) => server.core.passwordReset.requestReset(email, callerElsewhere());
-  const reset = (token: string, password = NEXT) => server.core.passwordReset.reset(token, password, callerElsewhere());
+  const forgot = (email: string) => server.core.passwordReset.requestReset(email, newAddress());
+  const reset = (token: string, password = NEXT) => server.core.passwordReset.reset(token, password, newAddress());
   const opens = async (email: string, password: string) =>
     (await new Browser(server.origin).signIn(email, password)).url.pathname === '/account';
 
@@ -37,34 +36,34 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     return tokenIn(await mailTo(server, email, /Choose/));
   }
 
-  it('is replaced by the link, which works once though 20 come at once', async () => {
+  it('sets the password with a link that works once when 20 requests use it at once', async () => {
     const { id, email } = await server.account();
     const token = await linkFor(` ${email.toUpperCase()} `.trim() && email);
     expect(await server.core.passwordReset.isValid(token)).toBe(true);
     const passwords = Array.from({ length: 20 }, (_, n) => `${NEXT} ${n}`);
     const results = await Promise.allSettled(passwords.map((password) => reset(token, password)));
-    const won = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n] : []));
-    expect(won).toHaveLength(1);
+    const winners = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n] : []));
+    expect(winners).toHaveLength(1);
     for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject(used);
-    expect(await opens(email, passwords[won[0]!]!)).toBe(true);
+    expect(await opens(email, passwords[winners[0]!]!)).toBe(true);
     expect(await opens(email, PASSWORD)).toBe(false);
     expect(await server.core.accounts.find(id)).toMatchObject({ emailVerified: true });
-    const trail = (await server.core.audit.list({ accountId: id })).map(({ action }) => action);
-    expect(trail.filter((action) => action === 'password.reset')).toHaveLength(1);
-    expect(trail).toContain('password.reset_requested');
+    const actions = (await server.core.audit.list({ accountId: id })).map(({ action }) => action);
+    expect(actions.filter((action) => action === 'password.reset')).toHaveLength(1);
+    expect(actions).toContain('password.reset_requested');
     expect(
       (await mailsTo(server, email)).filter(({ subject }) => subject === 'Your password was changed'),
     ).toHaveLength(1);
   });
 
-  it('ends every login and everything that was granted, offline access too', async () => {
+  it('revokes all sessions and grants, including offline access', async () => {
     const { id, email } = await server.account();
     const client = await server.client();
     const [browser, other] = [new Browser(server.origin), new Browser(server.origin)];
     const online = await openFamily(server, client, email, {}, browser);
     const scope = 'openid offline_access';
     const offline = await openFamily(server, client, email, { scope, prompt: 'consent' }, other);
-    await other.submit(await other.open('/logout')); // what was given for offline use survives this
+    await other.submit(await other.open('/logout')); // grants with offline_access survive this
     expect(await isAlive(server, offline.accessToken)).toBe(true);
 
     await reset(await linkFor(email));
@@ -77,12 +76,12 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     expect(await server.base.db.grant.count({ where: { accountId: id } })).toBe(0);
   });
 
-  it('takes from an account whose address nobody had proved what a stranger may have attached to it', async () => {
+  it('deletes credentials from an account whose address was unverified', async () => {
     const { db } = server.base;
     async function prepared(emailVerified: boolean) {
       const { id, email } = await server.account();
       const account = await db.account.update({ where: { id }, data: { emailVerified } });
-      await server.core.identities.linkByAdmin(account, { issuer: 'https://elsewhere.example', subject: id });
+      await server.core.identities.linkByAdmin(account, { issuer: 'https://other.example', subject: id });
       const { key } = await server.core.apiKeys.create(
         account,
         { name: 'K', format: 'sk_live', lifeSeconds: null },
@@ -90,24 +89,24 @@ describe.each(stores)('a forgotten password on $name', (store) => {
       );
       await server.core.mfa.begin(account);
       await reset(await linkFor(email));
-      const left = await Promise.all([
+      const remaining = await Promise.all([
         db.federatedIdentity.count({ where: { accountId: id } }),
         db.totpFactor.count({ where: { accountId: id } }),
         db.apiKey.count({ where: { accountId: id } }),
       ]);
-      return { left, keyWorks: (await me(server, key)).status === 200 };
+      return { remaining, keyWorks: (await me(server, key)).status === 200 };
     }
-    expect(await prepared(false)).toEqual({ left: [0, 0, 0], keyWorks: false });
-    expect(await prepared(true)).toEqual({ left: [1, 1, 1], keyWorks: true });
+    expect(await prepared(false)).toEqual({ remaining: [0, 0, 0], keyWorks: false });
+    expect(await prepared(true)).toEqual({ remaining: [1, 1, 1], keyWorks: true });
   });
 
-  it('lets nobody in by the old password who was on the way in', async () => {
+  it('issues no session to a sign-in that verified the old password', async () => {
     const { id, email } = await server.account();
     const { signIn, sessionIssuer, sessions } = server.core;
     const late = requireComplete(await signIn.withPassword({ email, password: PASSWORD }, systemMeta));
     const token = await linkFor(email);
-    const onTheWay = Array.from({ length: 20 }, () => sessionIssuer.startBrowserSession(late, undefined, systemMeta));
-    const results = await Promise.allSettled([reset(token), ...onTheWay]);
+    const pending = Array.from({ length: 20 }, () => sessionIssuer.startBrowserSession(late, undefined, systemMeta));
+    const results = await Promise.allSettled([reset(token), ...pending]);
     expect(results[0]!.status).toBe('fulfilled');
     expect(await sessions.list(id)).toEqual([]);
     await expect(sessionIssuer.startBrowserSession(late, undefined, systemMeta)).rejects.toMatchObject({
@@ -115,7 +114,7 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     });
   });
 
-  it('keeps the link good when the new password may not be chosen', async () => {
+  it('keeps the link valid when the new password is rejected', async () => {
     const { email } = await server.account();
     const token = await linkFor(email);
     for (const bad of ['short', 'password', email]) {
@@ -126,7 +125,7 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     expect(await opens(email, NEXT)).toBe(true);
   });
 
-  it('takes only the newest link, and none that is old, made up, or mailed to an address of before', async () => {
+  it('accepts only the newest link, until it expires or the address changes', async () => {
     const { id, email } = await server.account();
     const first = await linkFor(email);
     const second = await linkFor(email);
@@ -142,7 +141,7 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     expect(await opens(`moved-${email}`, PASSWORD)).toBe(true);
   });
 
-  it('cannot be reset, nor is anything mailed, while the account is suspended', async () => {
+  it('rejects the link and mails nothing while the account is suspended', async () => {
     const { id, email } = await server.account();
     const token = await linkFor(email);
     await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
@@ -152,16 +151,16 @@ describe.each(stores)('a forgotten password on $name', (store) => {
     expect(await server.base.db.account.findUnique({ where: { id } })).toMatchObject({ notBefore: null });
   });
 
-  it('fills nobody’s mailbox, and refuses who asks again and again', async () => {
+  it('limits mails by account and requests by IP address', async () => {
     const { email } = await server.account();
     for (let n = 0; n < 10; n += 1) await forgot(email);
     expect(await mailsTo(server, email)).toHaveLength(3);
-    const meta = callerElsewhere();
-    for (let n = 0; n < 30; n += 1) await server.core.passwordReset.requestReset(`nobody${n}@example.com`, meta);
+    const meta = newAddress();
+    for (let n = 0; n < 30; n += 1) await server.core.passwordReset.requestReset(`unknown${n}@example.com`, meta);
     await expect(server.core.passwordReset.requestReset(email, meta)).rejects.toMatchObject({ status: 429 });
   });
 
-  it('is half written by no failure: what cannot be finished did not begin', async () => {
+  it('rolls everything back when revoking grants fails', async () => {
     const { id, email } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
@@ -180,7 +179,7 @@ describe.each(stores)('a forgotten password on $name', (store) => {
   });
 });
 
-describe.each(stores)('changing a password on $name', (store) => {
+describe.each(stores)('a password change on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
@@ -198,7 +197,7 @@ describe.each(stores)('changing a password on $name', (store) => {
   const change = (login: Awaited<ReturnType<typeof signedIn>>['here'], current: string, next: string, n = 1) =>
     server.core.passwordReset.changePassword(login, { current, next }, { ...systemMeta, address: `10.8.0.${n}` });
 
-  it('ends every other login, voids links, and tells the owner', async () => {
+  it('revokes other sessions, invalidates links, and notifies the owner', async () => {
     const { id, email, here, otherBrowser } = await signedIn();
     await server.core.passwordReset.requestReset(email, systemMeta);
     const token = tokenIn(await mailTo(server, email, /Choose/));
@@ -213,13 +212,13 @@ describe.each(stores)('changing a password on $name', (store) => {
     await server.core.signIn.withPassword({ email, password: NEXT }, systemMeta);
   });
 
-  it('ends what was given for offline use to logins that are over, and keeps what came of the one that changed it', async () => {
+  it('revokes offline access of ended sessions, and keeps the grants of the current session', async () => {
     const { id, email } = await server.account();
     const client = await server.client();
-    const thief = new Browser(server.origin);
+    const attacker = new Browser(server.origin);
     const more = { scope: 'openid offline_access', prompt: 'consent' };
-    const stolen = await openFamily(server, client, email, more, thief);
-    await thief.submit(await thief.open('/logout'));
+    const stolen = await openFamily(server, client, email, more, attacker);
+    await attacker.submit(await attacker.open('/logout'));
     const kept = await openFamily(server, client, email, more);
     const [session] = await server.core.sessions.list(id);
     expect(await isAlive(server, stolen.accessToken)).toBe(true);
@@ -231,7 +230,7 @@ describe.each(stores)('changing a password on $name', (store) => {
     expect((await refresh(server, client, kept.refreshToken)).status).toBe(200);
   });
 
-  it('wants the current password, and counts guesses at it as a sign-in does', async () => {
+  it('requires the current password, and limits attempts like a sign-in', async () => {
     const { here, otherBrowser } = await signedIn();
     for (let n = 0; n < 10; n += 1)
       await expect(change(here, 'a wrong password', NEXT, 2)).rejects.toMatchObject({ code: 'invalid_credentials' });
@@ -239,7 +238,7 @@ describe.each(stores)('changing a password on $name', (store) => {
     expect(await server.core.sessions.find(otherBrowser.session.id)).toBeDefined();
   });
 
-  it('refuses what may not be chosen, and changes nothing then', async () => {
+  it('changes nothing when the new password is rejected', async () => {
     const { here, otherBrowser } = await signedIn();
     await expect(change(here, PASSWORD, 'short', 3)).rejects.toMatchObject({
       fields: { password: expect.any(String) },
@@ -247,14 +246,14 @@ describe.each(stores)('changing a password on $name', (store) => {
     expect(await server.core.sessions.find(otherBrowser.session.id)).toBeDefined();
   });
 
-  it('happens once when two change it at the same moment', async () => {
+  it('succeeds once when two sessions change the password at once', async () => {
     const { email, here, otherBrowser } = await signedIn();
     const results = await Promise.allSettled([
       change(here, PASSWORD, `${NEXT} 1`, 4),
       change(otherBrowser, PASSWORD, `${NEXT} 2`, 5),
     ]);
-    const won = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n + 1] : []));
-    expect(won).toHaveLength(1);
-    await server.core.signIn.withPassword({ email, password: `${NEXT} ${won[0]}` }, systemMeta);
+    const winners = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n + 1] : []));
+    expect(winners).toHaveLength(1);
+    await server.core.signIn.withPassword({ email, password: `${NEXT} ${winners[0]}` }, systemMeta);
   });
 });

@@ -1,4 +1,4 @@
-// Accounts: who may have one, and those that a keeper brings along.
+// Creating, importing and finding accounts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
@@ -14,7 +14,7 @@ describe.each(stores)('accounts on $name', (store) => {
   const create = (email: string, more: object = {}) =>
     server.core.accounts.create({ email, password: PASSWORD, ...more }, systemMeta);
 
-  it('are one for each e-mail address, though 10 register at once', async () => {
+  it('creates one account per e-mail address when 10 requests register it at once', async () => {
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => create('race@example.com')));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const result of results) {
@@ -26,7 +26,7 @@ describe.each(stores)('accounts on $name', (store) => {
     expect(organizations[0]!.id).toMatch(/^co_/);
   });
 
-  it('are found by their address however it is written', async () => {
+  it('finds an account by any spelling of its e-mail address', async () => {
     const { id } = await create(' Mixed.Case@Example.COM ');
     for (const written of ['mixed.case@example.com', 'MIXED.CASE@EXAMPLE.COM', ' Mixed.Case@example.com']) {
       expect((await server.core.accounts.findByEmail(written))?.id).toBe(id);
@@ -47,11 +47,11 @@ describe.each(stores)('accounts on $name', (store) => {
     'a,b@example.com',
     `${'x'.repeat(250)}@example.com`,
     'a@example.com\r\nBcc: b@example.com',
-  ])('refuse the address %j', async (email) => {
+  ])('rejects the e-mail address %j', async (email) => {
     await expect(create(email)).rejects.toMatchObject({ status: 400, fields: { email: expect.any(String) } });
   });
 
-  it('refuse names with control characters, and names without end', async () => {
+  it('rejects names with control characters and names that are too long', async () => {
     for (const name of ['a\u0000b', 'a\nb', 'x'.repeat(201)]) {
       await expect(create('name@example.com', { name })).rejects.toMatchObject({
         fields: { name: expect.any(String) },
@@ -59,25 +59,25 @@ describe.each(stores)('accounts on $name', (store) => {
     }
   });
 
-  it('tell all that is wrong at once', async () => {
-    const refusal = await create('x', { password: 'x', name: 'x'.repeat(201) }).catch((error) => error);
-    expect(Object.keys(refusal.fields).sort()).toEqual(['email', 'name', 'password']);
+  it('reports all invalid fields at once', async () => {
+    const error = await create('x', { password: 'x', name: 'x'.repeat(201) }).catch((thrown) => thrown);
+    expect(Object.keys(error.fields).sort()).toEqual(['email', 'name', 'password']);
   });
 
-  it('may be brought along with the hash of their password, or with none', async () => {
+  it('imports accounts with a password hash or without a password', async () => {
     const { accounts } = server.core;
     const passwordHash = '$2y$04$abcdefghijklmnopqrstuuyx2n0Zzopyr9QuYTMCfOJJOj526QVoC';
     const options = { verified: true, role: 'admin' as const };
-    const brought = await accounts.create({ email: 'old@example.com', passwordHash }, systemMeta, options);
-    expect(brought).toMatchObject({ passwordHash, emailVerified: true, role: 'admin' });
-    const bare = await accounts.create({ email: 'bare@example.com', passwordHash: null }, systemMeta);
-    expect(bare).toMatchObject({ passwordHash: null, passwordChangedAt: null });
-    const [event] = await server.core.audit.list({ accountId: brought.id }, 1);
+    const imported = await accounts.create({ email: 'old@example.com', passwordHash }, systemMeta, options);
+    expect(imported).toMatchObject({ passwordHash, emailVerified: true, role: 'admin' });
+    const withoutPassword = await accounts.create({ email: 'bare@example.com', passwordHash: null }, systemMeta);
+    expect(withoutPassword).toMatchObject({ passwordHash: null, passwordChangedAt: null });
+    const [event] = await server.core.audit.list({ accountId: imported.id }, 1);
     expect(event).toMatchObject({ action: 'account.created', detail: { role: 'admin', imported: true } });
 
     for (const hash of ['', 'md5:5f4dcc3b5aa765d61d8327deb882cf99', passwordHash.replace('04', '31')]) {
-      const refused = accounts.create({ email: 'x@example.com', passwordHash: hash }, systemMeta);
-      await expect(refused).rejects.toMatchObject({ fields: { passwordHash: expect.stringContaining('argon2id') } });
+      const rejected = accounts.create({ email: 'x@example.com', passwordHash: hash }, systemMeta);
+      await expect(rejected).rejects.toMatchObject({ fields: { passwordHash: expect.stringContaining('argon2id') } });
     }
   });
 });

@@ -1,22 +1,22 @@
-// Verifying an address: once, by the newest link, and only the address that the link was mailed to.
+// Verification of e-mail addresses by mailed links.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-describe.each(stores)('verifying an address on $name', (store) => {
+describe.each(stores)('e-mail verification on $name', (store) => {
   let server: TestServer;
   let aheadMs = 0;
-  let people = 0;
+  let accounts = 0;
   beforeAll(async () => {
     server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
   });
   afterAll(() => server.close());
 
   async function register(name = 'Jane') {
-    people += 1;
-    const input = { email: `new${people}@example.com`, name, password: PASSWORD };
+    accounts += 1;
+    const input = { email: `new${accounts}@example.com`, name, password: PASSWORD };
     const { account } = await server.core.signIn.register(input, systemMeta);
     return account;
   }
@@ -26,7 +26,7 @@ describe.each(stores)('verifying an address on $name', (store) => {
   const verify = (token: string) => server.core.emailVerification.verify(token, systemMeta);
   const used = { status: 401, code: 'invalid_token' };
 
-  it('begins with the registration, and works once though 20 come at once', async () => {
+  it('mails a link at registration, which works once when 20 requests use it at once', async () => {
     const { id, email } = await register();
     const token = await tokenTo(email);
     expect(await server.core.emailVerification.isValid(token)).toBe(true);
@@ -36,11 +36,11 @@ describe.each(stores)('verifying an address on $name', (store) => {
     expect(await isVerified(id)).toBe(true);
     expect(await server.core.accounts.find(id)).toMatchObject({ emailVerified: true });
     expect(await server.core.emailVerification.isValid(token)).toBe(false);
-    const trail = await server.core.audit.list({ accountId: id, action: 'email.verified' });
-    expect(trail).toHaveLength(1);
+    const events = await server.core.audit.list({ accountId: id, action: 'email.verified' });
+    expect(events).toHaveLength(1);
   });
 
-  it('takes only the newest link', async () => {
+  it('accepts only the newest link', async () => {
     const account = await register();
     const first = await tokenTo(account.email);
     await server.core.emailVerification.request(account);
@@ -50,7 +50,7 @@ describe.each(stores)('verifying an address on $name', (store) => {
     expect(await isVerified(account.id)).toBe(true);
   });
 
-  it('takes no link to an address that the account has no more', async () => {
+  it('rejects a link after the e-mail address was changed', async () => {
     const { id, email } = await register();
     const token = await tokenTo(email);
     await server.base.db.account.update({ where: { id }, data: { email: `moved-${email}` } });
@@ -58,7 +58,7 @@ describe.each(stores)('verifying an address on $name', (store) => {
     expect(await isVerified(id)).toBe(false);
   });
 
-  it('takes no link that is older than a day, made up, or meant for something else', async () => {
+  it('rejects expired and invalid tokens, and tokens for other purposes', async () => {
     const { id, email } = await register();
     const token = await tokenTo(email);
     await server.core.passwordReset.requestReset(email, systemMeta);
@@ -74,20 +74,20 @@ describe.each(stores)('verifying an address on $name', (store) => {
     expect(await server.core.passwordReset.isValid(other)).toBe(true);
   });
 
-  it('mails a few links in an hour and then refuses', async () => {
+  it('limits the links per hour', async () => {
     const account = await register();
     for (let n = 0; n < 3; n += 1) await server.core.emailVerification.request(account);
     await expect(server.core.emailVerification.request(account)).rejects.toMatchObject({ status: 429 });
     expect(await mailsTo(server, account.email)).toHaveLength(4);
   });
 
-  it('puts no words of a stranger into a mail to an address that may be another person’s', async () => {
+  it('omits the name of the account from a mail to an unverified address', async () => {
     const { email } = await register('Win now: http://evil.example');
     const mail = await mailTo(server, email, /Confirm/);
     expect(JSON.stringify(mail)).not.toContain('evil');
   });
 
-  it('keeps no token, only its hash', async () => {
+  it('stores only the hash of the token', async () => {
     const { email } = await register();
     const token = await tokenTo(email);
     const rows = await server.base.db.oneTimeToken.findMany();

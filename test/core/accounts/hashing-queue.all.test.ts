@@ -1,5 +1,4 @@
-// The queue of hashes: how many at once, how many may wait, and that everything else goes on
-// meanwhile.
+// The hashing queue: its concurrency, its limit, and that it does not block other requests.
 import { stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,22 +9,22 @@ import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { Browser, formsOf } from '../../support/browser.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
-const FOREIGN = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4';
+const IMPORTED = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4';
 
-describe('the queue', () => {
+describe('the hashing queue', () => {
   it.each([
     [1, 1, 1],
     [2, 1, 2],
     [3, 1, 3],
-    [64, 1, 3], // the fourth thread of the pool is for files and names
+    [64, 1, 3], // the fourth thread of the pool is for files and DNS
     [4, 2, 2],
     [4, 8, 1],
     [64, 64, 1],
-  ])('on %i cores for %i processes lets %i hashes run at once', (cores, processes, atOnce) => {
+  ])('on %i cores with %i processes runs %i hashes at once', (cores, processes, atOnce) => {
     expect(hashConcurrency(cores, processes)).toBe(atOnce);
   });
 
-  it('runs no more than so many at once, in their order, and refuses those beyond its bound', async () => {
+  it('runs jobs in order, limits concurrency, and rejects jobs when it is full', async () => {
     const queue = createHashingQueue(2, 3);
     let [running, most] = [0, 0];
     const order: number[] = [];
@@ -45,7 +44,7 @@ describe('the queue', () => {
     expect(results.map(({ status }) => status).slice(5)).toEqual(['rejected', 'rejected']);
   });
 
-  it('gives the place of a job that fails to the next', async () => {
+  it('continues after a job fails', async () => {
     const queue = createHashingQueue(1, 10);
     const failing = queue.run(() => Promise.reject(new Error('out of memory')));
     const next = queue.run(async () => 'done');
@@ -54,7 +53,7 @@ describe('the queue', () => {
     expect(await queue.run(async () => 'again')).toBe('again');
   });
 
-  it('leaves a thread to files, whatever the number of cores', async () => {
+  it('leaves a thread for files, whatever the number of cores', async () => {
     const queue = createHashingQueue(hashConcurrency(64, 1), 10);
     let hashing = true;
     const hashes = Promise.all(Array.from({ length: 6 }, () => queue.run(() => bcrypt.hash('x', 11)))).then(() => {
@@ -66,18 +65,18 @@ describe('the queue', () => {
   });
 });
 
-describe('verifying', () => {
+describe('password verification', () => {
   it.each([
-    ['an unknown login', null],
-    ['a hash of another system', FOREIGN],
-    ['a hash that cannot be read', '$argon2id$v=19$m=9'],
-  ])('%s passes the queue: refused beyond its bound, and it goes on afterwards', async (_what, stored) => {
+    ['an unknown account', null],
+    ['an imported hash', IMPORTED],
+    ['an unsupported hash', '$argon2id$v=19$m=9'],
+  ])('queues %s, rejects it when the queue is full, and recovers', async (_case, stored) => {
     const passwords = createPasswords({ cost: 4 });
     const results = await Promise.allSettled(Array.from({ length: 300 }, () => passwords.verify('x', stored)));
-    const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    expect(refused.length).toBeGreaterThan(100);
-    expect(refused.length).toBeLessThan(300);
-    expect(refused[0]).toMatchObject({
+    const rejected = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    expect(rejected.length).toBeGreaterThan(100);
+    expect(rejected.length).toBeLessThan(300);
+    expect(rejected[0]).toMatchObject({
       status: 503,
       code: 'temporarily_unavailable',
       retryAfterSeconds: expect.any(Number),
@@ -86,11 +85,11 @@ describe('verifying', () => {
   });
 });
 
-describe('signing in, when too many do so at once', () => {
+describe('sign-in under load', () => {
   let server: TestServer;
   afterEach(() => server.close());
 
-  /** Sends the form of the sign-in page from so many places. */
+  /** Returns requests that submit the sign-in form, each from another IP address. */
   async function openForm() {
     server = await startServer({ settings: { PASSWORD_HASH_COST: '9', TRUSTED_PROXIES: '127.0.0.0/8,::1' } });
     const browser = new Browser(server.origin);
@@ -109,7 +108,7 @@ describe('signing in, when too many do so at once', () => {
     });
   }
 
-  it('answers 503 with Retry-After beyond the bound, and signs people in again afterwards', {
+  it('returns 503 with Retry-After when the queue is full, and recovers', {
     timeout: 60_000,
   }, async () => {
     const form = await openForm();
@@ -120,35 +119,35 @@ describe('signing in, when too many do so at once', () => {
       fetch(`${server.origin}/api/v1/auth/login-json`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'x-forwarded-for': `10.1.0.${n}` },
-        body: JSON.stringify({ username: `somebody${n}@example.com`, password: 'a wrong password' }),
+        body: JSON.stringify({ username: `unknown-json${n}@example.com`, password: 'a wrong password' }),
       });
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 200 }, (_, n) =>
-        n % 2 ? postJson(n) : post(n, `nobody${n}@example.com`, 'a wrong password'),
+        n % 2 ? postJson(n) : post(n, `unknown${n}@example.com`, 'a wrong password'),
       ),
     );
-    const refused = answers.filter(({ status }) => status === 503);
-    expect(refused.length).toBeGreaterThan(20);
-    expect(answers.filter(({ status }) => status === 401)).toHaveLength(200 - refused.length);
-    for (const { headers } of refused) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
-    const told = refused.filter(({ headers }) => headers.get('content-type')?.includes('json'));
-    expect(told.length).toBeGreaterThan(0);
-    expect(await told[0]!.json()).toMatchObject({ error: 'temporarily_unavailable' });
+    const rejected = responses.filter(({ status }) => status === 503);
+    expect(rejected.length).toBeGreaterThan(20);
+    expect(responses.filter(({ status }) => status === 401)).toHaveLength(200 - rejected.length);
+    for (const { headers } of rejected) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    const json = rejected.filter(({ headers }) => headers.get('content-type')?.includes('json'));
+    expect(json.length).toBeGreaterThan(0);
+    expect(await json[0]!.json()).toMatchObject({ error: 'temporarily_unavailable' });
     expect((await post(999, email, PASSWORD)).status).toBe(303);
   });
 
-  it('forgets those who do not wait for their answer', { timeout: 60_000 }, async () => {
+  it('recovers after clients abort their requests', { timeout: 60_000 }, async () => {
     const form = await openForm();
     const { email } = await server.account();
-    const gone = Array.from({ length: 120 }, (_, n) => {
-      const { body, ...options } = form(n, `nobody${n}@example.com`, 'a wrong password');
+    const aborted = Array.from({ length: 120 }, (_, n) => {
+      const { body, ...options } = form(n, `unknown${n}@example.com`, 'a wrong password');
       return new Promise<void>((resolve) => {
-        const asked = request(`${server.origin}/login`, { ...options, agent: false });
-        asked.once('error', () => resolve()).once('response', () => resolve());
-        asked.end(body, () => setTimeout(() => asked.destroy(), 300));
+        const sent = request(`${server.origin}/login`, { ...options, agent: false });
+        sent.once('error', () => resolve()).once('response', () => resolve());
+        sent.end(body, () => setTimeout(() => sent.destroy(), 300));
       });
     });
-    await Promise.all(gone);
+    await Promise.all(aborted);
     for (let n = 0; ; n += 1) {
       const { status } = await fetch(`${server.origin}/login`, {
         ...form(1000 + n, email, PASSWORD),

@@ -1,9 +1,9 @@
-// Passwords: which may be chosen, how they are kept and compared.
+// Password rules, hashing and verification.
 import { describe, expect, it } from 'vitest';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
 
-/** They would keep a core busy for minutes, or take gigabytes. */
-const UNBEARABLE = [
+/** Hashes that take minutes or gigabytes to verify. */
+const TOO_EXPENSIVE = [
   'signet1:$2b$31$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i',
   '$2b$31$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i',
   '$argon2id$v=19$m=999999,t=999,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4',
@@ -13,7 +13,7 @@ describe('passwords', () => {
   const passwords = createPasswords({ cost: 4 });
   const errorOf = (password: string) => passwords.error(password, 'jane@example.com');
 
-  it('count whole, beyond the 72 bytes of bcrypt', async () => {
+  it('hashes the whole password, beyond the 72 bytes of bcrypt', async () => {
     const base = 'x'.repeat(80);
     const stored = await passwords.hash(`${base}one`);
     expect(await passwords.verify(`${base}one`, stored)).toBe(true);
@@ -25,7 +25,7 @@ describe('passwords', () => {
     expect(await passwords.hash(`${base}one`)).not.toBe(stored);
   });
 
-  it('are the same however their characters are put together', async () => {
+  it('treats equal characters as equal in all Unicode forms', async () => {
     const stored = await passwords.hash('pass\u00e9 w\u00f6rter');
     expect(await passwords.verify('passe\u0301 wo\u0308rter', stored)).toBe(true);
     expect(await passwords.verify('passe worter', stored)).toBe(false);
@@ -45,38 +45,38 @@ describe('passwords', () => {
     'JANE@example.com',
     'x'.repeat(1025),
     'ｐａｓｓｗｏｒｄ',
-  ])('are not %j', async (password) => {
+  ])('rejects %j', async (password) => {
     expect(await errorOf(password)).toEqual(expect.any(String));
   });
 
-  it('are found in the list by whole entries only', async () => {
-    expect(await errorOf('dalmatio')).toContain('too common'); // the last of the list
-    expect(await errorOf('password\n12345678')).toBeUndefined(); // two neighbours in the list
+  it('looks up whole entries of the list of common passwords', async () => {
+    expect(await errorOf('dalmatio')).toContain('too common'); // the last entry
+    expect(await errorOf('password\n12345678')).toBeUndefined(); // two adjacent entries
     expect(await errorOf('assword\n1234567')).toBeUndefined();
     expect(await errorOf('lackhawks')).toBeUndefined(); // part of an entry
   });
 
   it.each(['correct horse battery', 'jäger und hörnchen', '🐢🐇🐢🐇🐢🐇🐢🐇', 'no digit no sign'])(
-    'may be %j',
+    'allows %j',
     async (password) => {
       expect(await errorOf(password)).toBeUndefined();
     },
   );
 
-  it.each([null, undefined, '', 'signet1:', 'signet1:x', 'sha256:x', ...UNBEARABLE])(
-    'are wrong where %j is stored, after the same time',
+  it.each([null, undefined, '', 'signet1:', 'signet1:x', 'sha256:x', ...TOO_EXPENSIVE])(
+    'rejects every password if the stored hash is %j, after the same time',
     async (stored) => {
       const slow = createPasswords({ cost: 10 });
       await slow.verify('warm', null);
       const began = process.cpuUsage();
       expect(await slow.verify('anything', stored)).toBe(false);
       const { user } = process.cpuUsage(began);
-      expect(user).toBeGreaterThan(15_000); // bcrypt at this cost takes three times as long
+      expect(user).toBeGreaterThan(15_000); // a third of the time of bcrypt at this cost
       expect(user).toBeLessThan(500_000);
     },
   );
 
-  it('are hashed again when their hash is of another system or of another cost', async () => {
+  it('reports hashes of other systems and other costs as outdated', async () => {
     const costly = createPasswords({ cost: 5 });
     const stored = await passwords.hash('correct horse battery');
     expect(passwords.isOutdated(stored)).toBe(false);
@@ -85,23 +85,23 @@ describe('passwords', () => {
     expect(passwords.isOutdated('$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i')).toBe(true);
   });
 
-  it('from another system are compared as that system did it, by the same verb', async () => {
+  it('verifies an imported hash', async () => {
     const stored = '$2y$04$abcdefghijklmnopqrstuuyx2n0Zzopyr9QuYTMCfOJJOj526QVoC';
     expect(await passwords.verify('p\u00e4ssw\u00f6rd', stored)).toBe(true);
     expect(await passwords.verify('passwort', stored)).toBe(false);
   });
 
-  it('cannot be tried as a hash of their own: what is stored is never what is typed', async () => {
+  it('does not accept a stored hash as the password', async () => {
     const stored = await passwords.hash('correct horse battery');
     expect(await passwords.verify(stored, stored)).toBe(false);
-    // A plain bcrypt hash is not one of ours with its name in front.
-    const foreign = '$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i';
-    expect(await passwords.verify('x'.repeat(72), foreign)).toBe(true);
-    expect(await passwords.verify('x'.repeat(72), `signet1:${foreign}`)).toBe(false);
+    // A plain bcrypt hash with our prefix is not a hash of ours.
+    const imported = '$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i';
+    expect(await passwords.verify('x'.repeat(72), imported)).toBe(true);
+    expect(await passwords.verify('x'.repeat(72), `signet1:${imported}`)).toBe(false);
   });
 });
 
-describe('the strict policy', () => {
+describe('the strict password policy', () => {
   const strict = createPasswords({ cost: 4, policy: 'strict' });
 
   it.each([
@@ -112,7 +112,7 @@ describe('the strict policy', () => {
     ['No Signs 123?', 'one of !@#$%^&*'],
     ['only small letters', 'an uppercase letter, a digit and one of !@#$%^&*'],
     ['Jane1!@Example.com', 'your e-mail address'],
-  ])('refuses %j for want of %s', async (password, words) => {
+  ])('rejects %j, which lacks %s', async (password, words) => {
     expect((await strict.error(password, 'jane1!@example.com'))?.toLowerCase()).toContain(words.toLowerCase());
   });
 
@@ -120,7 +120,7 @@ describe('the strict policy', () => {
     expect(await strict.error(password, 'jane@example.com')).toBeUndefined();
   });
 
-  it('is told in a sentence of its own', () => {
+  it('is described in its own sentence', () => {
     expect(strict.rule).toBe(
       'At least 8 characters, including an uppercase letter, a lowercase letter, a digit and one of !@#$%^&*.',
     );

@@ -1,4 +1,4 @@
-// Invitations: who may bring whom in, once, for a week, and never in the place of another.
+// Invitations to organizations: roles, expiry, single use, and limits.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { call, logIn } from '../../support/api.js';
@@ -9,7 +9,7 @@ import { atOnce } from '../../support/token-family.js';
 
 const DAY_MS = 86_400_000;
 
-describe.each(stores)('an invitation on $name', (store) => {
+describe.each(stores)('invitations on $name', (store) => {
   let server: TestServer;
   let aheadMs = 0;
   let people = 0;
@@ -20,7 +20,7 @@ describe.each(stores)('an invitation on $name', (store) => {
 
   type Person = Awaited<ReturnType<typeof person>>;
 
-  async function person({ verified = true, email = `somebody${++people}@example.com`, name = 'Jane' } = {}) {
+  async function person({ verified = true, email = `invited${++people}@example.com`, name = 'Jane' } = {}) {
     const { id } = await server.core.accounts.create({ email, name, password: PASSWORD }, systemMeta, { verified });
     const { access_token: token } = await logIn(server, email);
     return { id, email, token };
@@ -29,7 +29,7 @@ describe.each(stores)('an invitation on $name', (store) => {
     call(server, method, path, { token, body });
 
   /** An organization with an owner and an admin. */
-  async function place(name = 'Acme') {
+  async function newOrganization(name = 'Acme') {
     const owner = await person();
     const id = String((await as(owner, 'POST', '/organizations', { name })).json.id);
     const member = async (role: string) => {
@@ -41,17 +41,17 @@ describe.each(stores)('an invitation on $name', (store) => {
     const invite = (by: Person, email: string, role = 'viewer') =>
       as(by, 'POST', `/organizations/${id}/invitations`, { email, role });
     const open = async (by = owner) => JSON.parse((await as(by, 'GET', `/organizations/${id}/invitations`)).text);
-    const takeBack = (by: Person, invitation: unknown) =>
+    const revoke = (by: Person, invitation: unknown) =>
       as(by, 'DELETE', `/organizations/${id}/invitations/${invitation}`);
     const roleOf = async ({ id: accountId }: Person) =>
       (await server.core.organizations.roleOf({ accountId }, id)) ?? 'none';
-    return { id, owner, admin, member, invite, open, takeBack, roleOf };
+    return { id, owner, admin, member, invite, open, revoke, roleOf };
   }
   const tokenTo = async (email: string) => tokenIn(await mailTo(server, email, /invited/));
   const accept = (by: Person, token: string) => as(by, 'POST', '/invitations/accept', { token });
 
-  it('brings in whom it was mailed to, in its role, and is spent', async () => {
-    const { id, admin, invite, open, roleOf } = await place();
+  it('makes the recipient a member with the invited role, once', async () => {
+    const { id, admin, invite, open, roleOf } = await newOrganization();
     const guest = await person();
     const made = await invite(admin, guest.email.toUpperCase(), 'operator');
     expect([made.status, made.json]).toMatchObject([
@@ -67,16 +67,16 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect(await open()).toEqual([]);
     expect((await accept(guest, token)).json.error).toBe('not_found');
     expect((await invite(admin, guest.email)).json.error).toBe('conflict');
-    const trail = await server.core.audit.list({ organizationId: id, action: { startsWith: 'invitation.' } });
-    expect(trail.map(({ action, actorId }) => [action, actorId])).toEqual([
+    const events = await server.core.audit.list({ organizationId: id, action: { startsWith: 'invitation.' } });
+    expect(events.map(({ action, actorId }) => [action, actorId])).toEqual([
       ['invitation.accepted', guest.id],
       ['invitation.created', admin.id],
     ]);
     expect(JSON.stringify(await server.base.db.auditEvent.findMany())).not.toContain(token);
   });
 
-  it('is made by admins and owners only, and never above themselves', async () => {
-    const { owner, admin, member, invite, open, takeBack } = await place();
+  it('lets admins and owners invite to roles up to their own', async () => {
+    const { owner, admin, member, invite, open, revoke } = await newOrganization();
     const [operator, viewer] = [await member('operator'), await member('viewer')];
     for (const by of [operator, viewer]) {
       expect((await invite(by, 'a@example.com')).json.error).toBe('insufficient_role');
@@ -85,41 +85,41 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect((await invite(admin, 'a@example.com', 'owner')).json.error).toBe('insufficient_role');
     const high = await invite(owner, 'a@example.com', 'owner');
     expect(high.status).toBe(201);
-    // Whoever stands lower neither replaces it nor takes it back.
+    // A lower role can neither replace nor revoke it.
     expect((await invite(admin, 'a@example.com', 'viewer')).json.error).toBe('insufficient_role');
-    expect((await takeBack(admin, high.json.id)).json.error).toBe('insufficient_role');
-    expect((await takeBack(viewer, high.json.id)).json.error).toBe('insufficient_role');
+    expect((await revoke(admin, high.json.id)).json.error).toBe('insufficient_role');
+    expect((await revoke(viewer, high.json.id)).json.error).toBe('insufficient_role');
     expect(await open(admin)).toHaveLength(1);
-    expect((await takeBack(owner, high.json.id)).status).toBe(200);
+    expect((await revoke(owner, high.json.id)).status).toBe(200);
     expect(await open()).toEqual([]);
     for (const body of [{ email: 'nonsense', role: 'viewer' }, { email: 'a@example.com', role: 'king' }, {}]) {
       expect((await invite(owner, body.email as string, body.role)).json.error).toBe('invalid_request');
     }
   });
 
-  it('is nothing that strangers see, make, or take back', async () => {
-    const { id, owner, invite, takeBack } = await place();
-    const stranger = await person();
+  it('hides invitations from accounts outside the organization', async () => {
+    const { id, owner, invite, revoke } = await newOrganization();
+    const outsider = await person();
     const made = await invite(owner, 'b@example.com');
     for (const answer of [
-      await as(stranger, 'GET', `/organizations/${id}/invitations`),
-      await invite(stranger, 'c@example.com'),
-      await takeBack(stranger, made.json.id),
+      await as(outsider, 'GET', `/organizations/${id}/invitations`),
+      await invite(outsider, 'c@example.com'),
+      await revoke(outsider, made.json.id),
     ]) {
       expect([answer.status, answer.json.error]).toEqual([404, 'not_found']);
     }
-    const otherBrowser = await place();
-    expect((await otherBrowser.takeBack(otherBrowser.owner, made.json.id)).json.error).toBe('not_found');
+    const otherBrowser = await newOrganization();
+    expect((await otherBrowser.revoke(otherBrowser.owner, made.json.id)).json.error).toBe('not_found');
   });
 
-  it('is for the account with that address, proven, and for nobody else who has the link', async () => {
-    const { owner, invite, roleOf } = await place();
+  it('accepts only the account with the invited address, after it is verified', async () => {
+    const { owner, invite, roleOf } = await newOrganization();
     const guest = await person({ verified: false });
-    const thief = await person();
+    const attacker = await person();
     await invite(owner, guest.email);
     const token = await tokenTo(guest.email);
     for (const [by, why] of [
-      [thief, 'for another'],
+      [attacker, 'for another'],
       [guest, 'Verify your'],
     ] as const) {
       const answer = await accept(by, token);
@@ -129,11 +129,11 @@ describe.each(stores)('an invitation on $name', (store) => {
     }
     await server.core.emailVerification.request((await server.core.accounts.find(guest.id))!);
     await server.core.emailVerification.verify(tokenIn(await mailTo(server, guest.email, /Confirm/)), systemMeta);
-    expect((await accept(guest, token)).status).toBe(200); // none of that spent it
+    expect((await accept(guest, token)).status).toBe(200); // the failed attempts did not consume it
   });
 
-  it('works for a week, and only by its newest link', async () => {
-    const { id, owner, invite, open } = await place();
+  it('expires after a week, and only the newest link works', async () => {
+    const { id, owner, invite, open } = await newOrganization();
     const guest = await person();
     const first = await invite(owner, guest.email, 'viewer');
     const old = await tokenTo(guest.email);
@@ -158,8 +158,8 @@ describe.each(stores)('an invitation on $name', (store) => {
     for (const wrong of ['x', '']) expect((await accept(guest, wrong)).json.error).toBe('not_found');
   });
 
-  it('makes a member once, though 12 accept it at the same moment', async () => {
-    const { id, owner, invite } = await place();
+  it('is accepted once when 12 requests use it at once', async () => {
+    const { id, owner, invite } = await newOrganization();
     const guest = await person();
     await invite(owner, guest.email);
     const token = await tokenTo(guest.email);
@@ -169,15 +169,15 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect(await server.core.audit.list({ accountId: guest.id, action: 'invitation.accepted' })).toHaveLength(1);
   });
 
-  it('is one for each address, though it is made several times at once', async () => {
-    const { owner, invite, open } = await place();
+  it('keeps one invitation per address when it is sent several times at once', async () => {
+    const { owner, invite, open } = await newOrganization();
     const answers = await atOnce(6, () => invite(owner, 'twin@example.com'));
     expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(201));
     expect(await open()).toHaveLength(1);
   });
 
-  it('is void once its inviter may no more: lowered, removed, or suspended', async () => {
-    const { id, owner, admin, invite, open, roleOf } = await place();
+  it('becomes invalid when the inviter is demoted, removed or suspended', async () => {
+    const { id, owner, admin, invite, open, roleOf } = await newOrganization();
     const guests = { viewer: await person(), admin: await person() };
     const role = (value: string) => as(owner, 'PATCH', `/organizations/${id}/members/${admin.id}`, { role: value });
     const tokens: Record<string, string> = {};
@@ -187,7 +187,7 @@ describe.each(stores)('an invitation on $name', (store) => {
         tokens[wanted] = await tokenTo(guest.email);
       }
     };
-    const refused = async () => {
+    const expectInvalid = async () => {
       for (const [wanted, guest] of Object.entries(guests)) {
         expect((await accept(guest, tokens[wanted]!)).json.error).toBe('not_found');
         expect(await roleOf(guest)).toBe('none');
@@ -195,34 +195,34 @@ describe.each(stores)('an invitation on $name', (store) => {
     };
     await inviteAll();
     await role('viewer');
-    await refused();
-    await role('admin'); // it does not come back with the role
-    await refused();
+    await expectInvalid();
+    await role('admin'); // restoring the role does not restore it
+    await expectInvalid();
     expect(await open()).toEqual([]);
 
     await inviteAll();
     await server.base.db.account.update({ where: { id: admin.id }, data: { status: 'suspended' } });
-    await refused();
+    await expectInvalid();
     await server.base.db.account.update({ where: { id: admin.id }, data: { status: 'active' } });
     expect((await accept(guests.viewer, tokens.viewer!)).status).toBe(200);
     expect((await as(owner, 'DELETE', `/organizations/${id}/members/${admin.id}`)).status).toBe(200);
     expect((await accept(guests.admin, tokens.admin!)).json.error).toBe('not_found');
   });
 
-  it('keeps what an owner may still give when they become an admin', async () => {
-    const { id, owner, admin, invite, open } = await place();
-    const lower = (whom: Person, role: string) =>
-      as(owner, 'PATCH', `/organizations/${id}/members/${whom.id}`, { role });
-    await lower(admin, 'owner');
+  it('keeps the invitations that a demoted owner could still send', async () => {
+    const { id, owner, admin, invite, open } = await newOrganization();
+    const changeRole = (member: Person, role: string) =>
+      as(owner, 'PATCH', `/organizations/${id}/members/${member.id}`, { role });
+    await changeRole(admin, 'owner');
     await invite(admin, 'low@example.com', 'operator');
     await invite(admin, 'high@example.com', 'owner');
-    await lower(admin, 'admin');
+    await changeRole(admin, 'admin');
     expect(await open()).toMatchObject([{ email: 'low@example.com' }]);
   });
 
-  it('does not count when its inviter is removed at the moment in which it is accepted', async () => {
+  it('is either accepted or invalid when the inviter is removed at the same time', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const { id, owner, admin, invite, roleOf } = await place();
+      const { id, owner, admin, invite, roleOf } = await newOrganization();
       const guest = await person();
       await invite(admin, guest.email);
       const token = await tokenTo(guest.email);
@@ -235,7 +235,7 @@ describe.each(stores)('an invitation on $name', (store) => {
     }
   });
 
-  it('comes from nobody whose own address is not proven, and fills nobody’s mailbox', async () => {
+  it('requires a verified inviter, and limits mails to one address', async () => {
     const inviter = await person({ verified: false });
     const own = await server.core.organizations.personalOrganizationId(inviter.id);
     const refused = await as(inviter, 'POST', `/organizations/${own}/invitations`, {
@@ -244,15 +244,15 @@ describe.each(stores)('an invitation on $name', (store) => {
     });
     expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_role']);
     const email = `victim-${store.name.replaceAll(/\W/g, '')}@example.com`.toLowerCase();
-    const { owner, invite } = await place();
+    const { owner, invite } = await newOrganization();
     const statuses: number[] = [];
     for (let n = 0; n < 12; n += 1) statuses.push((await invite(owner, email)).status);
     expect(statuses).toEqual([...Array(10).fill(201), 429, 429]);
-    // Nor from another organization of theirs; and whoever else invites this address still can.
+    // The limit spans organizations of one inviter, but other inviters have their own.
     const { json } = await as(owner, 'POST', '/organizations', { name: 'Another' });
     const again = await as(owner, 'POST', `/organizations/${json.id}/invitations`, { email, role: 'viewer' });
     expect([again.status, again.json.error]).toEqual([429, 'rate_limited']);
-    const another = await place();
+    const another = await newOrganization();
     expect((await another.invite(another.owner, email)).status).toBe(201);
     expect(await mailsTo(server, email)).toHaveLength(11);
     const many = { name: 'invitation-address', points: 30, seconds: DAY_MS / 1000 };
@@ -261,8 +261,8 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect(await mailsTo(server, email)).toHaveLength(11);
   });
 
-  it('is a mail that holds no words of a stranger, and keeps no token, only its hash', async () => {
-    const { owner, invite } = await place('Win now: http://evil.example');
+  it('mails no names chosen by the inviter, and stores only the hash of the token', async () => {
+    const { owner, invite } = await newOrganization('Win now: http://evil.example');
     await server.base.db.account.update({ where: { id: owner.id }, data: { name: 'http://evil.example' } });
     await invite(owner, 'reader@example.com');
     const mail = await mailTo(server, 'reader@example.com', /invited/);

@@ -1,5 +1,4 @@
-// Organizations: who may what in them, whom nobody sees from outside, and the last owner, who
-// stays.
+// Organizations: roles, visibility, and the last owner.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, newLogin } from '../../support/api.js';
 import { startServer, type TestServer } from '../../support/server.js';
@@ -17,8 +16,8 @@ describe.each(stores)('organizations on $name', (store) => {
   const as = ({ access_token: token }: Person, method: string, path: string, body?: object) =>
     call(server, method, path, { token, body });
 
-  /** An organization with somebody of each role. */
-  async function place() {
+  /** An organization with a member of each role. */
+  async function newOrganization() {
     const people = {
       owner: await newLogin(server),
       admin: await newLogin(server),
@@ -31,9 +30,9 @@ describe.each(stores)('organizations on $name', (store) => {
         data: { accountId: people[role].accountId, organizationId: id, role },
       });
     }
-    const change = (by: Person, whom: Person, role: string) =>
-      as(by, 'PATCH', `/organizations/${id}/members/${whom.accountId}`, { role });
-    const remove = (by: Person, whom: Person) => as(by, 'DELETE', `/organizations/${id}/members/${whom.accountId}`);
+    const change = (by: Person, member: Person, role: string) =>
+      as(by, 'PATCH', `/organizations/${id}/members/${member.accountId}`, { role });
+    const remove = (by: Person, member: Person) => as(by, 'DELETE', `/organizations/${id}/members/${member.accountId}`);
     const roles = async () => {
       const members = JSON.parse((await as(people.owner, 'GET', `/organizations/${id}/members`)).text);
       return Object.fromEntries(members.map((member: { id: string; role: string }) => [member.id, member.role]));
@@ -41,9 +40,9 @@ describe.each(stores)('organizations on $name', (store) => {
     return { ...people, id, change, remove, roles };
   }
 
-  it('are listed with the own one first, and shown to nobody from outside', async () => {
-    const { owner, viewer, id } = await place();
-    const stranger = await newLogin(server);
+  it('lists the personal organization first, and hides organizations from other accounts', async () => {
+    const { owner, viewer, id } = await newOrganization();
+    const outsider = await newLogin(server);
     const list = JSON.parse((await as(viewer, 'GET', '/organizations')).text);
     expect(list).toMatchObject([{ role: 'owner' }, { id, name: 'Acme', role: 'viewer' }]);
     for (const [method, path, body] of [
@@ -54,9 +53,9 @@ describe.each(stores)('organizations on $name', (store) => {
       ['POST', '/projects', { name: 'P', organization_id: id }],
     ] as const) {
       const [answer, unknown] = [
-        await as(stranger, method, path, body),
+        await as(outsider, method, path, body),
         await as(
-          stranger,
+          outsider,
           method,
           path.replace(id, 'co_none'),
           body && { ...body, ...(method === 'POST' && { organization_id: 'co_none' }) },
@@ -67,8 +66,8 @@ describe.each(stores)('organizations on $name', (store) => {
     }
   });
 
-  it('are renamed by their admins, and their projects are made by them', async () => {
-    const { owner, admin, operator, viewer, id } = await place();
+  it('lets admins and owners rename the organization and manage projects', async () => {
+    const { owner, admin, operator, viewer, id } = await newOrganization();
     for (const person of [owner, admin]) {
       expect((await as(person, 'PATCH', `/organizations/${id}`, { name: 'Acme 2' })).json).toMatchObject({
         name: 'Acme 2',
@@ -91,8 +90,8 @@ describe.each(stores)('organizations on $name', (store) => {
     }
   });
 
-  it('let nobody raise anybody above themselves, nor touch who stands above them', async () => {
-    const { owner, admin, operator, viewer, change, remove, roles } = await place();
+  it('rejects changes to higher roles and to members with higher roles', async () => {
+    const { owner, admin, operator, viewer, change, remove, roles } = await newOrganization();
     const before = await roles();
     for (const attempt of [
       () => change(admin, viewer, 'owner'),
@@ -116,8 +115,8 @@ describe.each(stores)('organizations on $name', (store) => {
     });
   });
 
-  it('take the keys of whoever leaves', async () => {
-    const { viewer, remove, id } = await place();
+  it('deletes the API keys of a member who leaves', async () => {
+    const { viewer, remove, id } = await newOrganization();
     const made = await as(viewer, 'POST', '/api-keys', { name: 'K', organization_id: id });
     const key = String(made.json.api_key);
     expect((await call(server, 'GET', '/auth/me', { token: key })).status).toBe(200);
@@ -126,9 +125,9 @@ describe.each(stores)('organizations on $name', (store) => {
     expect((await as(viewer, 'GET', `/organizations/${id}/members`)).status).toBe(404);
   });
 
-  it('keep an owner, though the two that there are leave at the same moment', async () => {
+  it('keeps one owner when two owners leave at once', async () => {
     for (let round = 0; round < 5; round += 1) {
-      const { owner, admin, change, remove, id } = await place();
+      const { owner, admin, change, remove, id } = await newOrganization();
       expect((await remove(owner, owner)).json.error).toBe('conflict');
       expect((await change(owner, owner, 'admin')).json.error).toBe('conflict');
       await change(owner, admin, 'owner');
@@ -139,7 +138,7 @@ describe.each(stores)('organizations on $name', (store) => {
     }
   });
 
-  it('are never lost by whom they were given to at their registration, whoever else owns them and however they try', async () => {
+  it('keeps an account the owner of its personal organization', async () => {
     const founder = await newLogin(server);
     const second = await newLogin(server);
     const [own] = JSON.parse((await as(founder, 'GET', '/organizations')).text) as { id: string }[];
@@ -160,9 +159,9 @@ describe.each(stores)('organizations on $name', (store) => {
     expect((await as(founder, 'DELETE', other)).status).toBe(200);
   });
 
-  it('let nobody lower another who was lowered by them at the same moment', async () => {
+  it('lets one of two owners win when they demote each other at once', async () => {
     for (let round = 0; round < 5; round += 1) {
-      const { owner, admin, operator, change, roles } = await place();
+      const { owner, admin, operator, change, roles } = await newOrganization();
       for (const person of [admin, operator]) await change(owner, person, 'owner');
       const answers = await Promise.all([change(admin, operator, 'viewer'), change(operator, admin, 'viewer')]);
       expect(answers.map(({ status }) => status).sort()).toEqual([200, 403]);
@@ -170,9 +169,9 @@ describe.each(stores)('organizations on $name', (store) => {
     }
   });
 
-  it('are as many as one may own, though they are made all at once', async () => {
+  it('creates all organizations of concurrent requests', async () => {
     const person = await newLogin(server);
-    const answers = await atOnce(12, (n) => as(person, 'POST', '/organizations', { name: `Place ${n}` }));
+    const answers = await atOnce(12, (n) => as(person, 'POST', '/organizations', { name: `Acme ${n}` }));
     expect(answers.every(({ status }) => status === 201)).toBe(true);
     expect(JSON.parse((await as(person, 'GET', '/organizations')).text)).toHaveLength(13);
   });

@@ -1,5 +1,4 @@
-// API resources: registered by administrators, named by clients (RFC 8707), and for whom they are
-// not.
+// API resources (RFC 8707): registration, access, audiences and scopes.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, logIn } from '../../support/api.js';
@@ -52,7 +51,7 @@ describe.each(stores)('API resources on $name', (store) => {
   const asMachine = (client: Awaited<ReturnType<typeof machine>>, resource: string, more: object = {}, at = server) =>
     token(at, client, { grant_type: 'client_credentials', resource, ...more });
 
-  it('are named in tokens, live as long as was said, and are shown with a sentence for each scope', async () => {
+  it('sets audience and lifetime of tokens, and shows scope descriptions at consent', async () => {
     const { identifier } = await newApi({ access_token_ttl: '5m' });
     const client = await server.client();
     const { email } = await server.account();
@@ -62,15 +61,15 @@ describe.each(stores)('API resources on $name', (store) => {
     const wanted = { resource: identifier, scope: 'openid notes:read notes:write' };
     const page = await browser.open(authorizeUrl(server, client, challenge, wanted));
     expect(isConsent(page)).toBe(true);
-    for (const sentence of ['Access to Notes', identifier, 'Read your notes.', 'Change your notes.'])
-      expect(page.html).toContain(sentence);
+    for (const text of ['Access to Notes', identifier, 'Read your notes.', 'Change your notes.'])
+      expect(page.html).toContain(text);
     const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
     const { body } = await redeem(server, client, { code, verifier }, { resource: identifier });
     expect(body.expires_in).toBe(300);
     expect(claimsOf(body.access_token!)).toMatchObject({ aud: identifier, scope: 'notes:read notes:write' });
   });
 
-  it('are open to the clients of their list only, from one moment to the next', async () => {
+  it('accepts only listed clients, and applies changes at once', async () => {
     const [listed, other] = [await machine(), await machine()];
     const { identifier, id } = await newApi({ clients: [listed.id] });
     expect((await asMachine(listed, identifier)).status).toBe(200);
@@ -99,7 +98,7 @@ describe.each(stores)('API resources on $name', (store) => {
     expect((await refresh(server, app, family.refreshToken, { resource: identifier })).status).toBe(200);
   });
 
-  it('are unknown when they are not registered, or no longer, and so are their tokens', async () => {
+  it('rejects unknown and deleted APIs, and their tokens', async () => {
     const client = await machine();
     for (const resource of ['https://unknown.example/', 'notes', `${server.issuer}/api/v1#x`, '']) {
       expect((await asMachine(client, resource)).body.access_token ?? 'none', resource).not.toMatch(/\./);
@@ -116,7 +115,7 @@ describe.each(stores)('API resources on $name', (store) => {
     expect((await asAdmin('DELETE', `/resources/${id}`)).status).toBe(404);
   });
 
-  it('may have opaque tokens, which introspection tells the audience of', async () => {
+  it('issues opaque tokens, whose audience is shown by introspection', async () => {
     const client = await machine();
     const { identifier } = await newApi({ access_token_format: 'opaque' });
     const { body } = await asMachine(client, identifier, { scope: 'notes:read' });
@@ -125,7 +124,7 @@ describe.each(stores)('API resources on $name', (store) => {
     expect(json).toMatchObject({ active: true, aud: identifier, scope: 'notes:read' });
   });
 
-  it('mean their usual scopes to a client that asks for none, and never more than it may have', async () => {
+  it('grants default scopes to requests without scope, within the scopes of the client', async () => {
     const { identifier } = await newApi();
     const { email } = await server.account();
     const scopesFor = async (client: Awaited<ReturnType<typeof machine>>) => {
@@ -142,7 +141,7 @@ describe.each(stores)('API resources on $name', (store) => {
     expect([wide.body.error, wide.body.access_token]).toEqual(['invalid_scope', undefined]);
   });
 
-  it('give no app what only agents may be given, whoever says yes', async () => {
+  it('does not grant admin to clients, even with consent', async () => {
     const { email } = await server.account();
     const resource = `${server.issuer}/api/v1`;
     const scope = 'openid memory:read admin';
@@ -153,7 +152,7 @@ describe.each(stores)('API resources on $name', (store) => {
     );
   });
 
-  it('are found however a library spells their URL', async () => {
+  it('finds an API by any spelling of its URL', async () => {
     const identifier = `https://${randomUUID()}.example`;
     await newApi({ identifier });
     const { body } = await asMachine(await machine(), `${identifier}/`);
@@ -162,7 +161,7 @@ describe.each(stores)('API resources on $name', (store) => {
     expect(twin.status).toBe(409);
   });
 
-  it('are refused by field when they are unfit', async () => {
+  it('rejects invalid fields', async () => {
     for (const [field, body] of [
       ['identifier', { identifier: '/notes' }],
       ['identifier', { identifier: 'https://notes.example/#a' }],
@@ -185,13 +184,13 @@ describe.each(stores)('API resources on $name', (store) => {
     }
   });
 
-  it('are registered once, of many who do so at once', async () => {
+  it('registers an API once when many requests do so at once', async () => {
     const identifier = newIdentifier();
     const answers = await atOnce(20, () => asAdmin('POST', '/resources', { identifier, name: 'Notes' }));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
   });
 
-  it('are left whole by changes at once', async () => {
+  it('does not mix concurrent changes', async () => {
     const { id } = await newApi();
     const change = (n: number) =>
       asAdmin('PATCH', `/resources/${id}`, {
@@ -210,30 +209,30 @@ describe.each(stores)('API resources on $name', (store) => {
     expect([clients.length, scopes.map(({ name }) => name)]).toEqual([1, [`notes:${n}:1`, `notes:${n}:2`]]);
   });
 
-  it("are not changed where they are built in, nor by who is no administrator, and leave a trail of the others'", async () => {
+  it('rejects changes to built-in APIs and by other accounts, and audits changes', async () => {
     expect((await asAdmin('PATCH', '/resources/own', { name: 'Mine' })).status).toBe(409);
     expect((await asAdmin('DELETE', '/resources/own')).status).toBe(409);
     const { id, identifier } = await newApi();
-    const { access_token: somebody } = await logIn(server, (await server.account()).email);
+    const { access_token: other } = await logIn(server, (await server.account()).email);
     for (const [method, path] of [
       ['GET', '/resources'],
       ['PATCH', `/resources/${id}`],
       ['DELETE', `/resources/${id}`],
     ] as const) {
-      const { status, json } = await call(server, method, path, { token: somebody, body: {} });
+      const { status, json } = await call(server, method, path, { token: other, body: {} });
       expect([status, json.error]).toEqual([403, 'insufficient_role']);
     }
     await asAdmin('PATCH', `/resources/${id}`, { unclaimed_agents: true });
     expect(server.core.resources.find(identifier)).toMatchObject({ openToUnclaimedAgents: true, name: 'Notes' });
     await asAdmin('DELETE', `/resources/${id}`);
-    const trail = (await server.core.audit.list({ actorKind: 'account', action: { startsWith: 'resource.' } })).filter(
+    const events = (await server.core.audit.list({ actorKind: 'account', action: { startsWith: 'resource.' } })).filter(
       ({ detail }) => (detail as { resource: string }).resource === identifier,
     );
-    expect(trail.map(({ action }) => action)).toEqual(['resource.deleted', 'resource.updated', 'resource.created']);
+    expect(events.map(({ action }) => action)).toEqual(['resource.deleted', 'resource.updated', 'resource.created']);
   });
 });
 
-describe('the API that is meant when none is named', () => {
+describe('DEFAULT_RESOURCE', () => {
   const DEFAULT_RESOURCE = 'https://notes.example/default';
   let server: TestServer;
   beforeAll(async () => {
@@ -250,7 +249,7 @@ describe('the API that is meant when none is named', () => {
   const atUserinfo = async (accessToken: string) =>
     (await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).status;
 
-  it('is the audience for who asks for its scopes, also after a refresh', async () => {
+  it('is the audience of requests for its scopes, also after a refresh', async () => {
     const client = await server.client();
     const { email } = await server.account();
     const family = await openFamily(server, client, email, { scope: 'openid notes:read' });
@@ -263,7 +262,7 @@ describe('the API that is meant when none is named', () => {
     expect(claimsOf(answer.body.access_token!).aud).toBe(DEFAULT_RESOURCE);
   });
 
-  it('is not for who only asks who somebody is', async () => {
+  it('is not the audience of requests for OpenID scopes only', async () => {
     const { email } = await server.account();
     const family = await openFamily(server, await server.client(), email);
     expect(await atUserinfo(family.accessToken)).toBe(200);

@@ -1,5 +1,4 @@
-// Tools, and who may what in them: granted and taken back by administrators, asked for by the tools
-// at each request.
+// Tools and permissions: administrators grant them, and tools validate credentials.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call } from '../../support/api.js';
 import { startServer, type TestServer } from '../../support/server.js';
@@ -24,32 +23,32 @@ describe.each(stores)('tools on $name', (store) => {
     await server.close();
   });
 
-  const asKeeper = (method: string, path: string, body?: unknown) =>
+  const asAdmin = (method: string, path: string, body?: unknown) =>
     tell(server, method, path, { token: admin.token, ...(body !== undefined && { body }) });
 
   async function newTool(more: object = {}): Promise<string> {
     tools += 1;
     const slug = `tool-${tools}`;
-    const answer = await asKeeper('POST', '/tools', { slug, name: 'Deal room', ...more });
+    const answer = await asAdmin('POST', '/tools', { slug, name: 'Deal room', ...more });
     if (answer.status !== 201) throw new Error(answer.text);
     return slug;
   }
 
   const grant = (userId: string, slug: string, level = 'read') =>
-    asKeeper('POST', '/permissions', { user_id: userId, tool_slug: slug, level });
+    asAdmin('POST', '/permissions', { user_id: userId, tool_slug: slug, level });
 
-  it('are registered by their slug, listed for whoever signed in, and removed with their permissions', async () => {
+  it('registers tools by slug, lists them to all accounts, and deletes them with their permissions', async () => {
     const { id, token } = await newPerson(server);
-    const made = await asKeeper('POST', '/tools', { slug: 'analytics', name: 'Analytics', url: 'https://a.example/' });
+    const made = await asAdmin('POST', '/tools', { slug: 'analytics', name: 'Analytics', url: 'https://a.example/' });
     const tool = { slug: 'analytics', name: 'Analytics', url: 'https://a.example', created_at: expect.any(String) };
     expect([made.status, made.json]).toEqual([201, { ok: true, tool }]);
     expect(itemsOf(await tell(server, 'GET', '/tools', { token }))).toContainEqual(tool);
-    expect((await asKeeper('POST', '/tools', { slug: 'analytics', name: 'Again' })).json.error).toBe('conflict');
+    expect((await asAdmin('POST', '/tools', { slug: 'analytics', name: 'Again' })).json.error).toBe('conflict');
     await grant(id, 'analytics');
-    expect((await asKeeper('DELETE', '/tools/analytics')).json).toEqual({ ok: true });
-    expect(itemsOf(await asKeeper('GET', `/permissions?user_id=${id}`))).toEqual([]);
+    expect((await asAdmin('DELETE', '/tools/analytics')).json).toEqual({ ok: true });
+    expect(itemsOf(await asAdmin('GET', `/permissions?user_id=${id}`))).toEqual([]);
     expect((await validate(server, token, 'analytics')).json.permission).toBeNull();
-    expect((await asKeeper('DELETE', '/tools/analytics')).status).toBe(404);
+    expect((await asAdmin('DELETE', '/tools/analytics')).status).toBe(404);
   });
 
   it.each([
@@ -61,12 +60,12 @@ describe.each(stores)('tools on $name', (store) => {
     [{ slug: 'fine', name: 'T', url: 'https://user:secret@t.example' }, 'url'],
     [{ slug: 'fine', name: 'T', url: 'https://t.example/#x' }, 'url'],
     [{ name: 'T' }, 'slug'],
-  ])('are not registered as %j', async (body, field) => {
-    const { status, json } = await asKeeper('POST', '/tools', body);
+  ])('rejects the tool %j', async (body, field) => {
+    const { status, json } = await asAdmin('POST', '/tools', body);
     expect([status, json.error, Object.keys(json.fields as object)]).toEqual([400, 'invalid_request', [field]]);
   });
 
-  it('let people do what was granted, at once in every process, and no more once it was taken back', async () => {
+  it('applies granted and revoked permissions at once in every process', async () => {
     const person = await newPerson(server);
     const slug = await newTool();
     const told = { valid: true, user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' } };
@@ -93,35 +92,35 @@ describe.each(stores)('tools on $name', (store) => {
         .poll(async () => (await validate(beside, person.token, slug)).json.permission, { timeout: 1000, interval: 25 })
         .toBe(level);
     }
-    const { id } = itemsOf(await asKeeper('GET', `/permissions?user_id=${person.id}`))[0]!;
-    expect((await asKeeper('DELETE', `/permissions/${String(id)}`)).json).toEqual({ ok: true });
+    const { id } = itemsOf(await asAdmin('GET', `/permissions?user_id=${person.id}`))[0]!;
+    expect((await asAdmin('DELETE', `/permissions/${String(id)}`)).json).toEqual({ ok: true });
     expect((await validate(server, person.token, slug)).json).toEqual(none);
     await expect
       .poll(async () => (await validate(beside, person.token, slug)).json.permission, { timeout: 1000, interval: 25 })
       .toBeNull();
   });
 
-  it('take a permission back by its id, by a query, or by a body', async () => {
+  it('revokes a permission by path, query or body', async () => {
     const { id: userId } = await newPerson(server);
     const slug = await newTool();
-    const ways: ((id: string) => [path: string, body?: object])[] = [
+    const requests: ((id: string) => [path: string, body?: object])[] = [
       (id) => [`/permissions/${id}`],
       (id) => [`/permissions?id=${id}`],
       () => [`/permissions?user_id=${userId}&tool_slug=${slug}`],
       () => ['/permissions', { user_id: userId, tool_slug: slug }],
       (id) => ['/permissions', { id }],
     ];
-    for (const way of ways) {
+    for (const toRequest of requests) {
       const { json } = await grant(userId, slug);
-      const [path, body] = way((json.permission as { id: string }).id);
-      expect((await asKeeper('DELETE', path, body)).json).toEqual({ ok: true });
-      expect((await asKeeper('DELETE', path, body)).status).toBe(404);
+      const [path, body] = toRequest((json.permission as { id: string }).id);
+      expect((await asAdmin('DELETE', path, body)).json).toEqual({ ok: true });
+      expect((await asAdmin('DELETE', path, body)).status).toBe(404);
     }
     for (const body of [{}, { user_id: userId }, { tool_slug: slug }])
-      expect((await asKeeper('DELETE', '/permissions', body)).json.error).toBe('invalid_request');
+      expect((await asAdmin('DELETE', '/permissions', body)).json.error).toBe('invalid_request');
   });
 
-  it('grant a permission once, though it is granted 12 times at once', async () => {
+  it('stores one permission when it is granted 12 times at once', async () => {
     const { id } = await newPerson(server);
     const slug = await newTool();
     const answers = await atOnce(12, (n) =>
@@ -131,10 +130,10 @@ describe.each(stores)('tools on $name', (store) => {
       }),
     );
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-    expect(itemsOf(await asKeeper('GET', `/permissions?user_id=${id}`))).toHaveLength(1);
+    expect(itemsOf(await asAdmin('GET', `/permissions?user_id=${id}`))).toHaveLength(1);
   });
 
-  it('let administrators do everything, and their keys as much as they were made for', async () => {
+  it('gives administrators full access, and limits their API keys to the role of the key', async () => {
     const slug = await newTool();
     expect((await validate(server, admin.token, slug)).json.permission).toBe('admin');
     for (const [role, permission] of [
@@ -145,20 +144,20 @@ describe.each(stores)('tools on $name', (store) => {
       const body = { name: 'K', role };
       const { json } = await call(server, 'POST', '/api-keys', { token: admin.token, body });
       const told = (await validate(server, String(json.api_key), slug)).json;
-      // A key is never an administrator of the instance, whoever made it.
+      // A key is shown without the instance role of its owner.
       expect(told).toMatchObject({
         permission,
         user: { id: admin.id, role: 'viewer' },
         principal: { type: 'api_key', role },
       });
     }
-    const confined = { name: 'K', role: 'admin', scopes: ['memory:read'] };
-    const { json } = await call(server, 'POST', '/api-keys', { token: admin.token, body: confined });
+    const limited = { name: 'K', role: 'admin', scopes: ['memory:read'] };
+    const { json } = await call(server, 'POST', '/api-keys', { token: admin.token, body: limited });
     const told = (await validate(server, String(json.api_key), slug)).json;
     expect(told).toMatchObject({ permission: null, user: { id: admin.id, role: 'viewer' } });
   });
 
-  it('let the key of a person do the lesser of what the key and the person may', async () => {
+  it('limits an API key to the lower of its role and the permission of its owner', async () => {
     const person = await newPerson(server);
     const slug = await newTool();
     await grant(person.id, slug, 'write');
@@ -176,12 +175,12 @@ describe.each(stores)('tools on $name', (store) => {
     const key = await newKey(server, person.token);
     await server.base.db.membership.updateMany({ where: { accountId: person.id }, data: { role: 'viewer' } });
     await server.base.invalidationBus.publish('organizations');
-    expect((await validate(server, key, slug)).json.permission).toBe('read'); // its owner is lowered in the organization
+    expect((await validate(server, key, slug)).json.permission).toBe('read'); // its owner was demoted in the organization
     const me = await tell(server, 'GET', '/me', { token: key });
     expect(me.json.permissions).toEqual([{ tool_slug: slug, level: 'read' }]);
   });
 
-  it('are told at both addresses of oneself', async () => {
+  it('shows permissions in both profile endpoints', async () => {
     const person = await newPerson(server);
     const slug = await newTool({ url: 'https://wiki.example' });
     await grant(person.id, slug, 'write');
@@ -192,24 +191,24 @@ describe.each(stores)('tools on $name', (store) => {
     });
     const otherBrowser = await call(server, 'GET', '/auth/me', { token: person.token });
     expect(otherBrowser.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
-    const ofKeeper = await tell(server, 'GET', '/me', { token: admin.token });
-    expect(ofKeeper.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
+    const ofAdmin = await tell(server, 'GET', '/me', { token: admin.token });
+    expect(ofAdmin.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
   });
 
-  it('refuse a key within a second wherever it was revoked, and whoever is suspended, signed out or deleted', async () => {
-    const endings: ((person: Person, key: string) => Promise<unknown>)[] = [
+  it('rejects credentials within a second after revocation, suspension, sign-out or deletion', async () => {
+    const revocations: ((person: Person, key: string) => Promise<unknown>)[] = [
       async ({ token }) => {
         const { id } = itemsOf(await tell(server, 'GET', '/keys', { token }))[0]!;
         expect((await tell(server, 'DELETE', `/keys/${String(id)}`, { token })).json).toEqual({ ok: true });
       },
-      ({ id }) => asKeeper('PUT', `/users/${id}`, { status: 'suspended' }),
-      ({ id }) => asKeeper('DELETE', `/users/${id}`),
+      ({ id }) => asAdmin('PUT', `/users/${id}`, { status: 'suspended' }),
+      ({ id }) => asAdmin('DELETE', `/users/${id}`),
     ];
-    for (const end of endings) {
+    for (const revoke of revocations) {
       const person = await newPerson(server);
       const key = await newKey(server, person.token);
       for (const at of [server, beside]) expect((await validate(at, key)).json.valid).toBe(true);
-      await end(person, key);
+      await revoke(person, key);
       expect((await validate(server, key)).json).toMatchObject({ valid: false, error: 'invalid_token' });
       await expect.poll(async () => (await validate(beside, key)).status, { timeout: 1000, interval: 25 }).toBe(401);
     }
