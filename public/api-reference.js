@@ -13,12 +13,12 @@
     defaultModelsExpandDepth: 0,
     displayRequestDuration: true,
     persistAuthorization: false,
-    queryConfigEnabled: false, // nobody shows another document here by a link
+    queryConfigEnabled: false, // a link must not load another document
     supportedSubmitMethods: ['get', 'post', 'put', 'patch', 'delete'],
     validatorUrl: null,
     requestInterceptor(request) {
       if (new URL(request.url, location.href).origin !== location.origin)
-        throw new Error('This page asks nobody else.');
+        throw new Error('This page loads nothing from other origins.');
       return request;
     },
   });

@@ -1,12 +1,12 @@
-// The floors of the house: which file may import which. kit and base know nothing of us, core no
-// HTTP, a door no other door.
+// Which file may import which: kit and base know nothing of the domain, core knows no HTTP, and an
+// audience in web imports no other audience.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const SRC = new URL('../src/', import.meta.url).pathname;
-const DOORS = ['oidc', 'sign-in', 'account', 'api', 'developers', 'tools'];
-const ROOF = ['app.ts', 'main.ts', 'cli.ts'];
+const AUDIENCES = ['oidc', 'sign-in', 'account', 'api', 'developers', 'tools'];
+const TOP_LEVEL = ['app.ts', 'main.ts', 'cli.ts'];
 
 interface Import {
   from: string;
@@ -20,8 +20,8 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
 );
 const textOf = (file: string) => readFileSync(join(SRC, file), 'utf8');
 const imports = files.flatMap(importsOf);
-const floorOf = (file: string) => file.split('/')[0]!;
-const roomOf = (file: string) => file.split('/').slice(0, 2).join('/');
+const layerOf = (file: string) => file.split('/')[0]!;
+const moduleOf = (file: string) => file.split('/').slice(0, 2).join('/');
 
 function importsOf(from: string): Import[] {
   const statements = textOf(from).matchAll(
@@ -37,15 +37,15 @@ function importsOf(from: string): Import[] {
 const errors = (wrong: (arrow: Import) => unknown) => imports.filter(wrong).map(({ from, to }) => `${from} → ${to}`);
 const ours = (arrow: Import) => arrow.relative && !arrow.to.startsWith('generated/');
 
-describe('the floors', () => {
-  it('are read from files that are there', () => {
+describe('the layers', () => {
+  it('import only files that exist', () => {
     expect(files.length).toBeGreaterThan(60);
     expect(imports.length).toBeGreaterThan(200);
     const missing = errors((arrow) => ours(arrow) && !files.includes(arrow.to));
     expect(missing).toEqual([]);
   });
 
-  it('carry no arrow that runs up', () => {
+  it('import no higher layer', () => {
     const allowed: Record<string, string[]> = {
       kit: ['kit'],
       base: ['base', 'kit'],
@@ -55,23 +55,24 @@ describe('the floors', () => {
     expect(
       errors(
         (arrow) =>
-          ours(arrow) && allowed[floorOf(arrow.from)] && !allowed[floorOf(arrow.from)]!.includes(floorOf(arrow.to)),
+          ours(arrow) && allowed[layerOf(arrow.from)] && !allowed[layerOf(arrow.from)]!.includes(layerOf(arrow.to)),
       ),
     ).toEqual([]);
-    expect(files.filter((file) => !file.includes('/') && !ROOF.includes(file))).toEqual([]);
+    expect(files.filter((file) => !file.includes('/') && !TOP_LEVEL.includes(file))).toEqual([]);
   });
 
-  it('keep the database out of the doors', () => {
+  it('keep the database out of web', () => {
     expect(errors(({ from, to }) => from.startsWith('web/') && /^base\/(db|redis)/.test(to))).toEqual([]);
   });
 
-  it('let a door be itself', () => {
-    const doorOf = (file: string) => DOORS.find((door) => file.startsWith(`web/${door}/`));
-    const crossing = ({ from, to }: Import) => from.startsWith('web/') && doorOf(to) && doorOf(to) !== doorOf(from);
-    expect(errors(crossing)).toEqual(['web/home.ts → web/oidc/paths.ts']); // the addresses of the protocol, and no more
+  it('keep audiences apart', () => {
+    const audienceOf = (file: string) => AUDIENCES.find((audience) => file.startsWith(`web/${audience}/`));
+    const crossing = ({ from, to }: Import) =>
+      from.startsWith('web/') && audienceOf(to) && audienceOf(to) !== audienceOf(from);
+    expect(errors(crossing)).toEqual(['web/home.ts → web/oidc/paths.ts']); // the home page links to the protocol's paths
   });
 
-  it('build each room of core above those that it uses', () => {
+  it('create each core module below those that it uses', () => {
     const text = textOf('core/core.ts');
     const built = new Map<string, number>();
     for (const [, name, file] of text.matchAll(/import \{ (?:\w+, )*(create\w+) \} from '\.\/([^']+)\.js'/g)) {
@@ -79,20 +80,20 @@ describe('the floors', () => {
     }
     expect(built.size).toBeGreaterThan(8);
     expect([...built].filter(([, at]) => at < 0)).toEqual([]);
-    /** Where a file is built, or the whole of its room: the last of it. */
+    /** The position at which a file, or the last file of its module, is created in core.ts. */
     const placeOf = (file: string) =>
       built.get(file) ??
-      Math.max(0, ...[...built].filter(([other]) => roomOf(other) === roomOf(file)).map(([, at]) => at));
+      Math.max(0, ...[...built].filter(([other]) => moduleOf(other) === moduleOf(file)).map(([, at]) => at));
     const upward = ({ from, to }: Import) =>
       from.startsWith('core/') &&
       to.startsWith('core/') &&
       from !== 'core/core.ts' &&
-      roomOf(from) !== roomOf(to) &&
+      moduleOf(from) !== moduleOf(to) &&
       placeOf(to) > placeOf(from);
     expect(errors(upward)).toEqual([]);
   });
 
-  it('keep HTTP out of core, and the protocol engine in its door', () => {
+  it('keep HTTP out of core, and oidc-provider in web/oidc', () => {
     expect(
       errors(({ from, to }) => from.startsWith('core/') && /^(koa|@koa|ejs|oidc-provider)(\/|$)/.test(to)),
     ).toEqual([]);
@@ -101,12 +102,12 @@ describe('the floors', () => {
   });
 
   it('read the environment in one place', () => {
-    // The kit's `env` reads that of whoever imports it.
+    // The kit's `env` reads the environment of the program that imports the kit.
     expect(files.filter((file) => /process\??\.env\b/.test(textOf(file)))).toEqual(['base/config.ts', 'kit/config.ts']);
   });
 
-  it('let the kit run anywhere, with little beside it', () => {
-    // Certificates are checked by Node, for those who run on it.
+  it('let the kit run on every runtime, with few dependencies', () => {
+    // Certificates need node:crypto.
     const kit = files.filter(
       (file) => file.startsWith('kit/') && !['kit/certificate.ts', 'kit/spiffe.ts'].includes(file),
     );

@@ -17,7 +17,7 @@ export interface Load {
   p99Ms: number;
 }
 
-/** What a server is started with, beside a folder of its own. */
+/** The settings of a server, in addition to its own folder. */
 interface Start {
   settings?: Record<string, string>;
   /** Is given all its settings, before it starts. */

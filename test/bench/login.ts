@@ -29,7 +29,7 @@ interface Alone {
 interface Round {
   alone: Alone;
   logins: Saturated;
-  /** Times of somebody else's answers meanwhile, sorted. */
+  /** Response times of another client meanwhile, sorted. */
   meanwhile: number[];
 }
 
@@ -41,7 +41,7 @@ export const login: Bench = () => {
       const rounds: Round[] = [];
       for (let round = 0; round < ROUNDS; round += 1) {
         const alone = await measureAlone(hash);
-        const logins = await saturate(server, LOGINS); // nobody else asks now: what is counted is what logins cost
+        const logins = await saturate(server, LOGINS); // no other load: this measures logins alone
         rounds.push({ alone, logins, meanwhile: await probeUntil(saturate(server, LOGINS), server.origin) });
       }
       const figures = toFigures(rounds, atRest);

@@ -1,5 +1,5 @@
-// People who sign in all at once, each from a place of their own, and somebody else who asks for a
-// document meanwhile.
+// Many users who sign in at once, each from an address of their own, beside a client that requests
+// a document.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
@@ -9,7 +9,7 @@ import { systemMeta } from '../../../dist/core/request-meta.js';
 import { ask, type Measured, measure } from '../oidc/measure.js';
 
 const PASSWORD = 'correct horse battery';
-const ACCOUNTS = 64; // more than are in flight, so that nobody comes near a limit
+const ACCOUNTS = 64; // more than are in flight, so that no account reaches a limit
 const IN_FLIGHT = 32;
 const PROBE_EVERY_MS = 10;
 const DISCOVERY = '/.well-known/openid-configuration';

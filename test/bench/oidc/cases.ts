@@ -6,9 +6,9 @@ import { EMAIL, PASSWORD, REDIRECT_URI, type Side, type SideName } from './sides
 
 export interface Case {
   name: string;
-  /** By what it is asked for alone: `npm run bench -- <word>`. Some stand for several. */
+  /** The argument that selects it: `npm run bench -- <word>`. Several cases can share one. */
   word: string;
-  /** What ours may cost, as a multiple of bare. */
+  /** The highest accepted cost, as a multiple of the bare provider's. */
   aim: number;
   bare: SideName;
   ours: SideName;

@@ -4,10 +4,7 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { platform } from 'node:os';
 
 export interface Measured {
-  /**
-   * Of the server's process for each request, in microseconds; undefined where the system does not
-   * tell it.
-   */
+  /** CPU time of the server process for each request; undefined if the system cannot report it. */
   cpuMicros: number | undefined;
   p50Ms: number;
   p99Ms: number;

@@ -147,7 +147,7 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
     return { pid: child.pid! };
   }
 
-  /** What cannot be cleaned up keeps nothing else from being cleaned up. */
+  /** Continues after an error, so that everything else is cleaned up. */
   function close(): Promise<void> {
     closing ??= closeAll();
     return closing;

@@ -1,5 +1,5 @@
 // Koa with one route that reads JSON and answers JSON, and nothing else: what a request costs
-// before anybody asks who sent it.
+// before the credential is resolved.
 import { createServer } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
