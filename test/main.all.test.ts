@@ -71,7 +71,7 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
     const { code, stdout } = await run('cli.js', ['doctor'], settings);
     expect(stdout).not.toMatch(/^fail/m);
     expect(stdout).toMatch(/^ok +clock/m);
-    expect(stdout).toMatch(/^\w+ +idle memory +\d+ MB/m);
+    expect(stdout).toMatch(/^ok +server/m);
     expect(code).toBe(0);
   }, 60_000);
 });
