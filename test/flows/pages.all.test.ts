@@ -310,9 +310,9 @@ describe('the real pages, in Chromium', () => {
     await look('agents-none', 'Agents');
     const stray = await onboard(server, { agent_id: 'stray', agent_name: 'Stray helper' });
     await page.goto(stray.claim_url!);
-    await look('claim-agent', 'Take on Stray helper?');
+    await look('claim-agent', 'Claim Stray helper?');
     await page.click('main button[type=submit]');
-    await look('agent-claimed', 'You answer for Stray helper now');
+    await look('agent-claimed', 'You have claimed Stray helper');
     const northwind = await server.core.organizations.create(id, 'Northwind Traders & Reporting', systemMeta);
     const capabilities = server.core.resources.capabilities().map(({ name }) => name);
     const wanted = {
