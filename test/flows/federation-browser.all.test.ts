@@ -58,7 +58,7 @@ async function look(name: string): Promise<void> {
 
 const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
 
-it('leads to another site and back, and then shows who the person is elsewhere', async () => {
+it('leads to the provider and back, and then shows the linked identity', async () => {
   github.person = newPerson({ email: 'mara.lindqvist@northwind.example' });
   await page.goto(`${server.origin}/login`);
   await look('login');
@@ -72,15 +72,15 @@ it('leads to another site and back, and then shows who the person is elsewhere',
   expect(await page.getByRole('status').innerText()).toContain('You can now also sign in with this provider');
   await look('links');
   await press('Remove Google');
-  expect(await page.getByRole('status').innerText()).toContain('That way in is closed');
+  expect(await page.getByRole('status').innerText()).toContain('The sign-in method was removed');
   await press('Remove GitHub');
   expect(await page.getByRole('alert').innerText()).toContain('your only sign-in method');
   await look('last-way-in');
   await page.fill('[name=password]', PASSWORD);
   await press('Set password');
-  expect(await page.getByRole('status').innerText()).toContain('Your password is changed');
+  expect(await page.getByRole('status').innerText()).toContain('Your password was changed');
   await press('Remove GitHub');
-  expect(await page.getByRole('status').innerText()).toContain('That way in is closed');
+  expect(await page.getByRole('status').innerText()).toContain('The sign-in method was removed');
   await context.clearCookies();
   await page.goto(`${server.origin}/login`);
   await page.fill('[name=email]', github.person.email!);
