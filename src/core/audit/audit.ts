@@ -5,7 +5,7 @@
 import { isStoreUnavailable } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
-import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Database, Prisma } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
 import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
@@ -26,12 +26,6 @@ export interface AuditEvent {
   organizationId?: string;
   /** Never a secret: no password, token, code or key. */
   detail?: Record<string, string | number | boolean | null | string[]>;
-}
-
-/** The earlier form of an event, which carries its action. */
-export interface AuditEntry extends Omit<AuditEvent, 'by'> {
-  action: AuditAction;
-  actor: AuditActor;
 }
 
 export const SYSTEM: AuditActor = { kind: 'system' };
@@ -59,39 +53,25 @@ export function createAudit({ db, clock, log }: Deps) {
    * Writes an event. Pass the unit of work that makes the change, so that the change and its event
    * are committed together; `undefined` writes the event at once.
    */
-  function record(uow: Pick<UnitOfWork, 'tx'> | undefined, action: AuditAction, event: AuditEvent): Promise<void>;
-  function record(entry: AuditEntry, tx?: Queryable): Promise<void>;
   async function record(
-    first: Pick<UnitOfWork, 'tx'> | AuditEntry | undefined,
-    second?: AuditAction | Queryable,
-    event?: AuditEvent,
+    uow: Pick<UnitOfWork, 'tx'> | undefined,
+    action: AuditAction,
+    event: AuditEvent,
   ): Promise<void> {
-    if (typeof second === 'string') {
-      const { tx } = (first as Pick<UnitOfWork, 'tx'> | undefined) ?? { tx: db };
-      await tx.auditEvent.create({ data: toRow(second, event!) });
-      return;
-    }
-    const { action, actor, ...rest } = first as AuditEntry;
-    await (second ?? db).auditEvent.create({ data: toRow(action, { ...rest, by: actor }) });
+    const { tx } = uow ?? { tx: db };
+    await tx.auditEvent.create({ data: toRow(action, event) });
   }
 
   /**
    * Buffers an event for at most a second, for callers that must neither fail nor wait. A crash can
    * lose the buffer, so use it only for events that change nothing.
    */
-  function recordSoon(action: AuditAction, event: AuditEvent): void;
-  function recordSoon(entry: AuditEntry): void;
-  function recordSoon(first: AuditAction | AuditEntry, event?: AuditEvent): void {
-    if (typeof first !== 'string') {
-      const { action, actor, ...rest } = first;
-      recordSoon(action, { ...rest, by: actor });
-      return;
-    }
+  function recordSoon(action: AuditAction, event: AuditEvent): void {
     if (buffer.length >= MAX_BUFFERED) {
-      log.error({ action: first }, 'the audit buffer is full: an event was dropped');
+      log.error({ action }, 'the audit buffer is full: an event was dropped');
       return;
     }
-    buffer.push(toRow(first, event!));
+    buffer.push(toRow(action, event));
     flushTimer.schedule();
   }
 

@@ -7,7 +7,7 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isInvalidText, isStoreUnavailable } from '../../../base/app-error.js';
 import type { Log } from '../../../base/log.js';
 import { CIBA_GRANT, TOKEN_EXCHANGE_GRANT } from '../../../core/agents/client.js';
-import type { Audit } from '../../../core/audit/audit.js';
+import { ANONYMOUS, type Audit } from '../../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../../core/clients/metadata.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
 import { createRecordAborted } from '../../http/aborted-responses.js';
@@ -74,9 +74,8 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
   on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
     if (PENDING.has(error.message)) return;
     const { client, params } = ctx.oidc;
-    audit.recordSoon({
-      action: 'token.denied',
-      actor: client ? { kind: 'client', id: client.clientId } : { kind: 'anonymous' },
+    audit.recordSoon('token.denied', {
+      by: client ? { kind: 'client', id: client.clientId } : ANONYMOUS,
       clientId: client?.clientId,
       meta: metaFrom(ctx),
       detail: {
