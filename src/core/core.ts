@@ -3,7 +3,6 @@
  * that their dependencies have no cycle. Each folder reads its own part of the configuration.
  */
 import type { Base } from '../base/base.js';
-import { createHttpClient, createJsonClient } from '../base/http-client.js';
 import { createAccountManagement } from './account-management/module.js';
 import { createAccountModule } from './accounts/module.js';
 import { createAgentAuthorization } from './agent-authorization/module.js';
@@ -14,18 +13,7 @@ import { createAudit } from './audit/audit.js';
 import { createClientModule } from './clients/module.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentialModule } from './credentials/module.js';
-import { createCodeFlow } from './federation/authorization-code.js';
-import { createFederation } from './federation/federation.js';
-import { createEmailLinking } from './federation/link-by-email.js';
-import { createLinkNotifications } from './federation/link-notifications.js';
-import { createLinks } from './federation/links.js';
-import { createPendingLogins } from './federation/login-state.js';
-import { createProviderTokens } from './federation/provider-tokens.js';
-import { createProviders } from './federation/providers.js';
-import { createProvisioning } from './federation/provisioning.js';
-import { createProxyLogin } from './federation/proxy-login.js';
-import { createAccountResolver } from './federation/resolve-account.js';
-import { createTokenRevocation } from './federation/token-revocation.js';
+import { createFederationModule } from './federation/module.js';
 import { createIdentityModule } from './identities/module.js';
 import { createInvitations } from './invitations/invitations.js';
 import { createCleanup } from './jobs/cleanup.js';
@@ -73,8 +61,6 @@ export async function createCore(base: Base) {
   });
   const consents = createConsents(base, { audit, oauthStorage });
   const { sessions, tokens, knownLocations } = createSessionModule(base, { audit, oauthStorage, jwts });
-  const server = createHttpClient();
-  const requestJson = createJsonClient(server);
   const { identities, tokenVault } = createIdentityModule(base, { audit });
   const { credentials, oauthTokens, workloadIdentities } = createCredentialModule(base, {
     accounts,
@@ -110,66 +96,16 @@ export async function createCore(base: Base) {
     authentication,
     bruteForce,
   });
-  const provisioning = createProvisioning({ ...base, accounts, emailVerification, identities });
-  const providers = createProviders(config.providers);
-  const codeFlow = createCodeFlow({ ...base, server, ask: requestJson });
-  const pendingLogins = createPendingLogins(base);
-  const linkNotifications = createLinkNotifications(base);
-  const accountResolver = createAccountResolver({ accounts, identities });
-  const emailLinking = createEmailLinking({
-    ...base,
+  const { federation, tokenRevocation, providerTokens, links, upstream } = createFederationModule(base, {
+    audit,
     accounts,
+    emailVerification,
     identities,
+    tokenVault,
     apiKeys,
     agents,
     mfa,
     sessions,
-    linkNotifications,
-  });
-  const federation = createFederation({
-    ...base,
-    providers,
-    redirectUris: config.federationRedirectUris,
-    signup: config.signup,
-    accounts,
-    tokenVault,
-    provisioning,
-    bruteForce,
-    authentication,
-    accountResolver,
-    emailLinking,
-    codeFlow,
-    pendingLogins,
-  });
-  const tokenRevocation = createTokenRevocation({ ...base, tokenVault, codeFlow, providers });
-  const providerTokens = createProviderTokens({
-    ...base,
-    audit,
-    identities,
-    tokenVault,
-    codeFlow,
-    tokenRevocation,
-    providers,
-  });
-  const links = createLinks({
-    ...base,
-    accounts,
-    identities,
-    tokenVault,
-    tokenRevocation,
-    sessions,
-    linkNotifications,
-    providers,
-    upstreamIssuer: config.upstream?.url,
-  });
-  const upstream = createProxyLogin({
-    ...base,
-    issuer: config.issuer,
-    upstream: config.upstream,
-    ask: requestJson,
-    accounts,
-    provisioning,
-    accountResolver,
     bruteForce,
     authentication,
     signIn,
